@@ -1,0 +1,41 @@
+# clerk-sync: everything that is done with this repository. Needs Rust and Python 3; what else is
+# needed is installed into .venv and .tools, at pinned versions.
+
+.DEFAULT_GOAL := help
+
+# Compiler flags of the caller would make every step build everything anew.
+unexport RUSTFLAGS
+unexport CARGO_ENCODED_RUSTFLAGS
+unexport CARGO_BUILD_RUSTFLAGS
+
+# The Python that has moto: the tests start its server.
+export CLERK_SYNC_PYTHON := $(CURDIR)/.venv/bin/python
+
+.PHONY: help run run-lambda test check advisories clean
+
+help: ## what there is to do (this list)
+	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r goal meaning; do \
+		printf '  make %-12s %s\n' "$$goal" "$$meaning"; done
+
+run: ## one real sync, from a sandbox Clerk into ./out
+	@scripts/run
+
+run-lambda: ## the Lambda function on this machine, invoked with each file of events/
+	@scripts/python-environment test lambda
+	@scripts/run-lambda
+
+test: ## all tests, and the sandbox read by Clerk's official SDKs
+	@scripts/python-environment test
+	@echo "Building and testing; the first build takes some minutes." >&2
+	@cargo test --workspace --locked --quiet
+	@sandbox/clients/run
+
+check: ## formatting, lints, documentation, licences, the template
+	@scripts/python-environment check
+	@scripts/check
+
+advisories: ## known vulnerabilities of dependencies (reads the advisory database over the network)
+	@scripts/cargo-deny check advisories
+
+clean: ## removes everything that was built, installed or written here
+	rm -rf out target .tools .venv

@@ -1,0 +1,140 @@
+//! What a request gets back.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use crate::data::Data;
+use crate::lists::{List, ORGANIZATIONS, Shape};
+use crate::query::{Query, Selection};
+use crate::rows::Row;
+
+/// An HTTP response, or the beginning of one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// Header names in lower case, and their values. `content-length` is always the whole body's.
+    pub headers: Vec<(String, String)>,
+    /// The whole body.
+    pub body: Bytes,
+    /// When set, only this many bytes of the body arrive; then the connection is reset.
+    pub cut_after: Option<usize>,
+}
+
+impl Answer {
+    /// A header's value.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .iter()
+            .find(|(header, _)| header.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// The body as JSON; null where it is none.
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or(Value::Null)
+    }
+
+    pub(crate) fn new(status: u16, content_type: &str, body: impl Into<Bytes>) -> Self {
+        let headers = vec![("content-type".to_owned(), content_type.to_owned())];
+        Self { status, headers, body: body.into(), cut_after: None }
+    }
+
+    pub(crate) fn of_json(body: impl Into<Bytes>) -> Self {
+        Self::new(200, "application/json", body)
+    }
+}
+
+/// The connection went away before any answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the connection was reset before an answer")]
+pub struct ConnectionReset;
+
+/// A refusal in Clerk's error shape (Clerk OpenAPI 2026-05-12, schema `ClerkErrors`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub(crate) status: u16,
+    pub(crate) code: String,
+    pub(crate) message: String,
+    /// The parameter that is at fault.
+    pub(crate) parameter: Option<&'static str>,
+}
+
+impl Refusal {
+    pub(crate) fn new(status: u16, code: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { status, code: code.into(), message: message.into(), parameter: None }
+    }
+
+    /// 422 for one parameter.
+    pub(crate) fn parameter(parameter: &'static str, why: &str) -> Self {
+        let message = format!("{parameter} {why}");
+        Self { parameter: Some(parameter), ..Self::new(422, "form_param_value_invalid", message) }
+    }
+
+    pub(crate) fn not_found() -> Self {
+        Self::new(404, "resource_not_found", "not found")
+    }
+
+    pub(crate) fn answer(&self, sequence: u64) -> Answer {
+        let meta = match self.parameter {
+            Some(parameter) => json!({ "param_name": parameter }),
+            None => json!({}),
+        };
+        let body = json!({
+            "errors": [{ "message": self.message, "long_message": self.message, "code": self.code, "meta": meta }],
+            "meta": {},
+            "clerk_trace_id": format!("{sequence:032x}"),
+        });
+        Answer::new(self.status, "application/json", body.to_string())
+    }
+}
+
+/// One page, in the shape its list has.
+pub(crate) fn page(
+    data: &Data,
+    list: &List,
+    query: &Query,
+    selection: &Selection,
+    total: impl FnOnce(usize) -> i64,
+) -> String {
+    let wrapped = match list.shape {
+        Shape::Array => false,
+        Shape::ArrayUnlessPaginated => query.flag("paginated"),
+        Shape::DataAndTotal => true,
+    };
+    let bytes: usize = selection.rows.iter().map(|row| row.text().len() + 64).sum();
+    let mut out = String::with_capacity(bytes + 64);
+    if wrapped {
+        out.push_str("{\"");
+        out.push_str(list.data_field);
+        out.push_str("\":");
+    }
+    out.push('[');
+    for (number, row) in selection.rows.iter().enumerate() {
+        if number > 0 {
+            out.push(',');
+        }
+        push_row(&mut out, data, list, query, row);
+    }
+    out.push(']');
+    if wrapped {
+        out.push_str(&format!(",\"total_count\":{}}}", total(selection.total)));
+    }
+    out
+}
+
+/// One row.
+pub(crate) fn push_row(out: &mut String, data: &Data, list: &List, query: &Query, row: &Arc<Row>) {
+    let text = row.text();
+    if list.name == ORGANIZATIONS && query.flag("include_members_count") {
+        let (members, pending) = data.organization_counts(&row.id);
+        out.push_str(&format!(
+            "{{\"members_count\":{members},\"pending_invitations_count\":{pending},"
+        ));
+        out.push_str(&text[1..]);
+    } else {
+        out.push_str(text);
+    }
+}

@@ -1,0 +1,192 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clerk_sandbox::{ChurnPlan, FaultRule, Population, Sandbox};
+
+/// What `--help` prints.
+pub(crate) const USAGE: &str = "\
+Serves a synthetic Clerk instance, read-only, until it is stopped. Prints its URL when it is ready.
+
+Usage: clerk-sandbox [OPTIONS]
+
+  --address HOST:PORT     where to listen [127.0.0.1:0, any free port]
+  --users N               [1000]
+  --organizations N       [50]
+  --memberships N         [2000]
+  --roles N               [4]
+  --permissions N         [12]
+  --other-rows N          rows of each smaller list [3]
+  --seed N                the same seed gives the same rows [1]
+  --latency-ms N          every answer takes this long [0]
+  --jitter-ms N           and up to this much longer [0]
+  --limit-per-10s N       more requests than this answer 429 [no limit]
+  --churn N               N inserts and N deletes in each list after every page [0]
+  --key KEY               the only key accepted [sk_test_sandbox]
+  --fault SPEC            something that goes wrong; may be repeated:
+                            PATH[?NAME[=VALUE]][@FIRST[-LAST]] EFFECT[:ARGUMENT]
+                          such as '/v1/users@3 status:503', '/v1/users?starting_after@2- reset',
+                          '* delay:200'. Effects: status:CODE[:ERROR_CODE] limit:SECONDS html:STATUS
+                          body:TEXT malformed reset cut:BYTES delay:MS deep:MS truncate:ROWS
+                          ignore:PARAMETER shift-total:N total:N drop:POINTER
+  --help, --version
+
+Beside /v1 there are GET /sandbox/health, /sandbox/stats and /sandbox/rows/LIST (all rows, NDJSON).
+";
+
+/// What was asked for.
+#[derive(Debug)]
+pub(crate) enum Request {
+    Serve(Box<Arguments>),
+    Help,
+    Version,
+}
+
+/// How to serve.
+#[derive(Debug)]
+pub(crate) struct Arguments {
+    pub(crate) address: SocketAddr,
+    population: Population,
+    latency: Duration,
+    jitter: Duration,
+    limit: Option<usize>,
+    churn: usize,
+    key: Option<String>,
+    faults: Vec<FaultRule>,
+}
+
+impl Arguments {
+    /// The sandbox they describe.
+    pub(crate) fn sandbox(self) -> Sandbox {
+        let seed = self.population.seed;
+        let sandbox = Sandbox::new(self.population);
+        sandbox.set_latency(self.latency, self.jitter);
+        if let Some(requests) = self.limit {
+            sandbox.limit(requests, Duration::from_secs(10));
+        }
+        if self.churn > 0 {
+            sandbox.churn(ChurnPlan {
+                seed,
+                inserts: self.churn,
+                deletes: self.churn,
+                ..ChurnPlan::default()
+            });
+        }
+        if let Some(key) = self.key {
+            sandbox.rotate_key(key);
+        }
+        for fault in self.faults {
+            sandbox.fault(fault);
+        }
+        sandbox
+    }
+}
+
+/// Reads the arguments after the program's name.
+pub(crate) fn read(given: impl Iterator<Item = String>) -> Result<Request, BadArgument> {
+    let mut arguments = Arguments {
+        address: SocketAddr::from(([127, 0, 0, 1], 0)),
+        population: Population::default().users(1000).organizations(50).memberships(2000),
+        latency: Duration::ZERO,
+        jitter: Duration::ZERO,
+        limit: None,
+        churn: 0,
+        key: None,
+        faults: Vec::new(),
+    };
+    let mut given = given;
+    while let Some(argument) = given.next() {
+        let (name, joined) = match argument.split_once('=') {
+            Some((name, value)) if name.starts_with("--") => {
+                (name.to_owned(), Some(value.to_owned()))
+            }
+            _ => (argument, None),
+        };
+        match name.as_str() {
+            "--help" | "-h" => return Ok(Request::Help),
+            "--version" | "-V" => return Ok(Request::Version),
+            _ => {}
+        }
+        let mut value = || {
+            joined
+                .clone()
+                .or_else(|| given.next())
+                .ok_or_else(|| BadArgument::NoValue(name.clone()))
+        };
+        let population = &mut arguments.population;
+        match name.as_str() {
+            "--address" => arguments.address = parse(&name, &value()?)?,
+            "--users" => population.users = parse(&name, &value()?)?,
+            "--organizations" => population.organizations = parse(&name, &value()?)?,
+            "--memberships" => population.memberships = parse(&name, &value()?)?,
+            "--roles" => population.roles = parse(&name, &value()?)?,
+            "--permissions" => population.permissions = parse(&name, &value()?)?,
+            "--other-rows" => population.other_rows = parse(&name, &value()?)?,
+            "--seed" => population.seed = parse(&name, &value()?)?,
+            "--latency-ms" => arguments.latency = Duration::from_millis(parse(&name, &value()?)?),
+            "--jitter-ms" => arguments.jitter = Duration::from_millis(parse(&name, &value()?)?),
+            "--limit-per-10s" => arguments.limit = Some(parse(&name, &value()?)?),
+            "--churn" => arguments.churn = parse(&name, &value()?)?,
+            "--key" => arguments.key = Some(value()?),
+            "--fault" => arguments.faults.push(parse(&name, &value()?)?),
+            _ => return Err(BadArgument::Unknown(name)),
+        }
+    }
+    Ok(Request::Serve(Box::new(arguments)))
+}
+
+fn parse<T: FromStr<Err: std::fmt::Display>>(name: &str, text: &str) -> Result<T, BadArgument> {
+    text.parse()
+        .map_err(|problem: T::Err| BadArgument::BadValue(name.to_owned(), problem.to_string()))
+}
+
+/// An argument that cannot be followed.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum BadArgument {
+    Unknown(String),
+    NoValue(String),
+    BadValue(String, String),
+}
+
+impl std::fmt::Display for BadArgument {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Unknown(name) => write!(formatter, "unknown argument {name}"),
+            Self::NoValue(name) => write!(formatter, "{name} needs a value"),
+            Self::BadValue(name, problem) => write!(formatter, "{name}: {problem}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_all(arguments: &[&str]) -> Result<Request, BadArgument> {
+        read(arguments.iter().map(|&argument| argument.to_owned()))
+    }
+
+    #[test]
+    fn values_come_after_a_space_or_an_equals_sign() {
+        let Ok(Request::Serve(arguments)) =
+            read_all(&["--users", "7", "--seed=9", "--fault", "* reset"])
+        else {
+            panic!("not understood")
+        };
+        assert_eq!(
+            (arguments.population.users, arguments.population.seed, arguments.faults.len()),
+            (7, 9, 1)
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        assert_eq!(read_all(&["--user", "7"]).unwrap_err(), BadArgument::Unknown("--user".into()));
+        assert_eq!(read_all(&["--users"]).unwrap_err(), BadArgument::NoValue("--users".into()));
+        assert!(
+            matches!(read_all(&["--users", "many"]), Err(BadArgument::BadValue(name, _)) if name == "--users")
+        );
+    }
+}

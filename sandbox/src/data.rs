@@ -1,0 +1,421 @@
+//! All tables of one sandbox, and every change made to them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde_json::Value;
+use tokio::time::Instant;
+
+use crate::lists::{
+    ALL, List, ORGANIZATION_MEMBERSHIPS, ORGANIZATION_PERMISSIONS, ORGANIZATION_ROLES,
+    ORGANIZATIONS, USERS,
+};
+use crate::rows::draw::{identifier, list_seed, mix};
+use crate::rows::{
+    Facts, MembershipRecipe, Place, Recipe, RoleOfMembership, Row, Style, Surroundings,
+    organization_row, user_row,
+};
+use crate::table::Table;
+
+/// One change of the data, for an oracle that knows which rows stayed put.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// When it happened.
+    pub at: Instant,
+    /// How many requests had arrived by then.
+    pub requests_before: u64,
+    /// The list, as in its path (`users`).
+    pub list: &'static str,
+    /// The row.
+    pub id: String,
+    /// The row's `created_at` (after an update: the new one), in milliseconds since 1970.
+    pub created_at: i64,
+    /// What happened to it.
+    pub kind: ChangeKind,
+}
+
+/// What happened to a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChangeKind {
+    /// It came into being, perhaps backdated.
+    Inserted,
+    /// Its content changed, and its place if `created_at` changed.
+    Updated,
+    /// It is gone.
+    Deleted,
+}
+
+/// Why a row was not added or changed.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum RowRefused {
+    /// A row needs a text field `id`.
+    #[error("a row of {list} has no `id`")]
+    NoId {
+        /// The list.
+        list: &'static str,
+    },
+    /// There is a row with this id already.
+    #[error("{list} has a row {id} already")]
+    Taken {
+        /// The list.
+        list: &'static str,
+        /// The id.
+        id: String,
+    },
+    /// There is no such row.
+    #[error("{list} has no row {id}")]
+    Unknown {
+        /// The list.
+        list: &'static str,
+        /// The id.
+        id: String,
+    },
+}
+
+#[derive(Debug)]
+pub(crate) struct Data {
+    tables: Vec<Table>,
+    style: Arc<Style>,
+    seed: u64,
+    /// How many rows were ever drawn, per list.
+    drawn: HashMap<&'static str, u64>,
+    next_sequence: u64,
+    /// The latest `created_at` of all rows.
+    latest: i64,
+    /// Grows with every change.
+    revision: u64,
+    /// Where deleted rows stood.
+    gone: HashMap<Arc<str>, Place>,
+    history: Vec<Change>,
+    pub(crate) requests_seen: AtomicU64,
+    pub(crate) instance_id: String,
+    pub(crate) environment: String,
+}
+
+impl Data {
+    pub(crate) fn new(seed: u64, style: Arc<Style>) -> Self {
+        let mut random = fastrand::Rng::with_seed(list_seed(seed, "instance"));
+        Self {
+            tables: ALL.iter().map(|_| Table::default()).collect(),
+            latest: style.now,
+            style,
+            seed,
+            drawn: HashMap::new(),
+            next_sequence: 0,
+            revision: 0,
+            gone: HashMap::new(),
+            history: Vec::new(),
+            requests_seen: AtomicU64::new(0),
+            instance_id: identifier(&mut random, "ins_"),
+            environment: "development".to_owned(),
+        }
+    }
+
+    pub(crate) fn style(&self) -> &Arc<Style> {
+        &self.style
+    }
+
+    pub(crate) fn latest(&self) -> i64 {
+        self.latest
+    }
+
+    pub(crate) fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    pub(crate) fn history(&self) -> &[Change] {
+        &self.history
+    }
+
+    pub(crate) fn forget_history(&mut self) {
+        self.history.clear();
+    }
+
+    pub(crate) fn place_of_deleted(&self, id: &str) -> Option<Place> {
+        self.gone.get(id).copied()
+    }
+
+    /// The table of a list.
+    ///
+    /// # Panics
+    /// When there is no such list: a slip in the calling test, which must not look like an empty list.
+    pub(crate) fn table(&self, list: &str) -> &Table {
+        &self.tables[known(list).0]
+    }
+
+    pub(crate) fn table_at(&self, index: usize) -> &Table {
+        &self.tables[index]
+    }
+
+    pub(crate) fn next_place(&mut self, created_at: i64) -> Place {
+        self.next_sequence += 1;
+        (created_at, self.next_sequence)
+    }
+
+    pub(crate) fn next_seed(&mut self, list: &str) -> u64 {
+        let name = known(list).1.name;
+        let drawn = self.drawn.entry(name).or_default();
+        *drawn += 1;
+        mix(list_seed(self.seed, name), *drawn)
+    }
+
+    /// Members and pending invitations of an organization.
+    pub(crate) fn organization_counts(&self, id: &str) -> (usize, usize) {
+        let members = self.table(ORGANIZATION_MEMBERSHIPS).of_organization(id).len();
+        let invitations = self.table("organization_invitations").of_organization(id);
+        let pending = invitations.iter().filter(|row| row.value()["status"] == "pending").count();
+        (members, pending)
+    }
+
+    /// The row as Clerk gives it with everything asked for.
+    pub(crate) fn full_value(&self, list: &str, row: &Row) -> Value {
+        let mut value = row.value();
+        if list == ORGANIZATIONS {
+            let (members, pending) = self.organization_counts(&row.id);
+            value["members_count"] = members.into();
+            value["pending_invitations_count"] = pending.into();
+        }
+        value
+    }
+
+    /// What a membership says about the role of this key.
+    pub(crate) fn role_of_membership(&self, key: &str) -> Arc<RoleOfMembership> {
+        let role = self
+            .table(ORGANIZATION_ROLES)
+            .rows()
+            .iter()
+            .map(|row| row.value())
+            .find(|role| role["key"] == key);
+        let permissions = role.as_ref().and_then(|role| role["permissions"].as_array());
+        Arc::new(RoleOfMembership {
+            key: key.to_owned(),
+            name: role.as_ref().and_then(|role| role["name"].as_str()).map(str::to_owned),
+            permissions: permissions
+                .into_iter()
+                .flatten()
+                .filter_map(|permission| permission["key"].as_str().map(str::to_owned))
+                .collect(),
+        })
+    }
+
+    /// Puts a made row in its place. False when its id is taken.
+    pub(crate) fn put(&mut self, list: &str, row: Row) -> bool {
+        let (index, list) = known(list);
+        let (id, created_at) = (row.id.to_string(), row.place.0);
+        let inserted = self.tables[index].insert(row);
+        if inserted {
+            self.gone.remove(id.as_str());
+            self.latest = self.latest.max(created_at);
+            self.record(list.name, id, created_at, ChangeKind::Inserted);
+        }
+        inserted
+    }
+
+    /// Puts a made row, given as JSON with an `id`, in its place.
+    pub(crate) fn put_value(&mut self, list: &str, row: &Value, created_at: i64) -> bool {
+        let place = self.next_place(created_at);
+        let id = row["id"].as_str().unwrap_or_default();
+        self.put(list, Row::written(id.into(), place, row))
+    }
+
+    /// Adds a row given by hand, at its `created_at` (the latest moment where it has none).
+    pub(crate) fn insert(&mut self, list: &str, row: Value) -> Result<(), RowRefused> {
+        let name = known(list).1.name;
+        let row = without_counts(name, row);
+        let id = row["id"].as_str().ok_or(RowRefused::NoId { list: name })?.to_owned();
+        let created_at = row["created_at"].as_i64().unwrap_or(self.latest);
+        if self.put_value(name, &row, created_at) {
+            Ok(())
+        } else {
+            Err(RowRefused::Taken { list: name, id })
+        }
+    }
+
+    /// Changes a row; a changed `created_at` moves it. Its `id` stays.
+    pub(crate) fn update(
+        &mut self,
+        list: &str,
+        id: &str,
+        change: impl FnOnce(&mut Value),
+    ) -> Result<(), RowRefused> {
+        let (index, list) = known(list);
+        let unknown = || RowRefused::Unknown { list: list.name, id: id.to_owned() };
+        let old = Arc::clone(self.tables[index].get(id).ok_or_else(unknown)?);
+        let mut value = old.value();
+        change(&mut value);
+        value["id"] = id.into();
+        let value = without_counts(list.name, value);
+        let created_at = value["created_at"].as_i64().unwrap_or(old.place.0);
+        let place = if created_at == old.place.0 { old.place } else { self.next_place(created_at) };
+        self.tables[index].remove(id);
+        self.tables[index].insert(Row::written(Arc::clone(&old.id), place, &value));
+        self.latest = self.latest.max(created_at);
+        self.record(list.name, id.to_owned(), created_at, ChangeKind::Updated);
+        Ok(())
+    }
+
+    /// Deletes a row and what belongs to it. False when there is no such row.
+    pub(crate) fn delete(&mut self, list: &str, id: &str) -> bool {
+        let (index, list) = known(list);
+        let Some(row) = self.tables[index].remove(id) else {
+            return false;
+        };
+        self.gone.insert(Arc::clone(&row.id), row.place);
+        self.record(list.name, id.to_owned(), row.place.0, ChangeKind::Deleted);
+        for (belonging, ids) in self.belonging_to(list.name, id) {
+            for id in ids {
+                self.delete(belonging, &id);
+            }
+        }
+        if list.name == ORGANIZATION_PERMISSIONS {
+            self.take_permission_from_roles(id);
+        }
+        true
+    }
+
+    /// Adds a synthetic user.
+    pub(crate) fn add_user(&mut self, created_at: i64) -> String {
+        let (seed, place) = (self.next_seed(USERS), self.next_place(created_at));
+        let row = user_row(seed, place, &self.style);
+        let id = row.id.to_string();
+        self.put(USERS, row);
+        id
+    }
+
+    /// Adds a synthetic organization.
+    pub(crate) fn add_organization(&mut self, created_at: i64) -> String {
+        let (seed, place) = (self.next_seed(ORGANIZATIONS), self.next_place(created_at));
+        let row = organization_row(seed, place, &self.style);
+        let id = row.id.to_string();
+        self.put(ORGANIZATIONS, row);
+        id
+    }
+
+    /// Adds a membership of a user in an organization.
+    pub(crate) fn add_membership(
+        &mut self,
+        organization_id: &str,
+        user_id: &str,
+        role_key: &str,
+        created_at: i64,
+    ) -> Result<String, RowRefused> {
+        let find = |list: &'static str, id: &str| {
+            let unknown = || RowRefused::Unknown { list, id: id.to_owned() };
+            self.table(list).get(id).map(Arc::clone).ok_or_else(unknown)
+        };
+        let (organization, user) = (find(ORGANIZATIONS, organization_id)?, find(USERS, user_id)?);
+        let role = self.role_of_membership(role_key);
+        let seed = self.next_seed(ORGANIZATION_MEMBERSHIPS);
+        let recipe = MembershipRecipe { seed, organization, user, role };
+        let id = recipe.id();
+        let place = self.next_place(created_at);
+        let recipe = Recipe::Membership(Box::new(recipe));
+        self.put(
+            ORGANIZATION_MEMBERSHIPS,
+            Row::synthetic(id.as_str().into(), place, Facts::default(), recipe),
+        );
+        Ok(id)
+    }
+
+    /// Adds a row to one of the smaller lists; `None` for the lists that are not made of samples.
+    pub(crate) fn add_sample(&mut self, index: usize, created_at: i64) -> Option<String> {
+        let list = &ALL[index];
+        let sample = list.sample?;
+        let mut random = fastrand::Rng::with_seed(self.next_seed(list.name));
+        let some = |table: &Table, random: &mut fastrand::Rng| {
+            let rows = table.rows();
+            (!rows.is_empty()).then(|| Arc::clone(&rows[random.usize(0..rows.len())]))
+        };
+        let mut user_id = || {
+            let user = some(self.table(USERS), &mut random);
+            user.map_or_else(|| identifier(&mut random, "user_"), |row| row.id.to_string())
+        };
+        let user_id = user_id();
+        let organization = match some(self.table(ORGANIZATIONS), &mut random) {
+            Some(row) => row.value(),
+            None => serde_json::json!({
+                "id": identifier(&mut random, "org_"), "name": "Gone", "slug": "gone",
+                "image_url": "", "has_image": false,
+            }),
+        };
+        let machine = some(self.table("machines"), &mut random);
+        let machine_id =
+            machine.map_or_else(|| identifier(&mut random, "mch_"), |row| row.id.to_string());
+        let row = sample(&mut Surroundings {
+            random: &mut random,
+            number: self.tables[index].rows().len(),
+            created_at,
+            instance_id: &self.instance_id,
+            user_id,
+            organization,
+            machine_id,
+            roles: self.table(ORGANIZATION_ROLES).rows().iter().map(|row| row.value()).collect(),
+        });
+        let id = row["id"].as_str().map(str::to_owned);
+        self.put_value(list.name, &row, created_at);
+        id
+    }
+
+    /// What goes with a user, an organization or a machine.
+    fn belonging_to(&self, list: &str, id: &str) -> Vec<(&'static str, Vec<String>)> {
+        ALL.iter()
+            .zip(&self.tables)
+            .map(|(other, table)| {
+                let rows = match list {
+                    USERS | "machines" => table.of_owner(id),
+                    ORGANIZATIONS => table.of_organization(id),
+                    _ => &[],
+                };
+                (other.name, rows.iter().map(|row| row.id.to_string()).collect())
+            })
+            .filter(|(_, ids): &(_, Vec<String>)| !ids.is_empty())
+            .collect()
+    }
+
+    fn take_permission_from_roles(&mut self, permission_id: &str) {
+        let holders: Vec<Arc<Row>> = self
+            .table(ORGANIZATION_ROLES)
+            .rows()
+            .iter()
+            .filter(|row| row.text().contains(permission_id))
+            .map(Arc::clone)
+            .collect();
+        for role in holders {
+            // The role was found a moment ago under the same lock.
+            let _ = self.update(ORGANIZATION_ROLES, &role.id, |value| {
+                if let Some(permissions) = value["permissions"].as_array_mut() {
+                    permissions.retain(|permission| permission["id"] != permission_id);
+                }
+            });
+        }
+    }
+
+    fn record(&mut self, list: &'static str, id: String, created_at: i64, kind: ChangeKind) {
+        self.revision += 1;
+        let (at, requests_before) = (Instant::now(), self.requests_seen.load(Ordering::Relaxed));
+        self.history.push(Change { at, requests_before, list, id, created_at, kind });
+    }
+}
+
+/// Finds a list by name.
+///
+/// # Panics
+/// When there is none: a slip in the calling test, which must not look like an empty list.
+pub(crate) fn known(name: &str) -> (usize, &'static List) {
+    match List::named(name) {
+        Some(found) => found,
+        None => panic!("the sandbox has no list named {name:?}"),
+    }
+}
+
+/// An organization's counts are counted when it is read, never kept.
+fn without_counts(list: &str, mut row: Value) -> Value {
+    if list == ORGANIZATIONS
+        && let Some(fields) = row.as_object_mut()
+    {
+        fields.shift_remove("members_count");
+        fields.shift_remove("pending_invitations_count");
+    }
+    row
+}

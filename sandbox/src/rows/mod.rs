@@ -1,0 +1,142 @@
+//! One row of a list: where it stands, what it belongs to, and its JSON text as Clerk would give it.
+
+pub(crate) mod draw;
+pub(crate) mod json;
+mod membership;
+mod organization;
+mod role;
+mod samples;
+mod user;
+
+use std::sync::{Arc, OnceLock};
+
+use serde_json::Value;
+
+pub(crate) use membership::{MembershipRecipe, RoleOfMembership};
+pub(crate) use organization::organization_row;
+pub(crate) use role::{permission, permission_named, role};
+pub(crate) use samples::{Sample, Surroundings, sample};
+pub(crate) use user::user_row;
+
+/// What all synthetic rows of a sandbox share.
+#[derive(Debug)]
+pub(crate) struct Style {
+    /// The latest moment anything may have happened, in milliseconds since 1970.
+    pub(crate) now: i64,
+    /// Statuses, strategies and providers that no published schema names.
+    pub(crate) unknown_values: bool,
+    /// Phone numbers carry `backup_codes`.
+    pub(crate) backup_codes: bool,
+    /// Bytes of filling in `public_metadata`, beyond the few fields that are always there.
+    pub(crate) metadata_bytes: usize,
+}
+
+/// A row's place in its list: `created_at` in milliseconds, then the order of insertion.
+pub(crate) type Place = (i64, u64);
+
+/// One row. Its text is rendered when it is first read and kept from then on.
+#[derive(Debug)]
+pub(crate) struct Row {
+    pub(crate) id: Arc<str>,
+    pub(crate) place: Place,
+    /// The organization it belongs to; it goes when that is deleted.
+    pub(crate) organization_id: Option<Arc<str>>,
+    /// The user, machine or other subject it belongs to; it goes when that is deleted.
+    pub(crate) owner_id: Option<Arc<str>>,
+    pub(crate) facts: Facts,
+    recipe: Recipe,
+    text: OnceLock<Box<str>>,
+}
+
+/// What is filtered by so often that parsing the row would be too slow.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Facts {
+    pub(crate) banned: bool,
+    /// Milliseconds since 1970, day precision.
+    pub(crate) last_active_at: Option<i64>,
+    /// Milliseconds since 1970.
+    pub(crate) last_sign_in_at: Option<i64>,
+}
+
+/// How the text comes about.
+#[derive(Debug)]
+pub(crate) enum Recipe {
+    /// It was given.
+    Written,
+    User {
+        seed: u64,
+        style: Arc<Style>,
+    },
+    Organization {
+        seed: u64,
+        style: Arc<Style>,
+    },
+    Membership(Box<MembershipRecipe>),
+}
+
+impl Row {
+    /// A row whose text is rendered on first use.
+    pub(crate) fn synthetic(id: Arc<str>, place: Place, facts: Facts, recipe: Recipe) -> Self {
+        let (organization_id, owner_id) = match &recipe {
+            Recipe::Membership(membership) => (
+                Some(Arc::clone(&membership.organization.id)),
+                Some(Arc::clone(&membership.user.id)),
+            ),
+            _ => (None, None),
+        };
+        Self { id, place, organization_id, owner_id, facts, recipe, text: OnceLock::new() }
+    }
+
+    /// A row given as JSON. `id` and `place` are taken from it by the caller.
+    pub(crate) fn written(id: Arc<str>, place: Place, value: &Value) -> Self {
+        let first_text = |pointers: &[&str]| {
+            pointers.iter().find_map(|pointer| value.pointer(pointer)?.as_str()).map(Arc::from)
+        };
+        Self {
+            id,
+            place,
+            organization_id: first_text(&["/organization/id", "/organization_id"]),
+            owner_id: first_text(&["/public_user_data/user_id", "/user_id", "/subject"]),
+            facts: Facts {
+                banned: value["banned"].as_bool().unwrap_or(false),
+                last_active_at: value["last_active_at"].as_i64(),
+                last_sign_in_at: value["last_sign_in_at"].as_i64(),
+            },
+            recipe: Recipe::Written,
+            text: OnceLock::from(value.to_string().into_boxed_str()),
+        }
+    }
+
+    /// The row as Clerk gives it, less what is counted when it is asked for (`members_count`).
+    pub(crate) fn text(&self) -> &str {
+        self.text.get_or_init(|| {
+            let mut out = String::with_capacity(4096);
+            match &self.recipe {
+                // A written row has its text from the start.
+                Recipe::Written => out.push_str("{}"),
+                Recipe::User { seed, style } => user::render(&mut out, *seed, self.place.0, style),
+                Recipe::Organization { seed, style } => {
+                    organization::render(&mut out, *seed, self.place.0, style)
+                }
+                Recipe::Membership(membership) => {
+                    membership.render(&mut out, &self.id, self.place.0)
+                }
+            }
+            out.into_boxed_str()
+        })
+    }
+
+    /// The text, parsed.
+    pub(crate) fn value(&self) -> Value {
+        // Every text was rendered here or from a value, so it parses; were it not so, null shows it.
+        serde_json::from_str(self.text()).unwrap_or(Value::Null)
+    }
+
+    /// The seed and style of a synthetic user, which spare parsing its text.
+    pub(crate) fn user_recipe(&self) -> Option<(u64, &Style)> {
+        match &self.recipe {
+            Recipe::User { seed, style } => Some((*seed, style)),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,308 @@
+//! A few rows for each of the smaller lists, each shaped by its schema in Clerk OpenAPI 2026-05-12.
+
+use serde_json::{Value, json};
+
+use super::draw::{DAY_MS, hexadecimal, identifier, pick};
+
+/// What a row may refer to.
+pub(crate) struct Surroundings<'a> {
+    pub(crate) random: &'a mut fastrand::Rng,
+    /// How many rows the list has already.
+    pub(crate) number: usize,
+    /// Milliseconds since 1970.
+    pub(crate) created_at: i64,
+    pub(crate) instance_id: &'a str,
+    /// Some user of the instance, or one that is gone.
+    pub(crate) user_id: String,
+    /// Some organization of the instance, or one that is gone.
+    pub(crate) organization: Value,
+    /// Some machine of the instance, or one that is gone.
+    pub(crate) machine_id: String,
+    /// All roles of the instance.
+    pub(crate) roles: Vec<Value>,
+}
+
+/// Makes one row of a list.
+pub(crate) type Sample = fn(&mut Surroundings<'_>) -> Value;
+
+/// The functions below, one per list.
+pub(crate) mod sample {
+    use super::*;
+
+    /// Schema `RoleSet`.
+    pub(crate) fn role_set(around: &mut Surroundings<'_>) -> Value {
+        let created_at = around.created_at;
+        let items: Vec<Value> = around
+            .roles
+            .iter()
+            .map(|role| {
+                json!({
+                    "object": "role_set_item", "id": role["id"], "name": role["name"], "key": role["key"],
+                    "description": role["description"], "members_count": null, "has_members": null,
+                    "created_at": created_at, "updated_at": created_at,
+                })
+            })
+            .collect();
+        let item = |key: &str| {
+            items.iter().find(|item| item["key"] == key).cloned().unwrap_or(Value::Null)
+        };
+        let (default_role, creator_role) = (item("org:member"), item("org:admin"));
+        let first = around.number == 0;
+        json!({
+            "object": "role_set", "id": identifier(around.random, "role_set_"),
+            "name": if first { "Default".to_owned() } else { format!("Role set {}", around.number) },
+            "key": if first { "role_set:default".to_owned() } else { format!("role_set:custom_{}", around.number) },
+            "description": null, "roles": items, "default_role": default_role, "creator_role": creator_role,
+            "type": if first { "initial" } else { "custom" }, "role_set_migration": null,
+            "created_at": created_at, "updated_at": created_at,
+        })
+    }
+
+    /// Schema `OrganizationInvitationWithPublicOrganizationData`. Its `url` holds a ticket.
+    pub(crate) fn organization_invitation(around: &mut Surroundings<'_>) -> Value {
+        let status = ["pending", "accepted", "revoked", "expired"][around.number % 4];
+        let url = (status == "pending").then(|| ticket_url(around.random));
+        json!({
+            "object": "organization_invitation", "id": identifier(around.random, "orginv_"),
+            "email_address": email(around.random), "role": "org:member", "role_name": "Member",
+            "organization_id": around.organization["id"], "inviter_id": around.user_id,
+            "public_inviter_data": {
+                "user_id": around.user_id, "first_name": "Ada", "last_name": null,
+                "image_url": super::super::user::image_url(&around.user_id), "has_image": false,
+                "identifier": "ada@example.com",
+            },
+            "public_organization_data": public_organization(around),
+            "status": status, "public_metadata": {}, "private_metadata": {}, "url": url,
+            "expires_at": around.created_at + 30 * DAY_MS,
+            "created_at": around.created_at, "updated_at": around.created_at,
+        })
+    }
+
+    /// Schema `Invitation`. Its `url` holds a ticket.
+    pub(crate) fn invitation(around: &mut Surroundings<'_>) -> Value {
+        let status = ["pending", "accepted", "expired", "revoked"][around.number % 4];
+        let mut row = json!({
+            "object": "invitation", "id": identifier(around.random, "inv_"), "email_address": email(around.random),
+            "public_metadata": {}, "revoked": status == "revoked", "status": status,
+            "expires_at": around.created_at + 30 * DAY_MS,
+            "created_at": around.created_at, "updated_at": around.created_at,
+        });
+        if status == "pending" {
+            row["url"] = ticket_url(around.random).into();
+        }
+        row
+    }
+
+    /// Schema `OrganizationDomain`.
+    pub(crate) fn organization_domain(around: &mut Surroundings<'_>) -> Value {
+        let verification = json!({
+            "status": "verified", "strategy": "txt", "attempts": 1,
+            "expire_at": around.created_at + DAY_MS, "verified_at": around.created_at,
+        });
+        let verified = around.number.is_multiple_of(2);
+        json!({
+            "object": "organization_domain", "id": identifier(around.random, "orgdmn_"),
+            "organization_id": around.organization["id"],
+            "name": format!("{}.example.com", hexadecimal(around.random, 8)),
+            "enrollment_mode": pick(around.random, &["manual_invitation", "automatic_invitation", "automatic_suggestion"]),
+            "affiliation_email_address": null, "affiliation_verification": null,
+            "ownership_verification": if verified { verification.clone() } else { Value::Null },
+            "verification": if verified { verification } else { Value::Null },
+            "total_pending_invitations": 0, "total_pending_suggestions": 0,
+            "public_organization_data": public_organization(around),
+            "created_at": around.created_at, "updated_at": around.created_at,
+        })
+    }
+
+    /// Schema `Session`.
+    pub(crate) fn session(around: &mut Surroundings<'_>) -> Value {
+        let id = identifier(around.random, "sess_");
+        let active_at = around.created_at + DAY_MS / 2;
+        let status = ["active", "ended", "expired", "revoked"][around.number % 4];
+        json!({
+            "object": "session", "id": id, "user_id": around.user_id,
+            "client_id": identifier(around.random, "client_"), "actor": null,
+            "status": status,
+            "last_active_organization_id": if around.number.is_multiple_of(2) { around.organization["id"].clone() } else { Value::Null },
+            "last_active_at": active_at,
+            "latest_activity": if around.number.is_multiple_of(3) { Value::Null } else { json!({
+                "object": "session_activity", "id": identifier(around.random, "sess_activity_"),
+                "device_type": "Macintosh", "is_mobile": false, "browser_name": "Firefox", "browser_version": "140.0",
+                "ip_address": "192.0.2.7", "city": "Zürich", "country": "CH",
+            }) },
+            "expire_at": around.created_at + 7 * DAY_MS, "abandon_at": around.created_at + 30 * DAY_MS,
+            "updated_at": active_at, "created_at": around.created_at, "tasks": null,
+        })
+    }
+
+    /// Schema `AllowlistIdentifier`.
+    pub(crate) fn allowlist_identifier(around: &mut Surroundings<'_>) -> Value {
+        let mut row = listed_identifier(around, "allowlist_identifier", "alid_");
+        row["invitation_id"] = identifier(around.random, "inv_").into();
+        row
+    }
+
+    /// Schema `BlocklistIdentifier`.
+    pub(crate) fn blocklist_identifier(around: &mut Surroundings<'_>) -> Value {
+        listed_identifier(around, "blocklist_identifier", "blid_")
+    }
+
+    /// Schema `Domain`, which has no times.
+    pub(crate) fn domain(around: &mut Surroundings<'_>) -> Value {
+        let name = if around.number == 0 {
+            "example.com".to_owned()
+        } else {
+            format!("satellite-{}.example.com", around.number)
+        };
+        json!({
+            "object": "domain", "id": identifier(around.random, "dmn_"), "name": name,
+            "is_satellite": around.number > 0, "frontend_api_url": format!("https://clerk.{name}"),
+            "accounts_portal_url": (around.number == 0).then(|| format!("https://accounts.{name}")),
+            "proxy_url": null, "development_origin": "",
+            "cname_targets": [{ "host": format!("clerk.{name}"), "value": "frontend-api.example.net", "required": true }],
+        })
+    }
+
+    /// Schema `JWTTemplate`.
+    pub(crate) fn jwt_template(around: &mut Surroundings<'_>) -> Value {
+        json!({
+            "object": "jwt_template", "id": identifier(around.random, "jtmp_"),
+            "name": format!("template-{}", around.number), "claims": { "role": "{{org.role}}" }, "lifetime": 60,
+            "allowed_clock_skew": 5, "custom_signing_key": false, "signing_algorithm": "RS256",
+            "created_at": around.created_at, "updated_at": around.created_at,
+        })
+    }
+
+    /// Schema `RedirectURL`.
+    pub(crate) fn redirect_url(around: &mut Surroundings<'_>) -> Value {
+        json!({
+            "object": "redirect_url", "id": identifier(around.random, "ru_"),
+            "url": format!("https://app.example.com/callback/{}", around.number),
+            "created_at": around.created_at, "updated_at": around.created_at,
+        })
+    }
+
+    /// Schema `OAuthApplication`.
+    pub(crate) fn oauth_application(around: &mut Surroundings<'_>) -> Value {
+        let client_id = hexadecimal(around.random, 16);
+        let base = "https://clerk.example.com/oauth";
+        json!({
+            "object": "oauth_application", "id": identifier(around.random, "oa_"), "instance_id": around.instance_id,
+            "name": format!("Application {}", around.number), "client_id": client_id, "client_uri": null,
+            "client_image_url": null, "dynamically_registered": false, "consent_screen_enabled": true,
+            "pkce_required": true, "public": around.number.is_multiple_of(2), "scopes": "profile email",
+            "redirect_uris": ["https://app.example.com/oauth"], "callback_url": "https://app.example.com/oauth",
+            "authorize_url": format!("{base}/authorize"), "token_fetch_url": format!("{base}/token"),
+            "user_info_url": format!("{base}/userinfo"),
+            "discovery_url": "https://clerk.example.com/.well-known/openid-configuration",
+            "token_introspection_url": format!("{base}/token_info"),
+            "created_at": around.created_at, "updated_at": around.created_at,
+        })
+    }
+
+    /// Schema `EnterpriseConnection`.
+    pub(crate) fn enterprise_connection(around: &mut Surroundings<'_>) -> Value {
+        let id = identifier(around.random, "entconn_");
+        let saml = around.number.is_multiple_of(2);
+        json!({
+            "object": "enterprise_connection", "id": id, "name": format!("Connection {}", around.number),
+            "provider": if saml { "saml_okta" } else { "oidc_custom" }, "logo_public_url": null,
+            "active": around.number != 1, "domains": [format!("connection-{}.example.com", around.number)],
+            "organization_id": if around.number.is_multiple_of(3) { Value::Null } else { around.organization["id"].clone() },
+            "sync_user_attributes": true, "disable_additional_identifications": false,
+            "allow_organization_account_linking": false, "custom_attributes": [],
+            "authenticatable": true, "disable_jit_provisioning": false,
+            "saml_connection": if saml { json!({
+                "id": identifier(around.random, "samlc_"), "name": "SAML", "idp_entity_id": "https://idp.example.com",
+                "idp_sso_url": "https://idp.example.com/sso", "idp_metadata_url": null,
+                "acs_url": "https://clerk.example.com/v1/saml/acs", "sp_entity_id": "https://clerk.example.com/saml",
+                "sp_metadata_url": null, "active": true, "allow_idp_initiated": false, "allow_subdomains": false,
+                "force_authn": false,
+            }) } else { Value::Null },
+            "oauth_config": if saml { Value::Null } else { json!({
+                "id": identifier(around.random, "oconf_"), "name": "OIDC", "provider_key": "oidc_custom",
+                "client_id": "client", "discovery_url": null, "auth_url": null, "token_url": null,
+                "user_info_url": null, "requires_pkce": true, "logo_public_url": null,
+                "created_at": around.created_at, "updated_at": around.created_at,
+            }) },
+            "created_at": around.created_at, "updated_at": around.created_at,
+        })
+    }
+
+    /// Schema `Machine`.
+    pub(crate) fn machine(around: &mut Surroundings<'_>) -> Value {
+        json!({
+            "object": "machine", "id": identifier(around.random, "mch_"), "name": format!("machine-{}", around.number),
+            "instance_id": around.instance_id, "created_at": around.created_at, "updated_at": around.created_at,
+            "default_token_ttl": 3600, "scoped_machines": [],
+        })
+    }
+
+    /// Schema `WaitlistEntry`.
+    pub(crate) fn waitlist_entry(around: &mut Surroundings<'_>) -> Value {
+        let status = ["pending", "invited", "rejected", "completed"][around.number % 4];
+        json!({
+            "object": "waitlist_entry", "id": identifier(around.random, "wle_"), "email_address": email(around.random),
+            "status": status, "is_locked": false,
+            "created_at": around.created_at, "updated_at": around.created_at, "invitation": null,
+        })
+    }
+
+    /// A row of `GET /api_keys`, less any secret.
+    pub(crate) fn api_key(around: &mut Surroundings<'_>) -> Value {
+        let subject = if around.number.is_multiple_of(2) {
+            around.user_id.clone().into()
+        } else {
+            around.organization["id"].clone()
+        };
+        json!({
+            "object": "api_key", "id": format!("ak_{}", hexadecimal(around.random, 32)), "type": "api_key",
+            "subject": subject, "name": format!("key {}", around.number), "description": null, "claims": null,
+            "scopes": ["read"], "revoked": false, "revocation_reason": null, "expired": false, "expiration": null,
+            "created_by": null, "last_used_at": null,
+            "created_at": around.created_at, "updated_at": around.created_at,
+        })
+    }
+
+    /// A row of `GET /m2m_tokens`.
+    pub(crate) fn m2m_token(around: &mut Surroundings<'_>) -> Value {
+        json!({
+            "object": "machine_to_machine_token", "id": format!("mt_{}", hexadecimal(around.random, 32)),
+            "subject": around.machine_id, "claims": null, "scopes": [], "revoked": false,
+            "revocation_reason": null, "expired": false, "expiration": null, "last_used_at": null,
+            "created_at": around.created_at, "updated_at": around.created_at,
+        })
+    }
+}
+
+fn listed_identifier(around: &mut Surroundings<'_>, object: &str, prefix: &str) -> Value {
+    let (kind, identifier_text) = match around.number % 3 {
+        0 => ("email_address", email(around.random)),
+        1 => ("phone_number", format!("+1555{:07}", around.random.u32(0..10_000_000))),
+        _ => ("web3_wallet", format!("0x{}", hexadecimal(around.random, 40))),
+    };
+    json!({
+        "object": object, "id": identifier(around.random, prefix), "identifier": identifier_text,
+        "identifier_type": kind, "instance_id": around.instance_id,
+        "created_at": around.created_at, "updated_at": around.created_at,
+    })
+}
+
+fn public_organization(around: &Surroundings<'_>) -> Value {
+    let organization = &around.organization;
+    json!({
+        "id": organization["id"], "name": organization["name"], "slug": organization["slug"],
+        "image_url": organization["image_url"], "has_image": organization["has_image"],
+    })
+}
+
+fn ticket_url(random: &mut fastrand::Rng) -> String {
+    format!(
+        "https://accounts.example.com/v1/tickets/accept?ticket=sandbox_{}",
+        hexadecimal(random, 24)
+    )
+}
+
+fn email(random: &mut fastrand::Rng) -> String {
+    format!("{}@example.com", hexadecimal(random, 10))
+}

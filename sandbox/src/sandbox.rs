@@ -1,0 +1,795 @@
+//! The handle of a sandbox, and the way from a request to its answer.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::Write as _;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
+
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::answer::{self, Answer, ConnectionReset, Refusal};
+use crate::churn::{Churn, ChurnPlan};
+use crate::data::{Change, Data, RowRefused};
+use crate::faults::{Effect, FaultRule, Faults, Strike};
+use crate::limits::Limits;
+use crate::lists::{
+    ALL, Filter, List, NESTED, ORGANIZATION_MEMBERSHIPS, ORGANIZATION_PERMISSIONS,
+    ORGANIZATION_ROLES, ORGANIZATIONS, USERS,
+};
+use crate::population::Population;
+use crate::query::{Query, Rules, Search};
+use crate::requests::{LoggedRequest, Requests, Violation, ViolationKind};
+use crate::rows::Row;
+
+/// The key a new sandbox accepts. It opens nothing else.
+pub const DEFAULT_KEY: &str = "sk_test_sandbox";
+
+/// Compressed pages kept for the next reader, in bytes; past it all are dropped.
+const MOST_COMPRESSED_BYTES: usize = 512 * 1024 * 1024;
+
+/// API versions in which roles cannot be listed (Clerk OpenAPI documents 2021-02-05 and 2025-03-12).
+const VERSIONS_WITHOUT_ROLES: [&str; 2] = ["2021-02-05", "2025-03-12"];
+
+/// A Clerk-like instance. Clones are handles of the same one.
+#[derive(Clone)]
+pub struct Sandbox {
+    shared: Arc<Shared>,
+}
+
+type Hook = Arc<dyn Fn(&Sandbox, &LoggedRequest) + Send + Sync>;
+
+struct Shared {
+    data: RwLock<Data>,
+    settings: RwLock<Settings>,
+    requests: Mutex<Requests>,
+    limits: Mutex<Limits>,
+    faults: Mutex<Faults>,
+    churn: Mutex<Option<Churn>>,
+    compressed: Mutex<Compressed>,
+}
+
+struct Settings {
+    keys: Vec<String>,
+    rules: Rules,
+    latency: Duration,
+    jitter: Duration,
+    jitter_random: fastrand::Rng,
+    hook: Option<Hook>,
+}
+
+#[derive(Default)]
+struct Compressed {
+    pages: HashMap<String, (u64, Bytes)>,
+    bytes: usize,
+}
+
+impl std::fmt::Debug for Sandbox {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Sandbox").finish_non_exhaustive()
+    }
+}
+
+/// Content.
+impl Sandbox {
+    /// A sandbox with synthetic rows.
+    pub fn new(population: Population) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                data: RwLock::new(population.build()),
+                settings: RwLock::new(Settings {
+                    keys: vec![DEFAULT_KEY.to_owned()],
+                    rules: Rules::default(),
+                    latency: Duration::ZERO,
+                    jitter: Duration::ZERO,
+                    jitter_random: fastrand::Rng::with_seed(population.seed),
+                    hook: None,
+                }),
+                requests: Mutex::default(),
+                limits: Mutex::default(),
+                faults: Mutex::default(),
+                churn: Mutex::default(),
+                compressed: Mutex::default(),
+            }),
+        }
+    }
+
+    /// A sandbox without any row, to be filled by hand.
+    pub fn empty() -> Self {
+        Self::new(Population::none())
+    }
+
+    /// All rows of a list (`users`), ascending, each as Clerk would give it; organizations with their counts.
+    ///
+    /// # Panics
+    /// When there is no such list, which must not look like an empty one. So do all methods that take a list.
+    pub fn rows(&self, list: &str) -> Vec<Value> {
+        let data = self.data();
+        data.table(list).rows().iter().map(|row| data.full_value(list, row)).collect()
+    }
+
+    /// All users, ascending.
+    pub fn users(&self) -> Vec<Value> {
+        self.rows(USERS)
+    }
+
+    /// All organizations, ascending, with their counts.
+    pub fn organizations(&self) -> Vec<Value> {
+        self.rows(ORGANIZATIONS)
+    }
+
+    /// All memberships of all organizations, ascending.
+    pub fn memberships(&self) -> Vec<Value> {
+        self.rows(ORGANIZATION_MEMBERSHIPS)
+    }
+
+    /// All organization roles, ascending.
+    pub fn roles(&self) -> Vec<Value> {
+        self.rows(ORGANIZATION_ROLES)
+    }
+
+    /// All organization permissions, ascending.
+    pub fn permissions(&self) -> Vec<Value> {
+        self.rows(ORGANIZATION_PERMISSIONS)
+    }
+
+    /// One row.
+    pub fn row(&self, list: &str, id: &str) -> Option<Value> {
+        let data = self.data();
+        data.table(list).get(id).map(|row| data.full_value(list, row))
+    }
+
+    /// The ids of a list, ascending by `created_at`.
+    pub fn ids(&self, list: &str) -> Vec<String> {
+        self.data().table(list).rows().iter().map(|row| row.id.to_string()).collect()
+    }
+
+    /// How many rows a list has.
+    pub fn count(&self, list: &str) -> usize {
+        self.data().table(list).rows().len()
+    }
+
+    /// The latest `created_at` of any row, in milliseconds since 1970.
+    pub fn latest(&self) -> i64 {
+        self.data().latest()
+    }
+
+    /// Adds a synthetic user created at this moment (milliseconds since 1970); answers its id.
+    pub fn add_user(&self, created_at: i64) -> String {
+        self.change().add_user(created_at)
+    }
+
+    /// Adds a synthetic organization created at this moment (milliseconds since 1970); answers its id.
+    pub fn add_organization(&self, created_at: i64) -> String {
+        self.change().add_organization(created_at)
+    }
+
+    /// Adds a membership; answers its id. The role key need not belong to any role.
+    ///
+    /// # Errors
+    /// [`RowRefused::Unknown`] when there is no such organization or user.
+    pub fn add_membership(
+        &self,
+        organization_id: &str,
+        user_id: &str,
+        role_key: &str,
+        created_at: i64,
+    ) -> Result<String, RowRefused> {
+        self.change().add_membership(organization_id, user_id, role_key, created_at)
+    }
+
+    /// Adds a role that grants the permissions of these keys; answers its id.
+    pub fn add_role(
+        &self,
+        key: &str,
+        name: &str,
+        permission_keys: &[&str],
+        created_at: i64,
+    ) -> String {
+        let mut data = self.change();
+        let granted: Vec<Value> = data
+            .table(ORGANIZATION_PERMISSIONS)
+            .rows()
+            .iter()
+            .map(|row| row.value())
+            .filter(|permission| {
+                permission["key"].as_str().is_some_and(|key| permission_keys.contains(&key))
+            })
+            .collect();
+        let seed = data.next_seed(ORGANIZATION_ROLES);
+        let role = crate::rows::role(seed, key, name, &granted, created_at);
+        data.put_value(ORGANIZATION_ROLES, &role, created_at);
+        role["id"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Adds a custom permission; answers its id.
+    pub fn add_permission(&self, key: &str, name: &str, created_at: i64) -> String {
+        let mut data = self.change();
+        let seed = data.next_seed(ORGANIZATION_PERMISSIONS);
+        let permission = crate::rows::permission_named(seed, key, name, "user", created_at);
+        data.put_value(ORGANIZATION_PERMISSIONS, &permission, created_at);
+        permission["id"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Adds a row given as JSON, at its `created_at`, which may lie in the past.
+    ///
+    /// # Errors
+    /// When it has no `id`, or one that is taken.
+    pub fn insert(&self, list: &str, row: Value) -> Result<(), RowRefused> {
+        self.change().insert(list, row)
+    }
+
+    /// Changes a row; a changed `created_at` moves it, its `id` stays.
+    ///
+    /// # Errors
+    /// When there is no such row.
+    pub fn update(
+        &self,
+        list: &str,
+        id: &str,
+        change: impl FnOnce(&mut Value),
+    ) -> Result<(), RowRefused> {
+        self.change().update(list, id, change)
+    }
+
+    /// Deletes a row; with a user or an organization goes all that belongs to it. False when there is no such row.
+    pub fn delete(&self, list: &str, id: &str) -> bool {
+        self.change().delete(list, id)
+    }
+
+    /// Every change since the sandbox was made, in order.
+    pub fn history(&self) -> Vec<Change> {
+        self.data().history().to_vec()
+    }
+
+    /// What `/instance` answers: `production` or `development`, and the instance's id.
+    pub fn set_instance(&self, id: &str, environment: &str) {
+        let mut data = self.change();
+        data.instance_id = id.to_owned();
+        data.environment = environment.to_owned();
+    }
+
+    /// The id that `/instance` answers.
+    pub fn instance_id(&self) -> String {
+        self.data().instance_id.clone()
+    }
+}
+
+/// Behaviour.
+impl Sandbox {
+    /// Accepts one more key.
+    pub fn accept_key(&self, key: impl Into<String>) {
+        self.settings_mut().keys.push(key.into());
+    }
+
+    /// Accepts this key and no other from now on.
+    pub fn rotate_key(&self, key: impl Into<String>) {
+        self.settings_mut().keys = vec![key.into()];
+    }
+
+    /// Decides what Clerk's documentation leaves open.
+    pub fn set_rules(&self, rules: Rules) {
+        self.settings_mut().rules = rules;
+    }
+
+    /// Every answer takes this long, and up to `jitter` more, drawn from the population's seed.
+    pub fn set_latency(&self, latency: Duration, jitter: Duration) {
+        let mut settings = self.settings_mut();
+        settings.latency = latency;
+        settings.jitter = jitter;
+    }
+
+    /// Serves at most so many requests in any span `per`; more answer 429 with `Retry-After`.
+    pub fn limit(&self, requests: usize, per: Duration) {
+        lock(&self.shared.limits).set(requests, per, true);
+    }
+
+    /// Like [`limit`](Self::limit), with a 429 that does not say when to come back.
+    pub fn limit_without_retry_after(&self, requests: usize, per: Duration) {
+        lock(&self.shared.limits).set(requests, per, false);
+    }
+
+    /// Lifts the limit.
+    pub fn unlimited(&self) {
+        lock(&self.shared.limits).lift();
+    }
+
+    /// Makes something go wrong.
+    pub fn fault(&self, rule: FaultRule) {
+        lock(&self.shared.faults).add(rule);
+    }
+
+    /// Nothing goes wrong any more.
+    pub fn clear_faults(&self) {
+        lock(&self.shared.faults).clear();
+    }
+
+    /// How many requests a fault struck.
+    pub fn faults_struck(&self) -> u64 {
+        lock(&self.shared.faults).struck()
+    }
+
+    /// Changes rows between pages from now on.
+    pub fn churn(&self, plan: ChurnPlan) {
+        *lock(&self.shared.churn) = Some(Churn::new(plan));
+    }
+
+    /// Changes no more rows.
+    pub fn stop_churn(&self) {
+        *lock(&self.shared.churn) = None;
+    }
+
+    /// Calls `hook` on every request before it is answered. It may use the sandbox in any way.
+    pub fn on_request(&self, hook: impl Fn(&Self, &LoggedRequest) + Send + Sync + 'static) {
+        self.settings_mut().hook = Some(Arc::new(hook));
+    }
+}
+
+/// What was seen.
+impl Sandbox {
+    /// Every request since the last [`clear_requests`](Self::clear_requests), in order of arrival.
+    pub fn requests(&self) -> Vec<LoggedRequest> {
+        lock(&self.shared.requests).log().to_vec()
+    }
+
+    /// How many requests a path (`/v1/users`) got.
+    pub fn request_count(&self, path: &str) -> u64 {
+        lock(&self.shared.requests).by_path().get(path).copied().unwrap_or(0)
+    }
+
+    /// How many requests there were in all.
+    pub fn total_requests(&self) -> u64 {
+        lock(&self.shared.requests).by_path().values().sum()
+    }
+
+    /// Requests per path.
+    pub fn requests_by_path(&self) -> BTreeMap<String, u64> {
+        lock(&self.shared.requests).by_path().clone()
+    }
+
+    /// Forgets all requests and violations; their numbers go on.
+    pub fn clear_requests(&self) {
+        lock(&self.shared.requests).clear();
+    }
+
+    /// What should not have been asked.
+    pub fn violations(&self) -> Vec<Violation> {
+        lock(&self.shared.requests).violations().to_vec()
+    }
+
+    /// How many requests the limit refused (429s of faults are not counted).
+    pub fn rate_limited_count(&self) -> u64 {
+        lock(&self.shared.limits).refused()
+    }
+
+    /// The most requests that arrived in any ten seconds, served or refused.
+    pub fn busiest_window(&self) -> usize {
+        lock(&self.shared.limits).busiest()
+    }
+}
+
+/// Answering.
+impl Sandbox {
+    /// Answers `GET path_and_query` (`/v1/users?limit=2`) as the server would.
+    ///
+    /// # Errors
+    /// [`ConnectionReset`] where a fault resets the connection.
+    pub async fn get(
+        &self,
+        path_and_query: &str,
+        headers: &[(&str, &str)],
+    ) -> Result<Answer, ConnectionReset> {
+        self.answer("GET", path_and_query, headers).await
+    }
+
+    /// Answers any method; all but GET are violations.
+    ///
+    /// # Errors
+    /// [`ConnectionReset`] where a fault resets the connection.
+    pub async fn answer(
+        &self,
+        method: &str,
+        path_and_query: &str,
+        headers: &[(&str, &str)],
+    ) -> Result<Answer, ConnectionReset> {
+        let (path, query_text) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
+        if let Some(control) = path.strip_prefix("/sandbox/") {
+            return Ok(self.control(control));
+        }
+        let query = Query::parse(query_text);
+        let request = self.file(method, path, &query, headers);
+        self.data().requests_seen.fetch_max(request.sequence, Ordering::Relaxed);
+        let hook = self.settings().hook.clone();
+        if let Some(hook) = hook {
+            hook(self, &request);
+        }
+        let strike = lock(&self.shared.faults).strike(path, &query);
+        let offset = query.first("offset").and_then(|offset| offset.parse().ok()).unwrap_or(0);
+        // Computed on arrival, delivered later: what happens meanwhile is not in it.
+        let made = self.make(&request, &query, query_text, &strike);
+        let wait = self.latency() + strike.delay(offset);
+        if !wait.is_zero() {
+            tokio::time::sleep(wait).await;
+        }
+        let (mut answer, rows) = made?;
+        answer.cut_after = strike.cut_after().filter(|bytes| *bytes < answer.body.len());
+        lock(&self.shared.requests).answered(request.sequence, answer.status, rows);
+        Ok(answer)
+    }
+
+    /// Notes a request and what is wrong with it.
+    fn file(
+        &self,
+        method: &str,
+        path: &str,
+        query: &Query,
+        headers: &[(&str, &str)],
+    ) -> LoggedRequest {
+        let header = |name: &str| {
+            headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| *value)
+        };
+        let key = header("authorization").and_then(|value| value.strip_prefix("Bearer "));
+        let api_version = header("clerk-api-version").map(str::to_owned);
+        let version_in_query = query.first("__clerk_api_version").is_some();
+        let mut violations = Vec::new();
+        if method != "GET" {
+            violations.push(ViolationKind::NotGet { method: method.to_owned() });
+        }
+        if header("origin").is_some() {
+            violations.push(ViolationKind::OriginHeader);
+        }
+        match (&api_version, version_in_query) {
+            (Some(_), true) => violations.push(ViolationKind::VersionTwice),
+            (None, false) => violations.push(ViolationKind::VersionMissing),
+            _ => {}
+        }
+        if holds_secret(path) {
+            violations.push(ViolationKind::SecretRead);
+        }
+        let request = LoggedRequest {
+            at: Instant::now(),
+            sequence: 0,
+            method: method.to_owned(),
+            path: path.to_owned(),
+            query: query.pairs().to_vec(),
+            key_accepted: key
+                .is_some_and(|key| self.settings().keys.iter().any(|accepted| accepted == key)),
+            api_version,
+            accept_encoding: header("accept-encoding").map(str::to_owned),
+            status: None,
+            rows: 0,
+        };
+        lock(&self.shared.requests).file(request, violations)
+    }
+
+    /// The answer and how many rows it has.
+    fn make(
+        &self,
+        request: &LoggedRequest,
+        query: &Query,
+        query_text: &str,
+        strike: &Strike,
+    ) -> Result<(Answer, usize), ConnectionReset> {
+        if let Err(refused) = lock(&self.shared.limits).admit(request.at) {
+            let mut answer = Refusal::new(429, "too_many_requests", "Too many requests")
+                .answer(request.sequence);
+            if let Some(seconds) = refused.retry_after_seconds {
+                answer.headers.push(("retry-after".to_owned(), seconds.to_string()));
+            }
+            return Ok((answer, 0));
+        }
+        for effect in &strike.effects {
+            match effect {
+                Effect::Reset => return Err(ConnectionReset),
+                Effect::Refuse { status, code, retry_after } => {
+                    let mut answer = Refusal::new(*status, code.as_str(), code.as_str())
+                        .answer(request.sequence);
+                    answer.headers.extend(
+                        retry_after.iter().map(|text| ("retry-after".to_owned(), text.clone())),
+                    );
+                    return Ok((answer, 0));
+                }
+                Effect::Html(status) => {
+                    let body = format!("<html><body><h1>{status}</h1></body></html>");
+                    return Ok((Answer::new(*status, "text/html", body), 0));
+                }
+                Effect::Body(body) => return Ok((Answer::of_json(body.clone()), 0)),
+                _ => {}
+            }
+        }
+        if request.method != "GET" {
+            let refusal = Refusal::new(405, "method_not_allowed", "The sandbox is read-only");
+            return Ok((refusal.answer(request.sequence), 0));
+        }
+        if !request.key_accepted {
+            let message = "The provided Clerk Secret Key is invalid";
+            return Ok((
+                Refusal::new(401, "clerk_key_invalid", message).answer(request.sequence),
+                0,
+            ));
+        }
+        let ignored = strike.ignored();
+        let query = if ignored.is_empty() { query.clone() } else { query.without(&ignored) };
+        let made = self.route(request, &query, strike);
+        let Made { body, rows, revision, is_page } = match made {
+            Ok(made) => made,
+            Err(refusal) => return Ok((refusal.answer(request.sequence), 0)),
+        };
+        if is_page {
+            let mut churn = lock(&self.shared.churn);
+            if let Some(churn) = churn.as_mut() {
+                churn.page_read(&mut self.change());
+            }
+        }
+        let body = disturbed(body, &strike.effects);
+        let mut answer = Answer::of_json(body);
+        if request.accept_encoding.as_deref().is_some_and(accepts_gzip) {
+            let target = strike.spares_body().then(|| format!("{}?{query_text}", request.path));
+            answer.body = self.compressed(&answer.body, target, revision);
+            answer.headers.push(("content-encoding".to_owned(), "gzip".to_owned()));
+            answer.headers.push(("vary".to_owned(), "Accept-Encoding".to_owned()));
+        }
+        Ok((answer, rows))
+    }
+
+    /// Finds what a path means.
+    fn route(
+        &self,
+        request: &LoggedRequest,
+        query: &Query,
+        strike: &Strike,
+    ) -> Result<Made, Refusal> {
+        let data = self.data();
+        let rules = self.settings().rules;
+        let segments: Vec<&str> =
+            request.path.strip_prefix("/v1/").ok_or_else(Refusal::not_found)?.split('/').collect();
+        let without_roles = request
+            .api_version
+            .as_deref()
+            .is_some_and(|version| VERSIONS_WITHOUT_ROLES.contains(&version));
+        if without_roles && segments[0] == ORGANIZATION_ROLES {
+            return Err(Refusal::not_found());
+        }
+        let search = |list: &'static List, filters, base| Search {
+            data: &data,
+            list,
+            filters,
+            base,
+            query,
+            rules,
+            truncate: strike.truncate(),
+        };
+        let whole =
+            |body: String| Ok(Made { body, rows: 0, revision: data.revision(), is_page: false });
+        match segments[..] {
+            ["instance"] => whole(instance(&data)),
+            ["users", "count"] => {
+                let (index, list) = crate::data::known(USERS);
+                let count = search(list, list.filters, data.table_at(index).rows()).count()?;
+                whole(
+                    json!({ "object": "total_count", "total_count": strike.total(count) })
+                        .to_string(),
+                )
+            }
+            [name] => {
+                let (index, list) = List::named(name).ok_or_else(Refusal::not_found)?;
+                if let Some(parameter) =
+                    list.needs.filter(|parameter| query.first(parameter).is_none())
+                {
+                    let message = format!("{parameter} is required");
+                    return Err(Refusal::new(400, "form_param_missing", message));
+                }
+                let asks_for_nobody =
+                    query.first("user_id").is_none() && query.first("client_id").is_none();
+                if list.name == "sessions" && rules.sessions_need_user && asks_for_nobody {
+                    return Err(Refusal::parameter("user_id", "or client_id is required"));
+                }
+                page(&search(list, list.filters, data.table_at(index).rows()), strike)
+            }
+            [name, id] => {
+                let (index, list) = List::named(name)
+                    .filter(|(_, list)| list.by_id)
+                    .ok_or_else(Refusal::not_found)?;
+                let table = data.table_at(index);
+                let row = table.get(id).or_else(|| {
+                    let slug = |row: &&Arc<Row>| row.value()["slug"] == *id;
+                    (list.name == ORGANIZATIONS).then(|| table.rows().iter().find(slug)).flatten()
+                });
+                let mut body = String::new();
+                answer::push_row(
+                    &mut body,
+                    &data,
+                    list,
+                    query,
+                    row.ok_or_else(Refusal::not_found)?,
+                );
+                whole(body)
+            }
+            [parent, id, segment] => {
+                let nested = NESTED
+                    .iter()
+                    .find(|nested| nested.parent == parent && nested.segment == segment);
+                let nested = nested.ok_or_else(Refusal::not_found)?;
+                data.table(parent).get(id).ok_or_else(Refusal::not_found)?;
+                let (index, list) = crate::data::known(nested.list);
+                let table = data.table_at(index);
+                let base = if parent == ORGANIZATIONS {
+                    table.of_organization(id)
+                } else {
+                    table.of_owner(id)
+                };
+                let filters: &[Filter] = nested.filters;
+                page(&search(list, filters, base), strike)
+            }
+            _ => Err(Refusal::not_found()),
+        }
+    }
+
+    /// The pages for the sandbox's own use, which need no key and are not logged.
+    fn control(&self, path: &str) -> Answer {
+        match path.split('/').collect::<Vec<_>>()[..] {
+            ["health"] => Answer::of_json(json!({ "ok": true }).to_string()),
+            ["stats"] => Answer::of_json(self.stats().to_string()),
+            ["rows", list] if List::named(list).is_some() => {
+                let lines: String = self.rows(list).iter().map(|row| format!("{row}\n")).collect();
+                Answer::new(200, "application/x-ndjson", lines)
+            }
+            _ => Refusal::not_found().answer(0),
+        }
+    }
+
+    fn stats(&self) -> Value {
+        let violations: Vec<Value> = self
+            .violations()
+            .iter()
+            .map(|violation| {
+                let kind = format!("{:?}", violation.kind);
+                json!({ "sequence": violation.sequence, "path": violation.path, "kind": kind })
+            })
+            .collect();
+        let rows: serde_json::Map<String, Value> =
+            ALL.iter().map(|list| (list.name.to_owned(), self.count(list.name).into())).collect();
+        json!({
+            "requests": self.total_requests(),
+            "requests_by_path": self.requests_by_path(),
+            "rate_limited": self.rate_limited_count(),
+            "faults_struck": self.faults_struck(),
+            "busiest_window": self.busiest_window(),
+            "violations": violations,
+            "rows": rows,
+        })
+    }
+
+    /// Compresses a body, or finds it compressed already when the page is the same as before.
+    fn compressed(&self, body: &Bytes, target: Option<String>, revision: u64) -> Bytes {
+        if let Some(target) = &target
+            && let Some((kept_at, bytes)) = lock(&self.shared.compressed).pages.get(target)
+            && *kept_at == revision
+        {
+            return bytes.clone();
+        }
+        let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 4), Compression::fast());
+        // Writing to memory cannot fail; were it to, an empty body is no valid gzip and would be noticed.
+        let bytes: Bytes =
+            encoder.write_all(body).and_then(|()| encoder.finish()).unwrap_or_default().into();
+        if let Some(target) = target {
+            let mut compressed = lock(&self.shared.compressed);
+            if compressed.bytes + bytes.len() > MOST_COMPRESSED_BYTES {
+                *compressed = Compressed::default();
+            }
+            compressed.bytes += bytes.len();
+            if let Some((_, replaced)) = compressed.pages.insert(target, (revision, bytes.clone()))
+            {
+                compressed.bytes -= replaced.len();
+            }
+        }
+        bytes
+    }
+
+    fn latency(&self) -> Duration {
+        let mut settings = self.settings_mut();
+        let share = settings.jitter_random.f64();
+        settings.latency + settings.jitter.mul_f64(share)
+    }
+
+    fn data(&self) -> RwLockReadGuard<'_, Data> {
+        self.shared.data.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self) -> RwLockWriteGuard<'_, Data> {
+        self.shared.data.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn settings(&self) -> RwLockReadGuard<'_, Settings> {
+        self.shared.settings.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn settings_mut(&self) -> RwLockWriteGuard<'_, Settings> {
+        self.shared.settings.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A body on its way to an answer.
+struct Made {
+    body: String,
+    rows: usize,
+    /// Of the data it was made from.
+    revision: u64,
+    is_page: bool,
+}
+
+fn page(search: &Search<'_>, strike: &Strike) -> Result<Made, Refusal> {
+    let selection = search.page()?;
+    let body = answer::page(search.data, search.list, search.query, &selection, |total| {
+        strike.total(total)
+    });
+    Ok(Made { body, rows: selection.rows.len(), revision: search.data.revision(), is_page: true })
+}
+
+fn instance(data: &Data) -> String {
+    json!({
+        "object": "instance", "id": data.instance_id, "environment_type": data.environment,
+        "allowed_origins": null, "workspace_id": null,
+    })
+    .to_string()
+}
+
+/// Paths that answer with a secret, which nobody who copies access rights ever reads.
+fn holds_secret(path: &str) -> bool {
+    path.contains("/oauth_access_tokens/")
+        || path.ends_with("/secret_key")
+        || path.ends_with("/secret")
+}
+
+/// Applies the effects that spoil a right body.
+fn disturbed(body: String, effects: &[Effect]) -> String {
+    let mut body = body;
+    for effect in effects {
+        match effect {
+            Effect::MalformedJson => {
+                let half =
+                    (0..=body.len() / 2).rev().find(|at| body.is_char_boundary(*at)).unwrap_or(0);
+                body.truncate(half);
+            }
+            Effect::EditRow { row, pointer, value } => {
+                let mut whole: Value = serde_json::from_str(&body).unwrap_or(Value::Null);
+                let rows = if whole.is_array() { Some(&mut whole) } else { whole.get_mut("data") };
+                if let Some(row) = rows.and_then(|rows| rows.get_mut(*row)) {
+                    edit(row, pointer, value.as_ref());
+                }
+                body = whole.to_string();
+            }
+            _ => {}
+        }
+    }
+    body
+}
+
+fn edit(row: &mut Value, pointer: &str, value: Option<&Value>) {
+    let (parent, name) = pointer.rsplit_once('/').unwrap_or(("", pointer));
+    if let Some(Value::Object(fields)) = row.pointer_mut(parent) {
+        match value {
+            Some(value) => {
+                fields.insert(name.to_owned(), value.clone());
+            }
+            None => {
+                fields.shift_remove(name);
+            }
+        }
+    }
+}
+
+fn accepts_gzip(accepted: &str) -> bool {
+    accepted.split(',').any(|coding| {
+        let (name, weight) = coding.split_once(';').unwrap_or((coding, ""));
+        name.trim().eq_ignore_ascii_case("gzip") && !matches!(weight.trim(), "q=0" | "q=0.0")
+    })
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,112 @@
+//! `check`: whether everything that a sync needs is there, without reading or changing anything
+//! else.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::clerk::client::Client;
+use crate::clerk::error::ClerkError;
+use crate::config::{Config, KeySetting};
+use crate::dependencies::Dependencies;
+use crate::handler::Invocation;
+use crate::response::CheckAnswer;
+use crate::store::{Condition, ContentType, DeleteCondition, Store, StoreError};
+use crate::sync::clerk_error;
+use crate::sync::endpoint::endpoint;
+use crate::sync::page::PageContext;
+use crate::sync::read;
+use crate::sync::run::lists_needed;
+
+/// Checks the secret, Clerk's instance, one row of each list needed, and the store. Every check is
+/// answered, whatever the others say.
+pub async fn check(
+    dependencies: &Dependencies,
+    config: &Config,
+    invocation: &Invocation,
+) -> Vec<CheckAnswer> {
+    let store = check_store(&*dependencies.store).await;
+    let mut answers = Vec::new();
+    match dependencies.client(config, Arc::clone(&invocation.patience)).await {
+        Ok(client) => {
+            answers.push(answer("secret", Ok(secret_detail(config))));
+            check_clerk(&client, config, &mut answers).await;
+        }
+        Err(error) => answers.push(answer("secret", Err(error.message()))),
+    }
+    answers.push(answer("store", store.map_err(|error| describe(&error))));
+    answers
+}
+
+async fn check_clerk(client: &Client, config: &Config, answers: &mut Vec<CheckAnswer>) {
+    let instance = read::instance(client).await;
+    let found = instance.is_ok();
+    answers.push(answer(
+        "instance",
+        instance
+            .map(|instance| format!("Clerk's instance {} ({})", instance.id, instance.environment))
+            .map_err(refusal),
+    ));
+    if !found {
+        return;
+    }
+    for resource in lists_needed(&config.resources) {
+        let endpoint = endpoint(resource);
+        let context = PageContext::for_check();
+        let mut query = endpoint.query.to_vec();
+        query.push(("limit", "1"));
+        let row = client
+            .get(endpoint.path, &query, |body| Ok((endpoint.read)(&body, &context)?))
+            .await
+            .map(|page| match (page.total, page.rows.len()) {
+                (Some(total), _) => format!("readable, {total} rows"),
+                (None, 0) => "readable, no rows".to_owned(),
+                (None, _) => "readable".to_owned(),
+            })
+            .map_err(refusal);
+        answers.push(answer(resource.name(), row));
+    }
+}
+
+fn answer(check: &str, outcome: Result<String, String>) -> CheckAnswer {
+    let ok = outcome.is_ok();
+    let detail = outcome.unwrap_or_else(|problem| problem);
+    CheckAnswer { check: check.to_owned(), ok, detail }
+}
+
+fn secret_detail(config: &Config) -> String {
+    match &config.key {
+        KeySetting::SecretsManager { .. } => "a Clerk secret key was read from Secrets Manager",
+        KeySetting::Environment(_) => "a Clerk secret key was read from CLERK_SECRET_KEY",
+    }
+    .to_owned()
+}
+
+fn refusal(error: ClerkError) -> String {
+    match error {
+        error @ ClerkError::Refused { .. } => {
+            format!("{error}; a snapshot would skip it")
+        }
+        error => clerk_error(error).message(),
+    }
+}
+
+fn describe(error: &StoreError) -> String {
+    crate::error::with_causes(error)
+}
+
+/// Writes a probe, reads it, lists it and removes it.
+async fn check_store(store: &dyn Store) -> Result<String, StoreError> {
+    let key = format!("clerk-sync-check-{:016x}.json", fastrand::u64(..));
+    let probe = Bytes::from_static(b"{}\n");
+    store.put(&key, probe, ContentType::Json, Condition::Absent).await?;
+    let used = async {
+        store.get(&key).await?;
+        store.list(&key).await?;
+        store.verify(&key).await
+    };
+    let used = used.await;
+    store.delete(&key, DeleteCondition::Any).await?;
+    used?;
+    Ok(format!("{} can be written, read, listed and cleaned", store.url_of("")))
+}

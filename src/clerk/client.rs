@@ -1,0 +1,430 @@
+//! Asks Clerk one thing and does not give up too early: pace, concurrency, retries, key rotation.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+use tracing::{debug, warn};
+use url::Url;
+
+use crate::clock::Clock;
+use crate::patience::{Exhausted, Patience};
+use crate::secret_key::SecretKey;
+use crate::secret_source::SecretSource;
+
+use super::concurrency::Concurrency;
+use super::error::{ClerkError, Fault, Refusal, Unreadable};
+use super::pace::Pace;
+use super::retry::{RetryPolicy, retry_after};
+use super::transport::{Answer, Transport};
+
+/// The one client of an invocation; every request shares its pace and its concurrency.
+#[derive(Debug)]
+pub struct Client {
+    transport: Arc<dyn Transport>,
+    api_url: Url,
+    api_version: HeaderValue,
+    key: Key,
+    pace: Pace,
+    concurrency: Arc<Concurrency>,
+    retry: RetryPolicy,
+    patience: Arc<Patience>,
+    clock: Clock,
+    counters: Counters,
+}
+
+/// How the client is to behave.
+#[derive(Debug)]
+pub struct ClientSettings {
+    /// Base of every request, ending in `/v1`.
+    pub api_url: Url,
+    /// Sent as `Clerk-API-Version`.
+    pub api_version: HeaderValue,
+    /// Requests allowed in any ten seconds: the instance's limit times the share.
+    pub requests_per_10s: f64,
+    /// Most requests in flight.
+    pub max_concurrency: usize,
+    /// How often and how patiently a request is repeated.
+    pub retry: RetryPolicy,
+}
+
+/// The key in use and where to read it again.
+struct Key {
+    source: Arc<dyn SecretSource>,
+    current: Mutex<CurrentKey>,
+}
+
+struct CurrentKey {
+    key: SecretKey,
+    /// Counts the keys used: a 401 for an older one says nothing about this one.
+    generation: u32,
+    /// Whether this invocation has read the secret again already.
+    read_again: bool,
+}
+
+impl std::fmt::Debug for Key {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Key(hidden)")
+    }
+}
+
+/// What has been asked so far, by this invocation.
+#[derive(Debug, Default)]
+pub struct Counters {
+    requests: AtomicU64,
+    retries: AtomicU64,
+    rate_limited: AtomicU64,
+}
+
+/// A reading of [`Counters`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counted {
+    /// Requests sent, repeated ones included.
+    pub requests: u64,
+    /// Requests that repeated an earlier one.
+    pub retries: u64,
+    /// Answers with status 429.
+    pub rate_limited: u64,
+}
+
+const API_VERSION: HeaderName = HeaderName::from_static("clerk-api-version");
+
+impl Client {
+    /// A client that sends `key`, and reads it again from `source` when Clerk answers 401.
+    pub fn new(
+        settings: ClientSettings,
+        transport: Arc<dyn Transport>,
+        key: SecretKey,
+        source: Arc<dyn SecretSource>,
+        patience: Arc<Patience>,
+        clock: Clock,
+    ) -> Self {
+        Self {
+            transport,
+            api_url: settings.api_url,
+            api_version: settings.api_version,
+            key: Key {
+                source,
+                current: Mutex::new(CurrentKey { key, generation: 0, read_again: false }),
+            },
+            pace: Pace::new(settings.requests_per_10s),
+            concurrency: Concurrency::new(settings.max_concurrency),
+            retry: settings.retry,
+            patience,
+            clock,
+            counters: Counters::default(),
+        }
+    }
+
+    /// What has been asked so far.
+    pub fn counted(&self) -> Counted {
+        Counted {
+            requests: self.counters.requests.load(Ordering::Relaxed),
+            retries: self.counters.retries.load(Ordering::Relaxed),
+            rate_limited: self.counters.rate_limited.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Asks for `path` (like `/users`) with `query` and decodes the body. A body that does not
+    /// decode is asked for again like any other fault.
+    ///
+    /// # Errors
+    /// [`ClerkError`]; every kind says who deals with it.
+    pub async fn get<T>(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+        decode: impl Fn(Bytes) -> Result<T, Unreadable>,
+    ) -> Result<T, ClerkError> {
+        let url = self.url(path, query);
+        let mut attempts = Attempts::default();
+        loop {
+            let (answer, generation) = self.send(path, &url, attempts.total() > 0).await?;
+            let (fault, wait) = match self.judge(path, answer, generation).await? {
+                Verdict::Good(body) => match decode(body) {
+                    Ok(decoded) => {
+                        self.concurrency.answered_well();
+                        return Ok(decoded);
+                    }
+                    Err(unreadable) => (Fault::Unreadable(unreadable), None),
+                },
+                Verdict::NewKey => {
+                    attempts.faults += 1;
+                    continue;
+                }
+                Verdict::Faulty(fault, wait) => (fault, wait),
+            };
+            attempts.count(&fault);
+            self.wait_after(path, fault, wait, attempts).await?;
+        }
+    }
+
+    fn url(&self, path: &str, query: &[(&str, &str)]) -> Url {
+        let mut url = self.api_url.clone();
+        url.set_path(&format!("{}{path}", self.api_url.path().trim_end_matches('/')));
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        url
+    }
+
+    /// Sends one request when its turn comes. The place in flight is held until the answer is
+    /// complete, and taken before the turn, so that a turn is never handed out unused.
+    async fn send(
+        &self,
+        path: &str,
+        url: &Url,
+        again: bool,
+    ) -> Result<(Result<Answer, Fault>, u32), ClerkError> {
+        let _place = self.concurrency.place().await;
+        self.wait_for_turn(path).await?;
+        let (headers, generation) = self.headers().await;
+        self.counters.requests.fetch_add(1, Ordering::Relaxed);
+        if again {
+            self.counters.retries.fetch_add(1, Ordering::Relaxed);
+        }
+        let sent_at = Instant::now();
+        let answer = self.transport.get(url, headers).await;
+        if let Ok(answer) = &answer {
+            debug!(
+                clerk.path = path,
+                clerk.status = answer.status,
+                elapsed_ms = sent_at.elapsed().as_millis() as u64,
+                bytes = answer.body.len(),
+                "Clerk answered"
+            );
+        }
+        Ok((answer.map_err(Fault::from), generation))
+    }
+
+    async fn wait_for_turn(&self, path: &str) -> Result<(), ClerkError> {
+        loop {
+            let now = Instant::now();
+            let Err(not_yet) = self.pace.take(now) else { return Ok(()) };
+            if not_yet.paused && !self.patience.allows_pause(not_yet.until - now) {
+                return Err(ClerkError::Paused {
+                    retry_at: self.clock.now() + (not_yet.until - now),
+                });
+            }
+            self.sleep_until(path, not_yet.until).await?;
+        }
+    }
+
+    async fn sleep_until(&self, path: &str, moment: Instant) -> Result<(), ClerkError> {
+        self.patience
+            .sleep_until(moment)
+            .await
+            .map_err(|why| ClerkError::OutOfTime { endpoint: path.to_owned(), why })
+    }
+
+    async fn headers(&self) -> (HeaderMap, u32) {
+        let current = self.key.current.lock().await;
+        let mut headers = HeaderMap::with_capacity(4);
+        headers.insert(AUTHORIZATION, current.key.authorization());
+        headers.insert(API_VERSION, self.api_version.clone());
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        (headers, current.generation)
+    }
+
+    /// Statuses one by one; none of them means "empty".
+    async fn judge(
+        &self,
+        path: &str,
+        answer: Result<Answer, Fault>,
+        generation: u32,
+    ) -> Result<Verdict, ClerkError> {
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(fault) => {
+                if matches!(&fault, Fault::Transport(error) if error.is_time_out()) {
+                    self.concurrency.overloaded(Instant::now());
+                }
+                return Ok(Verdict::Faulty(fault, None));
+            }
+        };
+        let wait = self.named_wait(&answer);
+        let endpoint = || path.to_owned();
+        match answer.status {
+            200..=299 => Ok(Verdict::Good(answer.body)),
+            401 => self.unauthorized(path, &answer, generation).await,
+            429 => {
+                self.counters.rate_limited.fetch_add(1, Ordering::Relaxed);
+                self.hold_back(wait);
+                Ok(Verdict::Faulty(Fault::RateLimited, wait))
+            }
+            500..=599 => {
+                self.hold_back(wait);
+                Ok(Verdict::Faulty(Fault::Status(answer.status), wait))
+            }
+            status @ (402 | 403 | 410) => {
+                let refusal = Refusal::from_body(&answer.body);
+                Err(ClerkError::Refused { endpoint: endpoint(), status, refusal })
+            }
+            status @ 400..=499 => {
+                let refusal = Refusal::from_body(&answer.body);
+                if status == 422 && names_a_feature(&refusal) {
+                    Err(ClerkError::Refused { endpoint: endpoint(), status, refusal })
+                } else {
+                    Err(ClerkError::Rejected { endpoint: endpoint(), status, refusal })
+                }
+            }
+            status => Err(ClerkError::Protocol {
+                endpoint: endpoint(),
+                detail: format!("status {status} (redirects are not followed)"),
+            }),
+        }
+    }
+
+    fn named_wait(&self, answer: &Answer) -> Option<Duration> {
+        let value = answer.headers.get(RETRY_AFTER)?.to_str().ok()?;
+        retry_after(value, self.clock.now().to_date_time())
+    }
+
+    /// Fewer in flight from now on, and nothing at all for as long as the server said.
+    fn hold_back(&self, wait: Option<Duration>) {
+        let now = Instant::now();
+        self.concurrency.overloaded(now);
+        if let Some(wait) = wait {
+            self.pace.pause(now, wait);
+        }
+    }
+
+    /// Reads the secret once more, in case it was rotated. Requests that met the 401 side by side
+    /// share one reading.
+    async fn unauthorized(
+        &self,
+        path: &str,
+        answer: &Answer,
+        generation: u32,
+    ) -> Result<Verdict, ClerkError> {
+        let refused = || ClerkError::Unauthorized {
+            endpoint: path.to_owned(),
+            refusal: Refusal::from_body(&answer.body),
+        };
+        let mut current = self.key.current.lock().await;
+        if current.generation != generation {
+            return Ok(Verdict::NewKey);
+        }
+        if current.read_again || !self.key.source.can_rotate() {
+            return Err(refused());
+        }
+        current.read_again = true;
+        let key = self.key.source.read().await.map_err(|source| ClerkError::SecretUnavailable {
+            endpoint: path.to_owned(),
+            source,
+        })?;
+        if key.same_as(&current.key) {
+            return Err(refused());
+        }
+        warn!(
+            clerk.path = path,
+            "Clerk answered 401; the secret holds another key by now and is used"
+        );
+        current.key = key;
+        current.generation += 1;
+        Ok(Verdict::NewKey)
+    }
+
+    /// Waits before the next attempt, or says why there is none.
+    async fn wait_after(
+        &self,
+        path: &str,
+        fault: Fault,
+        named: Option<Duration>,
+        attempts: Attempts,
+    ) -> Result<(), ClerkError> {
+        let endpoint = path.to_owned();
+        if attempts.spent(&self.retry) {
+            return Err(match fault {
+                Fault::Unreadable(unreadable) => {
+                    ClerkError::Protocol { endpoint, detail: unreadable.0 }
+                }
+                last @ Fault::Transport(super::transport::TransportError::TooLarge) => {
+                    ClerkError::Protocol { endpoint, detail: last.to_string() }
+                }
+                last => ClerkError::Unavailable { endpoint, attempts: attempts.total(), last },
+            });
+        }
+        let wait = named.unwrap_or_else(|| self.retry.wait(attempts.total(), fastrand::f64()));
+        warn!(
+            clerk.path = path,
+            attempt = attempts.total(),
+            wait_ms = wait.as_millis() as u64,
+            cause = %Causes(&fault),
+            "asking Clerk again"
+        );
+        if named.is_some() {
+            // The pause is in force for everyone; the turn is waited for there.
+            return Ok(());
+        }
+        self.sleep_until(path, Instant::now() + wait).await
+    }
+
+    /// Whether the invocation may begin new work.
+    pub fn exhausted(&self) -> Option<Exhausted> {
+        self.patience.exhausted()
+    }
+
+    /// A pause known from an earlier invocation: nothing is sent before it is over.
+    pub fn pause_for(&self, wait: Duration) {
+        self.pace.pause(Instant::now(), wait);
+    }
+}
+
+enum Verdict {
+    Good(Bytes),
+    NewKey,
+    Faulty(Fault, Option<Duration>),
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+struct Attempts {
+    faults: u32,
+    rate_limited: u32,
+}
+
+impl Attempts {
+    const fn total(self) -> u32 {
+        self.faults + self.rate_limited
+    }
+
+    const fn count(&mut self, fault: &Fault) {
+        match fault {
+            Fault::RateLimited => self.rate_limited += 1,
+            _ => self.faults += 1,
+        }
+    }
+
+    const fn spent(self, policy: &RetryPolicy) -> bool {
+        self.faults >= policy.attempts || self.rate_limited >= policy.rate_limited_attempts
+    }
+}
+
+/// Clerk's feature codes name themselves so, e.g. `feature_not_enabled`
+/// (Clerk documentation, "Errors / Backend API").
+fn names_a_feature(refusal: &Refusal) -> bool {
+    refusal.code.as_deref().is_some_and(|code| {
+        ["feature", "not_enabled", "disabled", "unsupported_subscription_plan", "deprecated"]
+            .iter()
+            .any(|word| code.contains(word))
+    })
+}
+
+/// An error and all its causes on one line.
+struct Causes<'a>(&'a dyn std::error::Error);
+
+impl std::fmt::Display for Causes<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}", self.0)?;
+        let mut source = self.0.source();
+        while let Some(error) = source {
+            write!(formatter, ": {error}")?;
+            source = error.source();
+        }
+        Ok(())
+    }
+}

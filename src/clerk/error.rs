@@ -1,0 +1,156 @@
+//! What can go wrong between this program and Clerk, and who deals with it.
+
+use crate::clock::Timestamp;
+use crate::patience::Exhausted;
+use crate::secret_source::SecretError;
+
+use super::transport::TransportError;
+
+/// A request to Clerk that brought no rows. No variant means "empty".
+#[derive(Debug, thiserror::Error)]
+pub enum ClerkError {
+    /// 401, and reading the secret again brought no other key. Not retried.
+    #[error("Clerk refused the secret key at {endpoint} (401 {refusal})")]
+    Unauthorized {
+        /// Path of the request.
+        endpoint: String,
+        /// Clerk's own words.
+        refusal: Refusal,
+    },
+    /// The secret could not be read again after a 401.
+    #[error("the secret could not be read again after Clerk answered 401 at {endpoint}")]
+    SecretUnavailable {
+        /// Path of the request.
+        endpoint: String,
+        /// Why.
+        #[source]
+        source: SecretError,
+    },
+    /// 402, 403, 410 or a 422 that names a feature: the list is skipped, with this code.
+    #[error("Clerk refused {endpoint} ({status} {refusal})")]
+    Refused {
+        /// Path of the request.
+        endpoint: String,
+        /// HTTP status.
+        status: u16,
+        /// Clerk's own words.
+        refusal: Refusal,
+    },
+    /// Any other 4xx. Not retried; a walk may choose another way.
+    #[error("Clerk rejected {endpoint} ({status} {refusal})")]
+    Rejected {
+        /// Path of the request.
+        endpoint: String,
+        /// HTTP status.
+        status: u16,
+        /// Clerk's own words.
+        refusal: Refusal,
+    },
+    /// Every attempt allowed ended in a fault of the server or the network.
+    #[error("{endpoint} did not answer in {attempts} attempts")]
+    Unavailable {
+        /// Path of the request.
+        endpoint: String,
+        /// Attempts made.
+        attempts: u32,
+        /// The last one's fault.
+        #[source]
+        last: Fault,
+    },
+    /// Every attempt allowed brought an answer that is not what the API promises.
+    #[error("{endpoint} answered in a way that Clerk's API does not promise: {detail}")]
+    Protocol {
+        /// Path of the request.
+        endpoint: String,
+        /// What is wrong with it; names a field, never a value.
+        detail: String,
+    },
+    /// Clerk asked for a pause that outlasts what is left of the budget.
+    #[error("Clerk asked to wait until {retry_at}")]
+    Paused {
+        /// When Clerk may be asked again.
+        retry_at: Timestamp,
+    },
+    /// The budget does not allow the wait before the next attempt, or a signal came.
+    #[error("no time is left for {endpoint}")]
+    OutOfTime {
+        /// Path of the request.
+        endpoint: String,
+        /// Which limit was met.
+        why: Exhausted,
+    },
+}
+
+/// One attempt's failure; each is worth another.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// 429: too many requests.
+    #[error("it answered 429 (too many requests)")]
+    RateLimited,
+    /// 5xx.
+    #[error("it answered {0}")]
+    Status(u16),
+    /// No complete answer.
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+    /// A body that is not what the API promises.
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
+}
+
+/// A body that is not what the API promises. Says where and what, never the content.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Unreadable(pub String);
+
+impl From<super::wire::DecodeError> for Unreadable {
+    fn from(error: super::wire::DecodeError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// Clerk's error code and trace id (Clerk OpenAPI, schema `ClerkErrors`), to quote to support.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Refusal {
+    /// First error's `code`, reduced to letters, digits, `_`, `-` and `.`.
+    pub code: Option<String>,
+    /// `clerk_trace_id`, reduced likewise.
+    pub trace_id: Option<String>,
+}
+
+impl Refusal {
+    /// Reads an error body; a body that is not Clerk's gives an empty refusal.
+    #[must_use]
+    pub fn from_body(body: &[u8]) -> Self {
+        let Ok(errors) = serde_json::from_slice::<super::wire::ErrorBody<'_>>(body) else {
+            return Self::default();
+        };
+        Self {
+            code: errors.code().and_then(plain_word),
+            trace_id: errors.clerk_trace_id.as_deref().and_then(plain_word),
+        }
+    }
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(self.code.as_deref().unwrap_or("without a code"))?;
+        match &self.trace_id {
+            Some(trace_id) => write!(formatter, ", trace id {trace_id}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Longest code or trace id kept.
+const LONGEST_WORD: usize = 100;
+
+/// The server chooses these words and they end up in logs and files, so only plain ones pass.
+fn plain_word(word: &str) -> Option<String> {
+    let plain: String = word
+        .chars()
+        .filter(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'))
+        .take(LONGEST_WORD)
+        .collect();
+    (!plain.is_empty()).then_some(plain)
+}

@@ -1,0 +1,87 @@
+//! When to ask again, and after how long.
+
+use std::time::Duration;
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc2822;
+
+/// How often and how patiently a request is repeated.
+#[derive(Debug, Clone, Copy)]
+pub struct RetryPolicy {
+    /// Most attempts at one request that ended in a fault (a 5xx, a broken connection, an
+    /// unreadable body), the first included.
+    pub attempts: u32,
+    /// Most attempts at one request that were answered 429. Larger than `attempts`, because a
+    /// customer's own traffic may rightly take the limit for a while.
+    pub rate_limited_attempts: u32,
+    /// Upper bound of the first wait; it doubles with each attempt.
+    pub base: Duration,
+    /// Upper bound of any wait that the server did not name.
+    pub cap: Duration,
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self {
+            attempts: 6,
+            rate_limited_attempts: 20,
+            base: Duration::from_millis(250),
+            cap: Duration::from_secs(10),
+        }
+    }
+}
+
+impl RetryPolicy {
+    /// The wait after the `attempt`-th attempt (1 is the first): exponential back-off with full
+    /// jitter. `random` is uniform in 0..1.
+    #[must_use]
+    pub fn wait(&self, attempt: u32, random: f64) -> Duration {
+        let doublings = attempt.saturating_sub(1).min(16);
+        self.base.saturating_mul(1 << doublings).min(self.cap).mul_f64(random.clamp(0.0, 1.0))
+    }
+}
+
+/// The wait a `Retry-After` value names: seconds, or an HTTP date seen at `now`
+/// (RFC 9110, section 10.2.3). `None` for anything else.
+#[must_use]
+pub fn retry_after(value: &str, now: OffsetDateTime) -> Option<Duration> {
+    let value = value.trim();
+    if let Ok(seconds) = value.parse::<u64>() {
+        return Some(Duration::from_secs(seconds));
+    }
+    if let Ok(seconds) = value.parse::<f64>() {
+        return Duration::try_from_secs_f64(seconds).ok();
+    }
+    let at = OffsetDateTime::parse(value, &Rfc2822).ok()?;
+    Some(Duration::try_from(at - now).unwrap_or(Duration::ZERO))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Promise 6: every wait that the program chooses itself is bounded.
+    #[test]
+    fn waits_double_up_to_the_cap() {
+        let policy = RetryPolicy::default();
+        let longest: Vec<u128> = (1..=9).map(|n| policy.wait(n, 1.0).as_millis()).collect();
+        assert_eq!(longest, [250, 500, 1000, 2000, 4000, 8000, 10_000, 10_000, 10_000]);
+        assert_eq!(policy.wait(u32::MAX, 1.0), policy.cap);
+        assert_eq!(policy.wait(3, 0.0), Duration::ZERO);
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        let now = OffsetDateTime::from_unix_timestamp(1_445_412_480).unwrap();
+        assert_eq!(retry_after("7", now), Some(Duration::from_secs(7)));
+        assert_eq!(retry_after(" 0.5 ", now), Some(Duration::from_millis(500)));
+        assert_eq!(
+            retry_after("Wed, 21 Oct 2015 07:28:10 GMT", now),
+            Some(Duration::from_secs(10))
+        );
+        assert_eq!(retry_after("Wed, 21 Oct 2015 07:27:00 GMT", now), Some(Duration::ZERO));
+        for nonsense in ["", "soon", "-3", "NaN", "inf", "1e400"] {
+            assert_eq!(retry_after(nonsense, now), None, "{nonsense}");
+        }
+    }
+}

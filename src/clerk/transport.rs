@@ -1,0 +1,146 @@
+//! One GET over HTTP: the only way this program speaks to Clerk.
+//!
+//! The trait has no method, argument or type that could express anything but GET, so read-only is
+//! a property of the program's shape and not of its good behaviour.
+
+use std::fmt;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use reqwest::header::HeaderMap;
+use url::Url;
+
+/// Sends one GET and returns the whole answer.
+#[async_trait]
+pub trait Transport: Send + Sync + fmt::Debug {
+    /// Sends one GET request to `url` with `headers` and reads the body to its end.
+    ///
+    /// # Errors
+    /// [`TransportError`] when no complete answer arrived. An answer with an error status is not an
+    /// error here.
+    async fn get(&self, url: &Url, headers: HeaderMap) -> Result<Answer, TransportError>;
+}
+
+/// A complete answer: the body was read to the length or the end the server announced.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// HTTP status code.
+    pub status: u16,
+    /// Response headers.
+    pub headers: HeaderMap,
+    /// The body after content decoding (gzip).
+    pub body: Bytes,
+}
+
+/// Why no complete answer arrived. Each of these is worth another attempt, by
+/// [`Client`](super::client::Client).
+#[derive(Debug, thiserror::Error)]
+pub enum TransportError {
+    /// No connection within the time allowed, or it was refused.
+    #[error("no connection could be made")]
+    Connect(#[source] ErrorSource),
+    /// The connection was made, but no answer began in time.
+    #[error("no answer began within {} s", .0.as_secs())]
+    FirstByteTimeOut(Duration),
+    /// The answer began and did not end in time.
+    #[error("the answer did not end within {} s", .0.as_secs())]
+    BodyTimeOut(Duration),
+    /// The connection broke before the answer was complete.
+    #[error("the connection broke before the answer was complete")]
+    Broken(#[source] ErrorSource),
+    /// The body is larger than [`MAX_BODY_BYTES`], counted after decompression.
+    #[error("the answer is larger than {MAX_BODY_BYTES} bytes")]
+    TooLarge,
+}
+
+impl TransportError {
+    /// Whether the failure says that the other side may be overloaded.
+    #[must_use]
+    pub const fn is_time_out(&self) -> bool {
+        matches!(self, Self::FirstByteTimeOut(_) | Self::BodyTimeOut(_))
+    }
+}
+
+type ErrorSource = Box<dyn std::error::Error + Send + Sync>;
+
+/// Largest body accepted, in bytes after decompression. A page of 500 users with full metadata
+/// bags is about 14 MB; four times that is a server gone wrong (or a decompression bomb).
+pub const MAX_BODY_BYTES: usize = 56 * 1024 * 1024;
+
+/// Longest wait for a connection, TLS included.
+const CONNECT_TIME_OUT: Duration = Duration::from_secs(5);
+/// Longest wait from sending the request to the first byte of the answer.
+const FIRST_BYTE_TIME_OUT: Duration = Duration::from_secs(30);
+/// Longest time one body may take from its first byte.
+const BODY_TIME_OUT: Duration = Duration::from_secs(60);
+/// How long an unused connection is kept. Lambda freezes the process between invocations and the
+/// socket is dead by the next one, so a short time costs nothing and avoids resets.
+const IDLE_TIME_OUT: Duration = Duration::from_secs(15);
+
+/// [`Transport`] over the network.
+#[derive(Debug, Clone)]
+pub struct HttpTransport {
+    client: reqwest::Client,
+}
+
+impl HttpTransport {
+    /// A transport for requests to `api_url`'s host. Redirects are never followed, because the key
+    /// would travel with them; a proxy from the environment is not used for a loopback host.
+    ///
+    /// # Errors
+    /// When the TLS stack cannot be set up, for instance without any root certificate.
+    pub fn new(api_url: &Url) -> Result<Self, reqwest::Error> {
+        let mut builder = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(CONNECT_TIME_OUT)
+            .pool_idle_timeout(IDLE_TIME_OUT)
+            .referer(false)
+            .tcp_nodelay(true)
+            .user_agent(concat!("clerk-sync/", env!("CARGO_PKG_VERSION")));
+        if api_url.scheme() == "https" {
+            builder = builder.https_only(true);
+        } else {
+            builder = builder.no_proxy();
+        }
+        Ok(Self { client: builder.build()? })
+    }
+}
+
+#[async_trait]
+impl Transport for HttpTransport {
+    async fn get(&self, url: &Url, headers: HeaderMap) -> Result<Answer, TransportError> {
+        let sending = self.client.get(url.clone()).headers(headers).send();
+        let mut response = tokio::time::timeout(FIRST_BYTE_TIME_OUT, sending)
+            .await
+            .map_err(|_| TransportError::FirstByteTimeOut(FIRST_BYTE_TIME_OUT))?
+            .map_err(broken)?;
+        let status = response.status().as_u16();
+        let headers = std::mem::take(response.headers_mut());
+        let body = tokio::time::timeout(BODY_TIME_OUT, read_body(response))
+            .await
+            .map_err(|_| TransportError::BodyTimeOut(BODY_TIME_OUT))??;
+        Ok(Answer { status, headers, body })
+    }
+}
+
+async fn read_body(mut response: reqwest::Response) -> Result<Bytes, TransportError> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(broken)? {
+        if body.len() + chunk.len() > MAX_BODY_BYTES {
+            return Err(TransportError::TooLarge);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Bytes::from(body))
+}
+
+/// The URL is taken out of the error: its query can hold ids and e-mail addresses.
+fn broken(error: reqwest::Error) -> TransportError {
+    let error = error.without_url();
+    if error.is_connect() {
+        TransportError::Connect(Box::new(error))
+    } else {
+        TransportError::Broken(Box::new(error))
+    }
+}

@@ -1,0 +1,49 @@
+//! What was read from, and how much there is of it.
+
+use serde::Deserialize;
+
+use super::text::{Text, non_empty};
+
+/// The answer of Clerk: GET /instance (Clerk OpenAPI 2026-05-12, schema Instance).
+#[derive(Debug, Deserialize)]
+pub struct Instance<'a> {
+    /// `ins_…`: the identity of what is read.
+    #[serde(borrow, deserialize_with = "non_empty")]
+    pub id: Text<'a>,
+    /// `production`, `development`, …: an open set.
+    #[serde(borrow)]
+    pub environment_type: Text<'a>,
+}
+
+/// The answer of Clerk: GET /users/count (Clerk OpenAPI 2026-05-12, schema TotalCount).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub struct TotalCount {
+    /// How many rows match.
+    pub total_count: u64,
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::super::decode;
+    use super::*;
+
+    #[test]
+    fn an_instance_is_its_id_and_environment() {
+        let json = br#"{"object":"instance","id":"ins_1","environment_type":"production",
+            "allowed_origins":null,"workspace_id":null}"#;
+        let instance: Instance<'_> = decode(json).unwrap();
+        assert_eq!(
+            (instance.id.as_str(), instance.environment_type.as_str()),
+            ("ins_1", "production")
+        );
+    }
+
+    #[test]
+    fn a_count_is_never_negative() {
+        let count: TotalCount = decode(br#"{"object":"total_count","total_count":3}"#).unwrap();
+        assert_eq!(count.total_count, 3);
+        let error = decode::<TotalCount>(br#"{"total_count":-1}"#).unwrap_err();
+        assert_eq!(error.to_string(), "`total_count`: expected a 64-bit integer of at least 0");
+    }
+}

@@ -1,0 +1,47 @@
+//! An organization.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::text::{Text, non_empty};
+
+/// A row of Clerk: GET /organizations (Clerk OpenAPI 2026-05-12, schema Organization). Times are
+/// milliseconds since 1970.
+#[derive(Debug, Deserialize)]
+pub struct Organization<'a> {
+    /// `org_…`.
+    #[serde(borrow, deserialize_with = "non_empty")]
+    pub id: Text<'a>,
+    /// The name shown to people.
+    #[serde(borrow)]
+    pub name: Option<Text<'a>>,
+    /// The name in URLs.
+    #[serde(borrow)]
+    pub slug: Option<Text<'a>>,
+    /// How many members; present only when the list was asked with `include_members_count=true`.
+    pub members_count: Option<i64>,
+    /// How many invitations wait for an answer.
+    pub pending_invitations_count: Option<i64>,
+    /// The most members it may have.
+    pub max_allowed_memberships: Option<i64>,
+    /// Whether its administrators may delete it.
+    pub admin_delete_enabled: Option<bool>,
+    /// Readable by the application's front end.
+    #[serde(borrow)]
+    pub public_metadata: Option<&'a RawValue>,
+    /// For the backend alone.
+    #[serde(borrow)]
+    pub private_metadata: Option<&'a RawValue>,
+    /// The id of the user who created it.
+    #[serde(borrow)]
+    pub created_by: Option<Text<'a>>,
+    /// When it was created.
+    pub created_at: Option<i64>,
+    /// When it last changed.
+    pub updated_at: Option<i64>,
+    /// When a member last was active in it.
+    pub last_active_at: Option<i64>,
+    /// The key of its role set.
+    #[serde(borrow)]
+    pub role_set_key: Option<Text<'a>>,
+}

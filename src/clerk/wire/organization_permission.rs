@@ -1,0 +1,30 @@
+//! A permission that roles can carry.
+
+use serde::Deserialize;
+
+use super::text::{Text, non_empty};
+
+/// A row of Clerk: GET /organization_permissions (Clerk OpenAPI 2026-05-12, schema Permission).
+/// Times are milliseconds since 1970.
+#[derive(Debug, Deserialize)]
+pub struct OrganizationPermission<'a> {
+    /// `perm_…`.
+    #[serde(borrow, deserialize_with = "non_empty")]
+    pub id: Text<'a>,
+    /// The name shown to people.
+    #[serde(borrow)]
+    pub name: Option<Text<'a>>,
+    /// `org:feature:action`; those of Clerk itself start with `org:sys_`.
+    #[serde(borrow)]
+    pub key: Text<'a>,
+    /// What it allows.
+    #[serde(borrow)]
+    pub description: Option<Text<'a>>,
+    /// `system` or `user`, an open set.
+    #[serde(borrow, rename = "type")]
+    pub permission_type: Option<Text<'a>>,
+    /// When it was created.
+    pub created_at: Option<i64>,
+    /// When it last changed.
+    pub updated_at: Option<i64>,
+}

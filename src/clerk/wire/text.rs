@@ -1,0 +1,88 @@
+//! A string of Clerk's: borrowed from the body where JSON escapes nothing in it.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::ops::Deref;
+
+use serde::de::{Deserializer, Error, Unexpected, Visitor};
+use serde::{Deserialize, Serialize};
+
+/// A string that borrows where it can.
+///
+/// serde borrows into a bare `Cow<str>` field but copies into an `Option<Cow<str>>`; this type
+/// borrows in both.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize)]
+#[serde(transparent)]
+pub struct Text<'a>(Cow<'a, str>);
+
+impl Text<'_> {
+    /// The string itself.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Deref for Text<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<'a> From<&'a str> for Text<'a> {
+    fn from(text: &'a str) -> Self {
+        Self(Cow::Borrowed(text))
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(Expecting("a string"))
+    }
+}
+
+/// For ids: an empty one would name nothing and match everything.
+pub(super) fn non_empty<'de: 'a, 'a, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Text<'a>, D::Error> {
+    let expecting = "a non-empty string";
+    let text = deserializer.deserialize_str(Expecting(expecting))?;
+    if text.is_empty() {
+        return Err(Error::invalid_value(Unexpected::Str(""), &expecting));
+    }
+    Ok(text)
+}
+
+/// Takes any string; holds what an error says was expected.
+struct Expecting(&'static str);
+
+impl<'de> Visitor<'de> for Expecting {
+    type Value = Text<'de>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.0)
+    }
+
+    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Text<'de>, E> {
+        Ok(Text(Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Text<'de>, E> {
+        Ok(Text(Cow::Owned(text.to_owned())))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_borrows_unless_json_escapes_it() {
+        let plain: Option<Text<'_>> = serde_json::from_str("\"Zoë 𝄞\"").unwrap();
+        assert!(matches!(plain, Some(Text(Cow::Borrowed("Zoë 𝄞")))));
+        let escaped: Option<Text<'_>> = serde_json::from_str(r#""Zo\u00eb \ud834\udd1e""#).unwrap();
+        assert!(matches!(escaped, Some(Text(Cow::Owned(text))) if text == "Zoë 𝄞"));
+    }
+}

@@ -1,0 +1,201 @@
+//! A user.
+
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::text::{Text, non_empty};
+
+/// A row of Clerk: GET /users (Clerk OpenAPI 2026-05-12, schema User). Times are milliseconds
+/// since 1970.
+#[derive(Debug, Deserialize)]
+pub struct User<'a> {
+    /// `user_…`.
+    #[serde(borrow, deserialize_with = "non_empty")]
+    pub id: Text<'a>,
+    /// The customer's own id of the user.
+    #[serde(borrow)]
+    pub external_id: Option<Text<'a>>,
+    /// Which of `email_addresses` is the primary one.
+    #[serde(borrow)]
+    pub primary_email_address_id: Option<Text<'a>>,
+    /// Which of `phone_numbers` is the primary one.
+    #[serde(borrow)]
+    pub primary_phone_number_id: Option<Text<'a>>,
+    /// The name to sign in with, where the instance uses them.
+    #[serde(borrow)]
+    pub username: Option<Text<'a>>,
+    /// Given name.
+    #[serde(borrow)]
+    pub first_name: Option<Text<'a>>,
+    /// Family name.
+    #[serde(borrow)]
+    pub last_name: Option<Text<'a>>,
+    /// BCP 47 tag; not in Clerk's required list.
+    #[serde(borrow)]
+    pub locale: Option<Text<'a>>,
+    /// Readable by the application's front end.
+    #[serde(borrow)]
+    pub public_metadata: Option<&'a RawValue>,
+    /// For the backend alone; may be absent.
+    #[serde(borrow)]
+    pub private_metadata: Option<&'a RawValue>,
+    /// Writable by the application's front end.
+    #[serde(borrow)]
+    pub unsafe_metadata: Option<&'a RawValue>,
+    /// Every e-mail address.
+    #[serde(borrow)]
+    pub email_addresses: Option<Vec<EmailAddress<'a>>>,
+    /// Every phone number.
+    #[serde(borrow)]
+    pub phone_numbers: Option<Vec<PhoneNumber<'a>>>,
+    /// Every web3 wallet.
+    #[serde(borrow)]
+    pub web3_wallets: Option<Vec<Web3Wallet<'a>>>,
+    /// How many passkeys there are.
+    pub passkeys: Option<Passkeys>,
+    /// Whether a password is set.
+    pub password_enabled: Option<bool>,
+    /// Whether any second factor is on.
+    pub two_factor_enabled: Option<bool>,
+    /// Whether an authenticator application is a second factor.
+    pub totp_enabled: Option<bool>,
+    /// Whether backup codes exist.
+    pub backup_code_enabled: Option<bool>,
+    /// When a second factor was last turned on; kept when it is turned off again.
+    pub mfa_enabled_at: Option<i64>,
+    /// When the second factors were last turned off; kept when one is turned on again.
+    pub mfa_disabled_at: Option<i64>,
+    /// Accounts at social and other OAuth providers.
+    #[serde(borrow)]
+    pub external_accounts: Option<Vec<ExternalAccount<'a>>>,
+    /// Accounts at enterprise connections (SAML, OIDC).
+    #[serde(borrow)]
+    pub enterprise_accounts: Option<Vec<EnterpriseAccount<'a>>>,
+    /// When the user last signed in.
+    pub last_sign_in_at: Option<i64>,
+    /// Latest activity, with the precision of a day.
+    pub last_active_at: Option<i64>,
+    /// Banned by an administrator.
+    pub banned: Option<bool>,
+    /// Locked out, by hand or after too many attempts.
+    pub locked: Option<bool>,
+    /// Switched off by a directory; not in Clerk's required list.
+    pub deprovisioned: Option<bool>,
+    /// Whether the user may delete the own account.
+    pub delete_self_enabled: Option<bool>,
+    /// Whether the user may create organizations.
+    pub create_organization_enabled: Option<bool>,
+    /// When the legal terms were accepted.
+    pub legal_accepted_at: Option<i64>,
+    /// When the user was created; may be backdated by whoever creates it through the API.
+    pub created_at: Option<i64>,
+    /// When the user last changed.
+    pub updated_at: Option<i64>,
+}
+
+/// Clerk OpenAPI 2026-05-12, schema EmailAddress.
+#[derive(Debug, Deserialize)]
+pub struct EmailAddress<'a> {
+    /// `idn_…`; not in Clerk's required list.
+    #[serde(borrow)]
+    pub id: Option<Text<'a>>,
+    /// The address.
+    #[serde(borrow)]
+    pub email_address: Option<Text<'a>>,
+    /// How it was verified, if it was tried.
+    #[serde(borrow)]
+    pub verification: Option<Verification<'a>>,
+}
+
+/// Clerk OpenAPI 2026-05-12, schema PhoneNumber. Its `backup_codes` are not read.
+#[derive(Debug, Deserialize)]
+pub struct PhoneNumber<'a> {
+    /// `idn_…`; not in Clerk's required list.
+    #[serde(borrow)]
+    pub id: Option<Text<'a>>,
+    /// The number in E.164 form.
+    #[serde(borrow)]
+    pub phone_number: Option<Text<'a>>,
+    /// Whether it is used as a second factor.
+    pub reserved_for_second_factor: Option<bool>,
+    /// How it was verified, if it was tried.
+    #[serde(borrow)]
+    pub verification: Option<Verification<'a>>,
+}
+
+/// Clerk OpenAPI 2026-05-12, schema Web3Wallet.
+#[derive(Debug, Deserialize)]
+pub struct Web3Wallet<'a> {
+    /// The wallet's address.
+    #[serde(borrow)]
+    pub web3_wallet: Option<Text<'a>>,
+}
+
+/// Clerk OpenAPI 2026-05-12, schema ExternalAccountWithVerification.
+#[derive(Debug, Deserialize)]
+pub struct ExternalAccount<'a> {
+    /// Such as `oauth_google`.
+    #[serde(borrow)]
+    pub provider: Option<Text<'a>>,
+    /// The address the provider knows.
+    #[serde(borrow)]
+    pub email_address: Option<Text<'a>>,
+    /// How it was verified, if it was tried.
+    #[serde(borrow)]
+    pub verification: Option<Verification<'a>>,
+}
+
+/// Clerk OpenAPI 2026-05-12, schema EnterpriseAccount.
+#[derive(Debug, Deserialize)]
+pub struct EnterpriseAccount<'a> {
+    /// Such as `saml_okta`.
+    #[serde(borrow)]
+    pub provider: Option<Text<'a>>,
+    /// The address the identity provider knows.
+    #[serde(borrow)]
+    pub email_address: Option<Text<'a>>,
+    /// Whether it can be used to sign in.
+    pub active: Option<bool>,
+}
+
+/// The one part that all of Clerk's many `verification_…` schemas share and that matters here.
+#[derive(Debug, Deserialize)]
+pub struct Verification<'a> {
+    /// `verified`, or one of an open set: `unverified`, `failed`, `expired`, `transferable`, …
+    #[serde(borrow)]
+    pub status: Option<Text<'a>>,
+}
+
+/// How many passkeys a user has: the keys themselves are not read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Passkeys {
+    /// How many.
+    pub count: u64,
+}
+
+impl<'de> Deserialize<'de> for Passkeys {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(Counting)
+    }
+}
+
+struct Counting;
+
+impl<'de> Visitor<'de> for Counting {
+    type Value = Passkeys;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a sequence")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut passkeys: A) -> Result<Passkeys, A::Error> {
+        let mut count = 0;
+        while passkeys.next_element::<IgnoredAny>()?.is_some() {
+            count += 1;
+        }
+        Ok(Passkeys { count })
+    }
+}

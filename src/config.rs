@@ -1,0 +1,152 @@
+//! The settings: read from environment variables, checked all at once, typed from then on.
+//!
+//! The contract's table stands in [`SETTINGS`]; `docs/` and `--help` are made from it.
+
+mod environment;
+mod fingerprint;
+mod help;
+mod log_level;
+mod parse;
+mod problem;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use url::Url;
+
+use crate::resource::Resource;
+use crate::secret_key::SecretKey;
+use crate::snapshot::translate::MetadataBags;
+use crate::store::SnapshotUrl;
+
+pub use environment::{Environment, Place};
+pub use help::{SETTINGS, Setting, help};
+pub use log_level::LogLevel;
+pub use problem::{InvalidConfig, Problem};
+
+pub(crate) use parse::{LONGEST_TIME_BUDGET, resource_names};
+
+/// Everything an invocation is told by its environment.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `SNAPSHOT_URL`: where everything is written.
+    pub snapshot_url: SnapshotUrl,
+    /// `RESOURCES`: what is read and written; never empty. A `sync` event may name others.
+    pub resources: BTreeSet<Resource>,
+    /// `CLERK_SECRET_ID` and `CLERK_SECRET_FIELD`, or `CLERK_SECRET_KEY`.
+    pub key: KeySetting,
+    /// How to talk to Clerk.
+    pub clerk: ClerkSettings,
+    /// `TIME_BUDGET_SECONDS`: how long one invocation works before it pauses. `None`: until
+    /// Lambda's deadline, or for as long as it takes.
+    pub time_budget: Option<Duration>,
+    /// `DEADLINE_RESERVE_SECONDS`: kept in hand before Lambda's deadline to flush and checkpoint.
+    pub deadline_reserve: Duration,
+    /// `LEASE_SECONDS`: a lease that was not renewed for this long is free to take.
+    pub lease: Duration,
+    /// `SNAPSHOT_INTERVAL_MINUTES`: while the newest complete snapshot was started more recently
+    /// than this, a plain `sync` is skipped. Zero: never skipped.
+    pub snapshot_interval: Duration,
+    /// `SNAPSHOT_MAX_AGE_HOURS`: a run in progress older than this is abandoned.
+    pub snapshot_max_age: Duration,
+    /// `COMPRESSION`: the format of the parts.
+    pub compression: Compression,
+    /// `METADATA`: which of Clerk's metadata bags are copied.
+    pub metadata: MetadataBags,
+    /// `INCLUDE_RAW`: whether Clerk's own object is added to each resource.
+    pub include_raw: bool,
+    /// `SHRINK_GUARD_PERCENT`, 0 to 100: the snapshot is held when a dataset of at least 20
+    /// records lost more than this share of them. Zero: no guard.
+    pub shrink_guard_percent: f64,
+    /// `LOG_LEVEL`, or else `AWS_LAMBDA_LOG_LEVEL`.
+    pub log_level: LogLevel,
+}
+
+/// Where Clerk's secret key comes from.
+#[derive(Clone, Debug)]
+pub enum KeySetting {
+    /// AWS Secrets Manager, read anew by every invocation so that a rotated key is noticed.
+    SecretsManager {
+        /// `CLERK_SECRET_ID`: the secret's name or ARN.
+        secret_id: String,
+        /// `CLERK_SECRET_FIELD`: the field of a secret that is a JSON object. `None`: the usual
+        /// names are tried.
+        field: Option<String>,
+    },
+    /// `CLERK_SECRET_KEY`: the key itself, outside Lambda only.
+    Environment(SecretKey),
+}
+
+/// How to talk to Clerk, and how much of its rate limit to use.
+#[derive(Clone, Debug)]
+pub struct ClerkSettings {
+    /// `CLERK_API_URL`, ending in `/v1` with no slash after it.
+    pub api_url: Url,
+    /// `CLERK_API_VERSION`: the value of the `Clerk-API-Version` header, a date.
+    pub api_version: String,
+    /// `CLERK_REQUESTS_PER_10S`: the instance's limit, in requests per ten seconds. `None`: the
+    /// limit that goes with the kind of key, 1000 for `sk_live_` and 100 for `sk_test_`.
+    pub requests_per_10s: Option<u32>,
+    /// `CLERK_RATE_SHARE`: the share of that limit to use, above 0 and at most 1. The rest is left
+    /// to the customer's own application, whose sign-ins draw on the same limit.
+    pub rate_share: f64,
+    /// `MAX_CONCURRENCY`: most requests in flight at once, 1 to 1000.
+    pub max_concurrency: usize,
+}
+
+/// `COMPRESSION`: how the parts are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compression {
+    /// `.ndjson`
+    None,
+    /// `.ndjson.gz`
+    Gzip,
+    /// `.ndjson.zst`
+    Zstd,
+}
+
+impl Compression {
+    /// Every format, in the order the documentation names them.
+    pub const ALL: [Self; 3] = [Self::None, Self::Gzip, Self::Zstd];
+
+    /// The name in `COMPRESSION` and in the manifest.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Gzip => "gzip",
+            Self::Zstd => "zstd",
+        }
+    }
+
+    /// The format of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|compression| compression.name() == name)
+    }
+}
+
+impl Config {
+    /// Reads every setting from `environment`.
+    ///
+    /// # Errors
+    /// All that is missing, not understood or contradictory, each with the variable's name and
+    /// what it accepts. Values of `CLERK_SECRET_*` are never shown.
+    pub fn from_environment(
+        environment: &Environment,
+        place: Place,
+    ) -> Result<Self, InvalidConfig> {
+        parse::config(environment, place)
+    }
+
+    /// What tells whether a run can be continued: `sha256:` and the hexadecimal digest of every
+    /// setting that changes the records or where they come from, with `resources` the ones this
+    /// run copies.
+    ///
+    /// Rates, budgets, the lease, the guard and the key are left out: a run may be continued
+    /// faster, slower, or with a rotated key.
+    #[must_use]
+    pub fn fingerprint(&self, resources: &BTreeSet<Resource>) -> String {
+        fingerprint::fingerprint(self, resources)
+    }
+}

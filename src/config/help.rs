@@ -1,0 +1,235 @@
+//! The settings as a table, and the text of `--help`.
+
+use super::parse;
+use crate::resource::Resource;
+
+/// One environment variable.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting {
+    /// The variable's name.
+    pub name: &'static str,
+    /// Its default as it would be written, or `required`, or `-` for none, or in words.
+    pub default: &'static str,
+    /// What it means, in a sentence or two.
+    pub meaning: &'static str,
+}
+
+/// Every setting, in the order of the contract's table (section 2).
+pub const SETTINGS: &[Setting] = &[
+    Setting {
+        name: parse::SETTING_SNAPSHOT_URL,
+        default: "required",
+        meaning: "Where everything is written: s3://bucket[/prefix] or file:///absolute/folder",
+    },
+    Setting {
+        name: parse::SETTING_RESOURCES,
+        default: "required",
+        meaning: "Comma-separated list of what to copy (see below); nothing is read that is not \
+                  named here",
+    },
+    Setting {
+        name: parse::SETTING_SECRET_ID,
+        default: "-",
+        meaning: "Name or ARN of the AWS Secrets Manager secret that holds Clerk's secret key, \
+                  bare or in a JSON object",
+    },
+    Setting {
+        name: parse::SETTING_SECRET_FIELD,
+        default: "-",
+        meaning: "Field of a secret that is a JSON object; without it CLERK_SECRET_KEY, \
+                  secret_key and secret-key are tried",
+    },
+    Setting {
+        name: parse::SETTING_SECRET_KEY,
+        default: "-",
+        meaning: "The key itself, outside Lambda only. Exactly one of this and CLERK_SECRET_ID",
+    },
+    Setting {
+        name: parse::SETTING_API_URL,
+        default: "https://api.clerk.com",
+        meaning: "Clerk's Backend API, with or without /v1; http is accepted for loopback hosts \
+                  only",
+    },
+    Setting {
+        name: parse::SETTING_API_VERSION,
+        default: "2026-05-12",
+        meaning: "Sent as Clerk-API-Version",
+    },
+    Setting {
+        name: parse::SETTING_REQUESTS_PER_10S,
+        default: "1000 for sk_live_, 100 for sk_test_",
+        meaning: "The instance's rate limit, in requests per 10 seconds (1 to 1000000)",
+    },
+    Setting {
+        name: parse::SETTING_RATE_SHARE,
+        default: "0.5",
+        meaning: "The share of that limit to use (above 0, at most 1); the rest is left to your \
+                  own application",
+    },
+    Setting {
+        name: parse::SETTING_MAX_CONCURRENCY,
+        default: "32",
+        meaning: "Most requests in flight at once (1 to 1000)",
+    },
+    Setting {
+        name: parse::SETTING_TIME_BUDGET,
+        default: "-",
+        meaning: "Time one invocation works before it pauses (0 to 31536000); Lambda's own \
+                  deadline applies as well. Even the smallest budget stores some progress first. \
+                  All numbers of time accept decimals",
+    },
+    Setting {
+        name: parse::SETTING_DEADLINE_RESERVE,
+        default: "20",
+        meaning: "Kept in hand before Lambda's deadline to flush and checkpoint (0 to 900)",
+    },
+    Setting {
+        name: parse::SETTING_LEASE,
+        default: "60",
+        meaning: "A run whose holder has not renewed its lease for this long is free to take (2 \
+                  to 900)",
+    },
+    Setting {
+        name: parse::SETTING_SNAPSHOT_INTERVAL,
+        default: "0",
+        meaning: "A plain sync answers skipped while the newest complete snapshot was started \
+                  more recently than this (0 to 525600). A run in progress is always continued",
+    },
+    Setting {
+        name: parse::SETTING_SNAPSHOT_MAX_AGE,
+        default: "24",
+        meaning: "A run in progress older than this is abandoned and a new one started (0 to \
+                  8760)",
+    },
+    Setting {
+        name: parse::SETTING_COMPRESSION,
+        default: "gzip",
+        meaning: "none, gzip or zstd: parts end in .ndjson, .ndjson.gz or .ndjson.zst",
+    },
+    Setting {
+        name: parse::SETTING_METADATA,
+        default: "-",
+        meaning: "Comma-separated subset of public, private and unsafe: which of Clerk's metadata \
+                  bags are copied",
+    },
+    Setting {
+        name: parse::SETTING_INCLUDE_RAW,
+        default: "false",
+        meaning: "true adds raw: Clerk's own object, less what must never be written out",
+    },
+    Setting {
+        name: parse::SETTING_SHRINK_GUARD,
+        default: "50",
+        meaning: "A snapshot in which any dataset of at least 20 records lost more than this \
+                  percentage since the last published one is held (0 to 100). 0 turns it off",
+    },
+    Setting {
+        name: parse::SETTING_LOG_LEVEL,
+        default: "info",
+        meaning: "error, warn, info, debug or trace. Without it AWS_LAMBDA_LOG_LEVEL counts",
+    },
+];
+
+/// The text of `--help`, ending in a newline; at most 80 columns wide.
+#[must_use]
+pub fn help() -> String {
+    let mut text = String::from(
+        "\
+Copies who has access to what in a Clerk instance to S3 or a folder, as NDJSON
+with a manifest and checksums. Only ever reads from Clerk.
+
+Usage: clerk-sync [EVENT]
+       clerk-sync --help | --version
+
+EVENT  a file with the event's JSON, - for standard input, nothing for {}
+       {} or {\"action\":\"sync\"}  continue the run in progress, or start one;
+          with \"resources\" (overrides RESOURCES), \"time_budget_seconds\",
+          \"force\" (ignore the interval), \"restart\" (abandon a run in progress),
+          \"accept_shrink\" (publish past the guard)
+       {\"action\":\"check\"}       test the settings, the key, Clerk and the store
+       {\"action\":\"status\"}      the run in progress and the last snapshot
+
+The response is one JSON document on standard output; logs go to standard
+error. Where AWS_LAMBDA_RUNTIME_API is set it runs as a Lambda function.
+
+Settings (environment variables; an empty one counts as not set):
+",
+    );
+    for setting in SETTINGS {
+        text.push_str(&format!("  {}  [{}]\n", setting.name, setting.default));
+        push_wrapped(&mut text, setting.meaning);
+    }
+    text.push_str("\nResources:\n");
+    let names: Vec<&str> = Resource::ALL.iter().map(|resource| resource.name()).collect();
+    push_wrapped(&mut text, &names.join(", "));
+    text.push_str(
+        "
+AWS endpoints, region and credentials come from the SDK's usual places.
+
+Exit status:
+   0  complete, skipped, or an answered query
+   1  any other error
+   2  bad configuration or event
+   3  held by the shrink guard
+  75  partial or busy: run it again to continue. Ctrl-C checkpoints first
+
+Example:
+  export SNAPSHOT_URL=file:///var/tmp/clerk RESOURCES=users,organizations
+  export CLERK_SECRET_ID=clerk/production
+  clerk-sync
+",
+    );
+    text
+}
+
+/// Columns of the terminals that `--help` is laid out for.
+const WIDTH: usize = 80;
+const INDENT: &str = "      ";
+
+/// Appends `sentence` in indented lines of whole words, none wider than [`WIDTH`].
+fn push_wrapped(text: &mut String, sentence: &str) {
+    let mut column = 0;
+    for word in sentence.split_whitespace() {
+        if column == 0 || column + 1 + word.len() > WIDTH {
+            if column > 0 {
+                text.push('\n');
+            }
+            text.push_str(INDENT);
+            column = INDENT.len();
+        } else {
+            text.push(' ');
+            column += 1;
+        }
+        text.push_str(word);
+        column += word.len();
+    }
+    text.push('\n');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Contract, section 1: `--help` as usual.
+    #[test]
+    fn help_names_every_setting_every_exit_status_and_fits_a_terminal() {
+        let help = help();
+        for setting in SETTINGS {
+            let heading = format!("\n  {}  [{}]\n", setting.name, setting.default);
+            assert!(help.contains(&heading), "{heading}");
+        }
+        for status in ["\n   0  ", "\n   1  ", "\n   2  ", "\n   3  ", "\n  75  "] {
+            assert!(help.contains(status), "{status}");
+        }
+        let too_wide = help.lines().find(|line| line.chars().count() > WIDTH);
+        assert_eq!(too_wide, None);
+        assert!(help.ends_with('\n'));
+    }
+
+    #[test]
+    fn help_names_every_resource() {
+        for resource in Resource::ALL {
+            assert!(help().contains(resource.name()));
+        }
+    }
+}

@@ -1,0 +1,447 @@
+//! From variables to typed settings, noting every problem on the way.
+
+use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+use std::time::Duration;
+
+use url::{Host, Url};
+
+use super::environment::{Environment, LAMBDA_LOG_LEVEL, Place};
+use super::problem::{InvalidConfig, Problem};
+use super::{ClerkSettings, Compression, Config, KeySetting, LogLevel};
+use crate::quoted::{Quoted, looks_like_a_key};
+use crate::resource::Resource;
+use crate::secret_key::SecretKey;
+use crate::snapshot::translate::MetadataBags;
+use crate::store::SnapshotUrl;
+
+pub(super) const SETTING_SNAPSHOT_URL: &str = "SNAPSHOT_URL";
+pub(super) const SETTING_RESOURCES: &str = "RESOURCES";
+pub(super) const SETTING_SECRET_ID: &str = "CLERK_SECRET_ID";
+pub(super) const SETTING_SECRET_FIELD: &str = "CLERK_SECRET_FIELD";
+pub(super) const SETTING_SECRET_KEY: &str = "CLERK_SECRET_KEY";
+pub(super) const SETTING_API_URL: &str = "CLERK_API_URL";
+pub(super) const SETTING_API_VERSION: &str = "CLERK_API_VERSION";
+pub(super) const SETTING_REQUESTS_PER_10S: &str = "CLERK_REQUESTS_PER_10S";
+pub(super) const SETTING_RATE_SHARE: &str = "CLERK_RATE_SHARE";
+pub(super) const SETTING_MAX_CONCURRENCY: &str = "MAX_CONCURRENCY";
+pub(super) const SETTING_TIME_BUDGET: &str = "TIME_BUDGET_SECONDS";
+pub(super) const SETTING_DEADLINE_RESERVE: &str = "DEADLINE_RESERVE_SECONDS";
+pub(super) const SETTING_LEASE: &str = "LEASE_SECONDS";
+pub(super) const SETTING_SNAPSHOT_INTERVAL: &str = "SNAPSHOT_INTERVAL_MINUTES";
+pub(super) const SETTING_SNAPSHOT_MAX_AGE: &str = "SNAPSHOT_MAX_AGE_HOURS";
+pub(super) const SETTING_COMPRESSION: &str = "COMPRESSION";
+pub(super) const SETTING_METADATA: &str = "METADATA";
+pub(super) const SETTING_INCLUDE_RAW: &str = "INCLUDE_RAW";
+pub(super) const SETTING_SHRINK_GUARD: &str = "SHRINK_GUARD_PERCENT";
+pub(super) const SETTING_LOG_LEVEL: &str = "LOG_LEVEL";
+
+const DEFAULT_API_URL: &str = "https://api.clerk.com";
+const DEFAULT_API_VERSION: &str = "2026-05-12";
+const DEFAULT_RATE_SHARE: f64 = 0.5;
+const DEFAULT_MAX_CONCURRENCY: usize = 32;
+const DEFAULT_DEADLINE_RESERVE: Duration = Duration::from_secs(20);
+const DEFAULT_LEASE: Duration = Duration::from_secs(60);
+const DEFAULT_SNAPSHOT_MAX_AGE: Duration = Duration::from_secs(24 * HOUR);
+const DEFAULT_SHRINK_GUARD_PERCENT: f64 = 50.0;
+
+const MINUTE: u64 = 60;
+const HOUR: u64 = 60 * MINUTE;
+/// A year is longer than any use of these settings, and keeps all arithmetic far from overflow.
+const YEAR: u64 = 365 * 24 * HOUR;
+
+/// The longest `TIME_BUDGET_SECONDS`, also of an event.
+pub(crate) const LONGEST_TIME_BUDGET: Duration = Duration::from_secs(YEAR);
+/// A Lambda function runs for 900 seconds at most, so a longer reserve or lease is a mistake.
+const LONGEST_INVOCATION_SECONDS: f64 = 900.0;
+/// More than any instance is allowed; far fewer than would overflow the limiter's arithmetic.
+const MOST_REQUESTS_PER_10S: u32 = 1_000_000;
+/// Each request in flight may hold a page of some megabytes, so more than this is a mistake.
+const MOST_CONCURRENCY: usize = 1000;
+
+/// See [`Config::from_environment`].
+pub(super) fn config(environment: &Environment, place: Place) -> Result<Config, InvalidConfig> {
+    let mut reader = Reader { environment, problems: Vec::new() };
+
+    // In the order of the contract's table, which is the order problems are told in.
+    let snapshot_url = reader.required(SETTING_SNAPSHOT_URL, SNAPSHOT_URLS, snapshot_url);
+    let resources = reader.required(SETTING_RESOURCES, &resource_names(), resources);
+    let key = key_setting(&mut reader, place);
+    let api_url = reader
+        .optional(SETTING_API_URL, API_URLS, api_url)
+        .or_else(|| api_url(DEFAULT_API_URL).ok());
+    let api_version = reader
+        .optional(SETTING_API_VERSION, API_VERSIONS, api_version)
+        .unwrap_or_else(|| DEFAULT_API_VERSION.to_owned());
+    let requests_per_10s = reader.integer(SETTING_REQUESTS_PER_10S, 1..=MOST_REQUESTS_PER_10S);
+    let rate_share =
+        reader.optional(SETTING_RATE_SHARE, RATE_SHARES, rate_share).unwrap_or(DEFAULT_RATE_SHARE);
+    let max_concurrency = reader
+        .integer(SETTING_MAX_CONCURRENCY, 1..=MOST_CONCURRENCY)
+        .unwrap_or(DEFAULT_MAX_CONCURRENCY);
+    let time_budget = reader.time(SETTING_TIME_BUDGET, SECONDS, 0.0..=as_number(YEAR));
+    let deadline_reserve = reader
+        .time(SETTING_DEADLINE_RESERVE, SECONDS, 0.0..=LONGEST_INVOCATION_SECONDS)
+        .unwrap_or(DEFAULT_DEADLINE_RESERVE);
+    let lease = reader
+        .time(SETTING_LEASE, SECONDS, 2.0..=LONGEST_INVOCATION_SECONDS)
+        .unwrap_or(DEFAULT_LEASE);
+    let snapshot_interval = reader
+        .time(SETTING_SNAPSHOT_INTERVAL, MINUTES, 0.0..=as_number(YEAR / MINUTE))
+        .unwrap_or(Duration::ZERO);
+    let snapshot_max_age = reader
+        .time(SETTING_SNAPSHOT_MAX_AGE, HOURS, 0.0..=as_number(YEAR / HOUR))
+        .unwrap_or(DEFAULT_SNAPSHOT_MAX_AGE);
+    let compression = reader
+        .optional(SETTING_COMPRESSION, COMPRESSIONS, compression)
+        .unwrap_or(Compression::Gzip);
+    let metadata =
+        reader.optional(SETTING_METADATA, METADATA_BAGS, metadata_bags).unwrap_or_default();
+    let include_raw = reader.optional(SETTING_INCLUDE_RAW, BOOLEANS, boolean).unwrap_or(false);
+    let shrink_guard_percent = reader
+        .optional(SETTING_SHRINK_GUARD, PERCENTAGES, |text| number_within(text, &(0.0..=100.0)))
+        .unwrap_or(DEFAULT_SHRINK_GUARD_PERCENT);
+    let log_level = log_level(&mut reader).unwrap_or_default();
+
+    let (true, Some(snapshot_url), Some(resources), Some(key), Some(api_url)) =
+        (reader.problems.is_empty(), snapshot_url, resources, key, api_url)
+    else {
+        return Err(InvalidConfig::new(reader.problems));
+    };
+    Ok(Config {
+        snapshot_url,
+        resources,
+        key,
+        clerk: ClerkSettings {
+            api_url,
+            api_version,
+            requests_per_10s,
+            rate_share,
+            max_concurrency,
+        },
+        time_budget,
+        deadline_reserve,
+        lease,
+        snapshot_interval,
+        snapshot_max_age,
+        compression,
+        metadata,
+        include_raw,
+        shrink_guard_percent,
+        log_level,
+    })
+}
+
+const SNAPSHOT_URLS: &str = "s3://bucket[/prefix] or file:///absolute/folder";
+const SECRET_IDS: &str = "the name or ARN of a Secrets Manager secret";
+const SECRET_FIELDS: &str =
+    "the name of a field of the secret that CLERK_SECRET_ID names, if it is a JSON object";
+const SECRET_KEYS: &str = "the instance's secret key, sk_live_… or sk_test_…";
+const ONE_OF_ID_AND_KEY: &str = "exactly one of CLERK_SECRET_ID and CLERK_SECRET_KEY, which is \
+                                 for runs outside Lambda only";
+const API_URLS: &str = "an https URL, with or without /v1; http for loopback hosts only";
+const API_VERSIONS: &str = "a date, YYYY-MM-DD";
+const RATE_SHARES: &str = "a number above 0 and at most 1";
+const COMPRESSIONS: &str = "none, gzip, zstd";
+const METADATA_BAGS: &str = "a comma-separated list of public, private, unsafe";
+const BOOLEANS: &str = "true, false";
+const PERCENTAGES: &str = "a number from 0 to 100";
+const LOG_LEVELS: &str = "error, warn, info, debug, trace";
+const LAMBDA_LOG_LEVELS: &str = "FATAL, ERROR, WARN, INFO, DEBUG, TRACE";
+
+/// A unit of time: how it is called, and how many seconds it has.
+type Unit = (&'static str, f64);
+const SECONDS: Unit = ("seconds", 1.0);
+const MINUTES: Unit = ("minutes", 60.0);
+const HOURS: Unit = ("hours", 3600.0);
+
+/// What `RESOURCES` and an event's `resources` accept.
+pub(crate) fn resource_names() -> String {
+    let names: Vec<&str> = Resource::ALL.iter().map(|resource| resource.name()).collect();
+    format!("a comma-separated list of {}", names.join(", "))
+}
+
+/// Reads variables one by one and keeps what is wrong with them.
+struct Reader<'a> {
+    environment: &'a Environment,
+    problems: Vec<Problem>,
+}
+
+impl Reader<'_> {
+    /// The parsed value; `None` if it is not set, or if it is wrong, which is noted. `parse` tells
+    /// what is wrong as the rest of a sentence that begins with the variable's name.
+    fn optional<T>(
+        &mut self,
+        variable: &'static str,
+        accepted: &str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let result = match self.environment.value(variable) {
+            Ok(None) => return None,
+            Ok(Some(text)) => parse(text),
+            Err(_) => Err("is not UTF-8 text".to_owned()),
+        };
+        result.map_err(|what| self.note(variable, what, accepted)).ok()
+    }
+
+    /// Like `optional`, and it is a problem if the variable is not set.
+    fn required<T>(
+        &mut self,
+        variable: &'static str,
+        accepted: &str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        if !self.is_set(variable) {
+            self.note(variable, "is required but not set", accepted);
+        }
+        self.optional(variable, accepted, parse)
+    }
+
+    fn integer<T>(&mut self, variable: &'static str, range: RangeInclusive<T>) -> Option<T>
+    where
+        T: FromStr + PartialOrd + std::fmt::Display,
+    {
+        let accepted = format!("a whole number from {} to {}", range.start(), range.end());
+        self.optional(variable, &accepted, |text| {
+            text.parse().ok().filter(|number| range.contains(number)).ok_or_else(|| is(text))
+        })
+    }
+
+    /// A span of time given as a number of `unit`s, with or without decimals.
+    fn time(
+        &mut self,
+        variable: &'static str,
+        (unit, seconds): Unit,
+        range: RangeInclusive<f64>,
+    ) -> Option<Duration> {
+        let accepted = format!(
+            "a number of {unit} from {} to {}, decimals allowed",
+            range.start(),
+            range.end()
+        );
+        self.optional(variable, &accepted, |text| {
+            let number = number_within(text, &range)?;
+            Duration::try_from_secs_f64(number * seconds).map_err(|_| is(text))
+        })
+    }
+
+    /// The variable has a value, even one that is not UTF-8.
+    fn is_set(&self, variable: &str) -> bool {
+        !matches!(self.environment.value(variable), Ok(None))
+    }
+
+    fn note(&mut self, variable: &'static str, what: impl Into<String>, accepted: &str) {
+        self.problems.push(Problem { variable, what: what.into(), accepted: accepted.to_owned() });
+    }
+}
+
+fn is(text: &str) -> String {
+    format!("is {}", Quoted(text))
+}
+
+fn as_number(seconds: u64) -> f64 {
+    // Exact: every bound used here is far below 2^32.
+    u32::try_from(seconds).map_or(f64::MAX, f64::from)
+}
+
+fn number_within(text: &str, range: &RangeInclusive<f64>) -> Result<f64, String> {
+    // `inf` and `nan` parse as numbers but lie in no range.
+    text.parse().ok().filter(|number| range.contains(number)).ok_or_else(|| is(text))
+}
+
+fn snapshot_url(text: &str) -> Result<SnapshotUrl, String> {
+    text.parse().map_err(|error: <SnapshotUrl as FromStr>::Err| error.to_string())
+}
+
+fn resources(text: &str) -> Result<BTreeSet<Resource>, String> {
+    let resources = listed(text, Resource::from_name)?;
+    if resources.is_empty() {
+        return Err("names nothing".to_owned());
+    }
+    Ok(resources.into_iter().collect())
+}
+
+/// The items of a comma-separated list, each known to `from_name`. An empty item, such as the one
+/// after a trailing comma, is passed over.
+fn listed<T>(text: &str, from_name: impl Fn(&str) -> Option<T>) -> Result<Vec<T>, String> {
+    let mut items = Vec::new();
+    let mut unknown = Vec::new();
+    for name in text.split(',').map(str::trim) {
+        match from_name(name) {
+            Some(item) => items.push(item),
+            None if name.is_empty() => {}
+            None => unknown.push(Quoted(name).to_string()),
+        }
+    }
+    if unknown.is_empty() {
+        Ok(items)
+    } else {
+        Err(format!("names unknown {}", unknown.join(", ")))
+    }
+}
+
+/// `CLERK_SECRET_ID` with `CLERK_SECRET_FIELD`, or `CLERK_SECRET_KEY`: exactly one of the two, and
+/// the key itself not in Lambda, where its environment is shown to whoever may see the function.
+fn key_setting(reader: &mut Reader<'_>, place: Place) -> Option<KeySetting> {
+    let has_id = reader.is_set(SETTING_SECRET_ID);
+    let has_key = reader.is_set(SETTING_SECRET_KEY);
+
+    let secret_id = reader.optional(SETTING_SECRET_ID, SECRET_IDS, secret_id);
+    let field = reader.optional(SETTING_SECRET_FIELD, SECRET_FIELDS, secret_field);
+    if reader.is_set(SETTING_SECRET_FIELD) && !has_id {
+        reader.note(SETTING_SECRET_FIELD, "is set without CLERK_SECRET_ID", SECRET_FIELDS);
+    }
+
+    let key = if place == Place::Lambda {
+        if has_key {
+            reader.note(
+                SETTING_SECRET_KEY,
+                "is refused inside Lambda: whoever may look at the function could read it",
+                "CLERK_SECRET_ID instead",
+            );
+        } else if !has_id {
+            reader.note(SETTING_SECRET_ID, "is required but not set", SECRET_IDS);
+        }
+        None
+    } else {
+        if has_id && has_key {
+            reader.note(
+                SETTING_SECRET_KEY,
+                "is set together with CLERK_SECRET_ID",
+                ONE_OF_ID_AND_KEY,
+            );
+        } else if !has_id && !has_key {
+            reader.note(
+                SETTING_SECRET_ID,
+                "is not set, and neither is CLERK_SECRET_KEY",
+                ONE_OF_ID_AND_KEY,
+            );
+        }
+        reader.optional(SETTING_SECRET_KEY, SECRET_KEYS, |text| {
+            SecretKey::parse(text).map_err(|error| error.to_string())
+        })
+    };
+
+    match (secret_id, key) {
+        (Some(secret_id), None) => Some(KeySetting::SecretsManager { secret_id, field }),
+        (None, Some(key)) => Some(KeySetting::Environment(key)),
+        // Noted above.
+        _ => None,
+    }
+}
+
+/// Longer names than any that Secrets Manager accepts
+/// (AWS: `GetSecretValue`, `SecretId`, at most 2048 characters).
+const LONGEST_SECRET_ID: usize = 2048;
+
+fn secret_id(text: &str) -> Result<String, String> {
+    if looks_like_a_key(text) {
+        return Err("holds what looks like the key itself".to_owned());
+    }
+    if text.chars().any(is_space_or_control) {
+        return Err("holds white space or control characters".to_owned());
+    }
+    if text.chars().count() > LONGEST_SECRET_ID {
+        return Err(format!("is longer than {LONGEST_SECRET_ID} characters"));
+    }
+    Ok(text.to_owned())
+}
+
+fn is_space_or_control(character: char) -> bool {
+    character.is_whitespace() || character.is_control()
+}
+
+fn secret_field(text: &str) -> Result<String, String> {
+    if looks_like_a_key(text) {
+        return Err("holds what looks like the key itself".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+/// The URL with a path that ends in `/v1`. The value is never shown: it may hold a password.
+fn api_url(text: &str) -> Result<Url, String> {
+    let mut url = Url::parse(text).map_err(|error| format!("is not a URL: {error}"))?;
+    match url.scheme() {
+        "https" => {}
+        "http" if is_loopback(&url) => {}
+        "http" => {
+            return Err("would send the key unencrypted, to a host that is not loopback".to_owned());
+        }
+        _ => return Err("is neither an https nor an http URL".to_owned()),
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("holds a user name or password".to_owned());
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err("holds a query or a fragment".to_owned());
+    }
+    let base = url.path().trim_end_matches('/');
+    let path = if base.ends_with("/v1") { base.to_owned() } else { format!("{base}/v1") };
+    url.set_path(&path);
+    Ok(url)
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}
+
+fn api_version(text: &str) -> Result<String, String> {
+    let is_date = text.len() == 10
+        && text.bytes().enumerate().all(|(index, byte)| match index {
+            4 | 7 => byte == b'-',
+            _ => byte.is_ascii_digit(),
+        });
+    if is_date { Ok(text.to_owned()) } else { Err(is(text)) }
+}
+
+fn rate_share(text: &str) -> Result<f64, String> {
+    number_within(text, &(0.0..=1.0)).and_then(
+        |share| {
+            if share > 0.0 { Ok(share) } else { Err(is(text)) }
+        },
+    )
+}
+
+fn compression(text: &str) -> Result<Compression, String> {
+    Compression::from_name(text).ok_or_else(|| is(text))
+}
+
+fn metadata_bags(text: &str) -> Result<MetadataBags, String> {
+    let mut bags = MetadataBags::default();
+    for name in listed(text, |name| {
+        ["public", "private", "unsafe"].into_iter().find(|known| *known == name)
+    })? {
+        match name {
+            "public" => bags.public = true,
+            "private" => bags.private = true,
+            _ => bags.unsafe_ = true,
+        }
+    }
+    Ok(bags)
+}
+
+fn boolean(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "1" => Ok(true),
+        "false" | "0" => Ok(false),
+        _ => Err(is(text)),
+    }
+}
+
+/// `LOG_LEVEL`, or else the level that Lambda's logging configuration sets.
+fn log_level(reader: &mut Reader<'_>) -> Option<LogLevel> {
+    if reader.is_set(SETTING_LOG_LEVEL) {
+        return reader.optional(SETTING_LOG_LEVEL, LOG_LEVELS, level);
+    }
+    reader.optional(LAMBDA_LOG_LEVEL, LAMBDA_LOG_LEVELS, level)
+}
+
+fn level(text: &str) -> Result<LogLevel, String> {
+    LogLevel::from_name(text).ok_or_else(|| is(text))
+}

@@ -1,0 +1,51 @@
+//! What is wrong with the settings.
+
+use std::fmt;
+
+/// Everything that is wrong with the settings, in the order they are documented; never empty.
+#[derive(Debug, thiserror::Error)]
+pub struct InvalidConfig {
+    problems: Vec<Problem>,
+}
+
+/// One thing that is wrong with one setting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The environment variable.
+    pub variable: &'static str,
+    /// What is wrong with it, as the rest of a sentence that begins with the variable's name.
+    pub what: String,
+    /// What is accepted instead.
+    pub accepted: String,
+}
+
+impl InvalidConfig {
+    /// `problems` in the order they are to be told.
+    pub(super) fn new(problems: Vec<Problem>) -> Self {
+        Self { problems }
+    }
+
+    /// The problems, one or more.
+    #[must_use]
+    pub fn problems(&self) -> &[Problem] {
+        &self.problems
+    }
+}
+
+impl fmt::Display for InvalidConfig {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.problems.iter().enumerate() {
+            if index > 0 {
+                formatter.write_str("; ")?;
+            }
+            write!(formatter, "{problem}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} {} (accepted: {})", self.variable, self.what, self.accepted)
+    }
+}

@@ -1,0 +1,287 @@
+//! The ways an invocation can fail, under the names of the contract (section 3).
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use lambda_runtime::Diagnostic;
+
+use crate::config::InvalidConfig;
+use crate::event::InvalidEvent;
+
+/// Why an invocation failed. Each part of the program has errors of its own; this is where they
+/// get the name that callers see.
+///
+/// Neither `Display` nor `Debug` shows a key, a body or personal data: the Lambda runtime logs
+/// `Debug`, so that it is written by hand here and never shows the `Debug` of a cause.
+#[derive(thiserror::Error)]
+pub enum Error {
+    /// A setting is missing, not understood or contradictory. Nothing was read or written.
+    #[error(transparent)]
+    InvalidConfig(#[from] InvalidConfig),
+    /// The event asks for something that is not known. Nothing was read or written.
+    #[error(transparent)]
+    InvalidEvent(#[from] InvalidEvent),
+    /// The key could not be read from Secrets Manager, or is none.
+    #[error(transparent)]
+    SecretUnavailable(Failure),
+    /// Clerk refused the key with 401, also after it was read once more.
+    #[error(transparent)]
+    ClerkUnauthorized(Failure),
+    /// Clerk could not be reached or kept failing until the retries were spent. The progress is
+    /// checkpointed.
+    #[error(transparent)]
+    ClerkUnavailable(Failure),
+    /// Clerk's answer is not what its API promises.
+    #[error(transparent)]
+    ClerkProtocol(Failure),
+    /// The bucket or folder could not be read or written.
+    #[error(transparent)]
+    StoreUnavailable(Failure),
+    /// Another invocation took the run over, so this one stopped writing.
+    #[error(transparent)]
+    LeaseLost(Failure),
+    /// A file that this program wrote earlier cannot be understood.
+    #[error(transparent)]
+    StateUnreadable(Failure),
+    /// A defect in this program or its machine.
+    #[error(transparent)]
+    Internal(Failure),
+}
+
+/// What happened and to what, with the error that caused it.
+#[derive(thiserror::Error)]
+#[error("{message}")]
+pub struct Failure {
+    message: String,
+    #[source]
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+impl Failure {
+    /// A failure without a cause. `message` says what happened and to what, without a full stop:
+    /// "GET /users answered 500 five times".
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), source: None }
+    }
+
+    /// The same failure with the error behind it, whose `Display` becomes part of the message.
+    #[must_use]
+    pub fn caused_by(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+}
+
+impl Error {
+    /// The contract's name, which callers see as `errorType`.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::InvalidConfig(_) => "InvalidConfig",
+            Self::InvalidEvent(_) => "InvalidEvent",
+            Self::SecretUnavailable(_) => "SecretUnavailable",
+            Self::ClerkUnauthorized(_) => "ClerkUnauthorized",
+            Self::ClerkUnavailable(_) => "ClerkUnavailable",
+            Self::ClerkProtocol(_) => "ClerkProtocol",
+            Self::StoreUnavailable(_) => "StoreUnavailable",
+            Self::LeaseLost(_) => "LeaseLost",
+            Self::StateUnreadable(_) => "StateUnreadable",
+            Self::Internal(_) => "Internal",
+        }
+    }
+
+    /// What happened, to what, and what to do, on one line: callers see it as `errorMessage`.
+    #[must_use]
+    pub fn message(&self) -> String {
+        let what = with_causes(self);
+        format!("{}. {}", what.trim_end_matches('.'), self.advice())
+    }
+
+    /// The exit status of the plain program: 2 for a bad configuration or event, 1 for any other
+    /// error.
+    #[must_use]
+    pub fn exit_status(&self) -> u8 {
+        match self {
+            Self::InvalidConfig(_) | Self::InvalidEvent(_) => 2,
+            Self::SecretUnavailable(_)
+            | Self::ClerkUnauthorized(_)
+            | Self::ClerkUnavailable(_)
+            | Self::ClerkProtocol(_)
+            | Self::StoreUnavailable(_)
+            | Self::LeaseLost(_)
+            | Self::StateUnreadable(_)
+            | Self::Internal(_) => 1,
+        }
+    }
+
+    fn advice(&self) -> &'static str {
+        match self {
+            Self::InvalidConfig(_) => {
+                "Correct the environment variables; nothing was read or written."
+            }
+            Self::InvalidEvent(_) => "Correct the event; nothing was read or written.",
+            Self::SecretUnavailable(_) => {
+                "Check CLERK_SECRET_ID and CLERK_SECRET_FIELD, that the secret holds a Clerk \
+                 secret key, and that the role may call secretsmanager:GetSecretValue on it (and \
+                 kms:Decrypt for a customer-managed key)."
+            }
+            Self::ClerkUnauthorized(_) => {
+                "Put a current secret key of the instance into the secret; the next invocation \
+                 continues the run."
+            }
+            Self::ClerkUnavailable(_) => {
+                "Progress is kept: the next invocation continues. If it goes on, see Clerk's \
+                 status page and the network, or lower CLERK_RATE_SHARE and MAX_CONCURRENCY."
+            }
+            Self::ClerkProtocol(_) => {
+                "Check CLERK_API_URL and CLERK_API_VERSION; if they are right, report it to this \
+                 project. No snapshot was published."
+            }
+            Self::StoreUnavailable(_) => {
+                "Check SNAPSHOT_URL and that the role may list, read, write and delete below it; \
+                 the next invocation continues."
+            }
+            Self::LeaseLost(_) => {
+                "Nothing need be done: the invocation that holds the run continues it. If it \
+                 happens often, raise LEASE_SECONDS."
+            }
+            Self::StateUnreadable(_) => {
+                "Look at the file. A sync with \"restart\": true sets an unreadable checkpoint \
+                 aside, one with \"accept_shrink\": true an unreadable latest.json."
+            }
+            Self::Internal(_) => "Report it to this project, with the log of this invocation.",
+        }
+    }
+}
+
+/// The error and its causes on one line, outermost first, separated by colons. A cause that the
+/// text before it already ends with is not repeated.
+pub(crate) fn with_causes(error: &dyn StdError) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let told = cause.to_string();
+        if !told.is_empty() && !text.ends_with(&told) {
+            text.push_str(": ");
+            text.push_str(&told);
+        }
+        next = cause.source();
+    }
+    text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {}", self.name(), self.message())
+    }
+}
+
+impl fmt::Debug for Failure {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&with_causes(self))
+    }
+}
+
+/// What the Lambda runtime reports as `errorType` and `errorMessage`.
+impl From<Error> for Diagnostic {
+    fn from(error: Error) -> Self {
+        Self { error_type: error.name().to_owned(), error_message: error.message() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, Environment, Place};
+    use crate::event::Event;
+
+    fn failure() -> Failure {
+        Failure::new("GET /users answered 500 five times")
+    }
+
+    fn all() -> Vec<Error> {
+        let nothing = Environment::from_pairs::<&str, &str>([]);
+        vec![
+            Config::from_environment(&nothing, Place::Program).unwrap_err().into(),
+            Event::from_json(b"").unwrap_err().into(),
+            Error::SecretUnavailable(failure()),
+            Error::ClerkUnauthorized(failure()),
+            Error::ClerkUnavailable(failure()),
+            Error::ClerkProtocol(failure()),
+            Error::StoreUnavailable(failure()),
+            Error::LeaseLost(failure()),
+            Error::StateUnreadable(failure()),
+            Error::Internal(failure()),
+        ]
+    }
+
+    // Contract, section 3: these names, and a message that says what to do.
+    #[test]
+    fn every_error_has_the_contracts_name_and_advice() {
+        let names = [
+            "InvalidConfig",
+            "InvalidEvent",
+            "SecretUnavailable",
+            "ClerkUnauthorized",
+            "ClerkUnavailable",
+            "ClerkProtocol",
+            "StoreUnavailable",
+            "LeaseLost",
+            "StateUnreadable",
+            "Internal",
+        ];
+        let errors = all();
+        assert_eq!(errors.iter().map(Error::name).collect::<Vec<_>>(), names);
+        for error in errors {
+            let message = error.message();
+            assert!(message.ends_with(error.advice()), "{message}");
+            assert!(!message.contains('\n'), "{message}");
+            let diagnostic =
+                Diagnostic { error_type: error.name().to_owned(), error_message: message };
+            assert_eq!(Diagnostic::from(error), diagnostic);
+        }
+    }
+
+    // Contract, section 1.
+    #[test]
+    fn exit_status_is_2_for_configuration_and_event_else_1() {
+        let statuses: Vec<u8> = all().iter().map(Error::exit_status).collect();
+        assert_eq!(statuses, [2, 2, 1, 1, 1, 1, 1, 1, 1, 1]);
+    }
+
+    #[test]
+    fn the_message_tells_the_causes_once() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("wrote nothing: {0}")]
+        struct Repeats(#[source] std::io::Error);
+
+        let error = Error::StoreUnavailable(
+            Failure::new("putting part-00000.ndjson failed")
+                .caused_by(Repeats(std::io::Error::other("disk\nfull"))),
+        );
+        let what = "putting part-00000.ndjson failed: wrote nothing: disk full. Check ";
+        assert!(error.message().starts_with(what), "{}", error.message());
+    }
+
+    // Engine, promise 7: the runtime logs the `Debug` of an error, and the `Debug` of an AWS
+    // error holds the whole response.
+    #[test]
+    fn debug_never_shows_the_debug_of_a_cause() {
+        #[derive(thiserror::Error)]
+        #[error("service error")]
+        struct Careless;
+        impl fmt::Debug for Careless {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("the-key")
+            }
+        }
+        let error = Error::SecretUnavailable(Failure::new("no secret").caused_by(Careless));
+        let Error::SecretUnavailable(inner) = &error else {
+            panic!("made above");
+        };
+        for shown in [format!("{error:?}"), format!("{inner:?}")] {
+            assert!(!shown.contains("the-key"), "{shown}");
+            assert!(shown.contains("no secret: service error"), "{shown}");
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! One event in, one answer out.
+
+use std::sync::Arc;
+
+use crate::check::check;
+use crate::config::Config;
+use crate::dependencies::Dependencies;
+use crate::error::Error;
+use crate::event::Event;
+use crate::patience::Patience;
+use crate::progress::Progress;
+use crate::response::{Response, RunStatus, StatusAnswer};
+use crate::sync::state::{CheckpointFound, LatestFound};
+use crate::sync::{summary, sync};
+
+/// One invocation: who it is, and how long it may take.
+#[derive(Debug)]
+pub struct Invocation {
+    /// Lambda's request id, or the process's; names the holder of a lease.
+    pub request_id: String,
+    /// How long it may take.
+    pub patience: Arc<Patience>,
+    /// Shows people how far it is.
+    pub progress: Progress,
+}
+
+/// Handles one event.
+///
+/// # Errors
+/// One of the contract's errors.
+pub async fn handle(
+    event: &Event,
+    config: &Config,
+    dependencies: &Dependencies,
+    invocation: &Invocation,
+) -> Result<Response, Error> {
+    match event {
+        Event::Sync(options) => {
+            let answer = sync(dependencies, config, options, invocation).await?;
+            Ok(Response::Sync(Box::new(answer)))
+        }
+        Event::Check => Ok(Response::Check(check(dependencies, config, invocation).await)),
+        Event::Status => Ok(Response::Status(Box::new(status(dependencies).await?))),
+    }
+}
+
+async fn status(dependencies: &Dependencies) -> Result<StatusAnswer, Error> {
+    let store = &*dependencies.store;
+    let checkpoint = CheckpointFound::read(store).await?.readable()?;
+    let latest = LatestFound::read(store).await?.latest;
+    let now = dependencies.clock.now();
+    let run = checkpoint.map(|checkpoint| RunStatus {
+        started_at: checkpoint.started_at,
+        complete: checkpoint.completed.is_some(),
+        held_until: checkpoint.lease.until.filter(|&until| until > now),
+        retry_at: checkpoint.retry_at,
+        progress: summary::progress(&checkpoint),
+        requests: checkpoint.run.requests,
+        invocations: checkpoint.run.invocations,
+        snapshot_id: checkpoint.snapshot_id,
+    });
+    Ok(StatusAnswer { run, latest })
+}

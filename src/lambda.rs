@@ -1,0 +1,100 @@
+//! The Lambda function: takes events from the runtime and answers them.
+
+use std::panic::AssertUnwindSafe;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use futures_util::FutureExt as _;
+use lambda_runtime::{LambdaEvent, service_fn};
+use serde_json::Value;
+use tokio::sync::{OnceCell, watch};
+use tokio::time::Instant;
+use tracing::error;
+
+use crate::config::{Config, Environment, LogLevel, Place};
+use crate::dependencies::Dependencies;
+use crate::error::{Error, Failure};
+use crate::event::Event;
+use crate::handler::{Invocation, handle};
+use crate::patience::Patience;
+use crate::progress::Progress;
+use crate::telemetry::{self, Telemetry};
+use crate::time_budget::{TimeBudget, time_until_deadline};
+
+/// Serves the Lambda runtime until it ends. Nothing that can fail is done before the first event: a
+/// failed start is reported without a word of the reason (AWS documentation, "Runtime.ExitError").
+pub async fn run(environment: Environment) -> ExitCode {
+    let telemetry =
+        telemetry::install(Place::Lambda, LogLevel::of(&environment)).unwrap_or_default();
+    let function = Function {
+        environment,
+        telemetry,
+        dependencies: OnceCell::new(),
+        started_before: AtomicBool::new(false),
+    };
+    let served = lambda_runtime::run(service_fn(|event| function.invoke(event))).await;
+    match served {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            error!("the Lambda runtime failed: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What is kept from one invocation to the next.
+struct Function {
+    environment: Environment,
+    telemetry: Telemetry,
+    dependencies: OnceCell<Dependencies>,
+    started_before: AtomicBool,
+}
+
+impl Function {
+    async fn invoke(&self, event: LambdaEvent<Value>) -> Result<Value, Error> {
+        self.telemetry.set_invocation(Some(telemetry::Invocation {
+            request_id: event.context.request_id.clone(),
+            cold_start: !self.started_before.swap(true, Ordering::Relaxed),
+            xray_trace_id: event.context.xray_trace_id.clone(),
+        }));
+        // The runtime would report a panic under the type name of its payload.
+        AssertUnwindSafe(self.answer(event)).catch_unwind().await.unwrap_or_else(|_| {
+            Err(Error::Internal(Failure::new(
+                "the program panicked; see the log of this invocation",
+            )))
+        })
+    }
+
+    async fn answer(&self, event: LambdaEvent<Value>) -> Result<Value, Error> {
+        let started = Instant::now();
+        let config = Config::from_environment(&self.environment, Place::Lambda)?;
+        let request = Event::from_value(&event.payload)?;
+        let dependencies =
+            self.dependencies.get_or_try_init(|| Dependencies::open(&config)).await?;
+        let deadline_in =
+            time_until_deadline(event.context.deadline(), std::time::SystemTime::now());
+        let budget = TimeBudget::new(
+            started,
+            deadline_in,
+            config.deadline_reserve,
+            request.time_budget().or(config.time_budget),
+        );
+        // Lambda has no signal that comes early enough to checkpoint.
+        let (_interrupter, interrupt) = watch::channel(false);
+        let invocation = Invocation {
+            request_id: event.context.request_id,
+            patience: Arc::new(Patience::new(
+                budget,
+                deadline_in,
+                config.deadline_reserve,
+                interrupt,
+            )),
+            progress: Progress::default(),
+        };
+        let response = handle(&request, &config, dependencies, &invocation).await?;
+        response.to_json().map_err(|error| {
+            Error::Internal(Failure::new("the answer could not be written").caused_by(error))
+        })
+    }
+}

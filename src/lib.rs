@@ -1,0 +1,49 @@
+//! clerk-sync copies who has access to what in a Clerk instance to S3 or a folder, as NDJSON with a
+//! manifest.
+//!
+//! The modules stand in the order the data flows through them:
+//!
+//! - [`lambda`] and [`program`] are the two ways to start it; both end in [`handler::handle`].
+//! - [`event`] and [`config`] say what is wanted, [`dependencies`] what it is done with.
+//! - [`sync`] is the main job: it finds the run in progress or begins one, reads what is missing,
+//!   checkpoints as it goes, and publishes. [`check`] looks whether it could.
+//! - [`secret_source`] reads the [`secret_key`]; [`clerk`] asks Clerk for pages, within
+//!   [`patience`].
+//! - [`snapshot`] turns rows into records, records into parts, parts into a manifest.
+//! - [`store`] keeps all of it in S3 or in a folder.
+//! - [`response`] and [`error`] are what comes back; [`telemetry`] and [`progress`] what is seen
+//!   meanwhile.
+//!
+//! `docs/architecture.md` tells the same in prose, with the promises and where each is kept.
+
+pub mod lambda;
+pub mod program;
+
+pub mod handler;
+
+pub mod config;
+pub mod dependencies;
+pub mod event;
+
+pub mod check;
+pub mod sync;
+
+pub mod clerk;
+pub mod patience;
+pub mod secret_key;
+pub mod secret_source;
+
+pub mod snapshot;
+
+pub mod store;
+
+pub mod error;
+pub mod progress;
+pub mod response;
+pub mod telemetry;
+
+pub mod aws;
+pub mod clock;
+mod quoted;
+pub mod resource;
+pub mod time_budget;

@@ -1,0 +1,15 @@
+//! Starts as a Lambda function or as a plain program; nothing else.
+
+use std::process::ExitCode;
+
+use clerk_sync::config::{Environment, Place};
+use clerk_sync::{lambda, program};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let environment = Environment::of_process();
+    match environment.place() {
+        Place::Lambda => lambda::run(environment).await,
+        Place::Program => program::run(std::env::args_os().skip(1), environment).await,
+    }
+}

@@ -1,0 +1,210 @@
+//! The plain program: handles one event and exits.
+
+use std::ffi::OsString;
+use std::io::{IsTerminal as _, Read as _, Write as _};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tracing::{error, warn};
+
+use crate::config::{Config, Environment, LogLevel, Place, help};
+use crate::dependencies::Dependencies;
+use crate::error::{Error, Failure};
+use crate::event::Event;
+use crate::handler::{Invocation, handle};
+use crate::patience::Patience;
+use crate::progress::Progress;
+use crate::response::Response;
+use crate::telemetry;
+use crate::time_budget::TimeBudget;
+
+/// Exit status of a wrong command line: like a wrong event (contract 1).
+const USAGE: u8 = 2;
+
+/// Runs `clerk-sync [EVENT]` and gives its exit status.
+pub async fn run(
+    arguments: impl IntoIterator<Item = OsString>,
+    environment: Environment,
+) -> ExitCode {
+    let source = match EventSource::from_arguments(arguments) {
+        Ok(Command::Handle(source)) => source,
+        Ok(Command::Help) => return print(&help()),
+        Ok(Command::Version) => {
+            return print(concat!("clerk-sync ", env!("CARGO_PKG_VERSION"), "\n"));
+        }
+        Err(problem) => {
+            complain(&format!("clerk-sync: {problem}; see clerk-sync --help\n"));
+            return ExitCode::from(USAGE);
+        }
+    };
+    let telemetry =
+        telemetry::install(Place::Program, LogLevel::of(&environment)).unwrap_or_default();
+    let progress =
+        if std::io::stderr().is_terminal() { Progress::on_terminal() } else { Progress::default() };
+    telemetry.set_progress(progress.bars());
+    let answered = answer(&source, &environment, &progress).await;
+    progress.finish();
+    telemetry.set_progress(None);
+    match answered {
+        Ok(response) => match response.to_json() {
+            Ok(json) => {
+                let written = print(&format!("{json:#}\n"));
+                if written == ExitCode::SUCCESS {
+                    ExitCode::from(response.exit_status())
+                } else {
+                    written
+                }
+            }
+            Err(failure) => {
+                error!("the answer could not be written: {failure}");
+                ExitCode::FAILURE
+            }
+        },
+        Err(failure) => {
+            error!("{}: {}", failure.name(), failure.message());
+            ExitCode::from(failure.exit_status())
+        }
+    }
+}
+
+async fn answer(
+    source: &EventSource,
+    environment: &Environment,
+    progress: &Progress,
+) -> Result<Response, Error> {
+    let started = Instant::now();
+    let config = Config::from_environment(environment, Place::Program)?;
+    let event = source.read()?;
+    let interrupt = interrupt_on_signals()?;
+    let dependencies = Dependencies::open(&config).await?;
+    let budget = TimeBudget::new(
+        started,
+        None,
+        config.deadline_reserve,
+        event.time_budget().or(config.time_budget),
+    );
+    let invocation = Invocation {
+        request_id: format!("process-{}", std::process::id()),
+        patience: Arc::new(Patience::new(budget, None, config.deadline_reserve, interrupt)),
+        progress: progress.clone(),
+    };
+    handle(&event, &config, &dependencies, &invocation).await
+}
+
+/// Turns true at the first Ctrl-C or SIGTERM: the run is checkpointed and the program ends. A second
+/// one ends it at once; what is stored stays.
+fn interrupt_on_signals() -> Result<watch::Receiver<bool>, Error> {
+    let listen = |kind| {
+        signal(kind).map_err(|error| {
+            Error::Internal(Failure::new("signals cannot be listened to").caused_by(error))
+        })
+    };
+    let (mut interrupted, mut terminated) =
+        (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
+    let (sender, receiver) = watch::channel(false);
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = interrupted.recv() => {}
+                _ = terminated.recv() => {}
+            }
+            if sender.send_replace(true) {
+                std::process::exit(130);
+            }
+            warn!("stopping: what is in flight is stored first; once more to stop at once");
+        }
+    });
+    Ok(receiver)
+}
+
+/// What the command line asks for.
+#[derive(Debug, PartialEq, Eq)]
+enum Command {
+    Help,
+    Version,
+    Handle(EventSource),
+}
+
+/// Where the event comes from.
+#[derive(Debug, PartialEq, Eq)]
+enum EventSource {
+    /// No argument: `{}`.
+    Nothing,
+    /// `-`.
+    StandardInput,
+    /// A file.
+    File(OsString),
+}
+
+impl EventSource {
+    fn from_arguments(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, String> {
+        let mut arguments = arguments.into_iter();
+        let Some(first) = arguments.next() else { return Ok(Command::Handle(Self::Nothing)) };
+        if arguments.next().is_some() {
+            return Err("at most one EVENT is handled".to_owned());
+        }
+        match first.to_str() {
+            Some("-h" | "--help") => Ok(Command::Help),
+            Some("-V" | "--version") => Ok(Command::Version),
+            Some("-") => Ok(Command::Handle(Self::StandardInput)),
+            Some(option) if option.starts_with('-') => {
+                Err(format!("the option {option:?} is not known"))
+            }
+            _ => Ok(Command::Handle(Self::File(first))),
+        }
+    }
+
+    fn read(&self) -> Result<Event, Error> {
+        let bytes = match self {
+            Self::Nothing => Ok(b"{}".to_vec()),
+            Self::StandardInput => {
+                let mut bytes = Vec::new();
+                std::io::stdin().lock().read_to_end(&mut bytes).map(|_| bytes)
+            }
+            Self::File(path) => std::fs::read(path),
+        };
+        let bytes = bytes.map_err(|error| {
+            let place = match self {
+                Self::File(path) => format!("the file {}", path.display()),
+                _ => "standard input".to_owned(),
+            };
+            crate::event::InvalidEvent::unreadable(&place, &error)
+        })?;
+        Ok(Event::from_json(&bytes)?)
+    }
+}
+
+fn print(text: &str) -> ExitCode {
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn complain(text: &str) {
+    // There is nowhere to say that standard error is closed.
+    let _closed = std::io::stderr().lock().write_all(text.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn command(arguments: &[&str]) -> Result<Command, String> {
+        EventSource::from_arguments(arguments.iter().map(OsString::from))
+    }
+
+    #[test]
+    fn one_event_at_most() {
+        assert_eq!(command(&[]), Ok(Command::Handle(EventSource::Nothing)));
+        assert_eq!(command(&["-"]), Ok(Command::Handle(EventSource::StandardInput)));
+        assert_eq!(command(&["a.json"]), Ok(Command::Handle(EventSource::File("a.json".into()))));
+        assert_eq!(command(&["--help"]), Ok(Command::Help));
+        assert_eq!(command(&["-V"]), Ok(Command::Version));
+        assert!(command(&["--verbose"]).is_err());
+        assert!(command(&["a.json", "b.json"]).is_err());
+    }
+}

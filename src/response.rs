@@ -1,0 +1,177 @@
+//! What an invocation answers (contract 3).
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::clock::Timestamp;
+use crate::resource::Dataset;
+use crate::snapshot::manifest::Latest;
+
+/// An answer of any action, as JSON.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum Response {
+    /// To `sync`.
+    Sync(Box<SyncAnswer>),
+    /// To `check`.
+    Check(Vec<CheckAnswer>),
+    /// To `status`.
+    Status(Box<StatusAnswer>),
+}
+
+impl Response {
+    /// The exit status of the plain program (contract 1).
+    #[must_use]
+    pub fn exit_status(&self) -> u8 {
+        match self {
+            Self::Check(_) | Self::Status(_) => 0,
+            Self::Sync(answer) => match answer.status {
+                SyncStatus::Complete | SyncStatus::Skipped => 0,
+                SyncStatus::Partial | SyncStatus::Busy => 75,
+                SyncStatus::Held => 3,
+            },
+        }
+    }
+
+    /// As a JSON value.
+    ///
+    /// # Errors
+    /// None that an answer can cause: every key is a string.
+    pub fn to_json(&self) -> serde_json::Result<Value> {
+        serde_json::to_value(self)
+    }
+}
+
+/// How a `sync` ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SyncStatus {
+    /// Published; `latest.json` points to it.
+    Complete,
+    /// The checkpoint is stored, and the next invocation continues.
+    Partial,
+    /// Another invocation holds the run; nothing was done.
+    Busy,
+    /// A fresh enough snapshot exists.
+    Skipped,
+    /// Complete but not published: the shrink guard.
+    Held,
+}
+
+/// The answer to `sync`. Counts are of the whole run, over all its invocations.
+#[derive(Debug, Serialize)]
+pub struct SyncAnswer {
+    /// How it ended.
+    pub status: SyncStatus,
+    /// The snapshot this is about.
+    pub snapshot_id: Option<String>,
+    /// Address of its manifest, once that is written.
+    pub manifest: Option<String>,
+    /// Lines by dataset; a dataset that Clerk refused is not named.
+    pub records: BTreeMap<Dataset, u64>,
+    /// Whether no dataset drifted; `false` while incomplete.
+    pub verified: bool,
+    /// Requests sent to Clerk.
+    pub requests: u64,
+    /// Of these, repeated ones.
+    pub retries: u64,
+    /// Answers with status 429.
+    pub rate_limited: u64,
+    /// Invocations that held the run.
+    pub invocations: u64,
+    /// Time they worked, in milliseconds.
+    pub elapsed_ms: u64,
+    /// One sentence for a person.
+    pub message: String,
+    /// Of `partial`: why it paused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<PauseReason>,
+    /// Of `partial`: how far each dataset is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub progress: Option<BTreeMap<Dataset, DatasetProgress>>,
+    /// Of `partial`: when Clerk may be asked again, if it named a time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_at: Option<Timestamp>,
+    /// Of `busy`: when the other invocation's lease ends unless it renews it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held_until: Option<Timestamp>,
+    /// Of `skipped`: when the next snapshot is due.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_due_at: Option<Timestamp>,
+    /// Of `held`: the datasets that shrank.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shrunk: Option<BTreeMap<Dataset, Shrunk>>,
+}
+
+/// Why a run paused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PauseReason {
+    /// The time budget ran out.
+    TimeBudget,
+    /// Clerk asked for a wait longer than what is left.
+    RateLimited,
+    /// A signal asked to stop.
+    Interrupted,
+}
+
+/// How far a dataset is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct DatasetProgress {
+    /// Lines stored.
+    pub records: u64,
+    /// Lines expected, where Clerk's counts tell.
+    pub expected: Option<u64>,
+}
+
+/// A dataset that lost more than the guard allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Shrunk {
+    /// Records in the last published snapshot.
+    pub before: u64,
+    /// Records now.
+    pub after: u64,
+}
+
+/// One line of the answer to `check`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CheckAnswer {
+    /// What was checked.
+    pub check: String,
+    /// Whether it works.
+    pub ok: bool,
+    /// What was found, or what is wrong and what to do.
+    pub detail: String,
+}
+
+/// The answer to `status`.
+#[derive(Debug, Serialize)]
+pub struct StatusAnswer {
+    /// The run in progress, if any.
+    pub run: Option<RunStatus>,
+    /// The last published snapshot, if any.
+    pub latest: Option<Latest>,
+}
+
+/// The run in progress.
+#[derive(Debug, Serialize)]
+pub struct RunStatus {
+    /// The snapshot being made.
+    pub snapshot_id: String,
+    /// When the run began.
+    pub started_at: Timestamp,
+    /// Whether everything is read and only publishing remains (or the shrink guard holds it).
+    pub complete: bool,
+    /// Until when another invocation holds it; `None` when it is free.
+    pub held_until: Option<Timestamp>,
+    /// When Clerk may be asked again, if it named a time.
+    pub retry_at: Option<Timestamp>,
+    /// How far each dataset is.
+    pub progress: BTreeMap<Dataset, DatasetProgress>,
+    /// Requests sent to Clerk so far.
+    pub requests: u64,
+    /// Invocations that held it so far.
+    pub invocations: u64,
+}

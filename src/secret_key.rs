@@ -1,0 +1,173 @@
+//! A Clerk secret key that does not show itself.
+
+use std::fmt;
+
+use reqwest::header::HeaderValue;
+use secrecy::zeroize::Zeroizing;
+use secrecy::{ExposeSecret as _, SecretString};
+
+/// A Clerk secret key: `sk_live_…` or `sk_test_…`. `Debug` shows nothing of it, and it is wiped
+/// from memory when dropped.
+#[derive(Clone)]
+pub struct SecretKey {
+    text: SecretString,
+    environment: KeyEnvironment,
+}
+
+impl SecretKey {
+    /// Accepts a key with white space around it; whoever holds the original text wipes it.
+    pub fn parse(text: &str) -> Result<Self, SecretKeyError> {
+        let text = text.trim();
+        if text.is_empty() {
+            return Err(SecretKeyError::Empty);
+        }
+        if text.starts_with("pk_") {
+            return Err(SecretKeyError::Publishable);
+        }
+        // Visible ASCII only: it goes into a header, and must not be able to add another.
+        if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(SecretKeyError::Character);
+        }
+        let (environment, rest) = if let Some(rest) = text.strip_prefix("sk_live_") {
+            (KeyEnvironment::Live, rest)
+        } else if let Some(rest) = text.strip_prefix("sk_test_") {
+            (KeyEnvironment::Test, rest)
+        } else {
+            return Err(SecretKeyError::Prefix);
+        };
+        if rest.is_empty() {
+            return Err(SecretKeyError::Incomplete);
+        }
+        Ok(Self { text: SecretString::from(text), environment })
+    }
+
+    /// Which kind of Clerk instance the key opens.
+    pub const fn environment(&self) -> KeyEnvironment {
+        self.environment
+    }
+
+    /// The value of the `Authorization` header, marked sensitive so that `Debug` of a request hides
+    /// it too. The HTTP client's copy is not wiped.
+    #[expect(clippy::expect_used, reason = "`parse` lets visible ASCII pass and nothing else")]
+    pub fn authorization(&self) -> HeaderValue {
+        let bearer = Zeroizing::new(format!("Bearer {}", self.text.expose_secret()));
+        let mut value = HeaderValue::from_str(&bearer).expect("visible ASCII is a header value");
+        value.set_sensitive(true);
+        value
+    }
+
+    /// Whether both are the same key, so that a rotation can be told from a refusal.
+    pub fn same_as(&self, other: &Self) -> bool {
+        self.text.expose_secret() == other.text.expose_secret()
+    }
+}
+
+impl fmt::Debug for SecretKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("SecretKey(hidden)")
+    }
+}
+
+/// The kind of Clerk instance a key belongs to; they differ in their rate limits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum KeyEnvironment {
+    /// `sk_live_…`: production.
+    Live,
+    /// `sk_test_…`: development.
+    Test,
+}
+
+/// Why a text is no secret key. Nothing of the text is kept.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum SecretKeyError {
+    /// Nothing but white space.
+    #[error("is empty; a Clerk secret key (sk_live_… or sk_test_…) is needed")]
+    Empty,
+    /// `pk_…`
+    #[error(
+        "is a publishable key (pk_…), which opens nothing here; a secret key (sk_live_… or \
+         sk_test_…) is needed"
+    )]
+    Publishable,
+    /// White space, a control character or a character beyond ASCII inside.
+    #[error(
+        "has white space, a control character or a non-ASCII character inside; copy the Clerk \
+         secret key again, alone"
+    )]
+    Character,
+    /// Anything else.
+    #[error("is not a Clerk secret key: those start with sk_live_ or sk_test_")]
+    Prefix,
+    /// `sk_live_` and no more.
+    #[error("is only the beginning of a Clerk secret key; copy it again in full")]
+    Incomplete,
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed step fails the test")]
+mod tests {
+    use super::*;
+
+    const PLANTED: &str = "sk_test_planted0not0a0key";
+
+    #[test]
+    fn live_and_test_keys_are_told_apart_and_trimmed() {
+        for (text, environment) in
+            [(" sk_live_x\n", KeyEnvironment::Live), ("sk_test_x", KeyEnvironment::Test)]
+        {
+            let key = SecretKey::parse(text).unwrap();
+            assert_eq!(key.environment(), environment);
+            assert_eq!(key.authorization().to_str().unwrap(), format!("Bearer {}", text.trim()));
+        }
+    }
+
+    #[test]
+    fn what_is_no_key_is_refused_with_its_reason() {
+        for (text, error) in [
+            ("", SecretKeyError::Empty),
+            (" \n", SecretKeyError::Empty),
+            ("pk_live_x", SecretKeyError::Publishable),
+            ("pk_test_x y", SecretKeyError::Publishable),
+            ("sk_live_a b", SecretKeyError::Character),
+            ("sk_live_a\r\nOrigin: b", SecretKeyError::Character),
+            ("sk_live_é", SecretKeyError::Character),
+            ("sk_live_\u{7f}", SecretKeyError::Character),
+            ("sk_prod_x", SecretKeyError::Prefix),
+            ("\"sk_live_x\"", SecretKeyError::Prefix),
+            ("{\"a\":1}", SecretKeyError::Prefix),
+            ("SK_LIVE_x", SecretKeyError::Prefix),
+            ("sk_live_", SecretKeyError::Incomplete),
+        ] {
+            assert_eq!(SecretKey::parse(text).err(), Some(error), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn debug_of_key_and_header_hide_the_key() {
+        let key = SecretKey::parse(PLANTED).unwrap();
+        for shown in [format!("{key:?}"), format!("{key:#?}"), format!("{:?}", key.authorization())]
+        {
+            assert!(!shown.contains("planted"), "{shown}");
+        }
+    }
+
+    #[test]
+    fn errors_hide_what_was_parsed() {
+        for text in [
+            "pk_test_planted".to_owned(),
+            format!("{PLANTED} {PLANTED}"),
+            format!("x{PLANTED}"),
+            format!("{PLANTED}\u{e9}"),
+        ] {
+            let error = SecretKey::parse(&text).unwrap_err();
+            assert!(!format!("{error} {error:?}").contains("planted"));
+        }
+    }
+
+    #[test]
+    fn a_rotated_key_differs() {
+        let key = SecretKey::parse(PLANTED).unwrap();
+        assert!(key.same_as(&key.clone()));
+        assert!(!key.same_as(&SecretKey::parse("sk_test_other").unwrap()));
+    }
+}

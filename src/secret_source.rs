@@ -1,0 +1,489 @@
+//! Where the Clerk secret key comes from: AWS Secrets Manager, or the environment.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::fmt;
+
+use async_trait::async_trait;
+use aws_config::SdkConfig;
+use aws_sdk_secretsmanager::Client;
+use secrecy::zeroize::Zeroizing;
+use serde_json::value::RawValue;
+
+use crate::aws::{AwsFailure, source_of};
+use crate::secret_key::{SecretKey, SecretKeyError};
+
+/// The fields tried in a JSON secret when none is named, in this order (contract section 2).
+pub const DEFAULT_FIELDS: [&str; 3] = ["CLERK_SECRET_KEY", "secret_key", "secret-key"];
+
+/// Something that can be asked for the key, again after a rotation.
+#[async_trait]
+pub trait SecretSource: Send + Sync + fmt::Debug {
+    /// Reads the key as it is now.
+    async fn read(&self) -> Result<SecretKey, SecretError>;
+
+    /// Whether reading again may give another key.
+    fn can_rotate(&self) -> bool;
+}
+
+/// A key that is already at hand, from the environment.
+#[derive(Clone, Debug)]
+pub struct FixedSecret(pub SecretKey);
+
+#[async_trait]
+impl SecretSource for FixedSecret {
+    async fn read(&self) -> Result<SecretKey, SecretError> {
+        Ok(self.0.clone())
+    }
+
+    fn can_rotate(&self) -> bool {
+        false
+    }
+}
+
+/// A secret in AWS Secrets Manager: the bare key, or a JSON object with the key in one field.
+#[derive(Clone, Debug)]
+pub struct SecretsManager {
+    client: Client,
+    secret_id: Label,
+    field: Option<Label>,
+}
+
+impl SecretsManager {
+    /// The secret of this name or ARN; `field` names the field of a JSON secret, without it
+    /// [`DEFAULT_FIELDS`] are tried. Nothing is asked yet.
+    ///
+    /// Fails with [`SecretError::NoRegion`] when the configuration names no region, and with
+    /// [`SecretError::KeyAsName`] when a name is itself a key, which must not be sent or shown.
+    pub fn new(
+        config: &SdkConfig,
+        secret_id: &str,
+        field: Option<&str>,
+    ) -> Result<Self, SecretError> {
+        let label = |text| Label::new(text).ok_or(SecretError::KeyAsName);
+        let secret_id = label(secret_id)?;
+        let field = field.map(label).transpose()?;
+        if config.region().is_none() {
+            return Err(SecretError::NoRegion { secret_id });
+        }
+        Ok(Self { client: Client::new(config), secret_id, field })
+    }
+
+    async fn value(&self) -> Result<Zeroizing<String>, SecretError> {
+        let secret_id = || self.secret_id.clone();
+        let request = self.client.get_secret_value().secret_id(self.secret_id.as_str());
+        let answer = request.send().await.map_err(|error| {
+            let failure = AwsFailure::of(&error);
+            SecretError::of(failure, secret_id(), source_of(error))
+        })?;
+        if let Some(text) = answer.secret_string {
+            return Ok(Zeroizing::new(text));
+        }
+        let Some(binary) = answer.secret_binary else {
+            return Err(SecretError::NoValue { secret_id: secret_id() });
+        };
+        match String::from_utf8(binary.into_inner()) {
+            Ok(text) => Ok(Zeroizing::new(text)),
+            Err(error) => {
+                drop(Zeroizing::new(error.into_bytes()));
+                Err(SecretError::NotText { secret_id: secret_id() })
+            }
+        }
+    }
+
+    /// The key in `value`: the whole of it, or one field.
+    fn key_in(&self, value: &str) -> Result<SecretKey, SecretError> {
+        let value = value.trim();
+        if !value.starts_with('{') {
+            return match &self.field {
+                None => self.parse(value, None),
+                Some(field) => Err(SecretError::NotAnObject {
+                    secret_id: self.secret_id.clone(),
+                    field: field.clone(),
+                }),
+            };
+        }
+        // Borrowed and raw: the other fields are never copied out of the wiped text.
+        let fields: BTreeMap<Cow<'_, str>, &RawValue> =
+            serde_json::from_str(value).map_err(|error| SecretError::NotJson {
+                secret_id: self.secret_id.clone(),
+                line: error.line(),
+                column: error.column(),
+            })?;
+        let named = self.field.as_ref().map(Label::as_str);
+        let tried: &[&str] = named.as_ref().map_or(&DEFAULT_FIELDS, std::slice::from_ref);
+        let Some((name, raw)) = tried.iter().find_map(|name| Some((*name, fields.get(*name)?)))
+        else {
+            return Err(SecretError::NoSuchField {
+                secret_id: self.secret_id.clone(),
+                tried: tried.join(", "),
+            });
+        };
+        let text = serde_json::from_str::<String>(raw.get()).map_err(|_| {
+            SecretError::NotAString { secret_id: self.secret_id.clone(), field: name.to_owned() }
+        })?;
+        self.parse(&Zeroizing::new(text), Some(name))
+    }
+
+    fn parse(&self, text: &str, field: Option<&str>) -> Result<SecretKey, SecretError> {
+        SecretKey::parse(text).map_err(|source| SecretError::NotAKey {
+            secret_id: self.secret_id.clone(),
+            field: field.map(str::to_owned),
+            source,
+        })
+    }
+}
+
+#[async_trait]
+impl SecretSource for SecretsManager {
+    async fn read(&self) -> Result<SecretKey, SecretError> {
+        self.key_in(&self.value().await?)
+    }
+
+    fn can_rotate(&self) -> bool {
+        true
+    }
+}
+
+/// The name of a secret or field: a text known not to be a key, so that messages may show it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Label(String);
+
+impl Label {
+    /// `None` when the text holds something that looks like a Clerk secret key.
+    fn new(text: &str) -> Option<Self> {
+        let looks_like_key = text.contains("sk_live_") || text.contains("sk_test_");
+        (!looks_like_key).then(|| Self(text.to_owned()))
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Label {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// Why no key could be had. Names the secret and fields, never a value.
+///
+/// Nothing here is retried by this program within an invocation: the SDK has tried three times
+/// where that makes sense. [`SecretError::is_retryable`] tells whether the next invocation may fare
+/// better.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretError {
+    /// No answer, a time-out, a 5xx or a throttle. Retryable.
+    #[error(
+        "reading secret {secret_id}: AWS Secrets Manager could not be reached or is overloaded; \
+         try again later, and check the network (a VPC needs an endpoint for it)"
+    )]
+    Unavailable {
+        /// The secret's name or ARN.
+        secret_id: Label,
+        /// The last attempt's failure.
+        source: Box<dyn Error + Send + Sync>,
+    },
+
+    /// No such secret, in this region. Not retryable.
+    #[error(
+        "secret {secret_id} does not exist in this AWS region; correct CLERK_SECRET_ID or \
+         AWS_REGION"
+    )]
+    NotFound {
+        /// The secret's name or ARN.
+        secret_id: Label,
+    },
+
+    /// The credentials do not allow it. Not retryable.
+    #[error(
+        "reading secret {secret_id}: access denied; allow secretsmanager:GetSecretValue on it \
+         (and kms:Decrypt on its KMS key, if it has its own)"
+    )]
+    AccessDenied {
+        /// The secret's name or ARN.
+        secret_id: Label,
+        /// Secrets Manager's answer.
+        source: Box<dyn Error + Send + Sync>,
+    },
+
+    /// Secrets Manager could not decrypt it. Not retryable.
+    #[error(
+        "secret {secret_id} cannot be decrypted; allow kms:Decrypt on its KMS key and check that \
+         the key is enabled"
+    )]
+    Decryption {
+        /// The secret's name or ARN.
+        secret_id: Label,
+        /// Secrets Manager's answer.
+        source: Box<dyn Error + Send + Sync>,
+    },
+
+    /// No AWS region is configured. Not retryable.
+    #[error(
+        "reading secret {secret_id}: no AWS region is configured; set AWS_REGION to the secret's \
+         region"
+    )]
+    NoRegion {
+        /// The secret's name or ARN.
+        secret_id: Label,
+    },
+
+    /// There are no AWS credentials. Not retryable.
+    #[error(
+        "reading secret {secret_id}: no AWS credentials were found; configure a profile, a role \
+         or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+    )]
+    NoCredentials {
+        /// The secret's name or ARN.
+        secret_id: Label,
+        /// What the SDK tried.
+        source: Box<dyn Error + Send + Sync>,
+    },
+
+    /// AWS does not accept the credentials: unknown, expired, or the clock is wrong. Not retryable.
+    #[error(
+        "reading secret {secret_id}: AWS did not accept the credentials; renew them and check \
+         this machine's clock"
+    )]
+    CredentialsRefused {
+        /// The secret's name or ARN.
+        secret_id: Label,
+        /// Secrets Manager's answer.
+        source: Box<dyn Error + Send + Sync>,
+    },
+
+    /// Secrets Manager refused for a reason of its own, such as a secret marked for deletion. Not
+    /// retryable.
+    #[error(
+        "reading secret {secret_id}: AWS Secrets Manager refused with status {status} {code}; see \
+         whether the secret is marked for deletion"
+    )]
+    Refused {
+        /// The secret's name or ARN.
+        secret_id: Label,
+        /// HTTP status.
+        status: u16,
+        /// The service's error code.
+        code: String,
+        /// Secrets Manager's answer.
+        source: Box<dyn Error + Send + Sync>,
+    },
+
+    /// The secret has no current value. Not retryable.
+    #[error("secret {secret_id} has no value yet; store the Clerk secret key in it")]
+    NoValue {
+        /// The secret's name or ARN.
+        secret_id: Label,
+    },
+
+    /// A binary secret that is not UTF-8. Not retryable.
+    #[error("secret {secret_id} is binary and not text; store the Clerk secret key as text")]
+    NotText {
+        /// The secret's name or ARN.
+        secret_id: Label,
+    },
+
+    /// It begins like a JSON object and is none. Not retryable.
+    #[error(
+        "secret {secret_id} is not valid JSON at line {line}, column {column}; store the bare key \
+         or a JSON object"
+    )]
+    NotJson {
+        /// The secret's name or ARN.
+        secret_id: Label,
+        /// Counted from 1.
+        line: usize,
+        /// Counted from 1.
+        column: usize,
+    },
+
+    /// A field is named, but the value is not a JSON object. Not retryable.
+    #[error(
+        "secret {secret_id} is not a JSON object, so it has no field {field}; remove \
+         CLERK_SECRET_FIELD or store an object"
+    )]
+    NotAnObject {
+        /// The secret's name or ARN.
+        secret_id: Label,
+        /// The field asked for.
+        field: Label,
+    },
+
+    /// None of the fields is there. Not retryable.
+    #[error(
+        "secret {secret_id} has no such field (tried: {tried}); set CLERK_SECRET_FIELD to the one \
+         that holds the key"
+    )]
+    NoSuchField {
+        /// The secret's name or ARN.
+        secret_id: Label,
+        /// The names looked for.
+        tried: String,
+    },
+
+    /// The field is there, but not a string. Not retryable.
+    #[error(
+        "field {field} of secret {secret_id} is not a string; store the Clerk secret key in it"
+    )]
+    NotAString {
+        /// The secret's name or ARN.
+        secret_id: Label,
+        /// The field found.
+        field: String,
+    },
+
+    /// What was found is not a secret key. Not retryable.
+    #[error("{}secret {secret_id} {source}", field.as_ref().map(|field| format!("field {field} of ")).unwrap_or_default())]
+    NotAKey {
+        /// The secret's name or ARN.
+        secret_id: Label,
+        /// The field it was found in, if the secret is a JSON object.
+        field: Option<String>,
+        /// Why it is none.
+        source: SecretKeyError,
+    },
+
+    /// `CLERK_SECRET_ID` or `CLERK_SECRET_FIELD` is itself a key. Not retryable.
+    #[error(
+        "CLERK_SECRET_ID or CLERK_SECRET_FIELD holds what looks like a Clerk secret key instead \
+         of a name; use CLERK_SECRET_KEY outside Lambda, or store the key in AWS Secrets Manager \
+         and name that secret; and rotate the key, which may have been recorded"
+    )]
+    KeyAsName,
+}
+
+impl SecretError {
+    /// Whether the next invocation may fare better without anybody changing anything.
+    pub const fn is_retryable(&self) -> bool {
+        matches!(self, Self::Unavailable { .. })
+    }
+
+    fn of(failure: AwsFailure, secret_id: Label, source: Box<dyn Error + Send + Sync>) -> Self {
+        match failure {
+            AwsFailure::Unavailable => Self::Unavailable { secret_id, source },
+            AwsFailure::NoCredentials => Self::NoCredentials { secret_id, source },
+            AwsFailure::CredentialsRefused => Self::CredentialsRefused { secret_id, source },
+            AwsFailure::Refused { status, code } => match code.as_str() {
+                "ResourceNotFoundException" => Self::NotFound { secret_id },
+                "AccessDeniedException" | "AccessDenied" => {
+                    Self::AccessDenied { secret_id, source }
+                }
+                "DecryptionFailure" => Self::Decryption { secret_id, source },
+                _ => Self::Refused { secret_id, status, code, source },
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed step fails the test")]
+mod tests {
+    use aws_config::{BehaviorVersion, Region};
+
+    use super::*;
+
+    const PLANTED: &str = "sk_test_planted0not0a0key";
+
+    fn source(field: Option<&str>) -> SecretsManager {
+        let config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::from_static("eu-west-1"))
+            .build();
+        SecretsManager::new(&config, "clerk/production", field).unwrap()
+    }
+
+    #[test]
+    fn a_bare_key_or_a_json_field_is_found() {
+        let expected = SecretKey::parse(PLANTED).unwrap();
+        for (field, value) in [
+            (None, format!("{PLANTED}\n")),
+            (None, format!(r#"{{"CLERK_SECRET_KEY":"{PLANTED}"}}"#)),
+            (None, format!(r#" {{"other":1,"secret_key":" {PLANTED} "}}"#)),
+            (None, format!(r#"{{"secret-key":"{PLANTED}","nested":{{"a":[1]}}}}"#)),
+            (
+                None,
+                format!(
+                    r#"{{"secret-key":"sk_test_b","secret_key":"sk_test_c","CLERK_SECRET_KEY":"{PLANTED}"}}"#
+                ),
+            ),
+            (None, format!(r#"{{"secret-key":"sk_test_b","secret_key":"{PLANTED}"}}"#)),
+            (None, format!(r#"{{"secret_key":"sk\u005ftest{}"}}"#, &PLANTED[7..])),
+            (
+                Some("production"),
+                format!(r#"{{"secret_key":"sk_test_b","production":"{PLANTED}"}}"#),
+            ),
+        ] {
+            let key =
+                source(field).key_in(&value).unwrap_or_else(|error| panic!("{value}: {error}"));
+            assert!(key.same_as(&expected), "{value}");
+        }
+    }
+
+    // The table also is the proof that no error shows a value: each value holds the planted key.
+    #[test]
+    fn every_other_value_is_refused_by_name_and_never_shown() {
+        for (field, value, message) in [
+            (None, format!("x {PLANTED}"), "secret clerk/production has white space"),
+            (None, "pk_test_planted".to_owned(), "secret clerk/production is a publishable key"),
+            (None, String::new(), "secret clerk/production is empty"),
+            (None, format!("\"{PLANTED}\""), "secret clerk/production is not a Clerk secret key"),
+            (None, format!("{{\"a\": {PLANTED}}}"), "is not valid JSON at line 1, column 7"),
+            (
+                None,
+                format!(r#"{{"key":"{PLANTED}"}}"#),
+                "tried: CLERK_SECRET_KEY, secret_key, secret-key",
+            ),
+            (Some("production"), format!(r#"{{"secret_key":"{PLANTED}"}}"#), "tried: production"),
+            (
+                Some("production"),
+                PLANTED.to_owned(),
+                "is not a JSON object, so it has no field production",
+            ),
+            (
+                None,
+                format!(r#"{{"secret_key":["{PLANTED}"]}}"#),
+                "field secret_key of secret clerk/production is not a string",
+            ),
+            (
+                None,
+                format!(r#"{{"secret_key":"live_{PLANTED}"}}"#),
+                "field secret_key of secret clerk/production is not a Clerk secret key",
+            ),
+        ] {
+            let error = source(field).key_in(&value).unwrap_err();
+            let shown = format!("{error} | {error:?} | {error:#?}");
+            assert!(shown.contains(message), "{shown}");
+            assert!(!shown.contains("planted"), "{shown}");
+        }
+    }
+
+    #[test]
+    fn a_key_in_the_place_of_a_name_is_neither_sent_nor_shown() {
+        let config = SdkConfig::builder().behavior_version(BehaviorVersion::latest()).build();
+        for (secret_id, field) in [(PLANTED, None), ("clerk", Some(PLANTED))] {
+            let error = SecretsManager::new(&config, secret_id, field).unwrap_err();
+            assert!(matches!(error, SecretError::KeyAsName));
+            assert!(!format!("{error} {error:?}").contains("planted"));
+        }
+    }
+
+    #[test]
+    fn a_missing_region_is_said_before_anything_is_asked() {
+        let config = SdkConfig::builder().behavior_version(BehaviorVersion::latest()).build();
+        let error = SecretsManager::new(&config, "clerk", None).unwrap_err();
+        assert!(matches!(error, SecretError::NoRegion { .. }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_fixed_secret_is_always_the_same() {
+        let key = SecretKey::parse(PLANTED).unwrap();
+        let fixed = FixedSecret(key.clone());
+        assert!(!fixed.can_rotate());
+        assert!(fixed.read().await.unwrap().same_as(&key));
+        assert!(!format!("{fixed:?}").contains("planted"));
+    }
+}

@@ -1,0 +1,172 @@
+//! `manifest.json` and `latest.json`: what a reader of snapshots sees.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::config::Compression;
+use crate::resource::{Dataset, Resource};
+
+use super::digest::{ContentDigest, Sha256Hex};
+use super::part::Part;
+
+/// The format tag of [`Manifest`].
+pub const MANIFEST_FORMAT: &str = "clerk-sync/manifest/1";
+
+/// `manifest.json` (contract 5). Field order is the file's order.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Manifest {
+    /// [`MANIFEST_FORMAT`].
+    pub format: String,
+    /// Which snapshot this is.
+    pub snapshot_id: String,
+    /// What was read.
+    pub instance: Instance,
+    /// When the run began.
+    pub started_at: Timestamp,
+    /// When its last dataset was complete.
+    pub completed_at: Timestamp,
+    /// Whether no dataset drifted.
+    pub verified: bool,
+    /// What wrote it.
+    pub generator: Generator,
+    /// Fingerprint of every setting that changes the output.
+    pub config_fingerprint: String,
+    /// What was opted in.
+    pub resources: Vec<Resource>,
+    /// How parts are stored.
+    #[serde(with = "compression_name")]
+    pub compression: Compression,
+    /// Each dataset of the resources opted in.
+    pub datasets: BTreeMap<Dataset, DatasetEntry>,
+    /// What grants refer to and is not there.
+    pub referential: Referential,
+    /// What the run took.
+    pub run: RunFacts,
+}
+
+/// The Clerk instance that was read (Clerk OpenAPI, schema `Instance`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Instance {
+    /// `ins_…`.
+    pub id: String,
+    /// Clerk's `environment_type`: `production`, `development` or what Clerk comes up with next.
+    pub environment: String,
+}
+
+/// The program that wrote a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Generator {
+    /// Always `clerk-sync`.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// The API version it asked for.
+    pub clerk_api_version: String,
+}
+
+/// One dataset.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct DatasetEntry {
+    /// How far it can be trusted.
+    pub status: DatasetStatus,
+    /// Clerk's code when a list it is made of was refused.
+    pub reason: Option<String>,
+    /// Lines in all parts. 0 when skipped: then it says nothing about the instance.
+    pub records: u64,
+    /// Clerk's own count of the list the dataset is made of.
+    pub source_count: SourceCount,
+    /// Rows that Clerk listed again and that were written once.
+    pub duplicates_dropped: u64,
+    /// Rows read again because Clerk's counts disagreed with what had been read.
+    pub rows_repaired: u64,
+    /// Of the set of lines; `None` when skipped.
+    pub content_digest: Option<ContentDigest>,
+    /// Its parts in the order of their names.
+    pub parts: Vec<Part>,
+}
+
+/// How far a dataset can be trusted (contract 5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DatasetStatus {
+    /// Its rows agree with Clerk's own counts.
+    Verified,
+    /// Clerk changed faster than repair could follow.
+    Drifted,
+    /// Clerk refused to list it.
+    Skipped,
+}
+
+/// Clerk's own count of a list.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceCount {
+    /// When the walk began.
+    pub before: Option<u64>,
+    /// When it ended.
+    pub after: Option<u64>,
+}
+
+/// What grants refer to and is not in the snapshot.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Referential {
+    /// Memberships left out because their user is gone.
+    pub dangling_principals: u64,
+    /// Memberships left out because their organization is gone.
+    pub dangling_resources: u64,
+    /// Role keys that no role has, and how many memberships carry each.
+    pub unresolved_role_keys: BTreeMap<String, u64>,
+}
+
+/// What the whole run took, over all its invocations.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct RunFacts {
+    /// Invocations that held the run.
+    pub invocations: u64,
+    /// Requests sent to Clerk.
+    pub requests: u64,
+    /// Of these, repeated ones.
+    pub retries: u64,
+    /// Answers with status 429.
+    pub rate_limited: u64,
+    /// Time the invocations worked, in seconds.
+    pub elapsed_seconds: f64,
+}
+
+/// `latest.json` (contract 5).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Latest {
+    /// The newest published snapshot.
+    pub snapshot_id: String,
+    /// Key of its manifest, below `SNAPSHOT_URL`.
+    pub manifest: String,
+    /// Of the manifest's bytes.
+    pub manifest_sha256: Sha256Hex,
+    /// When its run began.
+    pub started_at: Timestamp,
+    /// When its last dataset was complete.
+    pub completed_at: Timestamp,
+    /// Whether no dataset drifted.
+    pub verified: bool,
+}
+
+mod compression_name {
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    use crate::config::Compression;
+
+    pub(super) fn serialize<S: Serializer>(
+        compression: &Compression,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(compression.name())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Compression, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        Compression::from_name(&name).ok_or_else(|| de::Error::custom("unknown compression"))
+    }
+}

@@ -1,0 +1,8 @@
+//! What is written: records, parts, manifest, and the digests that hold them together.
+
+pub mod digest;
+pub mod manifest;
+pub mod part;
+pub mod record;
+pub mod records;
+pub mod translate;

@@ -1,0 +1,127 @@
+//! The lines that a page of rows becomes.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::resource::Dataset;
+
+/// NDJSON lines of one page, by dataset.
+///
+/// Only the datasets named when it was made are kept: reading `/organization_roles` to resolve role
+/// keys translates the roles as ever, and writes none of their lines.
+#[derive(Debug, Clone)]
+pub struct Records {
+    /// One place for each of [`Dataset::ALL`]; `None` for a dataset that is not kept.
+    lines: [Option<Lines>; Dataset::ALL.len()],
+    /// How many memberships named a role key that no role has, by key.
+    pub unresolved_role_keys: BTreeMap<String, u64>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Lines {
+    bytes: Vec<u8>,
+    /// Where each line ends in `bytes`, behind its `\n`.
+    ends: Vec<usize>,
+}
+
+impl Records {
+    /// No lines yet; those of other datasets than `kept` will be dropped.
+    pub fn new(kept: &[Dataset]) -> Self {
+        let mut lines = [const { None }; Dataset::ALL.len()];
+        for &dataset in kept {
+            lines[dataset as usize] = Some(Lines::default());
+        }
+        Self { lines, unresolved_role_keys: BTreeMap::new() }
+    }
+
+    /// Whether lines of `dataset` are kept.
+    pub fn keeps(&self, dataset: Dataset) -> bool {
+        self.lines[dataset as usize].is_some()
+    }
+
+    /// Adds one line, or nothing if `dataset` is not kept.
+    #[expect(
+        clippy::expect_used,
+        reason = "records are structs of strings, numbers and JSON that was already read: writing \
+                  them to memory cannot fail"
+    )]
+    pub fn push<R: Serialize>(&mut self, dataset: Dataset, record: &R) {
+        let Some(lines) = &mut self.lines[dataset as usize] else {
+            return;
+        };
+        serde_json::to_writer(&mut lines.bytes, record).expect("a record is JSON");
+        lines.bytes.push(b'\n');
+        lines.ends.push(lines.bytes.len());
+    }
+
+    /// Each line of `dataset` with its `\n`, in the order of pushing.
+    pub fn lines(&self, dataset: Dataset) -> impl Iterator<Item = &[u8]> {
+        self.lines[dataset as usize].iter().flat_map(|lines| {
+            let starts = std::iter::once(0).chain(lines.ends.iter().copied());
+            starts.zip(&lines.ends).map(|(start, &end)| &lines.bytes[start..end])
+        })
+    }
+
+    /// All lines of `dataset`, one after the other.
+    pub fn bytes(&self, dataset: Dataset) -> &[u8] {
+        self.lines[dataset as usize].as_ref().map_or(&[], |lines| &lines.bytes)
+    }
+
+    /// How many lines `dataset` has.
+    pub fn count(&self, dataset: Dataset) -> u64 {
+        self.lines[dataset as usize].as_ref().map_or(0, |lines| lines.ends.len() as u64)
+    }
+
+    /// Forgets lines and counts; what is kept stays the same, and so does the memory.
+    pub fn clear(&mut self) {
+        for lines in self.lines.iter_mut().flatten() {
+            lines.bytes.clear();
+            lines.ends.clear();
+        }
+        self.unresolved_role_keys.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_come_back_as_they_were_pushed() {
+        let mut records = Records::new(&[Dataset::Users, Dataset::Grants]);
+        records.push(Dataset::Users, &"a\nb");
+        records.push(Dataset::Users, &2);
+        records.push(Dataset::Grants, &3);
+
+        let users: Vec<_> = records.lines(Dataset::Users).collect();
+        assert_eq!(users, [&b"\"a\\nb\"\n"[..], b"2\n"]);
+        assert_eq!(records.bytes(Dataset::Users), b"\"a\\nb\"\n2\n");
+        assert_eq!(records.count(Dataset::Users), 2);
+        assert_eq!(records.bytes(Dataset::Grants), b"3\n");
+    }
+
+    // Promise: reading a list for another resource's sake does not write its dataset.
+    #[test]
+    fn a_dataset_that_is_not_kept_stays_empty() {
+        let mut records = Records::new(&[Dataset::Users]);
+        assert!(!records.keeps(Dataset::OrganizationRoles));
+        records.push(Dataset::OrganizationRoles, &1);
+        assert_eq!(records.lines(Dataset::OrganizationRoles).count(), 0);
+        assert_eq!(records.bytes(Dataset::OrganizationRoles), b"");
+        assert_eq!(records.count(Dataset::OrganizationRoles), 0);
+    }
+
+    #[test]
+    fn clearing_keeps_what_is_kept() {
+        let mut records = Records::new(&[Dataset::Users]);
+        records.push(Dataset::Users, &1);
+        records.unresolved_role_keys.insert("org:gone".to_owned(), 1);
+        records.clear();
+        assert_eq!(records.count(Dataset::Users), 0);
+        assert_eq!(records.bytes(Dataset::Users), b"");
+        assert!(records.unresolved_role_keys.is_empty());
+        records.push(Dataset::Users, &2);
+        assert_eq!(records.bytes(Dataset::Users), b"2\n");
+    }
+}

@@ -1,0 +1,150 @@
+//! From Clerk's rows to a snapshot's lines: one file a type of row.
+
+mod organization;
+mod organization_membership;
+mod organization_permission;
+mod organization_role;
+mod role_catalogue;
+mod user;
+mod verbatim;
+mod withheld;
+
+use serde_json::value::RawValue;
+
+pub use role_catalogue::{Role, RoleCatalogue};
+
+use self::withheld::without_withheld;
+use super::record::{ObjectReference, ObjectType};
+use super::records::Records;
+use crate::clock::Timestamp;
+
+/// A row of one of Clerk's lists.
+pub trait Row {
+    /// Clerk's id of the row.
+    fn id(&self) -> &str;
+
+    /// When the row was created, in milliseconds since 1970.
+    fn created_at(&self) -> Option<i64>;
+
+    /// What the row refers to by id.
+    fn references(&self) -> References<'_> {
+        References::default()
+    }
+
+    /// The role that the row is, for the catalogue.
+    fn role(&self) -> Option<Role> {
+        None
+    }
+
+    /// Adds the row's lines to `records`. `raw` is the whole row as Clerk gave it; it is looked at
+    /// only with [`Translation::include_raw`].
+    ///
+    /// # Errors
+    /// [`TranslateError`] when the row says something that cannot be written; `records` is then as
+    /// it was before.
+    fn translate(
+        &self,
+        raw: Option<&RawValue>,
+        translation: &Translation,
+        records: &mut Records,
+    ) -> Result<(), TranslateError>;
+}
+
+/// The users and organizations that a row refers to, and that a snapshot should therefore hold.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct References<'a> {
+    /// Id of the user; of a membership, the member.
+    pub user: Option<&'a str>,
+    /// Id of the organization.
+    pub organization: Option<&'a str>,
+}
+
+/// What a translation depends on besides the row.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Translation {
+    /// Which metadata bags are copied (`METADATA`).
+    pub metadata: MetadataBags,
+    /// Whether Clerk's own object is added (`INCLUDE_RAW`).
+    pub include_raw: bool,
+    /// The instance's roles: entitlements are made of them, memberships name their keys.
+    pub roles: RoleCatalogue,
+}
+
+/// Which of Clerk's metadata bags are copied. None unless asked for by name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct MetadataBags {
+    /// `public_metadata`.
+    pub public: bool,
+    /// `private_metadata`.
+    pub private: bool,
+    /// `unsafe_metadata`: users alone have it.
+    pub unsafe_: bool,
+}
+
+/// A row that cannot be written down.
+#[derive(Debug, thiserror::Error)]
+pub enum TranslateError {
+    /// A time before the year 0 or after the year 9999.
+    #[error("{object} {id}: `{field}` is a time outside the years 0000 to 9999")]
+    TimeOutOfRange {
+        /// The type of the row.
+        object: ObjectType,
+        /// The id of the row.
+        id: String,
+        /// Clerk's name of the field.
+        field: &'static str,
+    },
+    /// `raw` cannot be rid of what must never be written out, so it is not written.
+    #[error("{object} {id}: its JSON cannot be filtered for `raw`")]
+    Raw {
+        /// The type of the row.
+        object: ObjectType,
+        /// The id of the row.
+        id: String,
+        /// What is wrong with the JSON; it quotes none of it.
+        source: serde_json::Error,
+    },
+}
+
+impl ObjectReference<'_> {
+    /// The value of this object's time `field`, given in milliseconds since 1970.
+    fn time(
+        self,
+        field: &'static str,
+        milliseconds: Option<i64>,
+    ) -> Result<Option<Timestamp>, TranslateError> {
+        let Some(milliseconds) = milliseconds else {
+            return Ok(None);
+        };
+        match Timestamp::from_unix_millis(milliseconds) {
+            Some(timestamp) => Ok(Some(timestamp)),
+            None => Err(TranslateError::TimeOutOfRange {
+                object: self.object_type,
+                id: self.id.to_owned(),
+                field,
+            }),
+        }
+    }
+
+    /// The value of this object's record's `raw`.
+    fn raw(
+        self,
+        raw: Option<&RawValue>,
+        translation: &Translation,
+    ) -> Result<Option<Option<Box<RawValue>>>, TranslateError> {
+        if !translation.include_raw {
+            return Ok(None);
+        }
+        let filtered = raw.map(|raw| without_withheld(raw, translation.metadata)).transpose();
+        filtered.map(Some).map_err(|source| TranslateError::Raw {
+            object: self.object_type,
+            id: self.id.to_owned(),
+            source,
+        })
+    }
+}
+
+/// `name` without white space around it; a name of nothing else is none.
+fn said(name: Option<&str>) -> Option<&str> {
+    name.map(str::trim).filter(|name| !name.is_empty())
+}

@@ -1,0 +1,75 @@
+//! A membership becomes grants: of being a member, and of the role if its key resolves.
+
+use serde_json::value::RawValue;
+
+use super::organization::MEMBER;
+use super::{References, Row, TranslateError, Translation};
+use crate::clerk::wire::OrganizationMembership;
+use crate::resource::Dataset;
+use crate::snapshot::record::{EntitlementId, GrantRecord, ObjectReference, ObjectType};
+use crate::snapshot::records::Records;
+
+impl Row for OrganizationMembership<'_> {
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn created_at(&self) -> Option<i64> {
+        self.created_at
+    }
+
+    fn references(&self) -> References<'_> {
+        References {
+            user: Some(&self.public_user_data.user_id),
+            organization: Some(&self.organization.id),
+        }
+    }
+
+    /// Grants have no `raw`: nothing is made of it.
+    fn translate(
+        &self,
+        _raw: Option<&RawValue>,
+        translation: &Translation,
+        records: &mut Records,
+    ) -> Result<(), TranslateError> {
+        let this =
+            ObjectReference { object_type: ObjectType::OrganizationMembership, id: &self.id };
+        let resource =
+            ObjectReference { object_type: ObjectType::Organization, id: &self.organization.id };
+        let principal =
+            ObjectReference { object_type: ObjectType::User, id: &self.public_user_data.user_id };
+
+        let member = GrantRecord {
+            source: Some(this),
+            created_at: this.time("created_at", self.created_at)?,
+            updated_at: this.time("updated_at", self.updated_at)?,
+            ..GrantRecord::new(EntitlementId { resource, slug: MEMBER }, principal)
+        };
+        records.push(Dataset::Grants, &member);
+
+        let Some(role) = translation.roles.by_key(&self.role) else {
+            count_unresolved(&self.role, records);
+            return Ok(());
+        };
+        let permissions = self.permissions.as_ref();
+        let holds_role = GrantRecord {
+            role: Some(role.reference()),
+            permissions: permissions.map(|keys| keys.iter().map(|key| key.as_str()).collect()),
+            source: member.source,
+            created_at: member.created_at,
+            updated_at: member.updated_at,
+            ..GrantRecord::new(EntitlementId { resource, slug: &role.id }, principal)
+        };
+        records.push(Dataset::Grants, &holds_role);
+        Ok(())
+    }
+}
+
+fn count_unresolved(key: &str, records: &mut Records) {
+    match records.unresolved_role_keys.get_mut(key) {
+        Some(memberships) => *memberships += 1,
+        None => {
+            records.unresolved_role_keys.insert(key.to_owned(), 1);
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! A permission becomes a resource, and the entitlement that roles hold on it.
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::{Row, TranslateError, Translation, said};
+use crate::clerk::wire::OrganizationPermission;
+use crate::resource::Dataset;
+use crate::snapshot::record::{
+    DisplayName, EntitlementId, EntitlementRecord, ObjectReference, ObjectType, Purpose,
+    ResourceRecord, Status,
+};
+use crate::snapshot::records::Records;
+
+impl Row for OrganizationPermission<'_> {
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn created_at(&self) -> Option<i64> {
+        self.created_at
+    }
+
+    fn translate(
+        &self,
+        raw: Option<&RawValue>,
+        translation: &Translation,
+        records: &mut Records,
+    ) -> Result<(), TranslateError> {
+        let id = assigned(&self.id);
+        let this = id.resource;
+        let display_name = DisplayName::One(display_name(self));
+        let record = ResourceRecord {
+            object_type: this.object_type,
+            id: this.id,
+            display_name,
+            status: Status::Enabled,
+            created_at: this.time("created_at", self.created_at)?,
+            updated_at: this.time("updated_at", self.updated_at)?,
+            profile: OrganizationPermissionProfile {
+                key: &self.key,
+                description: self.description.as_deref(),
+                permission_type: self.permission_type.as_deref(),
+            },
+            raw: this.raw(raw, translation)?,
+        };
+        records.push(Dataset::OrganizationPermissions, &record);
+
+        let entitlement = EntitlementRecord {
+            id,
+            resource: this,
+            slug: id.slug,
+            purpose: Purpose::Permission,
+            display_name,
+            grantable_to: [ObjectType::OrganizationRole],
+            role: None,
+        };
+        records.push(Dataset::Entitlements, &entitlement);
+        Ok(())
+    }
+}
+
+/// The entitlement that a role holds on each permission that it carries.
+pub(super) const fn assigned(permission_id: &str) -> EntitlementId<'_> {
+    let object_type = ObjectType::OrganizationPermission;
+    let resource = ObjectReference { object_type, id: permission_id };
+    EntitlementId { resource, slug: "assigned" }
+}
+
+/// Name, else key, else id.
+fn display_name<'a>(permission: &'a OrganizationPermission<'_>) -> &'a str {
+    said(permission.name.as_deref()).or(said(Some(&permission.key))).unwrap_or(&permission.id)
+}
+
+#[derive(Serialize)]
+struct OrganizationPermissionProfile<'a> {
+    key: &'a str,
+    description: Option<&'a str>,
+    #[serde(rename = "type")]
+    permission_type: Option<&'a str>,
+}

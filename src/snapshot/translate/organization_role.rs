@@ -1,0 +1,97 @@
+//! A role becomes a resource, and a grant of each permission that it carries.
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::organization_permission::assigned;
+use super::{Role, Row, TranslateError, Translation, said};
+use crate::clerk::wire::OrganizationRole;
+use crate::resource::Dataset;
+use crate::snapshot::record::{
+    DisplayName, GrantRecord, ObjectReference, ObjectType, ResourceRecord, Status,
+};
+use crate::snapshot::records::Records;
+
+impl Row for OrganizationRole<'_> {
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn created_at(&self) -> Option<i64> {
+        self.created_at
+    }
+
+    fn role(&self) -> Option<Role> {
+        Some(Role {
+            id: self.id.to_string(),
+            key: self.key.to_string(),
+            name: self.name.as_deref().map(str::to_owned),
+        })
+    }
+
+    fn translate(
+        &self,
+        raw: Option<&RawValue>,
+        translation: &Translation,
+        records: &mut Records,
+    ) -> Result<(), TranslateError> {
+        let this = ObjectReference { object_type: ObjectType::OrganizationRole, id: &self.id };
+        let created_at = this.time("created_at", self.created_at)?;
+        let updated_at = this.time("updated_at", self.updated_at)?;
+        let record = ResourceRecord {
+            object_type: this.object_type,
+            id: this.id,
+            display_name: DisplayName::One(display_name(self)),
+            status: Status::Enabled,
+            created_at,
+            updated_at,
+            profile: OrganizationRoleProfile::new(self),
+            raw: this.raw(raw, translation)?,
+        };
+        records.push(Dataset::OrganizationRoles, &record);
+
+        for permission in self.permissions.iter().flatten() {
+            let grant = GrantRecord {
+                created_at,
+                updated_at,
+                ..GrantRecord::new(assigned(&permission.id), this)
+            };
+            records.push(Dataset::Grants, &grant);
+        }
+        Ok(())
+    }
+}
+
+/// Name, else key, else id.
+fn display_name<'a>(role: &'a OrganizationRole<'_>) -> &'a str {
+    said(role.name.as_deref()).or(said(Some(&role.key))).unwrap_or(&role.id)
+}
+
+#[derive(Serialize)]
+struct OrganizationRoleProfile<'a> {
+    key: &'a str,
+    description: Option<&'a str>,
+    is_creator_eligible: Option<bool>,
+    permissions: Option<Vec<PermissionReference<'a>>>,
+}
+
+#[derive(Serialize)]
+struct PermissionReference<'a> {
+    id: &'a str,
+    key: &'a str,
+}
+
+impl<'a> OrganizationRoleProfile<'a> {
+    fn new(role: &'a OrganizationRole<'_>) -> Self {
+        let permissions = role.permissions.as_ref().map(|permissions| {
+            let references = permissions.iter();
+            references.map(|it| PermissionReference { id: &it.id, key: &it.key }).collect()
+        });
+        Self {
+            key: &role.key,
+            description: role.description.as_deref(),
+            is_creator_eligible: role.is_creator_eligible,
+            permissions,
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! The roles of an instance, by the keys that memberships use.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::said;
+use crate::snapshot::record::RoleReference;
+
+/// Id, key and name of each role, in the order read. It lives in the checkpoint, as a list of
+/// roles, so that a continued run resolves keys as the one before did.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(from = "Vec<Role>", into = "Vec<Role>")]
+pub struct RoleCatalogue {
+    roles: Vec<Role>,
+    by_key: HashMap<String, usize>,
+}
+
+/// What memberships and entitlements need of a role.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Role {
+    /// Clerk's id.
+    pub id: String,
+    /// The key.
+    pub key: String,
+    /// The name shown to people.
+    pub name: Option<String>,
+}
+
+impl RoleCatalogue {
+    /// Adds a role. One that is read again takes its own place; of two roles with the same key (one
+    /// deleted and made anew during a run) the later resolves it.
+    pub fn push(&mut self, role: Role) {
+        let Some(place) = self.roles.iter_mut().find(|it| it.id == role.id) else {
+            self.by_key.insert(role.key.clone(), self.roles.len());
+            self.roles.push(role);
+            return;
+        };
+        *place = role;
+        // Its key may be a new one, and its old key another role's as well.
+        self.by_key = self.roles.iter().map(|it| it.key.clone()).zip(0..).collect();
+    }
+
+    /// The role with that key.
+    pub fn by_key(&self, key: &str) -> Option<&Role> {
+        self.by_key.get(key).map(|&index| &self.roles[index])
+    }
+
+    /// Every role, in the order read.
+    pub fn iter(&self) -> impl Iterator<Item = &Role> {
+        self.roles.iter()
+    }
+
+    /// How many roles there are.
+    pub fn len(&self) -> usize {
+        self.roles.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.roles.is_empty()
+    }
+}
+
+impl Role {
+    /// How records refer to it.
+    pub(super) fn reference(&self) -> RoleReference<'_> {
+        RoleReference { id: &self.id, key: &self.key }
+    }
+
+    /// Name, else key, else id.
+    pub(super) fn display_name(&self) -> &str {
+        said(self.name.as_deref()).or(said(Some(&self.key))).unwrap_or(&self.id)
+    }
+}
+
+impl From<Vec<Role>> for RoleCatalogue {
+    fn from(roles: Vec<Role>) -> Self {
+        let mut catalogue = Self::default();
+        for role in roles {
+            catalogue.push(role);
+        }
+        catalogue
+    }
+}
+
+impl From<RoleCatalogue> for Vec<Role> {
+    fn from(catalogue: RoleCatalogue) -> Self {
+        catalogue.roles
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    fn role(id: &str, key: &str, name: Option<&str>) -> Role {
+        Role { id: id.to_owned(), key: key.to_owned(), name: name.map(str::to_owned) }
+    }
+
+    // Promise: a continued run resolves keys as the one before did.
+    #[test]
+    fn a_catalogue_survives_the_checkpoint() {
+        let catalogue = RoleCatalogue::from(vec![
+            role("role_2", "org:member", Some("Member")),
+            role("role_1", "org:admin", None),
+        ]);
+        let json = serde_json::to_string(&catalogue).unwrap();
+        assert_eq!(
+            json,
+            r#"[{"id":"role_2","key":"org:member","name":"Member"},{"id":"role_1","key":"org:admin","name":null}]"#
+        );
+        let again: RoleCatalogue = serde_json::from_str(&json).unwrap();
+        assert_eq!(again, catalogue);
+        assert_eq!(again.by_key("org:admin").unwrap().id, "role_1");
+        assert_eq!(again.by_key("org:Admin"), None);
+    }
+
+    // Pages overlap by a row: a role must not become two entitlements.
+    #[test]
+    fn a_role_read_twice_is_one_role() {
+        let catalogue = RoleCatalogue::from(vec![
+            role("role_1", "org:admin", None),
+            role("role_2", "org:member", None),
+            role("role_1", "org:owner", None),
+        ]);
+        assert_eq!(catalogue.len(), 2);
+        assert_eq!(catalogue.by_key("org:admin"), None);
+        assert_eq!(catalogue.by_key("org:owner").unwrap().id, "role_1");
+    }
+
+    #[test]
+    fn of_two_roles_with_one_key_the_later_resolves_it() {
+        let catalogue = RoleCatalogue::from(vec![
+            role("role_1", "org:admin", None),
+            role("role_2", "org:admin", None),
+            role("role_1", "org:admin", Some("Admin")),
+        ]);
+        assert_eq!(catalogue.by_key("org:admin").unwrap().id, "role_2");
+    }
+
+    #[test]
+    fn a_nameless_role_is_called_by_its_key() {
+        assert_eq!(role("role_1", "org:admin", Some("Admin")).display_name(), "Admin");
+        assert_eq!(role("role_1", "org:admin", Some(" ")).display_name(), "org:admin");
+        assert_eq!(role("role_1", "", None).display_name(), "role_1");
+    }
+}

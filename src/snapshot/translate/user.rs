@@ -1,0 +1,216 @@
+//! A user becomes one resource.
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::verbatim::Verbatim;
+use super::{Row, TranslateError, Translation, said};
+use crate::clerk::wire::{EmailAddress, Text, User, Verification};
+use crate::clock::Timestamp;
+use crate::resource::Dataset;
+use crate::snapshot::record::{DisplayName, ObjectReference, ObjectType, ResourceRecord, Status};
+use crate::snapshot::records::Records;
+
+impl Row for User<'_> {
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn created_at(&self) -> Option<i64> {
+        self.created_at
+    }
+
+    fn translate(
+        &self,
+        raw: Option<&RawValue>,
+        translation: &Translation,
+        records: &mut Records,
+    ) -> Result<(), TranslateError> {
+        let this = ObjectReference { object_type: ObjectType::User, id: &self.id };
+        let primary = primary_email(self);
+        let record = ResourceRecord {
+            object_type: this.object_type,
+            id: this.id,
+            display_name: display_name(self, primary),
+            status: status(self),
+            created_at: this.time("created_at", self.created_at)?,
+            updated_at: this.time("updated_at", self.updated_at)?,
+            profile: UserProfile::new(self, primary, this, translation)?,
+            raw: this.raw(raw, translation)?,
+        };
+        records.push(Dataset::Users, &record);
+        Ok(())
+    }
+}
+
+/// The e-mail address that `primary_email_address_id` names, if it is among the user's.
+fn primary_email<'a>(user: &'a User<'_>) -> Option<&'a EmailAddress<'a>> {
+    let primary = user.primary_email_address_id.as_ref()?;
+    user.email_addresses.iter().flatten().find(|email| email.id.as_ref() == Some(primary))
+}
+
+/// First and last name, or the one there is, else username, else primary e-mail, else id.
+fn display_name<'a>(user: &'a User<'_>, primary: Option<&'a EmailAddress<'a>>) -> DisplayName<'a> {
+    match (said(user.first_name.as_deref()), said(user.last_name.as_deref())) {
+        (Some(first), Some(last)) => DisplayName::Two(first, last),
+        (Some(name), None) | (None, Some(name)) => DisplayName::One(name),
+        (None, None) => {
+            let username = said(user.username.as_deref());
+            let email = || said(primary.and_then(|it| it.email_address.as_deref()));
+            DisplayName::One(username.or_else(email).unwrap_or(&user.id))
+        }
+    }
+}
+
+fn status(user: &User<'_>) -> Status {
+    let reasons = [user.banned, user.locked, user.deprovisioned];
+    if reasons.contains(&Some(true)) { Status::Disabled } else { Status::Enabled }
+}
+
+#[derive(Serialize)]
+struct UserProfile<'a> {
+    username: Option<&'a str>,
+    first_name: Option<&'a str>,
+    last_name: Option<&'a str>,
+    external_id: Option<&'a str>,
+    primary_email: Option<&'a str>,
+    primary_email_verified: Option<bool>,
+    emails: Option<Vec<Email<'a>>>,
+    phones: Option<Vec<Phone<'a>>>,
+    banned: Option<bool>,
+    locked: Option<bool>,
+    deprovisioned: Option<bool>,
+    last_sign_in_at: Option<Timestamp>,
+    last_active_at: Option<Timestamp>,
+    password_enabled: Option<bool>,
+    two_factor_enabled: Option<bool>,
+    totp_enabled: Option<bool>,
+    backup_code_enabled: Option<bool>,
+    passkeys: Option<u64>,
+    mfa_enabled_at: Option<Timestamp>,
+    mfa_disabled_at: Option<Timestamp>,
+    external_accounts: Option<Vec<ExternalAccountProfile<'a>>>,
+    enterprise_accounts: Option<Vec<EnterpriseAccountProfile<'a>>>,
+    web3_wallets: Option<Vec<Option<&'a str>>>,
+    create_organization_enabled: Option<bool>,
+    delete_self_enabled: Option<bool>,
+    legal_accepted_at: Option<Timestamp>,
+    locale: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    public_metadata: Option<Verbatim<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    private_metadata: Option<Verbatim<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unsafe_metadata: Option<Verbatim<'a>>,
+}
+
+#[derive(Serialize)]
+struct Email<'a> {
+    address: Option<&'a str>,
+    primary: Option<bool>,
+    verified: Option<bool>,
+}
+
+#[derive(Serialize)]
+struct Phone<'a> {
+    number: Option<&'a str>,
+    primary: Option<bool>,
+    verified: Option<bool>,
+    second_factor: Option<bool>,
+}
+
+#[derive(Serialize)]
+struct ExternalAccountProfile<'a> {
+    provider: Option<&'a str>,
+    email: Option<&'a str>,
+    verified: Option<bool>,
+}
+
+#[derive(Serialize)]
+struct EnterpriseAccountProfile<'a> {
+    provider: Option<&'a str>,
+    email: Option<&'a str>,
+    active: Option<bool>,
+}
+
+impl<'a> UserProfile<'a> {
+    fn new(
+        user: &'a User<'_>,
+        primary: Option<&'a EmailAddress<'a>>,
+        this: ObjectReference<'_>,
+        translation: &Translation,
+    ) -> Result<Self, TranslateError> {
+        let metadata = translation.metadata;
+        Ok(Self {
+            username: user.username.as_deref(),
+            first_name: user.first_name.as_deref(),
+            last_name: user.last_name.as_deref(),
+            external_id: user.external_id.as_deref(),
+            primary_email: primary.and_then(|email| email.email_address.as_deref()),
+            primary_email_verified: primary.and_then(|email| verified(&email.verification)),
+            emails: each(&user.email_addresses, |email| Email {
+                address: email.email_address.as_deref(),
+                primary: is_primary(&email.id, &user.primary_email_address_id),
+                verified: verified(&email.verification),
+            }),
+            phones: each(&user.phone_numbers, |phone| Phone {
+                number: phone.phone_number.as_deref(),
+                primary: is_primary(&phone.id, &user.primary_phone_number_id),
+                verified: verified(&phone.verification),
+                second_factor: phone.reserved_for_second_factor,
+            }),
+            banned: user.banned,
+            locked: user.locked,
+            deprovisioned: user.deprovisioned,
+            last_sign_in_at: this.time("last_sign_in_at", user.last_sign_in_at)?,
+            last_active_at: this.time("last_active_at", user.last_active_at)?,
+            password_enabled: user.password_enabled,
+            two_factor_enabled: user.two_factor_enabled,
+            totp_enabled: user.totp_enabled,
+            backup_code_enabled: user.backup_code_enabled,
+            passkeys: user.passkeys.map(|passkeys| passkeys.count),
+            mfa_enabled_at: this.time("mfa_enabled_at", user.mfa_enabled_at)?,
+            mfa_disabled_at: this.time("mfa_disabled_at", user.mfa_disabled_at)?,
+            external_accounts: each(&user.external_accounts, |account| ExternalAccountProfile {
+                provider: account.provider.as_deref(),
+                email: account.email_address.as_deref(),
+                verified: verified(&account.verification),
+            }),
+            enterprise_accounts: each(&user.enterprise_accounts, |account| {
+                EnterpriseAccountProfile {
+                    provider: account.provider.as_deref(),
+                    email: account.email_address.as_deref(),
+                    active: account.active,
+                }
+            }),
+            web3_wallets: each(&user.web3_wallets, |wallet| wallet.web3_wallet.as_deref()),
+            create_organization_enabled: user.create_organization_enabled,
+            delete_self_enabled: user.delete_self_enabled,
+            legal_accepted_at: this.time("legal_accepted_at", user.legal_accepted_at)?,
+            locale: user.locale.as_deref(),
+            public_metadata: Verbatim::if_asked(metadata.public, user.public_metadata),
+            private_metadata: Verbatim::if_asked(metadata.private, user.private_metadata),
+            unsafe_metadata: Verbatim::if_asked(metadata.unsafe_, user.unsafe_metadata),
+        })
+    }
+}
+
+/// The list of what becomes of `items`; `None` where Clerk gave no list.
+fn each<'a, T, P>(items: &'a Option<Vec<T>>, profile: impl FnMut(&'a T) -> P) -> Option<Vec<P>> {
+    items.as_ref().map(|items| items.iter().map(profile).collect())
+}
+
+/// True for the status `verified`, false for any other; unknown without verification or status.
+fn verified(verification: &Option<Verification<'_>>) -> Option<bool> {
+    verification.as_ref()?.status.as_deref().map(|status| status == "verified")
+}
+
+/// Whether `id` is the primary one. A user without a primary one (Clerk says `null`) has none that
+/// is; an id that Clerk leaves out (it is not in the required list) cannot be compared.
+fn is_primary(id: &Option<Text<'_>>, primary: &Option<Text<'_>>) -> Option<bool> {
+    match (id, primary) {
+        (_, None) => Some(false),
+        (Some(id), Some(primary)) => Some(id == primary),
+        (None, Some(_)) => None,
+    }
+}

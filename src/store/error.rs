@@ -1,0 +1,309 @@
+//! What can go wrong with a store, in words for the person who runs it.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+
+/// A failed operation on a store. Holds addresses, never content or credentials.
+///
+/// None is retried by the store itself beyond what its variant says; [`StoreError::is_retryable`]
+/// tells whether the same call may succeed later with nothing changed by a person.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The object is not in the state the write or removal was conditional on. Not retryable: read
+    /// it again and decide. A write whose own first answer was lost ends here too, when the SDK
+    /// repeated it.
+    #[error("{url} was changed by somebody else, so the conditional {operation} was refused")]
+    PreconditionFailed {
+        /// What was attempted.
+        operation: Operation,
+        /// The object.
+        url: String,
+    },
+
+    /// No usable answer: time-out, lost connection, 5xx, throttled, or a folder's lock is busy.
+    /// Retryable; the SDK has already tried three times. A write may have taken effect.
+    #[error(
+        "{operation} {url}: the store did not answer in time or is overloaded; try again later"
+    )]
+    Unavailable {
+        /// What was attempted.
+        operation: Operation,
+        /// The object, or the prefix of a listing.
+        url: String,
+        /// The last attempt's failure.
+        source: Box<dyn Error + Send + Sync>,
+    },
+
+    /// The store holds other bytes than were sent. Retryable: write the object again.
+    #[error(
+        "{operation} {url}: the store answered with another checksum than that of the bytes sent; \
+             the object is damaged and has to be written again"
+    )]
+    ChecksumMismatch {
+        /// What was attempted.
+        operation: Operation,
+        /// The object.
+        url: String,
+    },
+
+    /// There is no such bucket. Not retryable.
+    #[error("{operation} {url}: bucket {bucket} does not exist; create it or correct SNAPSHOT_URL")]
+    NoSuchBucket {
+        /// What was attempted.
+        operation: Operation,
+        /// The object, or the prefix of a listing.
+        url: String,
+        /// The bucket.
+        bucket: String,
+    },
+
+    /// The bucket lives in another AWS region. Not retryable.
+    #[error(
+        "{operation} {url}: bucket {bucket} is in another AWS region than {region}; set \
+         AWS_REGION to the bucket's"
+    )]
+    WrongRegion {
+        /// What was attempted.
+        operation: Operation,
+        /// The object, or the prefix of a listing.
+        url: String,
+        /// The bucket.
+        bucket: String,
+        /// The region that was asked.
+        region: String,
+    },
+
+    /// The credentials do not allow the operation. Not retryable.
+    #[error(
+        "{operation} {url}: access denied; allow {} (and, for a bucket with its own KMS key, kms:Decrypt \
+         and kms:GenerateDataKey){}",
+        operation.permission(),
+        operation.denial_hint()
+    )]
+    AccessDenied {
+        /// What was attempted.
+        operation: Operation,
+        /// The object, or the prefix of a listing.
+        url: String,
+        /// S3's answer.
+        source: Box<dyn Error + Send + Sync>,
+    },
+
+    /// No AWS region is configured. Not retryable.
+    #[error("{url}: no AWS region is configured; set AWS_REGION to the bucket's region")]
+    NoRegion {
+        /// The store's address.
+        url: String,
+    },
+
+    /// There are no AWS credentials. Not retryable.
+    #[error(
+        "{operation} {url}: no AWS credentials were found; configure a profile, a role or \
+         AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+    )]
+    NoCredentials {
+        /// What was attempted.
+        operation: Operation,
+        /// The object, or the prefix of a listing.
+        url: String,
+        /// What the SDK tried.
+        source: Box<dyn Error + Send + Sync>,
+    },
+
+    /// AWS does not accept the credentials: unknown, expired, or the clock is wrong. Not retryable.
+    #[error(
+        "{operation} {url}: AWS did not accept the credentials; renew them and check this \
+         machine's clock"
+    )]
+    CredentialsRefused {
+        /// What was attempted.
+        operation: Operation,
+        /// The object, or the prefix of a listing.
+        url: String,
+        /// S3's answer.
+        source: Box<dyn Error + Send + Sync>,
+    },
+
+    /// S3 refused for a reason of its own. Not retryable.
+    #[error(
+        "{operation} {url}: S3 refused with status {status} {code}; see the S3 documentation on \
+         this code"
+    )]
+    Refused {
+        /// What was attempted.
+        operation: Operation,
+        /// The object, or the prefix of a listing.
+        url: String,
+        /// HTTP status.
+        status: u16,
+        /// S3's error code; empty where it sends none.
+        code: String,
+        /// S3's answer.
+        source: Box<dyn Error + Send + Sync>,
+    },
+
+    /// The file system refused. Not retryable.
+    #[error("{operation} {url}: {problem}")]
+    Folder {
+        /// What was attempted.
+        operation: Operation,
+        /// The file or folder.
+        url: String,
+        /// What is wrong with it, and what to do.
+        problem: FolderProblem,
+        /// The system's error, where it gave one.
+        source: Option<io::Error>,
+    },
+
+    /// The key or prefix could lead out of the store. Not retryable: a fault of the caller, or a
+    /// checkpoint or manifest that was tampered with.
+    #[error("{operation}: the key {key:?} is refused: {problem}")]
+    InvalidKey {
+        /// What was attempted.
+        operation: Operation,
+        /// The key, cut to its first 100 characters.
+        key: String,
+        /// What is wrong with it.
+        problem: KeyProblem,
+    },
+}
+
+impl StoreError {
+    /// Whether the same call may succeed later without anybody changing anything.
+    pub const fn is_retryable(&self) -> bool {
+        match self {
+            Self::Unavailable { .. } | Self::ChecksumMismatch { .. } => true,
+            Self::PreconditionFailed { .. }
+            | Self::NoSuchBucket { .. }
+            | Self::WrongRegion { .. }
+            | Self::AccessDenied { .. }
+            | Self::NoRegion { .. }
+            | Self::NoCredentials { .. }
+            | Self::CredentialsRefused { .. }
+            | Self::Refused { .. }
+            | Self::Folder { .. }
+            | Self::InvalidKey { .. } => false,
+        }
+    }
+
+    /// Whether the write or removal was refused because the object is in another state.
+    pub const fn is_precondition_failed(&self) -> bool {
+        matches!(self, Self::PreconditionFailed { .. })
+    }
+}
+
+/// An operation of [`Store`](super::Store); displays as the verb of a message.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Operation {
+    /// [`Store::get`](super::Store::get)
+    Get,
+    /// [`Store::put`](super::Store::put)
+    Put,
+    /// [`Store::delete`](super::Store::delete)
+    Delete,
+    /// [`Store::list`](super::Store::list)
+    List,
+    /// [`Store::verify`](super::Store::verify)
+    Verify,
+    /// [`Store::remove_leftovers`](super::Store::remove_leftovers)
+    RemoveLeftovers,
+}
+
+impl Operation {
+    /// The IAM actions S3 asks for; a conditional write or removal also needs the right to read.
+    const fn permission(self) -> &'static str {
+        match self {
+            Self::Get | Self::Verify => "s3:GetObject on the objects below SNAPSHOT_URL",
+            Self::Put => "s3:PutObject and s3:GetObject on the objects below SNAPSHOT_URL",
+            Self::Delete => "s3:DeleteObject and s3:GetObject on the objects below SNAPSHOT_URL",
+            Self::List | Self::RemoveLeftovers => {
+                "s3:ListBucket on the bucket, for SNAPSHOT_URL's prefix"
+            }
+        }
+    }
+
+    /// S3 hides from those who may not list whether an object exists.
+    const fn denial_hint(self) -> &'static str {
+        match self {
+            Self::Get | Self::Verify => {
+                "; without s3:ListBucket on the prefix S3 answers so for an object that does not exist, too"
+            }
+            Self::Put | Self::Delete | Self::List | Self::RemoveLeftovers => "",
+        }
+    }
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Get => "read",
+            Self::Put => "write",
+            Self::Delete => "delete",
+            Self::List => "list",
+            Self::Verify => "verify",
+            Self::RemoveLeftovers => "clean up",
+        })
+    }
+}
+
+/// Why a folder did not do what was asked; displays with what to do about it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum FolderProblem {
+    /// The user may not.
+    #[error(
+        "permission denied; give the user that runs this program the right to read and write there"
+    )]
+    PermissionDenied,
+    /// The file system is mounted read-only.
+    #[error("the file system is read-only; choose another folder in SNAPSHOT_URL")]
+    ReadOnly,
+    /// The disk or the quota is full.
+    #[error(
+        "the disk or the user's quota is full; make room or choose another folder in SNAPSHOT_URL"
+    )]
+    DiskFull,
+    /// Something on the way is not a folder.
+    #[error(
+        "a file stands where a folder is needed; move it away or choose another folder in \
+         SNAPSHOT_URL"
+    )]
+    NotAFolder,
+    /// The key names a folder or another thing that is not a file.
+    #[error("something that is not a file stands where a file is needed; move it away")]
+    NotAFile,
+    /// A symbolic link below the folder could lead out of it.
+    #[error(
+        "a symbolic link stands on the way and is not followed; replace it by what it points to"
+    )]
+    SymbolicLink,
+    /// The file system has no advisory locks, without which conditional writes are not safe.
+    #[error("the file system does not support locks; choose a folder on a local disk")]
+    NoLocks,
+    /// Anything else; the system's error is the source.
+    #[error("the file system refused; the system's own words follow")]
+    Other,
+}
+
+/// Why a key is refused.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum KeyProblem {
+    /// Nothing.
+    #[error("it is empty")]
+    Empty,
+    /// Starts with `/`.
+    #[error("it is absolute")]
+    Absolute,
+    /// `//`, or a `/` at the end of a key.
+    #[error("a part between slashes is empty")]
+    EmptyPart,
+    /// `.`, `..`, or a hidden name: those are the folder store's temporary files.
+    #[error("a part between slashes begins with a dot")]
+    Dot,
+    /// `\` or a control character.
+    #[error("it contains a backslash or a control character")]
+    Character,
+    /// Longer than S3 allows.
+    #[error("it is longer than 500 bytes")]
+    TooLong,
+}

@@ -1,0 +1,97 @@
+//! Snapshots in a folder, with the same promises as on S3.
+
+mod lock;
+mod temporary;
+mod tree;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use self::tree::Tree;
+use super::{
+    Condition, ContentType, DeleteCondition, Listed, Object, Operation, Store, StoreError, Stored,
+    Version,
+};
+
+/// A folder as a [`Store`]: the same tree as on S3, made by the first write.
+///
+/// Conditional writes are atomic between processes that use this program, on one machine or on a
+/// network file system with working locks. Symbolic links below the folder are not followed.
+#[derive(Clone, Debug)]
+pub struct FolderStore {
+    tree: Arc<Tree>,
+}
+
+impl FolderStore {
+    /// A store in `folder`, an absolute path. Nothing is touched yet.
+    pub fn new(folder: impl Into<PathBuf>) -> Self {
+        Self { tree: Arc::new(Tree::new(folder.into())) }
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        self.tree.root()
+    }
+
+    /// File operations block, so they run on the runtime's threads for that.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        operation: Operation,
+        key: &str,
+        work: impl FnOnce(&Tree, &str) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let tree = Arc::clone(&self.tree);
+        let owned_key = key.to_owned();
+        match tokio::task::spawn_blocking(move || work(&tree, &owned_key)).await {
+            Ok(result) => result,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(cancelled) => Err(StoreError::Unavailable {
+                    operation,
+                    url: self.url_of(key),
+                    source: Box::new(cancelled),
+                }),
+            },
+        }
+    }
+}
+
+#[async_trait]
+impl Store for FolderStore {
+    fn url_of(&self, key: &str) -> String {
+        self.tree.url_of(key)
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<Object>, StoreError> {
+        self.blocking(Operation::Get, key, Tree::get).await
+    }
+
+    async fn put(
+        &self,
+        key: &str,
+        bytes: Bytes,
+        _content_type: ContentType,
+        condition: Condition,
+    ) -> Result<Version, StoreError> {
+        self.blocking(Operation::Put, key, move |tree, key| tree.put(key, &bytes, &condition)).await
+    }
+
+    async fn delete(&self, key: &str, condition: DeleteCondition) -> Result<(), StoreError> {
+        self.blocking(Operation::Delete, key, move |tree, key| tree.delete(key, &condition)).await
+    }
+
+    async fn list(&self, prefix: &str) -> Result<Vec<Listed>, StoreError> {
+        self.blocking(Operation::List, prefix, Tree::list).await
+    }
+
+    async fn verify(&self, key: &str) -> Result<Option<Stored>, StoreError> {
+        self.blocking(Operation::Verify, key, Tree::verify).await
+    }
+
+    async fn remove_leftovers(&self) -> Result<u64, StoreError> {
+        self.blocking(Operation::RemoveLeftovers, "", |tree, _| tree.remove_leftovers()).await
+    }
+}

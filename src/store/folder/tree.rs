@@ -1,0 +1,344 @@
+//! The file operations of a folder store; all of them block.
+
+use std::fs::{self, DirEntry, File};
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
+
+use super::lock::{FolderLock, LockError};
+use super::temporary::{Temporary, is_leftover, sync_parent};
+use crate::store::key::{check_key, check_prefix};
+use crate::store::{
+    Condition, DeleteCondition, FolderProblem, Listed, Object, Operation, StoreError, Stored,
+    Version,
+};
+
+/// Read at a time when a file is hashed.
+const HASH_BUFFER_BYTES: usize = 256 * 1024;
+
+/// Another process's clean-up may take away a folder that is still empty, just before the temporary
+/// file is made in it; it would have to do so this often for a write to fail.
+const FOLDER_ATTEMPTS: u32 = 10;
+
+/// A folder and everything below it.
+#[derive(Debug)]
+pub(super) struct Tree {
+    root: PathBuf,
+}
+
+impl Tree {
+    pub(super) const fn new(root: PathBuf) -> Self {
+        Self { root }
+    }
+
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub(super) fn url_of(&self, key: &str) -> String {
+        let path = self.root.join(key);
+        url::Url::from_file_path(&path)
+            .map_or_else(|()| format!("file://{}", path.display()), String::from)
+    }
+
+    pub(super) fn get(&self, key: &str) -> Result<Option<Object>, StoreError> {
+        let path = self.path_of(Operation::Get, key)?;
+        match fs::read(path) {
+            Ok(bytes) => {
+                let version = version_of(&bytes);
+                Ok(Some(Object { bytes: Bytes::from(bytes), version }))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(self.failed(Operation::Get, key, error)),
+        }
+    }
+
+    /// The temporary file is written before the lock is taken: others wait for a rename only.
+    pub(super) fn put(
+        &self,
+        key: &str,
+        bytes: &[u8],
+        condition: &Condition,
+    ) -> Result<Version, StoreError> {
+        let operation = Operation::Put;
+        let path = self.path_of(operation, key)?;
+        let failed = |error| self.failed(operation, key, error);
+        let temporary = self.write_temporary(&path, bytes).map_err(failed)?;
+        let _lock = self.lock(operation, key)?;
+        let holds = match condition {
+            Condition::Any => true,
+            Condition::Absent => !path.try_exists().map_err(failed)?,
+            Condition::Matches(version) => self.is_at(&path, version).map_err(failed)?,
+        };
+        if !holds {
+            return Err(self.precondition_failed(operation, key));
+        }
+        temporary.rename_to(&path).map_err(failed)?;
+        Ok(version_of(bytes))
+    }
+
+    pub(super) fn delete(&self, key: &str, condition: &DeleteCondition) -> Result<(), StoreError> {
+        let operation = Operation::Delete;
+        let path = self.path_of(operation, key)?;
+        let failed = |error| self.failed(operation, key, error);
+        let absent = || match condition {
+            DeleteCondition::Any => Ok(()),
+            DeleteCondition::Matches(_) => Err(self.precondition_failed(operation, key)),
+        };
+        if !self.root.try_exists().map_err(failed)? {
+            return absent();
+        }
+        let _lock = self.lock(operation, key)?;
+        if let DeleteCondition::Matches(version) = condition
+            && !self.is_at(&path, version).map_err(failed)?
+        {
+            return Err(self.precondition_failed(operation, key));
+        }
+        match fs::remove_file(&path) {
+            Ok(()) => {
+                sync_parent(&path).map_err(failed)?;
+                self.remove_empty_folders_above(&path);
+                Ok(())
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => absent(),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    pub(super) fn list(&self, prefix: &str) -> Result<Vec<Listed>, StoreError> {
+        let operation = Operation::List;
+        check_prefix(operation, prefix)?;
+        let mut listed = Vec::new();
+        self.walk(operation, prefix, |key, entry| {
+            let name_is_ours = !entry.file_name().to_string_lossy().starts_with('.');
+            if name_is_ours && key.starts_with(prefix) {
+                listed.push(Listed { key, bytes: entry.metadata()?.len() });
+            }
+            Ok(())
+        })?;
+        listed.sort_unstable_by(|one, other| one.key.cmp(&other.key));
+        Ok(listed)
+    }
+
+    pub(super) fn verify(&self, key: &str) -> Result<Option<Stored>, StoreError> {
+        let path = self.path_of(Operation::Verify, key)?;
+        match hash_file(&path) {
+            Ok(stored) => Ok(Some(stored)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(self.failed(Operation::Verify, key, error)),
+        }
+    }
+
+    pub(super) fn remove_leftovers(&self) -> Result<u64, StoreError> {
+        let mut removed = 0;
+        let mut folders = Vec::new();
+        self.walk(Operation::RemoveLeftovers, "", |_, entry| {
+            let modified = entry.metadata()?.modified()?;
+            if is_leftover(&entry.file_name().to_string_lossy(), modified) {
+                fs::remove_file(entry.path())?;
+                removed += 1;
+                folders.push(entry.path());
+            }
+            Ok(())
+        })?;
+        for path in folders {
+            self.remove_empty_folders_above(&path);
+        }
+        Ok(removed)
+    }
+
+    /// The file of a key, after a look at every step of the way: none may be a symbolic link, the
+    /// last must be a file and the others folders, as far as they exist.
+    fn path_of(&self, operation: Operation, key: &str) -> Result<PathBuf, StoreError> {
+        check_key(operation, key)?;
+        let mut path = self.root.clone();
+        let mut parts = key.split('/').peekable();
+        while let Some(part) = parts.next() {
+            path.push(part);
+            let kind = match fs::symlink_metadata(&path) {
+                Ok(metadata) => metadata.file_type(),
+                // Nothing is there yet, so nothing below it is either.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    path.extend(parts);
+                    break;
+                }
+                Err(error) => return Err(self.failed(operation, key, error)),
+            };
+            let problem = if kind.is_symlink() {
+                FolderProblem::SymbolicLink
+            } else if parts.peek().is_some() && !kind.is_dir() {
+                FolderProblem::NotAFolder
+            } else if parts.peek().is_none() && !kind.is_file() {
+                FolderProblem::NotAFile
+            } else {
+                continue;
+            };
+            return Err(self.refused(operation, key, problem));
+        }
+        Ok(path)
+    }
+
+    fn write_temporary(&self, path: &Path, bytes: &[u8]) -> io::Result<Temporary> {
+        let folder = path.parent().unwrap_or(&self.root);
+        let mut attempt = 1;
+        loop {
+            self.make_folder(folder)?;
+            match Temporary::write(folder, bytes) {
+                Err(error)
+                    if error.kind() == io::ErrorKind::NotFound && attempt < FOLDER_ATTEMPTS =>
+                {
+                    attempt += 1;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    /// Makes a folder and what is missing above it, each written to the disk.
+    fn make_folder(&self, folder: &Path) -> io::Result<()> {
+        if folder.is_dir() {
+            return Ok(());
+        }
+        if folder != self.root
+            && let Some(above) = folder.parent()
+        {
+            self.make_folder(above)?;
+        }
+        let made =
+            if folder == self.root { fs::create_dir_all(folder) } else { fs::create_dir(folder) };
+        match made {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
+            Err(error) => Err(error),
+            Ok(()) => sync_parent(folder),
+        }
+    }
+
+    fn lock(&self, operation: Operation, key: &str) -> Result<FolderLock, StoreError> {
+        FolderLock::take(&self.root).map_err(|error| match error {
+            LockError::Open(error) => self.failed(operation, key, error),
+            LockError::Busy => StoreError::Unavailable {
+                operation,
+                url: self.url_of(key),
+                source: "another process holds the folder's lock and does not let go".into(),
+            },
+            LockError::Unsupported(error) => StoreError::Folder {
+                operation,
+                url: self.url_of(key),
+                problem: FolderProblem::NoLocks,
+                source: Some(error),
+            },
+        })
+    }
+
+    fn is_at(&self, path: &Path, version: &Version) -> io::Result<bool> {
+        match fs::read(path) {
+            Ok(bytes) => Ok(version_of(&bytes) == *version),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// S3 has no folders, so an emptied one goes with its last file. One that somebody just put a
+    /// file into is not empty, and stays.
+    fn remove_empty_folders_above(&self, path: &Path) {
+        let mut folder = path.parent();
+        while let Some(empty) = folder.filter(|folder| *folder != self.root) {
+            if fs::remove_dir(empty).is_err() {
+                return;
+            }
+            folder = empty.parent();
+        }
+    }
+
+    /// Calls `visit` with the key and entry of every file that may start with `prefix`, hidden ones
+    /// included. Symbolic links and names that are not UTF-8 are passed over; a file that
+    /// disappears meanwhile is no error.
+    fn walk(
+        &self,
+        operation: Operation,
+        prefix: &str,
+        mut visit: impl FnMut(String, &DirEntry) -> io::Result<()>,
+    ) -> Result<(), StoreError> {
+        let failed = |error| self.failed(operation, prefix, error);
+        let mut folders = vec![String::new()];
+        while let Some(folder) = folders.pop() {
+            let entries = match fs::read_dir(self.root.join(&folder)) {
+                Ok(entries) => entries,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(failed(error)),
+            };
+            for entry in entries {
+                let entry = entry.map_err(failed)?;
+                let name = entry.file_name();
+                let Some(name) = name.to_str() else { continue };
+                let key = format!("{folder}{name}");
+                let kind = entry.file_type().map_err(failed)?;
+                if kind.is_dir() {
+                    let below = format!("{key}/");
+                    if below.starts_with(prefix) || prefix.starts_with(&below) {
+                        folders.push(below);
+                    }
+                } else if kind.is_file() {
+                    match visit(key, &entry) {
+                        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                            return Err(failed(error));
+                        }
+                        Ok(()) | Err(_) => {}
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn precondition_failed(&self, operation: Operation, key: &str) -> StoreError {
+        StoreError::PreconditionFailed { operation, url: self.url_of(key) }
+    }
+
+    fn refused(&self, operation: Operation, key: &str, problem: FolderProblem) -> StoreError {
+        StoreError::Folder { operation, url: self.url_of(key), problem, source: None }
+    }
+
+    fn failed(&self, operation: Operation, key: &str, error: io::Error) -> StoreError {
+        let problem = match error.kind() {
+            io::ErrorKind::PermissionDenied => FolderProblem::PermissionDenied,
+            io::ErrorKind::ReadOnlyFilesystem => FolderProblem::ReadOnly,
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => FolderProblem::DiskFull,
+            io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
+                FolderProblem::NotAFolder
+            }
+            io::ErrorKind::IsADirectory => FolderProblem::NotAFile,
+            _ => FolderProblem::Other,
+        };
+        StoreError::Folder { operation, url: self.url_of(key), problem, source: Some(error) }
+    }
+}
+
+fn version_of(bytes: &[u8]) -> Version {
+    use std::fmt::Write as _;
+    let mut name = String::with_capacity(64);
+    for byte in Sha256::digest(bytes) {
+        let _ = write!(name, "{byte:02x}");
+    }
+    Version::new(name)
+}
+
+fn hash_file(path: &Path) -> io::Result<Stored> {
+    let mut file = File::open(path)?;
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; HASH_BUFFER_BYTES];
+    let mut bytes = 0;
+    loop {
+        match file.read(&mut buffer)? {
+            0 => {
+                return Ok(Stored { bytes, sha256: Some(hasher.finalize().into()) });
+            }
+            read => {
+                hasher.update(&buffer[..read]);
+                bytes += read as u64;
+            }
+        }
+    }
+}

@@ -1,0 +1,355 @@
+//! Snapshots in an S3 bucket.
+
+use std::error::Error as StdError;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_config::SdkConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::operation::put_object::{PutObjectError, PutObjectOutput};
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumMode};
+use aws_types::service_config::ServiceConfigKey;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
+
+use super::key::{check_key, check_prefix};
+use super::{
+    Condition, ContentType, DeleteCondition, Listed, Object, Operation, Store, StoreError, Stored,
+    Version,
+};
+use crate::aws::{ATTEMPT_TIMEOUT, AwsFailure, OPERATION_TIMEOUT, source_of};
+
+/// The slowest upload that is waited for, in bytes a second; a slower one is given up and retried.
+const SLOWEST_UPLOAD: u64 = 256 * 1024;
+
+/// Longest wait for the content of one object after its header has come; past it the read has
+/// failed. Only small documents are read back.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Attempts at a conditional write that S3 answers with 409 `ConditionalRequestConflict`, which
+/// only says that another write was under way. Past it the store is called unavailable.
+const CONFLICT_ATTEMPTS: u32 = 5;
+
+/// The first pause after such an answer, at most; doubled each time.
+const CONFLICT_PAUSE: Duration = Duration::from_millis(50);
+
+/// A bucket, or what lies below a prefix in it, as a [`Store`].
+///
+/// Every object is sent with its SHA-256, which S3 checks before it accepts the object and keeps
+/// beside it.
+#[derive(Clone, Debug)]
+pub struct S3Store {
+    client: Client,
+    bucket: String,
+    /// Empty, or ends in a slash.
+    prefix: String,
+    region: String,
+}
+
+impl S3Store {
+    /// A store in `bucket`, below `prefix` (empty for the whole bucket). Nothing is asked yet.
+    ///
+    /// Fails with [`StoreError::NoRegion`] when the configuration names no region.
+    pub fn new(config: &SdkConfig, bucket: &str, prefix: &str) -> Result<Self, StoreError> {
+        let Some(region) = config.region() else {
+            return Err(StoreError::NoRegion { url: format!("s3://{bucket}") });
+        };
+        let s3_config = aws_sdk_s3::config::Builder::from(config)
+            .force_path_style(has_own_endpoint(config))
+            .build();
+        Ok(Self {
+            client: Client::from_conf(s3_config),
+            bucket: bucket.to_owned(),
+            prefix: if prefix.is_empty() { String::new() } else { format!("{prefix}/") },
+            region: region.to_string(),
+        })
+    }
+
+    fn object_key(&self, key: &str) -> String {
+        format!("{}{key}", self.prefix)
+    }
+
+    /// One attempt at a write, with the SDK's own retries.
+    async fn put_once(
+        &self,
+        key: &str,
+        bytes: Bytes,
+        checksum: &str,
+        content_type: ContentType,
+        condition: &Condition,
+    ) -> Result<PutObjectOutput, SdkError<PutObjectError, HttpResponse>> {
+        let timeouts = upload_timeouts(bytes.len());
+        let request = self
+            .client
+            .put_object()
+            .bucket(&self.bucket)
+            .key(self.object_key(key))
+            .content_type(content_type.media_type())
+            .checksum_algorithm(ChecksumAlgorithm::Sha256)
+            .checksum_sha256(checksum)
+            .body(ByteStream::from(bytes));
+        let request = match condition {
+            Condition::Any => request,
+            Condition::Absent => request.if_none_match("*"),
+            Condition::Matches(version) => request.if_match(version.as_str()),
+        };
+        request
+            .customize()
+            .config_override(aws_sdk_s3::config::Builder::new().timeout_config(timeouts))
+            .send()
+            .await
+    }
+
+    fn failed<E>(
+        &self,
+        operation: Operation,
+        key: &str,
+        error: SdkError<E, HttpResponse>,
+    ) -> StoreError
+    where
+        E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
+    {
+        let url = self.url_of(key);
+        let bucket = self.bucket.clone();
+        let failure = AwsFailure::of(&error);
+        let source = source_of(error);
+        let AwsFailure::Refused { status, code } = failure else {
+            return match failure {
+                AwsFailure::NoCredentials => StoreError::NoCredentials { operation, url, source },
+                AwsFailure::CredentialsRefused => {
+                    StoreError::CredentialsRefused { operation, url, source }
+                }
+                AwsFailure::Unavailable | AwsFailure::Refused { .. } => {
+                    StoreError::Unavailable { operation, url, source }
+                }
+            };
+        };
+        match (status, code.as_str()) {
+            (412, _) => StoreError::PreconditionFailed { operation, url },
+            (409, "ConditionalRequestConflict" | "OperationAborted") => {
+                StoreError::Unavailable { operation, url, source }
+            }
+            (404, "NoSuchBucket") => StoreError::NoSuchBucket { operation, url, bucket },
+            (301 | 307, _)
+            | (400, "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException") => {
+                StoreError::WrongRegion { operation, url, bucket, region: self.region.clone() }
+            }
+            (401 | 403, _) => StoreError::AccessDenied { operation, url, source },
+            _ => StoreError::Refused { operation, url, status, code, source },
+        }
+    }
+}
+
+#[async_trait]
+impl Store for S3Store {
+    fn url_of(&self, key: &str) -> String {
+        format!("s3://{}/{}{key}", self.bucket, self.prefix)
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<Object>, StoreError> {
+        let operation = Operation::Get;
+        check_key(operation, key)?;
+        let request = self.client.get_object().bucket(&self.bucket).key(self.object_key(key));
+        let answer = match request.send().await {
+            Ok(answer) => answer,
+            Err(error) if is_absent(&error) => return Ok(None),
+            Err(error) => return Err(self.failed(operation, key, error)),
+        };
+        let unavailable =
+            |source| StoreError::Unavailable { operation, url: self.url_of(key), source };
+        let version = answer.e_tag.ok_or_else(|| unavailable("the answer has no ETag".into()))?;
+        let bytes = tokio::time::timeout(BODY_TIMEOUT, answer.body.collect())
+            .await
+            .map_err(|elapsed| unavailable(elapsed.into()))?
+            .map_err(|error| unavailable(error.into()))?
+            .into_bytes();
+        Ok(Some(Object { bytes, version: Version::new(version) }))
+    }
+
+    async fn put(
+        &self,
+        key: &str,
+        bytes: Bytes,
+        content_type: ContentType,
+        condition: Condition,
+    ) -> Result<Version, StoreError> {
+        let operation = Operation::Put;
+        check_key(operation, key)?;
+        let checksum = base64_of(&Sha256::digest(&bytes).into());
+        let mut pause = CONFLICT_PAUSE;
+        let mut attempt = 1;
+        let answer = loop {
+            let put = self.put_once(key, bytes.clone(), &checksum, content_type, &condition);
+            match put.await {
+                Ok(answer) => break answer,
+                Err(error) if is_conflict(&error) && attempt < CONFLICT_ATTEMPTS => {
+                    tokio::time::sleep(pause.mul_f64(fastrand::f64())).await;
+                    pause *= 2;
+                    attempt += 1;
+                }
+                // Some servers answer a condition on an object that is gone with 404.
+                Err(error) if matches!(condition, Condition::Matches(_)) && is_absent(&error) => {
+                    return Err(StoreError::PreconditionFailed {
+                        operation,
+                        url: self.url_of(key),
+                    });
+                }
+                Err(error) => return Err(self.failed(operation, key, error)),
+            }
+        };
+        if answer.checksum_sha256.is_some_and(|stored| stored != checksum) {
+            return Err(StoreError::ChecksumMismatch { operation, url: self.url_of(key) });
+        }
+        answer.e_tag.map(Version::new).ok_or_else(|| StoreError::Unavailable {
+            operation,
+            url: self.url_of(key),
+            source: "the answer has no ETag".into(),
+        })
+    }
+
+    async fn delete(&self, key: &str, condition: DeleteCondition) -> Result<(), StoreError> {
+        let operation = Operation::Delete;
+        check_key(operation, key)?;
+        let request = self.client.delete_object().bucket(&self.bucket).key(self.object_key(key));
+        let (request, conditional) = match &condition {
+            DeleteCondition::Any => (request, false),
+            DeleteCondition::Matches(version) => (request.if_match(version.as_str()), true),
+        };
+        match request.send().await {
+            Ok(_) => Ok(()),
+            Err(error) if is_absent(&error) && conditional => {
+                Err(StoreError::PreconditionFailed { operation, url: self.url_of(key) })
+            }
+            Err(error) if is_absent(&error) => Ok(()),
+            Err(error) => Err(self.failed(operation, key, error)),
+        }
+    }
+
+    async fn list(&self, prefix: &str) -> Result<Vec<Listed>, StoreError> {
+        let operation = Operation::List;
+        check_prefix(operation, prefix)?;
+        let mut pages = self
+            .client
+            .list_objects_v2()
+            .bucket(&self.bucket)
+            .prefix(self.object_key(prefix))
+            .into_paginator()
+            .send();
+        let mut listed = Vec::new();
+        while let Some(page) =
+            pages.try_next().await.map_err(|error| self.failed(operation, prefix, error))?
+        {
+            listed.extend(page.contents.unwrap_or_default().into_iter().filter_map(|object| {
+                let key = object.key?.strip_prefix(&self.prefix)?.to_owned();
+                // Consoles mark folders by empty objects whose names are no keys of ours.
+                check_key(operation, &key).ok()?;
+                let bytes = u64::try_from(object.size?).ok()?;
+                Some(Listed { key, bytes })
+            }));
+        }
+        Ok(listed)
+    }
+
+    async fn verify(&self, key: &str) -> Result<Option<Stored>, StoreError> {
+        let operation = Operation::Verify;
+        check_key(operation, key)?;
+        let request = self
+            .client
+            .head_object()
+            .bucket(&self.bucket)
+            .key(self.object_key(key))
+            .checksum_mode(ChecksumMode::Enabled);
+        let answer = match request.send().await {
+            Ok(answer) => answer,
+            Err(error) if is_absent(&error) => return Ok(None),
+            Err(error) => return Err(self.failed(operation, key, error)),
+        };
+        let bytes = answer.content_length.and_then(|length| u64::try_from(length).ok());
+        let bytes = bytes.ok_or_else(|| StoreError::Unavailable {
+            operation,
+            url: self.url_of(key),
+            source: "the answer has no content length".into(),
+        })?;
+        let sha256 = answer.checksum_sha256.as_deref().and_then(sha256_of_base64);
+        Ok(Some(Stored { bytes, sha256 }))
+    }
+}
+
+/// Whether S3's endpoint is set by hand (`AWS_ENDPOINT_URL`, `AWS_ENDPOINT_URL_S3` or a profile):
+/// such servers seldom answer to `bucket.host`, so the bucket goes into the path.
+fn has_own_endpoint(config: &SdkConfig) -> bool {
+    let for_s3 = || {
+        let key = ServiceConfigKey::builder()
+            .service_id("S3")
+            .env("AWS_ENDPOINT_URL")
+            .profile("endpoint_url")
+            .build()
+            .ok()?;
+        config.service_config()?.load_config(key)
+    };
+    config.endpoint_url().is_some() || for_s3().is_some()
+}
+
+/// A large part over a slow line takes longer than an answer does.
+fn upload_timeouts(bytes: usize) -> TimeoutConfig {
+    let sending = Duration::from_secs(bytes as u64 / SLOWEST_UPLOAD);
+    TimeoutConfig::builder()
+        .operation_attempt_timeout(ATTEMPT_TIMEOUT + sending)
+        .operation_timeout(OPERATION_TIMEOUT + 2 * sending)
+        .build()
+}
+
+/// A 404 for the object; one for the bucket is another matter. (HEAD answers have no code.)
+fn is_absent<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> bool {
+    error.raw_response().is_some_and(|response| response.status().as_u16() == 404)
+        && error.code() != Some("NoSuchBucket")
+}
+
+fn is_conflict<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> bool {
+    error.code() == Some("ConditionalRequestConflict")
+}
+
+#[expect(clippy::expect_used, reason = "32 bytes are 44 characters of Base64, with the padding")]
+fn base64_of(sha256: &[u8; 32]) -> String {
+    let mut text = [0; 44];
+    BASE64.encode_slice(sha256, &mut text).expect("the text has room");
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// `None` for a checksum of another form, such as that of a multipart upload (`…-3`).
+fn sha256_of_base64(text: &str) -> Option<[u8; 32]> {
+    let mut sha256 = [0; 33];
+    let length = BASE64.decode_slice(text, &mut sha256).ok()?;
+    sha256.get(..length)?.try_into().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn checksums_are_written_and_read_as_s3_does() {
+        let sha256: [u8; 32] = Sha256::digest(b"hello").into();
+        let text = "LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=";
+        assert_eq!(base64_of(&sha256), text);
+        assert_eq!(sha256_of_base64(text), Some(sha256));
+    }
+
+    #[test]
+    fn a_checksum_of_another_form_is_unknown_rather_than_wrong() {
+        for text in [
+            "",
+            "LPJN",
+            "LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=-3",
+            "LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQAA",
+        ] {
+            assert_eq!(sha256_of_base64(text), None, "{text}");
+        }
+    }
+}

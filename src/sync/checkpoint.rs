@@ -1,0 +1,242 @@
+//! `checkpoint.json`: the run in progress. It holds places, parts and counts, never rows, and is
+//! all that the next invocation needs.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::resource::{Dataset, Resource};
+use crate::snapshot::digest::ContentDigest;
+use crate::snapshot::manifest::{Instance, RunFacts, SourceCount};
+use crate::snapshot::part::Part;
+use crate::snapshot::translate::RoleCatalogue;
+
+use super::page::RowKey;
+use super::walk::{Place, Way};
+
+/// Key of the checkpoint, below `SNAPSHOT_URL`.
+pub const CHECKPOINT_KEY: &str = "checkpoint.json";
+
+/// The file, tagged with its version: a version this program does not know is never guessed at.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "format")]
+enum Document {
+    #[serde(rename = "clerk-sync/checkpoint/1")]
+    V1(Checkpoint),
+}
+
+/// A run in progress.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Checkpoint {
+    /// Names the snapshot being made.
+    pub snapshot_id: String,
+    /// When the run began.
+    pub started_at: Timestamp,
+    /// Of every setting that changes the output; a run is continued under the same ones only.
+    pub config_fingerprint: String,
+    /// What is opted in.
+    pub resources: BTreeSet<Resource>,
+    /// Whether `resources` came with the event rather than from the configuration.
+    pub resources_from_event: bool,
+    /// The Clerk instance that is read, once it has said its name.
+    pub instance: Option<Instance>,
+    /// Counts the writes, so that no two versions of the file are equal.
+    pub revision: u64,
+    /// Who may write.
+    pub lease: Lease,
+    /// Clerk is not asked before this moment: it said so.
+    pub retry_at: Option<Timestamp>,
+    /// Role ids and names, once the roles have been read.
+    pub roles: RoleCatalogue,
+    /// The walks, by list.
+    pub lists: BTreeMap<Resource, ListProgress>,
+    /// What the run has taken so far.
+    pub run: RunFacts,
+    /// Set when every list is done: from then on the manifest's bytes no longer change.
+    pub completed: Option<Completed>,
+    /// Snapshots of runs given up, whose files are still to be removed.
+    pub abandoned: BTreeSet<String>,
+}
+
+/// What the manifest says of a run that is complete.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct Completed {
+    /// When its last list was done.
+    pub at: Timestamp,
+    /// What it had taken by then.
+    pub run: RunFacts,
+}
+
+/// Who may write, and until when.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lease {
+    /// The holder's request id, for people.
+    pub holder: String,
+    /// Drawn anew by each invocation: a request id can be delivered twice.
+    pub token: String,
+    /// Free to take from this moment on; `None` when it was given back.
+    pub until: Option<Timestamp>,
+}
+
+/// How far one list has been read.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ListProgress {
+    /// What remains to be done with it.
+    pub stage: Stage,
+    /// Which way its pages are found.
+    pub way: Way,
+    /// Where the walk stands.
+    pub place: Place,
+    /// Clerk's own count.
+    pub source_count: SourceCount,
+    /// Rows that Clerk listed again because others moved them.
+    pub duplicates_dropped: u64,
+    /// Rows read again because counts disagreed.
+    pub rows_repaired: u64,
+    /// Repairs tried so far.
+    pub repairs: u32,
+    /// The list in stretches as they were stored, in order.
+    pub stretches: Vec<Stretch>,
+}
+
+/// What remains to be done with a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// The end has not been reached.
+    Walking,
+    /// The end has been reached; the count is to be compared.
+    Comparing,
+    /// Rows and counts agree.
+    Verified,
+    /// They do not, after all rounds of repair.
+    Drifted,
+    /// Clerk refused the list, with this code.
+    Refused {
+        /// Clerk's code, or the status where it gave none.
+        code: String,
+    },
+}
+
+/// Neighbouring rows of a list that were stored together.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Stretch {
+    /// Its place among the part names of the list; ascends, and keeps its gaps.
+    pub sequence: u32,
+    /// How many rows of Clerk's list.
+    pub rows: u64,
+    /// The first of them.
+    pub first: RowKey,
+    /// The last of them.
+    pub last: RowKey,
+    /// The lines they became.
+    pub parts: BTreeMap<Dataset, StoredPart>,
+    /// Memberships among them left out because their user is gone.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub dangling_principals: u64,
+    /// Memberships among them left out because their organization is gone.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub dangling_resources: u64,
+    /// Role keys among them that no role has.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub unresolved_role_keys: BTreeMap<String, u64>,
+}
+
+/// A part that is stored.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct StoredPart {
+    /// As the manifest will name it.
+    #[serde(flatten)]
+    pub part: Part,
+    /// Of its lines.
+    pub digest: ContentDigest,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+/// A checkpoint that this program cannot continue from.
+#[derive(Debug, thiserror::Error)]
+pub enum UnreadableCheckpoint {
+    /// Not JSON, or not a checkpoint.
+    #[error("it is not a checkpoint of this program")]
+    NotACheckpoint(#[source] serde_json::Error),
+    /// A format this version does not know.
+    #[error("its format is `{0}`, which this version does not know")]
+    UnknownFormat(String),
+}
+
+impl Checkpoint {
+    /// Reads the file.
+    ///
+    /// # Errors
+    /// [`UnreadableCheckpoint`]; it is never guessed at.
+    pub fn from_json(bytes: &[u8]) -> Result<Self, UnreadableCheckpoint> {
+        #[derive(Deserialize)]
+        struct Tagged {
+            format: String,
+        }
+        match serde_json::from_slice(bytes) {
+            Ok(Document::V1(checkpoint)) => Ok(checkpoint),
+            Err(error) => match serde_json::from_slice::<Tagged>(bytes) {
+                Ok(tagged) if tagged.format != "clerk-sync/checkpoint/1" => {
+                    let plain = tagged.format.chars().filter(|c| c.is_ascii_graphic()).take(60);
+                    Err(UnreadableCheckpoint::UnknownFormat(plain.collect()))
+                }
+                _ => Err(UnreadableCheckpoint::NotACheckpoint(error)),
+            },
+        }
+    }
+
+    /// The file's bytes.
+    ///
+    /// # Errors
+    /// None that a checkpoint can cause: every key is a string.
+    pub fn to_json(&self) -> serde_json::Result<Vec<u8>> {
+        #[derive(Serialize)]
+        #[serde(tag = "format")]
+        enum Document<'a> {
+            #[serde(rename = "clerk-sync/checkpoint/1")]
+            V1(&'a Checkpoint),
+        }
+        serde_json::to_vec(&Document::V1(self))
+    }
+}
+
+impl ListProgress {
+    /// A list not yet begun.
+    #[must_use]
+    pub fn new(way: Way) -> Self {
+        Self {
+            stage: Stage::Walking,
+            way,
+            place: Place::default(),
+            source_count: SourceCount::default(),
+            duplicates_dropped: 0,
+            rows_repaired: 0,
+            repairs: 0,
+            stretches: Vec::new(),
+        }
+    }
+
+    /// Rows of Clerk's list that are stored.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        self.stretches.iter().map(|stretch| stretch.rows).sum()
+    }
+
+    /// The sequence of a stretch that is added at the end.
+    #[must_use]
+    pub fn next_sequence(&self) -> u32 {
+        self.stretches.last().map_or(0, |stretch| stretch.sequence + 1)
+    }
+
+    /// Whether nothing remains to be done with it.
+    #[must_use]
+    pub const fn is_done(&self) -> bool {
+        matches!(self.stage, Stage::Verified | Stage::Drifted | Stage::Refused { .. })
+    }
+}

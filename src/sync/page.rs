@@ -1,0 +1,215 @@
+//! One page of a list: its rows' places, and the lines they become.
+
+use std::borrow::Cow;
+use std::sync::{Arc, RwLock};
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::clerk::error::Unreadable;
+use crate::clerk::wire::{self, DecodeError};
+use crate::clock::Timestamp;
+use crate::resource::Dataset;
+use crate::snapshot::records::Records;
+use crate::snapshot::translate::{References, Role, Row, TranslateError, Translation};
+
+use super::known::Known;
+
+/// What reading a page needs to know.
+#[derive(Debug)]
+pub struct PageContext {
+    /// How rows become records.
+    pub translation: Translation,
+    /// The datasets whose lines are wanted.
+    pub datasets: Vec<Dataset>,
+    /// What the snapshot holds already, where rows refer to it.
+    pub known: Arc<RwLock<Known>>,
+}
+
+impl PageContext {
+    /// For a look at a list whose rows are not wanted.
+    #[must_use]
+    pub fn for_check() -> Self {
+        Self { translation: Translation::default(), datasets: Vec::new(), known: Arc::default() }
+    }
+}
+
+/// A page whose rows have become lines.
+#[derive(Debug)]
+pub struct ReadPage {
+    /// Clerk's `total_count`, where the list gives one.
+    pub total: Option<u64>,
+    /// Its rows as Clerk ordered them.
+    pub rows: Vec<ReadRow>,
+    /// Their lines.
+    pub records: Records,
+    /// When the page was asked for and had arrived; set by the walk.
+    pub fetched: Option<(Timestamp, Timestamp)>,
+}
+
+/// One row of a page.
+#[derive(Debug)]
+pub struct ReadRow {
+    /// Its place in the list.
+    pub key: RowKey,
+    /// Whether its lines are to be written; a seam drops rows that stand in an earlier page.
+    pub kept: bool,
+    /// Whether it refers to something that is gone, so that its lines are left out.
+    pub dangling: bool,
+    /// How many lines it became, in each dataset of the context.
+    pub lines: Vec<u32>,
+    /// What it refers to and the snapshot did not hold when the page was read.
+    pub unknown: Option<Unknown>,
+    /// The role key it carries and no role has.
+    pub unresolved_role_key: Option<String>,
+    /// The role it is, for the catalogue of roles.
+    pub role: Option<Role>,
+}
+
+impl ReadRow {
+    const fn is_written(&self) -> bool {
+        self.kept && !self.dangling
+    }
+}
+
+/// The ids a row refers to; at least one was not in the snapshot.
+#[derive(Debug)]
+pub struct Unknown {
+    /// Its user.
+    pub user: Option<String>,
+    /// Its organization.
+    pub organization: Option<String>,
+}
+
+/// What identifies a row and its place in an ascending list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "(String, Option<i64>)", into = "(String, Option<i64>)")]
+pub struct RowKey {
+    /// Clerk's id.
+    pub id: String,
+    /// Milliseconds since 1970.
+    pub created_at: Option<i64>,
+}
+
+impl From<(String, Option<i64>)> for RowKey {
+    fn from((id, created_at): (String, Option<i64>)) -> Self {
+        Self { id, created_at }
+    }
+}
+
+impl From<RowKey> for (String, Option<i64>) {
+    fn from(key: RowKey) -> Self {
+        (key.id, key.created_at)
+    }
+}
+
+/// A page that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum PageError {
+    /// The body is not what the API promises.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    /// A row holds a value that no record can.
+    #[error(transparent)]
+    Translate(#[from] TranslateError),
+}
+
+impl From<PageError> for Unreadable {
+    fn from(error: PageError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl ReadPage {
+    /// The lines of the rows kept, of the dataset at `place` in the context. Borrowed as they are
+    /// when every row is kept.
+    pub fn kept_lines(&self, place: usize, dataset: Dataset) -> Cow<'_, [u8]> {
+        if self.rows.iter().all(ReadRow::is_written) {
+            return Cow::Borrowed(self.records.bytes(dataset));
+        }
+        let mut lines = self.records.lines(dataset);
+        let mut kept = Vec::new();
+        for row in &self.rows {
+            for line in lines.by_ref().take(row.lines[place] as usize) {
+                if row.is_written() {
+                    kept.extend_from_slice(line);
+                }
+            }
+        }
+        Cow::Owned(kept)
+    }
+
+    /// The rows kept.
+    pub fn kept_rows(&self) -> impl Iterator<Item = &ReadRow> {
+        self.rows.iter().filter(|row| row.kept)
+    }
+}
+
+/// Reads the body of one page: a bare array, or `{"data":[…],"total_count":n}`.
+///
+/// # Errors
+/// [`PageError`], naming the field and never its value.
+pub fn read_page<'a, R: Row + Deserialize<'a>>(
+    body: &'a [u8],
+    context: &PageContext,
+) -> Result<ReadPage, PageError> {
+    if context.translation.include_raw {
+        let page: wire::Page<&RawValue> = wire::decode_page(body)?;
+        let rows = page.rows.into_iter().map(|raw| {
+            let row = wire::decode::<R>(raw.get().as_bytes())?;
+            Ok((row, Some(raw)))
+        });
+        translate_rows(page.total_count, rows, context)
+    } else {
+        let page: wire::Page<R> = wire::decode_page(body)?;
+        let rows = page.rows.into_iter().map(|row| Ok((row, None)));
+        translate_rows(page.total_count, rows, context)
+    }
+}
+
+fn translate_rows<'a, R: Row>(
+    total: Option<u64>,
+    rows: impl Iterator<Item = Result<(R, Option<&'a RawValue>), PageError>>,
+    context: &PageContext,
+) -> Result<ReadPage, PageError> {
+    let mut records = Records::new(&context.datasets);
+    let mut read_rows = Vec::with_capacity(rows.size_hint().0);
+    let mut written = vec![0; context.datasets.len()];
+    for row in rows {
+        let (row, raw) = row?;
+        row.translate(raw, &context.translation, &mut records)?;
+        let lines = context
+            .datasets
+            .iter()
+            .zip(&mut written)
+            .map(|(&dataset, written)| {
+                let before = std::mem::replace(written, records.count(dataset));
+                (*written - before) as u32
+            })
+            .collect();
+        let unresolved = std::mem::take(&mut records.unresolved_role_keys);
+        read_rows.push(ReadRow {
+            key: RowKey { id: row.id().to_owned(), created_at: row.created_at() },
+            kept: true,
+            dangling: false,
+            lines,
+            unknown: unknown(row.references(), context),
+            unresolved_role_key: unresolved.into_keys().next(),
+            role: row.role(),
+        });
+    }
+    Ok(ReadPage { total, rows: read_rows, records, fetched: None })
+}
+
+fn unknown(references: References<'_>, context: &PageContext) -> Option<Unknown> {
+    if references.user.is_none() && references.organization.is_none() {
+        return None;
+    }
+    let known = context.known.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let all_known = references.user.is_none_or(|id| known.has_user(id))
+        && references.organization.is_none_or(|id| known.has_organization(id));
+    (!all_known).then(|| Unknown {
+        user: references.user.map(str::to_owned),
+        organization: references.organization.map(str::to_owned),
+    })
+}

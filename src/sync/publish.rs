@@ -1,0 +1,247 @@
+//! Makes a complete run visible: parts confirmed, manifest, `latest.json`, and the rest cleaned up.
+//! Every step may be repeated after a cut.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+use tracing::{info, warn};
+
+use crate::config::{Compression, Config};
+use crate::resource::Dataset;
+use crate::response::Shrunk;
+use crate::snapshot::digest::Sha256Hex;
+use crate::snapshot::manifest::{
+    DatasetStatus, Generator, Instance, Latest, MANIFEST_FORMAT, Manifest,
+};
+use crate::snapshot::part::Part;
+use crate::store::{Condition, ContentType, DeleteCondition, Store, StoreError};
+
+use super::checkpoint::{Checkpoint, Completed};
+use super::keeper::Keeper;
+use super::run::Stop;
+use super::state::{LATEST_KEY, LatestFound, PublishedCounts};
+use super::stretch::snapshot_folder;
+use super::summary;
+
+/// What publishing needs: no key, no Clerk.
+#[derive(Debug)]
+pub struct Publisher<'a> {
+    /// Where everything is written.
+    pub store: Arc<dyn Store>,
+    /// Holds the lease.
+    pub keeper: Arc<Keeper>,
+    /// For what the manifest says about how it was made.
+    pub config: &'a Config,
+    /// `latest.json` as it stood when this invocation began.
+    pub latest: LatestFound,
+    /// Records of the snapshot it names; `None` when there is none, or the guard is off.
+    pub published: Option<PublishedCounts>,
+}
+
+/// How publishing ended.
+#[derive(Debug)]
+pub enum Published {
+    /// `latest.json` points to the snapshot.
+    Complete(Box<Manifest>),
+    /// The shrink guard holds it back.
+    Held(Box<Manifest>, BTreeMap<Dataset, Shrunk>),
+}
+
+/// Parts confirmed side by side.
+const CONFIRMED_AT_ONCE: usize = 16;
+/// The guard looks at datasets of at least this many records: smaller ones halve by chance.
+const GUARDED_FROM: u64 = 20;
+
+impl Publisher<'_> {
+    /// Publishes the run that the keeper holds.
+    ///
+    /// # Errors
+    /// [`Stop`]; a reader of `latest.json` never sees an unfinished snapshot.
+    pub async fn publish(&self) -> Result<Published, Stop> {
+        let checkpoint = self.keeper.read(Checkpoint::clone);
+        let completed = checkpoint
+            .completed
+            .ok_or_else(|| Stop::Internal("publishing began before reading ended".to_owned()))?;
+        let manifest = self.manifest(&checkpoint, completed);
+        self.confirm_parts(&checkpoint, &manifest).await?;
+        let (key, bytes) = (manifest_key(&checkpoint), json(&manifest)?);
+        let sha256 = Sha256Hex::of(&bytes);
+        self.keeper.assure_held().await?;
+        self.store.put(&key, bytes, ContentType::Json, Condition::Any).await?;
+        let shrunk = self.shrunk(&manifest);
+        if !shrunk.is_empty() {
+            return Ok(Published::Held(Box::new(manifest), shrunk));
+        }
+        self.point_latest_to(&Latest {
+            snapshot_id: manifest.snapshot_id.clone(),
+            manifest: key,
+            manifest_sha256: sha256,
+            started_at: manifest.started_at,
+            completed_at: manifest.completed_at,
+            verified: manifest.verified,
+        })
+        .await?;
+        info!(snapshot_id = manifest.snapshot_id, "snapshot published");
+        self.clean_up(&checkpoint, &manifest).await;
+        self.keeper.remove().await?;
+        Ok(Published::Complete(Box::new(manifest)))
+    }
+
+    /// Depends on the checkpoint alone: whoever writes it writes the same bytes.
+    fn manifest(&self, checkpoint: &Checkpoint, completed: Completed) -> Manifest {
+        let datasets = summary::entries(checkpoint);
+        let verified = datasets.values().all(|dataset| dataset.status != DatasetStatus::Drifted);
+        let instance = checkpoint.instance.clone();
+        Manifest {
+            format: MANIFEST_FORMAT.to_owned(),
+            snapshot_id: checkpoint.snapshot_id.clone(),
+            instance: instance
+                .unwrap_or(Instance { id: String::new(), environment: String::new() }),
+            started_at: checkpoint.started_at,
+            completed_at: completed.at,
+            verified,
+            generator: Generator {
+                name: env!("CARGO_PKG_NAME").to_owned(),
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                clerk_api_version: self.config.clerk.api_version.clone(),
+            },
+            config_fingerprint: checkpoint.config_fingerprint.clone(),
+            resources: checkpoint.resources.iter().copied().collect(),
+            compression: self.compression(),
+            datasets,
+            referential: summary::referential(checkpoint),
+            run: completed.run,
+        }
+    }
+
+    const fn compression(&self) -> Compression {
+        self.config.compression
+    }
+
+    /// Every part is in the store with the size and checksum the manifest will state.
+    async fn confirm_parts(
+        &self,
+        checkpoint: &Checkpoint,
+        manifest: &Manifest,
+    ) -> Result<(), Stop> {
+        let folder = snapshot_folder(checkpoint);
+        stream::iter(manifest.datasets.values().flat_map(|dataset| &dataset.parts))
+            .map(|part| self.confirm(format!("{folder}{}", part.key), part))
+            .buffer_unordered(CONFIRMED_AT_ONCE)
+            .try_collect()
+            .await
+    }
+
+    async fn confirm(&self, key: String, part: &Part) -> Result<(), Stop> {
+        let stored = self.store.verify(&key).await?;
+        let as_written = stored.is_some_and(|stored| {
+            stored.bytes == part.bytes
+                && stored.sha256.is_none_or(|sha256| Sha256Hex(sha256) == part.sha256)
+        });
+        if as_written { Ok(()) } else { Err(Stop::PartLost(self.store.url_of(&key))) }
+    }
+
+    /// The datasets that lost more than the guard allows. A dataset that is skipped, or is not
+    /// opted in any more, has not shrunk: its entry says what it is.
+    fn shrunk(&self, manifest: &Manifest) -> BTreeMap<Dataset, Shrunk> {
+        let Some(published) = &self.published else { return BTreeMap::new() };
+        if published.snapshot_id == manifest.snapshot_id {
+            return BTreeMap::new();
+        }
+        let keeps = 1.0 - self.config.shrink_guard_percent / 100.0;
+        let entries = manifest.datasets.iter();
+        entries
+            .filter(|(_, entry)| entry.status != DatasetStatus::Skipped)
+            .filter_map(|(&dataset, entry)| {
+                let before = *published.records.get(dataset.name())?;
+                let after = entry.records;
+                let too_few = (after as f64) < before as f64 * keeps;
+                (before >= GUARDED_FROM && too_few).then_some((dataset, Shrunk { before, after }))
+            })
+            .collect()
+    }
+
+    /// Moves `latest.json` forward. A refused write may be the echo of one of ours whose answer was
+    /// lost.
+    async fn point_latest_to(&self, latest: &Latest) -> Result<(), Stop> {
+        let bytes = json(latest)?;
+        let mut found = self.latest.clone();
+        for _ in 0..3 {
+            if let Some(standing) = &found.latest {
+                if standing.snapshot_id == latest.snapshot_id {
+                    return Ok(());
+                }
+                if standing.started_at > latest.started_at {
+                    return Err(Stop::Superseded(standing.snapshot_id.clone()));
+                }
+            }
+            self.keeper.assure_held().await?;
+            let condition = found.version.clone().map_or(Condition::Absent, Condition::Matches);
+            let put = self.store.put(LATEST_KEY, bytes.clone(), ContentType::Json, condition).await;
+            match put {
+                Ok(_) => return Ok(()),
+                Err(error) if error.is_precondition_failed() => {
+                    found = LatestFound::read_leniently(&*self.store).await?;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(Stop::Internal("latest.json is changed by somebody else all the time".to_owned()))
+    }
+
+    /// Removes what no manifest names: parts that were replaced or stored just before a cut, and
+    /// runs that were given up. The snapshot is published whether or not this succeeds.
+    async fn clean_up(&self, checkpoint: &Checkpoint, manifest: &Manifest) {
+        let folder = snapshot_folder(checkpoint);
+        let mut named: BTreeSet<String> = manifest
+            .datasets
+            .values()
+            .flat_map(|dataset| &dataset.parts)
+            .map(|part| format!("{folder}{}", part.key))
+            .collect();
+        named.insert(manifest_key(checkpoint));
+        let mut result = remove_all(&*self.store, &folder, &named).await;
+        for abandoned in &checkpoint.abandoned {
+            let removed =
+                remove_all(&*self.store, &format!("snapshots/{abandoned}/"), &BTreeSet::new())
+                    .await;
+            result = result.and(removed);
+        }
+        result = result.and(self.store.remove_leftovers().await.map(|_| ()));
+        if let Err(error) = result {
+            warn!(error = %error, "leftovers could not be removed; they are not part of any snapshot");
+        }
+    }
+}
+
+/// Removes every object below `prefix` that is not named.
+///
+/// # Errors
+/// [`StoreError`] at the first that cannot be removed.
+pub async fn remove_all(
+    store: &dyn Store,
+    prefix: &str,
+    named: &BTreeSet<String>,
+) -> Result<(), StoreError> {
+    for listed in store.list(prefix).await? {
+        if !named.contains(&listed.key) {
+            store.delete(&listed.key, DeleteCondition::Any).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Key of a run's manifest.
+#[must_use]
+pub fn manifest_key(checkpoint: &Checkpoint) -> String {
+    format!("{}manifest.json", snapshot_folder(checkpoint))
+}
+
+fn json(document: &impl serde::Serialize) -> Result<Bytes, Stop> {
+    let mut bytes =
+        serde_json::to_vec_pretty(document).map_err(|error| Stop::Internal(error.to_string()))?;
+    bytes.push(b'\n');
+    Ok(Bytes::from(bytes))
+}

@@ -1,0 +1,95 @@
+//! Reads everything that is opted in: the instance's name, then list after list.
+
+use std::sync::PoisonError;
+
+use futures_util::future::join_all;
+
+use crate::clerk::client::Client;
+use crate::clerk::error::ClerkError;
+use crate::clerk::wire;
+use crate::patience::Exhausted;
+use crate::resource::Resource;
+use crate::snapshot::manifest::Instance;
+
+use super::checkpoint::Completed;
+use super::closure;
+use super::copy::copy_list;
+use super::endpoint::{Phase, endpoint};
+use super::run::{Run, Stop, lists_needed};
+
+/// Asks which instance the key belongs to (Clerk: GET /instance).
+///
+/// # Errors
+/// [`ClerkError`].
+pub async fn instance(client: &Client) -> Result<Instance, ClerkError> {
+    client
+        .get("/instance", &[], |body| {
+            let instance: wire::Instance<'_> = wire::decode(&body)?;
+            Ok(Instance {
+                id: instance.id.as_str().to_owned(),
+                environment: instance.environment_type.as_str().to_owned(),
+            })
+        })
+        .await
+}
+
+/// Reads every list that is needed and not done, and notes that the run is complete.
+///
+/// # Errors
+/// [`Stop`]; everything read before is stored.
+pub async fn read_everything(run: &Run) -> Result<(), Stop> {
+    let needed = run.keeper.read(|checkpoint| lists_needed(&checkpoint.resources));
+    for phase in Phase::ALL {
+        let lists: Vec<Resource> =
+            needed.iter().copied().filter(|&list| endpoint(list).phase == phase).collect();
+        if phase == Phase::References && !lists.is_empty() {
+            may_go_on(run)?;
+            closure::learn(run).await?;
+        }
+        side_by_side(run, &lists).await?;
+    }
+    // Memberships may have made users and organizations grow: they are compared once more.
+    run.ids_by_part.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    let needed: Vec<Resource> = needed.into_iter().collect();
+    side_by_side(run, &needed).await?;
+    may_go_on(run)?;
+    let completed = Completed { at: run.clock.now(), run: run.facts() };
+    run.commit(|checkpoint| {
+        checkpoint.retry_at = None;
+        checkpoint.completed = Some(completed);
+    })
+    .await
+}
+
+fn may_go_on(run: &Run) -> Result<(), Stop> {
+    run.patience.exhausted().map_or(Ok(()), |why| Err(Stop::Exhausted(why)))
+}
+
+/// Copies lists side by side. When one fails the others store what is in flight, and the failure
+/// that says most is returned.
+async fn side_by_side(run: &Run, lists: &[Resource]) -> Result<(), Stop> {
+    let copies = lists.iter().filter(|&&list| run.list(list, |list| !list.is_done())).map(
+        |&list| async move {
+            let copied = copy_list(run, list).await;
+            if copied.is_err() {
+                run.patience.halt();
+            }
+            copied
+        },
+    );
+    let stops = join_all(copies).await.into_iter().filter_map(Result::err);
+    stops.min_by_key(significance).map_or(Ok(()), Err)
+}
+
+const fn significance(stop: &Stop) -> u8 {
+    match stop {
+        Stop::LeaseLost => 0,
+        Stop::Internal(_) | Stop::PartLost(_) | Stop::Superseded(_) => 1,
+        Stop::Store(_) => 2,
+        Stop::Clerk(_) => 3,
+        Stop::Paused(_) => 4,
+        Stop::Exhausted(Exhausted::Interrupted) => 5,
+        Stop::Exhausted(Exhausted::TimeBudget) => 6,
+        Stop::Exhausted(Exhausted::Halted) => 7,
+    }
+}

@@ -1,0 +1,254 @@
+//! What every step of one invocation's work shares.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use tokio::time::Instant;
+
+use crate::clerk::client::Client;
+use crate::clerk::error::ClerkError;
+use crate::clock::{Clock, Timestamp};
+use crate::config::Compression;
+use crate::patience::{Exhausted, Patience};
+use crate::progress::Progress;
+use crate::resource::{Dataset, Resource};
+use crate::snapshot::manifest::RunFacts;
+use crate::snapshot::translate::{MetadataBags, Translation};
+use crate::store::{Store, StoreError};
+
+use super::checkpoint::{Checkpoint, ListProgress};
+use super::endpoint::{Endpoint, Feed};
+use super::keeper::{KeepError, Keeper};
+use super::known::Known;
+use super::page::PageContext;
+use super::walk::{Reader, WalkStop, Way};
+
+/// One invocation's hold on a run.
+#[derive(Debug)]
+pub struct Run {
+    /// Where everything is written.
+    pub store: Arc<dyn Store>,
+    /// Asks Clerk.
+    pub client: Arc<Client>,
+    /// Writes the checkpoint.
+    pub keeper: Arc<Keeper>,
+    /// Ends the work in time.
+    pub patience: Arc<Patience>,
+    /// Tells the time of day.
+    pub clock: Clock,
+    /// How rows are written.
+    pub output: Output,
+    /// Most requests in flight.
+    pub max_concurrency: usize,
+    /// What grants may refer to.
+    pub known: Arc<RwLock<Known>>,
+    /// Hashed ids of the rows written by this invocation, by part.
+    pub ids_by_part: Mutex<HashMap<String, Vec<u64>>>,
+    /// What the run had taken before this invocation.
+    pub before: RunFacts,
+    /// When this invocation began.
+    pub started: Instant,
+    /// Shows people how far it is.
+    pub progress: Progress,
+}
+
+/// The settings that shape what is written.
+#[derive(Debug, Clone, Copy)]
+pub struct Output {
+    /// Of parts.
+    pub compression: Compression,
+    /// Which metadata bags are copied.
+    pub metadata: MetadataBags,
+    /// Whether Clerk's own object is added.
+    pub include_raw: bool,
+}
+
+/// Why the work stops before a snapshot is published.
+#[derive(Debug, thiserror::Error)]
+pub enum Stop {
+    /// Time is up; what was read is stored.
+    #[error("time is up")]
+    Exhausted(Exhausted),
+    /// Clerk asked for a pause that outlasts what is left.
+    #[error("Clerk asked to wait until {0}")]
+    Paused(Timestamp),
+    /// Clerk did not answer as needed.
+    #[error(transparent)]
+    Clerk(ClerkError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A part that the checkpoint names is not in the store as it was written.
+    #[error("{0} is gone or altered")]
+    PartLost(String),
+    /// A newer snapshot has been published meanwhile.
+    #[error("{0}, which is newer, has been published meanwhile")]
+    Superseded(String),
+    /// Another invocation has taken the run.
+    #[error("another invocation has taken over the run")]
+    LeaseLost,
+    /// Something that cannot happen did.
+    #[error("{0}")]
+    Internal(String),
+}
+
+impl From<ClerkError> for Stop {
+    fn from(error: ClerkError) -> Self {
+        match error {
+            ClerkError::Paused { retry_at } => Self::Paused(retry_at),
+            ClerkError::OutOfTime { why, .. } => Self::Exhausted(why),
+            error => Self::Clerk(error),
+        }
+    }
+}
+
+impl From<WalkStop> for Stop {
+    fn from(stop: WalkStop) -> Self {
+        match stop {
+            WalkStop::Clerk(error) => error.into(),
+            WalkStop::Exhausted(why) => Self::Exhausted(why),
+            WalkStop::LostPlace(path) => Self::Clerk(ClerkError::Protocol {
+                endpoint: path.to_owned(),
+                detail: "its rows move faster than they can be read".to_owned(),
+            }),
+        }
+    }
+}
+
+impl From<KeepError> for Stop {
+    fn from(error: KeepError) -> Self {
+        match error {
+            KeepError::LeaseLost => Self::LeaseLost,
+            KeepError::Store(error) => Self::Store(error),
+            KeepError::Json(error) => Self::Internal(error.to_string()),
+        }
+    }
+}
+
+impl From<std::io::Error> for Stop {
+    fn from(error: std::io::Error) -> Self {
+        Self::Internal(format!("a part could not be compressed: {error}"))
+    }
+}
+
+impl Run {
+    /// Changes the checkpoint, with the counts of requests as they are now, and stores it.
+    ///
+    /// # Errors
+    /// [`Stop::LeaseLost`] or [`Stop::Store`].
+    pub async fn commit(&self, change: impl FnOnce(&mut Checkpoint)) -> Result<(), Stop> {
+        let facts = self.facts();
+        self.keeper
+            .commit(|checkpoint| {
+                checkpoint.run = facts;
+                change(checkpoint);
+            })
+            .await?;
+        Ok(())
+    }
+
+    /// What the run has taken up to now.
+    pub fn facts(&self) -> RunFacts {
+        facts(&self.client, self.before, self.started)
+    }
+
+    /// Reads one list's progress.
+    pub fn list<T>(&self, resource: Resource, read: impl FnOnce(&ListProgress) -> T) -> T {
+        self.keeper.read(|checkpoint| match checkpoint.lists.get(&resource) {
+            Some(list) => read(list),
+            None => {
+                read(&ListProgress::new(Way::first(super::endpoint::endpoint(resource).paging)))
+            }
+        })
+    }
+
+    /// Changes one list's progress and stores the checkpoint.
+    ///
+    /// # Errors
+    /// As [`Run::commit`].
+    pub async fn commit_list(
+        &self,
+        resource: Resource,
+        change: impl FnOnce(&mut ListProgress),
+    ) -> Result<(), Stop> {
+        self.commit(|checkpoint| change(progress_of(checkpoint, resource))).await?;
+        self.patience.note_progress();
+        Ok(())
+    }
+
+    /// What a list's pages are read with.
+    pub fn reader(&self, endpoint: &'static Endpoint) -> Reader {
+        let roles = self.keeper.read(|checkpoint| checkpoint.roles.clone());
+        Reader {
+            client: Arc::clone(&self.client),
+            endpoint,
+            context: Arc::new(PageContext {
+                translation: Translation {
+                    metadata: self.output.metadata,
+                    include_raw: self.output.include_raw,
+                    roles,
+                },
+                datasets: self.feeds(endpoint).iter().map(|feed| feed.dataset).collect(),
+                known: Arc::clone(&self.known),
+            }),
+            clock: self.clock.clone(),
+            patience: Arc::clone(&self.patience),
+        }
+    }
+
+    /// What a list's rows are written to: nothing when it is read for another resource's sake.
+    pub fn feeds(&self, endpoint: &'static Endpoint) -> &'static [Feed] {
+        let opted_in =
+            self.keeper.read(|checkpoint| checkpoint.resources.contains(&endpoint.resource));
+        if opted_in { endpoint.feeds } else { &[] }
+    }
+
+    /// The ids of one part written by this invocation, to be kept in mind.
+    pub fn remember_ids(&self, part: &str, ids: Vec<u64>) {
+        self.ids_by_part
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(part.to_owned(), ids);
+    }
+}
+
+/// What a run has taken: `before` this invocation, and since it `started`.
+#[must_use]
+pub fn facts(client: &Client, before: RunFacts, started: Instant) -> RunFacts {
+    let counted = client.counted();
+    RunFacts {
+        invocations: before.invocations + 1,
+        requests: before.requests + counted.requests,
+        retries: before.retries + counted.retries,
+        rate_limited: before.rate_limited + counted.rate_limited,
+        elapsed_seconds: before.elapsed_seconds + started.elapsed().as_secs_f64(),
+    }
+}
+
+/// One list's progress, begun if need be.
+pub fn progress_of(checkpoint: &mut Checkpoint, resource: Resource) -> &mut ListProgress {
+    checkpoint.lists.entry(resource).or_insert_with(|| {
+        ListProgress::new(Way::first(super::endpoint::endpoint(resource).paging))
+    })
+}
+
+/// The lists that have to be read for what is opted in.
+#[must_use]
+pub fn lists_needed(resources: &BTreeSet<Resource>) -> BTreeSet<Resource> {
+    let mut needed = resources.clone();
+    let resolves_roles = [Resource::Organizations, Resource::OrganizationMemberships];
+    if resolves_roles.iter().any(|resource| resources.contains(resource)) {
+        needed.insert(Resource::OrganizationRoles);
+    }
+    needed
+}
+
+/// The datasets of what is opted in, in the contract's order.
+#[must_use]
+pub fn datasets_of(resources: &BTreeSet<Resource>) -> BTreeSet<Dataset> {
+    super::endpoint::ENDPOINTS
+        .iter()
+        .filter(|endpoint| resources.contains(&endpoint.resource))
+        .flat_map(|endpoint| endpoint.feeds.iter().map(|feed| feed.dataset))
+        .collect()
+}

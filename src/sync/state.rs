@@ -1,0 +1,166 @@
+//! What the store says when an invocation begins: the run in progress and the last published
+//! snapshot.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use crate::error::{Error, Failure};
+use crate::snapshot::manifest::Latest;
+use crate::store::{Store, StoreError, Version};
+
+use super::checkpoint::{CHECKPOINT_KEY, Checkpoint};
+
+/// Key of the pointer to the newest published snapshot, below `SNAPSHOT_URL`.
+pub const LATEST_KEY: &str = "latest.json";
+
+/// The run in progress, as found.
+#[derive(Debug)]
+pub enum CheckpointFound {
+    /// There is none.
+    None,
+    /// There is one.
+    Readable(Box<Checkpoint>, Version),
+    /// There is a file, and it is not one of this version's.
+    Unreadable {
+        /// What it holds.
+        bytes: bytes::Bytes,
+        /// Which one it is.
+        version: Version,
+        /// What is wrong with it.
+        error: Error,
+    },
+}
+
+/// `latest.json`, as found.
+#[derive(Debug, Clone, Default)]
+pub struct LatestFound {
+    /// What it says; `None` when it is absent, or unreadable and to be replaced.
+    pub latest: Option<Latest>,
+    /// Which file it is; `None` when it is absent.
+    pub version: Option<Version>,
+}
+
+/// How many records the last published snapshot has, by dataset; skipped ones are left out.
+#[derive(Debug, Clone)]
+pub struct PublishedCounts {
+    /// Which snapshot.
+    pub snapshot_id: String,
+    /// Its records.
+    pub records: BTreeMap<String, u64>,
+}
+
+impl CheckpointFound {
+    /// Reads `checkpoint.json`.
+    ///
+    /// # Errors
+    /// [`Error::StoreUnavailable`].
+    pub async fn read(store: &dyn Store) -> Result<Self, Error> {
+        let Some(object) = store.get(CHECKPOINT_KEY).await.map_err(store_unavailable)? else {
+            return Ok(Self::None);
+        };
+        Ok(match Checkpoint::from_json(&object.bytes) {
+            Ok(checkpoint) => Self::Readable(Box::new(checkpoint), object.version),
+            Err(error) => Self::Unreadable {
+                bytes: object.bytes,
+                version: object.version,
+                error: unreadable(store, CHECKPOINT_KEY, error),
+            },
+        })
+    }
+
+    /// The checkpoint, if there is one and it can be read.
+    ///
+    /// # Errors
+    /// [`Error::StateUnreadable`].
+    pub fn readable(self) -> Result<Option<Checkpoint>, Error> {
+        match self {
+            Self::None => Ok(None),
+            Self::Readable(checkpoint, _) => Ok(Some(*checkpoint)),
+            Self::Unreadable { error, .. } => Err(error),
+        }
+    }
+}
+
+impl LatestFound {
+    /// Reads `latest.json`.
+    ///
+    /// # Errors
+    /// [`Error::StoreUnavailable`], or [`Error::StateUnreadable`] when it cannot be understood.
+    pub async fn read(store: &dyn Store) -> Result<Self, Error> {
+        let Some(object) = store.get(LATEST_KEY).await.map_err(store_unavailable)? else {
+            return Ok(Self::default());
+        };
+        let latest = serde_json::from_slice(&object.bytes)
+            .map_err(|error| unreadable(store, LATEST_KEY, error))?;
+        Ok(Self { latest: Some(latest), version: Some(object.version) })
+    }
+
+    /// Reads `latest.json`; one that cannot be understood is to be replaced.
+    ///
+    /// # Errors
+    /// As the store's.
+    pub async fn read_leniently(store: &dyn Store) -> Result<Self, StoreError> {
+        let Some(object) = store.get(LATEST_KEY).await? else { return Ok(Self::default()) };
+        let latest = serde_json::from_slice(&object.bytes).ok();
+        Ok(Self { latest, version: Some(object.version) })
+    }
+
+    /// Reads the counts of the snapshot it names.
+    ///
+    /// # Errors
+    /// [`Error::StoreUnavailable`], or [`Error::StateUnreadable`] when the manifest is gone or
+    /// cannot be understood.
+    pub async fn published_counts(
+        &self,
+        store: &dyn Store,
+    ) -> Result<Option<PublishedCounts>, Error> {
+        #[derive(Deserialize)]
+        struct Counted {
+            snapshot_id: String,
+            datasets: BTreeMap<String, Entry>,
+        }
+        #[derive(Deserialize)]
+        struct Entry {
+            status: String,
+            records: u64,
+        }
+        let Some(latest) = &self.latest else { return Ok(None) };
+        let key = &latest.manifest;
+        let object = match store.get(key).await {
+            Ok(Some(object)) => object,
+            Ok(None) => return Err(unreadable(store, key, Missing)),
+            Err(error @ StoreError::InvalidKey { .. }) => {
+                return Err(unreadable(store, LATEST_KEY, error));
+            }
+            Err(error) => return Err(store_unavailable(error)),
+        };
+        let counted: Counted =
+            serde_json::from_slice(&object.bytes).map_err(|error| unreadable(store, key, error))?;
+        let records = counted
+            .datasets
+            .into_iter()
+            .filter(|(_, entry)| entry.status != "skipped")
+            .map(|(name, entry)| (name, entry.records))
+            .collect();
+        Ok(Some(PublishedCounts { snapshot_id: counted.snapshot_id, records }))
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("latest.json names it, and it is not there")]
+struct Missing;
+
+/// The store's failure under its name in the contract.
+pub fn store_unavailable(error: StoreError) -> Error {
+    Error::StoreUnavailable(Failure::new("the snapshot store failed").caused_by(error))
+}
+
+fn unreadable(
+    store: &dyn Store,
+    key: &str,
+    error: impl std::error::Error + Send + Sync + 'static,
+) -> Error {
+    let url = store.url_of(key);
+    Error::StateUnreadable(Failure::new(format!("{url} cannot be understood")).caused_by(error))
+}

@@ -1,0 +1,209 @@
+//! Gathers the rows of some pages and stores the lines they become: part first, then the
+//! checkpoint, then the next pages.
+
+use std::collections::BTreeMap;
+
+use futures_util::future::try_join_all;
+
+use crate::clock::Clock;
+use crate::resource::Dataset;
+use crate::snapshot::part::{FinishedPart, Part, PartBuilder, extension};
+use crate::snapshot::translate::Role;
+use crate::store::{Condition, ContentType};
+
+use super::checkpoint::{Checkpoint, StoredPart, Stretch};
+use super::endpoint::Endpoint;
+use super::known::hash_of;
+use super::page::{ReadPage, RowKey};
+use super::run::{Run, Stop};
+use super::walk::fetched;
+
+/// Rows being gathered.
+pub(super) struct StretchBuilder<'a> {
+    run: &'a Run,
+    endpoint: &'static Endpoint,
+    sequence: u32,
+    parts: Vec<PartBuilder>,
+    rows: u64,
+    first: Option<RowKey>,
+    last: Option<RowKey>,
+    ids: Vec<u64>,
+    roles: Vec<Role>,
+    pages: usize,
+    dangling_principals: u64,
+    dangling_resources: u64,
+    unresolved_role_keys: BTreeMap<String, u64>,
+    clock: Clock,
+}
+
+/// A stretch whose parts are stored and which the checkpoint does not name yet.
+#[derive(Debug)]
+pub(super) struct StoredStretch {
+    /// `None` when no row was new.
+    pub stretch: Option<Stretch>,
+    /// Pages it was made of.
+    pub pages: usize,
+    /// Roles among its rows, for the catalogue.
+    pub roles: Vec<Role>,
+}
+
+/// Compressed bytes a part may hold before it is stored: it is kept in memory until then.
+const FULL_PART: usize = 4 * 1024 * 1024;
+
+impl<'a> StretchBuilder<'a> {
+    /// An empty stretch, which will be number `sequence` of its list.
+    ///
+    /// # Errors
+    /// When a compressor cannot be set up.
+    pub(super) fn new(
+        run: &'a Run,
+        endpoint: &'static Endpoint,
+        sequence: u32,
+    ) -> Result<Self, Stop> {
+        let parts = run
+            .feeds(endpoint)
+            .iter()
+            .map(|_| PartBuilder::new(run.output.compression))
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            run,
+            endpoint,
+            sequence,
+            parts,
+            rows: 0,
+            first: None,
+            last: None,
+            ids: Vec::new(),
+            roles: Vec::new(),
+            pages: 0,
+            dangling_principals: 0,
+            dangling_resources: 0,
+            unresolved_role_keys: BTreeMap::new(),
+            clock: run.clock.clone(),
+        })
+    }
+
+    /// Adds the rows of a page that are kept.
+    ///
+    /// # Errors
+    /// When a compressor fails.
+    pub(super) fn add(&mut self, page: &ReadPage) -> Result<(), Stop> {
+        self.pages += 1;
+        for row in page.kept_rows() {
+            self.rows += 1;
+            if self.first.is_none() {
+                self.first = Some(row.key.clone());
+            }
+            self.ids.push(hash_of(&row.key.id));
+            self.roles.extend(row.role.clone());
+            if let Some(key) = row.unresolved_role_key.as_ref().filter(|_| !row.dangling) {
+                *self.unresolved_role_keys.entry(key.clone()).or_default() += 1;
+            }
+        }
+        if let Some(row) = page.kept_rows().last() {
+            self.last = Some(row.key.clone());
+        }
+        let moment = fetched(page, &self.clock);
+        let feeds = self.run.feeds(self.endpoint);
+        for (place, (feed, part)) in feeds.iter().zip(&mut self.parts).enumerate() {
+            part.add_lines(&page.kept_lines(place, feed.dataset), moment)?;
+        }
+        Ok(())
+    }
+
+    /// Notes memberships that are left out because what they refer to is gone.
+    pub(super) const fn note_dangling(&mut self, principals: u64, resources: u64) {
+        self.dangling_principals += principals;
+        self.dangling_resources += resources;
+    }
+
+    /// Pages added.
+    #[must_use]
+    pub(super) const fn pages(&self) -> usize {
+        self.pages
+    }
+
+    /// Whether it is time to store it, whatever the number of pages.
+    #[must_use]
+    pub(super) fn is_full(&self) -> bool {
+        self.parts.iter().map(PartBuilder::size).sum::<usize>() >= FULL_PART
+    }
+
+    /// Stores the parts. Nothing names them until the checkpoint does.
+    ///
+    /// # Errors
+    /// [`Stop::LeaseLost`] or [`Stop::Store`].
+    pub(super) async fn store(self) -> Result<StoredStretch, Stop> {
+        let (Some(first), Some(last)) = (self.first, self.last) else {
+            return Ok(StoredStretch { stretch: None, pages: self.pages, roles: self.roles });
+        };
+        self.run.keeper.assure_held().await?;
+        let feeds = self.run.feeds(self.endpoint);
+        let mut storing = Vec::new();
+        for (feed, part) in feeds.iter().zip(self.parts) {
+            if let Some(finished) = part.finish()? {
+                storing.push(store_part(
+                    self.run,
+                    feed.dataset,
+                    feed.section,
+                    self.sequence,
+                    finished,
+                ));
+            }
+        }
+        let parts: BTreeMap<Dataset, StoredPart> =
+            try_join_all(storing).await?.into_iter().collect();
+        if let Some(own) = feeds.first().and_then(|feed| parts.get(&feed.dataset)) {
+            self.run.remember_ids(&own.part.key, self.ids);
+        }
+        Ok(StoredStretch {
+            stretch: Some(Stretch {
+                sequence: self.sequence,
+                rows: self.rows,
+                first,
+                last,
+                parts,
+                dangling_principals: self.dangling_principals,
+                dangling_resources: self.dangling_resources,
+                unresolved_role_keys: self.unresolved_role_keys,
+            }),
+            pages: self.pages,
+            roles: self.roles,
+        })
+    }
+}
+
+/// The name holds a piece of the content's own checksum: an invocation that lost its lease cannot
+/// replace what the holder has stored under it.
+async fn store_part(
+    run: &Run,
+    dataset: Dataset,
+    section: u16,
+    sequence: u32,
+    finished: FinishedPart,
+) -> Result<(Dataset, StoredPart), Stop> {
+    let key = format!(
+        "{}/part-{section:02}-{sequence:06}-{:.8}.{}",
+        dataset.name(),
+        finished.sha256.to_string(),
+        extension(run.output.compression),
+    );
+    let path = run.keeper.read(|checkpoint| format!("{}{key}", snapshot_folder(checkpoint)));
+    let bytes = finished.bytes.len() as u64;
+    run.store.put(&path, finished.bytes, ContentType::Ndjson, Condition::Any).await?;
+    let part = Part {
+        key,
+        records: finished.records,
+        bytes,
+        sha256: finished.sha256,
+        fetched_from: finished.fetched.0,
+        fetched_to: finished.fetched.1,
+    };
+    Ok((dataset, StoredPart { part, digest: finished.digest }))
+}
+
+/// The folder of a run's snapshot, below `SNAPSHOT_URL`, with its slash.
+#[must_use]
+pub(super) fn snapshot_folder(checkpoint: &Checkpoint) -> String {
+    format!("snapshots/{}/", checkpoint.snapshot_id)
+}

@@ -1,0 +1,156 @@
+//! What the checkpoint says about datasets: counts while it grows, entries when it is complete.
+
+use std::collections::BTreeMap;
+
+use crate::resource::{Dataset, Resource};
+use crate::response::DatasetProgress;
+use crate::snapshot::digest::ContentDigest;
+use crate::snapshot::manifest::{DatasetEntry, DatasetStatus, Referential, SourceCount};
+
+use super::checkpoint::{Checkpoint, ListProgress, Stage, StoredPart, Stretch};
+use super::endpoint::{ENDPOINTS, Endpoint};
+use super::run::datasets_of;
+
+/// How many lines each dataset has so far, and how many are expected. A dataset that Clerk refused
+/// is left out: skipped is never empty.
+#[must_use]
+pub fn progress(checkpoint: &Checkpoint) -> BTreeMap<Dataset, DatasetProgress> {
+    datasets_of(&checkpoint.resources)
+        .into_iter()
+        .filter(|&dataset| status(checkpoint, dataset) != DatasetStatus::Skipped)
+        .map(|dataset| {
+            let records = parts(checkpoint, dataset).map(|stored| stored.part.records).sum();
+            (dataset, DatasetProgress { records, expected: expected(checkpoint, dataset) })
+        })
+        .collect()
+}
+
+/// How many lines each dataset has; refused ones are left out.
+#[must_use]
+pub fn records(checkpoint: &Checkpoint) -> BTreeMap<Dataset, u64> {
+    let progress = progress(checkpoint);
+    progress.into_iter().map(|(dataset, progress)| (dataset, progress.records)).collect()
+}
+
+/// The manifest's entries.
+#[must_use]
+pub fn entries(checkpoint: &Checkpoint) -> BTreeMap<Dataset, DatasetEntry> {
+    let datasets = datasets_of(&checkpoint.resources).into_iter();
+    datasets.map(|dataset| (dataset, entry(checkpoint, dataset))).collect()
+}
+
+/// What grants refer to and is not there.
+#[must_use]
+pub fn referential(checkpoint: &Checkpoint) -> Referential {
+    let mut referential = Referential::default();
+    let stretches = checkpoint.lists.values().flat_map(|list| &list.stretches);
+    for stretch in stretches {
+        referential.dangling_principals += stretch.dangling_principals;
+        referential.dangling_resources += stretch.dangling_resources;
+        for (key, count) in &stretch.unresolved_role_keys {
+            *referential.unresolved_role_keys.entry(key.clone()).or_default() += count;
+        }
+    }
+    referential
+}
+
+fn entry(checkpoint: &Checkpoint, dataset: Dataset) -> DatasetEntry {
+    let status = status(checkpoint, dataset);
+    let lists = || sources(checkpoint, dataset).filter_map(|(_, list)| list);
+    let mut digest = ContentDigest::default();
+    let mut named = Vec::new();
+    for stored in parts(checkpoint, dataset) {
+        digest.add(stored.digest);
+        named.push(stored.part.clone());
+    }
+    DatasetEntry {
+        status,
+        reason: lists().find_map(refusal),
+        records: named.iter().map(|part| part.records).sum(),
+        source_count: main_list(checkpoint, dataset)
+            .map_or_else(SourceCount::default, |list| list.source_count),
+        duplicates_dropped: lists().map(|list| list.duplicates_dropped).sum(),
+        rows_repaired: lists().map(|list| list.rows_repaired).sum(),
+        content_digest: (status != DatasetStatus::Skipped).then_some(digest),
+        parts: named,
+    }
+}
+
+/// A dataset is skipped when every list it is made of was refused, drifted when one of them did.
+fn status(checkpoint: &Checkpoint, dataset: Dataset) -> DatasetStatus {
+    let stages: Vec<&Stage> =
+        sources(checkpoint, dataset).filter_map(|(_, list)| list).map(|list| &list.stage).collect();
+    if !stages.is_empty() && stages.iter().all(|stage| matches!(stage, Stage::Refused { .. })) {
+        DatasetStatus::Skipped
+    } else if stages.contains(&&Stage::Drifted) {
+        DatasetStatus::Drifted
+    } else {
+        DatasetStatus::Verified
+    }
+}
+
+fn refusal(list: &ListProgress) -> Option<String> {
+    match &list.stage {
+        Stage::Refused { code } => Some(code.clone()),
+        _ => None,
+    }
+}
+
+/// The lists opted in that a dataset is made of, in the order of their sections.
+fn sources(
+    checkpoint: &Checkpoint,
+    dataset: Dataset,
+) -> impl Iterator<Item = (&'static Endpoint, Option<&ListProgress>)> {
+    let mut sources: Vec<(u16, &'static Endpoint)> = ENDPOINTS
+        .iter()
+        .filter(|endpoint| checkpoint.resources.contains(&endpoint.resource))
+        .filter_map(|endpoint| {
+            let feed = endpoint.feeds.iter().find(|feed| feed.dataset == dataset)?;
+            Some((feed.section, endpoint))
+        })
+        .collect();
+    sources.sort_by_key(|&(section, _)| section);
+    sources.into_iter().map(|(_, endpoint)| (endpoint, checkpoint.lists.get(&endpoint.resource)))
+}
+
+/// The list whose count stands for a dataset: the last of its sections that was not refused.
+fn main_list(checkpoint: &Checkpoint, dataset: Dataset) -> Option<&ListProgress> {
+    sources(checkpoint, dataset)
+        .filter_map(|(_, list)| list)
+        .filter(|list| refusal(list).is_none())
+        .last()
+}
+
+fn parts(checkpoint: &Checkpoint, dataset: Dataset) -> impl Iterator<Item = &StoredPart> {
+    sources(checkpoint, dataset)
+        .filter_map(|(_, list)| list)
+        .flat_map(|list| &list.stretches)
+        .filter_map(move |stretch: &Stretch| stretch.parts.get(&dataset))
+}
+
+fn expected(checkpoint: &Checkpoint, dataset: Dataset) -> Option<u64> {
+    let count = |resource: Resource| {
+        let counted = checkpoint.lists.get(&resource)?.source_count;
+        counted.after.or(counted.before)
+    };
+    match dataset {
+        Dataset::Users => count(Resource::Users),
+        Dataset::Organizations => count(Resource::Organizations),
+        Dataset::OrganizationRoles => count(Resource::OrganizationRoles),
+        Dataset::OrganizationPermissions => count(Resource::OrganizationPermissions),
+        Dataset::Entitlements => {
+            let opted_in = |resource| checkpoint.resources.contains(&resource);
+            let mut expected = 0;
+            if opted_in(Resource::OrganizationPermissions) {
+                expected += count(Resource::OrganizationPermissions)?;
+            }
+            if opted_in(Resource::Organizations) {
+                let roles = count(Resource::OrganizationRoles)?;
+                expected += count(Resource::Organizations)? * (1 + roles);
+            }
+            Some(expected)
+        }
+        // How many permissions the roles have, and how many role keys resolve, is seen row by row.
+        Dataset::Grants => None,
+    }
+}

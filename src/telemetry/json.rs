@@ -1,0 +1,52 @@
+//! A log line as Lambda and its readers expect it.
+
+use serde_json::{Map, Value};
+
+use super::Line;
+
+/// The line's own keys, in their order. The names are those of AWS Powertools for Lambda; Lambda
+/// itself filters by `timestamp` and `level`, which must stand at the top.
+const OWN_KEYS: [&str; 8] = [
+    "timestamp",
+    "level",
+    "message",
+    "service",
+    "function_request_id",
+    "cold_start",
+    "xray_trace_id",
+    "target",
+];
+
+const SERVICE: &str = "clerk-sync";
+
+/// One JSON object and a newline. JSON escapes every newline within. A field that has the name of
+/// one of the line's own keys is written as `field.` and its name.
+pub(super) fn line(line: Line) -> String {
+    let [timestamp, level, message, service, request_id, cold_start, trace_id, target] = OWN_KEYS;
+    let mut object = Map::new();
+    let mut set = |key: &str, value: Value| object.insert(key.to_owned(), value);
+
+    set(timestamp, line.time.to_string().into());
+    set(level, line.level.as_str().into());
+    set(message, line.fields.message.into());
+    set(service, SERVICE.into());
+    if let Some(invocation) = line.invocation {
+        set(request_id, invocation.request_id.into());
+        set(cold_start, invocation.cold_start.into());
+        if let Some(id) = invocation.xray_trace_id {
+            set(trace_id, id.into());
+        }
+    }
+    if let Some(dependency) = line.dependency {
+        set(target, dependency.into());
+    }
+    for (name, value) in line.fields.values {
+        if OWN_KEYS.contains(&name.as_str()) {
+            set(&format!("field.{name}"), value);
+        } else {
+            set(&name, value);
+        }
+    }
+
+    format!("{}\n", Value::Object(object))
+}

@@ -1,0 +1,461 @@
+//! The contract's section 2: settings are read as it says, and what is wrong with them is told
+//! all at once, by name, without showing a key.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clerk_sync::config::{
+    Compression, Config, Environment, InvalidConfig, KeySetting, LogLevel, Place, SETTINGS,
+};
+use clerk_sync::resource::Resource;
+use clerk_sync::store::SnapshotUrl;
+
+const REQUIRED: [(&str, &str); 3] = [
+    ("SNAPSHOT_URL", "s3://bucket/prefix"),
+    ("RESOURCES", "users"),
+    ("CLERK_SECRET_ID", "clerk/production"),
+];
+
+/// The required settings with `changes`; an empty value unsets one.
+fn read(changes: &[(&str, &str)], place: Place) -> Result<Config, InvalidConfig> {
+    let environment = Environment::from_pairs(REQUIRED.into_iter().chain(changes.to_vec()));
+    Config::from_environment(&environment, place)
+}
+
+fn config(changes: &[(&str, &str)]) -> Config {
+    read(changes, Place::Program).unwrap()
+}
+
+/// The variables that are complained about.
+fn complaints(changes: &[(&str, &str)], place: Place) -> Vec<&'static str> {
+    match read(changes, place) {
+        Ok(_) => Vec::new(),
+        Err(invalid) => invalid.problems().iter().map(|problem| problem.variable).collect(),
+    }
+}
+
+fn refused(variable: &'static str, value: &str) {
+    assert_eq!(complaints(&[(variable, value)], Place::Program), [variable], "{variable}={value}");
+}
+
+fn key(kind: &str) -> String {
+    format!("sk_{kind}_example")
+}
+
+#[test]
+fn the_defaults_are_the_contracts() {
+    let config = config(&[]);
+    assert_eq!(
+        config.snapshot_url,
+        SnapshotUrl::S3 { bucket: "bucket".to_owned(), prefix: "prefix".to_owned() }
+    );
+    assert_eq!(config.resources, BTreeSet::from([Resource::Users]));
+    assert!(matches!(
+        &config.key,
+        KeySetting::SecretsManager { secret_id, field: None } if secret_id == "clerk/production"
+    ));
+    assert_eq!(config.clerk.api_url.as_str(), "https://api.clerk.com/v1");
+    assert_eq!(config.clerk.api_version, "2026-05-12");
+    assert_eq!(config.clerk.requests_per_10s, None);
+    assert!((config.clerk.rate_share - 0.5).abs() < f64::EPSILON);
+    assert_eq!(config.clerk.max_concurrency, 32);
+    assert_eq!(config.time_budget, None);
+    assert_eq!(config.deadline_reserve, Duration::from_secs(20));
+    assert_eq!(config.lease, Duration::from_secs(60));
+    assert_eq!(config.snapshot_interval, Duration::ZERO);
+    assert_eq!(config.snapshot_max_age, Duration::from_secs(24 * 3600));
+    assert_eq!(config.compression, Compression::Gzip);
+    assert!(!config.metadata.public && !config.metadata.private && !config.metadata.unsafe_);
+    assert!(!config.include_raw);
+    assert!((config.shrink_guard_percent - 50.0).abs() < f64::EPSILON);
+    assert_eq!(config.log_level, LogLevel::Info);
+}
+
+// `--help` is made from the table, so the table must tell the truth.
+#[test]
+fn the_documented_defaults_are_the_defaults() {
+    let unset = format!("{:?}", config(&[]));
+    for setting in SETTINGS {
+        // `CLERK_REQUESTS_PER_10S` has its default in words.
+        let in_words =
+            ["required", "-"].contains(&setting.default) || setting.default.contains(' ');
+        if !in_words {
+            let set = config(&[(setting.name, setting.default)]);
+            assert_eq!(format!("{set:?}"), unset, "{}", setting.name);
+        }
+    }
+}
+
+// Every row of the table is read: nonsense in it is noticed.
+#[test]
+fn every_setting_is_read() {
+    for setting in SETTINGS {
+        let environment = Environment::from_pairs([(setting.name, "no\u{7} such value")]);
+        let invalid = Config::from_environment(&environment, Place::Program).unwrap_err();
+        let problem = invalid.problems().iter().find(|problem| problem.variable == setting.name);
+        let problem = problem.unwrap_or_else(|| panic!("{} was not read", setting.name));
+        assert!(!problem.what.is_empty() && !problem.accepted.is_empty());
+        assert!(!invalid.to_string().contains('\u{7}'));
+    }
+}
+
+#[test]
+fn all_problems_are_told_at_once_in_the_order_of_the_table() {
+    let told = complaints(
+        &[
+            ("SNAPSHOT_URL", ""),
+            ("RESOURCES", "users,userz,teams"),
+            ("CLERK_SECRET_ID", ""),
+            ("LEASE_SECONDS", "1"),
+            ("COMPRESSION", "lzma"),
+            ("LOG_LEVEL", "loud"),
+        ],
+        Place::Lambda,
+    );
+    assert_eq!(
+        told,
+        [
+            "SNAPSHOT_URL",
+            "RESOURCES",
+            "CLERK_SECRET_ID",
+            "LEASE_SECONDS",
+            "COMPRESSION",
+            "LOG_LEVEL"
+        ]
+    );
+}
+
+#[test]
+fn a_problem_names_the_variable_what_is_wrong_and_what_is_accepted() {
+    let message = |changes: &[(&str, &str)]| read(changes, Place::Program).unwrap_err().to_string();
+    assert_eq!(
+        message(&[("COMPRESSION", "lzma"), ("CLERK_RATE_SHARE", "2")]),
+        "CLERK_RATE_SHARE is \"2\" (accepted: a number above 0 and at most 1); \
+         COMPRESSION is \"lzma\" (accepted: none, gzip, zstd)"
+    );
+    let resources = message(&[("RESOURCES", "users,userz,teams")]);
+    assert!(
+        resources.starts_with("RESOURCES names unknown \"userz\", \"teams\" (accepted: "),
+        "{resources}"
+    );
+    for resource in Resource::ALL {
+        assert!(resources.contains(resource.name()), "{resources}");
+    }
+}
+
+// Deployment templates pass the empty string for a parameter that was not given.
+#[test]
+fn an_empty_variable_counts_as_unset() {
+    for setting in SETTINGS {
+        let changes = [(setting.name, " \n")];
+        if REQUIRED.iter().any(|(name, _)| *name == setting.name) {
+            assert_eq!(complaints(&changes, Place::Lambda), [setting.name]);
+        } else {
+            assert!(complaints(&changes, Place::Lambda).is_empty(), "{}", setting.name);
+        }
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_value_that_is_not_utf8_is_a_problem_that_names_it() {
+    use std::ffi::OsString;
+    use std::os::unix::ffi::OsStringExt;
+
+    for setting in SETTINGS {
+        let wrong = OsString::from_vec(b"\xffsecret".to_vec());
+        let pairs = REQUIRED
+            .into_iter()
+            .map(|(name, value)| (name, OsString::from(value)))
+            .chain([(setting.name, wrong)]);
+        let invalid = Config::from_environment(&Environment::from_pairs(pairs), Place::Program)
+            .unwrap_err()
+            .to_string();
+        assert!(invalid.contains(setting.name), "{invalid}");
+        assert!(invalid.contains("is not UTF-8"), "{invalid}");
+        assert!(!invalid.contains("secret\u{fffd}") && !invalid.contains("\\xff"));
+    }
+}
+
+#[test]
+fn snapshot_url_is_a_bucket_or_a_folder() {
+    let folder = config(&[("SNAPSHOT_URL", "file:///var/tmp/clerk")]).snapshot_url;
+    assert_eq!(folder, SnapshotUrl::Folder(PathBuf::from("/var/tmp/clerk")));
+    refused("SNAPSHOT_URL", "https://example.com");
+}
+
+#[test]
+fn resources_are_an_opt_in_list() {
+    let resources = |value| config(&[("RESOURCES", value)]).resources;
+    assert_eq!(
+        resources(" users , organizations,users,"),
+        BTreeSet::from([Resource::Users, Resource::Organizations])
+    );
+    let all: Vec<&str> = Resource::ALL.iter().map(|resource| resource.name()).collect();
+    assert_eq!(resources(&all.join(",")), Resource::ALL.iter().copied().collect());
+    for wrong in ["all", "Users", "users organizations", ",", "users,*"] {
+        refused("RESOURCES", wrong);
+    }
+}
+
+#[test]
+fn exactly_one_source_of_the_key() {
+    let key = key("test");
+    let told = |changes: &[(&str, &str)], place| complaints(changes, place);
+
+    let from_environment = config(&[("CLERK_SECRET_ID", ""), ("CLERK_SECRET_KEY", &key)]);
+    assert!(matches!(from_environment.key, KeySetting::Environment(_)));
+    let with_field = config(&[("CLERK_SECRET_FIELD", "clerk key")]);
+    assert!(matches!(
+        &with_field.key,
+        KeySetting::SecretsManager { field: Some(field), .. } if field == "clerk key"
+    ));
+
+    let both = [("CLERK_SECRET_KEY", key.as_str())];
+    assert_eq!(told(&both, Place::Program), ["CLERK_SECRET_KEY"]);
+    assert_eq!(told(&both, Place::Lambda), ["CLERK_SECRET_KEY"]);
+    let neither = [("CLERK_SECRET_ID", "")];
+    assert_eq!(told(&neither, Place::Program), ["CLERK_SECRET_ID"]);
+    assert_eq!(told(&neither, Place::Lambda), ["CLERK_SECRET_ID"]);
+    let key_only = [("CLERK_SECRET_ID", ""), ("CLERK_SECRET_KEY", key.as_str())];
+    assert_eq!(told(&key_only, Place::Lambda), ["CLERK_SECRET_KEY"]);
+    let field_and_key = [
+        ("CLERK_SECRET_ID", ""),
+        ("CLERK_SECRET_FIELD", "field"),
+        ("CLERK_SECRET_KEY", key.as_str()),
+    ];
+    assert_eq!(told(&field_and_key, Place::Program), ["CLERK_SECRET_FIELD"]);
+}
+
+// Engine, promise 7: the key is in no error and no debug output, wherever it was pasted.
+#[test]
+fn a_key_is_never_shown() {
+    let key = key("live");
+    for setting in SETTINGS {
+        let shown = match read(&[(setting.name, &key)], Place::Program) {
+            Ok(config) => format!("{config:?}"),
+            Err(invalid) => format!("{invalid} {invalid:?}"),
+        };
+        assert!(!shown.contains(&key), "{}: {shown}", setting.name);
+    }
+    let shown = format!("{:?}", config(&[("CLERK_SECRET_ID", ""), ("CLERK_SECRET_KEY", &key)]));
+    assert!(!shown.contains(&key), "{shown}");
+
+    for nearly in ["pk_live_example", "not-a-key", "sk_live_with space"] {
+        for place in [Place::Program, Place::Lambda] {
+            let changes = [("CLERK_SECRET_ID", ""), ("CLERK_SECRET_KEY", nearly)];
+            let invalid = read(&changes, place).unwrap_err();
+            assert!(!format!("{invalid} {invalid:?}").contains(nearly));
+        }
+    }
+}
+
+// Clerk API facts: publishable keys start with `pk_`; refuse them with a clear message.
+#[test]
+fn a_publishable_key_gets_a_clear_message() {
+    let changes = [("CLERK_SECRET_ID", ""), ("CLERK_SECRET_KEY", "pk_live_example")];
+    let message = read(&changes, Place::Program).unwrap_err().to_string();
+    assert!(message.contains("CLERK_SECRET_KEY"), "{message}");
+    assert!(message.contains("publishable"), "{message}");
+}
+
+#[test]
+fn a_secret_id_is_a_name_or_an_arn() {
+    let arn = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:clerk/production-AbCdEf";
+    assert!(complaints(&[("CLERK_SECRET_ID", arn)], Place::Lambda).is_empty());
+    for wrong in ["two words", "line\nbreak", &key("live"), &"x".repeat(2049)] {
+        refused("CLERK_SECRET_ID", wrong);
+    }
+}
+
+#[test]
+fn the_api_url_is_normalised() {
+    let url = |value| config(&[("CLERK_API_URL", value)]).clerk.api_url.to_string();
+    for same in [
+        "https://api.clerk.com",
+        "https://api.clerk.com/",
+        "https://api.clerk.com//",
+        "https://api.clerk.com/v1",
+        "https://api.clerk.com/v1/",
+        "HTTPS://API.clerk.com:443/v1//",
+    ] {
+        assert_eq!(url(same), "https://api.clerk.com/v1", "{same}");
+    }
+    assert_eq!(url("https://proxy.example/clerk"), "https://proxy.example/clerk/v1");
+    assert_eq!(url("https://proxy.example/clerk/v1/"), "https://proxy.example/clerk/v1");
+    for loopback in
+        ["http://127.0.0.1:8080", "http://127.9.9.9", "http://[::1]:8080", "http://localhost:8080"]
+    {
+        assert_eq!(url(loopback), format!("{loopback}/v1"));
+    }
+}
+
+#[test]
+fn the_api_url_never_takes_the_key_elsewhere_in_the_clear() {
+    for wrong in [
+        "http://api.clerk.com",
+        "http://localhost.example.com",
+        "http://128.0.0.1",
+        "http://0.0.0.0",
+        "http://[::2]",
+        "http://127.0.0.1@example.com",
+        "https://user@api.clerk.com",
+        "https://user:hunter2@api.clerk.com",
+        "https://api.clerk.com/v1?limit=1",
+        "https://api.clerk.com/v1#users",
+        "ftp://127.0.0.1",
+        "file:///v1",
+        "api.clerk.com",
+        "https://",
+    ] {
+        refused("CLERK_API_URL", wrong);
+    }
+    let message = read(&[("CLERK_API_URL", "https://user:hunter2@api.clerk.com")], Place::Program)
+        .unwrap_err()
+        .to_string();
+    assert!(!message.contains("hunter2"), "{message}");
+}
+
+#[test]
+fn numbers_have_bounds() {
+    for (variable, accepted, wrong) in [
+        ("CLERK_REQUESTS_PER_10S", ["1", "1000000"], ["0", "1000001", "-1", "1.5", "many", "nan"]),
+        ("CLERK_RATE_SHARE", ["0.01", "1"], ["0", "1.01", "-0.5", "inf", "50%", "nan"]),
+        ("MAX_CONCURRENCY", ["1", "1000"], ["0", "1001", "-1", "1.5", "", "nan"]),
+        ("TIME_BUDGET_SECONDS", ["0", "31536000"], ["-1", "31536001", "1m", "inf", "1e300", "nan"]),
+        ("DEADLINE_RESERVE_SECONDS", ["0", "900"], ["-1", "900.1", "x", "inf", "1e300", "nan"]),
+        ("LEASE_SECONDS", ["2", "900"], ["1.99", "900.01", "0", "-2", "inf", "nan"]),
+        (
+            "SNAPSHOT_INTERVAL_MINUTES",
+            ["0", "525600"],
+            ["-1", "525601", "x", "inf", "1e300", "nan"],
+        ),
+        ("SNAPSHOT_MAX_AGE_HOURS", ["0", "8760"], ["-1", "8761", "x", "inf", "1e300", "nan"]),
+        ("SHRINK_GUARD_PERCENT", ["0", "100"], ["-1", "101", "x", "inf", "50%", "nan"]),
+    ] {
+        for value in accepted {
+            assert!(complaints(&[(variable, value)], Place::Program).is_empty());
+        }
+        for value in wrong.into_iter().filter(|value| !value.is_empty()) {
+            refused(variable, value);
+        }
+    }
+}
+
+// Contract: all seconds accept decimals. Minutes and hours do, too.
+#[test]
+fn times_accept_decimals() {
+    let config = config(&[
+        ("TIME_BUDGET_SECONDS", "0.25"),
+        ("DEADLINE_RESERVE_SECONDS", "1.5"),
+        ("LEASE_SECONDS", "2.5"),
+        ("SNAPSHOT_INTERVAL_MINUTES", "0.5"),
+        ("SNAPSHOT_MAX_AGE_HOURS", "1.5"),
+    ]);
+    assert_eq!(config.time_budget, Some(Duration::from_millis(250)));
+    assert_eq!(config.deadline_reserve, Duration::from_millis(1500));
+    assert_eq!(config.lease, Duration::from_millis(2500));
+    assert_eq!(config.snapshot_interval, Duration::from_secs(30));
+    assert_eq!(config.snapshot_max_age, Duration::from_secs(5400));
+}
+
+#[test]
+fn the_output_settings_are_read() {
+    for compression in Compression::ALL {
+        let read = config(&[("COMPRESSION", compression.name())]).compression;
+        assert_eq!(read, compression);
+    }
+    refused("COMPRESSION", "GZIP");
+
+    let metadata = config(&[("METADATA", "public, unsafe")]).metadata;
+    assert!(metadata.public && metadata.unsafe_ && !metadata.private);
+    assert!(config(&[("METADATA", "private")]).metadata.private);
+    refused("METADATA", "public,secret");
+
+    for (value, expected) in [("true", true), ("1", true), ("false", false), ("0", false)] {
+        assert_eq!(config(&[("INCLUDE_RAW", value)]).include_raw, expected);
+    }
+    refused("INCLUDE_RAW", "yes");
+
+    let version = config(&[("CLERK_API_VERSION", "2025-11-10")]).clerk.api_version;
+    assert_eq!(version, "2025-11-10");
+    for wrong in ["latest", "2025-11-1", "2025-11-10\r\nX: y", "2025/11/10"] {
+        refused("CLERK_API_VERSION", wrong);
+    }
+}
+
+#[test]
+fn the_log_level_honours_lambdas() {
+    let level = |changes: &[(&str, &str)]| config(changes).log_level;
+    assert_eq!(level(&[("LOG_LEVEL", "TRACE")]), LogLevel::Trace);
+    assert_eq!(level(&[("AWS_LAMBDA_LOG_LEVEL", "DEBUG")]), LogLevel::Debug);
+    assert_eq!(level(&[("AWS_LAMBDA_LOG_LEVEL", "FATAL")]), LogLevel::Error);
+    assert_eq!(level(&[("LOG_LEVEL", "warn"), ("AWS_LAMBDA_LOG_LEVEL", "DEBUG")]), LogLevel::Warn);
+    refused("LOG_LEVEL", "off");
+    refused("AWS_LAMBDA_LOG_LEVEL", "loud");
+}
+
+fn fingerprint(changes: &[(&str, &str)]) -> String {
+    let config = config(changes);
+    config.fingerprint(&config.resources)
+}
+
+// Engine, promise 9: a checkpoint of another configuration is recognised.
+#[test]
+fn the_fingerprint_changes_with_what_changes_the_output() {
+    let plain = fingerprint(&[]);
+    let digits = plain.strip_prefix("sha256:").unwrap();
+    assert_eq!(digits.len(), 64);
+    assert!(digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')));
+
+    let mut seen = BTreeSet::from([plain]);
+    for change in [
+        ("RESOURCES", "users,organizations"),
+        ("RESOURCES", "organizations"),
+        ("CLERK_API_URL", "http://127.0.0.1:8080"),
+        ("CLERK_API_VERSION", "2025-11-10"),
+        ("COMPRESSION", "none"),
+        ("COMPRESSION", "zstd"),
+        ("METADATA", "public"),
+        ("METADATA", "private"),
+        ("METADATA", "unsafe"),
+        ("INCLUDE_RAW", "true"),
+    ] {
+        assert!(seen.insert(fingerprint(&[change])), "{change:?}");
+    }
+    // A sync event may name other resources than the configuration.
+    let overridden = config(&[]).fingerprint(&BTreeSet::from([Resource::OrganizationRoles]));
+    assert!(seen.insert(overridden));
+}
+
+// A run may be continued faster, slower, or with a rotated key.
+#[test]
+fn the_fingerprint_does_not_change_with_anything_else() {
+    let plain = fingerprint(&[]);
+    for change in [
+        ("RESOURCES", "users,users"),
+        ("SNAPSHOT_URL", "file:///elsewhere"),
+        ("CLERK_SECRET_ID", "another/secret"),
+        ("CLERK_SECRET_FIELD", "field"),
+        ("CLERK_API_URL", "https://api.clerk.com/v1/"),
+        ("CLERK_REQUESTS_PER_10S", "10"),
+        ("CLERK_RATE_SHARE", "1"),
+        ("MAX_CONCURRENCY", "1"),
+        ("TIME_BUDGET_SECONDS", "1"),
+        ("DEADLINE_RESERVE_SECONDS", "1"),
+        ("LEASE_SECONDS", "2"),
+        ("SNAPSHOT_INTERVAL_MINUTES", "1"),
+        ("SNAPSHOT_MAX_AGE_HOURS", "1"),
+        ("METADATA", ""),
+        ("INCLUDE_RAW", "0"),
+        ("SHRINK_GUARD_PERCENT", "0"),
+        ("LOG_LEVEL", "trace"),
+    ] {
+        assert_eq!(fingerprint(&[change]), plain, "{change:?}");
+    }
+    // Written down, so that a change that makes every run start over is made knowingly.
+    assert_eq!(plain, "sha256:7b8f931ea2274ed27b795c79ad27c7019ff7f436c672a538bc3a44cf307131a7");
+}

@@ -1,0 +1,193 @@
+//! The contract's section 3: which events are understood, and how the others are refused.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use clerk_sync::event::{Event, SyncOptions};
+use clerk_sync::resource::Resource;
+use serde_json::{Value, json};
+
+fn plain_sync() -> Event {
+    Event::Sync(SyncOptions::default())
+}
+
+/// The event both ways of reading it give.
+fn read(value: &Value) -> Event {
+    let event = Event::from_value(value).unwrap();
+    assert_eq!(Event::from_json(value.to_string().as_bytes()).unwrap(), event);
+    event
+}
+
+/// What both ways of reading it say is wrong.
+fn refused(value: &Value) -> String {
+    let message = Event::from_value(value).unwrap_err().to_string();
+    let from_json = Event::from_json(value.to_string().as_bytes()).unwrap_err();
+    assert_eq!(from_json.to_string(), message);
+    message
+}
+
+#[test]
+fn an_empty_object_is_a_plain_sync() {
+    assert_eq!(read(&json!({})), plain_sync());
+    assert_eq!(read(&json!({"action": "sync"})), plain_sync());
+    assert_eq!(Event::from_json(b" {\n}\n").unwrap(), plain_sync());
+}
+
+#[test]
+fn what_schedulers_send_is_a_plain_sync_whatever_it_holds() {
+    // Amazon EventBridge user guide: the event of a rule that runs on a schedule.
+    let rule = json!({
+        "version": "0",
+        "id": "53dc4d37-cffa-4f76-80c9-8b7d4a4d2eaa",
+        "detail-type": "Scheduled Event",
+        "source": "aws.events",
+        "account": "123456789012",
+        "time": "2026-11-20T12:00:00Z",
+        "region": "eu-west-1",
+        "resources": ["arn:aws:events:eu-west-1:123456789012:rule/nightly"],
+        "detail": {}
+    });
+    assert_eq!(read(&rule), plain_sync());
+    let mut schedule = rule;
+    schedule["source"] = json!("aws.scheduler");
+    schedule["detail"] = json!("{}");
+    assert_eq!(read(&schedule), plain_sync());
+    schedule["action"] = json!("no such action");
+    assert_eq!(read(&schedule), plain_sync());
+}
+
+#[test]
+fn other_sources_are_not_schedulers() {
+    let message = refused(&json!({"source": "aws.s3", "detail-type": "Object Created"}));
+    assert!(message.contains(r#"field "source" is unknown"#), "{message}");
+    assert!(message.contains(r#"field "detail-type" is unknown"#), "{message}");
+    refused(&json!({"source": ["aws.events"]}));
+}
+
+#[test]
+fn a_sync_takes_its_options() {
+    let event = read(&json!({
+        "action": "sync",
+        "resources": ["users", "organization_roles", "users"],
+        "time_budget_seconds": 1.5,
+        "force": true,
+        "restart": true,
+        "accept_shrink": true
+    }));
+    assert_eq!(
+        event,
+        Event::Sync(SyncOptions {
+            resources: Some(BTreeSet::from([Resource::Users, Resource::OrganizationRoles])),
+            time_budget: Some(Duration::from_millis(1500)),
+            force: true,
+            restart: true,
+            accept_shrink: true,
+        })
+    );
+    // As in RESOURCES; and a whole number of seconds.
+    let event = read(&json!({"resources": "users, organizations", "time_budget_seconds": 0}));
+    assert_eq!(
+        event,
+        Event::Sync(SyncOptions {
+            resources: Some(BTreeSet::from([Resource::Users, Resource::Organizations])),
+            time_budget: Some(Duration::ZERO),
+            ..SyncOptions::default()
+        })
+    );
+    assert_eq!(read(&json!({"force": false})), plain_sync());
+}
+
+#[test]
+fn queries_have_no_fields() {
+    assert_eq!(read(&json!({"action": "check"})), Event::Check);
+    assert_eq!(read(&json!({"action": "status"})), Event::Status);
+    for action in ["check", "status"] {
+        let message = refused(&json!({"action": action, "force": true}));
+        assert!(message.contains(r#"field "force" is unknown"#), "{message}");
+    }
+}
+
+#[test]
+fn everything_unknown_is_named_at_once() {
+    let message = refused(&json!({
+        "action": "snyc",
+        "resource": ["users"],
+        "resources": ["users", "teams"],
+        "time_budget_seconds": "60",
+        "force": 1,
+        "restart": null,
+        "accept_shrink": "yes"
+    }));
+    for part in [
+        r#"action "snyc" is unknown (accepted: sync, check, status)"#,
+        r#"field "resource" is unknown (accepted: action, resources, "#,
+        r#"resources names unknown "teams" (accepted: "#,
+        "time_budget_seconds is not usable (accepted: a number from 0",
+        "force is not a boolean (accepted: true, false)",
+        "restart is not a boolean",
+        "accept_shrink is not a boolean",
+    ] {
+        assert!(message.contains(part), "{part}\n{message}");
+    }
+}
+
+#[test]
+fn values_of_the_wrong_kind_are_refused_by_name() {
+    for (value, named) in [
+        (json!({"action": 1}), "action is not a string"),
+        (json!({"action": null}), "action is not a string"),
+        (json!({"action": "Sync"}), "action \"Sync\" is unknown"),
+        (json!({"resources": []}), "resources names nothing"),
+        (json!({"resources": " , "}), "resources names nothing"),
+        (json!({"resources": [1]}), "resources holds something"),
+        (json!({"resources": {}}), "resources is neither"),
+        (json!({"resources": null}), "resources is neither"),
+        (json!({"time_budget_seconds": -1}), "time_budget_seconds is"),
+        (json!({"time_budget_seconds": 1e300}), "time_budget_seconds is"),
+        (json!({"time_budget_seconds": 31_536_001}), "time_budget_seconds is"),
+    ] {
+        let message = refused(&value);
+        assert!(message.starts_with(named), "{message}");
+    }
+}
+
+#[test]
+fn what_is_no_object_is_refused_without_being_shown() {
+    for document in ["", "secret", "{\"secret\":", "{} secret", "\u{feff}{}"] {
+        let message = Event::from_json(document.as_bytes()).unwrap_err().to_string();
+        assert!(message.contains("is not JSON"), "{message}");
+        assert!(!message.contains("secret"), "{message}");
+    }
+    for value in [json!([]), json!("secret"), json!(1), json!(null), json!(true)] {
+        let message = refused(&value);
+        assert!(message.contains("is not a JSON object"), "{message}");
+        assert!(!message.contains("secret"), "{message}");
+    }
+    assert!(Event::from_json(b"\xff\xfe").is_err());
+}
+
+#[test]
+fn a_field_given_twice_is_refused() {
+    let twice = br#"{"force":false,"force":true,"force":true}"#;
+    assert_eq!(
+        Event::from_json(twice).unwrap_err().to_string(),
+        r#"field "force" is given more than once"#
+    );
+}
+
+// An event may hold anything, and its error ends up in logs.
+#[test]
+fn a_refusal_is_short_escaped_and_shows_no_key() {
+    let many: serde_json::Map<String, Value> =
+        (0..1000).map(|number| (format!("field_{number}"), Value::Null)).collect();
+    let message = refused(&Value::Object(many));
+    assert!(message.len() < 2000, "{}", message.len());
+    assert!(message.ends_with("; and 990 more"), "{message}");
+
+    let key = format!("sk_{}_example", "live");
+    let message = refused(&json!({ "line\nbreak": 1, &key: 2, "action": &key }));
+    assert!(message.contains(r"line\nbreak"), "{message}");
+    assert!(!message.contains('\n') && !message.contains(&key), "{message}");
+}
