@@ -127,10 +127,10 @@ impl SecretsManager {
     }
 
     fn parse(&self, text: &str, field: Option<&str>) -> Result<SecretKey, SecretError> {
-        SecretKey::parse(text).map_err(|source| SecretError::NotAKey {
+        SecretKey::parse(text).map_err(|problem| SecretError::NotAKey {
             secret_id: self.secret_id.clone(),
             field: field.map(str::to_owned),
-            source,
+            problem,
         })
     }
 }
@@ -259,7 +259,7 @@ pub enum SecretError {
     /// Secrets Manager refused for a reason of its own, such as a secret marked for deletion. Not
     /// retryable.
     #[error(
-        "reading secret {secret_id}: AWS Secrets Manager refused with status {status} {code}; see \
+        "reading secret {secret_id}: AWS Secrets Manager refused with status {status}, code {code:?}; see \
          whether the secret is marked for deletion"
     )]
     Refused {
@@ -337,14 +337,14 @@ pub enum SecretError {
     },
 
     /// What was found is not a secret key. Not retryable.
-    #[error("{}secret {secret_id} {source}", field.as_ref().map(|field| format!("field {field} of ")).unwrap_or_default())]
+    #[error("{}secret {secret_id} {problem}", field_of(field.as_deref()))]
     NotAKey {
         /// The secret's name or ARN.
         secret_id: Label,
         /// The field it was found in, if the secret is a JSON object.
         field: Option<String>,
         /// Why it is none.
-        source: SecretKeyError,
+        problem: SecretKeyError,
     },
 
     /// `CLERK_SECRET_ID` or `CLERK_SECRET_FIELD` is itself a key. Not retryable.
@@ -379,8 +379,11 @@ impl SecretError {
     }
 }
 
+fn field_of(field: Option<&str>) -> String {
+    field.map(|field| format!("field {field} of ")).unwrap_or_default()
+}
+
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 mod tests {
     use aws_config::{BehaviorVersion, Region};
 

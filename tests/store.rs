@@ -4,11 +4,6 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed step fails the test")]
 
-#[path = "support/faulty_store.rs"]
-mod faulty_store;
-#[path = "support/moto.rs"]
-mod moto;
-
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -16,6 +11,8 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
+use crate::support::faulty_store::{Effect, Fault, FaultyStore};
+use crate::support::moto::{self, Moto};
 use aws_config::meta::credentials::CredentialsProviderChain;
 use aws_config::profile::ProfileFileCredentialsProvider;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -27,8 +24,6 @@ use clerk_sync::store::{
     Condition, ContentType, DeleteCondition, FolderProblem, FolderStore, Listed, Operation,
     S3Store, SnapshotUrl, Store, StoreError, Version, open,
 };
-use faulty_store::{Effect, Fault, FaultyStore};
-use moto::Moto;
 use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -257,7 +252,12 @@ async fn no_increment_of_several_processes_is_lost() {
     let workers: Vec<_> = (0..PROCESSES)
         .map(|_| {
             Command::new(std::env::current_exe().unwrap())
-                .args(["--exact", "increment_in_a_process_of_its_own", "--ignored", "--quiet"])
+                .args([
+                    "--exact",
+                    "store::increment_in_a_process_of_its_own",
+                    "--ignored",
+                    "--quiet",
+                ])
                 .env(INCREMENT_FOLDER, folder.path())
                 .stdout(std::process::Stdio::null())
                 .spawn()
@@ -576,7 +576,8 @@ async fn a_condition_on_a_missing_object_is_refused_either_way() {
 
 #[tokio::test]
 async fn a_damaged_object_is_noticed_when_written() {
-    let other = "200 OK\r\nETag: \"1\"\r\nx-amz-checksum-sha256: AAAAul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=";
+    let other = "200 OK\r\nETag: \"1\"\r\n\
+                 x-amz-checksum-sha256: AAAAul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=";
     let (store, _s3) = scripted_s3(&[other]).await;
     let error = put(&store, CHECKPOINT, "hello", Condition::Any).await.unwrap_err();
     assert!(
@@ -599,7 +600,10 @@ async fn refusals_say_what_to_do() {
         ),
         ("400 Bad Request\r\nx-body: AuthorizationHeaderMalformed", "set AWS_REGION"),
         ("404 Not Found\r\nx-body: NoSuchBucket", "bucket bucket does not exist"),
-        ("405 Method Not Allowed\r\nx-body: MethodNotAllowed", "status 405 MethodNotAllowed"),
+        (
+            "405 Method Not Allowed\r\nx-body: MethodNotAllowed",
+            "status 405, code \"MethodNotAllowed\"",
+        ),
     ] {
         let (store, s3) = scripted_s3(&[answer]).await;
         let error = store.get(CHECKPOINT).await.unwrap_err();

@@ -83,7 +83,9 @@ impl Refusal {
             None => json!({}),
         };
         let body = json!({
-            "errors": [{ "message": self.message, "long_message": self.message, "code": self.code, "meta": meta }],
+            "errors": [{
+                "message": self.message, "long_message": self.message, "code": self.code, "meta": meta,
+            }],
             "meta": {},
             "clerk_trace_id": format!("{sequence:032x}"),
         });

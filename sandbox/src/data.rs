@@ -139,7 +139,8 @@ impl Data {
     /// The table of a list.
     ///
     /// # Panics
-    /// When there is no such list: a slip in the calling test, which must not look like an empty list.
+    /// When there is no such list: a slip in the calling test, which must not look like an empty
+    /// list.
     pub(crate) fn table(&self, list: &str) -> &Table {
         &self.tables[known(list).0]
     }

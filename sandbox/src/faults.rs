@@ -9,9 +9,9 @@ use crate::query::Query;
 
 /// One rule: the requests it matches, and its effects on them.
 ///
-/// Every rule counts the requests that match its path and query; [`calls`](FaultRule::calls) selects
-/// among them by number, from 1. Rules stack: all that strike a request take effect, and where two
-/// would answer in Clerk's stead the first one added does.
+/// Every rule counts the requests that match its path and query; [`calls`](FaultRule::calls)
+/// selects among them by number, from 1. Rules stack: all that strike a request take effect, and
+/// where two would answer in Clerk's stead the first one added does.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FaultRule {
     path: String,
@@ -55,7 +55,8 @@ pub enum Effect {
     ShiftTotal(i64),
     /// `total_count` is this.
     Total(i64),
-    /// A field of one row (`row` from 0, `pointer` as in RFC 6901) is replaced, or removed (`None`).
+    /// A field of one row (`row` from 0, `pointer` as in RFC 6901) is replaced, or removed
+    /// (`None`).
     EditRow {
         /// Which row of the page.
         row: usize,
@@ -205,9 +206,10 @@ fn path_matches(pattern: &str, path: &str) -> bool {
 
 /// A fault on the command line: `PATH[?NAME[=VALUE]][@FIRST[-LAST]] EFFECT[:ARGUMENT]`.
 ///
-/// Effects: `status:CODE[:ERROR_CODE]`, `limit:SECONDS` (429), `html:STATUS`, `body:TEXT`, `malformed`,
-/// `reset`, `cut:BYTES`, `delay:MILLISECONDS`, `deep:MILLISECONDS` (for a thousand rows of offset),
-/// `truncate:ROWS`, `ignore:PARAMETER`, `shift-total:N`, `total:N`, `drop:POINTER`.
+/// Effects: `status:CODE[:ERROR_CODE]`, `limit:SECONDS` (429), `html:STATUS`, `body:TEXT`,
+/// `malformed`, `reset`, `cut:BYTES`, `delay:MILLISECONDS`, `deep:MILLISECONDS` (for a thousand
+/// rows of offset), `truncate:ROWS`, `ignore:PARAMETER`, `shift-total:N`, `total:N`,
+/// `drop:POINTER`.
 impl FromStr for FaultRule {
     type Err = FaultSyntax;
 

@@ -1,9 +1,9 @@
 //! A server that behaves like Clerk's Backend API, with deterministic synthetic data at any scale.
 //!
 //! The demo, the tests and the benchmarks of clerk-sync read from it. It answers in the process
-//! ([`Sandbox::get`], which works under paused time) or over HTTP ([`Sandbox::serve`]), always through
-//! the same code. What it serves follows Clerk's OpenAPI document of 2026-05-12; where that leaves a
-//! choice, [`Rules`] makes it.
+//! ([`Sandbox::get`], which works under paused time) or over HTTP ([`Sandbox::serve`]), always
+//! through the same code. What it serves follows Clerk's OpenAPI document of 2026-05-12; where that
+//! leaves a choice, [`Rules`] makes it.
 //!
 //! In the order a request flows:
 //! - `server`: HTTP/1.1 on a socket, thin;

@@ -1,4 +1,4 @@
-//! Every list of the Backend API that the sandbox serves. A further list is one entry of [`ALL`].
+//! Every list of the Backend API that the sandbox serves. A further list is one entry of `ALL`.
 //!
 //! Shapes, orders and filters: Clerk OpenAPI 2026-05-12, the `GET` operation of the same path.
 

@@ -24,36 +24,46 @@ fn serve(arguments: Arguments) -> ExitCode {
         Err(problem) => return fail(1, &format!("cannot start: {problem}")),
     };
     runtime.block_on(async {
+        let asked_to_stop = match listen_for_stop() {
+            Ok(asked_to_stop) => asked_to_stop,
+            Err(problem) => return fail(1, &format!("cannot wait for signals: {problem}")),
+        };
         let address = arguments.address;
         let sandbox = arguments.sandbox();
+        sandbox.render_all();
         let serving = match sandbox.serve_on(address).await {
             Ok(serving) => serving,
             Err(problem) => return fail(1, &format!("cannot listen on {address}: {problem}")),
         };
-        // Whoever reads this line may send requests from now on.
+        // Whoever reads this line may send requests from now on, or a signal.
         say(&format!("{}\n", serving.url()));
-        if let Err(problem) = asked_to_stop().await {
-            return fail(1, &format!("cannot wait for signals: {problem}"));
-        }
+        asked_to_stop.await;
         drop(serving);
         summarise(&sandbox);
         ExitCode::SUCCESS
     })
 }
 
-/// Resolves on Ctrl-C and, where there is one, on SIGTERM.
-async fn asked_to_stop() -> std::io::Result<()> {
-    #[cfg(unix)]
-    {
-        let mut terminate =
-            tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+/// Ctrl-C and, where there is one, SIGTERM. They are listened for from the moment this is called.
+#[cfg(unix)]
+fn listen_for_stop() -> std::io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
         tokio::select! {
-            _ = terminate.recv() => Ok(()),
-            interrupted = tokio::signal::ctrl_c() => interrupted,
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
         }
-    }
-    #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await
+    })
+}
+
+#[cfg(not(unix))]
+fn listen_for_stop() -> std::io::Result<impl Future<Output = ()>> {
+    Ok(async {
+        // Without a handler the system ends the program on Ctrl-C, which is as good.
+        let _ = tokio::signal::ctrl_c().await;
+    })
 }
 
 fn summarise(sandbox: &Sandbox) {

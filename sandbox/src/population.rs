@@ -18,9 +18,9 @@ use crate::rows::{
 
 /// The synthetic content of a sandbox. The same population has the same bytes on every machine.
 ///
-/// Users and organizations come into being over the three years before `now`: slowly at first, then in
-/// one import that gives many of them nearly the same `created_at`, then evenly. Everywhere a few rows
-/// share one millisecond.
+/// Users and organizations come into being over the three years before `now`: slowly at first, then
+/// in one import that gives many of them nearly the same `created_at`, then evenly. Everywhere a
+/// few rows share one millisecond.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Population {
     /// Everything is drawn from this.
@@ -29,8 +29,9 @@ pub struct Population {
     pub users: usize,
     /// Rows of `/organizations`. Every seventh has no member.
     pub organizations: usize,
-    /// Rows of `/organization_memberships`; fewer where users and organizations do not suffice. Every
-    /// fifth user is a member of nothing, and the first organizations are much larger than the last.
+    /// Rows of `/organization_memberships`; fewer where users and organizations do not suffice.
+    /// Every fifth user is a member of nothing, and the first organizations are much larger than
+    /// the last.
     pub memberships: usize,
     /// Rows of `/organization_roles`: `org:admin`, `org:member`, then custom ones.
     pub roles: usize,

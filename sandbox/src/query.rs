@@ -338,8 +338,8 @@ impl<'a> Search<'a> {
         Ok(tests)
     }
 
-    /// How many rows, counted in the direction of the walk, stand up to and including the cursor's row.
-    /// `None`: an empty page.
+    /// How many rows, counted in the direction of the walk, stand up to and including the cursor's
+    /// row. `None`: an empty page.
     fn rows_up_to(
         &self,
         rows: &[Arc<Row>],

@@ -5,6 +5,7 @@ use std::future::Future as _;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
@@ -68,7 +69,7 @@ async fn accept(sandbox: Sandbox, listener: TcpListener) -> Infallible {
                 connections.spawn(converse(sandbox.clone(), stream));
             }
             // Too many open files, or a peer that is gone already: others may still get in.
-            Err(_) => tokio::task::yield_now().await,
+            Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
         }
         while connections.try_join_next().is_some() {}
     }

@@ -97,9 +97,6 @@ async fn every_list_is_read_whole_by_offset_and_in_its_order() {
             }
         }
         let mut expected = ids(&expected);
-        let ordered =
-            get(&sandbox, &format!("/v1/{list}?order_by=-created_at&limit=2")).await.json();
-        assert!(!ordered.is_null());
         // Lists without an order come newest first, whatever is asked.
         let unordered = ["sessions", "enterprise_connections", "jwt_templates", "redirect_urls"];
         if unordered.contains(&list) || list.ends_with("list_identifiers") || list == "domains" {
@@ -466,7 +463,6 @@ fn the_same_seed_gives_the_same_rows_and_another_seed_others() {
     assert_ne!(first.users(), other.users());
 }
 
-/// More users must not change the first ones' content, nor any other list's.
 #[test]
 fn rows_are_varied_where_exports_have_broken() {
     let sandbox = Sandbox::new(
@@ -499,7 +495,7 @@ fn rows_are_varied_where_exports_have_broken() {
     assert_eq!(times.last(), Some(&sandbox.latest()));
     let bytes: usize = users.iter().map(|user| user.to_string().len()).sum();
     assert!(
-        (2_000..4_000).contains(&(bytes / users.len())),
+        (2_500..4_000).contains(&(bytes / users.len())),
         "{} bytes a user",
         bytes / users.len()
     );

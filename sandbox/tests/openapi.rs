@@ -1,6 +1,7 @@
 //! What the sandbox answers is valid by Clerk's own OpenAPI document, wherever that is at hand.
 //!
-//! Its path is given in `CLERK_OPENAPI`, or it lies beside the workspace; it is not part of the project.
+//! Its path is given in `CLERK_OPENAPI`, or it lies beside the workspace; it is not part of the
+//! project.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a surprise is a failed test")]
 
@@ -17,7 +18,7 @@ const HEADERS: [(&str, &str); 2] =
 #[tokio::test]
 async fn every_answer_is_valid_by_clerks_document() {
     let Some(document) = Document::load() else {
-        let skipped = "SKIPPED: Clerk's OpenAPI document is not at hand (set CLERK_OPENAPI to its path): \
+        let skipped = "SKIPPED: Clerk's OpenAPI document is not at hand (CLERK_OPENAPI may name it): \
                        no answer was validated\n";
         // Past the test harness's capture: nobody should believe this was checked.
         std::io::stderr().write_all(skipped.as_bytes()).unwrap();

@@ -76,8 +76,8 @@ pub enum StoreError {
 
     /// The credentials do not allow the operation. Not retryable.
     #[error(
-        "{operation} {url}: access denied; allow {} (and, for a bucket with its own KMS key, kms:Decrypt \
-         and kms:GenerateDataKey){}",
+        "{operation} {url}: access denied; allow {} (and, for a bucket with its own KMS key, \
+         kms:Decrypt and kms:GenerateDataKey){}",
         operation.permission(),
         operation.denial_hint()
     )]
@@ -127,7 +127,7 @@ pub enum StoreError {
 
     /// S3 refused for a reason of its own. Not retryable.
     #[error(
-        "{operation} {url}: S3 refused with status {status} {code}; see the S3 documentation on \
+        "{operation} {url}: S3 refused with status {status}, code {code:?}; see the S3 documentation on \
          this code"
     )]
     Refused {
@@ -227,7 +227,8 @@ impl Operation {
     const fn denial_hint(self) -> &'static str {
         match self {
             Self::Get | Self::Verify => {
-                "; without s3:ListBucket on the prefix S3 answers so for an object that does not exist, too"
+                "; without s3:ListBucket on the prefix S3 answers so for an object that does not \
+                 exist, too"
             }
             Self::Put | Self::Delete | Self::List | Self::RemoveLeftovers => "",
         }

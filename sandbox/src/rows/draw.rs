@@ -3,8 +3,8 @@
 /// Milliseconds in one day.
 pub(crate) const DAY_MS: i64 = 86_400_000;
 
-/// Spreads a seed and a number over all 64 bits (the finaliser of SplitMix64, a bijection: different
-/// numbers under one seed never meet).
+/// Spreads a seed and a number over all 64 bits (the finaliser of SplitMix64, a bijection:
+/// different numbers under one seed never meet).
 pub(crate) fn mix(seed: u64, number: u64) -> u64 {
     let mut word = seed.wrapping_add(number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
     word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

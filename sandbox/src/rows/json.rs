@@ -1,6 +1,8 @@
 //! Writes JSON text straight into a string: a page of 500 users is rendered in about a millisecond,
 //! where building a tree of values first would take ten times that.
 
+use std::fmt::Write as _;
+
 /// An object being written. Fields appear in the order of the calls.
 pub(crate) struct Object<'a> {
     out: &'a mut String,
@@ -28,7 +30,6 @@ impl Object<'_> {
     }
 
     pub(crate) fn number(&mut self, name: &str, value: i64) {
-        use std::fmt::Write as _;
         self.name(name);
         // Writing to a string cannot fail.
         let _ = write!(self.out, "{value}");
@@ -105,6 +106,19 @@ impl Array<'_> {
 
 fn quote(out: &mut String, value: &str) {
     out.push('"');
+    if value.bytes().any(needs_escape) {
+        escape(out, value);
+    } else {
+        out.push_str(value);
+    }
+    out.push('"');
+}
+
+fn needs_escape(byte: u8) -> bool {
+    byte < 0x20 || byte == b'"' || byte == b'\\'
+}
+
+fn escape(out: &mut String, value: &str) {
     for character in value.chars() {
         match character {
             '"' => out.push_str("\\\""),
@@ -113,13 +127,12 @@ fn quote(out: &mut String, value: &str) {
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
             control if u32::from(control) < 0x20 => {
-                use std::fmt::Write as _;
+                // Writing to a string cannot fail.
                 let _ = write!(out, "\\u{:04x}", u32::from(control));
             }
             other => out.push(other),
         }
     }
-    out.push('"');
 }
 
 #[cfg(test)]

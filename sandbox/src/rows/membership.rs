@@ -17,7 +17,8 @@ pub(crate) struct RoleOfMembership {
     pub(crate) permissions: Vec<String>,
 }
 
-/// What a membership is made of. It repeats the user and the organization as they were when it was made.
+/// What a membership is made of. It repeats the user and the organization as they were when it was
+/// made.
 #[derive(Debug)]
 pub(crate) struct MembershipRecipe {
     pub(crate) seed: u64,

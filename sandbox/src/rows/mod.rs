@@ -1,4 +1,5 @@
-//! One row of a list: where it stands, what it belongs to, and its JSON text as Clerk would give it.
+//! One row of a list: where it stands, what it belongs to, and its JSON text as Clerk would give
+//! it.
 
 pub(crate) mod draw;
 pub(crate) mod json;
@@ -128,7 +129,8 @@ impl Row {
 
     /// The text, parsed.
     pub(crate) fn value(&self) -> Value {
-        // Every text was rendered here or from a value, so it parses; were it not so, null shows it.
+        // Every text was rendered here or from a value, so it parses; were it not so, null shows
+        // it.
         serde_json::from_str(self.text()).unwrap_or(Value::Null)
     }
 

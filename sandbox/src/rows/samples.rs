@@ -37,7 +37,8 @@ pub(crate) mod sample {
             .iter()
             .map(|role| {
                 json!({
-                    "object": "role_set_item", "id": role["id"], "name": role["name"], "key": role["key"],
+                    "object": "role_set_item", "id": role["id"], "name": role["name"],
+                    "key": role["key"],
                     "description": role["description"], "members_count": null, "has_members": null,
                     "created_at": created_at, "updated_at": created_at,
                 })
@@ -48,11 +49,16 @@ pub(crate) mod sample {
         };
         let (default_role, creator_role) = (item("org:member"), item("org:admin"));
         let first = around.number == 0;
+        let (name, key) = match around.number {
+            0 => ("Default".to_owned(), "role_set:default".to_owned()),
+            number => (format!("Role set {number}"), format!("role_set:custom_{number}")),
+        };
         json!({
             "object": "role_set", "id": identifier(around.random, "role_set_"),
-            "name": if first { "Default".to_owned() } else { format!("Role set {}", around.number) },
-            "key": if first { "role_set:default".to_owned() } else { format!("role_set:custom_{}", around.number) },
-            "description": null, "roles": items, "default_role": default_role, "creator_role": creator_role,
+            "name": name,
+            "key": key,
+            "description": null, "roles": items, "default_role": default_role,
+            "creator_role": creator_role,
             "type": if first { "initial" } else { "custom" }, "role_set_migration": null,
             "created_at": created_at, "updated_at": created_at,
         })
@@ -82,7 +88,8 @@ pub(crate) mod sample {
     pub(crate) fn invitation(around: &mut Surroundings<'_>) -> Value {
         let status = ["pending", "accepted", "expired", "revoked"][around.number % 4];
         let mut row = json!({
-            "object": "invitation", "id": identifier(around.random, "inv_"), "email_address": email(around.random),
+            "object": "invitation", "id": identifier(around.random, "inv_"),
+            "email_address": email(around.random),
             "public_metadata": {}, "revoked": status == "revoked", "status": status,
             "expires_at": around.created_at + 30 * DAY_MS,
             "created_at": around.created_at, "updated_at": around.created_at,
@@ -104,7 +111,7 @@ pub(crate) mod sample {
             "object": "organization_domain", "id": identifier(around.random, "orgdmn_"),
             "organization_id": around.organization["id"],
             "name": format!("{}.example.com", hexadecimal(around.random, 8)),
-            "enrollment_mode": pick(around.random, &["manual_invitation", "automatic_invitation", "automatic_suggestion"]),
+            "enrollment_mode": pick(around.random, &["manual_invitation", "automatic_suggestion"]),
             "affiliation_email_address": null, "affiliation_verification": null,
             "ownership_verification": if verified { verification.clone() } else { Value::Null },
             "verification": if verified { verification } else { Value::Null },
@@ -118,19 +125,22 @@ pub(crate) mod sample {
     pub(crate) fn session(around: &mut Surroundings<'_>) -> Value {
         let id = identifier(around.random, "sess_");
         let active_at = around.created_at + DAY_MS / 2;
+        let organization_id = organization_id_or_null(around, around.number.is_multiple_of(2));
         let status = ["active", "ended", "expired", "revoked"][around.number % 4];
         json!({
             "object": "session", "id": id, "user_id": around.user_id,
             "client_id": identifier(around.random, "client_"), "actor": null,
             "status": status,
-            "last_active_organization_id": if around.number.is_multiple_of(2) { around.organization["id"].clone() } else { Value::Null },
+            "last_active_organization_id": organization_id,
             "last_active_at": active_at,
             "latest_activity": if around.number.is_multiple_of(3) { Value::Null } else { json!({
                 "object": "session_activity", "id": identifier(around.random, "sess_activity_"),
-                "device_type": "Macintosh", "is_mobile": false, "browser_name": "Firefox", "browser_version": "140.0",
+                "device_type": "Macintosh", "is_mobile": false, "browser_name": "Firefox",
+                "browser_version": "140.0",
                 "ip_address": "192.0.2.7", "city": "Zürich", "country": "CH",
             }) },
-            "expire_at": around.created_at + 7 * DAY_MS, "abandon_at": around.created_at + 30 * DAY_MS,
+            "expire_at": around.created_at + 7 * DAY_MS,
+            "abandon_at": around.created_at + 30 * DAY_MS,
             "updated_at": active_at, "created_at": around.created_at, "tasks": null,
         })
     }
@@ -159,7 +169,9 @@ pub(crate) mod sample {
             "is_satellite": around.number > 0, "frontend_api_url": format!("https://clerk.{name}"),
             "accounts_portal_url": (around.number == 0).then(|| format!("https://accounts.{name}")),
             "proxy_url": null, "development_origin": "",
-            "cname_targets": [{ "host": format!("clerk.{name}"), "value": "frontend-api.example.net", "required": true }],
+            "cname_targets": [
+                { "host": format!("clerk.{name}"), "value": "frontend-api.example.net", "required": true }
+            ],
         })
     }
 
@@ -167,7 +179,8 @@ pub(crate) mod sample {
     pub(crate) fn jwt_template(around: &mut Surroundings<'_>) -> Value {
         json!({
             "object": "jwt_template", "id": identifier(around.random, "jtmp_"),
-            "name": format!("template-{}", around.number), "claims": { "role": "{{org.role}}" }, "lifetime": 60,
+            "name": format!("template-{}", around.number), "claims": { "role": "{{org.role}}" },
+            "lifetime": 60,
             "allowed_clock_skew": 5, "custom_signing_key": false, "signing_algorithm": "RS256",
             "created_at": around.created_at, "updated_at": around.created_at,
         })
@@ -187,12 +200,18 @@ pub(crate) mod sample {
         let client_id = hexadecimal(around.random, 16);
         let base = "https://clerk.example.com/oauth";
         json!({
-            "object": "oauth_application", "id": identifier(around.random, "oa_"), "instance_id": around.instance_id,
-            "name": format!("Application {}", around.number), "client_id": client_id, "client_uri": null,
-            "client_image_url": null, "dynamically_registered": false, "consent_screen_enabled": true,
-            "pkce_required": true, "public": around.number.is_multiple_of(2), "scopes": "profile email",
-            "redirect_uris": ["https://app.example.com/oauth"], "callback_url": "https://app.example.com/oauth",
-            "authorize_url": format!("{base}/authorize"), "token_fetch_url": format!("{base}/token"),
+            "object": "oauth_application", "id": identifier(around.random, "oa_"),
+            "instance_id": around.instance_id,
+            "name": format!("Application {}", around.number), "client_id": client_id,
+            "client_uri": null,
+            "client_image_url": null, "dynamically_registered": false,
+            "consent_screen_enabled": true,
+            "pkce_required": true, "public": around.number.is_multiple_of(2),
+            "scopes": "profile email",
+            "redirect_uris": ["https://app.example.com/oauth"],
+            "callback_url": "https://app.example.com/oauth",
+            "authorize_url": format!("{base}/authorize"),
+            "token_fetch_url": format!("{base}/token"),
             "user_info_url": format!("{base}/userinfo"),
             "discovery_url": "https://clerk.example.com/.well-known/openid-configuration",
             "token_introspection_url": format!("{base}/token_info"),
@@ -204,23 +223,30 @@ pub(crate) mod sample {
     pub(crate) fn enterprise_connection(around: &mut Surroundings<'_>) -> Value {
         let id = identifier(around.random, "entconn_");
         let saml = around.number.is_multiple_of(2);
+        let organization_id = organization_id_or_null(around, !around.number.is_multiple_of(3));
         json!({
-            "object": "enterprise_connection", "id": id, "name": format!("Connection {}", around.number),
+            "object": "enterprise_connection", "id": id,
+            "name": format!("Connection {}", around.number),
             "provider": if saml { "saml_okta" } else { "oidc_custom" }, "logo_public_url": null,
-            "active": around.number != 1, "domains": [format!("connection-{}.example.com", around.number)],
-            "organization_id": if around.number.is_multiple_of(3) { Value::Null } else { around.organization["id"].clone() },
+            "active": around.number != 1,
+            "domains": [format!("connection-{}.example.com", around.number)],
+            "organization_id": organization_id,
             "sync_user_attributes": true, "disable_additional_identifications": false,
             "allow_organization_account_linking": false, "custom_attributes": [],
             "authenticatable": true, "disable_jit_provisioning": false,
             "saml_connection": if saml { json!({
-                "id": identifier(around.random, "samlc_"), "name": "SAML", "idp_entity_id": "https://idp.example.com",
+                "id": identifier(around.random, "samlc_"), "name": "SAML",
+                "idp_entity_id": "https://idp.example.com",
                 "idp_sso_url": "https://idp.example.com/sso", "idp_metadata_url": null,
-                "acs_url": "https://clerk.example.com/v1/saml/acs", "sp_entity_id": "https://clerk.example.com/saml",
-                "sp_metadata_url": null, "active": true, "allow_idp_initiated": false, "allow_subdomains": false,
+                "acs_url": "https://clerk.example.com/v1/saml/acs",
+                "sp_entity_id": "https://clerk.example.com/saml",
+                "sp_metadata_url": null, "active": true, "allow_idp_initiated": false,
+                "allow_subdomains": false,
                 "force_authn": false,
             }) } else { Value::Null },
             "oauth_config": if saml { Value::Null } else { json!({
-                "id": identifier(around.random, "oconf_"), "name": "OIDC", "provider_key": "oidc_custom",
+                "id": identifier(around.random, "oconf_"), "name": "OIDC",
+                "provider_key": "oidc_custom",
                 "client_id": "client", "discovery_url": null, "auth_url": null, "token_url": null,
                 "user_info_url": null, "requires_pkce": true, "logo_public_url": null,
                 "created_at": around.created_at, "updated_at": around.created_at,
@@ -232,8 +258,10 @@ pub(crate) mod sample {
     /// Schema `Machine`.
     pub(crate) fn machine(around: &mut Surroundings<'_>) -> Value {
         json!({
-            "object": "machine", "id": identifier(around.random, "mch_"), "name": format!("machine-{}", around.number),
-            "instance_id": around.instance_id, "created_at": around.created_at, "updated_at": around.created_at,
+            "object": "machine", "id": identifier(around.random, "mch_"),
+            "name": format!("machine-{}", around.number),
+            "instance_id": around.instance_id, "created_at": around.created_at,
+            "updated_at": around.created_at,
             "default_token_ttl": 3600, "scoped_machines": [],
         })
     }
@@ -242,7 +270,8 @@ pub(crate) mod sample {
     pub(crate) fn waitlist_entry(around: &mut Surroundings<'_>) -> Value {
         let status = ["pending", "invited", "rejected", "completed"][around.number % 4];
         json!({
-            "object": "waitlist_entry", "id": identifier(around.random, "wle_"), "email_address": email(around.random),
+            "object": "waitlist_entry", "id": identifier(around.random, "wle_"),
+            "email_address": email(around.random),
             "status": status, "is_locked": false,
             "created_at": around.created_at, "updated_at": around.created_at, "invitation": null,
         })
@@ -256,9 +285,12 @@ pub(crate) mod sample {
             around.organization["id"].clone()
         };
         json!({
-            "object": "api_key", "id": format!("ak_{}", hexadecimal(around.random, 32)), "type": "api_key",
-            "subject": subject, "name": format!("key {}", around.number), "description": null, "claims": null,
-            "scopes": ["read"], "revoked": false, "revocation_reason": null, "expired": false, "expiration": null,
+            "object": "api_key", "id": format!("ak_{}", hexadecimal(around.random, 32)),
+            "type": "api_key",
+            "subject": subject, "name": format!("key {}", around.number), "description": null,
+            "claims": null,
+            "scopes": ["read"], "revoked": false, "revocation_reason": null, "expired": false,
+            "expiration": null,
             "created_by": null, "last_used_at": null,
             "created_at": around.created_at, "updated_at": around.created_at,
         })
@@ -267,7 +299,8 @@ pub(crate) mod sample {
     /// A row of `GET /m2m_tokens`.
     pub(crate) fn m2m_token(around: &mut Surroundings<'_>) -> Value {
         json!({
-            "object": "machine_to_machine_token", "id": format!("mt_{}", hexadecimal(around.random, 32)),
+            "object": "machine_to_machine_token",
+            "id": format!("mt_{}", hexadecimal(around.random, 32)),
             "subject": around.machine_id, "claims": null, "scopes": [], "revoked": false,
             "revocation_reason": null, "expired": false, "expiration": null, "last_used_at": null,
             "created_at": around.created_at, "updated_at": around.created_at,
@@ -286,6 +319,10 @@ fn listed_identifier(around: &mut Surroundings<'_>, object: &str, prefix: &str) 
         "identifier_type": kind, "instance_id": around.instance_id,
         "created_at": around.created_at, "updated_at": around.created_at,
     })
+}
+
+fn organization_id_or_null(around: &Surroundings<'_>, given: bool) -> Value {
+    if given { around.organization["id"].clone() } else { Value::Null }
 }
 
 fn public_organization(around: &Surroundings<'_>) -> Value {

@@ -1,0 +1,65 @@
+//! The program says when it is ready, stops when asked, and names what is wrong with its arguments.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a surprise is a failed test")]
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::process::{Command, Stdio};
+
+fn program() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_clerk-sandbox"))
+}
+
+#[test]
+fn bad_arguments_end_with_status_2_and_their_name() {
+    for (arguments, named) in [
+        (&["--userz", "3"][..], "--userz"),
+        (&["--users", "many"], "--users"),
+        (&["--fault", "/v1/users explode"], "explode"),
+    ] {
+        let output = program().args(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        assert!(String::from_utf8(output.stderr).unwrap().contains(named), "{named}");
+        assert!(output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn help_and_version_are_answered() {
+    let help = program().arg("--help").output().unwrap();
+    assert!(help.status.success() && help.stdout.starts_with(b"Serves a synthetic Clerk instance"));
+    let version = program().arg("--version").output().unwrap();
+    assert_eq!(
+        version.stdout,
+        concat!("clerk-sandbox ", env!("CARGO_PKG_VERSION"), "\n").as_bytes()
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn it_prints_its_url_serves_and_sums_up_on_sigterm() {
+    let mut child = program()
+        .args(["--users", "5", "--key", "sk_test_other"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let address = line.trim().strip_prefix("http://").unwrap();
+
+    let mut stream = TcpStream::connect(address).unwrap();
+    let request = "GET /v1/users/count HTTP/1.1\r\nhost: sandbox\r\nconnection: close\r\n\
+                   authorization: Bearer sk_test_other\r\nclerk-api-version: 2026-05-12\r\n\r\n";
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.ends_with("{\"object\":\"total_count\",\"total_count\":5}"), "{answer}");
+
+    let id = child.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success());
+    let summary = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(summary, "clerk-sandbox: 1 requests, 0 refused by the limit (429), 0 violations\n");
+}

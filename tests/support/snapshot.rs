@@ -1,0 +1,97 @@
+//! Reads a published snapshot as a consumer would: from `latest.json` down.
+
+use std::collections::BTreeMap;
+use std::io::Read as _;
+
+use bytes::Bytes;
+use clerk_sync::snapshot::digest::{ContentDigest, Sha256Hex};
+use serde_json::Value;
+
+/// A published snapshot, its checksums, counts and digests confirmed.
+#[derive(Debug, Clone)]
+pub(crate) struct Snapshot {
+    /// `latest.json`.
+    pub(crate) latest: Value,
+    /// `manifest.json`.
+    pub(crate) manifest: Value,
+    /// The lines of each dataset, in the order of its parts' names.
+    pub(crate) datasets: BTreeMap<String, Vec<Value>>,
+}
+
+impl Snapshot {
+    /// The snapshot that `latest.json` names among `objects`; `None` when nothing is published.
+    /// Panics when anything about it is not as it should be.
+    pub(crate) fn of(objects: &BTreeMap<String, Bytes>) -> Option<Self> {
+        let latest = json(objects.get("latest.json")?);
+        let manifest_key = text(&latest["manifest"]);
+        let manifest_bytes = objects.get(manifest_key).expect("latest.json names a manifest");
+        let sha256 = Sha256Hex::of(manifest_bytes).to_string();
+        assert_eq!(latest["manifest_sha256"], sha256, "checksum of the manifest");
+        let manifest = json(manifest_bytes);
+        let folder = manifest_key.strip_suffix("manifest.json").expect("name of the manifest");
+        let mut datasets = BTreeMap::new();
+        for (name, dataset) in manifest["datasets"].as_object().expect("datasets") {
+            let rows = rows_of(dataset, folder, objects);
+            assert_eq!(dataset["records"], rows.len(), "records of {name}");
+            datasets.insert(name.clone(), rows);
+        }
+        Some(Self { latest, manifest, datasets })
+    }
+
+    /// Ids of a dataset's records, in order.
+    pub(crate) fn ids(&self, dataset: &str) -> Vec<String> {
+        self.datasets[dataset].iter().map(|row| text(&row["id"]).to_owned()).collect()
+    }
+
+    /// The content digest of each dataset.
+    pub(crate) fn digests(&self) -> BTreeMap<String, Value> {
+        let datasets = self.manifest["datasets"].as_object().expect("datasets");
+        datasets.iter().map(|(name, it)| (name.clone(), it["content_digest"].clone())).collect()
+    }
+}
+
+fn rows_of(dataset: &Value, folder: &str, objects: &BTreeMap<String, Bytes>) -> Vec<Value> {
+    let parts = dataset["parts"].as_array().expect("parts");
+    let keys: Vec<&str> = parts.iter().map(|part| text(&part["key"])).collect();
+    assert!(keys.is_sorted(), "parts stand in the order of their names: {keys:?}");
+    let mut rows = Vec::new();
+    let mut digest = ContentDigest::default();
+    for part in parts {
+        let key = text(&part["key"]);
+        let bytes = objects.get(&format!("{folder}{key}")).expect("every part is there");
+        assert_eq!(part["bytes"], bytes.len(), "{key}");
+        assert_eq!(part["sha256"], Sha256Hex::of(bytes).to_string(), "{key}");
+        let lines = unpacked(key, bytes);
+        assert!(lines.ends_with('\n'), "{key} ends with a line end");
+        let before = rows.len();
+        for line in lines.split_inclusive('\n') {
+            digest.add_line(line.as_bytes());
+            rows.push(serde_json::from_str(line).expect("a line is JSON"));
+        }
+        assert_eq!(part["records"], rows.len() - before, "{key}");
+    }
+    if dataset["status"] != "skipped" {
+        assert_eq!(dataset["content_digest"], digest.to_string());
+    }
+    rows
+}
+
+fn unpacked(key: &str, bytes: &Bytes) -> String {
+    let mut lines = String::new();
+    if key.ends_with(".gz") {
+        flate2::read::GzDecoder::new(&bytes[..]).read_to_string(&mut lines).expect("gzip");
+    } else if key.ends_with(".zst") {
+        zstd::Decoder::new(&bytes[..]).expect("zstd").read_to_string(&mut lines).expect("zstd");
+    } else {
+        lines = String::from_utf8(bytes.to_vec()).expect("UTF-8");
+    }
+    lines
+}
+
+fn json(bytes: &Bytes) -> Value {
+    serde_json::from_slice(bytes).expect("JSON")
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().expect("a string")
+}

@@ -1,0 +1,151 @@
+//! The handler with everything around it: a sandbox Clerk, a store that can fail, a secret, a clock
+//! that can be paused.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use clerk_sandbox::{DEFAULT_KEY, Population, Sandbox};
+use clerk_sync::clock::Clock;
+use clerk_sync::config::{Config, Environment, Place};
+use clerk_sync::dependencies::Dependencies;
+use clerk_sync::error::Error;
+use clerk_sync::event::Event;
+use clerk_sync::handler::{Invocation, handle};
+use clerk_sync::patience::Patience;
+use clerk_sync::progress::Progress;
+use clerk_sync::secret_source::SecretSource;
+use clerk_sync::store::Store;
+use clerk_sync::time_budget::TimeBudget;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::faulty_store::FaultyStore;
+use super::memory_store::MemoryStore;
+use super::sandbox_transport::SandboxTransport;
+use super::scripted_secret::ScriptedSecret;
+use super::snapshot::Snapshot;
+
+/// Everything a test acts on. Clones share it.
+#[derive(Clone)]
+pub(crate) struct World {
+    /// Clerk.
+    pub(crate) sandbox: Sandbox,
+    /// What the store holds.
+    pub(crate) memory: Arc<MemoryStore>,
+    /// The store as the handler sees it.
+    pub(crate) store: Arc<FaultyStore>,
+    /// Where the key comes from.
+    pub(crate) secret: Arc<dyn SecretSource>,
+    /// The time of day.
+    pub(crate) clock: Clock,
+    settings: Vec<(String, String)>,
+    /// Ends invocations early, like Ctrl-C.
+    pub(crate) interrupt: watch::Sender<bool>,
+}
+
+/// Every resource of the contract.
+pub(crate) const ALL: &str = "users,organizations,organization_roles,organization_permissions,\
+                              organization_memberships";
+
+impl World {
+    /// A world around a sandbox, with every resource opted in, and no rate limit to speak of. Call
+    /// it under paused time: its clock runs with tokio's.
+    pub(crate) fn new(sandbox: Sandbox) -> Self {
+        let memory = Arc::new(MemoryStore::default());
+        let start = SystemTime::UNIX_EPOCH + Duration::from_secs(1_763_640_000);
+        let world = Self {
+            sandbox,
+            store: FaultyStore::new(Arc::clone(&memory) as Arc<dyn Store>),
+            memory,
+            secret: Arc::new(ScriptedSecret::new([DEFAULT_KEY])),
+            clock: Clock::simulated(start),
+            settings: Vec::new(),
+            interrupt: watch::channel(false).0,
+        };
+        world
+            .with("SNAPSHOT_URL", "file:///not-used")
+            .with("RESOURCES", ALL)
+            .with("CLERK_SECRET_ID", "clerk/secret-key")
+            .with("CLERK_API_URL", "http://127.0.0.1:1")
+            .with("CLERK_REQUESTS_PER_10S", "1000000")
+            .with("CLERK_RATE_SHARE", "1")
+    }
+
+    /// A world around a synthetic instance.
+    pub(crate) fn of(users: usize, organizations: usize, memberships: usize) -> Self {
+        let population = Population::default()
+            .users(users)
+            .organizations(organizations)
+            .memberships(memberships);
+        Self::new(Sandbox::new(population))
+    }
+
+    /// With a setting changed; an empty value unsets it.
+    pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
+        self.settings.retain(|(other, _)| other != name);
+        self.settings.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// With another source of the key.
+    pub(crate) fn with_secret(self, secret: impl SecretSource + 'static) -> Self {
+        Self { secret: Arc::new(secret), ..self }
+    }
+
+    /// A plain `sync`.
+    pub(crate) async fn sync(&self) -> Result<Value, Error> {
+        self.handle(json!({})).await
+    }
+
+    /// A `sync` that has to be complete; gives the published snapshot.
+    pub(crate) async fn complete(&self) -> Snapshot {
+        let answer = self.sync().await.expect("sync");
+        assert_eq!(answer["status"], "complete", "{answer:#}");
+        self.published().expect("complete means published")
+    }
+
+    /// Handles an event with the time budget of the settings.
+    pub(crate) async fn handle(&self, event: Value) -> Result<Value, Error> {
+        self.handle_until(event, None).await
+    }
+
+    /// Handles an event as Lambda would, with its deadline this far away.
+    pub(crate) async fn handle_until(
+        &self,
+        event: Value,
+        deadline_in: Option<Duration>,
+    ) -> Result<Value, Error> {
+        let pairs = self.settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let environment = Environment::from_pairs(pairs);
+        let config = Config::from_environment(&environment, Place::Program)?;
+        let event = Event::from_value(&event)?;
+        let dependencies = Dependencies {
+            store: Arc::clone(&self.store) as Arc<dyn Store>,
+            secret: Arc::clone(&self.secret),
+            transport: Arc::new(SandboxTransport(self.sandbox.clone())),
+            clock: self.clock.clone(),
+        };
+        let reserve = config.deadline_reserve;
+        let configured = event.time_budget().or(config.time_budget);
+        let budget = TimeBudget::new(Instant::now(), deadline_in, reserve, configured);
+        let interrupt = self.interrupt.subscribe();
+        let invocation = Invocation {
+            request_id: format!("request-{:08x}", fastrand::u32(..)),
+            patience: Arc::new(Patience::new(budget, deadline_in, reserve, interrupt)),
+            progress: Progress::default(),
+        };
+        let response = handle(&event, &config, &dependencies, &invocation).await?;
+        Ok(response.to_json().expect("an answer is JSON"))
+    }
+
+    /// The published snapshot, read and checked as a consumer would.
+    pub(crate) fn published(&self) -> Option<Snapshot> {
+        Snapshot::of(&self.memory.objects())
+    }
+
+    /// Whether a run is in progress.
+    pub(crate) fn has_checkpoint(&self) -> bool {
+        self.memory.objects().contains_key("checkpoint.json")
+    }
+}
