@@ -37,6 +37,7 @@ pub(super) async fn count(run: &Run, path: &'static str) -> Result<u64, Stop> {
 /// # Errors
 /// [`Stop`].
 pub(super) async fn compare(run: &Run, endpoint: &'static Endpoint) -> Result<(), Stop> {
+    run.may_go_on()?;
     let resource = endpoint.resource;
     let counted = match endpoint.paging {
         Paging::Cursor { count_path } => count(run, count_path).await?,
@@ -64,9 +65,7 @@ pub(super) async fn compare(run: &Run, endpoint: &'static Endpoint) -> Result<()
     })
     .await?;
     if disagrees {
-        if let Some(why) = run.patience.exhausted() {
-            return Err(Stop::Exhausted(why));
-        }
+        run.may_go_on()?;
         info!(clerk.path = endpoint.path, rows, counted, "counts disagree; looking for the place");
         repair(run, endpoint).await?;
     }

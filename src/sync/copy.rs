@@ -99,6 +99,7 @@ async fn walk_once(run: &Run, endpoint: &'static Endpoint) -> Result<(), WalkFai
     let resource = endpoint.resource;
     let mut begun = run.list(resource, ListProgress::clone_place);
     if let (None, Paging::Cursor { count_path }) = (begun.count_before, endpoint.paging) {
+        run.may_go_on()?;
         begun.count_before = Some(compare::count(run, count_path).await?);
     }
     let expected = begun.count_after.or(begun.count_before);

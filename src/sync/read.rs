@@ -43,7 +43,7 @@ pub async fn read_everything(run: &Run) -> Result<(), Stop> {
         let lists: Vec<Resource> =
             needed.iter().copied().filter(|&list| endpoint(list).phase == phase).collect();
         if phase == Phase::References && !lists.is_empty() {
-            may_go_on(run)?;
+            run.may_go_on()?;
             closure::learn(run).await?;
         }
         side_by_side(run, &lists).await?;
@@ -52,17 +52,13 @@ pub async fn read_everything(run: &Run) -> Result<(), Stop> {
     run.ids_by_part.lock().unwrap_or_else(PoisonError::into_inner).clear();
     let needed: Vec<Resource> = needed.into_iter().collect();
     side_by_side(run, &needed).await?;
-    may_go_on(run)?;
+    run.may_go_on()?;
     let completed = Completed { at: run.clock.now(), run: run.facts() };
     run.commit(|checkpoint| {
         checkpoint.retry_at = None;
         checkpoint.completed = Some(completed);
     })
     .await
-}
-
-fn may_go_on(run: &Run) -> Result<(), Stop> {
-    run.patience.exhausted().map_or(Ok(()), |why| Err(Stop::Exhausted(why)))
 }
 
 /// Copies lists side by side. When one fails the others store what is in flight, and the failure

@@ -147,6 +147,14 @@ impl Run {
         Ok(())
     }
 
+    /// Whether new work may begin.
+    ///
+    /// # Errors
+    /// [`Stop::Exhausted`] when it may not.
+    pub fn may_go_on(&self) -> Result<(), Stop> {
+        self.patience.exhausted().map_or(Ok(()), |why| Err(Stop::Exhausted(why)))
+    }
+
     /// What the run has taken up to now.
     pub fn facts(&self) -> RunFacts {
         facts(&self.client, self.before, self.started)

@@ -1,0 +1,175 @@
+//! A `sync`'s outcome in the contract's words.
+
+use std::collections::BTreeMap;
+
+use crate::clock::Timestamp;
+use crate::error::Error;
+use crate::resource::Dataset;
+use crate::response::{PauseReason, Shrunk, SyncAnswer, SyncStatus};
+use crate::snapshot::manifest::{Manifest, RunFacts};
+
+use super::checkpoint::Checkpoint;
+use super::decide::Found;
+use super::keeper::Keeper;
+use super::publish::manifest_key;
+use super::state::CheckpointFound;
+use super::{Sync, summary};
+
+impl Sync<'_> {
+    /// Another invocation was faster in taking the run.
+    pub(super) async fn busy_with_another(&self) -> Result<SyncAnswer, Error> {
+        let found = CheckpointFound::read(&*self.dependencies.store).await?.readable()?;
+        let now = self.dependencies.clock.now();
+        Ok(match found {
+            Some(checkpoint) => {
+                let until = checkpoint.lease.until.unwrap_or(now);
+                self.busy(&checkpoint, until)
+            }
+            None => SyncAnswer {
+                held_until: Some(now),
+                message: "Another invocation has just finished the run; nothing was done."
+                    .to_owned(),
+                ..self.answer(SyncStatus::Busy, RunFacts::default())
+            },
+        })
+    }
+
+    /// A pause that Clerk asked an earlier invocation for and that outlasts this one, too.
+    pub(super) fn still_paused(
+        &self,
+        checkpoint: &Checkpoint,
+        now: Timestamp,
+    ) -> Option<SyncAnswer> {
+        let until = checkpoint.retry_at.filter(|_| checkpoint.completed.is_none())?;
+        let wait = until.saturating_duration_since(now);
+        (!self.invocation.patience.allows_pause(wait)).then(|| {
+            self.partial(checkpoint, checkpoint.run, PauseReason::RateLimited, Some(until))
+        })
+    }
+
+    pub(super) fn skip(&self, found: &Found, now: Timestamp) -> Option<SyncAnswer> {
+        let latest = found.latest.latest.as_ref()?;
+        let due = latest.started_at + self.config.snapshot_interval;
+        if self.options.force || self.options.restart || now >= due {
+            return None;
+        }
+        let records = found.published.as_ref().map_or_else(BTreeMap::new, |published| {
+            let named =
+                |(name, &records): (&String, &u64)| Some((Dataset::from_name(name)?, records));
+            published.records.iter().filter_map(named).collect()
+        });
+        Some(SyncAnswer {
+            snapshot_id: Some(latest.snapshot_id.clone()),
+            manifest: Some(self.dependencies.store.url_of(&latest.manifest)),
+            records,
+            verified: latest.verified,
+            next_due_at: Some(due),
+            message: format!(
+                "The snapshot started at {} is fresh enough; the next one is due at {due}.",
+                latest.started_at
+            ),
+            ..self.answer(SyncStatus::Skipped, RunFacts::default())
+        })
+    }
+
+    pub(super) fn busy(&self, checkpoint: &Checkpoint, until: Timestamp) -> SyncAnswer {
+        SyncAnswer {
+            held_until: Some(until),
+            message: format!(
+                "Another invocation holds the run until {until} or longer; nothing was done."
+            ),
+            ..self.about(checkpoint, self.answer(SyncStatus::Busy, checkpoint.run))
+        }
+    }
+
+    pub(super) fn partial(
+        &self,
+        checkpoint: &Checkpoint,
+        facts: RunFacts,
+        reason: PauseReason,
+        retry_at: Option<Timestamp>,
+    ) -> SyncAnswer {
+        let why = match (reason, retry_at) {
+            (PauseReason::RateLimited, Some(at)) => {
+                format!("Clerk asked to wait until {at}")
+            }
+            (PauseReason::RateLimited, None) => "Clerk asked to wait".to_owned(),
+            (PauseReason::TimeBudget, _) => "the time budget ran out".to_owned(),
+            (PauseReason::Interrupted, _) => "it was interrupted".to_owned(),
+        };
+        SyncAnswer {
+            reason: Some(reason),
+            progress: Some(summary::progress(checkpoint)),
+            retry_at,
+            message: format!(
+                "The run paused because {why}; what was read is stored, and the next sync continues."
+            ),
+            ..self.about(checkpoint, self.answer(SyncStatus::Partial, facts))
+        }
+    }
+
+    pub(super) fn about_manifest(
+        &self,
+        status: SyncStatus,
+        keeper: &Keeper,
+        manifest: &Manifest,
+        facts: RunFacts,
+    ) -> SyncAnswer {
+        let checkpoint = keeper.read(Checkpoint::clone);
+        SyncAnswer {
+            manifest: Some(self.dependencies.store.url_of(&manifest_key(&checkpoint))),
+            verified: manifest.verified,
+            ..self.about(&checkpoint, self.answer(status, facts))
+        }
+    }
+
+    fn about(&self, checkpoint: &Checkpoint, answer: SyncAnswer) -> SyncAnswer {
+        SyncAnswer {
+            snapshot_id: Some(checkpoint.snapshot_id.clone()),
+            records: summary::records(checkpoint),
+            ..answer
+        }
+    }
+
+    fn answer(&self, status: SyncStatus, facts: RunFacts) -> SyncAnswer {
+        SyncAnswer {
+            status,
+            snapshot_id: None,
+            manifest: None,
+            records: BTreeMap::new(),
+            verified: false,
+            requests: facts.requests,
+            retries: facts.retries,
+            rate_limited: facts.rate_limited,
+            invocations: facts.invocations,
+            elapsed_ms: (facts.elapsed_seconds * 1000.0) as u64,
+            message: String::new(),
+            reason: None,
+            progress: None,
+            retry_at: None,
+            held_until: None,
+            next_due_at: None,
+            shrunk: None,
+        }
+    }
+}
+
+pub(super) fn complete_message(answer: &SyncAnswer) -> String {
+    let records: u64 = answer.records.values().sum();
+    let verified = if answer.verified {
+        "and agrees with Clerk's own counts"
+    } else {
+        "but Clerk changed faster than repair could follow: see `drifted` in the manifest"
+    };
+    format!("The snapshot of {records} records is published {verified}.")
+}
+
+pub(super) fn held_message(shrunk: &BTreeMap<Dataset, Shrunk>) -> String {
+    let names: Vec<_> = shrunk.keys().map(|dataset| dataset.name()).collect();
+    format!(
+        "The snapshot is complete and held back, because {} lost more than SHRINK_GUARD_PERCENT \
+         allows since the last one; look at it, then publish it with \"accept_shrink\": true or \
+         begin anew with \"restart\": true.",
+        names.join(", ")
+    )
+}
