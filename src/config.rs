@@ -1,6 +1,6 @@
 //! The settings: read from environment variables, checked all at once, typed from then on.
 //!
-//! The contract's table stands in [`SETTINGS`]; `docs/` and `--help` are made from it.
+//! The contract's table stands in [`SETTINGS`], of which `--help` is made.
 
 mod environment;
 mod fingerprint;

@@ -61,7 +61,8 @@ impl Patience {
             progressed: AtomicBool::new(false),
             halted: AtomicBool::new(false),
             interrupt,
-            drain: deadline_in.map_or(LONGEST_DRAIN, |_| LONGEST_DRAIN.min(reserve / 2)),
+            drain: deadline_in
+                .map_or(LONGEST_DRAIN, |left| LONGEST_DRAIN.min(reserve / 2).min(left / 2)),
         }
     }
 

@@ -172,7 +172,8 @@ impl Client {
         url
     }
 
-    /// Sends one request when its turn comes. The place in flight is held until the answer is
+    /// Sends one request when its turn comes, and waits for the answer as long as the invocation can.
+    /// The place in flight is held until the answer is
     /// complete, and taken before the turn, so that a turn is never handed out unused.
     async fn send(
         &self,
@@ -188,7 +189,13 @@ impl Client {
             self.counters.retries.fetch_add(1, Ordering::Relaxed);
         }
         let sent_at = Instant::now();
-        let answer = self.transport.get(url, headers).await;
+        let answer = tokio::select! {
+            biased;
+            answer = self.transport.get(url, headers) => answer,
+            why = self.patience.drained() => {
+                return Err(ClerkError::OutOfTime { endpoint: path.to_owned(), why });
+            }
+        };
         if let Ok(answer) = &answer {
             debug!(
                 clerk.path = path,

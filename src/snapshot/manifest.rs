@@ -66,6 +66,18 @@ pub struct Generator {
     pub clerk_api_version: String,
 }
 
+impl Generator {
+    /// This program, asking for an API version.
+    #[must_use]
+    pub fn this(clerk_api_version: &str) -> Self {
+        Self {
+            name: env!("CARGO_PKG_NAME").to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            clerk_api_version: clerk_api_version.to_owned(),
+        }
+    }
+}
+
 /// One dataset.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct DatasetEntry {
@@ -73,7 +85,7 @@ pub struct DatasetEntry {
     pub status: DatasetStatus,
     /// Clerk's code when a list it is made of was refused.
     pub reason: Option<String>,
-    /// Lines in all parts. 0 when skipped: then it says nothing about the instance.
+    /// Lines in all parts. When skipped, only those of the lists that were not refused.
     pub records: u64,
     /// Clerk's own count of the list the dataset is made of.
     pub source_count: SourceCount,
@@ -81,7 +93,7 @@ pub struct DatasetEntry {
     pub duplicates_dropped: u64,
     /// Rows read again because Clerk's counts disagreed with what had been read.
     pub rows_repaired: u64,
-    /// Of the set of lines; `None` when skipped.
+    /// Of the set of lines; `None` when skipped without any.
     pub content_digest: Option<ContentDigest>,
     /// Its parts in the order of their names.
     pub parts: Vec<Part>,
@@ -95,7 +107,7 @@ pub enum DatasetStatus {
     Verified,
     /// Clerk changed faster than repair could follow.
     Drifted,
-    /// Clerk refused to list it.
+    /// Clerk refused a list it is made of: what is missing says nothing about the instance.
     Skipped,
 }
 
@@ -151,19 +163,20 @@ pub struct Latest {
     pub verified: bool,
 }
 
-mod compression_name {
+/// Serializes a compression as its name.
+pub(crate) mod compression_name {
     use serde::{Deserialize, Deserializer, Serializer, de};
 
     use crate::config::Compression;
 
-    pub(super) fn serialize<S: Serializer>(
+    pub(crate) fn serialize<S: Serializer>(
         compression: &Compression,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(compression.name())
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<Compression, D::Error> {
         let name = String::deserialize(deserializer)?;

@@ -32,7 +32,7 @@ pub async fn open(url: &SnapshotUrl, aws: &LazyAwsConfig) -> Result<Arc<dyn Stor
     }
 }
 
-/// A place that keeps whole objects under keys like `snapshots/<id>/users/part-00000.ndjson.gz`.
+/// A place that keeps whole objects under keys like `snapshots/<id>/users/part-00-000000-1a2b3c4d.ndjson.gz`.
 ///
 /// Keys are relative to `SNAPSHOT_URL`. An object appears whole or not at all, and a conditional
 /// write is atomic: of several writers that saw the same version, one wins.

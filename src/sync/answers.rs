@@ -6,7 +6,7 @@ use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::resource::Dataset;
 use crate::response::{PauseReason, Shrunk, SyncAnswer, SyncStatus};
-use crate::snapshot::manifest::{Manifest, RunFacts};
+use crate::snapshot::manifest::{DatasetStatus, Manifest, RunFacts};
 
 use super::checkpoint::Checkpoint;
 use super::decide::Found;
@@ -154,14 +154,28 @@ impl Sync<'_> {
     }
 }
 
-pub(super) fn complete_message(answer: &SyncAnswer) -> String {
+pub(super) fn complete_message(answer: &SyncAnswer, manifest: &Manifest) -> String {
     let records: u64 = answer.records.values().sum();
     let verified = if answer.verified {
         "and agrees with Clerk's own counts"
     } else {
         "but Clerk changed faster than repair could follow: see `drifted` in the manifest"
     };
-    format!("The snapshot of {records} records is published {verified}.")
+    let skipped: Vec<String> = manifest
+        .datasets
+        .iter()
+        .filter(|(_, entry)| entry.status == DatasetStatus::Skipped)
+        .map(|(dataset, entry)| {
+            format!("{} ({})", dataset.name(), entry.reason.as_deref().unwrap_or("refused"))
+        })
+        .collect();
+    let mut message = format!("The snapshot of {records} records is published {verified}.");
+    if !skipped.is_empty() {
+        message.push_str(" Skipped, because Clerk refused to list it: ");
+        message.push_str(&skipped.join(", "));
+        message.push('.');
+    }
+    message
 }
 
 pub(super) fn held_message(shrunk: &BTreeMap<Dataset, Shrunk>) -> String {

@@ -6,9 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
+use crate::config::Compression;
 use crate::resource::{Dataset, Resource};
 use crate::snapshot::digest::ContentDigest;
-use crate::snapshot::manifest::{Instance, RunFacts, SourceCount};
+use crate::snapshot::manifest::{Generator, Instance, RunFacts, SourceCount, compression_name};
 use crate::snapshot::part::Part;
 use crate::snapshot::translate::RoleCatalogue;
 
@@ -59,13 +60,19 @@ pub struct Checkpoint {
     pub abandoned: BTreeSet<String>,
 }
 
-/// What the manifest says of a run that is complete.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+/// What the manifest says of a run that is complete. All of it stands in the checkpoint, so that
+/// whoever publishes the run, under whatever settings or version, writes the same bytes.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Completed {
     /// When its last list was done.
     pub at: Timestamp,
     /// What it had taken by then.
     pub run: RunFacts,
+    /// What read it.
+    pub generator: Generator,
+    /// How its parts are stored.
+    #[serde(with = "compression_name")]
+    pub compression: Compression,
 }
 
 /// Who may write, and until when.

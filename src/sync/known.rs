@@ -13,20 +13,12 @@ pub struct Known {
 
 /// A set of ids, as 64-bit hashes: among a million ids the chance that an unknown one passes for
 /// known is below 10⁻¹³.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 enum Ids {
+    #[default]
     Everything,
     /// Sorted, without the latest additions.
-    Listed {
-        sorted: Vec<u64>,
-        added: HashSet<u64>,
-    },
-}
-
-impl Default for Ids {
-    fn default() -> Self {
-        Self::Everything
-    }
+    Listed { sorted: Vec<u64>, added: HashSet<u64> },
 }
 
 impl Known {

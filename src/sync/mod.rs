@@ -43,7 +43,7 @@ use crate::event::SyncOptions;
 use crate::handler::Invocation;
 use crate::patience::Exhausted;
 use crate::response::{PauseReason, SyncAnswer, SyncStatus};
-use crate::snapshot::manifest::RunFacts;
+use crate::snapshot::manifest::{Generator, RunFacts};
 
 use answers::{complete_message, held_message};
 use checkpoint::Checkpoint;
@@ -148,7 +148,7 @@ impl Sync<'_> {
         let publisher = Publisher {
             store: Arc::clone(&self.dependencies.store),
             keeper: Arc::clone(keeper),
-            config: self.config,
+            shrink_guard_percent: self.config.shrink_guard_percent,
             latest: found.latest,
             published: found.published,
         };
@@ -194,6 +194,7 @@ impl Sync<'_> {
             keeper: Arc::clone(keeper),
             patience: Arc::clone(&self.invocation.patience),
             clock: self.dependencies.clock.clone(),
+            generator: Generator::this(&self.config.clerk.api_version),
             output: Output {
                 compression: self.config.compression,
                 metadata: self.config.metadata,
@@ -251,7 +252,7 @@ impl Sync<'_> {
             Ok(Published::Complete(manifest)) => {
                 let mut answer =
                     self.about_manifest(SyncStatus::Complete, keeper, &manifest, facts);
-                answer.message = complete_message(&answer);
+                answer.message = complete_message(&answer, &manifest);
                 answer
             }
             Ok(Published::Held(manifest, shrunk)) => {

@@ -8,13 +8,10 @@ use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use tracing::{info, warn};
 
-use crate::config::{Compression, Config};
 use crate::resource::Dataset;
 use crate::response::Shrunk;
 use crate::snapshot::digest::Sha256Hex;
-use crate::snapshot::manifest::{
-    DatasetStatus, Generator, Instance, Latest, MANIFEST_FORMAT, Manifest,
-};
+use crate::snapshot::manifest::{DatasetStatus, Instance, Latest, MANIFEST_FORMAT, Manifest};
 use crate::snapshot::part::Part;
 use crate::store::{Condition, ContentType, DeleteCondition, Store, StoreError};
 
@@ -27,13 +24,13 @@ use super::summary;
 
 /// What publishing needs: no key, no Clerk.
 #[derive(Debug)]
-pub struct Publisher<'a> {
+pub struct Publisher {
     /// Where everything is written.
     pub store: Arc<dyn Store>,
     /// Holds the lease.
     pub keeper: Arc<Keeper>,
-    /// For what the manifest says about how it was made.
-    pub config: &'a Config,
+    /// Share of its records that a dataset may lose, in per cent; 0 allows everything.
+    pub shrink_guard_percent: f64,
     /// `latest.json` as it stood when this invocation began.
     pub latest: LatestFound,
     /// Records of the snapshot it names; `None` when there is none, or the guard is off.
@@ -54,7 +51,7 @@ const CONFIRMED_AT_ONCE: usize = 16;
 /// The guard looks at datasets of at least this many records: smaller ones halve by chance.
 const GUARDED_FROM: u64 = 20;
 
-impl Publisher<'_> {
+impl Publisher {
     /// Publishes the run that the keeper holds.
     ///
     /// # Errors
@@ -63,8 +60,9 @@ impl Publisher<'_> {
         let checkpoint = self.keeper.read(Checkpoint::clone);
         let completed = checkpoint
             .completed
+            .clone()
             .ok_or_else(|| Stop::Internal("publishing began before reading ended".to_owned()))?;
-        let manifest = self.manifest(&checkpoint, completed);
+        let manifest = manifest(&checkpoint, completed);
         self.confirm_parts(&checkpoint, &manifest).await?;
         let (key, bytes) = (manifest_key(&checkpoint), json(&manifest)?);
         let sha256 = Sha256Hex::of(&bytes);
@@ -87,37 +85,6 @@ impl Publisher<'_> {
         self.clean_up(&checkpoint, &manifest).await;
         self.keeper.remove().await?;
         Ok(Published::Complete(Box::new(manifest)))
-    }
-
-    /// Depends on the checkpoint alone: whoever writes it writes the same bytes.
-    fn manifest(&self, checkpoint: &Checkpoint, completed: Completed) -> Manifest {
-        let datasets = summary::entries(checkpoint);
-        let verified = datasets.values().all(|dataset| dataset.status != DatasetStatus::Drifted);
-        let instance = checkpoint.instance.clone();
-        Manifest {
-            format: MANIFEST_FORMAT.to_owned(),
-            snapshot_id: checkpoint.snapshot_id.clone(),
-            instance: instance
-                .unwrap_or(Instance { id: String::new(), environment: String::new() }),
-            started_at: checkpoint.started_at,
-            completed_at: completed.at,
-            verified,
-            generator: Generator {
-                name: env!("CARGO_PKG_NAME").to_owned(),
-                version: env!("CARGO_PKG_VERSION").to_owned(),
-                clerk_api_version: self.config.clerk.api_version.clone(),
-            },
-            config_fingerprint: checkpoint.config_fingerprint.clone(),
-            resources: checkpoint.resources.iter().copied().collect(),
-            compression: self.compression(),
-            datasets,
-            referential: summary::referential(checkpoint),
-            run: completed.run,
-        }
-    }
-
-    const fn compression(&self) -> Compression {
-        self.config.compression
     }
 
     /// Every part is in the store with the size and checksum the manifest will state.
@@ -150,15 +117,18 @@ impl Publisher<'_> {
         if published.snapshot_id == manifest.snapshot_id {
             return BTreeMap::new();
         }
-        let keeps = 1.0 - self.config.shrink_guard_percent / 100.0;
+        let allowed = self.shrink_guard_percent;
         let entries = manifest.datasets.iter();
         entries
             .filter(|(_, entry)| entry.status != DatasetStatus::Skipped)
             .filter_map(|(&dataset, entry)| {
                 let before = *published.records.get(dataset.name())?;
                 let after = entry.records;
-                let too_few = (after as f64) < before as f64 * keeps;
-                (before >= GUARDED_FROM && too_few).then_some((dataset, Shrunk { before, after }))
+                // Both sides are exact for whole percentages, so that the edge is.
+                let lost_too_much =
+                    before.saturating_sub(after) as f64 * 100.0 > before as f64 * allowed;
+                (before >= GUARDED_FROM && lost_too_much)
+                    .then_some((dataset, Shrunk { before, after }))
             })
             .collect()
     }
@@ -213,6 +183,27 @@ impl Publisher<'_> {
         if let Err(error) = result {
             warn!(error = %error, "leftovers could not be removed; they are not part of any snapshot");
         }
+    }
+}
+
+/// Depends on the checkpoint alone: whoever writes it writes the same bytes.
+fn manifest(checkpoint: &Checkpoint, completed: Completed) -> Manifest {
+    let datasets = summary::entries(checkpoint);
+    let unnamed = || Instance { id: String::new(), environment: String::new() };
+    Manifest {
+        format: MANIFEST_FORMAT.to_owned(),
+        snapshot_id: checkpoint.snapshot_id.clone(),
+        instance: checkpoint.instance.clone().unwrap_or_else(unnamed),
+        started_at: checkpoint.started_at,
+        completed_at: completed.at,
+        verified: datasets.values().all(|dataset| dataset.status != DatasetStatus::Drifted),
+        generator: completed.generator,
+        config_fingerprint: checkpoint.config_fingerprint.clone(),
+        resources: checkpoint.resources.iter().copied().collect(),
+        compression: completed.compression,
+        datasets,
+        referential: summary::referential(checkpoint),
+        run: completed.run,
     }
 }
 

@@ -11,7 +11,7 @@ use crate::patience::Exhausted;
 use crate::resource::Resource;
 use crate::snapshot::manifest::Instance;
 
-use super::checkpoint::Completed;
+use super::checkpoint::{Completed, ListProgress};
 use super::closure;
 use super::copy::copy_list;
 use super::endpoint::{Phase, endpoint};
@@ -40,8 +40,11 @@ pub async fn instance(client: &Client) -> Result<Instance, ClerkError> {
 pub async fn read_everything(run: &Run) -> Result<(), Stop> {
     let needed = run.keeper.read(|checkpoint| lists_needed(&checkpoint.resources));
     for phase in Phase::ALL {
-        let lists: Vec<Resource> =
-            needed.iter().copied().filter(|&list| endpoint(list).phase == phase).collect();
+        let lists: Vec<Resource> = needed
+            .iter()
+            .copied()
+            .filter(|&list| endpoint(list).phase == phase && !run.list(list, ListProgress::is_done))
+            .collect();
         if phase == Phase::References && !lists.is_empty() {
             run.may_go_on()?;
             closure::learn(run).await?;
@@ -50,10 +53,16 @@ pub async fn read_everything(run: &Run) -> Result<(), Stop> {
     }
     // Memberships may have made users and organizations grow: they are compared once more.
     run.ids_by_part.lock().unwrap_or_else(PoisonError::into_inner).clear();
-    let needed: Vec<Resource> = needed.into_iter().collect();
-    side_by_side(run, &needed).await?;
+    let reopened: Vec<Resource> =
+        needed.into_iter().filter(|&list| !run.list(list, ListProgress::is_done)).collect();
+    side_by_side(run, &reopened).await?;
     run.may_go_on()?;
-    let completed = Completed { at: run.clock.now(), run: run.facts() };
+    let completed = Completed {
+        at: run.clock.now(),
+        run: run.facts(),
+        generator: run.generator.clone(),
+        compression: run.output.compression,
+    };
     run.commit(|checkpoint| {
         checkpoint.retry_at = None;
         checkpoint.completed = Some(completed);
@@ -64,15 +73,13 @@ pub async fn read_everything(run: &Run) -> Result<(), Stop> {
 /// Copies lists side by side. When one fails the others store what is in flight, and the failure
 /// that says most is returned.
 async fn side_by_side(run: &Run, lists: &[Resource]) -> Result<(), Stop> {
-    let copies = lists.iter().filter(|&&list| run.list(list, |list| !list.is_done())).map(
-        |&list| async move {
-            let copied = copy_list(run, list).await;
-            if copied.is_err() {
-                run.patience.halt();
-            }
-            copied
-        },
-    );
+    let copies = lists.iter().map(|&list| async move {
+        let copied = copy_list(run, list).await;
+        if copied.is_err() {
+            run.patience.halt();
+        }
+        copied
+    });
     let stops = join_all(copies).await.into_iter().filter_map(Result::err);
     stops.min_by_key(significance).map_or(Ok(()), Err)
 }

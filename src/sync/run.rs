@@ -12,7 +12,7 @@ use crate::config::Compression;
 use crate::patience::{Exhausted, Patience};
 use crate::progress::Progress;
 use crate::resource::{Dataset, Resource};
-use crate::snapshot::manifest::RunFacts;
+use crate::snapshot::manifest::{Generator, RunFacts};
 use crate::snapshot::translate::{MetadataBags, Translation};
 use crate::store::{Store, StoreError};
 
@@ -36,6 +36,8 @@ pub struct Run {
     pub patience: Arc<Patience>,
     /// Tells the time of day.
     pub clock: Clock,
+    /// What the manifest will say wrote it.
+    pub generator: Generator,
     /// How rows are written.
     pub output: Output,
     /// Most requests in flight.

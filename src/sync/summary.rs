@@ -11,13 +11,16 @@ use super::checkpoint::{Checkpoint, ListProgress, Stage, StoredPart, Stretch};
 use super::endpoint::{ENDPOINTS, Endpoint};
 use super::run::datasets_of;
 
-/// How many lines each dataset has so far, and how many are expected. A dataset that Clerk refused
-/// is left out: skipped is never empty.
+/// How many lines each dataset has so far, and how many are expected. A dataset of which Clerk
+/// refused every list is left out: skipped is never empty.
 #[must_use]
 pub fn progress(checkpoint: &Checkpoint) -> BTreeMap<Dataset, DatasetProgress> {
     datasets_of(&checkpoint.resources)
         .into_iter()
-        .filter(|&dataset| status(checkpoint, dataset) != DatasetStatus::Skipped)
+        .filter(|&dataset| {
+            status(checkpoint, dataset) != DatasetStatus::Skipped
+                || parts(checkpoint, dataset).next().is_some()
+        })
         .map(|dataset| {
             let records = parts(checkpoint, dataset).map(|stored| stored.part.records).sum();
             (dataset, DatasetProgress { records, expected: expected(checkpoint, dataset) })
@@ -67,20 +70,20 @@ fn entry(checkpoint: &Checkpoint, dataset: Dataset) -> DatasetEntry {
         status,
         reason: lists().find_map(refusal),
         records: named.iter().map(|part| part.records).sum(),
+        content_digest: (status != DatasetStatus::Skipped || !named.is_empty()).then_some(digest),
         source_count: main_list(checkpoint, dataset)
             .map_or_else(SourceCount::default, |list| list.source_count),
         duplicates_dropped: lists().map(|list| list.duplicates_dropped).sum(),
         rows_repaired: lists().map(|list| list.rows_repaired).sum(),
-        content_digest: (status != DatasetStatus::Skipped).then_some(digest),
         parts: named,
     }
 }
 
-/// A dataset is skipped when every list it is made of was refused, drifted when one of them did.
+/// A dataset is skipped when a list it is made of was refused, drifted when one of them did.
 fn status(checkpoint: &Checkpoint, dataset: Dataset) -> DatasetStatus {
     let stages: Vec<&Stage> =
         sources(checkpoint, dataset).filter_map(|(_, list)| list).map(|list| &list.stage).collect();
-    if !stages.is_empty() && stages.iter().all(|stage| matches!(stage, Stage::Refused { .. })) {
+    if stages.iter().any(|stage| matches!(stage, Stage::Refused { .. })) {
         DatasetStatus::Skipped
     } else if stages.contains(&&Stage::Drifted) {
         DatasetStatus::Drifted

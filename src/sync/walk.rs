@@ -201,7 +201,7 @@ impl Walk {
                 let why = self.reader.patience.exhausted().unwrap_or(Exhausted::Halted);
                 return Err(WalkStop::Exhausted(why));
             };
-            let page = match self.arrival(next.answer).await {
+            let page = match Self::arrival(next.answer).await {
                 Ok(page) => page,
                 Err(WalkStop::Clerk(ClerkError::Rejected { .. }))
                     if matches!(next.asked, Asked::Cursor(Some(_))) =>
@@ -255,17 +255,10 @@ impl Walk {
         Some(self.place.tail[index].id.clone())
     }
 
-    /// Waits for a page in flight, as long as the invocation can.
     async fn arrival(
-        &self,
         mut answer: AbortOnDrop<Result<ReadPage, ClerkError>>,
     ) -> Result<ReadPage, WalkStop> {
-        let joined = tokio::select! {
-            biased;
-            joined = &mut answer.0 => joined,
-            why = self.reader.patience.drained() => return Err(WalkStop::Exhausted(why)),
-        };
-        match joined {
+        match (&mut answer.0).await {
             Ok(page) => Ok(page?),
             Err(failed) => match failed.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),
