@@ -67,6 +67,15 @@ impl Event {
     }
 }
 
+impl SyncOptions {
+    /// Whether nothing but a snapshot is asked for, so that a fresh one is enough. How long it may
+    /// take makes no difference.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        *self == Self { time_budget: self.time_budget, ..Self::default() }
+    }
+}
+
 impl Event {
     /// The time budget that the event asks for.
     #[must_use]

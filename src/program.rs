@@ -5,6 +5,7 @@ use std::io::{IsTerminal as _, Read as _, Write as _};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -65,6 +66,9 @@ pub async fn run(
         },
         Err(failure) => {
             error!("{}: {}", failure.name(), failure.message());
+            // In the form in which Lambda reports it.
+            let json = json!({"errorType": failure.name(), "errorMessage": failure.message()});
+            print(&format!("{json:#}\n"));
             ExitCode::from(failure.exit_status())
         }
     }

@@ -144,7 +144,7 @@ const API_URLS: &str = "an https URL, with or without /v1; http for loopback hos
 const API_VERSIONS: &str = "a date, YYYY-MM-DD";
 const RATE_SHARES: &str = "a number above 0 and at most 1";
 const COMPRESSIONS: &str = "none, gzip, zstd";
-const METADATA_BAGS: &str = "a comma-separated list of public, private, unsafe";
+const METADATA_BAGS: &str = "none, or a comma-separated list of public, private, unsafe";
 const BOOLEANS: &str = "true, false";
 const PERCENTAGES: &str = "a number from 0 to 100";
 const LOG_LEVELS: &str = "error, warn, info, debug, trace";
@@ -414,6 +414,9 @@ fn compression(text: &str) -> Result<Compression, String> {
 
 fn metadata_bags(text: &str) -> Result<MetadataBags, String> {
     let mut bags = MetadataBags::default();
+    if text == "none" {
+        return Ok(bags);
+    }
     for name in listed(text, |name| {
         ["public", "private", "unsafe"].into_iter().find(|known| *known == name)
     })? {

@@ -50,7 +50,7 @@ impl Sync<'_> {
     pub(super) fn skip(&self, found: &Found, now: Timestamp) -> Option<SyncAnswer> {
         let latest = found.latest.latest.as_ref()?;
         let due = latest.started_at + self.config.snapshot_interval;
-        if self.options.force || self.options.restart || now >= due {
+        if !self.options.is_plain() || now >= due {
             return None;
         }
         let records = found.published.as_ref().map_or_else(BTreeMap::new, |published| {

@@ -11,17 +11,16 @@ use serde::Deserialize;
 use tracing::info;
 
 use crate::resource::Resource;
-use crate::snapshot::digest::Sha256Hex;
 use crate::snapshot::part;
 
 use super::checkpoint::{Stage, StoredPart, Stretch};
-use super::compare::read_again_around;
 use super::copy::walk_to_end;
 use super::endpoint::{Endpoint, endpoint};
+use super::insert::insert;
 use super::known::hash_of;
-use super::page::{ReadPage, RowKey};
-use super::run::{Run, Stop};
-use super::stretch::{StretchBuilder, snapshot_folder};
+use super::page::ReadPage;
+use super::run::{Run, Stop, progress_of};
+use super::stretch::{StretchBuilder, read_part};
 
 /// Most ids of one request (Clerk OpenAPI, parameters `user_id` and `organization_id`).
 const IDS_PER_REQUEST: usize = 100;
@@ -76,13 +75,7 @@ async fn read_ids(run: &Run, stored: &StoredPart) -> Result<Vec<u64>, Stop> {
     struct Line {
         id: String,
     }
-    let key =
-        run.keeper.read(|checkpoint| format!("{}{}", snapshot_folder(checkpoint), stored.part.key));
-    let object = run.store.get(&key).await?;
-    let bytes = object
-        .map(|object| object.bytes)
-        .filter(|bytes| Sha256Hex::of(bytes) == stored.part.sha256)
-        .ok_or_else(|| Stop::PartLost(run.store.url_of(&key)))?;
+    let bytes = read_part(run, stored).await?;
     let mut ids = Vec::with_capacity(stored.part.records as usize);
     for line in BufReader::new(part::reader(run.output.compression, &bytes)?).lines() {
         let line: Line = serde_json::from_str(&line?)
@@ -154,7 +147,7 @@ fn is_known(run: &Run, resource: Resource, id: &str) -> bool {
 }
 
 /// What was created during the run stands at the end of its list; what was created with an earlier
-/// date is asked for by id, and its stretch is read again.
+/// date is asked for by id and inserted at its place.
 fn fetch_missing(
     run: &Run,
     resource: Resource,
@@ -167,38 +160,42 @@ fn fetch_missing(
             missing = ids.len(),
             "memberships refer to rows that appeared during the run; fetching them"
         );
-        run.commit_list(resource, |list| list.stage = Stage::Walking).await?;
+        run.commit(|checkpoint| progress_of(checkpoint, resource).stage = Stage::Walking).await?;
         walk_to_end(run, endpoint).await?;
         let still: Vec<String> =
             ids.into_iter().filter(|id| !is_known(run, resource, id)).collect();
         for ids in still.chunks(IDS_PER_REQUEST) {
-            for row in rows_by_id(run, endpoint, ids).await? {
-                if !is_known(run, resource, &row.id) {
-                    read_again_around(run, endpoint, &row).await?;
-                }
-            }
+            let page = page_by_id(run, endpoint, ids).await?;
+            insert(run, endpoint, &page).await?;
         }
         Ok(())
     }
     .boxed()
 }
 
-async fn rows_by_id(
+async fn page_by_id(
     run: &Run,
     endpoint: &'static Endpoint,
     ids: &[String],
-) -> Result<Vec<RowKey>, Stop> {
+) -> Result<ReadPage, Stop> {
     let name = match endpoint.resource {
         Resource::Users => "user_id",
         _ => "organization_id",
     };
     let limit = IDS_PER_REQUEST.to_string();
-    let mut query = vec![("limit", limit.as_str())];
+    let mut query = endpoint.query.to_vec();
+    query.push(("limit", limit.as_str()));
     query.extend(ids.iter().map(|id| (name, id.as_str())));
     let reader = run.reader(endpoint);
-    let page = run
+    let asked_at = run.clock.now();
+    let mut page = run
         .client
         .get(endpoint.path, &query, |body| Ok((endpoint.read)(&body, &reader.context)?))
         .await?;
-    Ok(page.rows.into_iter().map(|row| row.key).collect())
+    page.fetched = Some((asked_at, run.clock.now()));
+    // A server that ignores the filter would answer any rows.
+    for row in &mut page.rows {
+        row.kept = ids.contains(&row.key.id);
+    }
+    Ok(page)
 }

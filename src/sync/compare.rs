@@ -12,7 +12,7 @@ use super::closure;
 use super::copy::walk_to_end;
 use super::endpoint::{Endpoint, Paging};
 use super::page::{ReadPage, RowKey};
-use super::run::{Run, Stop};
+use super::run::{Run, Stop, progress_of};
 use super::stretch::StretchBuilder;
 use super::walk::{Place, Walk, Way, row_at};
 
@@ -59,21 +59,26 @@ pub(super) async fn compare(run: &Run, endpoint: &'static Endpoint) -> Result<()
         Stage::Comparing
     };
     let disagrees = stage == Stage::Comparing;
-    run.commit_list(resource, |list| {
+    run.commit(|checkpoint| {
+        let list = progress_of(checkpoint, resource);
         list.source_count.after = Some(counted);
         list.stage = stage;
     })
     .await?;
-    if disagrees {
-        run.may_go_on()?;
-        info!(clerk.path = endpoint.path, rows, counted, "counts disagree; looking for the place");
-        repair(run, endpoint).await?;
+    if !disagrees {
+        run.patience.note_progress();
+        return Ok(());
     }
-    Ok(())
+    // To know that counts disagree is not progress: the first repair of an invocation may begin
+    // whatever the budget says.
+    run.may_go_on()?;
+    info!(clerk.path = endpoint.path, rows, counted, "counts disagree; looking for the place");
+    repair(run, endpoint).await
 }
 
-/// Once memberships have been written, no user or organization may leave the snapshot again.
-fn others_refer_to(run: &Run, resource: Resource) -> bool {
+/// Whether grants that are written already refer to the rows of a list: then no row may leave it
+/// again.
+pub(super) fn others_refer_to(run: &Run, resource: Resource) -> bool {
     matches!(resource, Resource::Users | Resource::Organizations)
         && run.list(Resource::OrganizationMemberships, |list| !list.stretches.is_empty())
 }
@@ -106,7 +111,8 @@ async fn repair(run: &Run, endpoint: &'static Endpoint) -> Result<(), Stop> {
     if aligned < ends.len() {
         read_again(run, endpoint, aligned).await
     } else {
-        run.commit_list(resource, |list| {
+        run.commit(|checkpoint| {
+            let list = progress_of(checkpoint, resource);
             list.repairs += 1;
             list.stage = Stage::Walking;
         })
@@ -117,28 +123,10 @@ async fn repair(run: &Run, endpoint: &'static Endpoint) -> Result<(), Stop> {
 
 async fn note_total(run: &Run, resource: Resource, total: Option<u64>) -> Result<(), Stop> {
     if total.is_some() && total != run.list(resource, |list| list.source_count.after) {
-        run.commit_list(resource, |list| list.source_count.after = total).await?;
+        run.commit(|checkpoint| progress_of(checkpoint, resource).source_count.after = total)
+            .await?;
     }
     Ok(())
-}
-
-/// Reads the stretch again that a row created at `created_at` belongs to; nothing if that is behind
-/// the last one.
-///
-/// # Errors
-/// [`Stop`].
-pub(super) async fn read_again_around(
-    run: &Run,
-    endpoint: &'static Endpoint,
-    row: &RowKey,
-) -> Result<(), Stop> {
-    let index = run.list(endpoint.resource, |list| {
-        list.stretches.iter().position(|stretch| stretch.last.created_at >= row.created_at)
-    });
-    match index {
-        Some(index) => read_again(run, endpoint, index).await,
-        None => Ok(()),
-    }
 }
 
 /// Reads stretch `index` again, from the stretch before it to the one behind it, and replaces it.
@@ -165,7 +153,7 @@ async fn read_again(run: &Run, endpoint: &'static Endpoint, index: usize) -> Res
     let replacement = stored.stretch.clone();
     run.commit(|checkpoint| {
         stored.roles.into_iter().for_each(|role| checkpoint.roles.push(role));
-        let list = super::run::progress_of(checkpoint, resource);
+        let list = progress_of(checkpoint, resource);
         list.repairs += 1;
         list.rows_repaired += stored.stretch.as_ref().map_or(0, |stretch| stretch.rows);
         list.source_count.after = total.or(list.source_count.after);

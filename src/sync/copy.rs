@@ -65,6 +65,12 @@ pub(super) fn walk_to_end<'a>(
         let mut restarts = 0;
         loop {
             match walk_once(run, endpoint).await {
+                // What is missing from a list that grants refer to is asked for by id.
+                Err(WalkFailure::LostPlace) if compare::others_refer_to(run, endpoint.resource) => {
+                    return run
+                        .commit_list(endpoint.resource, |list| list.stage = Stage::Comparing)
+                        .await;
+                }
                 Err(WalkFailure::LostPlace) if restarts < MOST_RESTARTS => {
                     restarts += 1;
                     warn!(clerk.path = endpoint.path, "rows moved too far; reading the list again");

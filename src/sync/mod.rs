@@ -6,7 +6,7 @@
 //! - `read` goes through the lists of the table in `endpoint`: `copy` takes each to its end, by a
 //!   `walk` over its `page`s, and stores them in `stretch`es;
 //! - `compare` holds what was read against Clerk's counts, `closure` holds grants against `known`
-//!   users and organizations;
+//!   users and organizations and `insert`s those that are missing;
 //! - `publish` makes it visible, with `summary`'s counts; `answers` and `failure` say how it ended.
 
 mod answers;
@@ -17,6 +17,7 @@ mod copy;
 mod decide;
 pub mod endpoint;
 pub mod failure;
+mod insert;
 pub mod keeper;
 mod known;
 pub mod page;

@@ -139,6 +139,13 @@ impl ReadPage {
         Cow::Owned(kept)
     }
 
+    /// The lines of one row, of the dataset at `place` in the context.
+    pub fn lines_of(&self, row: usize, place: usize, dataset: Dataset) -> Vec<u8> {
+        let before: u32 = self.rows[..row].iter().map(|row| row.lines[place]).sum();
+        let lines = self.records.lines(dataset).skip(before as usize);
+        lines.take(self.rows[row].lines[place] as usize).flatten().copied().collect()
+    }
+
     /// The rows kept.
     pub fn kept_rows(&self) -> impl Iterator<Item = &ReadRow> {
         self.rows.iter().filter(|row| row.kept)

@@ -3,10 +3,12 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use futures_util::future::try_join_all;
 
 use crate::clock::Clock;
 use crate::resource::Dataset;
+use crate::snapshot::digest::Sha256Hex;
 use crate::snapshot::part::{FinishedPart, Part, PartBuilder, extension};
 use crate::snapshot::translate::Role;
 use crate::store::{Condition, ContentType};
@@ -173,9 +175,23 @@ impl<'a> StretchBuilder<'a> {
     }
 }
 
+/// Reads a part back that the checkpoint names.
+///
+/// # Errors
+/// [`Stop::PartLost`] when it is not there as it was written, or [`Stop::Store`].
+pub(super) async fn read_part(run: &Run, stored: &StoredPart) -> Result<Bytes, Stop> {
+    let key =
+        run.keeper.read(|checkpoint| format!("{}{}", snapshot_folder(checkpoint), stored.part.key));
+    let object = run.store.get(&key).await?;
+    object
+        .map(|object| object.bytes)
+        .filter(|bytes| Sha256Hex::of(bytes) == stored.part.sha256)
+        .ok_or_else(|| Stop::PartLost(run.store.url_of(&key)))
+}
+
 /// The name holds a piece of the content's own checksum: an invocation that lost its lease cannot
 /// replace what the holder has stored under it.
-async fn store_part(
+pub(super) async fn store_part(
     run: &Run,
     dataset: Dataset,
     section: u16,

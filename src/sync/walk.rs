@@ -338,7 +338,8 @@ impl Walk {
         let behind = offset + page.rows.len() as u64;
         let full = page.rows.len() as u64 >= PAGE_ROWS;
         let last = match (page.total, self.expected) {
-            (Some(total), _) => behind >= total,
+            // A total that is too small must not hide the rows behind a full page.
+            (Some(total), _) => !full && behind >= total,
             (None, Some(expected)) => !full && (self.rows + new >= expected || new == 0),
             (None, None) => !full,
         };

@@ -2,9 +2,17 @@
 //! handler between them.
 
 pub(crate) mod faulty_store;
+pub(crate) mod fuse;
+pub(crate) mod lambda_runtime;
 pub(crate) mod memory_store;
 pub(crate) mod moto;
+pub(crate) mod oracle;
+pub(crate) mod pieces;
+pub(crate) mod plain;
+pub(crate) mod process;
 pub(crate) mod sandbox_transport;
+pub(crate) mod scene;
 pub(crate) mod scripted_secret;
 pub(crate) mod snapshot;
+pub(crate) mod source;
 pub(crate) mod world;

@@ -1,0 +1,180 @@
+//! Inserts rows into stretches that are stored: rows that were created with an earlier date while the
+//! run was under way, and that grants refer to. Nothing that is stored leaves.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader};
+
+use serde::Deserialize;
+
+use crate::clock::Timestamp;
+use crate::resource::Dataset;
+use crate::snapshot::part::{self, PartBuilder};
+
+use super::checkpoint::{StoredPart, Stretch};
+use super::closure::note_stored;
+use super::endpoint::Endpoint;
+use super::known::hash_of;
+use super::page::ReadPage;
+use super::run::{Run, Stop, progress_of};
+use super::stretch::{read_part, store_part};
+use super::walk::fetched;
+
+/// Inserts the rows of a page that are kept into the list's stretches, each where its time of
+/// creation belongs.
+///
+/// # Errors
+/// [`Stop`].
+pub(super) async fn insert(
+    run: &Run,
+    endpoint: &'static Endpoint,
+    page: &ReadPage,
+) -> Result<(), Stop> {
+    let mut by_stretch: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for (index, row) in page.rows.iter().enumerate().filter(|(_, row)| row.kept) {
+        let stretch = run.list(endpoint.resource, |list| {
+            let behind = |it: &Stretch| it.last.created_at >= row.key.created_at;
+            list.stretches.iter().position(behind).or(list.stretches.len().checked_sub(1))
+        });
+        if let Some(stretch) = stretch {
+            by_stretch.entry(stretch).or_default().push(index);
+        }
+    }
+    for (stretch, mut rows) in by_stretch {
+        rows.sort_by_key(|&row| page.rows[row].key.created_at);
+        insert_into(run, endpoint, stretch, page, &rows).await?;
+    }
+    Ok(())
+}
+
+/// Rows of a page that are to stand before a row, by the id of that row; `None`: at the end.
+type Before = BTreeMap<Option<String>, Vec<usize>>;
+
+async fn insert_into(
+    run: &Run,
+    endpoint: &'static Endpoint,
+    index: usize,
+    page: &ReadPage,
+    rows: &[usize],
+) -> Result<(), Stop> {
+    let stretch = run.list(endpoint.resource, |list| list.stretches[index].clone());
+    let feeds = run.feeds(endpoint);
+    let Some(own) = feeds.first().and_then(|feed| stretch.parts.get(&feed.dataset)) else {
+        return Ok(());
+    };
+    let bytes = read_part(run, own).await?;
+    let (before, mut ids) = places(run, &bytes, page, rows)?;
+    ids.extend(rows.iter().map(|&row| hash_of(&page.rows[row].key.id)));
+    run.keeper.assure_held().await?;
+    let mut parts = BTreeMap::new();
+    for (place, feed) in feeds.iter().enumerate() {
+        let Some(stored) = stretch.parts.get(&feed.dataset) else { continue };
+        let merged = merge(run, stored, &before, page, place, feed.dataset).await?;
+        if let Some(finished) = merged.finish()? {
+            let stored = store_part(run, feed.dataset, feed.section, stretch.sequence, finished);
+            parts.extend([stored.await?]);
+        }
+    }
+    if let Some(own) = feeds.first().and_then(|feed| parts.get(&feed.dataset)) {
+        run.remember_ids(&own.part.key, ids);
+    }
+    let inserted = rows.len() as u64;
+    let first = page.rows[rows[0]].key.clone();
+    let last = page.rows[rows[rows.len() - 1]].key.clone();
+    let merged = Stretch {
+        rows: stretch.rows + inserted,
+        first: if first.created_at < stretch.first.created_at { first } else { stretch.first },
+        last: if last.created_at > stretch.last.created_at { last } else { stretch.last },
+        parts,
+        ..stretch
+    };
+    let stored = merged.clone();
+    run.commit(|checkpoint| {
+        let list = progress_of(checkpoint, endpoint.resource);
+        list.stretches[index] = merged;
+        list.rows_repaired += inserted;
+        list.place.offset += inserted;
+    })
+    .await?;
+    run.patience.note_progress();
+    note_stored(run, endpoint, &stored);
+    Ok(())
+}
+
+/// What places a line: whose it is, and when that was created.
+#[derive(Deserialize)]
+struct Line {
+    id: String,
+    resource: Option<Owner>,
+    created_at: Option<Timestamp>,
+}
+
+#[derive(Deserialize)]
+struct Owner {
+    id: String,
+}
+
+impl Line {
+    fn read(line: &str) -> Result<Self, Stop> {
+        serde_json::from_str(line)
+            .map_err(|error| Stop::Internal(format!("a stored record cannot be read: {error}")))
+    }
+
+    /// The id of the row that the line was made of.
+    fn row(self) -> String {
+        self.resource.map_or(self.id, |owner| owner.id)
+    }
+}
+
+/// Before which rows of a list's own part the new ones belong, and the hashed ids of those there.
+fn places(
+    run: &Run,
+    bytes: &[u8],
+    page: &ReadPage,
+    rows: &[usize],
+) -> Result<(Before, Vec<u64>), Stop> {
+    let mut waiting = rows.iter().copied().peekable();
+    let mut before = Before::new();
+    let mut ids = Vec::new();
+    for line in BufReader::new(part::reader(run.output.compression, bytes)?).lines() {
+        let line = Line::read(&line?)?;
+        ids.push(hash_of(&line.id));
+        let created_at = line.created_at.map(Timestamp::unix_millis);
+        while let Some(row) = waiting.next_if(|&row| page.rows[row].key.created_at < created_at) {
+            before.entry(Some(line.id.clone())).or_default().push(row);
+        }
+    }
+    before.entry(None).or_default().extend(waiting);
+    Ok((before, ids))
+}
+
+/// The lines of a stored part with those of the new rows among them.
+async fn merge(
+    run: &Run,
+    stored: &StoredPart,
+    before: &Before,
+    page: &ReadPage,
+    place: usize,
+    dataset: Dataset,
+) -> Result<PartBuilder, Stop> {
+    let bytes = read_part(run, stored).await?;
+    let as_fetched = (stored.part.fetched_from, stored.part.fetched_to);
+    let now = fetched(page, &run.clock);
+    let mut merged = PartBuilder::new(run.output.compression)?;
+    let mut last_row = None;
+    for line in BufReader::new(part::reader(run.output.compression, &bytes)?).lines() {
+        let mut line = line?;
+        let row = Some(Line::read(&line)?.row());
+        if last_row != row {
+            for &new in before.get(&row).into_iter().flatten() {
+                merged.add_lines(&page.lines_of(new, place, dataset), now)?;
+            }
+            last_row = row;
+        }
+        line.push('\n');
+        merged.add_lines(line.as_bytes(), as_fetched)?;
+    }
+    for &new in before.get(&None).into_iter().flatten() {
+        merged.add_lines(&page.lines_of(new, place, dataset), now)?;
+    }
+    Ok(merged)
+}

@@ -1,0 +1,227 @@
+//! Promise 5: of several invocations at once at most one makes progress and the others answer
+//! `busy`; one that lost its hold writes nothing that a reader or the holder could see.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use clerk_sync::clock::Timestamp;
+use clerk_sync::error::Error;
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+
+use crate::support::fuse::{Fuse, Side};
+use crate::support::scene::{PAST_THE_LEASE, Scene, Stage, named_by_latest, until_blown};
+use crate::support::world::World;
+
+/// The first call of the store by a holder: before it come the checkpoint, `latest.json` and its
+/// manifest, which are read, and the write that takes the lease.
+const AFTER_TAKING: u64 = 5;
+
+/// The default of `LEASE_SECONDS`.
+const LEASE: Duration = Duration::from_secs(60);
+
+fn moment(value: &Value) -> Timestamp {
+    value.as_str().expect("a time").parse().expect("RFC 3339")
+}
+
+/// How long the lease in the store has still to go; `None` when nobody holds one.
+fn lease_left(world: &World) -> Option<Duration> {
+    let objects = world.memory.objects();
+    let checkpoint: Value = serde_json::from_slice(objects.get("checkpoint.json")?).expect("JSON");
+    let until = checkpoint["lease"].get("until").filter(|until| !until.is_null())?;
+    Some(moment(until).saturating_duration_since(world.clock.now()))
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_at_once_one_works_and_the_other_says_until_when_it_is_busy() {
+    let world = World::of(40, 6, 50);
+    world.sandbox.set_latency(Duration::from_secs(1), Duration::ZERO);
+    let first = world.sync();
+    let second = async {
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        let (asked, put) = (world.sandbox.total_requests(), world.store.keys_put().len());
+        let answer = world.sync().await.expect("sync");
+        assert_eq!(world.sandbox.total_requests(), asked, "a busy invocation asks Clerk nothing");
+        assert_eq!(world.store.keys_put().len(), put, "a busy invocation writes nothing");
+        let status = world.handle(json!({"action": "status"})).await.expect("status");
+        (answer, status, world.clock.now())
+    };
+    let (worked, (busy, status, at)) = tokio::join!(first, second);
+    assert_eq!(worked.expect("sync")["status"], "complete");
+    assert_eq!(busy["status"], "busy", "{busy:#}");
+    let held = moment(&busy["held_until"]).saturating_duration_since(at);
+    assert!(held > LEASE / 2 && held <= LEASE, "{held:?}");
+    assert_eq!(status["run"]["held_until"], busy["held_until"]);
+    assert_eq!(world.published().expect("published").latest["snapshot_id"], busy["snapshot_id"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_eight_that_start_at_once_exactly_one_wins() {
+    // With a run to continue, and with none.
+    for paused in [false, true] {
+        let world = World::of(40, 6, 50);
+        if paused {
+            let answer = world.handle(json!({"time_budget_seconds": 0})).await.expect("sync");
+            assert_eq!(answer["status"], "partial");
+        }
+        world.sandbox.set_latency(Duration::from_millis(20), Duration::ZERO);
+        let answers = join_all((0..8).map(|_| world.sync())).await;
+        let statuses: BTreeMap<String, usize> =
+            answers.into_iter().fold(BTreeMap::new(), |mut statuses, answer| {
+                let status = answer.expect("sync")["status"].as_str().expect("a status").to_owned();
+                *statuses.entry(status).or_default() += 1;
+                statuses
+            });
+        let expected = BTreeMap::from([("busy".to_owned(), 7), ("complete".to_owned(), 1)]);
+        assert_eq!(statuses, expected, "paused before: {paused}");
+        let objects = world.memory.objects();
+        let named = named_by_latest(&objects);
+        assert_eq!(objects.into_keys().collect::<BTreeSet<_>>(), named, "what losers left behind");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_killed_holder_delays_the_next_one_by_the_lease_and_no_longer() {
+    let scene = Scene::small().await;
+    let stage = scene.stage();
+    assert!(stage.cut_at_request(4).await.is_none());
+    let busy = stage.world.sync().await.expect("sync");
+    assert_eq!(busy["status"], "busy");
+    let held = moment(&busy["held_until"]).saturating_duration_since(stage.world.clock.now());
+    assert_eq!(held, LEASE);
+    tokio::time::advance(held - Duration::from_millis(1)).await;
+    assert_eq!(stage.world.sync().await.expect("sync")["status"], "busy");
+    tokio::time::advance(Duration::from_millis(1)).await;
+    assert_eq!(stage.world.sync().await.expect("sync")["status"], "complete");
+    scene.assert_as_uninterrupted(&stage.world, 1, "killed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_gives_the_lease_back_so_that_the_next_sync_continues_at_once() {
+    let scene = Scene::small().await;
+    let stage = scene.stage();
+    let answer = stage.interrupt_at_request(4).await;
+    assert_eq!(answer["status"], "partial", "{answer:#}");
+    assert_eq!(lease_left(&stage.world), None);
+    let status = stage.world.handle(json!({"action": "status"})).await.expect("status");
+    assert_eq!(status["run"]["held_until"], Value::Null);
+    assert_eq!(stage.world.sync().await.expect("sync")["status"], "complete");
+}
+
+/// However slow Clerk's answers and the store are, three quarters of the lease are always left.
+#[tokio::test(start_paused = true)]
+async fn the_lease_is_renewed_within_every_quarter_while_answers_are_slow() {
+    for lease in [2, 60, 900] {
+        let world = World::of(40, 6, 50).with("LEASE_SECONDS", &lease.to_string());
+        let lease = Duration::from_secs(lease);
+        world.sandbox.set_latency(lease * 5, lease);
+        let mut seen = 0;
+        let watch = async {
+            loop {
+                tokio::time::sleep(lease / 100).await;
+                if let Some(left) = lease_left(&world) {
+                    seen += 1;
+                    assert!(left >= lease * 3 / 4 - lease / 100, "{left:?} of {lease:?} are left");
+                }
+            }
+        };
+        tokio::select! {
+            answer = world.sync() => assert_eq!(answer.expect("sync")["status"], "complete"),
+            () = watch => {}
+        }
+        assert!(seen > 1000, "the lease was seen {seen} times only");
+    }
+}
+
+/// What a reader or the holder of the run can see: the checkpoint, and `latest.json` with all it
+/// names. A stray file that nothing names is not among them.
+fn visible(world: &World) -> BTreeMap<String, Bytes> {
+    let mut objects = world.memory.objects();
+    let named = named_by_latest(&objects);
+    objects.retain(|key, _| named.contains(key) || key == "checkpoint.json");
+    objects
+}
+
+/// Freezes a holder where the fuse blows, lets another invocation finish the run, and wakes the
+/// first one up again.
+async fn freeze(stage: &Stage, fuse: &Arc<Fuse>, what: &str) {
+    let world = &stage.world;
+    let mut holder = Box::pin(world.sync());
+    assert!(until_blown(fuse, &mut holder).await.is_none(), "{what}: it ended before it froze");
+    let published = world.published().expect("published").latest["snapshot_id"].clone();
+    tokio::time::advance(PAST_THE_LEASE).await;
+    let answer = world.sync().await.unwrap_or_else(|error| panic!("{what}: {error:?}"));
+    assert_eq!(answer["status"], "complete", "{what}: {answer:#}");
+    let seen = visible(world);
+    fuse.mend();
+    match holder.await {
+        Err(Error::LeaseLost(_)) => {}
+        // The snapshot was published when it froze, or is by now.
+        Ok(answer) if answer["status"] == "complete" => {
+            let latest = world.published().expect("published").latest["snapshot_id"].clone();
+            let about = &answer["snapshot_id"];
+            assert!(*about == published || *about == latest, "{what}: {answer:#}");
+        }
+        other => panic!("{what}: {other:?}"),
+    }
+    assert_eq!(visible(world), seen, "{what}: something changed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_holder_frozen_at_any_request_past_its_lease_changes_nothing_when_it_wakes_up() {
+    let scene = Scene::small().await;
+    for request in 1..=scene.requests {
+        let stage = scene.stage();
+        let fuse = Fuse::blowing_at(request);
+        let burning = Arc::clone(&fuse);
+        scene.sandbox.on_request(move |_, _| {
+            burning.step();
+        });
+        freeze(&stage, &fuse, &format!("frozen at request {request}")).await;
+    }
+}
+
+/// Also where a write of its own is under way and reaches the store late.
+#[tokio::test(start_paused = true)]
+async fn a_holder_frozen_at_any_store_call_past_its_lease_changes_nothing_when_it_wakes_up() {
+    let scene = Scene::small().await;
+    for side in [Side::Before, Side::After] {
+        for call in AFTER_TAKING..=scene.store_calls {
+            let stage = scene.stage();
+            let fuse = stage.fuse_at_store_call(call, side);
+            freeze(&stage, &fuse, &format!("frozen {side:?} store call {call}")).await;
+        }
+    }
+}
+
+/// The next holder has just taken the run, and is frozen itself, when the first one wakes up.
+#[tokio::test(start_paused = true)]
+async fn a_holder_that_wakes_up_beside_its_successor_disturbs_neither_it_nor_readers() {
+    let scene = Scene::small().await;
+    for call in AFTER_TAKING..=scene.store_calls {
+        let what = format!("frozen before store call {call}");
+        let stage = scene.stage();
+        let world = &stage.world;
+        let fuse = stage.fuse_at_store_call(call, Side::Before);
+        let mut holder = Box::pin(world.sync());
+        assert!(until_blown(&fuse, &mut holder).await.is_none(), "{what}");
+        tokio::time::advance(PAST_THE_LEASE).await;
+        let fuse_of_successor = stage.fuse_at_store_call(AFTER_TAKING - 1, Side::After);
+        let mut successor = Box::pin(world.sync());
+        assert!(until_blown(&fuse_of_successor, &mut successor).await.is_none(), "{what}");
+        let taken = world.memory.objects()["checkpoint.json"].clone();
+
+        fuse.mend();
+        let answer = holder.await;
+        assert!(matches!(answer, Err(Error::LeaseLost(_))), "{what}: {answer:?}");
+        assert_eq!(world.memory.objects()["checkpoint.json"], taken, "{what}");
+        assert!(world.published().is_some(), "{what}");
+
+        fuse_of_successor.mend();
+        let answer = successor.await.unwrap_or_else(|error| panic!("{what}: {error:?}"));
+        assert_eq!(answer["status"], "complete", "{what}: {answer:#}");
+        scene.assert_as_uninterrupted(world, 1, &what);
+    }
+}

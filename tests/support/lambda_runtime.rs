@@ -1,0 +1,204 @@
+//! Lambda's runtime interface on loopback, with the real program behind it
+//! (AWS documentation, "Using the Lambda runtime API for custom runtimes").
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::tcp::OwnedReadHalf;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Mutex, mpsc};
+use tokio::task::JoinHandle;
+
+use super::process::{Finished, Program, finished, send};
+
+/// Past this a function that answers nothing is broken. Nothing waits for it to pass.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// One execution environment of a function.
+pub(crate) struct Lambda {
+    process: u32,
+    ended: Option<JoinHandle<Finished>>,
+    serving: JoinHandle<()>,
+    events: mpsc::Sender<Delivery>,
+    posts: mpsc::Receiver<Post>,
+}
+
+/// An event on its way to the function.
+#[derive(Debug)]
+struct Delivery {
+    request_id: String,
+    deadline_ms: u128,
+    event: Value,
+}
+
+/// What the function posted: to which path below the API's version, and the body.
+#[derive(Debug)]
+struct Post {
+    path: String,
+    body: Value,
+}
+
+/// A request's first line, its headers in small letters, and its body.
+struct Request {
+    method: String,
+    path: String,
+    body: Vec<u8>,
+}
+
+impl Lambda {
+    /// Starts the program as a function, with the settings that Lambda gives.
+    pub(crate) async fn start(program: &Program) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("an address").to_string();
+        let (events, delivered) = mpsc::channel(1);
+        let (posted, posts) = mpsc::channel(16);
+        let serving = tokio::spawn(serve(listener, Arc::new(Mutex::new(delivered)), posted));
+        let child = program
+            .clone()
+            .with("AWS_LAMBDA_RUNTIME_API", &address)
+            .with("AWS_LAMBDA_FUNCTION_NAME", "clerk-sync")
+            .with("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
+            .with("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "512")
+            .with("AWS_LAMBDA_LOG_GROUP_NAME", "/aws/lambda/clerk-sync")
+            .with("AWS_LAMBDA_LOG_STREAM_NAME", "stream")
+            .start();
+        let process = child.id();
+        Self { process, ended: Some(tokio::spawn(finished(child))), serving, events, posts }
+    }
+
+    /// Invokes the function with its deadline this far away; gives its response, or the error it
+    /// reported.
+    pub(crate) async fn invoke(
+        &mut self,
+        request_id: &str,
+        event: Value,
+        deadline_in: Duration,
+    ) -> Result<Value, Value> {
+        self.invoke_until(request_id, event, SystemTime::now() + deadline_in).await
+    }
+
+    /// As [`Lambda::invoke`], with the deadline as the function will see it.
+    pub(crate) async fn invoke_until(
+        &mut self,
+        request_id: &str,
+        event: Value,
+        deadline: SystemTime,
+    ) -> Result<Value, Value> {
+        let deadline_ms = deadline.duration_since(UNIX_EPOCH).expect("after 1970").as_millis();
+        let delivery = Delivery { request_id: request_id.to_owned(), deadline_ms, event };
+        self.events.send(delivery).await.expect("the interface is served");
+        let post = tokio::time::timeout(PATIENCE, self.posts.recv()).await;
+        let Post { path, body } =
+            post.expect("an answer in time").expect("the interface is served");
+        match path.strip_prefix(&format!("/invocation/{request_id}/")) {
+            Some("response") => Ok(body),
+            Some("error") => Err(body),
+            _ => panic!("posted to {path}: {body:#}"),
+        }
+    }
+
+    /// Ends the environment; gives the lines of its log.
+    pub(crate) async fn stop(mut self) -> Vec<Value> {
+        send("KILL", self.process);
+        let finished = self.ended.take().expect("stopped once").await.expect("not cancelled");
+        assert_eq!(finished.stderr, "", "everything is logged to standard output");
+        let lines = finished.stdout.lines();
+        lines.map(|line| serde_json::from_str(line).expect("a log line is JSON")).collect()
+    }
+}
+
+impl Drop for Lambda {
+    fn drop(&mut self) {
+        self.serving.abort();
+        if self.ended.as_ref().is_some_and(|ended| !ended.is_finished()) {
+            send("KILL", self.process);
+        }
+    }
+}
+
+async fn serve(
+    listener: TcpListener,
+    delivered: Arc<Mutex<mpsc::Receiver<Delivery>>>,
+    posted: mpsc::Sender<Post>,
+) {
+    while let Ok((stream, _)) = listener.accept().await {
+        tokio::spawn(converse(stream, Arc::clone(&delivered), posted.clone()));
+    }
+}
+
+async fn converse(
+    stream: TcpStream,
+    delivered: Arc<Mutex<mpsc::Receiver<Delivery>>>,
+    posted: mpsc::Sender<Post>,
+) {
+    let (read, mut write) = stream.into_split();
+    let mut read = BufReader::new(read);
+    while let Some(request) = read_request(&mut read).await {
+        let path = request.path.strip_prefix("/2018-06-01/runtime").expect("the API's version");
+        let answer = match (request.method.as_str(), path) {
+            ("GET", "/invocation/next") => {
+                let Some(delivery) = delivered.lock().await.recv().await else { return };
+                next(&delivery)
+            }
+            ("POST", path) => {
+                let body = serde_json::from_slice(&request.body).expect("a JSON body");
+                let post = Post { path: path.to_owned(), body };
+                if posted.send(post).await.is_err() {
+                    return;
+                }
+                answer("202 Accepted", "", r#"{"status":"OK"}"#)
+            }
+            (method, path) => panic!("{method} {path} is not part of the interface"),
+        };
+        if write.write_all(answer.as_bytes()).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn next(delivery: &Delivery) -> String {
+    let headers = format!(
+        "Lambda-Runtime-Aws-Request-Id: {}\r\n\
+         Lambda-Runtime-Deadline-Ms: {}\r\n\
+         Lambda-Runtime-Invoked-Function-Arn: \
+         arn:aws:lambda:us-east-1:123456789012:function:clerk-sync\r\n\
+         Lambda-Runtime-Trace-Id: Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Sampled=0\r\n",
+        delivery.request_id, delivery.deadline_ms
+    );
+    answer("200 OK", &headers, &delivery.event.to_string())
+}
+
+fn answer(status: &str, headers: &str, body: &str) -> String {
+    format!(
+        "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
+         {headers}\r\n{body}",
+        body.len()
+    )
+}
+
+/// `None` when the other side has closed the connection.
+async fn read_request(read: &mut BufReader<OwnedReadHalf>) -> Option<Request> {
+    let line = read_line(read).await?;
+    let mut words = line.split(' ').map(str::to_owned);
+    let (method, path) = (words.next()?, words.next()?);
+    let mut headers = HashMap::new();
+    loop {
+        let line = read_line(read).await?;
+        let Some((name, value)) = line.split_once(':') else { break };
+        headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
+    }
+    let length =
+        headers.get("content-length").map_or(0, |length| length.parse().expect("a length"));
+    let mut body = vec![0; length];
+    read.read_exact(&mut body).await.ok()?;
+    Some(Request { method, path, body })
+}
+
+async fn read_line(read: &mut BufReader<OwnedReadHalf>) -> Option<String> {
+    let mut line = String::new();
+    let bytes = read.read_line(&mut line).await.ok()?;
+    (bytes > 0).then(|| line.trim_end().to_owned())
+}

@@ -1,0 +1,169 @@
+//! The real program as a child process.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use clerk_sandbox::{DEFAULT_KEY, Sandbox, Serving};
+use clerk_sync::store::Store;
+use serde_json::Value;
+
+use super::fuse::Fuse;
+use super::moto::Moto;
+use super::world::ALL;
+
+/// A command line and its environment; nothing is inherited.
+#[derive(Debug, Clone)]
+pub(crate) struct Program {
+    settings: BTreeMap<String, String>,
+    arguments: Vec<String>,
+    input: String,
+}
+
+/// How a process ended.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    /// The exit status; `None` when a signal ended it.
+    pub(crate) status: Option<i32>,
+    /// What it wrote to standard output.
+    pub(crate) stdout: String,
+    /// What it wrote to standard error.
+    pub(crate) stderr: String,
+}
+
+impl Program {
+    /// The program without any setting.
+    pub(crate) fn bare() -> Self {
+        Self { settings: BTreeMap::new(), arguments: Vec::new(), input: String::new() }
+    }
+
+    /// The program that copies every resource from a sandbox.
+    pub(crate) fn new(snapshot_url: &str, clerk: &Serving) -> Self {
+        Self::bare()
+            .with("SNAPSHOT_URL", snapshot_url)
+            .with("RESOURCES", ALL)
+            .with("CLERK_API_URL", &clerk.url())
+            .with("CLERK_SECRET_KEY", DEFAULT_KEY)
+            .with("CLERK_REQUESTS_PER_10S", "100000")
+            .with("CLERK_RATE_SHARE", "1")
+    }
+
+    /// With a setting changed; an empty value unsets it.
+    pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
+        self.settings.remove(name);
+        if !value.is_empty() {
+            self.settings.insert(name.to_owned(), value.to_owned());
+        }
+        self
+    }
+
+    /// With moto as its AWS.
+    pub(crate) fn with_aws(self, moto: &Moto) -> Self {
+        self.with("AWS_ENDPOINT_URL", moto.url())
+            .with("AWS_REGION", "us-east-1")
+            .with("AWS_ACCESS_KEY_ID", "testing")
+            .with("AWS_SECRET_ACCESS_KEY", "testing")
+    }
+
+    /// With one more argument.
+    pub(crate) fn argument(mut self, argument: &str) -> Self {
+        self.arguments.push(argument.to_owned());
+        self
+    }
+
+    /// With the event on standard input.
+    pub(crate) fn event(self, event: &Value) -> Self {
+        Self { input: event.to_string(), ..self }.argument("-")
+    }
+
+    /// Starts it.
+    pub(crate) fn start(&self) -> Child {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_clerk-sync"))
+            .args(&self.arguments)
+            .env_clear()
+            .envs(&self.settings)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let mut stdin = child.stdin.take().expect("standard input is a pipe");
+        stdin.write_all(self.input.as_bytes()).expect("standard input is read");
+        child
+    }
+
+    /// Runs it to its end.
+    pub(crate) async fn run(&self) -> Finished {
+        finished(self.start()).await
+    }
+
+    /// Runs it and signals it (`KILL`, `TERM`, `INT`) when the sandbox gets its n-th request from
+    /// now on, before that is answered.
+    pub(crate) async fn run_and_signal(
+        &self,
+        signal: &'static str,
+        sandbox: &Sandbox,
+        request: u64,
+    ) -> Finished {
+        let (fuse, id) = (Fuse::blowing_at(request), Arc::new(OnceLock::new()));
+        let told = Arc::clone(&id);
+        sandbox.on_request(move |_, _| {
+            if fuse.step() {
+                send(signal, *told.wait());
+            }
+        });
+        let child = self.start();
+        id.set(child.id()).expect("set once");
+        let finished = finished(child).await;
+        sandbox.on_request(|_, _| ());
+        finished
+    }
+}
+
+/// Sends a signal to a process that this test has started.
+pub(crate) fn send(signal: &str, id: u32) {
+    let sent = Command::new("kill").args([format!("-{signal}"), id.to_string()]).status();
+    assert!(sent.expect("kill runs").success(), "kill -{signal}");
+}
+
+/// Waits for a process and reads all it writes.
+pub(crate) async fn finished(child: Child) -> Finished {
+    let output = tokio::task::spawn_blocking(|| child.wait_with_output()).await;
+    let output = output.expect("not cancelled").expect("the program is waited for");
+    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+    Finished {
+        status: output.status.code(),
+        stdout: text(output.stdout),
+        stderr: text(output.stderr),
+    }
+}
+
+impl Finished {
+    /// The one JSON document on standard output, of a process that ended with this status.
+    pub(crate) fn answer(&self, status: i32) -> Value {
+        assert_eq!(self.status, Some(status), "{}\n{}", self.stdout, self.stderr);
+        serde_json::from_str(&self.stdout).expect("one JSON document on standard output")
+    }
+
+    /// The message of an error of this name, which is answered and logged.
+    pub(crate) fn error(&self, status: i32, name: &str) -> String {
+        let answer = self.answer(status);
+        assert_eq!(answer["errorType"], name, "{answer:#}");
+        let message = answer["errorMessage"].as_str().expect("a message");
+        let logged = self.stderr.contains(name) && self.stderr.contains(message);
+        assert!(logged, "{name} is not in the log: {}", self.stderr);
+        message.to_owned()
+    }
+}
+
+/// Every object of a store.
+pub(crate) async fn objects(store: &dyn Store) -> BTreeMap<String, Bytes> {
+    let mut objects = BTreeMap::new();
+    for listed in store.list("").await.expect("a listing") {
+        let object = store.get(&listed.key).await.expect("an answer").expect("it is listed");
+        objects.insert(listed.key, object.bytes);
+    }
+    objects
+}

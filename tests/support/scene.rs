@@ -1,0 +1,218 @@
+//! One Clerk instance that does not change, an uninterrupted snapshot of it, and worlds in which
+//! the same run is interrupted.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use clerk_sandbox::{Population, Sandbox};
+use clerk_sync::error::Error;
+use clerk_sync::store::Store;
+use serde_json::Value;
+
+use super::faulty_store::FaultyStore;
+use super::fuse::{Fuse, FusedStore, Side};
+use super::snapshot::Snapshot;
+use super::world::World;
+
+/// A little more than the default of `LEASE_SECONDS`.
+pub(crate) const PAST_THE_LEASE: Duration = Duration::from_secs(61);
+
+/// The instance, and what a run over it comes to when nothing goes wrong.
+pub(crate) struct Scene {
+    /// Clerk.
+    pub(crate) sandbox: Sandbox,
+    /// What the store holds before the run: an earlier snapshot.
+    before: BTreeMap<String, Bytes>,
+    /// `content_digest` by dataset.
+    digests: BTreeMap<String, Value>,
+    /// Requests by path.
+    by_path: BTreeMap<String, u64>,
+    /// Requests to Clerk.
+    pub(crate) requests: u64,
+    /// Calls of the store.
+    pub(crate) store_calls: u64,
+}
+
+/// A world of a scene, its store on a fuse.
+pub(crate) struct Stage {
+    /// The world.
+    pub(crate) world: World,
+    fused: Arc<FusedStore>,
+}
+
+/// The lists that are walked.
+const LISTS: [&str; 5] = [
+    "/v1/users",
+    "/v1/organizations",
+    "/v1/organization_roles",
+    "/v1/organization_permissions",
+    "/v1/organization_memberships",
+];
+
+impl Scene {
+    /// An instance with two or three pages of some lists, of those that are walked by cursor as
+    /// well as of those that are not.
+    pub(crate) async fn of_pages() -> Self {
+        let population = Population::default().users(505).organizations(12).memberships(505);
+        Self::of(population.permissions(1010)).await
+    }
+
+    /// An instance of one page a list.
+    pub(crate) async fn small() -> Self {
+        Self::of(Population::default().users(40).organizations(6).memberships(50)).await
+    }
+
+    async fn of(population: Population) -> Self {
+        let mut scene = Self {
+            sandbox: Sandbox::new(population),
+            before: BTreeMap::new(),
+            digests: BTreeMap::new(),
+            by_path: BTreeMap::new(),
+            requests: 0,
+            store_calls: 0,
+        };
+        let first = scene.stage();
+        first.world.complete().await;
+        scene.before = first.world.memory.objects();
+        let second = scene.stage();
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let snapshot = second.world.complete().await;
+        scene.digests = snapshot.digests();
+        scene.by_path = scene.sandbox.requests_by_path();
+        scene.requests = scene.sandbox.total_requests();
+        scene.store_calls = second.fused.calls();
+        scene
+    }
+
+    /// The instance with the earlier snapshot in the store, and nothing asked yet.
+    pub(crate) fn stage(&self) -> Stage {
+        self.sandbox.clear_requests();
+        self.sandbox.clear_faults();
+        self.sandbox.on_request(|_, _| ());
+        let mut world = World::new(self.sandbox.clone());
+        for (key, bytes) in &self.before {
+            world.memory.plant(key, bytes.clone());
+        }
+        let fused = FusedStore::new(Arc::clone(&world.memory) as Arc<dyn Store>);
+        world.store = FaultyStore::new(Arc::clone(&fused) as Arc<dyn Store>);
+        Stage { world, fused }
+    }
+
+    /// The bytes of `latest.json` before the run.
+    pub(crate) fn latest_before(&self) -> &Bytes {
+        &self.before["latest.json"]
+    }
+
+    /// Whether a run has been published and its checkpoint removed.
+    pub(crate) fn is_over(&self, world: &World) -> bool {
+        !world.has_checkpoint() && world.memory.objects()["latest.json"] != *self.latest_before()
+    }
+
+    /// The run is over, as if nothing had happened to it: a newer snapshot with the same digests,
+    /// nothing left behind, and at most two pages more per interruption and list.
+    pub(crate) fn assert_as_uninterrupted(&self, world: &World, interruptions: u64, what: &str) {
+        let snapshot = world.published().expect("published");
+        assert_ne!(&world.memory.objects()["latest.json"], self.latest_before(), "{what}");
+        assert_eq!(snapshot.digests(), self.digests, "{what}");
+        assert_eq!(snapshot.manifest["verified"], true, "{what}");
+        assert!(!world.has_checkpoint(), "{what}: the checkpoint is still there");
+        self.assert_no_leftovers(world, what);
+        let by_path = self.sandbox.requests_by_path();
+        for list in LISTS {
+            let (asked, needed) = (by_path[list], self.by_path[list]);
+            assert!(
+                asked <= needed + 2 * interruptions,
+                "{what}: {asked} pages of {list} instead of {needed}"
+            );
+        }
+        assert_eq!(self.sandbox.violations(), [], "{what}");
+    }
+
+    /// The store holds `latest.json`, what it names, and what was there before.
+    pub(crate) fn assert_no_leftovers(&self, world: &World, what: &str) {
+        let objects = world.memory.objects();
+        let expected: BTreeSet<String> =
+            named_by_latest(&objects).into_iter().chain(self.before.keys().cloned()).collect();
+        let found: BTreeSet<String> = objects.into_keys().collect();
+        assert_eq!(found, expected, "{what}: files in the store");
+    }
+}
+
+/// `latest.json` and every file of the snapshot it names.
+pub(crate) fn named_by_latest(objects: &BTreeMap<String, Bytes>) -> BTreeSet<String> {
+    let snapshot = Snapshot::of(objects).expect("published");
+    let manifest = snapshot.latest["manifest"].as_str().expect("a key").to_owned();
+    let folder = manifest.trim_end_matches("manifest.json").to_owned();
+    let datasets = snapshot.manifest["datasets"].as_object().expect("datasets");
+    let parts = datasets.values().flat_map(|dataset| dataset["parts"].as_array().expect("parts"));
+    let keys = parts.map(|part| format!("{folder}{}", part["key"].as_str().expect("a key")));
+    keys.chain(["latest.json".to_owned(), manifest.clone()]).collect()
+}
+
+impl Stage {
+    /// A `sync` whose power fails at its n-th request. `None` when it did, or the answer.
+    pub(crate) async fn cut_at_request(&self, request: u64) -> Option<Result<Value, Error>> {
+        let fuse = Fuse::blowing_at(request);
+        let burning = Arc::clone(&fuse);
+        self.world.sandbox.on_request(move |_, _| {
+            burning.step();
+        });
+        let answer = until_blown(&fuse, self.world.sync()).await;
+        self.world.sandbox.on_request(|_, _| ());
+        answer
+    }
+
+    /// A `sync` whose power fails at its n-th call of the store. `None` when it did, or the answer.
+    pub(crate) async fn cut_at_store_call(
+        &self,
+        call: u64,
+        side: Side,
+    ) -> Option<Result<Value, Error>> {
+        let fuse = self.fuse_at_store_call(call, side);
+        let answer = until_blown(&fuse, self.world.sync()).await;
+        self.fused.put_in(None);
+        answer
+    }
+
+    /// A fuse that blows at the n-th call of the store from now on.
+    pub(crate) fn fuse_at_store_call(&self, call: u64, side: Side) -> Arc<Fuse> {
+        let fuse = Fuse::blowing_at(call);
+        self.fused.put_in(Some((Arc::clone(&fuse), side)));
+        fuse
+    }
+
+    /// A `sync` that is interrupted, as by Ctrl-C, at its n-th request.
+    pub(crate) async fn interrupt_at_request(&self, request: u64) -> Value {
+        let fuse = Fuse::blowing_at(request);
+        let interrupt = self.world.interrupt.clone();
+        self.world.sandbox.on_request(move |_, _| {
+            if fuse.step() {
+                interrupt.send_replace(true);
+            }
+        });
+        let answer = self.world.sync().await.expect("an interrupted sync answers");
+        self.world.sandbox.on_request(|_, _| ());
+        self.world.interrupt.send_replace(false);
+        answer
+    }
+
+    /// The power was cut: whoever reads still finds a whole snapshot, and the next invocation
+    /// finishes the run once the lease has ended.
+    pub(crate) async fn finish_after_cut(&self, what: &str) {
+        assert!(self.world.published().is_some(), "{what}");
+        tokio::time::advance(PAST_THE_LEASE).await;
+        let answer = self.world.sync().await.unwrap_or_else(|error| panic!("{what}: {error:?}"));
+        assert_eq!(answer["status"], "complete", "{what}: {answer:#}");
+    }
+}
+
+/// Runs `work` until the fuse blows; drops it then, wherever it stands.
+pub(crate) async fn until_blown<T>(fuse: &Fuse, work: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        biased;
+        () = fuse.blown() => None,
+        done = work => Some(done),
+    }
+}
