@@ -215,9 +215,16 @@ async fn a_holder_that_wakes_up_beside_its_successor_disturbs_neither_it_nor_rea
 
         fuse.mend();
         let answer = holder.await;
-        assert!(matches!(answer, Err(Error::LeaseLost(_))), "{what}: {answer:?}");
+        let latest = world.published().expect("published").latest;
+        match answer {
+            Err(Error::LeaseLost(_)) => {}
+            // It had published already, and only its checkpoint was left to remove.
+            Ok(answer) if answer["status"] == "complete" => {
+                assert_eq!(answer["snapshot_id"], latest["snapshot_id"], "{what}");
+            }
+            other => panic!("{what}: {other:?}"),
+        }
         assert_eq!(world.memory.objects()["checkpoint.json"], taken, "{what}");
-        assert!(world.published().is_some(), "{what}");
 
         fuse_of_successor.mend();
         let answer = successor.await.unwrap_or_else(|error| panic!("{what}: {error:?}"));

@@ -16,6 +16,7 @@ use crate::patience::{Exhausted, Patience};
 use crate::secret_key::SecretKey;
 use crate::secret_source::SecretSource;
 
+use super::bytes_in_flight::BytesInFlight;
 use super::concurrency::Concurrency;
 use super::error::{ClerkError, Fault, Refusal, Unreadable};
 use super::pace::Pace;
@@ -31,6 +32,7 @@ pub struct Client {
     key: Key,
     pace: Pace,
     concurrency: Arc<Concurrency>,
+    bytes: BytesInFlight,
     retry: RetryPolicy,
     patience: Arc<Patience>,
     clock: Clock,
@@ -113,6 +115,7 @@ impl Client {
             },
             pace: Pace::new(settings.requests_per_10s),
             concurrency: Concurrency::new(settings.max_concurrency),
+            bytes: BytesInFlight::default(),
             retry: settings.retry,
             patience,
             clock,
@@ -142,6 +145,8 @@ impl Client {
     ) -> Result<T, ClerkError> {
         let url = self.url(path, query);
         let mut attempts = Attempts::default();
+        // Held until the body has been decoded and let go of.
+        let _bytes = self.bytes.allow(path).await;
         loop {
             let (answer, generation) = self.send(path, &url, attempts.total() > 0).await?;
             let (fault, wait) = match self.judge(path, answer, generation).await? {
@@ -197,6 +202,7 @@ impl Client {
             }
         };
         if let Ok(answer) = &answer {
+            self.bytes.note(path, answer.body.len());
             debug!(
                 clerk.path = path,
                 clerk.status = answer.status,
@@ -269,7 +275,13 @@ impl Client {
             }
             status @ (402 | 403 | 410) => {
                 let refusal = Refusal::from_body(&answer.body);
-                Err(ClerkError::Refused { endpoint: endpoint(), status, refusal })
+                if refusal.code.is_some() {
+                    Err(ClerkError::Refused { endpoint: endpoint(), status, refusal })
+                } else {
+                    // A proxy or firewall, not Clerk: nothing is skipped on its word.
+                    let what = format!("status {status} without an error code of Clerk's");
+                    Ok(Verdict::Faulty(Fault::Unreadable(Unreadable(what)), None))
+                }
             }
             status @ 400..=499 => {
                 let refusal = Refusal::from_body(&answer.body);

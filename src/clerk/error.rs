@@ -145,8 +145,12 @@ impl std::fmt::Display for Refusal {
 /// Longest code or trace id kept.
 const LONGEST_WORD: usize = 100;
 
-/// The server chooses these words and they end up in logs and files, so only plain ones pass.
+/// The server chooses these words and they end up in logs and files, so only plain ones pass, and
+/// none that repeats a key.
 fn plain_word(word: &str) -> Option<String> {
+    if word.contains("sk_live_") || word.contains("sk_test_") {
+        return None;
+    }
     let plain: String = word
         .chars()
         .filter(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'))

@@ -41,11 +41,17 @@ impl RetryPolicy {
     }
 }
 
+/// The longest wait that is believed: sums of times stay far from overflowing.
+const LONGEST_NAMED: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+
 /// The wait a `Retry-After` value names: seconds, or an HTTP date seen at `now`
-/// (RFC 9110, section 10.2.3). `None` for anything else.
+/// (RFC 9110, section 10.2.3), at most a year. `None` for anything else.
 #[must_use]
 pub fn retry_after(value: &str, now: OffsetDateTime) -> Option<Duration> {
-    let value = value.trim();
+    named_wait(value.trim(), now).map(|wait| wait.min(LONGEST_NAMED))
+}
+
+fn named_wait(value: &str, now: OffsetDateTime) -> Option<Duration> {
     if let Ok(seconds) = value.parse::<u64>() {
         return Some(Duration::from_secs(seconds));
     }
@@ -80,6 +86,7 @@ mod tests {
             Some(Duration::from_secs(10))
         );
         assert_eq!(retry_after("Wed, 21 Oct 2015 07:27:00 GMT", now), Some(Duration::ZERO));
+        assert_eq!(retry_after("18446744073709551615", now), Some(LONGEST_NAMED));
         for nonsense in ["", "soon", "-3", "NaN", "inf", "1e400"] {
             assert_eq!(retry_after(nonsense, now), None, "{nonsense}");
         }

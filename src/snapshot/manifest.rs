@@ -83,7 +83,7 @@ impl Generator {
 pub struct DatasetEntry {
     /// How far it can be trusted.
     pub status: DatasetStatus,
-    /// Clerk's code when a list it is made of was refused.
+    /// Clerk's code when a list it needs was refused.
     pub reason: Option<String>,
     /// Lines in all parts. When skipped, only those of the lists that were not refused.
     pub records: u64,
@@ -107,7 +107,7 @@ pub enum DatasetStatus {
     Verified,
     /// Clerk changed faster than repair could follow.
     Drifted,
-    /// Clerk refused a list it is made of: what is missing says nothing about the instance.
+    /// Clerk refused a list it needs: what is missing says nothing about the instance.
     Skipped,
 }
 

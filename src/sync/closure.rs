@@ -19,7 +19,7 @@ use super::endpoint::{Endpoint, endpoint};
 use super::insert::insert;
 use super::known::hash_of;
 use super::page::ReadPage;
-use super::run::{Run, Stop, progress_of};
+use super::run::{Run, Stop};
 use super::stretch::{StretchBuilder, read_part};
 
 /// Most ids of one request (Clerk OpenAPI, parameters `user_id` and `organization_id`).
@@ -160,7 +160,7 @@ fn fetch_missing(
             missing = ids.len(),
             "memberships refer to rows that appeared during the run; fetching them"
         );
-        run.commit(|checkpoint| progress_of(checkpoint, resource).stage = Stage::Walking).await?;
+        run.commit_list(resource, |list| list.stage = Stage::Walking).await?;
         walk_to_end(run, endpoint).await?;
         let still: Vec<String> =
             ids.into_iter().filter(|id| !is_known(run, resource, id)).collect();

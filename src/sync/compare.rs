@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use tracing::{info, warn};
 
+use crate::clerk::error::ClerkError;
 use crate::clerk::wire;
 use crate::resource::Resource;
 
@@ -59,8 +60,13 @@ pub(super) async fn compare(run: &Run, endpoint: &'static Endpoint) -> Result<()
         Stage::Comparing
     };
     let disagrees = stage == Stage::Comparing;
-    run.commit(|checkpoint| {
-        let list = progress_of(checkpoint, resource);
+    if stage == Stage::Drifted && rows == 0 {
+        return Err(Stop::Clerk(ClerkError::Protocol {
+            endpoint: endpoint.path.to_owned(),
+            detail: "it lists no row though its count says there are some".to_owned(),
+        }));
+    }
+    run.commit_list(resource, |list| {
         list.source_count.after = Some(counted);
         list.stage = stage;
     })
@@ -111,8 +117,7 @@ async fn repair(run: &Run, endpoint: &'static Endpoint) -> Result<(), Stop> {
     if aligned < ends.len() {
         read_again(run, endpoint, aligned).await
     } else {
-        run.commit(|checkpoint| {
-            let list = progress_of(checkpoint, resource);
+        run.commit_list(resource, |list| {
             list.repairs += 1;
             list.stage = Stage::Walking;
         })

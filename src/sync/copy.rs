@@ -41,6 +41,7 @@ pub(super) async fn copy_list(run: &Run, resource: Resource) -> Result<(), Stop>
                     "Clerk refuses this list; it is skipped"
                 );
                 run.commit_list(resource, |list| refuse(list, code)).await?;
+                run.patience.note_progress();
             }
             step => step?,
         }
@@ -231,8 +232,9 @@ async fn add_stretch(
         advance(list);
     })
     .await?;
-    run.patience.note_progress();
+    // Where nothing was new the next invocation would stand where this one does.
     if let Some(stretch) = added {
+        run.patience.note_progress();
         closure::note_stored(run, endpoint, &stretch);
     }
     run.keeper.read(|checkpoint| run.progress.show(checkpoint, run.facts()));

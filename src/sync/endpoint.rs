@@ -60,6 +60,8 @@ pub struct Feed {
     pub dataset: Dataset,
     /// Where these lines stand among those of other lists: lower sections come first.
     pub section: u16,
+    /// Another list that some of these lines cannot be made without.
+    pub needs: Option<Resource>,
 }
 
 /// Ascending: a row that is created during the walk comes at the end and moves no other
@@ -75,8 +77,8 @@ pub const ENDPOINTS: &[Endpoint] = &[
         phase: Phase::Catalogue,
         paging: Paging::Offset,
         feeds: &[
-            Feed { dataset: Dataset::OrganizationRoles, section: 0 },
-            Feed { dataset: Dataset::Grants, section: 0 },
+            Feed { dataset: Dataset::OrganizationRoles, section: 0, needs: None },
+            Feed { dataset: Dataset::Grants, section: 0, needs: None },
         ],
         read: |body, context| read_page::<wire::OrganizationRole<'_>>(body, context),
     },
@@ -87,8 +89,8 @@ pub const ENDPOINTS: &[Endpoint] = &[
         phase: Phase::Catalogue,
         paging: Paging::Offset,
         feeds: &[
-            Feed { dataset: Dataset::OrganizationPermissions, section: 0 },
-            Feed { dataset: Dataset::Entitlements, section: 0 },
+            Feed { dataset: Dataset::OrganizationPermissions, section: 0, needs: None },
+            Feed { dataset: Dataset::Entitlements, section: 0, needs: None },
         ],
         read: |body, context| read_page::<wire::OrganizationPermission<'_>>(body, context),
     },
@@ -98,7 +100,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         query: &[ASCENDING],
         phase: Phase::Holders,
         paging: Paging::Cursor { count_path: "/users/count" },
-        feeds: &[Feed { dataset: Dataset::Users, section: 0 }],
+        feeds: &[Feed { dataset: Dataset::Users, section: 0, needs: None }],
         read: |body, context| read_page::<wire::User<'_>>(body, context),
     },
     Endpoint {
@@ -108,8 +110,12 @@ pub const ENDPOINTS: &[Endpoint] = &[
         phase: Phase::Holders,
         paging: Paging::Offset,
         feeds: &[
-            Feed { dataset: Dataset::Organizations, section: 0 },
-            Feed { dataset: Dataset::Entitlements, section: 1 },
+            Feed { dataset: Dataset::Organizations, section: 0, needs: None },
+            Feed {
+                dataset: Dataset::Entitlements,
+                section: 1,
+                needs: Some(Resource::OrganizationRoles),
+            },
         ],
         read: |body, context| read_page::<wire::Organization<'_>>(body, context),
     },
@@ -119,7 +125,11 @@ pub const ENDPOINTS: &[Endpoint] = &[
         query: &[ASCENDING],
         phase: Phase::References,
         paging: Paging::Offset,
-        feeds: &[Feed { dataset: Dataset::Grants, section: 1 }],
+        feeds: &[Feed {
+            dataset: Dataset::Grants,
+            section: 1,
+            needs: Some(Resource::OrganizationRoles),
+        }],
         read: |body, context| read_page::<wire::OrganizationMembership<'_>>(body, context),
     },
 ];

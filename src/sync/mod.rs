@@ -29,7 +29,7 @@ mod stretch;
 pub mod summary;
 pub mod walk;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use tokio::time::Instant;
@@ -54,6 +54,7 @@ use keeper::{KeepError, Keeper};
 use publish::{Published, Publisher};
 use run::{Output, Run, Stop};
 use state::store_unavailable;
+use stretch::snapshot_folder;
 
 /// Handles one `sync` event.
 ///
@@ -323,7 +324,7 @@ impl Sync<'_> {
         };
         let untouched = keeper
             .read(|checkpoint| checkpoint.lists.is_empty() && checkpoint.abandoned.is_empty());
-        let left = if untouched {
+        let left = if untouched && self.took_its_parts_away(keeper).await {
             keeper.remove().await
         } else {
             keeper.release(|checkpoint| checkpoint.run = facts).await
@@ -332,5 +333,11 @@ impl Sync<'_> {
             warn!(error = %left, "the lease could not be given back; it ends by itself");
         }
         error
+    }
+
+    /// Removes what a run stored that never got as far as its first checkpoint.
+    async fn took_its_parts_away(&self, keeper: &Keeper) -> bool {
+        let folder = keeper.read(snapshot_folder);
+        publish::remove_all(&*self.dependencies.store, &folder, &BTreeSet::new()).await.is_ok()
     }
 }

@@ -83,7 +83,10 @@ impl Publisher {
         .await?;
         info!(snapshot_id = manifest.snapshot_id, "snapshot published");
         self.clean_up(&checkpoint, &manifest).await;
-        self.keeper.remove().await?;
+        if let Err(error) = self.keeper.remove().await {
+            // What is published is published; the next invocation takes the checkpoint away.
+            warn!(error = %error, "the checkpoint of the published snapshot could not be removed");
+        }
         Ok(Published::Complete(Box::new(manifest)))
     }
 

@@ -181,9 +181,7 @@ impl Run {
         resource: Resource,
         change: impl FnOnce(&mut ListProgress),
     ) -> Result<(), Stop> {
-        self.commit(|checkpoint| change(progress_of(checkpoint, resource))).await?;
-        self.patience.note_progress();
-        Ok(())
+        self.commit(|checkpoint| change(progress_of(checkpoint, resource))).await
     }
 
     /// What a list's pages are read with.

@@ -68,7 +68,7 @@ fn entry(checkpoint: &Checkpoint, dataset: Dataset) -> DatasetEntry {
     }
     DatasetEntry {
         status,
-        reason: lists().find_map(refusal),
+        reason: refusals(checkpoint, dataset).next(),
         records: named.iter().map(|part| part.records).sum(),
         content_digest: (status != DatasetStatus::Skipped || !named.is_empty()).then_some(digest),
         source_count: main_list(checkpoint, dataset)
@@ -79,17 +79,25 @@ fn entry(checkpoint: &Checkpoint, dataset: Dataset) -> DatasetEntry {
     }
 }
 
-/// A dataset is skipped when a list it is made of was refused, drifted when one of them did.
+/// A dataset is skipped when a list that it needs was refused, drifted when one of its own did.
 fn status(checkpoint: &Checkpoint, dataset: Dataset) -> DatasetStatus {
-    let stages: Vec<&Stage> =
-        sources(checkpoint, dataset).filter_map(|(_, list)| list).map(|list| &list.stage).collect();
-    if stages.iter().any(|stage| matches!(stage, Stage::Refused { .. })) {
+    let mut lists = sources(checkpoint, dataset).filter_map(|(_, list)| list);
+    if refusals(checkpoint, dataset).next().is_some() {
         DatasetStatus::Skipped
-    } else if stages.contains(&&Stage::Drifted) {
+    } else if lists.any(|list| list.stage == Stage::Drifted) {
         DatasetStatus::Drifted
     } else {
         DatasetStatus::Verified
     }
+}
+
+/// Clerk's codes for the lists that a dataset needs and that were refused.
+fn refusals(checkpoint: &Checkpoint, dataset: Dataset) -> impl Iterator<Item = String> {
+    let needed = sources(checkpoint, dataset).flat_map(move |(endpoint, _)| {
+        let feeds = endpoint.feeds.iter().filter(move |feed| feed.dataset == dataset);
+        feeds.flat_map(|feed| feed.needs).chain([endpoint.resource])
+    });
+    needed.filter_map(|resource| refusal(checkpoint.lists.get(&resource)?))
 }
 
 fn refusal(list: &ListProgress) -> Option<String> {

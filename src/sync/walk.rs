@@ -86,6 +86,18 @@ pub struct Reader {
     pub patience: Arc<Patience>,
 }
 
+impl Reader {
+    /// Reads a page's body. A list that is walked by offset always states its size: without one an
+    /// empty page would look like an empty list.
+    fn read(&self, body: &[u8]) -> Result<ReadPage, Unreadable> {
+        let page = (self.endpoint.read)(body, &self.context)?;
+        if page.total.is_none() && self.endpoint.paging == Paging::Offset {
+            return Err(Unreadable("`total_count`: missing".to_owned()));
+        }
+        Ok(page)
+    }
+}
+
 /// A walk in progress.
 #[derive(Debug)]
 pub struct Walk {
@@ -293,18 +305,30 @@ impl Walk {
             self.give_up_the_cursor("ignores");
             return None;
         }
+        let newest = self.place.tail.last().and_then(|key| key.created_at);
+        let known_again = page.rows.iter().any(|row| self.place.knows(&row.key.id));
         for row in &mut page.rows {
-            row.kept = !self.place.knows(&row.key.id);
+            // Rows older than the last one taken appeared meanwhile; the comparison finds them.
+            let is_behind = row.key.created_at.is_none_or(|created| Some(created) >= newest);
+            row.kept = is_behind && !self.place.knows(&row.key.id);
         }
         let new = page.kept_rows().count() as u64;
         let full = page.rows.len() as u64 >= PAGE_ROWS;
-        let all_seen = self.expected.is_some_and(|expected| self.rows + new >= expected);
-        let last = !full && (all_seen || (confirming && new == 0));
-        if !full && !last {
-            // A short page ends the list, but servers have been seen to send short pages in the
-            // middle: where the count disagrees, the end is confirmed from an earlier row.
-            self.cursor_back = 1;
+        let begun = !self.place.tail.is_empty();
+        if (full && new == 0) || (confirming && begun && page.rows.is_empty()) {
+            // The rows at the cursor may be deleted: that must not look like the end of the list.
+            self.give_up_the_cursor("brings no row behind");
+            return None;
         }
+        let all_seen = self.expected.is_some_and(|expected| self.rows + new >= expected);
+        let last = if page.rows.is_empty() {
+            !begun && (all_seen || confirming)
+        } else {
+            !full && (all_seen || (known_again && new == 0))
+        };
+        // A short page ends the list, but servers have been seen to send short pages in the middle:
+        // unless the count agrees, the end is confirmed by a page that repeats a known row.
+        self.cursor_back = usize::from(!last && (!full || all_seen));
         Some(self.batch(page, new, 0, last))
     }
 
@@ -433,7 +457,7 @@ async fn fetch(reader: Reader, asked: Asked) -> Result<ReadPage, ClerkError> {
     let mut page = reader
         .client
         .get(reader.endpoint.path, &query, |body| {
-            let page = (reader.endpoint.read)(&body, &reader.context)?;
+            let page = reader.read(&body)?;
             not_cut_short(&page, &asked)?;
             Ok(page)
         })
@@ -473,12 +497,7 @@ pub async fn row_at(
     let offset = index.to_string();
     let mut query = reader.endpoint.query.to_vec();
     query.extend([("limit", "1"), ("offset", offset.as_str())]);
-    let page = reader
-        .client
-        .get(reader.endpoint.path, &query, |body| {
-            Ok((reader.endpoint.read)(&body, &reader.context)?)
-        })
-        .await?;
+    let page = reader.client.get(reader.endpoint.path, &query, |body| reader.read(&body)).await?;
     Ok((page.rows.into_iter().next().map(|row| row.key), page.total))
 }
 

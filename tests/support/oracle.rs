@@ -350,7 +350,7 @@ fn name(row: &Value) -> &str {
 
 /// A name that is nothing but white space is no name, and white space around one is no part of it.
 fn said(value: &Value) -> Option<&str> {
-    value.as_str().map(str::trim).filter(|text| !text.is_empty())
+    value.as_str().filter(|text| !text.trim().is_empty())
 }
 
 /// Null where Clerk gave no list, which is not the same as an empty one.

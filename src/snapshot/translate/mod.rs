@@ -144,7 +144,7 @@ impl ObjectReference<'_> {
     }
 }
 
-/// `name` without white space around it; a name of nothing else is none.
+/// `name` as Clerk gave it; one of nothing but white space is none.
 fn said(name: Option<&str>) -> Option<&str> {
-    name.map(str::trim).filter(|name| !name.is_empty())
+    name.filter(|name| !name.trim().is_empty())
 }
