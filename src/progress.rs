@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use crate::snapshot::manifest::RunFacts;
 use crate::sync::checkpoint::Checkpoint;
+use crate::sync::run::lists_needed;
 use crate::sync::summary;
 
 /// Shows how far a run is; silent unless it was made for a terminal. Clones share the display.
@@ -48,8 +49,7 @@ impl Progress {
         let datasets = summary::progress(checkpoint);
         let rows: u64 = datasets.values().map(|dataset| dataset.records).sum();
         let elapsed = display.began.elapsed().as_secs_f64().max(0.001);
-        let pages = remaining_share(checkpoint);
-        let left = pages.map_or_else(String::new, |done| {
+        let left = share_read(checkpoint).map_or_else(String::new, |done| {
             let seconds = (elapsed / done - elapsed).max(0.0);
             format!(", about {seconds:.0} s left")
         });
@@ -68,10 +68,11 @@ impl Progress {
     }
 }
 
-/// The share of Clerk's rows read, of the lists whose count is known.
-fn remaining_share(checkpoint: &Checkpoint) -> Option<f64> {
+/// The share of Clerk's rows read, once the count of every list is known.
+fn share_read(checkpoint: &Checkpoint) -> Option<f64> {
     let (mut rows, mut expected) = (0, 0);
-    for list in checkpoint.lists.values() {
+    for resource in lists_needed(&checkpoint.resources) {
+        let list = checkpoint.lists.get(&resource)?;
         rows += list.rows();
         expected += list.source_count.after.or(list.source_count.before)?;
     }

@@ -294,6 +294,13 @@ fn the_api_url_is_normalised() {
 }
 
 #[test]
+fn the_api_url_names_no_other_version() {
+    for wrong in ["https://api.clerk.com/v2", "https://proxy.example/clerk/v0/"] {
+        refused("CLERK_API_URL", wrong);
+    }
+}
+
+#[test]
 fn the_api_url_never_takes_the_key_elsewhere_in_the_clear() {
     for wrong in [
         "http://api.clerk.com",
@@ -382,7 +389,7 @@ fn the_output_settings_are_read() {
 
     let version = config(&[("CLERK_API_VERSION", "2025-11-10")]).clerk.api_version;
     assert_eq!(version, "2025-11-10");
-    for wrong in ["latest", "2025-11-1", "2025-11-10\r\nX: y", "2025/11/10"] {
+    for wrong in ["latest", "2025-11-1", "2025-11-10\r\nX: y", "2025/11/10", "2026-13-45"] {
         refused("CLERK_API_VERSION", wrong);
     }
 }

@@ -64,16 +64,16 @@ type Trouble = (&'static str, fn(FaultRule) -> FaultRule);
 /// No answer, or one that says that the server is in trouble: [`Error::ClerkUnavailable`].
 const OUTAGES: &[Trouble] = &[
     ("the connection is reset", FaultRule::reset),
-    ("the body is cut after a byte", |rule| rule.cut_body(1)),
-    ("the body is cut in the middle", |rule| rule.cut_body(20)),
     ("500", |rule| rule.status(500, "internal_clerk_error")),
     ("502 in HTML", |rule| rule.effect(Effect::Html(502))),
     ("503", |rule| rule.status(503, "service_unavailable")),
     ("504", |rule| rule.status(504, "gateway_timeout")),
 ];
 
-/// An answer that claims to be one: [`Error::ClerkProtocol`].
+/// An answer that claims to be one, or begins like one: [`Error::ClerkProtocol`].
 const NONSENSE: &[Trouble] = &[
+    ("the body is cut after a byte", |rule| rule.cut_body(1)),
+    ("the body is cut in the middle", |rule| rule.cut_body(20)),
     ("200 in HTML", |rule| rule.effect(Effect::Html(200))),
     ("half of the JSON", |rule| rule.effect(Effect::MalformedJson)),
     ("nothing", |rule| rule.effect(Effect::Body(String::new()))),

@@ -21,7 +21,7 @@ use super::concurrency::Concurrency;
 use super::error::{ClerkError, Fault, Refusal, Unreadable};
 use super::pace::Pace;
 use super::retry::{RetryPolicy, retry_after};
-use super::transport::{Answer, Transport};
+use super::transport::{Answer, Transport, TransportError};
 
 /// The one client of an invocation; every request shares its pace and its concurrency.
 #[derive(Debug)]
@@ -362,7 +362,7 @@ impl Client {
                 Fault::Unreadable(unreadable) => {
                     ClerkError::Protocol { endpoint, detail: unreadable.0 }
                 }
-                last @ Fault::Transport(super::transport::TransportError::TooLarge) => {
+                last @ Fault::Transport(TransportError::CutShort(_) | TransportError::TooLarge) => {
                     ClerkError::Protocol { endpoint, detail: last.to_string() }
                 }
                 last => ClerkError::Unavailable { endpoint, attempts: attempts.total(), last },

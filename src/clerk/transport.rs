@@ -46,9 +46,12 @@ pub enum TransportError {
     /// The answer began and did not end in time.
     #[error("the answer did not end within {} s", .0.as_secs())]
     BodyTimeOut(Duration),
-    /// The connection broke before the answer was complete.
-    #[error("the connection broke before the answer was complete")]
+    /// The connection broke before an answer began.
+    #[error("the connection broke before an answer began")]
     Broken(#[source] ErrorSource),
+    /// The answer began, and its body was cut short or could not be decompressed.
+    #[error("the body was cut short or could not be decompressed")]
+    CutShort(#[source] ErrorSource),
     /// The body is larger than [`MAX_BODY_BYTES`], counted after decompression.
     #[error("the answer is larger than {MAX_BODY_BYTES} bytes")]
     TooLarge,
@@ -126,7 +129,8 @@ impl Transport for HttpTransport {
 
 async fn read_body(mut response: reqwest::Response) -> Result<Bytes, TransportError> {
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(broken)? {
+    let cut_short = |error: reqwest::Error| TransportError::CutShort(error.without_url().into());
+    while let Some(chunk) = response.chunk().await.map_err(cut_short)? {
         if body.len() + chunk.len() > MAX_BODY_BYTES {
             return Err(TransportError::TooLarge);
         }

@@ -10,6 +10,7 @@ use url::{Host, Url};
 use super::environment::{Environment, LAMBDA_LOG_LEVEL, Place};
 use super::problem::{InvalidConfig, Problem};
 use super::{ClerkSettings, Compression, Config, KeySetting, LogLevel};
+use crate::clock::Timestamp;
 use crate::quoted::{Quoted, looks_like_a_key};
 use crate::resource::Resource;
 use crate::secret_key::SecretKey;
@@ -377,6 +378,10 @@ fn api_url(text: &str) -> Result<Url, String> {
         return Err("holds a query or a fragment".to_owned());
     }
     let base = url.path().trim_end_matches('/');
+    let last = base.rsplit('/').next().unwrap_or_default();
+    if last != "v1" && last.strip_prefix('v').is_some_and(|number| number.parse::<u8>().is_ok()) {
+        return Err("names another version of the API than v1".to_owned());
+    }
     let path = if base.ends_with("/v1") { base.to_owned() } else { format!("{base}/v1") };
     url.set_path(&path);
     Ok(url)
@@ -392,11 +397,7 @@ fn is_loopback(url: &Url) -> bool {
 }
 
 fn api_version(text: &str) -> Result<String, String> {
-    let is_date = text.len() == 10
-        && text.bytes().enumerate().all(|(index, byte)| match index {
-            4 | 7 => byte == b'-',
-            _ => byte.is_ascii_digit(),
-        });
+    let is_date = text.len() == 10 && format!("{text}T00:00:00Z").parse::<Timestamp>().is_ok();
     if is_date { Ok(text.to_owned()) } else { Err(is(text)) }
 }
 

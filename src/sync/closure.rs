@@ -28,6 +28,13 @@ const IDS_PER_REQUEST: usize = 100;
 /// What a grant may refer to.
 const REFERRED: [Resource; 2] = [Resource::Users, Resource::Organizations];
 
+/// Whether rows of other lists, opted in too, refer to those of this one.
+pub(super) fn is_referred_to(run: &Run, resource: Resource) -> bool {
+    let memberships = Resource::OrganizationMemberships;
+    REFERRED.contains(&resource)
+        && run.keeper.read(|checkpoint| checkpoint.resources.contains(&memberships))
+}
+
 /// Makes known which users and organizations the snapshot holds: from memory where this invocation
 /// wrote them, from the stored parts otherwise.
 ///

@@ -14,6 +14,7 @@ use crate::snapshot::translate::Role;
 use crate::store::{Condition, ContentType};
 
 use super::checkpoint::{Checkpoint, StoredPart, Stretch};
+use super::closure::is_referred_to;
 use super::endpoint::Endpoint;
 use super::known::hash_of;
 use super::page::{ReadPage, RowKey};
@@ -29,6 +30,8 @@ pub(super) struct StretchBuilder<'a> {
     rows: u64,
     first: Option<RowKey>,
     last: Option<RowKey>,
+    /// Whether memberships will ask for its ids.
+    is_referred_to: bool,
     ids: Vec<u64>,
     roles: Vec<Role>,
     pages: usize,
@@ -75,6 +78,7 @@ impl<'a> StretchBuilder<'a> {
             rows: 0,
             first: None,
             last: None,
+            is_referred_to: is_referred_to(run, endpoint.resource),
             ids: Vec::new(),
             roles: Vec::new(),
             pages: 0,
@@ -96,7 +100,9 @@ impl<'a> StretchBuilder<'a> {
             if self.first.is_none() {
                 self.first = Some(row.key.clone());
             }
-            self.ids.push(hash_of(&row.key.id));
+            if self.is_referred_to {
+                self.ids.push(hash_of(&row.key.id));
+            }
             self.roles.extend(row.role.clone());
             if let Some(key) = row.unresolved_role_key.as_ref().filter(|_| !row.dangling) {
                 *self.unresolved_role_keys.entry(key.clone()).or_default() += 1;
@@ -155,7 +161,9 @@ impl<'a> StretchBuilder<'a> {
         }
         let parts: BTreeMap<Dataset, StoredPart> =
             try_join_all(storing).await?.into_iter().collect();
-        if let Some(own) = feeds.first().and_then(|feed| parts.get(&feed.dataset)) {
+        if let Some(own) = feeds.first().and_then(|feed| parts.get(&feed.dataset))
+            && self.is_referred_to
+        {
             self.run.remember_ids(&own.part.key, self.ids);
         }
         Ok(StoredStretch {

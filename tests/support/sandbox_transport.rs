@@ -25,7 +25,7 @@ impl Transport for SandboxTransport {
         tokio::task::yield_now().await;
         let answer = match self.0.get(&path, &headers).await {
             Ok(answer) if answer.cut_after.is_none() => answer,
-            Ok(_) => return Err(TransportError::Broken("the body was cut off".into())),
+            Ok(_) => return Err(TransportError::CutShort("the body was cut off".into())),
             Err(reset) => return Err(TransportError::Broken(reset.into())),
         };
         let headers = answer
