@@ -240,7 +240,6 @@ async fn a_clerk_that_is_down_leaves_no_trace() {
         FaultRule::on("*").status(503, "unavailable"),
         FaultRule::on("*").effect(clerk_sandbox::Effect::Html(502)),
         FaultRule::on("*").reset(),
-        FaultRule::on("*").cut_body(5),
     ] {
         let world = World::of(3, 1, 2);
         world.sandbox.fault(rule);

@@ -197,7 +197,7 @@ async fn the_key_is_shown_nowhere_when_an_error_code_repeats_it() {
 async fn the_key_is_shown_nowhere_when_connections_and_bodies_break() {
     for (rule, name) in [
         (FaultRule::on("*").reset(), "ClerkUnavailable"),
-        (FaultRule::on("*").cut_body(3), "ClerkUnavailable"),
+        (FaultRule::on("*").cut_body(3), "ClerkProtocol"),
         (FaultRule::on("*").effect(Effect::Html(502)), "ClerkUnavailable"),
         (FaultRule::on("*").effect(Effect::Html(200)), "ClerkProtocol"),
         (FaultRule::on("*").effect(Effect::MalformedJson), "ClerkProtocol"),
