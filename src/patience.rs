@@ -15,6 +15,8 @@ pub struct Patience {
     budget: TimeBudget,
     /// Until this moment short waits are allowed while nothing has been stored yet.
     first_progress_until: Instant,
+    /// Until this moment the first answer is waited for.
+    first_answer_until: Instant,
     progressed: AtomicBool,
     halted: AtomicBool,
     interrupt: watch::Receiver<bool>,
@@ -37,8 +39,12 @@ pub enum Exhausted {
 const FIRST_PROGRESS: Duration = Duration::from_secs(5);
 
 /// How long requests in flight may still take when time is up: an answer that is stored need not be
-/// asked for again.
-const LONGEST_DRAIN: Duration = Duration::from_secs(10);
+/// asked for again. Well below the ten seconds after which supervisors kill what they have asked to
+/// stop.
+const LONGEST_DRAIN: Duration = Duration::from_secs(3);
+/// How long they may take while nothing has been stored yet: otherwise a slow server and a small
+/// budget would never get anywhere. As long as one answer may take at the very most.
+const LONGEST_FIRST_ANSWER: Duration = Duration::from_secs(90);
 
 /// The longest Retry-After that is sat out when no budget bounds it: as long as the longest Lambda
 /// invocation. A longer one becomes a checkpoint even on a laptop.
@@ -54,15 +60,19 @@ impl Patience {
         reserve: Duration,
         interrupt: watch::Receiver<bool>,
     ) -> Self {
-        let overdraft = deadline_in.map_or(FIRST_PROGRESS, |left| FIRST_PROGRESS.min(left / 2));
+        let now = Instant::now();
+        let at_most = |longest: Duration| deadline_in.map_or(longest, |left| longest.min(left / 2));
         Self {
             budget,
-            first_progress_until: Instant::now() + overdraft,
+            first_progress_until: now + at_most(FIRST_PROGRESS),
+            first_answer_until: now + at_most(LONGEST_FIRST_ANSWER),
             progressed: AtomicBool::new(false),
             halted: AtomicBool::new(false),
             interrupt,
-            drain: deadline_in
-                .map_or(LONGEST_DRAIN, |left| LONGEST_DRAIN.min(reserve / 2).min(left / 2)),
+            drain: match deadline_in {
+                Some(_) => at_most(LONGEST_DRAIN).min(reserve / 2),
+                None => LONGEST_DRAIN,
+            },
         }
     }
 
@@ -108,6 +118,12 @@ impl Patience {
             () = interrupted(&mut interrupt) => Exhausted::Interrupted,
         };
         tokio::time::sleep(self.drain).await;
+        if why == Exhausted::TimeBudget && !self.progressed() {
+            tokio::select! {
+                () = tokio::time::sleep_until(self.first_answer_until) => {}
+                () = interrupted(&mut interrupt) => return Exhausted::Interrupted,
+            }
+        }
         why
     }
 

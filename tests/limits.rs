@@ -362,3 +362,49 @@ async fn latency_is_hidden_by_asking_for_several_pages_at_once() {
     let one_by_one = seconds(sandbox.total_requests());
     assert!(started.elapsed() * 3 < one_by_one * 2, "{:?} of {one_by_one:?}", started.elapsed());
 }
+
+/// Clerk's pause outlives the invocation that was told of it, however that one ends.
+#[tokio::test(start_paused = true)]
+async fn an_interrupt_inside_a_pause_remembers_the_pause() {
+    let world = World::of(3, 1, 2);
+    world.sandbox.fault(FaultRule::on("/v1/users").call(1).too_many_requests(100));
+    let interrupt = async {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        world.interrupt.send_replace(true);
+    };
+    let (answer, ()) = tokio::join!(world.sync(), interrupt);
+    let answer = answer.unwrap();
+    assert_eq!(answer["reason"], "interrupted", "{answer:#}");
+    assert!(answer["retry_at"].is_string(), "{answer:#}");
+    world.interrupt.send_replace(false);
+    let asked = world.sandbox.total_requests();
+    let answer = world.handle(json!({"time_budget_seconds": 1})).await.unwrap();
+    assert_eq!(answer["reason"], "rate_limited", "{answer:#}");
+    assert_eq!(world.sandbox.total_requests(), asked, "nothing is asked inside the pause");
+}
+
+/// A request that hangs delays the end of an invocation by seconds only, once something is stored.
+#[tokio::test(start_paused = true)]
+async fn a_request_that_hangs_hardly_outlasts_the_budget() {
+    let world = World::of(3, 1, 2);
+    let hanging = FaultRule::on("/v1/users").delay(Duration::from_secs(3600));
+    world.sandbox.fault(hanging);
+    let began = tokio::time::Instant::now();
+    let answer = world.handle(json!({"time_budget_seconds": 2})).await.unwrap();
+    assert_eq!(answer["reason"], "time_budget", "{answer:#}");
+    assert!(began.elapsed() <= Duration::from_secs(6), "{:?}", began.elapsed());
+}
+
+/// A server slower than the budget still gets somewhere: the first answer is waited for.
+#[tokio::test(start_paused = true)]
+async fn a_slow_server_and_a_small_budget_get_there_in_the_end() {
+    let world = World::of(3, 1, 2).with("TIME_BUDGET_SECONDS", "0.1");
+    world.sandbox.set_latency(Duration::from_secs(20), Duration::ZERO);
+    for _ in 0..40 {
+        let answer = world.sync().await.unwrap();
+        if answer["status"] == "complete" {
+            return;
+        }
+    }
+    panic!("forty invocations were not enough");
+}

@@ -11,8 +11,8 @@ use tokio::time::Instant;
 use tracing::{debug, warn};
 use url::Url;
 
-use crate::clock::Clock;
-use crate::patience::{Exhausted, Patience};
+use crate::clock::{Clock, Timestamp};
+use crate::patience::Patience;
 use crate::secret_key::SecretKey;
 use crate::secret_source::SecretSource;
 
@@ -383,9 +383,9 @@ impl Client {
         self.sleep_until(path, Instant::now() + wait).await
     }
 
-    /// Whether the invocation may begin new work.
-    pub fn exhausted(&self) -> Option<Exhausted> {
-        self.patience.exhausted()
+    /// When Clerk may be asked again, if it has asked for a pause that is not over.
+    pub fn retry_at(&self) -> Option<Timestamp> {
+        self.pace.pause_left(Instant::now()).map(|left| self.clock.now() + left)
     }
 
     /// A pause known from an earlier invocation: nothing is sent before it is over.

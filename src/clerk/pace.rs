@@ -47,14 +47,10 @@ impl Pace {
         }
     }
 
-    /// The moment at which the next request could be sent, and whether a pause decides it.
-    pub fn next(&self, now: Instant) -> (Instant, bool) {
+    /// How much of a pause is left at `now`, if one is in force.
+    pub fn pause_left(&self, now: Instant) -> Option<Duration> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let paced = state.next.map_or(now, |next| next.max(now));
-        match state.paused_until {
-            Some(until) if until > paced => (until, true),
-            _ => (paced, false),
-        }
+        state.paused_until?.checked_duration_since(now).filter(|left| !left.is_zero())
     }
 
     /// Takes the moment for one request: `Ok` when it may be sent at `now`, otherwise the moment

@@ -52,8 +52,8 @@ pub fn retry_after(value: &str, now: OffsetDateTime) -> Option<Duration> {
 }
 
 fn named_wait(value: &str, now: OffsetDateTime) -> Option<Duration> {
-    if let Ok(seconds) = value.parse::<u64>() {
-        return Some(Duration::from_secs(seconds));
+    if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Some(value.parse().map_or(LONGEST_NAMED, Duration::from_secs));
     }
     if let Ok(seconds) = value.parse::<f64>() {
         return Duration::try_from_secs_f64(seconds).ok();
@@ -87,6 +87,7 @@ mod tests {
         );
         assert_eq!(retry_after("Wed, 21 Oct 2015 07:27:00 GMT", now), Some(Duration::ZERO));
         assert_eq!(retry_after("18446744073709551615", now), Some(LONGEST_NAMED));
+        assert_eq!(retry_after("99999999999999999999999", now), Some(LONGEST_NAMED));
         for nonsense in ["", "soon", "-3", "NaN", "inf", "1e400"] {
             assert_eq!(retry_after(nonsense, now), None, "{nonsense}");
         }

@@ -270,7 +270,7 @@ impl Sync<'_> {
                     Exhausted::Interrupted => PauseReason::Interrupted,
                     Exhausted::TimeBudget | Exhausted::Halted => PauseReason::TimeBudget,
                 };
-                self.pause(keeper, facts, reason, None).await?
+                self.pause(keeper, facts, reason, self.retry_at()).await?
             }
             Err(Failed::Stop(Stop::Paused(retry_at))) => {
                 self.pause(keeper, facts, PauseReason::RateLimited, Some(retry_at)).await?
@@ -300,18 +300,32 @@ impl Sync<'_> {
         facts: RunFacts,
         retry_at: Option<Timestamp>,
     ) -> Result<(), Error> {
-        let released = keeper
-            .release(|checkpoint| {
-                checkpoint.retry_at = retry_at;
-                checkpoint.run = facts;
-            })
-            .await;
-        match released {
+        match self.release_to_next(keeper, facts, retry_at).await {
             Ok(()) => Ok(()),
             Err(KeepError::Store(error)) => Err(store_unavailable(error)),
             Err(KeepError::LeaseLost) => Err(error_of(Stop::LeaseLost)),
             Err(KeepError::Json(error)) => Err(internal(&error)),
         }
+    }
+
+    async fn release_to_next(
+        &self,
+        keeper: &Keeper,
+        facts: RunFacts,
+        retry_at: Option<Timestamp>,
+    ) -> Result<(), KeepError> {
+        keeper
+            .release(|checkpoint| {
+                checkpoint.retry_at = retry_at;
+                checkpoint.run = facts;
+            })
+            .await
+    }
+
+    /// A pause that Clerk asked for and that is not over.
+    fn retry_at(&self) -> Option<Timestamp> {
+        let reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        reading.as_ref()?.client.retry_at()
     }
 
     /// Gives the lease back, or takes away a checkpoint in which nothing stands yet, so that a
@@ -327,7 +341,7 @@ impl Sync<'_> {
         let left = if untouched && self.took_its_parts_away(keeper).await {
             keeper.remove().await
         } else {
-            keeper.release(|checkpoint| checkpoint.run = facts).await
+            self.release_to_next(keeper, facts, self.retry_at()).await
         };
         if let Err(left) = left {
             warn!(error = %left, "the lease could not be given back; it ends by itself");
