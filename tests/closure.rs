@@ -2,7 +2,9 @@
 //! One that appeared during the run is fetched and added; one that is gone is counted under
 //! `referential` and its grant left out.
 
-use clerk_sandbox::{ChurnPlan, Sandbox};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use clerk_sandbox::{ChurnPlan, Effect, FaultRule, Sandbox};
 use serde_json::{Value, json};
 
 use crate::support::pieces::{complete, complete_in_pieces};
@@ -305,4 +307,59 @@ async fn nor_do_interruptions_in_the_middle_of_changes_part_them() {
         let (_, snapshot) = complete_in_pieces(&world(&sandbox), 0.05, &what).await;
         source.assert_kept_by(&snapshot, &what);
     }
+}
+
+/// The first role names a permission that no list has.
+fn with_a_permission_that_is_gone(world: &World) {
+    world.sandbox.fault(FaultRule::on("/v1/organization_roles").effect(Effect::EditRow {
+        row: 0,
+        pointer: "/permissions/0/id".to_owned(),
+        value: Some(json!("perm_gone")),
+    }));
+}
+
+/// How many grants there are of a permission.
+fn grants_of(snapshot: &Snapshot, permission: &str) -> usize {
+    let grants = snapshot.datasets["grants"].iter();
+    grants.filter(|grant| grant["resource"]["id"] == permission).count()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_permission_that_is_gone_is_counted_and_its_grant_alone_left_out() {
+    let world = World::of(3, 1, 2);
+    let whole = world.complete().await;
+    with_a_permission_that_is_gone(&world);
+    let snapshot = world.complete().await;
+    assert_eq!(grants_of(&snapshot, "perm_gone"), 0);
+    assert_eq!(snapshot.datasets["grants"].len() + 1, whole.datasets["grants"].len());
+    assert_eq!(snapshot.manifest["referential"]["dangling_resources"], 1);
+    assert_eq!(snapshot.manifest["verified"], true);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_said_of_permissions_that_are_not_opted_in() {
+    let world = World::of(3, 1, 2).with("RESOURCES", "organization_roles");
+    with_a_permission_that_is_gone(&world);
+    let snapshot = world.complete().await;
+    assert_eq!(grants_of(&snapshot, "perm_gone"), 1);
+    assert_eq!(snapshot.manifest["referential"]["dangling_resources"], 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_permission_that_appears_before_the_roles_are_read_is_fetched() {
+    let world = World::of(3, 1, 2);
+    let once = AtomicBool::new(false);
+    world.sandbox.on_request(move |sandbox, request| {
+        if request.path == "/v1/organization_roles" && !once.swap(true, Ordering::Relaxed) {
+            let now = sandbox.latest() + 1;
+            sandbox.add_permission("org:new:do", "Do", now);
+            sandbox.add_role("org:newcomer", "Newcomer", &["org:new:do"], now);
+        }
+    });
+    let snapshot = world.complete().await;
+    let listed = &snapshot.datasets["organization_permissions"];
+    let new = listed.iter().find(|it| it["profile"]["key"] == "org:new:do").expect("fetched");
+    assert_eq!(grants_of(&snapshot, new["id"].as_str().unwrap()), 1);
+    assert_eq!(snapshot.manifest["referential"]["dangling_resources"], 0);
+    assert_eq!(snapshot.manifest["verified"], true);
 }

@@ -467,7 +467,8 @@ fn permissions_that_the_membership_does_not_carry_are_null_and_none_is_none() {
 #[test]
 fn a_membership_refers_to_its_user_and_organization() {
     let membership: OrganizationMembership<'_> = wire::decode(MEMBERSHIP.as_bytes()).unwrap();
-    let expected = References { user: Some("user_1"), organization: Some("org_1") };
+    let expected =
+        References { user: Some("user_1"), organization: Some("org_1"), ..References::default() };
     assert_eq!(membership.references(), expected);
     let user: User<'_> = wire::decode(ADA.as_bytes()).unwrap();
     assert_eq!(user.references(), References::default());

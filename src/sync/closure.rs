@@ -25,23 +25,45 @@ use super::stretch::{StretchBuilder, read_part};
 /// Most ids of one request (Clerk OpenAPI, parameters `user_id` and `organization_id`).
 const IDS_PER_REQUEST: usize = 100;
 
-/// What a grant may refer to.
-const REFERRED: [Resource; 2] = [Resource::Users, Resource::Organizations];
+/// Which lists the grants of a list refer to.
+const REFERENCES: &[(Resource, &[Resource])] = &[
+    (Resource::OrganizationRoles, &[Resource::OrganizationPermissions]),
+    (Resource::OrganizationMemberships, &[Resource::Users, Resource::Organizations]),
+];
 
-/// Whether rows of other lists, opted in too, refer to those of this one.
-pub(super) fn is_referred_to(run: &Run, resource: Resource) -> bool {
-    let memberships = Resource::OrganizationMemberships;
-    REFERRED.contains(&resource)
-        && run.keeper.read(|checkpoint| checkpoint.resources.contains(&memberships))
+/// The lists opted in whose grants refer to this one.
+fn referring(run: &Run, resource: Resource) -> impl Iterator<Item = Resource> {
+    let opted_in = run.keeper.read(|checkpoint| checkpoint.resources.clone());
+    let to_it = move |(from, to): &&(Resource, &[Resource])| {
+        opted_in.contains(from) && to.contains(&resource)
+    };
+    REFERENCES.iter().filter(to_it).map(|&(from, _)| from)
 }
 
-/// Makes known which users and organizations the snapshot holds: from memory where this invocation
-/// wrote them, from the stored parts otherwise.
+/// Whether grants will refer to the rows of a list.
+pub(super) fn is_referred_to(run: &Run, resource: Resource) -> bool {
+    referring(run, resource).next().is_some()
+}
+
+/// Whether grants that are written already refer to the rows of a list: then no row may leave it
+/// again.
+pub(super) fn others_refer_to(run: &Run, resource: Resource) -> bool {
+    referring(run, resource).any(|from| run.list(from, |list| !list.stretches.is_empty()))
+}
+
+/// Makes known what the snapshot holds of all that these lists refer to: from memory where this
+/// invocation wrote it, from the stored parts otherwise.
 ///
 /// # Errors
 /// [`Stop::Store`] when a part cannot be read.
-pub(super) async fn learn(run: &Run) -> Result<(), Stop> {
-    for resource in REFERRED {
+pub(super) async fn learn(run: &Run, lists: &[Resource]) -> Result<(), Stop> {
+    let referred: BTreeSet<Resource> = REFERENCES
+        .iter()
+        .filter(|(from, _)| lists.contains(from))
+        .flat_map(|(_, to)| to.iter().copied())
+        .filter(|&to| referring(run, to).any(|from| lists.contains(&from)))
+        .collect();
+    for resource in referred {
         let opted_in = run.keeper.read(|checkpoint| checkpoint.resources.contains(&resource));
         let refused = run.list(resource, |list| matches!(list.stage, Stage::Refused { .. }));
         if !opted_in || refused {
@@ -63,10 +85,7 @@ pub(super) async fn learn(run: &Run) -> Result<(), Stop> {
             }
         }
         let mut known = run.known.write().unwrap_or_else(PoisonError::into_inner);
-        match resource {
-            Resource::Users => known.expect_users(ids),
-            _ => known.expect_organizations(ids),
-        }
+        known.expect(resource, ids);
     }
     Ok(())
 }
@@ -98,11 +117,7 @@ pub(super) fn note_stored(run: &Run, endpoint: &Endpoint, stretch: &Stretch) {
     let ids = run.ids_by_part.lock().unwrap_or_else(PoisonError::into_inner);
     let Some(ids) = ids.get(&part.part.key) else { return };
     let mut known = run.known.write().unwrap_or_else(PoisonError::into_inner);
-    match endpoint.resource {
-        Resource::Users => known.add_users(ids),
-        Resource::Organizations => known.add_organizations(ids),
-        _ => {}
-    }
+    known.add(endpoint.resource, ids);
 }
 
 /// Fetches what a page's rows refer to and the snapshot does not hold yet; rows whose user or
@@ -115,42 +130,47 @@ pub(super) async fn close(
     page: &mut ReadPage,
     stretch: &mut StretchBuilder<'_>,
 ) -> Result<(), Stop> {
-    for resource in REFERRED {
+    for resource in REFERENCES.iter().flat_map(|(_, to)| to.iter().copied()) {
         let missing = missing(run, page, resource);
         if !missing.is_empty() {
             fetch_missing(run, resource, missing).await?;
         }
     }
     let known = run.known.read().unwrap_or_else(PoisonError::into_inner);
+    let is_gone = |resource, id: &String| !known.has(resource, id);
     for row in &mut page.rows {
         let Some(unknown) = row.unknown.as_ref().filter(|_| row.kept) else { continue };
-        let no_user = unknown.user.as_deref().is_some_and(|id| !known.has_user(id));
+        let no_user = unknown.user.iter().any(|id| is_gone(Resource::Users, id));
         let no_organization =
-            unknown.organization.as_deref().is_some_and(|id| !known.has_organization(id));
+            unknown.organization.iter().any(|id| is_gone(Resource::Organizations, id));
         row.dangling = no_user || no_organization;
-        stretch.note_dangling(u64::from(no_user), u64::from(no_organization));
+        let permissions = unknown.permissions.iter().enumerate();
+        row.left_out = permissions
+            .filter(|(_, id)| is_gone(Resource::OrganizationPermissions, id))
+            .map(|(index, _)| index)
+            .collect();
+        let resources = usize::from(no_organization) + row.left_out.len();
+        stretch.note_dangling(u64::from(no_user), resources as u64);
     }
     Ok(())
 }
 
 fn missing(run: &Run, page: &ReadPage, resource: Resource) -> BTreeSet<String> {
+    let known = run.known.read().unwrap_or_else(PoisonError::into_inner);
     page.kept_rows()
         .filter_map(|row| row.unknown.as_ref())
-        .filter_map(|unknown| match resource {
-            Resource::Users => unknown.user.as_ref(),
-            _ => unknown.organization.as_ref(),
+        .flat_map(|unknown| match resource {
+            Resource::Users => unknown.user.as_slice(),
+            Resource::Organizations => unknown.organization.as_slice(),
+            _ => &unknown.permissions,
         })
-        .filter(|id| !is_known(run, resource, id))
+        .filter(|id| !known.has(resource, id))
         .cloned()
         .collect()
 }
 
 fn is_known(run: &Run, resource: Resource, id: &str) -> bool {
-    let known = run.known.read().unwrap_or_else(PoisonError::into_inner);
-    match resource {
-        Resource::Users => known.has_user(id),
-        _ => known.has_organization(id),
-    }
+    run.known.read().unwrap_or_else(PoisonError::into_inner).has(resource, id)
 }
 
 /// What was created during the run stands at the end of its list; what was created with an earlier
@@ -165,14 +185,15 @@ fn fetch_missing(
         info!(
             clerk.path = endpoint.path,
             missing = ids.len(),
-            "memberships refer to rows that appeared during the run; fetching them"
+            "grants refer to rows that appeared during the run; fetching them"
         );
         run.commit_list(resource, |list| list.stage = Stage::Walking).await?;
         walk_to_end(run, endpoint).await?;
         let still: Vec<String> =
             ids.into_iter().filter(|id| !is_known(run, resource, id)).collect();
+        let Some(filter) = id_filter(resource) else { return Ok(()) };
         for ids in still.chunks(IDS_PER_REQUEST) {
-            let page = page_by_id(run, endpoint, ids).await?;
+            let page = page_by_id(run, endpoint, filter, ids).await?;
             insert(run, endpoint, &page).await?;
         }
         Ok(())
@@ -180,19 +201,26 @@ fn fetch_missing(
     .boxed()
 }
 
+/// The parameter by which rows of a list are asked for by id, where it has one. Permissions have
+/// none, and need none: nobody can create one with an earlier date.
+const fn id_filter(resource: Resource) -> Option<&'static str> {
+    match resource {
+        Resource::Users => Some("user_id"),
+        Resource::Organizations => Some("organization_id"),
+        _ => None,
+    }
+}
+
 async fn page_by_id(
     run: &Run,
     endpoint: &'static Endpoint,
+    filter: &'static str,
     ids: &[String],
 ) -> Result<ReadPage, Stop> {
-    let name = match endpoint.resource {
-        Resource::Users => "user_id",
-        _ => "organization_id",
-    };
     let limit = IDS_PER_REQUEST.to_string();
     let mut query = endpoint.query.to_vec();
     query.push(("limit", limit.as_str()));
-    query.extend(ids.iter().map(|id| (name, id.as_str())));
+    query.extend(ids.iter().map(|id| (filter, id.as_str())));
     let reader = run.reader(endpoint);
     let asked_at = run.clock.now();
     let mut page = run

@@ -50,7 +50,7 @@ pub(super) async fn compare(run: &Run, endpoint: &'static Endpoint) -> Result<()
     let (rows, repairs) = run.list(resource, |list| (list.rows(), list.repairs));
     let stage = if rows == counted {
         Stage::Verified
-    } else if repairs >= MOST_REPAIRS || others_refer_to(run, resource) {
+    } else if repairs >= MOST_REPAIRS || closure::others_refer_to(run, resource) {
         warn!(
             clerk.path = endpoint.path,
             rows, counted, "Clerk changes faster than repair follows"
@@ -80,13 +80,6 @@ pub(super) async fn compare(run: &Run, endpoint: &'static Endpoint) -> Result<()
     run.may_go_on()?;
     info!(clerk.path = endpoint.path, rows, counted, "counts disagree; looking for the place");
     repair(run, endpoint).await
-}
-
-/// Whether grants that are written already refer to the rows of a list: then no row may leave it
-/// again.
-pub(super) fn others_refer_to(run: &Run, resource: Resource) -> bool {
-    matches!(resource, Resource::Users | Resource::Organizations)
-        && run.list(Resource::OrganizationMemberships, |list| !list.stretches.is_empty())
 }
 
 /// Reads the first stretch again that does not lie where its rows were found, or the list's end

@@ -67,7 +67,7 @@ pub(super) fn walk_to_end<'a>(
         loop {
             match walk_once(run, endpoint).await {
                 // What is missing from a list that grants refer to is asked for by id.
-                Err(WalkFailure::LostPlace) if compare::others_refer_to(run, endpoint.resource) => {
+                Err(WalkFailure::LostPlace) if closure::others_refer_to(run, endpoint.resource) => {
                     return run
                         .commit_list(endpoint.resource, |list| list.stage = Stage::Comparing)
                         .await;

@@ -55,24 +55,27 @@ impl Sync<'_> {
             CheckpointFound::None => (None, None),
             CheckpointFound::Readable(checkpoint, version) => (Some((checkpoint, version)), None),
             CheckpointFound::Unreadable { bytes, version, .. } if self.options.restart => {
-                self.set_aside(bytes).await.map_err(store_unavailable)?;
+                self.set_aside("checkpoint", bytes).await.map_err(store_unavailable)?;
                 (None, Some(version))
             }
             CheckpointFound::Unreadable { error, .. } => return Err(error),
         };
         let latest = latest?;
+        if let Some(bytes) = latest.unreadable.clone() {
+            self.set_aside("latest", bytes).await.map_err(store_unavailable)?;
+        }
         let guarded = self.config.shrink_guard_percent > 0.0 && !self.options.accept_shrink;
         let published = if guarded { latest.published_counts(store).await? } else { None };
         Ok(Found { checkpoint, set_aside, latest, published })
     }
 
-    /// Keeps the bytes of a checkpoint that cannot be understood: somebody may want to look at it.
-    async fn set_aside(&self, bytes: bytes::Bytes) -> Result<(), StoreError> {
+    /// Keeps the bytes of a file that cannot be understood: somebody may want to look at it.
+    async fn set_aside(&self, name: &str, bytes: bytes::Bytes) -> Result<(), StoreError> {
         let stamp = self.dependencies.clock.now().snapshot_id_stamp();
-        let key = format!("checkpoint.unreadable-{stamp}.json");
+        let key = format!("{name}.unreadable-{stamp}.json");
         let store = &self.dependencies.store;
         store.put(&key, bytes, ContentType::Json, Condition::Any).await?;
-        warn!("checkpoint.json cannot be understood; it is set aside as {}", store.url_of(&key));
+        warn!("{name}.json cannot be understood; it is set aside as {}", store.url_of(&key));
         Ok(())
     }
 

@@ -28,17 +28,19 @@ pub struct Endpoint {
 /// When a list is read: what others refer to comes first. Lists of one phase are read side by side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
-    /// Small lists that translate others, such as roles.
-    Catalogue,
-    /// What grants refer to.
+    /// What roles refer to.
+    Permissions,
+    /// What translates memberships and organizations.
+    Roles,
+    /// What memberships refer to.
     Holders,
     /// What refers to holders.
-    References,
+    Memberships,
 }
 
 impl Phase {
     /// Every phase, in order.
-    pub const ALL: [Self; 3] = [Self::Catalogue, Self::Holders, Self::References];
+    pub const ALL: [Self; 4] = [Self::Permissions, Self::Roles, Self::Holders, Self::Memberships];
 }
 
 /// How the pages of a list are found.
@@ -71,28 +73,28 @@ const ASCENDING: (&str, &str) = ("order_by", "created_at");
 /// Every list, in the order they are read: what others refer to comes first.
 pub const ENDPOINTS: &[Endpoint] = &[
     Endpoint {
-        resource: Resource::OrganizationRoles,
-        path: "/organization_roles",
-        query: &[ASCENDING],
-        phase: Phase::Catalogue,
-        paging: Paging::Offset,
-        feeds: &[
-            Feed { dataset: Dataset::OrganizationRoles, section: 0, needs: None },
-            Feed { dataset: Dataset::Grants, section: 0, needs: None },
-        ],
-        read: |body, context| read_page::<wire::OrganizationRole<'_>>(body, context),
-    },
-    Endpoint {
         resource: Resource::OrganizationPermissions,
         path: "/organization_permissions",
         query: &[ASCENDING],
-        phase: Phase::Catalogue,
+        phase: Phase::Permissions,
         paging: Paging::Offset,
         feeds: &[
             Feed { dataset: Dataset::OrganizationPermissions, section: 0, needs: None },
             Feed { dataset: Dataset::Entitlements, section: 0, needs: None },
         ],
         read: |body, context| read_page::<wire::OrganizationPermission<'_>>(body, context),
+    },
+    Endpoint {
+        resource: Resource::OrganizationRoles,
+        path: "/organization_roles",
+        query: &[ASCENDING],
+        phase: Phase::Roles,
+        paging: Paging::Offset,
+        feeds: &[
+            Feed { dataset: Dataset::OrganizationRoles, section: 0, needs: None },
+            Feed { dataset: Dataset::Grants, section: 0, needs: None },
+        ],
+        read: |body, context| read_page::<wire::OrganizationRole<'_>>(body, context),
     },
     Endpoint {
         resource: Resource::Users,
@@ -123,7 +125,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         resource: Resource::OrganizationMemberships,
         path: "/organization_memberships",
         query: &[ASCENDING],
-        phase: Phase::References,
+        phase: Phase::Memberships,
         paging: Paging::Offset,
         feeds: &[Feed {
             dataset: Dataset::Grants,

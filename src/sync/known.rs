@@ -1,80 +1,43 @@
-//! Which users and organizations the snapshot holds, at eight bytes each.
+//! Which rows that others refer to the snapshot holds, at eight bytes each.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-/// Ids in the snapshot, for the grants that refer to them. A type that is not opted in holds
-/// everything: nothing can be said about it.
+use crate::resource::Resource;
+
+/// Ids in the snapshot, for the grants that refer to them. A list of which nothing is expected
+/// holds everything: it is not opted in, and nothing can be said about it.
 #[derive(Debug, Default)]
-pub struct Known {
-    users: Ids,
-    organizations: Ids,
-}
+pub struct Known(BTreeMap<Resource, Ids>);
 
 /// A set of ids, as 64-bit hashes: among a million ids the chance that an unknown one passes for
 /// known is below 10⁻¹³.
-#[derive(Debug, Default)]
-enum Ids {
-    #[default]
-    Everything,
-    /// Sorted, without the latest additions.
-    Listed { sorted: Vec<u64>, added: HashSet<u64> },
+#[derive(Debug)]
+struct Ids {
+    sorted: Vec<u64>,
+    /// The latest additions.
+    added: HashSet<u64>,
 }
 
 impl Known {
-    /// From now on only these users, by [`hash_of`] their ids, are known.
-    pub fn expect_users(&mut self, ids: impl IntoIterator<Item = u64>) {
-        self.users = Ids::listed(ids);
+    /// From now on only these rows of a list, by [`hash_of`] their ids, are known.
+    pub fn expect(&mut self, resource: Resource, mut ids: Vec<u64>) {
+        ids.sort_unstable();
+        self.0.insert(resource, Ids { sorted: ids, added: HashSet::new() });
     }
 
-    /// From now on only these organizations, by [`hash_of`] their ids, are known.
-    pub fn expect_organizations(&mut self, ids: impl IntoIterator<Item = u64>) {
-        self.organizations = Ids::listed(ids);
-    }
-
-    /// Whether the user is in the snapshot, or users are not opted in.
+    /// Whether a row is in the snapshot, or its list is not opted in.
     #[must_use]
-    pub fn has_user(&self, id: &str) -> bool {
-        self.users.has(id)
+    pub fn has(&self, resource: Resource, id: &str) -> bool {
+        let Some(ids) = self.0.get(&resource) else { return true };
+        let hash = hash_of(id);
+        ids.sorted.binary_search(&hash).is_ok() || ids.added.contains(&hash)
     }
 
-    /// Whether the organization is in the snapshot, or organizations are not opted in.
-    #[must_use]
-    pub fn has_organization(&self, id: &str) -> bool {
-        self.organizations.has(id)
-    }
-
-    /// Users joined the snapshot late.
-    pub fn add_users(&mut self, ids: &[u64]) {
-        self.users.add(ids);
-    }
-
-    /// Organizations joined the snapshot late.
-    pub fn add_organizations(&mut self, ids: &[u64]) {
-        self.organizations.add(ids);
-    }
-}
-
-impl Ids {
-    fn listed(ids: impl IntoIterator<Item = u64>) -> Self {
-        let mut sorted: Vec<u64> = ids.into_iter().collect();
-        sorted.sort_unstable();
-        Self::Listed { sorted, added: HashSet::new() }
-    }
-
-    fn has(&self, id: &str) -> bool {
-        match self {
-            Self::Everything => true,
-            Self::Listed { sorted, added } => {
-                let hash = hash_of(id);
-                sorted.binary_search(&hash).is_ok() || added.contains(&hash)
-            }
-        }
-    }
-
-    fn add(&mut self, ids: &[u64]) {
-        if let Self::Listed { added, .. } = self {
-            added.extend(ids);
+    /// Rows joined the snapshot late.
+    pub fn add(&mut self, resource: Resource, ids: &[u64]) {
+        if let Some(known) = self.0.get_mut(&resource) {
+            known.added.extend(ids);
         }
     }
 }
@@ -94,11 +57,11 @@ mod tests {
     #[test]
     fn what_is_not_opted_in_cannot_be_missing() {
         let mut known = Known::default();
-        known.expect_users([hash_of("user_1")]);
-        assert!(known.has_user("user_1"));
-        assert!(!known.has_user("user_2"));
-        known.add_users(&[hash_of("user_2")]);
-        assert!(known.has_user("user_2"));
-        assert!(known.has_organization("org_1"));
+        known.expect(Resource::Users, vec![hash_of("user_1")]);
+        assert!(known.has(Resource::Users, "user_1"));
+        assert!(!known.has(Resource::Users, "user_2"));
+        known.add(Resource::Users, &[hash_of("user_2")]);
+        assert!(known.has(Resource::Users, "user_2"));
+        assert!(known.has(Resource::Organizations, "org_1"));
     }
 }

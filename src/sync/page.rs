@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use crate::clerk::error::Unreadable;
 use crate::clerk::wire::{self, DecodeError};
 use crate::clock::Timestamp;
-use crate::resource::Dataset;
+use crate::resource::{Dataset, Resource};
 use crate::snapshot::records::Records;
 use crate::snapshot::translate::{References, Role, Row, TranslateError, Translation};
 
@@ -56,6 +56,8 @@ pub struct ReadRow {
     pub kept: bool,
     /// Whether it refers to something that is gone, so that its lines are left out.
     pub dangling: bool,
+    /// Which of its grants are left out, because the permission they grant is gone.
+    pub left_out: Vec<usize>,
     /// How many lines it became, in each dataset of the context.
     pub lines: Vec<u32>,
     /// What it refers to and the snapshot did not hold when the page was read.
@@ -79,6 +81,8 @@ pub struct Unknown {
     pub user: Option<String>,
     /// Its organization.
     pub organization: Option<String>,
+    /// Its permissions, one for each of its grants.
+    pub permissions: Vec<String>,
 }
 
 /// What identifies a row and its place in an ascending list.
@@ -124,14 +128,15 @@ impl ReadPage {
     /// The lines of the rows kept, of the dataset at `place` in the context. Borrowed as they are
     /// when every row is kept.
     pub fn kept_lines(&self, place: usize, dataset: Dataset) -> Cow<'_, [u8]> {
-        if self.rows.iter().all(ReadRow::is_written) {
+        if self.rows.iter().all(|row| row.is_written() && row.left_out.is_empty()) {
             return Cow::Borrowed(self.records.bytes(dataset));
         }
         let mut lines = self.records.lines(dataset);
         let mut kept = Vec::new();
         for row in &self.rows {
-            for line in lines.by_ref().take(row.lines[place] as usize) {
-                if row.is_written() {
+            for (index, line) in lines.by_ref().take(row.lines[place] as usize).enumerate() {
+                let left_out = dataset == Dataset::Grants && row.left_out.contains(&index);
+                if row.is_written() && !left_out {
                     kept.extend_from_slice(line);
                 }
             }
@@ -199,6 +204,7 @@ fn translate_rows<'a, R: Row>(
             key: RowKey { id: row.id().to_owned(), created_at: row.created_at() },
             kept: true,
             dangling: false,
+            left_out: Vec::new(),
             lines,
             unknown: unknown(row.references(), context),
             unresolved_role_key: unresolved.into_keys().next(),
@@ -209,14 +215,16 @@ fn translate_rows<'a, R: Row>(
 }
 
 fn unknown(references: References<'_>, context: &PageContext) -> Option<Unknown> {
-    if references.user.is_none() && references.organization.is_none() {
-        return None;
-    }
     let known = context.known.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let all_known = references.user.is_none_or(|id| known.has_user(id))
-        && references.organization.is_none_or(|id| known.has_organization(id));
-    (!all_known).then(|| Unknown {
+    let mut all = references
+        .user
+        .map(|id| (Resource::Users, id))
+        .into_iter()
+        .chain(references.organization.map(|id| (Resource::Organizations, id)))
+        .chain(references.permissions.iter().map(|&id| (Resource::OrganizationPermissions, id)));
+    (!all.all(|(resource, id)| known.has(resource, id))).then(|| Unknown {
         user: references.user.map(str::to_owned),
         organization: references.organization.map(str::to_owned),
+        permissions: references.permissions.iter().map(|&id| id.to_owned()).collect(),
     })
 }

@@ -45,13 +45,14 @@ pub async fn read_everything(run: &Run) -> Result<(), Stop> {
             .copied()
             .filter(|&list| endpoint(list).phase == phase && !run.list(list, ListProgress::is_done))
             .collect();
-        if phase == Phase::References && !lists.is_empty() {
-            run.may_go_on()?;
-            closure::learn(run).await?;
+        if lists.is_empty() {
+            continue;
         }
+        run.may_go_on()?;
+        closure::learn(run, &lists).await?;
         side_by_side(run, &lists).await?;
     }
-    // Memberships may have made users and organizations grow: they are compared once more.
+    // Grants may have made the lists grow that they refer to: these are compared once more.
     run.ids_by_part.lock().unwrap_or_else(PoisonError::into_inner).clear();
     let reopened: Vec<Resource> =
         needed.into_iter().filter(|&list| !run.list(list, ListProgress::is_done)).collect();

@@ -39,6 +39,8 @@ pub struct LatestFound {
     pub latest: Option<Latest>,
     /// Which file it is; `None` when it is absent.
     pub version: Option<Version>,
+    /// What it holds, when that cannot be understood.
+    pub unreadable: Option<bytes::Bytes>,
 }
 
 /// How many records the last published snapshot has, by dataset; skipped ones are left out.
@@ -93,7 +95,7 @@ impl LatestFound {
         };
         let latest = serde_json::from_slice(&object.bytes)
             .map_err(|error| unreadable(store, LATEST_KEY, error))?;
-        Ok(Self { latest: Some(latest), version: Some(object.version) })
+        Ok(Self { latest: Some(latest), version: Some(object.version), unreadable: None })
     }
 
     /// Reads `latest.json`; one that cannot be understood is to be replaced.
@@ -102,8 +104,9 @@ impl LatestFound {
     /// As the store's.
     pub async fn read_leniently(store: &dyn Store) -> Result<Self, StoreError> {
         let Some(object) = store.get(LATEST_KEY).await? else { return Ok(Self::default()) };
-        let latest = serde_json::from_slice(&object.bytes).ok();
-        Ok(Self { latest, version: Some(object.version) })
+        let latest: Option<Latest> = serde_json::from_slice(&object.bytes).ok();
+        let unreadable = latest.is_none().then_some(object.bytes);
+        Ok(Self { latest, version: Some(object.version), unreadable })
     }
 
     /// Reads the counts of the snapshot it names.

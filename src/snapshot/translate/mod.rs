@@ -50,13 +50,15 @@ pub trait Row {
     ) -> Result<(), TranslateError>;
 }
 
-/// The users and organizations that a row refers to, and that a snapshot should therefore hold.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+/// What a row refers to, and a snapshot should therefore hold.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct References<'a> {
     /// Id of the user; of a membership, the member.
     pub user: Option<&'a str>,
     /// Id of the organization.
     pub organization: Option<&'a str>,
+    /// Ids of permissions, one for each grant that the row becomes; of a role, what it permits.
+    pub permissions: Vec<&'a str>,
 }
 
 /// What a translation depends on besides the row.

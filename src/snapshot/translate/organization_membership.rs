@@ -22,6 +22,7 @@ impl Row for OrganizationMembership<'_> {
         References {
             user: Some(&self.public_user_data.user_id),
             organization: Some(&self.organization.id),
+            ..References::default()
         }
     }
 

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::organization_permission::assigned;
-use super::{Role, Row, TranslateError, Translation, said};
+use super::{References, Role, Row, TranslateError, Translation, said};
 use crate::clerk::wire::OrganizationRole;
 use crate::resource::Dataset;
 use crate::snapshot::record::{
@@ -19,6 +19,11 @@ impl Row for OrganizationRole<'_> {
 
     fn created_at(&self) -> Option<i64> {
         self.created_at
+    }
+
+    fn references(&self) -> References<'_> {
+        let permissions = self.permissions.iter().flatten().map(|it| &*it.id).collect();
+        References { permissions, ..References::default() }
     }
 
     fn role(&self) -> Option<Role> {
