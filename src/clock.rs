@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tokio::time::Instant;
 
-/// Tells the time of day, and the monotonic time that waits and budgets are measured in.
+/// Tells the time of day. Waits and budgets are measured in tokio's monotonic time instead.
 ///
 /// Everything that writes a time asks a `Clock`, so that a test can decide what time it is.
 #[derive(Clone, Debug)]
@@ -43,12 +43,6 @@ impl Clock {
             Source::System => SystemTime::now().into(),
             Source::Simulated { start, began } => Timestamp::from(start) + began.elapsed(),
         }
-    }
-
-    /// The monotonic time: for waits and budgets, never to be written anywhere.
-    #[must_use]
-    pub fn instant(&self) -> Instant {
-        Instant::now()
     }
 }
 

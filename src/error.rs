@@ -126,8 +126,8 @@ impl Error {
                  kms:Decrypt for a customer-managed key)."
             }
             Self::ClerkUnauthorized(_) => {
-                "Put a current secret key of the instance into the secret; the next invocation \
-                 continues the run."
+                "Put a current secret key of the instance into the secret, or outside Lambda into \
+                 CLERK_SECRET_KEY; the next invocation continues the run."
             }
             Self::ClerkUnavailable(_) => {
                 "Progress is kept: the next invocation continues. If it goes on, see Clerk's \
