@@ -374,7 +374,8 @@ async fn manifest_and_latest_say_what_the_contract_says_in_its_order() {
                 "duplicates_dropped",
                 "rows_repaired",
                 "content_digest",
-                "parts"
+                "parts",
+                "walk"
             ],
             "{name}"
         );

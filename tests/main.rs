@@ -10,6 +10,7 @@ mod records;
 mod store;
 
 mod answers;
+mod by_owner;
 mod closure;
 mod drift;
 mod equality;
@@ -24,4 +25,5 @@ mod resume;
 mod secrecy;
 mod snapshot;
 mod store_faults;
+mod windows;
 mod wire;

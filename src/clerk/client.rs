@@ -19,6 +19,7 @@ use crate::secret_source::SecretSource;
 use super::bytes_in_flight::BytesInFlight;
 use super::concurrency::Concurrency;
 use super::error::{ClerkError, Fault, Refusal, Unreadable};
+use super::latency::{Latencies, Latency};
 use super::pace::Pace;
 use super::retry::{RetryPolicy, retry_after};
 use super::transport::{Answer, Transport, TransportError};
@@ -37,6 +38,10 @@ pub struct Client {
     patience: Arc<Patience>,
     clock: Clock,
     counters: Counters,
+    latencies: Latencies,
+    /// How long the latest answer took, in microseconds.
+    latest_latency: AtomicU64,
+    max_concurrency: usize,
 }
 
 /// How the client is to behave.
@@ -93,6 +98,9 @@ pub struct Counted {
     pub rate_limited: u64,
 }
 
+/// No server is counted upon to answer faster than this.
+const SHORTEST_LATENCY: Duration = Duration::from_millis(20);
+
 const API_VERSION: HeaderName = HeaderName::from_static("clerk-api-version");
 
 impl Client {
@@ -120,7 +128,31 @@ impl Client {
             patience,
             clock,
             counters: Counters::default(),
+            latencies: Latencies::default(),
+            latest_latency: AtomicU64::new(0),
+            max_concurrency: settings.max_concurrency,
         }
+    }
+
+    /// How many requests have to be in flight for the pace to be kept, answers taking as long as the
+    /// latest one did.
+    pub fn requests_to_fill_the_pace(&self) -> usize {
+        let latency = Duration::from_micros(self.latest_latency.load(Ordering::Relaxed));
+        let kept_up = self.pace.requests_in(latency.max(SHORTEST_LATENCY));
+        // Half as many again: answers differ.
+        (kept_up * 1.5).ceil() as usize
+    }
+
+    /// How long a list takes to answer; `None` before it was asked.
+    pub fn latency_of(&self, path: &str) -> Option<Latency> {
+        self.latencies.of(path)
+    }
+
+    /// How long so many requests take at the least, each answered after `latency`.
+    pub fn time_for(&self, requests: u64, latency: Duration) -> Duration {
+        let in_turn = latency.as_secs_f64() / self.max_concurrency.max(1) as f64;
+        let paced = 1.0 / self.pace.requests_in(Duration::from_secs(1));
+        Duration::try_from_secs_f64(requests as f64 * in_turn.max(paced)).unwrap_or(Duration::MAX)
     }
 
     /// What has been asked so far.
@@ -201,8 +233,10 @@ impl Client {
                 return Err(ClerkError::OutOfTime { endpoint: path.to_owned(), why });
             }
         };
+        self.latencies.note(path, sent_at.elapsed());
         if let Ok(answer) = &answer {
             self.bytes.note(path, answer.body.len());
+            self.latest_latency.store(sent_at.elapsed().as_micros() as u64, Ordering::Relaxed);
             debug!(
                 clerk.path = path,
                 clerk.status = answer.status,

@@ -47,6 +47,12 @@ impl Pace {
         }
     }
 
+    /// How many requests it lets through in a time.
+    #[must_use]
+    pub fn requests_in(&self, time: Duration) -> f64 {
+        time.div_duration_f64(self.interval)
+    }
+
     /// How much of a pause is left at `now`, if one is in force.
     pub fn pause_left(&self, now: Instant) -> Option<Duration> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);

@@ -97,6 +97,23 @@ pub struct DatasetEntry {
     pub content_digest: Option<ContentDigest>,
     /// Its parts in the order of their names.
     pub parts: Vec<Part>,
+    /// Which way its list was read.
+    #[serde(default)]
+    pub walk: Option<Walked>,
+}
+
+/// Which way a list was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Walked {
+    /// Page after page, each beginning behind the last row of the one before.
+    Cursor,
+    /// Likewise, in windows of creation times side by side.
+    Windows,
+    /// By offset, pages overlapping by a row.
+    Offset,
+    /// The part of each owner by itself: the memberships of each organization.
+    ByOwner,
 }
 
 /// How far a dataset can be trusted (contract 5).

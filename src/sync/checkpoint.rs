@@ -13,6 +13,7 @@ use crate::snapshot::manifest::{Generator, Instance, RunFacts, SourceCount, comp
 use crate::snapshot::part::Part;
 use crate::snapshot::translate::RoleCatalogue;
 
+use super::bounds::Bounds;
 use super::page::RowKey;
 use super::walk::{Place, Way};
 
@@ -23,8 +24,8 @@ pub const CHECKPOINT_KEY: &str = "checkpoint.json";
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "format")]
 enum Document {
-    #[serde(rename = "clerk-sync/checkpoint/1")]
-    V1(Checkpoint),
+    #[serde(rename = "clerk-sync/checkpoint/2")]
+    V2(Checkpoint),
 }
 
 /// A run in progress.
@@ -93,8 +94,8 @@ pub struct ListProgress {
     pub stage: Stage,
     /// Which way its pages are found.
     pub way: Way,
-    /// Where the walk stands.
-    pub place: Place,
+    /// Whether its walk may still be divided into windows.
+    pub divisible: bool,
     /// Clerk's own count.
     pub source_count: SourceCount,
     /// Rows that Clerk listed again because others moved them.
@@ -103,7 +104,23 @@ pub struct ListProgress {
     pub rows_repaired: u64,
     /// Repairs tried so far.
     pub repairs: u32,
-    /// The list in stretches as they were stored, in order.
+    /// The windows it is walked in, in order; most lists have one, without bounds.
+    pub windows: Vec<Window>,
+}
+
+/// A range of a list that is walked by itself. Every row belongs to exactly one window, by its time
+/// of creation, which never changes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Window {
+    /// The times of creation that belong to it.
+    pub bounds: Bounds,
+    /// Clerk's count of its rows, as last heard of.
+    pub expected: Option<u64>,
+    /// Where the walk stands.
+    pub place: Place,
+    /// Whether the walk has reached the window's end.
+    pub ended: bool,
+    /// Its rows in stretches as they were stored, in order.
     pub stretches: Vec<Stretch>,
 }
 
@@ -127,9 +144,9 @@ pub enum Stage {
 }
 
 /// Neighbouring rows of a list that were stored together.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stretch {
-    /// Its place among the part names of the list; ascends, and keeps its gaps.
+    /// Its place among the part names of the window; ascends, and keeps its gaps.
     pub sequence: u32,
     /// How many rows of Clerk's list.
     pub rows: u64,
@@ -151,7 +168,7 @@ pub struct Stretch {
 }
 
 /// A part that is stored.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredPart {
     /// As the manifest will name it.
     #[serde(flatten)]
@@ -187,9 +204,9 @@ impl Checkpoint {
             format: String,
         }
         match serde_json::from_slice(bytes) {
-            Ok(Document::V1(checkpoint)) => Ok(checkpoint),
+            Ok(Document::V2(checkpoint)) => Ok(checkpoint),
             Err(error) => match serde_json::from_slice::<Tagged>(bytes) {
-                Ok(tagged) if tagged.format != "clerk-sync/checkpoint/1" => {
+                Ok(tagged) if tagged.format != "clerk-sync/checkpoint/2" => {
                     let plain = tagged.format.chars().filter(|c| c.is_ascii_graphic()).take(60);
                     Err(UnreadableCheckpoint::UnknownFormat(plain.collect()))
                 }
@@ -206,10 +223,10 @@ impl Checkpoint {
         #[derive(Serialize)]
         #[serde(tag = "format")]
         enum Document<'a> {
-            #[serde(rename = "clerk-sync/checkpoint/1")]
-            V1(&'a Checkpoint),
+            #[serde(rename = "clerk-sync/checkpoint/2")]
+            V2(&'a Checkpoint),
         }
-        serde_json::to_vec(&Document::V1(self))
+        serde_json::to_vec(&Document::V2(self))
     }
 }
 
@@ -220,15 +237,50 @@ impl ListProgress {
         Self {
             stage: Stage::Walking,
             way,
-            place: Place::default(),
+            divisible: way == Way::Cursor,
             source_count: SourceCount::default(),
             duplicates_dropped: 0,
             rows_repaired: 0,
             repairs: 0,
-            stretches: Vec::new(),
+            windows: vec![Window::default()],
         }
     }
 
+    /// All stretches, in order.
+    pub fn stretches(&self) -> impl Iterator<Item = &Stretch> {
+        self.windows.iter().flat_map(|window| &window.stretches)
+    }
+
+    /// Rows of Clerk's list that are stored.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        self.windows.iter().map(Window::rows).sum()
+    }
+
+    /// How many windows there are to be walked: at its end a list can always be walked on.
+    #[must_use]
+    pub fn open_windows(&self) -> usize {
+        self.windows.iter().filter(|window| !window.ended).count().max(1)
+    }
+
+    /// The list's end is to be looked for again: rows have been added behind it.
+    pub fn reopen(&mut self) {
+        self.stage = Stage::Walking;
+        let is_whole = self.windows.len() == 1;
+        if let Some(last) = self.windows.last_mut() {
+            last.ended = false;
+            last.expected = self.source_count.after.filter(|_| is_whole);
+        }
+    }
+
+    /// Whether nothing remains to be done with it.
+    #[must_use]
+    pub const fn is_done(&self) -> bool {
+        matches!(self.stage, Stage::Verified | Stage::Drifted | Stage::Refused { .. })
+    }
+}
+
+impl Window {
     /// Rows of Clerk's list that are stored.
     #[must_use]
     pub fn rows(&self) -> u64 {
@@ -239,11 +291,5 @@ impl ListProgress {
     #[must_use]
     pub fn next_sequence(&self) -> u32 {
         self.stretches.last().map_or(0, |stretch| stretch.sequence + 1)
-    }
-
-    /// Whether nothing remains to be done with it.
-    #[must_use]
-    pub const fn is_done(&self) -> bool {
-        matches!(self.stage, Stage::Verified | Stage::Drifted | Stage::Refused { .. })
     }
 }

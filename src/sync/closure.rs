@@ -48,7 +48,7 @@ pub(super) fn is_referred_to(run: &Run, resource: Resource) -> bool {
 /// Whether grants that are written already refer to the rows of a list: then no row may leave it
 /// again.
 pub(super) fn others_refer_to(run: &Run, resource: Resource) -> bool {
-    referring(run, resource).any(|from| run.list(from, |list| !list.stretches.is_empty()))
+    referring(run, resource).any(|from| run.list(from, |list| list.stretches().next().is_some()))
 }
 
 /// Makes known what the snapshot holds of all that these lists refer to: from memory where this
@@ -70,7 +70,7 @@ pub(super) async fn learn(run: &Run, lists: &[Resource]) -> Result<(), Stop> {
             continue;
         }
         let parts: Vec<StoredPart> = run.list(resource, |list| {
-            list.stretches.iter().filter_map(|stretch| own_part(resource, stretch)).collect()
+            list.stretches().filter_map(|stretch| own_part(resource, stretch)).collect()
         });
         let mut ids = Vec::new();
         for part in parts {
@@ -187,7 +187,6 @@ fn fetch_missing(
             missing = ids.len(),
             "grants refer to rows that appeared during the run; fetching them"
         );
-        run.commit_list(resource, |list| list.stage = Stage::Walking).await?;
         walk_to_end(run, endpoint).await?;
         let still: Vec<String> =
             ids.into_iter().filter(|id| !is_known(run, resource, id)).collect();

@@ -8,26 +8,31 @@ use crate::clerk::error::ClerkError;
 use crate::clerk::wire;
 use crate::resource::Resource;
 
-use super::checkpoint::{ListProgress, Stage, Stretch};
+use super::bounds::Bounds;
+use super::checkpoint::{ListProgress, Stage, Window};
 use super::closure;
 use super::copy::walk_to_end;
 use super::endpoint::{Endpoint, Paging};
 use super::page::{ReadPage, RowKey};
 use super::run::{Run, Stop, progress_of};
-use super::stretch::StretchBuilder;
-use super::walk::{Place, Walk, Way, row_at};
+use super::stretch::{Number, StretchBuilder};
+use super::walk::{Beginning, Place, Walk, Way, row_at};
 
 /// Repairs of one list before it is called drifted.
 const MOST_REPAIRS: u32 = 12;
 
-/// Asks a count of its own, such as `/users/count`.
+/// Asks a count of its own, such as `/users/count`, of the rows within bounds; where the server
+/// includes the moments that bound them, rows of a millisecond more may be counted.
 ///
 /// # Errors
 /// [`Stop`].
-pub(super) async fn count(run: &Run, path: &'static str) -> Result<u64, Stop> {
+pub(super) async fn count(run: &Run, path: &'static str, bounds: Bounds) -> Result<u64, Stop> {
+    let filters = bounds.query();
+    let query: Vec<(&str, &str)> =
+        filters.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let count = run
         .client
-        .get(path, &[], |body| Ok(wire::decode::<wire::TotalCount>(&body)?.total_count))
+        .get(path, &query, |body| Ok(wire::decode::<wire::TotalCount>(&body)?.total_count))
         .await?;
     Ok(count)
 }
@@ -40,17 +45,19 @@ pub(super) async fn count(run: &Run, path: &'static str) -> Result<u64, Stop> {
 pub(super) async fn compare(run: &Run, endpoint: &'static Endpoint) -> Result<(), Stop> {
     run.may_go_on()?;
     let resource = endpoint.resource;
+    let (rows, repairs, way) = run.list(resource, |list| (list.rows(), list.repairs, list.way));
     let counted = match endpoint.paging {
-        Paging::Cursor { count_path } => count(run, count_path).await?,
+        Paging::Cursor { count_path } => count(run, count_path, Bounds::default()).await?,
         Paging::Offset => match run.list(resource, |list| list.source_count.after) {
-            Some(counted) => counted,
-            None => row_at(&run.reader(endpoint), 0).await?.1.unwrap_or_default(),
+            Some(counted) if way != Way::ByOwner => counted,
+            _ => row_at(&run.reader(endpoint), 0).await?.1.unwrap_or_default(),
         },
     };
-    let (rows, repairs) = run.list(resource, |list| (list.rows(), list.repairs));
+    // By owner, rows do not stand where the whole list has them: only its end can be looked at.
+    let most_repairs = if way == Way::ByOwner { 1 } else { MOST_REPAIRS };
     let stage = if rows == counted {
         Stage::Verified
-    } else if repairs >= MOST_REPAIRS || closure::others_refer_to(run, resource) {
+    } else if repairs >= most_repairs || closure::others_refer_to(run, resource) {
         warn!(
             clerk.path = endpoint.path,
             rows, counted, "Clerk changes faster than repair follows"
@@ -82,40 +89,122 @@ pub(super) async fn compare(run: &Run, endpoint: &'static Endpoint) -> Result<()
     repair(run, endpoint).await
 }
 
-/// Reads the first stretch again that does not lie where its rows were found, or the list's end
+/// Reads the first stretches again that do not lie where their rows were found, or the list's end
 /// when all of them do.
 async fn repair(run: &Run, endpoint: &'static Endpoint) -> Result<(), Stop> {
     let resource = endpoint.resource;
-    let ends: Vec<(u64, RowKey)> = run.list(resource, |list| {
-        let mut rows = 0;
-        let end = |stretch: &Stretch| {
-            rows += stretch.rows;
-            (rows, stretch.last.clone())
-        };
-        list.stretches.iter().map(end).collect()
-    });
-    // Everything below `aligned` lies where it was found; `moved` and above does not.
-    let (mut aligned, mut moved) = (0, ends.len());
+    let ends = run.list(resource, ends);
+    let probe = Probe::of(run, endpoint).await?;
+    // Only where it can be told: below the first of these everything is aligned, from the last on
+    // something is not.
+    let told: Vec<usize> = (0..ends.len()).filter(|&index| probe.can_tell(&ends[index])).collect();
+    let (mut aligned, mut moved) = (0, told.len());
     while aligned < moved {
         let middle = usize::midpoint(aligned, moved);
-        let (rows, last) = &ends[middle];
-        let (found, total) = row_at(&run.reader(endpoint), rows - 1).await?;
-        note_total(run, resource, total).await?;
-        if found.is_some_and(|found| found.id == last.id) {
+        if probe.is_aligned(run, endpoint, &ends[told[middle]]).await? {
             aligned = middle + 1;
         } else {
             moved = middle;
         }
     }
-    if aligned < ends.len() {
-        read_again(run, endpoint, aligned).await
-    } else {
+    let Some(&last) = told.get(aligned) else {
         run.commit_list(resource, |list| {
             list.repairs += 1;
-            list.stage = Stage::Walking;
+            list.reopen();
         })
         .await?;
-        walk_to_end(run, endpoint).await
+        return walk_to_end(run, endpoint).await;
+    };
+    let first = aligned.checked_sub(1).map_or(0, |before| told[before] + 1);
+    run.commit_list(resource, |list| list.repairs += 1).await?;
+    // From the end: a stretch that has no rows any more is taken out of its window.
+    for end in ends[first..=last].iter().rev() {
+        read_again(run, endpoint, end.window, end.stretch).await?;
+    }
+    Ok(())
+}
+
+/// Where a stretch ends.
+struct End {
+    window: usize,
+    stretch: usize,
+    /// Rows of the list up to there.
+    rows: u64,
+    last: RowKey,
+    /// The first row behind it.
+    next: Option<RowKey>,
+}
+
+fn ends(list: &ListProgress) -> Vec<End> {
+    let mut rows = 0;
+    let mut ends: Vec<End> = Vec::new();
+    for (window, its) in list.windows.iter().enumerate() {
+        for (stretch, stored) in its.stretches.iter().enumerate() {
+            if let Some(before) = ends.last_mut() {
+                before.next = Some(stored.first.clone());
+            }
+            rows += stored.rows;
+            ends.push(End { window, stretch, rows, last: stored.last.clone(), next: None });
+        }
+    }
+    ends
+}
+
+/// How to find out whether Clerk has as many rows up to a place as were read.
+enum Probe {
+    /// By counting the rows created up to it.
+    Count(&'static str),
+    /// By looking at the row there.
+    Row,
+    /// Not at all: read by owner, rows do not stand where the whole list has them.
+    Nowhere,
+}
+
+impl Probe {
+    async fn of(run: &Run, endpoint: &'static Endpoint) -> Result<Self, Stop> {
+        if run.list(endpoint.resource, |list| list.way) == Way::ByOwner {
+            return Ok(Self::Nowhere);
+        }
+        let Paging::Cursor { count_path } = endpoint.paging else { return Ok(Self::Row) };
+        // Nothing was created in 1970; a server that says otherwise does not apply the filter.
+        let longest_ago = Bounds { from: None, until: Some(1) };
+        match count(run, count_path, longest_ago).await {
+            Ok(0) => Ok(Self::Count(count_path)),
+            Ok(_) | Err(Stop::Clerk(ClerkError::Rejected { .. })) => Ok(Self::Row),
+            Err(stop) => Err(stop),
+        }
+    }
+
+    /// A count by time tells only where no row follows within the next two milliseconds.
+    fn can_tell(&self, end: &End) -> bool {
+        match (self, end.last.created_at, &end.next) {
+            (Self::Nowhere, _, _) => false,
+            (Self::Row, _, _) => true,
+            (Self::Count(_), None, _) => false,
+            (Self::Count(_), Some(_), None) => true,
+            (Self::Count(_), Some(last), Some(next)) => {
+                next.created_at.is_some_and(|next| next > last + 1)
+            }
+        }
+    }
+
+    async fn is_aligned(
+        &self,
+        run: &Run,
+        endpoint: &'static Endpoint,
+        end: &End,
+    ) -> Result<bool, Stop> {
+        match self {
+            Self::Count(path) => {
+                let bounds = Bounds { from: None, until: end.last.created_at.map(|last| last + 1) };
+                Ok(count(run, path, bounds).await? == end.rows)
+            }
+            Self::Nowhere | Self::Row => {
+                let (found, total) = row_at(&run.reader(endpoint), end.rows - 1).await?;
+                note_total(run, endpoint.resource, total).await?;
+                Ok(found.is_some_and(|found| found.id == end.last.id))
+            }
+        }
     }
 }
 
@@ -127,40 +216,46 @@ async fn note_total(run: &Run, resource: Resource, total: Option<u64>) -> Result
     Ok(())
 }
 
-/// Reads stretch `index` again, from the stretch before it to the one behind it, and replaces it.
-async fn read_again(run: &Run, endpoint: &'static Endpoint, index: usize) -> Result<(), Stop> {
+/// Reads a stretch again, from the one before it to the one behind it, and replaces it.
+async fn read_again(
+    run: &Run,
+    endpoint: &'static Endpoint,
+    window: usize,
+    index: usize,
+) -> Result<(), Stop> {
     let resource = endpoint.resource;
-    let (way, begin, bounds, sequence) = run.list(resource, |list| {
-        (list.way, beginning(list, index), Bounds::of(list, index), list.stretches[index].sequence)
+    let (beginning, edge, sequence) = run.list(resource, |list| {
+        let sequence = list.windows[window].stretches[index].sequence;
+        (beginning(list, window, index), Edge::of(&list.windows[window], index), sequence)
     });
-    let (rows, expected) = (begin.offset, run.list(resource, |list| list.source_count.after));
-    let mut walk = Walk::new(run.reader(endpoint), way, begin, rows, expected);
-    let mut again = StretchBuilder::new(run, endpoint, sequence)?;
+    let mut walk = Walk::new(run.reader(endpoint), beginning);
+    let mut again = StretchBuilder::new(run, endpoint)?;
     let mut place = None;
     let mut total = None;
     let mut within = true;
     while within && let Some(mut batch) = walk.next().await? {
-        within = bounds.clip(&mut batch.page);
+        within = edge.clip(&mut batch.page);
         closure::close(run, &mut batch.page, &mut again).await?;
         again.add(&batch.page)?;
         walk.stored(1);
         total = batch.total.or(total);
         place = Some(batch.place);
     }
-    let stored = again.store().await?;
+    let stored = again.store(Number { window, sequence }).await?;
     let replacement = stored.stretch.clone();
     run.commit(|checkpoint| {
         stored.roles.into_iter().for_each(|role| checkpoint.roles.push(role));
         let list = progress_of(checkpoint, resource);
-        list.repairs += 1;
         list.rows_repaired += stored.stretch.as_ref().map_or(0, |stretch| stretch.rows);
         list.source_count.after = total.or(list.source_count.after);
-        list.stretches.splice(index..=index, stored.stretch);
-        if bounds.is_last {
-            list.place = place.unwrap_or_default();
+        let way = list.way;
+        let window = &mut list.windows[window];
+        window.stretches.splice(index..=index, stored.stretch);
+        if edge.is_last {
+            window.place = place.unwrap_or_default();
         }
-        if list.way == Way::Offset || !bounds.is_last {
-            list.place.offset = list.rows();
+        if way == Way::Offset || !edge.is_last {
+            window.place.offset = window.rows();
         }
     })
     .await?;
@@ -171,30 +266,39 @@ async fn read_again(run: &Run, endpoint: &'static Endpoint, index: usize) -> Res
     Ok(())
 }
 
-/// The place at which a stretch begins.
-fn beginning(list: &ListProgress, index: usize) -> Place {
-    let before = &list.stretches[..index];
-    Place {
-        offset: before.iter().map(|stretch| stretch.rows).sum(),
-        tail: before.last().map(|stretch| stretch.last.clone()).into_iter().collect(),
+/// Where a walk begins that reads a stretch again.
+fn beginning(list: &ListProgress, window: usize, index: usize) -> Beginning {
+    let window = &list.windows[window];
+    let before = &window.stretches[..index];
+    let rows = before.iter().map(|stretch| stretch.rows).sum();
+    Beginning {
+        bounds: window.bounds,
+        way: list.way,
+        place: Place {
+            offset: rows,
+            tail: before.last().map(|stretch| stretch.last.clone()).into_iter().collect(),
+            within: None,
+        },
+        rows,
+        expected: if list.windows.len() > 1 { None } else { list.source_count.after },
     }
 }
 
 /// Where a stretch that is read again ends.
-struct Bounds {
+struct Edge {
     /// Its last row, as first read.
     last: RowKey,
     /// The first rows of those behind it.
     others: HashSet<String>,
-    /// Whether it ends with the list.
+    /// Whether it ends with its window.
     is_last: bool,
 }
 
-impl Bounds {
-    fn of(list: &ListProgress, index: usize) -> Self {
-        let behind = &list.stretches[index + 1..];
+impl Edge {
+    fn of(window: &Window, index: usize) -> Self {
+        let behind = &window.stretches[index + 1..];
         Self {
-            last: list.stretches[index].last.clone(),
+            last: window.stretches[index].last.clone(),
             others: behind.iter().map(|stretch| stretch.first.id.clone()).collect(),
             is_last: behind.is_empty(),
         }

@@ -1,24 +1,30 @@
 //! Copies one list to its end: pages become stretches, stretches are stored, the place advances.
 
 use futures_util::FutureExt as _;
+use std::sync::Arc;
+
 use futures_util::future::BoxFuture;
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tracing::{info, warn};
 
 use crate::clerk::error::ClerkError;
 use crate::resource::Resource;
 
+use super::bounds::Bounds;
+use super::by_owner::WalkByOwner;
 use super::checkpoint::{ListProgress, Stage};
 use super::closure;
 use super::compare;
-use super::endpoint::{Endpoint, Paging, endpoint};
+use super::divide::{divide, windows_wanted};
+use super::endpoint::{ByOwner, Endpoint, Paging, endpoint};
+use super::page::PageContext;
+use super::plan;
 use super::run::{Run, Stop, progress_of};
-use super::stretch::{StoredStretch, StretchBuilder};
-use super::walk::{Batch, Walk, WalkStop, Way};
+use super::stretch::{Number, StretchBuilder};
+use super::walk::{Allowed, Batch, Beginning, Place, Reader, Walk, WalkStop, Way};
 
 /// How often a list is begun again after all rows known were deleted under the walk.
 const MOST_RESTARTS: u32 = 2;
-/// Most pages of one stretch, so that reading one again stays cheap.
-const MOST_PAGES_TOGETHER: usize = 32;
 
 /// Copies a list until it is done: walked to its end, and compared with Clerk's count.
 ///
@@ -53,7 +59,7 @@ fn refuse(list: &mut ListProgress, code: String) {
     list.stage = Stage::Refused { code };
 }
 
-/// Walks on from where the list stands to its end.
+/// Walks on from where the list stands to its end, even if that was reached before.
 ///
 /// # Errors
 /// [`Stop`].
@@ -63,36 +69,69 @@ pub(super) fn walk_to_end<'a>(
 ) -> BoxFuture<'a, Result<(), Stop>> {
     // Boxed, because memberships walk on users and organizations in the middle of their own walk.
     async move {
+        let resource = endpoint.resource;
+        let counted = count_before(run, endpoint).await?;
         let mut restarts = 0;
         loop {
-            match walk_once(run, endpoint).await {
+            match walk_windows(run, endpoint, counted).await {
+                Ok(Walked::ToTheEnd) => return Ok(()),
+                Ok(Walked::FarEnoughToDivide) => divide(run, endpoint).await?,
                 // What is missing from a list that grants refer to is asked for by id.
-                Err(WalkFailure::LostPlace) if closure::others_refer_to(run, endpoint.resource) => {
-                    return run
-                        .commit_list(endpoint.resource, |list| list.stage = Stage::Comparing)
-                        .await;
+                Err(WalkFailure::LostPlace) if closure::others_refer_to(run, resource) => {
+                    return run.commit_list(resource, |list| list.stage = Stage::Comparing).await;
+                }
+                Err(WalkFailure::LostPlace | WalkFailure::Unfiltered)
+                    if run.list(resource, |list| list.windows.len() > 1) =>
+                {
+                    warn!(clerk.path = endpoint.path, "walking on without windows");
+                    run.commit_list(resource, ListProgress::join_windows).await?;
+                }
+                Err(WalkFailure::AnswersBadly) => {
+                    run.commit_list(resource, ListProgress::begin_by_owner).await?;
                 }
                 Err(WalkFailure::LostPlace) if restarts < MOST_RESTARTS => {
                     restarts += 1;
                     warn!(clerk.path = endpoint.path, "rows moved too far; reading the list again");
-                    run.commit_list(endpoint.resource, |list| {
-                        *list = ListProgress::new(Way::first(endpoint.paging));
+                    run.commit_list(resource, |list| {
+                        *list = ListProgress::new(match list.way {
+                            Way::ByOwner => Way::ByOwner,
+                            Way::Cursor | Way::Offset => Way::first(endpoint.paging),
+                        });
                     })
                     .await?;
                 }
-                Err(WalkFailure::LostPlace) => {
+                Err(WalkFailure::LostPlace | WalkFailure::Unfiltered) => {
                     return Err(WalkStop::LostPlace(endpoint.path).into());
                 }
                 Err(WalkFailure::Stop(stop)) => return Err(stop),
-                Ok(()) => return Ok(()),
             }
         }
     }
     .boxed()
 }
 
+/// Clerk's count of a list before its walk, asked for where its pages do not state it.
+async fn count_before(run: &Run, endpoint: &'static Endpoint) -> Result<Option<u64>, Stop> {
+    let counted = run.list(endpoint.resource, |list| list.source_count.before);
+    match endpoint.paging {
+        Paging::Cursor { count_path } if counted.is_none() => {
+            run.may_go_on()?;
+            Ok(Some(compare::count(run, count_path, Bounds::default()).await?))
+        }
+        _ => Ok(counted),
+    }
+}
+
+enum Walked {
+    ToTheEnd,
+    FarEnoughToDivide,
+}
+
 enum WalkFailure {
     LostPlace,
+    Unfiltered,
+    /// At large offsets, and what owns the rows answers better.
+    AnswersBadly,
     Stop(Stop),
 }
 
@@ -102,59 +141,192 @@ impl<E: Into<Stop>> From<E> for WalkFailure {
     }
 }
 
-async fn walk_once(run: &Run, endpoint: &'static Endpoint) -> Result<(), WalkFailure> {
-    let resource = endpoint.resource;
-    let mut begun = run.list(resource, ListProgress::clone_place);
-    if let (None, Paging::Cursor { count_path }) = (begun.count_before, endpoint.paging) {
-        run.may_go_on()?;
-        begun.count_before = Some(compare::count(run, count_path).await?);
+impl WalkFailure {
+    /// Whether nothing more can be read, of this list or of another.
+    const fn ends_the_run(&self) -> bool {
+        match self {
+            Self::LostPlace | Self::Unfiltered | Self::AnswersBadly => false,
+            Self::Stop(stop) => !matches!(stop, Stop::Clerk(ClerkError::Refused { .. })),
+        }
     }
-    let expected = begun.count_after.or(begun.count_before);
-    let mut walk = Walk::new(run.reader(endpoint), begun.way, begun.place, begun.rows, expected);
-    let mut gathering = Gathering::new(run, endpoint, begun.count_before)?;
-    let mut pages_stored = 0;
+
+    async fn of(run: &Run, endpoint: &'static Endpoint, stop: WalkStop) -> Self {
+        let stop = match stop {
+            WalkStop::LostPlace(_) => return Self::LostPlace,
+            WalkStop::Unfiltered(_) => return Self::Unfiltered,
+            stop => Stop::from(stop),
+        };
+        if plan::fails_at_large_offsets(run, endpoint, &stop).await {
+            Self::AnswersBadly
+        } else {
+            Self::Stop(stop)
+        }
+    }
+}
+
+/// Walks the windows that have not ended, or else the last one on, side by side: the more pages are
+/// safe, the more at once.
+async fn walk_windows(
+    run: &Run,
+    endpoint: &'static Endpoint,
+    counted: Option<u64>,
+) -> Result<Walked, WalkFailure> {
+    let open: Vec<usize> = run.list(endpoint.resource, |list| {
+        let windows = list.windows.iter().enumerate();
+        let open = windows.filter(|(_, window)| !window.ended).map(|(index, _)| index);
+        let last = list.windows.len() - 1;
+        open.chain([last]).take(list.open_windows()).collect()
+    });
+    let mut waiting = open.into_iter().peekable();
+    let mut walking = FuturesUnordered::new();
+    let mut outcome = Ok(Walked::ToTheEnd);
     loop {
-        // Few pages are at stake at first, and never more than a share of what is safe: an
-        // interruption costs little, and a long walk still fills the rate.
-        walk.allow((pages_stored / 8).clamp(2, run.max_concurrency.max(2)));
+        while walking.len() < run.at_stake.allowed() && outcome.is_ok() {
+            let Some(window) = waiting.next() else { break };
+            walking.push(walk_window(run, endpoint, window, counted));
+        }
+        tokio::select! {
+            walked = walking.next() => match walked {
+                None => return outcome,
+                Some(Ok(Walked::ToTheEnd)) => {}
+                Some(Ok(Walked::FarEnoughToDivide)) => outcome = Ok(Walked::FarEnoughToDivide),
+                Some(Err(failure)) => {
+                    if failure.ends_the_run() {
+                        // The others store what is in flight.
+                        run.patience.halt();
+                    }
+                    if outcome.is_ok() {
+                        outcome = Err(failure);
+                    }
+                }
+            },
+            () = run.at_stake.grown(), if waiting.peek().is_some() => {}
+        }
+    }
+}
+
+/// Walks one window to its end.
+async fn walk_window(
+    run: &Run,
+    endpoint: &'static Endpoint,
+    window: usize,
+    counted: Option<u64>,
+) -> Result<Walked, WalkFailure> {
+    let beginning = run.list(endpoint.resource, |list| beginning(list, window, counted));
+    let mut walk = Walker::new(run, endpoint, beginning);
+    let mut gathering = Gathering::new(run, endpoint, window, counted)?;
+    loop {
+        let walks = walks_side_by_side(run, endpoint);
+        let together = run.at_stake.pages_together(walks);
+        let to_be_divided = windows_wanted(run, endpoint, counted) > 1;
+        walk.allow(if to_be_divided {
+            // The next page will belong to another window's walk.
+            Allowed { in_flight: 1, at_stake: 1 }
+        } else {
+            let in_flight = (run.at_stake.allowed() / walks).max(1);
+            Allowed { in_flight, at_stake: in_flight + together - 1 }
+        });
+        let has_begun = run.list(endpoint.resource, |list| list.rows() > 0);
+        if to_be_divided && has_begun && gathering.is_empty() {
+            return Ok(Walked::FarEnoughToDivide);
+        }
         match walk.next().await {
             Ok(Some(batch)) => {
                 let last = batch.last;
                 gathering.add(run, batch).await?;
-                let enough = (pages_stored / 16).clamp(1, MOST_PAGES_TOGETHER);
                 if last
-                    || gathering.stretch.pages() >= enough
+                    || gathering.stretch.pages() >= together
                     || gathering.stretch.is_full()
                     || run.patience.exhausted().is_some()
                 {
                     let stored = gathering.store(run, endpoint).await?;
                     walk.stored(stored);
-                    pages_stored += stored;
+                    run.at_stake.note_stored(stored);
+                    if !last && plan::is_slow_enough_to_change(run, endpoint).await? {
+                        return Err(WalkFailure::AnswersBadly);
+                    }
                 }
             }
-            Ok(None) => return Ok(()),
+            Ok(None) => return Ok(Walked::ToTheEnd),
             Err(stop) => {
                 gathering.store(run, endpoint).await?;
-                return Err(match stop {
-                    WalkStop::LostPlace(_) => WalkFailure::LostPlace,
-                    stop => stop.into(),
-                });
+                return Err(WalkFailure::of(run, endpoint, stop).await);
             }
         }
     }
 }
 
+/// A walk of either kind.
+enum Walker {
+    Window(Box<Walk>),
+    ByOwner(Box<WalkByOwner>),
+}
+
+impl Walker {
+    fn new(run: &Run, list: &'static Endpoint, beginning: Beginning) -> Self {
+        match list.by_owner {
+            Some(ByOwner { owners, path }) if beginning.way == Way::ByOwner => {
+                // For their ids alone.
+                let context = Arc::new(PageContext::for_check());
+                let owners = Reader { context, ..run.reader(endpoint(owners)) };
+                let walk = WalkByOwner::new(run.reader(list), path, owners, beginning.place);
+                Self::ByOwner(Box::new(walk))
+            }
+            _ => Self::Window(Box::new(Walk::new(run.reader(list), beginning))),
+        }
+    }
+
+    fn allow(&mut self, allowed: Allowed) {
+        match self {
+            Self::Window(walk) => walk.allow(allowed),
+            Self::ByOwner(walk) => walk.allow(allowed),
+        }
+    }
+
+    fn stored(&mut self, pages: usize) {
+        match self {
+            Self::Window(walk) => walk.stored(pages),
+            Self::ByOwner(walk) => walk.stored(pages),
+        }
+    }
+
+    async fn next(&mut self) -> Result<Option<Batch>, WalkStop> {
+        match self {
+            Self::Window(walk) => walk.next().await,
+            Self::ByOwner(walk) => walk.next().await,
+        }
+    }
+}
+
+/// How many windows of a list are walked at the same time.
+fn walks_side_by_side(run: &Run, endpoint: &'static Endpoint) -> usize {
+    run.list(endpoint.resource, ListProgress::open_windows).min(run.at_stake.allowed())
+}
+
+/// Where the walk of a window goes on.
+fn beginning(list: &ListProgress, window: usize, counted: Option<u64>) -> Beginning {
+    let window = &list.windows[window];
+    Beginning {
+        bounds: window.bounds,
+        way: list.way,
+        place: window.place.clone(),
+        rows: window.rows(),
+        expected: window.expected.or(counted),
+    }
+}
+
 /// Pages on their way into the store.
 struct Gathering<'a> {
+    window: usize,
+    counted: Option<u64>,
     stretch: StretchBuilder<'a>,
-    count_before: Option<u64>,
     newest: Option<Newest>,
     doubled: u64,
 }
 
 /// What the newest page said of the walk.
 struct Newest {
-    place: super::walk::Place,
+    place: Place,
     way: Way,
     total: Option<u64>,
     last: bool,
@@ -164,22 +336,21 @@ impl<'a> Gathering<'a> {
     fn new(
         run: &'a Run,
         endpoint: &'static Endpoint,
-        count_before: Option<u64>,
+        window: usize,
+        counted: Option<u64>,
     ) -> Result<Self, Stop> {
-        let sequence = run.list(endpoint.resource, ListProgress::next_sequence);
-        Ok(Self {
-            stretch: StretchBuilder::new(run, endpoint, sequence)?,
-            count_before,
-            newest: None,
-            doubled: 0,
-        })
+        let stretch = StretchBuilder::new(run, endpoint)?;
+        Ok(Self { window, counted, stretch, newest: None, doubled: 0 })
+    }
+
+    const fn is_empty(&self) -> bool {
+        self.newest.is_none()
     }
 
     async fn add(&mut self, run: &Run, mut batch: Batch) -> Result<(), Stop> {
         closure::close(run, &mut batch.page, &mut self.stretch).await?;
         self.stretch.add(&batch.page)?;
         self.doubled += batch.doubled;
-        self.count_before = self.count_before.or(batch.total);
         self.newest = Some(Newest {
             place: batch.place,
             way: batch.way,
@@ -192,72 +363,54 @@ impl<'a> Gathering<'a> {
     /// Stores what was gathered and begins anew; gives the number of pages.
     async fn store(&mut self, run: &'a Run, endpoint: &'static Endpoint) -> Result<usize, Stop> {
         let Some(newest) = self.newest.take() else { return Ok(0) };
-        let empty = StretchBuilder::new(run, endpoint, 0)?;
-        let stored = std::mem::replace(&mut self.stretch, empty).store().await?;
+        let gathered =
+            std::mem::replace(self, Self::new(run, endpoint, self.window, self.counted)?);
+        let number = run.list(endpoint.resource, |list| Number {
+            window: gathered.window,
+            sequence: list.windows[gathered.window].next_sequence(),
+        });
+        let stored = gathered.stretch.store(number).await?;
         let pages = stored.pages;
-        let count_before = self.count_before;
-        let doubled = std::mem::take(&mut self.doubled);
-        add_stretch(run, endpoint, stored, |list| {
-            list.place = newest.place;
-            list.way = newest.way;
-            list.duplicates_dropped += doubled;
-            list.source_count.before = count_before;
-            list.source_count.after = newest.total.or(list.source_count.after);
-            if newest.last {
+        let added = stored.stretch.clone();
+        run.commit(|checkpoint| {
+            stored.roles.into_iter().for_each(|role| checkpoint.roles.push(role));
+            let list = progress_of(checkpoint, endpoint.resource);
+            list.duplicates_dropped += gathered.doubled;
+            list.source_count.before =
+                list.source_count.before.or(gathered.counted).or(newest.total);
+            if list.way == Way::Cursor {
+                // What one window has found out about the server holds for all.
+                list.way = newest.way;
+            }
+            if stored.stretch.is_some() {
+                list.stage = Stage::Walking;
+            }
+            if list.stage == Stage::Walking {
+                list.source_count.after = newest.total.or(list.source_count.after);
+            }
+            let window = &mut list.windows[gathered.window];
+            window.stretches.extend(stored.stretch);
+            window.place = newest.place;
+            window.expected = newest.total.or(window.expected).or(gathered.counted);
+            window.ended = newest.last;
+            list.divisible &= !newest.last;
+            let all_ended = list.windows.iter().all(|window| window.ended);
+            if all_ended && list.stage == Stage::Walking {
                 list.stage = Stage::Comparing;
             }
         })
         .await?;
-        let rows = run.list(endpoint.resource, ListProgress::rows);
-        if newest.last {
+        // Where nothing was new the next invocation would stand where this one does.
+        if let Some(stretch) = added {
+            run.patience.note_progress();
+            closure::note_stored(run, endpoint, &stretch);
+        }
+        run.keeper.read(|checkpoint| run.progress.show(checkpoint, run.facts()));
+        let (rows, ended) =
+            run.list(endpoint.resource, |list| (list.rows(), list.stage == Stage::Comparing));
+        if ended {
             info!(clerk.path = endpoint.path, rows, "list read to its end");
         }
-        *self = Self::new(run, endpoint, count_before)?;
         Ok(pages)
-    }
-}
-
-/// Adds a stored stretch to its list and advances the place, in one write of the checkpoint.
-async fn add_stretch(
-    run: &Run,
-    endpoint: &'static Endpoint,
-    stored: StoredStretch,
-    advance: impl FnOnce(&mut ListProgress),
-) -> Result<(), Stop> {
-    let added = stored.stretch.clone();
-    run.commit(|checkpoint| {
-        stored.roles.into_iter().for_each(|role| checkpoint.roles.push(role));
-        let list = progress_of(checkpoint, endpoint.resource);
-        list.stretches.extend(stored.stretch);
-        advance(list);
-    })
-    .await?;
-    // Where nothing was new the next invocation would stand where this one does.
-    if let Some(stretch) = added {
-        run.patience.note_progress();
-        closure::note_stored(run, endpoint, &stretch);
-    }
-    run.keeper.read(|checkpoint| run.progress.show(checkpoint, run.facts()));
-    Ok(())
-}
-
-/// Where a list stands, without its stretches.
-struct Begun {
-    way: Way,
-    place: super::walk::Place,
-    rows: u64,
-    count_before: Option<u64>,
-    count_after: Option<u64>,
-}
-
-impl ListProgress {
-    fn clone_place(&self) -> Begun {
-        Begun {
-            way: self.way,
-            place: self.place.clone(),
-            rows: self.rows(),
-            count_before: self.source_count.before,
-            count_after: self.source_count.after,
-        }
     }
 }

@@ -19,6 +19,8 @@ pub struct Endpoint {
     pub phase: Phase,
     /// How its pages are found.
     pub paging: Paging,
+    /// How it can be read in parts, where it can.
+    pub by_owner: Option<ByOwner>,
     /// What its rows become, in order of their sections.
     pub feeds: &'static [Feed],
     /// Reads one page's body.
@@ -55,6 +57,15 @@ pub enum Paging {
     Offset,
 }
 
+/// Every row of a list belongs to a row of another, under which it is listed as well.
+#[derive(Debug, Clone, Copy)]
+pub struct ByOwner {
+    /// The list of owners.
+    pub owners: Resource,
+    /// The path of one owner's part, by the owner's id.
+    pub path: fn(&str) -> String,
+}
+
 /// A dataset that a list's rows become lines of.
 #[derive(Debug, Clone, Copy)]
 pub struct Feed {
@@ -78,6 +89,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         query: &[ASCENDING],
         phase: Phase::Permissions,
         paging: Paging::Offset,
+        by_owner: None,
         feeds: &[
             Feed { dataset: Dataset::OrganizationPermissions, section: 0, needs: None },
             Feed { dataset: Dataset::Entitlements, section: 0, needs: None },
@@ -90,6 +102,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         query: &[ASCENDING],
         phase: Phase::Roles,
         paging: Paging::Offset,
+        by_owner: None,
         feeds: &[
             Feed { dataset: Dataset::OrganizationRoles, section: 0, needs: None },
             Feed { dataset: Dataset::Grants, section: 0, needs: None },
@@ -102,6 +115,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         query: &[ASCENDING],
         phase: Phase::Holders,
         paging: Paging::Cursor { count_path: "/users/count" },
+        by_owner: None,
         feeds: &[Feed { dataset: Dataset::Users, section: 0, needs: None }],
         read: |body, context| read_page::<wire::User<'_>>(body, context),
     },
@@ -111,6 +125,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         query: &[ASCENDING, ("include_members_count", "true")],
         phase: Phase::Holders,
         paging: Paging::Offset,
+        by_owner: None,
         feeds: &[
             Feed { dataset: Dataset::Organizations, section: 0, needs: None },
             Feed {
@@ -127,6 +142,10 @@ pub const ENDPOINTS: &[Endpoint] = &[
         query: &[ASCENDING],
         phase: Phase::Memberships,
         paging: Paging::Offset,
+        by_owner: Some(ByOwner {
+            owners: Resource::Organizations,
+            path: |organization| format!("/organizations/{organization}/memberships"),
+        }),
         feeds: &[Feed {
             dataset: Dataset::Grants,
             section: 1,

@@ -10,13 +10,13 @@ use crate::clock::Timestamp;
 use crate::resource::Dataset;
 use crate::snapshot::part::{self, PartBuilder};
 
-use super::checkpoint::{StoredPart, Stretch};
+use super::checkpoint::{ListProgress, Stage, StoredPart, Stretch};
 use super::closure::note_stored;
 use super::endpoint::Endpoint;
 use super::known::hash_of;
-use super::page::ReadPage;
+use super::page::{ReadPage, ReadRow};
 use super::run::{Run, Stop, progress_of};
-use super::stretch::{read_part, store_part};
+use super::stretch::{Number, read_part, store_part};
 use super::walk::fetched;
 
 /// Inserts the rows of a page that are kept into the list's stretches, each where its time of
@@ -29,14 +29,10 @@ pub(super) async fn insert(
     endpoint: &'static Endpoint,
     page: &ReadPage,
 ) -> Result<(), Stop> {
-    let mut by_stretch: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    let mut by_stretch: BTreeMap<(usize, usize), Vec<usize>> = BTreeMap::new();
     for (index, row) in page.rows.iter().enumerate().filter(|(_, row)| row.kept) {
-        let stretch = run.list(endpoint.resource, |list| {
-            let behind = |it: &Stretch| it.last.created_at >= row.key.created_at;
-            list.stretches.iter().position(behind).or(list.stretches.len().checked_sub(1))
-        });
-        if let Some(stretch) = stretch {
-            by_stretch.entry(stretch).or_default().push(index);
+        if let Some(place) = run.list(endpoint.resource, |list| place_of(list, row)) {
+            by_stretch.entry(place).or_default().push(index);
         }
     }
     for (stretch, mut rows) in by_stretch {
@@ -46,17 +42,31 @@ pub(super) async fn insert(
     Ok(())
 }
 
+/// Index of the window and of its stretch to which a row belongs: the first that reaches as far, or
+/// the last of all.
+fn place_of(list: &ListProgress, row: &ReadRow) -> Option<(usize, usize)> {
+    let mut last = None;
+    for (index, window) in list.windows.iter().enumerate() {
+        let reaches = |it: &Stretch| it.last.created_at >= row.key.created_at;
+        if let Some(stretch) = window.stretches.iter().position(reaches) {
+            return Some((index, stretch));
+        }
+        last = window.stretches.len().checked_sub(1).map(|stretch| (index, stretch)).or(last);
+    }
+    last
+}
+
 /// Rows of a page that are to stand before a row, by the id of that row; `None`: at the end.
 type Before = BTreeMap<Option<String>, Vec<usize>>;
 
 async fn insert_into(
     run: &Run,
     endpoint: &'static Endpoint,
-    index: usize,
+    (window, index): (usize, usize),
     page: &ReadPage,
     rows: &[usize],
 ) -> Result<(), Stop> {
-    let stretch = run.list(endpoint.resource, |list| list.stretches[index].clone());
+    let stretch = run.list(endpoint.resource, |list| list.windows[window].stretches[index].clone());
     let feeds = run.feeds(endpoint);
     let Some(own) = feeds.first().and_then(|feed| stretch.parts.get(&feed.dataset)) else {
         return Ok(());
@@ -70,7 +80,8 @@ async fn insert_into(
         let Some(stored) = stretch.parts.get(&feed.dataset) else { continue };
         let merged = merge(run, stored, &before, page, place, feed.dataset).await?;
         if let Some(finished) = merged.finish()? {
-            let stored = store_part(run, feed.dataset, feed.section, stretch.sequence, finished);
+            let number = Number { window, sequence: stretch.sequence };
+            let stored = store_part(run, feed.dataset, feed.section, number, finished);
             parts.extend([stored.await?]);
         }
     }
@@ -90,9 +101,13 @@ async fn insert_into(
     let stored = merged.clone();
     run.commit(|checkpoint| {
         let list = progress_of(checkpoint, endpoint.resource);
-        list.stretches[index] = merged;
         list.rows_repaired += inserted;
-        list.place.offset += inserted;
+        // To be compared with a count that knows of them.
+        list.stage = Stage::Comparing;
+        list.source_count.after = None;
+        let window = &mut list.windows[window];
+        window.stretches[index] = merged;
+        window.place.offset += inserted;
     })
     .await?;
     run.patience.note_progress();

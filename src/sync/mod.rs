@@ -10,17 +10,22 @@
 //! - `publish` makes it visible, with `summary`'s counts; `answers` and `failure` say how it ended.
 
 mod answers;
+pub mod at_stake;
+pub mod bounds;
+pub mod by_owner;
 pub mod checkpoint;
 mod closure;
 mod compare;
 mod copy;
 mod decide;
+mod divide;
 pub mod endpoint;
 pub mod failure;
 mod insert;
 pub mod keeper;
 mod known;
 pub mod page;
+mod plan;
 pub mod publish;
 pub mod read;
 pub mod run;
@@ -47,6 +52,7 @@ use crate::response::{PauseReason, SyncAnswer, SyncStatus};
 use crate::snapshot::manifest::{Generator, RunFacts};
 
 use answers::{complete_message, held_message};
+use at_stake::AtStake;
 use checkpoint::Checkpoint;
 use decide::{Decision, Found};
 use failure::{error_of, internal};
@@ -203,6 +209,7 @@ impl Sync<'_> {
                 include_raw: self.config.include_raw,
             },
             max_concurrency: self.config.clerk.max_concurrency,
+            at_stake: AtStake::new(self.config.clerk.max_concurrency),
             known: Arc::new(RwLock::default()),
             ids_by_part: Mutex::new(HashMap::new()),
             before,

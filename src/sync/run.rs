@@ -16,6 +16,7 @@ use crate::snapshot::manifest::{Generator, RunFacts};
 use crate::snapshot::translate::{MetadataBags, Translation};
 use crate::store::{Store, StoreError};
 
+use super::at_stake::AtStake;
 use super::checkpoint::{Checkpoint, ListProgress};
 use super::endpoint::{Endpoint, Feed};
 use super::keeper::{KeepError, Keeper};
@@ -42,6 +43,8 @@ pub struct Run {
     pub output: Output,
     /// Most requests in flight.
     pub max_concurrency: usize,
+    /// How far it may run ahead of what is stored.
+    pub at_stake: AtStake,
     /// What grants may refer to.
     pub known: Arc<RwLock<Known>>,
     /// Hashed ids of the rows written by this invocation, by part.
@@ -109,10 +112,12 @@ impl From<WalkStop> for Stop {
         match stop {
             WalkStop::Clerk(error) => error.into(),
             WalkStop::Exhausted(why) => Self::Exhausted(why),
-            WalkStop::LostPlace(path) => Self::Clerk(ClerkError::Protocol {
-                endpoint: path.to_owned(),
-                detail: "its rows move faster than they can be read".to_owned(),
-            }),
+            WalkStop::LostPlace(path) | WalkStop::Unfiltered(path) => {
+                Self::Clerk(ClerkError::Protocol {
+                    endpoint: path.to_owned(),
+                    detail: "its rows move faster than they can be read".to_owned(),
+                })
+            }
         }
     }
 }
@@ -190,6 +195,7 @@ impl Run {
         Reader {
             client: Arc::clone(&self.client),
             endpoint,
+            path: endpoint.path.into(),
             context: Arc::new(PageContext {
                 translation: Translation {
                     metadata: self.output.metadata,

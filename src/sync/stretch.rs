@@ -25,7 +25,6 @@ use super::walk::fetched;
 pub(super) struct StretchBuilder<'a> {
     run: &'a Run,
     endpoint: &'static Endpoint,
-    sequence: u32,
     parts: Vec<PartBuilder>,
     rows: u64,
     first: Option<RowKey>,
@@ -39,6 +38,15 @@ pub(super) struct StretchBuilder<'a> {
     dangling_resources: u64,
     unresolved_role_keys: BTreeMap<String, u64>,
     clock: Clock,
+}
+
+/// Where a stretch stands in its list; names its parts, so that their names are in order.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Number {
+    /// Index of its window.
+    pub window: usize,
+    /// Its place in the window.
+    pub sequence: u32,
 }
 
 /// A stretch whose parts are stored and which the checkpoint does not name yet.
@@ -56,15 +64,11 @@ pub(super) struct StoredStretch {
 const FULL_PART: usize = 4 * 1024 * 1024;
 
 impl<'a> StretchBuilder<'a> {
-    /// An empty stretch, which will be number `sequence` of its list.
+    /// An empty stretch.
     ///
     /// # Errors
     /// When a compressor cannot be set up.
-    pub(super) fn new(
-        run: &'a Run,
-        endpoint: &'static Endpoint,
-        sequence: u32,
-    ) -> Result<Self, Stop> {
+    pub(super) fn new(run: &'a Run, endpoint: &'static Endpoint) -> Result<Self, Stop> {
         let parts = run
             .feeds(endpoint)
             .iter()
@@ -73,7 +77,6 @@ impl<'a> StretchBuilder<'a> {
         Ok(Self {
             run,
             endpoint,
-            sequence,
             parts,
             rows: 0,
             first: None,
@@ -137,11 +140,11 @@ impl<'a> StretchBuilder<'a> {
         self.parts.iter().map(PartBuilder::size).sum::<usize>() >= FULL_PART
     }
 
-    /// Stores the parts. Nothing names them until the checkpoint does.
+    /// Stores the parts under a number. Nothing names them until the checkpoint does.
     ///
     /// # Errors
     /// [`Stop::LeaseLost`] or [`Stop::Store`].
-    pub(super) async fn store(self) -> Result<StoredStretch, Stop> {
+    pub(super) async fn store(self, number: Number) -> Result<StoredStretch, Stop> {
         let (Some(first), Some(last)) = (self.first, self.last) else {
             return Ok(StoredStretch { stretch: None, pages: self.pages, roles: self.roles });
         };
@@ -150,13 +153,7 @@ impl<'a> StretchBuilder<'a> {
         let mut storing = Vec::new();
         for (feed, part) in feeds.iter().zip(self.parts) {
             if let Some(finished) = part.finish()? {
-                storing.push(store_part(
-                    self.run,
-                    feed.dataset,
-                    feed.section,
-                    self.sequence,
-                    finished,
-                ));
+                storing.push(store_part(self.run, feed.dataset, feed.section, number, finished));
             }
         }
         let parts: BTreeMap<Dataset, StoredPart> =
@@ -168,7 +165,7 @@ impl<'a> StretchBuilder<'a> {
         }
         Ok(StoredStretch {
             stretch: Some(Stretch {
-                sequence: self.sequence,
+                sequence: number.sequence,
                 rows: self.rows,
                 first,
                 last,
@@ -203,12 +200,14 @@ pub(super) async fn store_part(
     run: &Run,
     dataset: Dataset,
     section: u16,
-    sequence: u32,
+    number: Number,
     finished: FinishedPart,
 ) -> Result<(Dataset, StoredPart), Stop> {
     let key = format!(
-        "{}/part-{section:02}-{sequence:06}-{:.8}.{}",
+        "{}/part-{section:02}-{:02}-{:06}-{:.8}.{}",
         dataset.name(),
+        number.window,
+        number.sequence,
         finished.sha256.to_string(),
         extension(run.output.compression),
     );

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use crate::resource::{Dataset, Resource};
 use crate::response::DatasetProgress;
 use crate::snapshot::digest::ContentDigest;
-use crate::snapshot::manifest::{DatasetEntry, DatasetStatus, Referential, SourceCount};
+use crate::snapshot::manifest::{DatasetEntry, DatasetStatus, Referential, SourceCount, Walked};
 
 use super::checkpoint::{Checkpoint, ListProgress, Stage, StoredPart, Stretch};
 use super::endpoint::{ENDPOINTS, Endpoint};
 use super::run::datasets_of;
+use super::walk::Way;
 
 /// How many lines each dataset has so far, and how many are expected. A dataset of which Clerk
 /// refused every list is left out: skipped is never empty.
@@ -46,7 +47,7 @@ pub fn entries(checkpoint: &Checkpoint) -> BTreeMap<Dataset, DatasetEntry> {
 #[must_use]
 pub fn referential(checkpoint: &Checkpoint) -> Referential {
     let mut referential = Referential::default();
-    let stretches = checkpoint.lists.values().flat_map(|list| &list.stretches);
+    let stretches = checkpoint.lists.values().flat_map(ListProgress::stretches);
     for stretch in stretches {
         referential.dangling_principals += stretch.dangling_principals;
         referential.dangling_resources += stretch.dangling_resources;
@@ -75,7 +76,17 @@ fn entry(checkpoint: &Checkpoint, dataset: Dataset) -> DatasetEntry {
             .map_or_else(SourceCount::default, |list| list.source_count),
         duplicates_dropped: lists().map(|list| list.duplicates_dropped).sum(),
         rows_repaired: lists().map(|list| list.rows_repaired).sum(),
+        walk: main_list(checkpoint, dataset).map(walked),
         parts: named,
+    }
+}
+
+fn walked(list: &ListProgress) -> Walked {
+    match list.way {
+        _ if list.windows.len() > 1 => Walked::Windows,
+        Way::Cursor => Walked::Cursor,
+        Way::Offset => Walked::Offset,
+        Way::ByOwner => Walked::ByOwner,
     }
 }
 
@@ -135,7 +146,7 @@ fn main_list(checkpoint: &Checkpoint, dataset: Dataset) -> Option<&ListProgress>
 fn parts(checkpoint: &Checkpoint, dataset: Dataset) -> impl Iterator<Item = &StoredPart> {
     sources(checkpoint, dataset)
         .filter_map(|(_, list)| list)
-        .flat_map(|list| &list.stretches)
+        .flat_map(ListProgress::stretches)
         .filter_map(move |stretch: &Stretch| stretch.parts.get(&dataset))
 }
 

@@ -1,10 +1,11 @@
-//! Walks one list from a place on, in ascending order, without losing or doubling a row whatever is
+//! Walks one window of a list from a place on, in ascending order, without losing or doubling a row whatever is
 //! inserted or deleted around it.
 //!
 //! Every page after the first must contain a row that is already known: pages fetched by offset
 //! overlap by a row, and a cursor page is checked not to begin again. Where a page does not join
 //! what is known, the walk steps back until it does.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -17,6 +18,7 @@ use crate::clerk::error::{ClerkError, Unreadable};
 use crate::clock::{Clock, Timestamp};
 use crate::patience::{Exhausted, Patience};
 
+use super::bounds::Bounds;
 use super::endpoint::{Endpoint, Paging};
 use super::page::{PageContext, ReadPage, ReadRow, RowKey};
 
@@ -30,6 +32,19 @@ pub struct Place {
     pub offset: u64,
     /// The last rows taken, the newest at the end.
     pub tail: Vec<RowKey>,
+    /// Of a list walked by owner, `offset` and `tail` being those of its owners: the owner whose rows
+    /// have been taken in part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub within: Option<Box<Within>>,
+}
+
+/// A place among what one owner owns.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Within {
+    /// Whose part of the list it is.
+    pub owner: RowKey,
+    /// The place in that part.
+    pub place: Place,
 }
 
 /// How many rows of a [`Place`] are kept: the walk loses its place only when all of them are
@@ -37,11 +52,12 @@ pub struct Place {
 pub const TAIL_ROWS: usize = 24;
 
 impl Place {
-    fn take(&mut self, row: &ReadRow) {
+    /// A row has been taken.
+    pub(super) fn remember(&mut self, key: RowKey) {
         if self.tail.len() >= TAIL_ROWS {
             self.tail.remove(0);
         }
-        self.tail.push(row.key.clone());
+        self.tail.push(key);
     }
 
     fn knows(&self, id: &str) -> bool {
@@ -58,6 +74,8 @@ pub enum Way {
     Cursor,
     /// `offset=<n>`, overlapping by a row.
     Offset,
+    /// The part of each owner by itself: see [`by_owner`](super::by_owner).
+    ByOwner,
 }
 
 impl Way {
@@ -78,6 +96,8 @@ pub struct Reader {
     pub client: Arc<Client>,
     /// The list.
     pub endpoint: &'static Endpoint,
+    /// Its path, or that of one owner's part of it.
+    pub path: Cow<'static, str>,
     /// How its rows become lines.
     pub context: Arc<PageContext>,
     /// Stamps pages.
@@ -102,11 +122,12 @@ impl Reader {
 #[derive(Debug)]
 pub struct Walk {
     reader: Reader,
+    bounds: Bounds,
     way: Way,
     place: Place,
-    /// Rows taken since the beginning of the list.
+    /// Rows taken since the beginning of the window.
     rows: u64,
-    /// The list's size as last heard.
+    /// The window's size as last heard.
     expected: Option<u64>,
     in_flight: VecDeque<InFlight>,
     /// Where the next page begins, by offset.
@@ -117,10 +138,34 @@ pub struct Walk {
     cursor_back: usize,
     /// Pages in a row that brought nothing new though more was promised.
     stalled: u32,
-    /// Most pages asked for and not yet stored.
-    window: usize,
+    allowed: Allowed,
+    /// Pages handed out and not yet stored.
     not_stored: usize,
     finished: bool,
+}
+
+/// Where a walk begins.
+#[derive(Debug)]
+pub struct Beginning {
+    /// The part of the list that is walked; places and counts are those of this part.
+    pub bounds: Bounds,
+    /// How its pages are found.
+    pub way: Way,
+    /// Behind the rows that have been taken.
+    pub place: Place,
+    /// How many these are.
+    pub rows: u64,
+    /// How many there are in all, as last heard of.
+    pub expected: Option<u64>,
+}
+
+/// How far a walk may run ahead of what is stored. One page may always be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Allowed {
+    /// Most pages in flight.
+    pub in_flight: usize,
+    /// Most pages in flight or handed out, and not yet stored.
+    pub at_stake: usize,
 }
 
 #[derive(Debug)]
@@ -165,19 +210,23 @@ pub enum WalkStop {
     /// None of the rows last taken is in the list any more.
     #[error("the walk lost its place in {0}")]
     LostPlace(&'static str),
+    /// The server does not apply the filters that make a window.
+    #[error("{0} is not filtered by creation time")]
+    Unfiltered(&'static str),
 }
 
 /// Pages without a new row, though more rows were promised, that are asked for in a row.
 const MOST_STALLED: u32 = 3;
 
 impl Walk {
-    /// A walk from `place` on, of a list of which `rows` rows have been taken and which had
-    /// `expected` rows when last heard of.
+    /// A walk with one page in flight at a time, until more is [allowed](Self::allow).
     #[must_use]
-    pub fn new(reader: Reader, way: Way, place: Place, rows: u64, expected: Option<u64>) -> Self {
+    pub fn new(reader: Reader, beginning: Beginning) -> Self {
+        let Beginning { bounds, way, place, rows, expected } = beginning;
         Self {
             next_offset: overlap(place.offset),
             reader,
+            bounds,
             way,
             place,
             rows,
@@ -186,19 +235,19 @@ impl Walk {
             step_back: 0,
             cursor_back: 0,
             stalled: 0,
-            window: 2,
+            allowed: Allowed { in_flight: 1, at_stake: 1 },
             not_stored: 0,
             finished: false,
         }
     }
 
-    /// Allows `window` pages that are asked for or arrived and not yet stored.
-    pub fn allow(&mut self, window: usize) {
-        self.window = window.max(1);
+    /// Lets the walk run ahead.
+    pub const fn allow(&mut self, allowed: Allowed) {
+        self.allowed = allowed;
     }
 
     /// `pages` of the pages handed out have been stored.
-    pub fn stored(&mut self, pages: usize) {
+    pub const fn stored(&mut self, pages: usize) {
         self.not_stored -= pages;
     }
 
@@ -208,6 +257,9 @@ impl Walk {
     /// [`WalkStop`]; an error never looks like the end of the list.
     pub async fn next(&mut self) -> Result<Option<Batch>, WalkStop> {
         while !self.finished {
+            if self.in_flight.is_empty() {
+                self.ask();
+            }
             self.ask_ahead();
             let Some(next) = self.in_flight.pop_front() else {
                 let why = self.reader.patience.exhausted().unwrap_or(Exhausted::Halted);
@@ -221,8 +273,14 @@ impl Walk {
                     self.cursor_rejected();
                     continue;
                 }
+                Err(WalkStop::Clerk(ClerkError::Rejected { .. })) if self.bounds.are_some() => {
+                    return Err(WalkStop::Unfiltered(self.reader.endpoint.path));
+                }
                 Err(stop) => return Err(stop),
             };
+            if self.bounds.are_ignored_by(&page.rows) {
+                return Err(WalkStop::Unfiltered(self.reader.endpoint.path));
+            }
             let batch = match next.asked {
                 Asked::Offset(offset) => self.join_by_offset(offset, page)?,
                 Asked::Cursor(cursor) => self.join_by_cursor(cursor.as_deref(), page),
@@ -230,36 +288,44 @@ impl Walk {
             if let Some(batch) = batch {
                 self.not_stored += 1;
                 self.finished = batch.last;
+                // Clerk answers while this page is stored.
+                self.ask_ahead();
                 return Ok(Some(batch));
             }
         }
         Ok(None)
     }
 
-    /// Asks for as many pages as the window allows.
+    /// Asks for as many pages as are allowed.
     fn ask_ahead(&mut self) {
-        while self.in_flight.is_empty() || self.in_flight.len() + self.not_stored < self.window {
-            if self.reader.patience.exhausted().is_some() {
-                return;
+        while !self.finished
+            && self.in_flight.len() < self.allowed.in_flight
+            && self.in_flight.len() + self.not_stored < self.allowed.at_stake
+            && self.ask()
+        {}
+    }
+
+    /// Asks for the next page, if it is known where it begins and there is time.
+    pub(super) fn ask(&mut self) -> bool {
+        let is_first = self.in_flight.is_empty();
+        // Beyond the first page only where a row is known to stand.
+        let is_expected = self.expected.is_some_and(|rows| self.next_offset + 1 < rows);
+        let asked = match self.way {
+            _ if self.reader.patience.exhausted().is_some() => return false,
+            Way::Cursor if is_first => Asked::Cursor(self.cursor()),
+            // The next cursor is known when the page has arrived.
+            Way::Cursor => return false,
+            Way::Offset | Way::ByOwner if is_first || (self.step_back == 0 && is_expected) => {
+                Asked::Offset(self.next_offset)
             }
-            let asked = match self.way {
-                // The next cursor is known when the page has arrived.
-                Way::Cursor if !self.in_flight.is_empty() => return,
-                Way::Cursor => Asked::Cursor(self.cursor()),
-                Way::Offset if self.in_flight.is_empty() => Asked::Offset(self.next_offset),
-                Way::Offset if self.step_back > 0 => return,
-                // Beyond the first page only where a row is known to stand.
-                Way::Offset if self.expected.is_some_and(|rows| self.next_offset + 1 < rows) => {
-                    Asked::Offset(self.next_offset)
-                }
-                Way::Offset => return,
-            };
-            if let Asked::Offset(offset) = asked {
-                self.next_offset = offset + PAGE_ROWS - 1;
-            }
-            let answer = AbortOnDrop(tokio::spawn(fetch(self.reader.clone(), asked.clone())));
-            self.in_flight.push_back(InFlight { asked, answer });
+            Way::Offset | Way::ByOwner => return false,
+        };
+        if let Asked::Offset(offset) = asked {
+            self.next_offset = offset + PAGE_ROWS - 1;
         }
+        let answer = tokio::spawn(fetch(self.reader.clone(), self.bounds, asked.clone()));
+        self.in_flight.push_back(InFlight { asked, answer: AbortOnDrop(answer) });
+        true
     }
 
     fn cursor(&self) -> Option<String> {
@@ -310,10 +376,13 @@ impl Walk {
         for row in &mut page.rows {
             // Rows older than the last one taken appeared meanwhile; the comparison finds them.
             let is_behind = row.key.created_at.is_none_or(|created| Some(created) >= newest);
-            row.kept = is_behind && !self.place.knows(&row.key.id);
+            row.kept = is_behind && self.bounds.hold(row) && !self.place.knows(&row.key.id);
         }
         let new = page.kept_rows().count() as u64;
         let full = page.rows.len() as u64 >= PAGE_ROWS;
+        if page.rows.iter().any(|row| self.bounds.end_before(row)) {
+            return Some(self.batch(page, new, 0, true));
+        }
         let begun = !self.place.tail.is_empty();
         if (full && new == 0) || (confirming && begun && page.rows.is_empty()) {
             // The rows at the cursor may be deleted: that must not look like the end of the list.
@@ -356,12 +425,14 @@ impl Walk {
         let stepped_back = std::mem::take(&mut self.step_back) > 0;
         let doubled = if stepped_back { 0 } else { (from as u64).saturating_sub(wanted_again) };
         for (index, row) in page.rows.iter_mut().enumerate() {
-            row.kept = index >= from && !self.place.knows(&row.key.id);
+            row.kept = index >= from && self.bounds.hold(row) && !self.place.knows(&row.key.id);
         }
+        let beyond = page.rows.iter().any(|row| self.bounds.end_before(row));
         let new = page.rows.iter().filter(|row| row.kept).count() as u64;
         let behind = offset + page.rows.len() as u64;
         let full = page.rows.len() as u64 >= PAGE_ROWS;
         let last = match (page.total, self.expected) {
+            _ if beyond => true,
             // A total that is too small must not hide the rows behind a full page.
             (Some(total), _) => !full && behind >= total,
             (None, Some(expected)) => !full && (self.rows + new >= expected || new == 0),
@@ -402,7 +473,7 @@ impl Walk {
 
     fn batch(&mut self, page: ReadPage, new: u64, doubled: u64, last: bool) -> Batch {
         for row in page.kept_rows() {
-            self.place.take(row);
+            self.place.remember(row.key.clone());
         }
         if self.way == Way::Cursor {
             self.place.offset += new;
@@ -442,21 +513,20 @@ fn seam(tail: &[RowKey], rows: &[ReadRow], offset: u64) -> Option<usize> {
     Some(behind.unwrap_or(rows.len()))
 }
 
-async fn fetch(reader: Reader, asked: Asked) -> Result<ReadPage, ClerkError> {
+async fn fetch(reader: Reader, bounds: Bounds, asked: Asked) -> Result<ReadPage, ClerkError> {
     let limit = PAGE_ROWS.to_string();
     let place = match &asked {
         Asked::Offset(offset) => Some(("offset", offset.to_string())),
         Asked::Cursor(cursor) => cursor.clone().map(|cursor| ("starting_after", cursor)),
     };
+    let filters = bounds.query();
     let mut query = reader.endpoint.query.to_vec();
     query.push(("limit", &limit));
-    if let Some((name, value)) = &place {
-        query.push((name, value));
-    }
+    query.extend(filters.iter().chain(&place).map(|(name, value)| (*name, value.as_str())));
     let from = reader.clock.now();
     let mut page = reader
         .client
-        .get(reader.endpoint.path, &query, |body| {
+        .get(&reader.path, &query, |body| {
             let page = reader.read(&body)?;
             not_cut_short(&page, &asked)?;
             Ok(page)

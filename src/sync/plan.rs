@@ -1,0 +1,97 @@
+//! Notices that a list answers badly at large offsets, and whether it is better read by owner.
+//!
+//! The whole list never takes more requests than its parts, so it is tried first.
+
+use std::time::Duration;
+
+use tracing::warn;
+
+use crate::clerk::error::{ClerkError, Fault};
+
+use super::checkpoint::ListProgress;
+use super::endpoint::{ByOwner, Endpoint, endpoint};
+use super::run::{Run, Stop};
+use super::walk::{PAGE_ROWS, Way, row_at};
+
+/// No answer that comes within this is called slow.
+const SLOW: Duration = Duration::from_secs(1);
+/// An answer is slow when it takes so many times as long as the best one.
+const TIMES_SLOWER: u32 = 4;
+
+/// Whether what is left of a list would now be read sooner if it were read by owner from its
+/// beginning.
+///
+/// # Errors
+/// [`Stop`], when the owners cannot be counted.
+pub(super) async fn is_slow_enough_to_change(
+    run: &Run,
+    endpoint: &'static Endpoint,
+) -> Result<bool, Stop> {
+    let Some(by_owner) = by_owner(run, endpoint) else { return Ok(false) };
+    let Some(latency) = run.client.latency_of(endpoint.path) else { return Ok(false) };
+    if latency.recent < SLOW || latency.recent < latency.best * TIMES_SLOWER {
+        return Ok(false);
+    }
+    let left = run.list(endpoint.resource, |list| {
+        list.source_count.after.unwrap_or_default().saturating_sub(list.rows())
+    });
+    let as_it_is = run.client.time_for(left.div_ceil(PAGE_ROWS), latency.recent);
+    let by_owners = run.client.time_for(owners(run, by_owner).await?, latency.best);
+    if as_it_is <= by_owners {
+        return Ok(false);
+    }
+    warn!(
+        clerk.path = endpoint.path,
+        latency_ms = latency.recent.as_millis() as u64,
+        "large offsets answer slowly; reading the list by its owners"
+    );
+    Ok(true)
+}
+
+/// Whether a list failed to answer because of the offset: its beginning answers all the same.
+pub(super) async fn fails_at_large_offsets(
+    run: &Run,
+    endpoint: &'static Endpoint,
+    stop: &Stop,
+) -> bool {
+    let did_not_answer = matches!(
+        stop,
+        Stop::Clerk(ClerkError::Unavailable { last: Fault::Transport(_) | Fault::Status(_), .. })
+    );
+    let has_begun = run.list(endpoint.resource, |list| list.rows() > 0);
+    if !did_not_answer || !has_begun || by_owner(run, endpoint).is_none() {
+        return false;
+    }
+    let begins = row_at(&run.reader(endpoint), 0).await.is_ok();
+    if begins {
+        warn!(
+            clerk.path = endpoint.path,
+            "large offsets are not answered; reading the list by its owners"
+        );
+    }
+    begins
+}
+
+/// How a list could be read by owner that is not yet.
+fn by_owner(run: &Run, endpoint: &'static Endpoint) -> Option<ByOwner> {
+    let way = run.list(endpoint.resource, |list| list.way);
+    endpoint.by_owner.filter(|_| way == Way::Offset)
+}
+
+/// How many owners there are.
+async fn owners(run: &Run, by_owner: ByOwner) -> Result<u64, Stop> {
+    let counted = run.list(by_owner.owners, |list| list.source_count.after);
+    match counted {
+        Some(counted) => Ok(counted),
+        None => Ok(row_at(&run.reader(endpoint(by_owner.owners)), 0).await?.1.unwrap_or(u64::MAX)),
+    }
+}
+
+impl ListProgress {
+    /// Begins the list again, by owner.
+    pub(super) fn begin_by_owner(&mut self) {
+        let before = self.source_count.before;
+        *self = Self::new(Way::ByOwner);
+        self.source_count.before = before;
+    }
+}

@@ -1,0 +1,204 @@
+//! Memberships are read from the whole instance's list, and organization by organization when that
+//! list answers badly at large offsets: slower, and with every membership once all the same.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use clerk_sandbox::{Effect, FaultRule, Sandbox};
+use serde_json::{Value, json};
+
+use crate::support::pieces::{complete, complete_in_pieces, ends};
+use crate::support::plain::{FIRST, add, before_request, every_second, plain};
+use crate::support::snapshot::Snapshot;
+use crate::support::source::{assert_closed, membership_ids};
+use crate::support::world::World;
+
+const LIST: &str = "/v1/organization_memberships";
+const PARTS: &str = "/v1/organizations/*/memberships";
+
+fn world(sandbox: &Sandbox) -> World {
+    sandbox.set_latency(Duration::from_millis(50), Duration::from_millis(10));
+    World::new(sandbox.clone()).with("COMPRESSION", "none")
+}
+
+/// Twenty organizations of a hundred members and more, one of twelve hundred.
+fn instance() -> Sandbox {
+    let sandbox = plain(1300, 20, 3000);
+    for number in 0..1200 {
+        let user = format!("users_{:06}", number + 100);
+        // Some are members already.
+        let _ = sandbox.add_membership(
+            "organizations_000007",
+            &user,
+            "org:member",
+            every_second(3000 + number),
+        );
+    }
+    sandbox
+}
+
+/// The list answers ever more slowly the larger the offset.
+fn slow_at_large_offsets() -> FaultRule {
+    FaultRule::on(LIST).effect(Effect::DelayPerThousandRows(Duration::from_secs(20)))
+}
+
+/// The list does not answer at large offsets.
+fn nothing_at_large_offsets() -> FaultRule {
+    FaultRule::on(LIST).past_offset(1400).status(504, "gateway_timeout")
+}
+
+fn grants(snapshot: &Snapshot) -> &Value {
+    &snapshot.manifest["datasets"]["grants"]
+}
+
+/// Every membership once, those of one organization in ascending order.
+fn assert_memberships(snapshot: &Snapshot, sandbox: &Sandbox, what: &str) {
+    let (mut held, mut there) = (membership_ids(snapshot), sandbox.ids("organization_memberships"));
+    held.sort_unstable();
+    there.sort_unstable();
+    assert!(held == there, "{what}: {} memberships of {}", held.len(), there.len());
+    let mut newest: BTreeMap<&str, &str> = BTreeMap::new();
+    for grant in &snapshot.datasets["grants"] {
+        let text = |value: &'_ Value| value.as_str().map(str::to_owned);
+        if text(&grant["source"]["type"]).is_some() {
+            let organization = grant["resource"]["id"].as_str().unwrap();
+            let created = grant["created_at"].as_str().unwrap();
+            let before = newest.insert(organization, created);
+            assert!(before.is_none_or(|before| before <= created), "{what}: {organization}");
+        }
+    }
+    assert_closed(snapshot, what);
+}
+
+#[tokio::test(start_paused = true)]
+async fn offsets_that_answer_badly_change_the_plan() {
+    for (fault, what) in
+        [(slow_at_large_offsets(), "slow"), (nothing_at_large_offsets(), "no answer")]
+    {
+        let sandbox = instance();
+        let usual = complete(&world(&sandbox), what).await;
+        assert_eq!(grants(&usual)["walk"], "offset", "{what}");
+        sandbox.clear_requests();
+        sandbox.fault(fault);
+        let snapshot = complete(&world(&sandbox), what).await;
+        assert_eq!(grants(&snapshot)["walk"], "by_owner", "{what}");
+        assert_eq!(grants(&snapshot)["status"], "verified", "{what}");
+        assert_memberships(&snapshot, &sandbox, what);
+        assert_eq!(snapshot.digests(), usual.digests(), "{what}");
+        // One page an organization, two more of the large one, and what was tried before.
+        assert!(sandbox.total_requests() <= 70, "{what}: {}", sandbox.total_requests());
+        assert_eq!(sandbox.violations(), []);
+    }
+}
+
+/// The instance-wide list takes fewer requests than its parts, so it is read while it answers well,
+/// and to its end when that is near.
+#[tokio::test(start_paused = true)]
+async fn a_list_that_is_slow_throughout_is_not_changed_for_more_requests() {
+    let sandbox = instance();
+    let world = world(&sandbox);
+    sandbox.set_latency(Duration::from_secs(3), Duration::from_secs(1));
+    let snapshot = complete(&world, "slow throughout").await;
+    assert_eq!(grants(&snapshot)["walk"], "offset");
+    assert_memberships(&snapshot, &sandbox, "slow throughout");
+}
+
+/// An outage is an outage, and costs nothing that was read.
+#[tokio::test(start_paused = true)]
+async fn an_outage_of_the_whole_list_does_not_change_the_plan() {
+    let sandbox = instance();
+    let world = world(&sandbox);
+    sandbox.fault(FaultRule::on(LIST).calls(4, u64::MAX).status(503, "unavailable"));
+    let error = ends(&world, json!({})).await.unwrap_err();
+    assert_eq!(error.name(), "ClerkUnavailable");
+    sandbox.clear_faults();
+    sandbox.clear_requests();
+    let snapshot = complete(&world, "after the outage").await;
+    assert_eq!(grants(&snapshot)["walk"], "offset");
+    assert_memberships(&snapshot, &sandbox, "after the outage");
+    assert!(sandbox.request_count(LIST) <= 7, "{}", sandbox.request_count(LIST));
+}
+
+/// However often it is interrupted, and in the middle of a large organization, too.
+#[tokio::test(start_paused = true)]
+async fn a_walk_by_owner_goes_on_where_it_stood() {
+    let sandbox = instance();
+    sandbox.fault(nothing_at_large_offsets());
+    let whole = complete(&world(&sandbox), "uninterrupted").await;
+    let parts = |sandbox: &Sandbox| {
+        let paths = sandbox.requests_by_path();
+        let parts = paths.iter().filter(|(path, _)| path.ends_with("/memberships"));
+        parts.map(|(_, requests)| requests).sum::<u64>()
+    };
+    let uninterrupted = parts(&sandbox);
+    for seconds in [0.0, 0.3, 1.0] {
+        sandbox.clear_requests();
+        let what = format!("{seconds} seconds each");
+        let (invocations, snapshot) = complete_in_pieces(&world(&sandbox), seconds, &what).await;
+        assert!(invocations > 2, "{what}");
+        assert_eq!(grants(&snapshot)["walk"], "by_owner", "{what}");
+        assert_eq!(snapshot.digests(), whole.digests(), "{what}");
+        assert_eq!(membership_ids(&snapshot), membership_ids(&whole), "{what}");
+        let asked = parts(&sandbox);
+        assert!(asked <= uninterrupted + 2, "{what}: {asked} instead of {uninterrupted}");
+    }
+}
+
+/// An organization that goes takes its memberships with it, and one that comes brings its own.
+#[tokio::test(start_paused = true)]
+async fn organizations_that_come_and_go_are_followed() {
+    let sandbox = instance();
+    sandbox.fault(nothing_at_large_offsets());
+    let world = world(&sandbox);
+    before_request(&sandbox, "/v1/organizations/organizations_000003/memberships", 1, |sandbox| {
+        sandbox.delete("organizations", "organizations_000005");
+        sandbox.delete("organizations", "organizations_000019");
+        add(sandbox, "organizations", "late", every_second(5000));
+        sandbox.add_membership("late", "users_000001", "org:admin", every_second(5001)).unwrap();
+    });
+    let snapshot = complete(&world, "come and go").await;
+    assert_eq!(grants(&snapshot)["walk"], "by_owner");
+    let held = membership_ids(&snapshot);
+    let there = sandbox.ids("organization_memberships");
+    for id in &there {
+        assert_eq!(held.iter().filter(|held| *held == id).count(), 1, "{id}");
+    }
+    assert_closed(&snapshot, "come and go");
+}
+
+/// Without the organizations opted in, they are listed for their ids alone; without any, there is
+/// nothing to list.
+#[tokio::test(start_paused = true)]
+async fn organizations_need_not_be_opted_in() {
+    let sandbox = instance();
+    sandbox.fault(slow_at_large_offsets());
+    let world = world(&sandbox).with("RESOURCES", "organization_memberships");
+    let snapshot = complete(&world, "alone").await;
+    assert_eq!(grants(&snapshot)["walk"], "by_owner");
+    assert_memberships(&snapshot, &sandbox, "alone");
+    assert!(!snapshot.datasets.contains_key("organizations"));
+}
+
+/// An id from the server never becomes another path.
+#[tokio::test(start_paused = true)]
+async fn an_id_that_could_be_a_path_is_an_error() {
+    let sandbox = instance();
+    add(&sandbox, "organizations", "org/../../users?", FIRST - 1);
+    sandbox.fault(nothing_at_large_offsets());
+    let world = world(&sandbox).with("RESOURCES", "organization_memberships");
+    let error = ends(&world, json!({})).await.unwrap_err();
+    assert_eq!(error.name(), "ClerkProtocol");
+    assert_eq!(sandbox.request_count("/v1/users"), 0);
+    assert!(world.published().is_none());
+}
+
+/// A feature that is off is found out on the way, too.
+#[tokio::test(start_paused = true)]
+async fn a_part_that_clerk_refuses_skips_the_dataset() {
+    let sandbox = instance();
+    sandbox.fault(nothing_at_large_offsets());
+    sandbox.fault(FaultRule::on(PARTS).call(5).status(403, "organization_not_enabled_in_instance"));
+    let snapshot = complete(&world(&sandbox), "refused").await;
+    assert_eq!(grants(&snapshot)["status"], "skipped");
+    assert_eq!(grants(&snapshot)["reason"], "organization_not_enabled_in_instance");
+}

@@ -1,0 +1,292 @@
+//! Users walked in windows of creation times, side by side: every promise holds as it does for one
+//! walk, whatever the server makes of the filters, and speed costs few requests.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use clerk_sandbox::{ChurnPlan, DeletedCursor, Effect, FaultRule, LoggedRequest, Rules, Sandbox};
+use serde_json::Value;
+
+use crate::support::pieces::{complete, complete_in_pieces};
+use crate::support::plain::{FIRST, add, before_request, every_second, fill};
+use crate::support::snapshot::Snapshot;
+use crate::support::source::Source;
+use crate::support::world::World;
+
+/// Twenty-one pages: enough for two windows and more.
+const USERS: usize = 10_300;
+
+/// An instance whose users came at an even pace, until a day ago.
+fn steady() -> Sandbox {
+    let sandbox = Sandbox::empty();
+    fill(&sandbox, "users", USERS, every_hour_and_a_half);
+    sandbox
+}
+
+const fn every_hour_and_a_half(number: usize) -> i64 {
+    FIRST + 6_000_000 * number as i64
+}
+
+/// Both ways of reading "before" and "after" a moment, in each filter.
+const FILTERS: [(bool, bool); 4] = [(false, false), (false, true), (true, false), (true, true)];
+
+/// A world in which as many requests go out as have to, and each takes a while.
+fn world(sandbox: &Sandbox) -> World {
+    sandbox.set_latency(Duration::from_millis(50), Duration::from_millis(20));
+    World::new(sandbox.clone()).with("RESOURCES", "users").with("COMPRESSION", "none")
+}
+
+fn counts(sandbox: &Sandbox) -> u64 {
+    sandbox.request_count("/v1/users/count")
+}
+
+/// A parameter of a request.
+fn parameter<'a>(request: &'a LoggedRequest, name: &str) -> Option<&'a str> {
+    let found = request.query.iter().find(|(other, _)| other == name);
+    found.map(|(_, value)| value.as_str())
+}
+
+/// The requests for pages of users.
+fn pages(sandbox: &Sandbox) -> Vec<LoggedRequest> {
+    let requests = sandbox.requests().into_iter();
+    requests.filter(|request| request.path == "/v1/users").collect()
+}
+
+/// The windows that pages were asked for in, by their bounds.
+fn windows(sandbox: &Sandbox) -> BTreeSet<(Option<String>, Option<String>)> {
+    let pages = pages(sandbox);
+    let bound = |page, name| parameter(page, name).map(str::to_owned);
+    pages
+        .iter()
+        .map(|page| (bound(page, "created_at_after"), bound(page, "created_at_before")))
+        .collect()
+}
+
+fn assert_same(snapshot: &Snapshot, sandbox: &Sandbox, what: &str) {
+    let (rows, there) = (snapshot.ids("users"), sandbox.ids("users"));
+    let differ = rows.iter().zip(&there).position(|(row, there)| row != there);
+    assert!(rows == there, "{what}: {} of {}, differing at {differ:?}", rows.len(), there.len());
+    assert_eq!(entry(snapshot)["status"], "verified", "{what}");
+}
+
+fn entry(snapshot: &Snapshot) -> &Value {
+    &snapshot.manifest["datasets"]["users"]
+}
+
+/// Each row once and in order, whichever way the server reads the moments that bound a window, and
+/// for at most 2 % more pages than there are, and 80 counts.
+#[tokio::test(start_paused = true)]
+async fn windows_side_by_side_hold_every_user_once() {
+    for (before_includes, after_includes) in FILTERS {
+        let what = format!("before includes: {before_includes}, after: {after_includes}");
+        let sandbox = steady();
+        // Ties, on the edges of windows among other places.
+        for number in 0..700 {
+            add(
+                &sandbox,
+                "users",
+                &format!("tied_{number:03}"),
+                every_hour_and_a_half(number * 14),
+            );
+        }
+        sandbox.set_rules(Rules { before_includes, after_includes, ..Rules::default() });
+        let snapshot = complete(&world(&sandbox), &what).await;
+        assert_same(&snapshot, &sandbox, &what);
+        assert!(windows(&sandbox).len() >= 2, "{what}: {:?}", windows(&sandbox));
+        assert_eq!(entry(&snapshot)["walk"], "windows", "{what}");
+        assert_eq!(entry(&snapshot)["rows_repaired"], 0, "{what}");
+        let (pages, counts) = (sandbox.request_count("/v1/users"), counts(&sandbox));
+        assert!(pages <= 22 + 2, "{what}: {pages} pages");
+        assert!(counts <= 20, "{what}: {counts} counts");
+        assert_eq!(sandbox.violations(), [], "{what}");
+    }
+}
+
+/// An instance whose users came in two bursts, years apart, is divided where the users are.
+#[tokio::test(start_paused = true)]
+async fn windows_are_balanced_by_counts() {
+    let sandbox = Sandbox::empty();
+    let years = 2 * 365 * 24 * 3600;
+    fill(&sandbox, "users", 20_000, |number| match number {
+        0..10_000 => every_second(number) - 1000 * years,
+        _ => every_second(number),
+    });
+    let snapshot = complete(&world(&sandbox), "two bursts").await;
+    assert_same(&snapshot, &sandbox, "two bursts");
+    assert!(windows(&sandbox).len() >= 4, "{:?}", windows(&sandbox));
+    assert!(sandbox.request_count("/v1/users") <= 40 + 6, "pages");
+    assert!(counts(&sandbox) <= 62, "{} counts", counts(&sandbox));
+}
+
+/// Users who were all imported at the same moment cannot be divided, and are read all the same.
+#[tokio::test(start_paused = true)]
+async fn users_of_one_moment_are_read_in_one_walk() {
+    for (before_includes, after_includes) in FILTERS {
+        let sandbox = Sandbox::empty();
+        fill(&sandbox, "users", USERS, |number| FIRST + (number / 5000) as i64);
+        sandbox.set_rules(Rules { before_includes, after_includes, ..Rules::default() });
+        let what = format!("before includes: {before_includes}, after: {after_includes}");
+        let snapshot = complete(&world(&sandbox), &what).await;
+        assert_same(&snapshot, &sandbox, &what);
+        assert!(sandbox.total_requests() < 130, "{what}: {}", sandbox.total_requests());
+    }
+}
+
+/// Filters or cursors that are ignored or refused cost requests, and no rows.
+#[tokio::test(start_paused = true)]
+async fn servers_that_do_not_filter_or_do_not_know_the_cursor_are_read_another_way() {
+    let list = || FaultRule::on("/v1/users");
+    let count = || FaultRule::on("/v1/users/count");
+    let ignored = |rule: FaultRule, name: &str| rule.effect(Effect::IgnoreParameter(name.into()));
+    let refused =
+        |rule: FaultRule, name: &str| rule.with_parameter(name).status(422, "form_param_unknown");
+    let servers = [
+        ("after is ignored", vec![ignored(list(), "created_at_after")]),
+        ("before is ignored", vec![ignored(list(), "created_at_before")]),
+        (
+            "both are ignored",
+            vec![ignored(list(), "created_at_after"), ignored(list(), "created_at_before")],
+        ),
+        ("counts ignore them", vec![ignored(count(), "created_at_before")]),
+        ("counts refuse them", vec![refused(count(), "created_at_before")]),
+        ("the list refuses them", vec![refused(list(), "created_at_after")]),
+        ("the list refuses the end", vec![refused(list(), "created_at_before")]),
+        ("the cursor is ignored", vec![list().ignore_cursor()]),
+        ("the cursor is refused", vec![list().refuse_cursor()]),
+    ];
+    for (what, faults) in servers {
+        let sandbox = steady();
+        faults.into_iter().for_each(|fault| sandbox.fault(fault));
+        let snapshot = complete(&world(&sandbox), what).await;
+        assert_same(&snapshot, &sandbox, what);
+        let requests = sandbox.total_requests();
+        assert!(requests < 150, "{what}: {requests} requests");
+    }
+}
+
+/// Whatever is inserted, backdated and deleted while windows are walked, and however a deleted cursor
+/// is answered.
+#[tokio::test(start_paused = true)]
+async fn no_user_that_stays_put_is_lost_or_doubled_while_windows_change() {
+    for seed in 0..8 {
+        fastrand::seed(seed);
+        let what = format!("seed {seed}");
+        let sandbox = changing(seed);
+        let source = Source::of(&sandbox);
+        let snapshot = complete(&world(&sandbox), &what).await;
+        assert!(windows(&sandbox).len() > 2, "{what}: not divided");
+        source.assert_kept_by(&snapshot, &what);
+        assert!(sandbox.total_requests() < 500, "{what}: {}", sandbox.total_requests());
+    }
+}
+
+/// Likewise when the run is interrupted at every turn.
+#[tokio::test(start_paused = true)]
+async fn nor_when_the_walk_of_windows_is_interrupted_again_and_again() {
+    for seed in 0..4 {
+        fastrand::seed(seed);
+        let what = format!("seed {seed}");
+        let sandbox = changing(seed);
+        let source = Source::of(&sandbox);
+        let seconds = 0.05 * (seed + 1) as f64;
+        let (invocations, snapshot) = complete_in_pieces(&world(&sandbox), seconds, &what).await;
+        assert!(invocations > 1, "{what}: nothing was interrupted");
+        source.assert_kept_by(&snapshot, &what);
+    }
+}
+
+fn changing(seed: u64) -> Sandbox {
+    let cursors = [
+        DeletedCursor::Refused,
+        DeletedCursor::Continues,
+        DeletedCursor::EmptyPage,
+        DeletedCursor::FirstPage,
+    ];
+    let (before_includes, after_includes) = FILTERS[seed as usize / 2 % 4];
+    let sandbox = steady();
+    sandbox.set_rules(Rules {
+        before_includes,
+        after_includes,
+        deleted_cursor: cursors[seed as usize % 4],
+        ..Rules::default()
+    });
+    sandbox.churn(ChurnPlan {
+        seed,
+        inserts: seed as usize % 4,
+        deletes: 1 + seed as usize % 5,
+        backdate_one_in: seed as u32 % 4,
+        lists: vec!["users"],
+        last_page: if seed.is_multiple_of(2) { 18 } else { u64::MAX },
+        ..ChurnPlan::default()
+    });
+    sandbox
+}
+
+/// An unchanged instance has the same content however often its windows are interrupted, and no page
+/// is read twice for it.
+#[tokio::test(start_paused = true)]
+async fn interrupted_windows_go_on_where_they_stood() {
+    let sandbox = steady();
+    let whole = complete(&world(&sandbox), "uninterrupted").await;
+    let pages = sandbox.request_count("/v1/users");
+    for seconds in [0.0, 0.1, 0.25] {
+        sandbox.clear_requests();
+        let what = format!("{seconds} seconds each");
+        let (invocations, snapshot) = complete_in_pieces(&world(&sandbox), seconds, &what).await;
+        assert!(invocations > 2, "{what}");
+        assert_eq!(snapshot.digests(), whole.digests(), "{what}");
+        assert_eq!(snapshot.ids("users"), whole.ids("users"), "{what}");
+        let asked = sandbox.request_count("/v1/users");
+        assert!(asked <= pages + 2, "{what}: {asked} pages instead of {pages}");
+    }
+}
+
+/// A user who was backdated behind the walk is found by counts, and only what lies around is read
+/// again.
+#[tokio::test(start_paused = true)]
+async fn only_what_disagrees_with_the_counts_is_read_again() {
+    for (moment, what) in [
+        (FIRST - 1, "before all"),
+        (every_hour_and_a_half(3000) + 1, "in the first window"),
+        (every_hour_and_a_half(8000) + 1, "in a later window"),
+        (every_hour_and_a_half(USERS), "behind all"),
+    ] {
+        let sandbox = steady();
+        before_request(&sandbox, "/v1/users", 22, move |sandbox| {
+            add(sandbox, "users", "late", moment);
+        });
+        let snapshot = complete(&world(&sandbox), what).await;
+        assert_same(&snapshot, &sandbox, what);
+        let repaired = entry(&snapshot)["rows_repaired"].as_u64().unwrap();
+        assert!(repaired <= 1001, "{what}: {repaired} rows read again");
+        assert!(sandbox.request_count("/v1/users") <= 30, "{what}");
+        let by_offset = pages(&sandbox).iter().any(|page| parameter(page, "offset").is_some());
+        assert!(!by_offset, "{what}: users are asked for by offset");
+    }
+}
+
+/// A user deleted from a window that was read is taken out again.
+#[tokio::test(start_paused = true)]
+async fn a_user_who_was_deleted_meanwhile_is_not_kept() {
+    for index in [0, 499, 3000, 8000, USERS - 1] {
+        let sandbox = steady();
+        let id = sandbox.ids("users")[index].clone();
+        before_request(&sandbox, "/v1/users", 22, move |sandbox| {
+            sandbox.delete("users", &id);
+        });
+        let what = format!("row {index}");
+        let snapshot = complete(&world(&sandbox), &what).await;
+        assert_same(&snapshot, &sandbox, &what);
+        assert!(sandbox.request_count("/v1/users") <= 32, "{what}");
+    }
+}
+
+/// Where the limit is what takes the time, dividing would bring nothing and costs nothing.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_divided_when_the_limit_is_what_takes_the_time() {
+    let sandbox = steady();
+    let world = world(&sandbox).with("CLERK_REQUESTS_PER_10S", "100");
+    let snapshot = complete(&world, "100 in 10 s").await;
+    assert_same(&snapshot, &sandbox, "100 in 10 s");
+    assert_eq!(counts(&sandbox), 2);
+}
