@@ -22,7 +22,11 @@ Usage: clerk-sandbox [OPTIONS]
   --seed N                the same seed gives the same rows [1]
   --latency-ms N          every answer takes this long [0]
   --jitter-ms N           and up to this much longer [0]
+  --travel-ms N           requests take up to this long to arrive [0]
+  --workers N             work on this many at once, let others wait [no limit]
   --limit-per-10s N       more requests than this answer 429 [no limit]
+  --customer-traffic N    requests in ten seconds that the customer's own application sends,
+                          at random moments, within the same limit [0]
   --churn N               N inserts and N deletes in each list after every page [0]
   --key KEY               the only key accepted [sk_test_sandbox]
   --fault SPEC            something that goes wrong; may be repeated:
@@ -33,7 +37,8 @@ Usage: clerk-sandbox [OPTIONS]
                           ignore:PARAMETER shift-total:N total:N drop:POINTER
   --help, --version
 
-Beside /v1 there are GET /sandbox/health, /sandbox/stats and /sandbox/rows/LIST (all rows, NDJSON).
+Beside /v1 there are GET /sandbox/health, /sandbox/stats, /sandbox/rows/LIST (all rows, NDJSON), and
+/sandbox/customer-traffic/N, which changes that number.
 ";
 
 /// What was asked for.
@@ -51,7 +56,10 @@ pub(crate) struct Arguments {
     population: Population,
     latency: Duration,
     jitter: Duration,
+    travel: Duration,
+    workers: usize,
     limit: Option<usize>,
+    customer_traffic: usize,
     churn: usize,
     key: Option<String>,
     faults: Vec<FaultRule>,
@@ -63,6 +71,9 @@ impl Arguments {
         let seed = self.population.seed;
         let sandbox = Sandbox::new(self.population);
         sandbox.set_latency(self.latency, self.jitter);
+        sandbox.set_travel(self.travel);
+        sandbox.set_workers(self.workers);
+        sandbox.set_customer_traffic(self.customer_traffic);
         if let Some(requests) = self.limit {
             sandbox.limit(requests, Duration::from_secs(10));
         }
@@ -91,7 +102,10 @@ pub(crate) fn read(given: impl Iterator<Item = String>) -> Result<Request, BadAr
         population: Population::default().users(1000).organizations(50).memberships(2000),
         latency: Duration::ZERO,
         jitter: Duration::ZERO,
+        travel: Duration::ZERO,
+        workers: 0,
         limit: None,
+        customer_traffic: 0,
         churn: 0,
         key: None,
         faults: Vec::new(),
@@ -127,6 +141,9 @@ pub(crate) fn read(given: impl Iterator<Item = String>) -> Result<Request, BadAr
             "--seed" => population.seed = parse(&name, &value()?)?,
             "--latency-ms" => arguments.latency = Duration::from_millis(parse(&name, &value()?)?),
             "--jitter-ms" => arguments.jitter = Duration::from_millis(parse(&name, &value()?)?),
+            "--travel-ms" => arguments.travel = Duration::from_millis(parse(&name, &value()?)?),
+            "--workers" => arguments.workers = parse(&name, &value()?)?,
+            "--customer-traffic" => arguments.customer_traffic = parse(&name, &value()?)?,
             "--limit-per-10s" => arguments.limit = Some(parse(&name, &value()?)?),
             "--churn" => arguments.churn = parse(&name, &value()?)?,
             "--key" => arguments.key = Some(value()?),

@@ -8,16 +8,19 @@ use tokio::time::Instant;
 /// The span over which Clerk states its limits.
 const CLERK_WINDOW: Duration = Duration::from_secs(10);
 
-/// A limit, what was used of it, and the busiest span seen.
+/// A limit, what was used of it and by whom, and the busiest span seen.
 #[derive(Debug, Default)]
 pub(crate) struct Limits {
     limit: Option<Limit>,
-    /// Accepted requests within the limit's window.
+    /// Accepted requests within the limit's window, the customer's among them.
     accepted: VecDeque<Instant>,
-    /// All requests of the last ten seconds.
+    /// All requests of the last ten seconds but the customer's.
     arrivals: VecDeque<Instant>,
     busiest: usize,
     refused: u64,
+    customer: Option<Customer>,
+    customer_requests: u64,
+    customer_refused: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -25,6 +28,16 @@ struct Limit {
     requests: usize,
     per: Duration,
     names_retry_after: bool,
+}
+
+/// The customer's own application, whose requests count in the same window. They are made up when
+/// the next request of the reader's arrives, which comes to the same.
+#[derive(Debug)]
+struct Customer {
+    /// The mean time between two requests.
+    gap: Duration,
+    next: Instant,
+    random: fastrand::Rng,
 }
 
 /// A request beyond the limit.
@@ -51,11 +64,46 @@ impl Limits {
         self.busiest
     }
 
+    /// From `now` on the customer sends so many requests in ten seconds, at random moments.
+    pub(crate) fn set_customer(&mut self, now: Instant, requests_per_10s: usize) {
+        self.serve_customer(now);
+        let seed = self.customer_requests;
+        self.customer = (requests_per_10s > 0).then(|| {
+            let gap = CLERK_WINDOW.div_f64(requests_per_10s as f64);
+            Customer { gap, next: now + gap, random: fastrand::Rng::with_seed(seed) }
+        });
+    }
+
+    /// How many requests the customer has sent until `now`, and how many of them were refused.
+    pub(crate) fn customer(&mut self, now: Instant) -> (u64, u64) {
+        self.serve_customer(now);
+        (self.customer_requests, self.customer_refused)
+    }
+
     /// Counts a request and says whether it is served. Refused requests use up nothing.
     pub(crate) fn admit(&mut self, now: Instant) -> Result<(), Refused> {
+        self.serve_customer(now);
         forget(&mut self.arrivals, now, CLERK_WINDOW);
         self.arrivals.push_back(now);
         self.busiest = self.busiest.max(self.arrivals.len());
+        let admitted = self.find_room(now);
+        self.refused += u64::from(admitted.is_err());
+        admitted
+    }
+
+    fn serve_customer(&mut self, now: Instant) {
+        let Some(mut customer) = self.customer.take() else { return };
+        while customer.next <= now {
+            self.customer_requests += 1;
+            self.customer_refused += u64::from(self.find_room(customer.next).is_err());
+            // Independent arrivals: the gaps between them are distributed exponentially.
+            let gap = customer.gap.mul_f64(-(1.0 - customer.random.f64()).ln());
+            customer.next += gap.max(Duration::from_nanos(1));
+        }
+        self.customer = Some(customer);
+    }
+
+    fn find_room(&mut self, now: Instant) -> Result<(), Refused> {
         let Some(limit) = self.limit else {
             return Ok(());
         };
@@ -64,7 +112,6 @@ impl Limits {
             self.accepted.push_back(now);
             return Ok(());
         }
-        self.refused += 1;
         let free_at = self.accepted.front().map_or(now + limit.per, |first| *first + limit.per);
         let wait = free_at.saturating_duration_since(now);
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
@@ -94,5 +141,21 @@ mod tests {
         tokio::time::advance(Duration::from_secs(7)).await;
         assert_eq!(limits.admit(Instant::now()), Ok(()));
         assert_eq!((limits.refused(), limits.busiest()), (1, 4));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_customers_requests_count_in_the_same_window() {
+        let mut limits = Limits::default();
+        limits.set(100, Duration::from_secs(10), true);
+        limits.set_customer(Instant::now(), 80);
+        tokio::time::advance(Duration::from_secs(100)).await;
+        let served = (0..100).filter(|_| limits.admit(Instant::now()).is_ok()).count();
+        assert!((10..30).contains(&served), "{served} places were left");
+        let (sent, refused) = limits.customer(Instant::now());
+        assert!((700..900).contains(&sent) && refused < sent / 10, "{refused} of {sent}");
+        limits.set_customer(Instant::now(), 0);
+        tokio::time::advance(Duration::from_secs(100)).await;
+        assert_eq!(limits.customer(Instant::now()), (sent, refused));
+        assert_eq!(limits.busiest(), 100);
     }
 }

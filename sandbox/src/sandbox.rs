@@ -10,6 +10,7 @@ use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::answer::{self, Answer, ConnectionReset, Refusal};
@@ -59,6 +60,9 @@ struct Settings {
     rules: Rules,
     latency: Duration,
     jitter: Duration,
+    longest_travel: Duration,
+    /// As many permits as requests are worked on at once.
+    workers: Option<Arc<Semaphore>>,
     jitter_random: fastrand::Rng,
     hook: Option<Hook>,
 }
@@ -87,6 +91,8 @@ impl Sandbox {
                     rules: Rules::default(),
                     latency: Duration::ZERO,
                     jitter: Duration::ZERO,
+                    longest_travel: Duration::ZERO,
+                    workers: None,
                     jitter_random: fastrand::Rng::with_seed(population.seed),
                     hook: None,
                 }),
@@ -307,6 +313,23 @@ impl Sandbox {
         settings.jitter = jitter;
     }
 
+    /// Requests take up to this long to arrive, each by chance: one may overtake another.
+    pub fn set_travel(&self, longest: Duration) {
+        self.settings_mut().longest_travel = longest;
+    }
+
+    /// Works on at most so many requests at once; others wait for their turn, so that latency grows
+    /// with the number in flight. 0 lifts this.
+    pub fn set_workers(&self, workers: usize) {
+        self.settings_mut().workers = (workers > 0).then(|| Arc::new(Semaphore::new(workers)));
+    }
+
+    /// From now on the customer's own application sends so many requests in ten seconds, at random
+    /// moments. They count in the same limit and are refused by it, and nothing else is seen of them.
+    pub fn set_customer_traffic(&self, requests_per_10s: usize) {
+        lock(&self.shared.limits).set_customer(Instant::now(), requests_per_10s);
+    }
+
     /// Serves at most so many requests in any span `per`; more answer 429 with `Retry-After`.
     pub fn limit(&self, requests: usize, per: Duration) {
         lock(&self.shared.limits).set(requests, per, true);
@@ -385,7 +408,17 @@ impl Sandbox {
         lock(&self.shared.requests).violations().to_vec()
     }
 
-    /// How many requests the limit refused (429s of faults are not counted).
+    /// How many requests the customer's own application has sent.
+    pub fn customer_requests(&self) -> u64 {
+        lock(&self.shared.limits).customer(Instant::now()).0
+    }
+
+    /// How many of the customer's requests the limit refused.
+    pub fn customer_refused(&self) -> u64 {
+        lock(&self.shared.limits).customer(Instant::now()).1
+    }
+
+    /// How many requests the limit refused (429s of faults and the customer's are not counted).
     pub fn rate_limited_count(&self) -> u64 {
         lock(&self.shared.limits).refused()
     }
@@ -424,6 +457,10 @@ impl Sandbox {
         if let Some(control) = path.strip_prefix("/sandbox/") {
             return Ok(self.control(control));
         }
+        let travel = self.travel();
+        if !travel.is_zero() {
+            tokio::time::sleep(travel).await;
+        }
         let query = Query::parse(query_text);
         let request = self.file(method, path, &query, headers);
         self.data().requests_seen.fetch_max(request.sequence, Ordering::Relaxed);
@@ -436,9 +473,16 @@ impl Sandbox {
         // Computed on arrival, delivered later: what happens meanwhile is not in it.
         let made = self.make(&request, &query, query_text, &strike);
         let wait = self.latency() + strike.delay(offset);
+        let workers = self.settings().workers.clone();
+        let working = match &workers {
+            // Never closed, so the permit is always given in the end.
+            Some(workers) => workers.acquire().await.ok(),
+            None => None,
+        };
         if !wait.is_zero() {
             tokio::time::sleep(wait).await;
         }
+        drop(working);
         let (mut answer, rows) = made?;
         answer.cut_after = strike.cut_after().filter(|bytes| *bytes < answer.body.len());
         lock(&self.shared.requests).answered(request.sequence, answer.status, rows);
@@ -657,6 +701,13 @@ impl Sandbox {
     fn control(&self, path: &str) -> Answer {
         match path.split('/').collect::<Vec<_>>()[..] {
             ["health"] => Answer::of_json(json!({ "ok": true }).to_string()),
+            ["customer-traffic", requests_per_10s] => match requests_per_10s.parse() {
+                Ok(requests) => {
+                    self.set_customer_traffic(requests);
+                    Answer::of_json(json!({ "customer_traffic": requests }).to_string())
+                }
+                Err(_) => Refusal::not_found().answer(0),
+            },
             ["stats"] => Answer::of_json(self.stats().to_string()),
             ["rows", list] if List::named(list).is_some() => {
                 let lines: String = self.rows(list).iter().map(|row| format!("{row}\n")).collect();
@@ -683,6 +734,8 @@ impl Sandbox {
             "rate_limited": self.rate_limited_count(),
             "faults_struck": self.faults_struck(),
             "busiest_window": self.busiest_window(),
+            "customer_requests": self.customer_requests(),
+            "customer_refused": self.customer_refused(),
             "violations": violations,
             "rows": rows,
         })
@@ -713,6 +766,14 @@ impl Sandbox {
             }
         }
         bytes
+    }
+
+    fn travel(&self) -> Duration {
+        let longest = self.settings().longest_travel;
+        if longest.is_zero() {
+            return longest;
+        }
+        longest.mul_f64(self.settings_mut().jitter_random.f64())
     }
 
     fn latency(&self) -> Duration {

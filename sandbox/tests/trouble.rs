@@ -308,3 +308,43 @@ async fn control_pages_are_open_and_not_counted() {
     assert_eq!(sandbox.get("/sandbox/rows/nothing", &[]).await.unwrap().status, 404);
     assert_eq!(sandbox.total_requests(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_customers_traffic_takes_part_of_the_limit_and_can_be_changed() {
+    let sandbox = sandbox();
+    sandbox.limit(20, Duration::from_secs(10));
+    sandbox.get("/sandbox/customer-traffic/1000", &[]).await.unwrap();
+    tokio::time::advance(Duration::from_secs(10)).await;
+    assert_eq!(status(&sandbox, "/v1/users").await, 429);
+    sandbox.get("/sandbox/customer-traffic/0", &[]).await.unwrap();
+    tokio::time::advance(Duration::from_secs(10)).await;
+    assert_eq!(status(&sandbox, "/v1/users").await, 200);
+    assert_eq!(sandbox.get("/sandbox/customer-traffic/many", &[]).await.unwrap().status, 404);
+    let stats = sandbox.get("/sandbox/stats", &[]).await.unwrap().json();
+    assert_eq!(stats["customer_requests"], sandbox.customer_requests());
+    assert!(sandbox.customer_refused() > 900, "{stats}");
+    assert_eq!((sandbox.total_requests(), sandbox.rate_limited_count()), (2, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn latency_grows_with_what_is_in_flight_where_workers_are_few() {
+    let sandbox = sandbox();
+    sandbox.set_latency(Duration::from_secs(1), Duration::ZERO);
+    sandbox.set_workers(2);
+    let started = Instant::now();
+    let ask = || status(&sandbox, "/v1/users");
+    tokio::join!(ask(), ask(), ask(), ask());
+    assert_eq!(started.elapsed(), Duration::from_secs(2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_can_be_on_their_way_for_some_time() {
+    let sandbox = sandbox();
+    sandbox.set_travel(Duration::from_secs(1));
+    let started = Instant::now();
+    for _ in 0..20 {
+        status(&sandbox, "/v1/users").await;
+    }
+    assert!((5..15).contains(&started.elapsed().as_secs()), "{:?}", started.elapsed());
+    assert_eq!(sandbox.requests()[19].at, Instant::now());
+}
