@@ -18,6 +18,7 @@ mod errors;
 mod guard;
 mod lambda;
 mod lease;
+mod limiter;
 mod limits;
 mod program;
 mod refused;

@@ -1,5 +1,6 @@
 //! Asks Clerk one thing and does not give up too early: pace, concurrency, retries, key rotation.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -32,6 +33,8 @@ pub struct Client {
     api_version: HeaderValue,
     key: Key,
     pace: Pace,
+    /// Held by the request whose turn is next: the others need not watch the time.
+    turnstile: Mutex<()>,
     concurrency: Arc<Concurrency>,
     bytes: BytesInFlight,
     retry: RetryPolicy,
@@ -122,6 +125,7 @@ impl Client {
                 current: Mutex::new(CurrentKey { key, generation: 0, read_again: false }),
             },
             pace: Pace::new(settings.requests_per_10s),
+            turnstile: Mutex::default(),
             concurrency: Concurrency::new(settings.max_concurrency),
             bytes: BytesInFlight::default(),
             retry: settings.retry,
@@ -180,13 +184,10 @@ impl Client {
         // Held until the body has been decoded and let go of.
         let _bytes = self.bytes.allow(path).await;
         loop {
-            let (answer, generation) = self.send(path, &url, attempts.total() > 0).await?;
-            let (fault, wait) = match self.judge(path, answer, generation).await? {
+            let asked = self.send(path, &url, attempts.total() > 0).await?;
+            let (fault, wait) = match self.judge(path, asked).await? {
                 Verdict::Good(body) => match decode(body) {
-                    Ok(decoded) => {
-                        self.concurrency.answered_well();
-                        return Ok(decoded);
-                    }
+                    Ok(decoded) => return Ok(decoded),
                     Err(unreadable) => (Fault::Unreadable(unreadable), None),
                 },
                 Verdict::NewKey => {
@@ -210,22 +211,17 @@ impl Client {
     }
 
     /// Sends one request when its turn comes, and waits for the answer as long as the invocation can.
-    /// The place in flight is held until the answer is
-    /// complete, and taken before the turn, so that a turn is never handed out unused.
-    async fn send(
-        &self,
-        path: &str,
-        url: &Url,
-        again: bool,
-    ) -> Result<(Result<Answer, Fault>, u32), ClerkError> {
-        let _place = self.concurrency.place().await;
-        self.wait_for_turn(path).await?;
-        let (headers, generation) = self.headers().await;
+    /// The place in flight is held until the answer is complete, and taken before the turn, so that a
+    /// turn is never handed out unused.
+    async fn send(&self, path: &str, url: &Url, again: bool) -> Result<Asked, ClerkError> {
+        let mut place = self.concurrency.place().await;
+        let (headers, generation) = self.headers_in_turn(path).await?;
         self.counters.requests.fetch_add(1, Ordering::Relaxed);
         if again {
             self.counters.retries.fetch_add(1, Ordering::Relaxed);
         }
-        let sent_at = Instant::now();
+        let sent = Instant::now();
+        place.send(sent);
         let answer = tokio::select! {
             biased;
             answer = self.transport.get(url, headers) => answer,
@@ -240,15 +236,31 @@ impl Client {
             debug!(
                 clerk.path = path,
                 clerk.status = answer.status,
-                elapsed_ms = sent_at.elapsed().as_millis() as u64,
+                elapsed_ms = sent.elapsed().as_millis() as u64,
                 bytes = answer.body.len(),
                 "Clerk answered"
             );
         }
-        Ok((answer.map_err(Fault::from), generation))
+        if answer.as_ref().is_ok_and(|answer| (200..=299).contains(&answer.status)) {
+            place.answered_well(&list_of(path), Instant::now());
+        }
+        Ok(Asked { answer: answer.map_err(Fault::from), sent, generation })
+    }
+
+    /// The headers, when the request may be sent at once. While the key is read anew nothing is
+    /// sent, and a turn that came meanwhile is not made up for: it might lie in a pause by now.
+    async fn headers_in_turn(&self, path: &str) -> Result<(HeaderMap, u32), ClerkError> {
+        loop {
+            self.wait_for_turn(path).await?;
+            if let Ok(current) = self.key.current.try_lock() {
+                return Ok((self.headers(&current), current.generation));
+            }
+            drop(self.key.current.lock().await);
+        }
     }
 
     async fn wait_for_turn(&self, path: &str) -> Result<(), ClerkError> {
+        let _turnstile = self.turnstile.lock().await;
         loop {
             let now = Instant::now();
             let Err(not_yet) = self.pace.take(now) else { return Ok(()) };
@@ -268,27 +280,26 @@ impl Client {
             .map_err(|why| ClerkError::OutOfTime { endpoint: path.to_owned(), why })
     }
 
-    async fn headers(&self) -> (HeaderMap, u32) {
-        let current = self.key.current.lock().await;
+    fn headers(&self, current: &CurrentKey) -> HeaderMap {
         let mut headers = HeaderMap::with_capacity(4);
         headers.insert(AUTHORIZATION, current.key.authorization());
         headers.insert(API_VERSION, self.api_version.clone());
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        (headers, current.generation)
+        headers
     }
 
     /// Statuses one by one; none of them means "empty".
     async fn judge(
         &self,
         path: &str,
-        answer: Result<Answer, Fault>,
-        generation: u32,
+        Asked { answer, sent, generation }: Asked,
     ) -> Result<Verdict, ClerkError> {
+        let now = Instant::now();
         let answer = match answer {
             Ok(answer) => answer,
             Err(fault) => {
                 if matches!(&fault, Fault::Transport(error) if error.is_time_out()) {
-                    self.concurrency.overloaded(Instant::now());
+                    self.concurrency.overloaded(sent, now);
                 }
                 return Ok(Verdict::Faulty(fault, None));
             }
@@ -300,11 +311,15 @@ impl Client {
             401 => self.unauthorized(path, &answer, generation).await,
             429 => {
                 self.counters.rate_limited.fetch_add(1, Ordering::Relaxed);
-                self.hold_back(wait);
+                self.concurrency.overloaded(sent, now);
+                self.pace.refused(sent, now, wait);
                 Ok(Verdict::Faulty(Fault::RateLimited, wait))
             }
             500..=599 => {
-                self.hold_back(wait);
+                self.concurrency.overloaded(sent, now);
+                if let Some(wait) = wait {
+                    self.pace.pause(now, wait);
+                }
                 Ok(Verdict::Faulty(Fault::Status(answer.status), wait))
             }
             status @ (402 | 403 | 410) => {
@@ -335,15 +350,6 @@ impl Client {
     fn named_wait(&self, answer: &Answer) -> Option<Duration> {
         let value = answer.headers.get(RETRY_AFTER)?.to_str().ok()?;
         retry_after(value, self.clock.now().to_date_time())
-    }
-
-    /// Fewer in flight from now on, and nothing at all for as long as the server said.
-    fn hold_back(&self, wait: Option<Duration>) {
-        let now = Instant::now();
-        self.concurrency.overloaded(now);
-        if let Some(wait) = wait {
-            self.pace.pause(now, wait);
-        }
     }
 
     /// Reads the secret once more, in case it was rotated. Requests that met the 401 side by side
@@ -428,6 +434,14 @@ impl Client {
     }
 }
 
+/// One request, answered or not.
+struct Asked {
+    answer: Result<Answer, Fault>,
+    sent: Instant,
+    /// Of the key it was sent with.
+    generation: u32,
+}
+
 enum Verdict {
     Good(Bytes),
     NewKey,
@@ -465,6 +479,16 @@ fn names_a_feature(refusal: &Refusal) -> bool {
             .iter()
             .any(|word| code.contains(word))
     })
+}
+
+/// A path without the ids in it: answers of one list are alike, and there are as many ids as there
+/// are rows.
+fn list_of(path: &str) -> Cow<'_, str> {
+    let mut segments = path.split('/').skip(1);
+    match (segments.next(), segments.next(), segments.next()) {
+        (Some(parent), Some(_id), Some(list)) => Cow::Owned(format!("/{parent}/*/{list}")),
+        _ => Cow::Borrowed(path),
+    }
 }
 
 /// An error and all its causes on one line.

@@ -1,13 +1,19 @@
 //! How many requests are in flight: as many as the server answers well, and never more than set.
+//!
+//! A server that works on `k` requests at once takes `n / k` times as long when there are `n`
+//! (Little's law): more than `k` in flight bring nothing but a queue. So the limit grows only while
+//! latency stays near the least one seen. When latency has grown, the limit is cut by as much for a
+//! trial: if latency comes down with it there was a queue, and the limit stays; otherwise the server
+//! has become slower by itself (deep offsets do), and the limit comes back.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// A limit that grows by one with each good answer until the first sign of overload, then slowly,
-/// and is halved by a 429, a time-out or a 5xx.
+/// A limit that grows by one with each good answer until the first sign of overload, then by one
+/// with each round of them, and is halved by a 429, a time-out or a 5xx.
 #[derive(Debug)]
 pub struct Concurrency {
     most: f64,
@@ -18,16 +24,54 @@ pub struct Concurrency {
 #[derive(Debug)]
 struct State {
     limit: f64,
+    places: usize,
     in_flight: usize,
     /// Set by the first overload: from then on growth is slow.
     seen_overload: bool,
+    /// What was sent before says nothing about the limit of now.
     last_cut: Option<Instant>,
+    /// By list.
+    latencies: HashMap<String, Latency>,
+    trial: Option<Trial>,
 }
 
-/// How many may be in flight before the first answer has come.
-const START: f64 = 8.0;
-/// Overloads closer together than this are one: the requests in flight all meet it.
-const ONE_OVERLOAD: Duration = Duration::from_millis(500);
+/// How long a list's answers take, in seconds.
+#[derive(Debug, Default)]
+struct Latency {
+    usual: f64,
+    /// `None` until enough answers have come.
+    least: Option<f64>,
+    answers: u32,
+}
+
+/// A look at whether latency comes down with the limit. Each half of it counts the answers to what
+/// was sent since it began, in multiples of the least latency.
+#[derive(Debug)]
+struct Trial {
+    /// The limit, and how slow the answers are under it; `None` in the first half.
+    before: Option<(f64, f64)>,
+    since: Instant,
+    slowness: f64,
+    answers: u32,
+}
+
+/// How many may be in flight before the first answer has come: few, because the latency seen then
+/// is what later ones are held against.
+const START: f64 = 4.0;
+/// How many times as long as at the least answers may take before a queue is suspected.
+const SLOW: f64 = 1.5;
+/// A latency is the mean of about so many answers: single ones vary.
+const ENOUGH_ANSWERS: u32 = 16;
+/// After so many answers of a list there is a first least latency: the fewer are in flight by then
+/// the better.
+const FIRST_ANSWERS: u32 = 4;
+/// Most by which one trial divides the limit: if there is no queue that much is lost for a round.
+const DEEPEST_TRIAL: f64 = 2.0;
+/// Shortest latency, in seconds, that others are held against: below it they vary for reasons of the
+/// machine's.
+const SHORTEST: f64 = 0.001;
+/// A limit of which less than this part is in flight says nothing by holding.
+const IN_USE: f64 = 0.5;
 
 impl Concurrency {
     /// At most `most` requests in flight (`MAX_CONCURRENCY`).
@@ -38,9 +82,12 @@ impl Concurrency {
             most,
             state: Mutex::new(State {
                 limit: START.min(most),
+                places: 0,
                 in_flight: 0,
                 seen_overload: false,
                 last_cut: None,
+                latencies: HashMap::new(),
+                trial: None,
             }),
             freed: Notify::new(),
         })
@@ -52,38 +99,28 @@ impl Concurrency {
             let freed = self.freed.notified();
             {
                 let mut state = self.lock();
-                if (state.in_flight as f64) < state.limit.floor().max(1.0) {
-                    state.in_flight += 1;
-                    return Place { of: Arc::clone(self) };
+                if (state.places as f64) < state.limit.floor().max(1.0) {
+                    state.places += 1;
+                    return Place { of: Arc::clone(self), sent: None };
                 }
             }
             freed.await;
         }
     }
 
-    /// A request was answered well.
-    pub fn answered_well(&self) {
-        let mut state = self.lock();
-        let growth = if state.seen_overload { 1.0 / state.limit } else { 1.0 };
-        // Only a limit that is being used says anything by holding.
-        if state.in_flight as f64 >= state.limit / 2.0 {
-            state.limit = (state.limit + growth).min(self.most);
-        }
-        drop(state);
-        self.freed.notify_one();
-    }
-
-    /// A request met a 429, a time-out or a 5xx.
-    pub fn overloaded(&self, now: Instant) {
+    /// A request met a 429, a time-out or a 5xx. Those that were sent before the last cut met the
+    /// same overload as the one that made it.
+    pub fn overloaded(&self, sent: Instant, now: Instant) {
         let mut state = self.lock();
         state.seen_overload = true;
-        if state.last_cut.is_none_or(|last| now - last >= ONE_OVERLOAD) {
+        if state.last_cut.is_none_or(|cut| sent >= cut) {
             state.limit = (state.limit / 2.0).max(1.0);
             state.last_cut = Some(now);
+            state.trial = None;
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -92,52 +129,218 @@ impl Concurrency {
 #[derive(Debug)]
 pub struct Place {
     of: Arc<Concurrency>,
+    sent: Option<Sent>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Sent {
+    at: Instant,
+    /// Whether the limit was in use then.
+    limit_in_use: bool,
+}
+
+impl Place {
+    /// The request is sent now: a place that waits for its turn is not in flight.
+    pub fn send(&mut self, now: Instant) {
+        let mut state = self.of.lock();
+        state.in_flight += 1;
+        let limit_in_use = state.in_flight as f64 >= IN_USE * state.limit.floor();
+        self.sent = Some(Sent { at: now, limit_in_use });
+    }
+
+    /// The request for a page of `list` was answered well.
+    pub fn answered_well(self, list: &str, now: Instant) {
+        let Some(sent) = self.sent else { return };
+        let raised = self.of.lock().answered_well(sent, list, now, self.of.most);
+        if raised {
+            self.of.freed.notify_waiters();
+        }
+    }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.of.lock().in_flight -= 1;
+        let mut state = self.of.lock();
+        state.places -= 1;
+        state.in_flight -= usize::from(self.sent.is_some());
+        drop(state);
         self.of.freed.notify_one();
+    }
+}
+
+impl State {
+    /// Whether the limit was raised.
+    fn answered_well(&mut self, sent: Sent, list: &str, now: Instant, most: f64) -> bool {
+        let seconds = (now - sent.at).as_secs_f64();
+        if !self.latencies.contains_key(list) {
+            self.latencies.insert(list.to_owned(), Latency::default());
+        }
+        let Some(latency) = self.latencies.get_mut(list) else { return false };
+        latency.note(seconds);
+        let slowness = latency.slowness();
+        let times_the_least = latency.least.map(|least| seconds / least);
+        if self.last_cut.is_some_and(|cut| sent.at < cut) {
+            return false;
+        }
+        if let Some(trial) = &mut self.trial {
+            // A round: where few are in flight more would take too long.
+            let enough = (self.limit as u32).clamp(FIRST_ANSWERS, ENOUGH_ANSWERS);
+            return match times_the_least {
+                Some(slowness) if sent.at >= trial.since => {
+                    trial.slowness += slowness;
+                    trial.answers += 1;
+                    trial.answers >= enough && self.go_on_with_trial(now)
+                }
+                _ => false,
+            };
+        }
+        if !sent.limit_in_use {
+            return false;
+        }
+        if slowness > SLOW {
+            self.trial = Some(Trial::new(None, now));
+            return false;
+        }
+        let before = self.limit;
+        let growth = if self.seen_overload { 1.0 / self.limit } else { 1.0 };
+        self.limit = (self.limit + growth).min(most);
+        self.limit.floor() > before.floor()
+    }
+
+    /// Whether the limit was raised.
+    fn go_on_with_trial(&mut self, now: Instant) -> bool {
+        let Some(trial) = self.trial.take() else { return false };
+        let slowness = trial.slowness / f64::from(trial.answers);
+        match trial.before {
+            None if slowness > SLOW => {
+                self.trial = Some(Trial::new(Some((self.limit, slowness)), now));
+                let used = self.limit.min(self.in_flight as f64);
+                self.limit = (used / slowness.min(DEEPEST_TRIAL)).ceil();
+                self.last_cut = Some(now);
+                false
+            }
+            Some((limit, before)) if slowness >= f64::midpoint(1.0, before) => {
+                self.limit = limit;
+                self.latencies.values_mut().for_each(Latency::accept);
+                true
+            }
+            // There was a queue; or all is well after all.
+            before => {
+                self.seen_overload |= before.is_some();
+                self.latencies.values_mut().for_each(Latency::forget_usual);
+                false
+            }
+        }
+    }
+}
+
+impl Trial {
+    fn new(before: Option<(f64, f64)>, since: Instant) -> Self {
+        Self { before, since, slowness: 0.0, answers: 0 }
+    }
+}
+
+impl Latency {
+    fn note(&mut self, seconds: f64) {
+        self.answers = self.answers.saturating_add(1);
+        self.usual += (seconds - self.usual) / f64::from(self.answers.min(ENOUGH_ANSWERS));
+        if self.answers >= FIRST_ANSWERS {
+            let least = self.least.map_or(self.usual, |least| least.min(self.usual));
+            self.least = Some(least.max(SHORTEST));
+        }
+    }
+
+    /// How many times as long as at the least answers take.
+    fn slowness(&self) -> f64 {
+        match self.least {
+            Some(least) if self.answers >= ENOUGH_ANSWERS => self.usual / least,
+            _ => 1.0,
+        }
+    }
+
+    /// The limit is another one: what answers take is learnt anew.
+    fn forget_usual(&mut self) {
+        self.answers = 0;
+    }
+
+    /// What answers take now is what later ones are held against.
+    fn accept(&mut self) {
+        if self.answers >= ENOUGH_ANSWERS {
+            self.least = Some(self.usual.max(SHORTEST));
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     async fn fill(concurrency: &Arc<Concurrency>) -> Vec<Place> {
         let mut places = Vec::new();
-        while let Ok(place) =
+        while let Ok(mut place) =
             tokio::time::timeout(Duration::from_millis(1), concurrency.place()).await
         {
+            place.send(Instant::now());
             places.push(place);
         }
         places
+    }
+
+    /// One round: as many as the limit allows are sent, and answered well after `latency`.
+    async fn round(concurrency: &Arc<Concurrency>, latency: Duration) -> usize {
+        let places = fill(concurrency).await;
+        let sent = places.len();
+        tokio::time::advance(latency).await;
+        places.into_iter().for_each(|place| place.answered_well("/users", Instant::now()));
+        sent
     }
 
     /// The limit set by the user holds, however well everything is answered.
     #[tokio::test(start_paused = true)]
     async fn grows_to_the_most_and_no_further() {
         let concurrency = Concurrency::new(32);
-        for _ in 0..100 {
-            let places = fill(&concurrency).await;
-            places.iter().for_each(|_| concurrency.answered_well());
+        let mut rounds = Vec::new();
+        for _ in 0..6 {
+            rounds.push(round(&concurrency, Duration::from_secs(1)).await);
         }
-        assert_eq!(fill(&concurrency).await.len(), 32);
+        assert_eq!(rounds, [4, 7, 11, 17, 26, 32]);
+        assert_eq!(fill(&Concurrency::new(2)).await.len(), 2);
     }
 
     /// Overload halves the limit once for all the requests that met it, down to one, not to none.
     #[tokio::test(start_paused = true)]
     async fn an_overload_halves_once() {
-        let concurrency = Concurrency::new(8);
-        concurrency.overloaded(Instant::now());
-        concurrency.overloaded(Instant::now());
-        assert_eq!(fill(&concurrency).await.len(), 4);
+        let concurrency = Concurrency::new(32);
+        let sent = Instant::now();
+        for _ in 0..3 {
+            tokio::time::advance(Duration::from_secs(1)).await;
+            concurrency.overloaded(sent, Instant::now());
+        }
+        assert_eq!(fill(&concurrency).await.len(), START as usize / 2);
         for _ in 0..9 {
             tokio::time::advance(Duration::from_secs(1)).await;
-            concurrency.overloaded(Instant::now());
+            concurrency.overloaded(Instant::now(), Instant::now());
         }
         assert_eq!(fill(&concurrency).await.len(), 1);
+        let mut rounds = Vec::new();
+        for _ in 0..4 {
+            rounds.push(round(&concurrency, Duration::from_secs(1)).await);
+        }
+        assert_eq!(rounds, [1, 2, 2, 3], "by about one a round from then on");
+    }
+
+    /// A place that waits for its turn holds no request, so it says nothing about the limit.
+    #[tokio::test(start_paused = true)]
+    async fn a_limit_that_is_not_used_does_not_grow() {
+        let concurrency = Concurrency::new(32);
+        for _ in 0..50 {
+            let mut place = concurrency.place().await;
+            place.send(Instant::now());
+            place.answered_well("/users", Instant::now());
+        }
+        assert_eq!(fill(&concurrency).await.len(), START as usize);
     }
 
     /// A place given back wakes a waiter.

@@ -1,0 +1,298 @@
+//! The limiter by itself: one client that always has something to ask, and a Clerk whose latency,
+//! limit and customer are set. It uses what is there, yields to the customer and comes back.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use clerk_sandbox::{DEFAULT_KEY, FaultRule, LoggedRequest, Population, Sandbox};
+use clerk_sync::clerk::client::{Client, ClientSettings};
+use clerk_sync::clerk::retry::RetryPolicy;
+use clerk_sync::clock::Clock;
+use clerk_sync::patience::Patience;
+use clerk_sync::secret_key::SecretKey;
+use clerk_sync::secret_source::{SecretError, SecretSource};
+use clerk_sync::time_budget::TimeBudget;
+use reqwest::header::HeaderValue;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::support::sandbox_transport::SandboxTransport;
+use crate::support::scripted_secret::ScriptedSecret;
+
+/// Over which Clerk states its limits.
+const WINDOW: Duration = Duration::from_secs(10);
+/// `MAX_CONCURRENCY` by default.
+const MOST_IN_FLIGHT: usize = 32;
+
+const fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// A Clerk and a client that asks it without end until this is dropped.
+struct Asking {
+    sandbox: Sandbox,
+    _tasks: JoinSet<()>,
+}
+
+impl Asking {
+    /// Asks as often as an allowance of so many requests in ten seconds lets it.
+    fn begin(sandbox: Sandbox, allowance: f64) -> Self {
+        let client = Arc::new(client(&sandbox, allowance, ScriptedSecret::new([DEFAULT_KEY])));
+        let mut tasks = JoinSet::new();
+        for _ in 0..2 * MOST_IN_FLIGHT {
+            let client = Arc::clone(&client);
+            tasks.spawn(async move {
+                loop {
+                    let asked = client.get("/instance", &[], |_| Ok(())).await;
+                    asked.expect("every request is answered in the end");
+                }
+            });
+        }
+        Self { sandbox, _tasks: tasks }
+    }
+
+    /// Lets time pass.
+    async fn for_seconds(&self, for_seconds: u64) -> Stretch {
+        let from = Instant::now();
+        let (sent, refused) = self.customer();
+        tokio::time::sleep(seconds(for_seconds)).await;
+        let until = Instant::now();
+        let (sent_by_now, refused_by_now) = self.customer();
+        let requests = self.sandbox.requests();
+        Stretch {
+            requests: requests.into_iter().filter(|r| (from..until).contains(&r.at)).collect(),
+            seconds: for_seconds,
+            customer_requests: sent_by_now - sent,
+            customer_refused: refused_by_now - refused,
+        }
+    }
+
+    /// How many requests are in flight now.
+    fn in_flight(&self) -> u32 {
+        let requests = self.sandbox.requests();
+        requests.iter().map(|request| u32::from(request.status.is_none())).sum()
+    }
+
+    fn customer(&self) -> (u64, u64) {
+        (self.sandbox.customer_requests(), self.sandbox.customer_refused())
+    }
+}
+
+/// What happened in some seconds.
+struct Stretch {
+    requests: Vec<LoggedRequest>,
+    seconds: u64,
+    customer_requests: u64,
+    customer_refused: u64,
+}
+
+impl Stretch {
+    /// Requests in ten seconds.
+    fn rate(&self) -> f64 {
+        self.requests.len() as f64 * WINDOW.as_secs_f64() / self.seconds as f64
+    }
+
+    fn refused(&self) -> usize {
+        self.requests.iter().filter(|request| request.status == Some(429)).count()
+    }
+
+    /// The share of the answers that were 429.
+    fn refused_share(&self) -> f64 {
+        self.refused() as f64 / self.requests.len().max(1) as f64
+    }
+}
+
+fn client(sandbox: &Sandbox, allowance: f64, secret: impl SecretSource + 'static) -> Client {
+    let (_, interrupt) = watch::channel(false);
+    let reserve = Duration::ZERO;
+    Client::new(
+        ClientSettings {
+            api_url: "http://127.0.0.1:1/v1".parse().unwrap(),
+            api_version: HeaderValue::from_static("2026-05-12"),
+            requests_per_10s: allowance,
+            max_concurrency: MOST_IN_FLIGHT,
+            retry: RetryPolicy::default(),
+        },
+        Arc::new(SandboxTransport(sandbox.clone())),
+        SecretKey::parse(DEFAULT_KEY).unwrap(),
+        Arc::new(secret),
+        Arc::new(Patience::new(TimeBudget::unlimited(), None, reserve, interrupt)),
+        Clock::simulated(SystemTime::UNIX_EPOCH),
+    )
+}
+
+/// A small Clerk whose answers take `latency`, a tenth more or less.
+fn sandbox(seed: u64, latency: Duration) -> Sandbox {
+    let sandbox = Sandbox::new(Population { seed, ..Population::none() });
+    sandbox.set_latency(latency.mul_f64(0.9), latency.mul_f64(0.2));
+    sandbox
+}
+
+/// Latencies of a Clerk nearby, of one far away, and of one that is in trouble.
+const LATENCIES: [Duration; 3] =
+    [Duration::from_millis(20), Duration::from_millis(300), Duration::from_secs(2)];
+
+/// Whatever the latency: at least 95 % of what is allowed is used, no window holds more, and hardly
+/// anything is answered 429, though requests are up to 100 ms on their way and overtake each other.
+/// Where 32 requests in flight cannot fill the rate (160 in ten seconds at 2 s), 95 % of what they
+/// can is used.
+#[tokio::test(start_paused = true)]
+async fn the_rate_allowed_is_used_at_any_latency() {
+    for (limit, share) in [(100, 1.0), (100, 0.5), (1000, 1.0), (1000, 0.5)] {
+        for (seed, latency) in (0..).zip(LATENCIES) {
+            for travel in [Duration::ZERO, Duration::from_millis(100)] {
+                let what = format!("{limit} × {share}, {latency:?}, {travel:?} on the way");
+                let sandbox = sandbox(seed, latency);
+                sandbox.limit(limit, WINDOW);
+                sandbox.set_travel(travel);
+                let allowed = limit as f64 * share;
+                let asking = Asking::begin(sandbox, allowed);
+                asking.for_seconds(20).await;
+                let then = asking.for_seconds(40).await;
+                let round_trip = latency + travel / 2;
+                let can = MOST_IN_FLIGHT as f64 * WINDOW.div_duration_f64(round_trip);
+                let most = allowed.min(can);
+                assert!(then.rate() >= 0.95 * most, "{what}: {} of {most}", then.rate());
+                assert!(then.refused_share() <= 0.01, "{what}: {} refused", then.refused_share());
+                assert!(asking.sandbox.busiest_window() as f64 <= allowed, "{what}");
+            }
+        }
+    }
+}
+
+/// The customer takes half of the limit for a minute. Few requests are refused, of ours and of the
+/// customer's, what the customer leaves is used, and when it stops the pace comes back.
+#[tokio::test(start_paused = true)]
+async fn the_customer_is_yielded_to_at_once_and_the_pace_comes_back() {
+    // Of a small limit chance makes a larger part: the customer's requests come at random moments.
+    for (limit, most_refused, most_refused_of_customer) in [(1000, 0.02, 0.03), (100, 0.05, 0.1)] {
+        for (seed, latency) in (0..6).zip(LATENCIES[..2].iter().cycle()) {
+            let what = format!("{limit}, {latency:?}, seed {seed}");
+            let sandbox = sandbox(seed, *latency);
+            sandbox.limit(limit, WINDOW);
+            let asking = Asking::begin(sandbox, limit as f64);
+            let before = asking.for_seconds(30).await;
+            asking.sandbox.set_customer_traffic(limit / 2);
+            let during = asking.for_seconds(60).await;
+            asking.sandbox.set_customer_traffic(0);
+            let refused = during.refused_share();
+            assert!(refused <= most_refused, "{what}: {refused} refused");
+            let refused = during.customer_refused as f64 / during.customer_requests as f64;
+            assert!(refused <= most_refused_of_customer, "{what}: {refused} of the customer's");
+            let used = during.rate() / (limit as f64 / 2.0);
+            assert!((0.75..=1.1).contains(&used), "{what}: {used} of what was left");
+            asking.for_seconds(25).await;
+            let after = asking.for_seconds(5).await;
+            assert!(after.rate() >= 0.9 * before.rate(), "{what}: {} after", after.rate());
+            assert!(asking.sandbox.busiest_window() <= limit, "{what}");
+        }
+    }
+}
+
+/// Whatever part the customer takes, nothing is sent while Clerk says to wait, and the pace never
+/// falls so low that the run would not notice when the customer has gone.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_sent_inside_a_pause_whatever_the_customer_takes() {
+    let latency = Duration::from_millis(100);
+    for (seed, percent) in (0..).zip([25, 60, 90, 100]) {
+        let sandbox = sandbox(seed, latency);
+        sandbox.set_latency(latency, Duration::ZERO);
+        sandbox.limit(200, WINDOW);
+        sandbox.set_customer_traffic(2 * percent);
+        let asking = Asking::begin(sandbox, 200.0);
+        let during = asking.for_seconds(60).await;
+        assert!(during.refused() > 0, "{percent} %: nothing to see");
+        for refusal in during.requests.iter().filter(|request| request.status == Some(429)) {
+            // The sandbox asks for at least a second.
+            let told = refusal.at + latency;
+            let inside =
+                |request: &&LoggedRequest| request.at > told && request.at < told + seconds(1);
+            assert!(!during.requests.iter().any(|request| inside(&request)), "{percent} %");
+        }
+        asking.sandbox.set_customer_traffic(0);
+        asking.for_seconds(60).await;
+        assert!(asking.for_seconds(10).await.rate() >= 180.0, "{percent} %");
+    }
+}
+
+/// A server that works on few requests at once is kept busy, and no queue is built up before it.
+#[tokio::test(start_paused = true)]
+async fn no_more_are_in_flight_than_bring_something() {
+    for (seed, (millis, workers)) in (0..).zip([(200, 4), (200, 8), (1000, 8), (200, 16)]) {
+        let what = format!("{workers} workers, {millis} ms");
+        let sandbox = sandbox(seed, Duration::from_millis(millis));
+        sandbox.set_workers(workers);
+        let asking = Asking::begin(sandbox, 1e6);
+        asking.for_seconds(20).await;
+        let (mut served, mut waiting) = (0.0, 0);
+        for _ in 0..60 {
+            served += asking.for_seconds(1).await.rate();
+            waiting += asking.in_flight();
+        }
+        let used = served / 60.0 / (workers as f64 * 10_000.0 / millis as f64);
+        assert!(used >= 0.9, "{what}: only {used:.3} of what it can");
+        let mean = f64::from(waiting) / 60.0;
+        assert!(mean <= 2.0 * workers as f64, "{what}: {mean} in flight");
+    }
+}
+
+/// A server that becomes slower by itself, at once or bit by bit as it does with deep offsets, is
+/// asked more at once, not less; and less again when it recovers.
+#[tokio::test(start_paused = true)]
+async fn a_server_that_is_slower_by_itself_gets_more_in_flight() {
+    let allowed = 100.0;
+    let sandbox = sandbox(1, Duration::from_millis(100));
+    let asking = Asking::begin(sandbox.clone(), allowed);
+    asking.for_seconds(10).await;
+    assert!(asking.in_flight() <= 3, "100 ms at ten a second");
+    sandbox.set_latency(seconds(2), Duration::from_millis(200));
+    asking.for_seconds(30).await;
+    assert!(asking.for_seconds(20).await.rate() >= 0.95 * allowed);
+    for millis in (100..2500).step_by(100) {
+        sandbox.set_latency(Duration::from_millis(millis), Duration::from_millis(50));
+        let rate = asking.for_seconds(5).await.rate();
+        assert!(rate >= 0.75 * allowed, "{millis} ms: {rate}");
+    }
+}
+
+/// A secret that takes its time.
+#[derive(Debug)]
+struct SlowSecret;
+
+#[async_trait]
+impl SecretSource for SlowSecret {
+    async fn read(&self) -> Result<SecretKey, SecretError> {
+        tokio::time::sleep(seconds(5)).await;
+        Ok(SecretKey::parse("sk_test_rotated").unwrap())
+    }
+
+    fn can_rotate(&self) -> bool {
+        true
+    }
+}
+
+/// A turn that came while the key was read anew is not used inside a pause that began meanwhile.
+#[tokio::test(start_paused = true)]
+async fn a_turn_kept_waiting_by_a_new_key_does_not_fall_into_a_pause() {
+    let sandbox = sandbox(1, Duration::ZERO);
+    sandbox.accept_key("sk_test_rotated");
+    sandbox.set_latency(seconds(1), Duration::ZERO);
+    sandbox.fault(FaultRule::on("/v1/instance").call(1).status(401, "clerk_key_invalid"));
+    sandbox.fault(FaultRule::on("/v1/instance").call(2).delay(seconds(1)).too_many_requests(20));
+    let client = Arc::new(client(&sandbox, 1000.0, SlowSecret));
+    let mut tasks = JoinSet::new();
+    for after in [0, 0, 2, 2] {
+        let client = Arc::clone(&client);
+        tasks.spawn(async move {
+            tokio::time::sleep(seconds(after)).await;
+            client.get("/instance", &[], |_| Ok(())).await
+        });
+    }
+    tasks.join_all().await.into_iter().for_each(|asked| asked.unwrap());
+    let requests = sandbox.requests();
+    let told = requests[1].at + seconds(2);
+    assert_eq!(requests.len(), 6);
+    assert!(requests[2..].iter().all(|request| request.at >= told + seconds(20)), "{requests:#?}");
+}
