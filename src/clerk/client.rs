@@ -149,7 +149,7 @@ impl Client {
 
     /// How long a list takes to answer; `None` before it was asked.
     pub fn latency_of(&self, path: &str) -> Option<Latency> {
-        self.latencies.of(path)
+        self.latencies.of(&list_of(path))
     }
 
     /// How long so many requests take at the least, each answered after `latency`.
@@ -229,10 +229,10 @@ impl Client {
                 return Err(ClerkError::OutOfTime { endpoint: path.to_owned(), why });
             }
         };
-        self.latencies.note(path, sent_at.elapsed());
+        self.latencies.note(&list_of(path), sent.elapsed());
         if let Ok(answer) = &answer {
             self.bytes.note(path, answer.body.len());
-            self.latest_latency.store(sent_at.elapsed().as_micros() as u64, Ordering::Relaxed);
+            self.latest_latency.store(sent.elapsed().as_micros() as u64, Ordering::Relaxed);
             debug!(
                 clerk.path = path,
                 clerk.status = answer.status,

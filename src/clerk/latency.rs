@@ -19,35 +19,22 @@ pub struct Latency {
 }
 
 impl Latencies {
-    pub(super) fn note(&self, path: &str, took: Duration) {
+    pub(super) fn note(&self, list: &str, took: Duration) {
         let mut latencies = self.lock();
-        let first = Latency { best: took, recent: took };
-        latencies
-            .entry(kind(path))
-            .and_modify(|latency| {
-                latency.best = latency.best.min(took);
-                latency.recent = (latency.recent * 3 + took) / 4;
-            })
-            .or_insert(first);
+        if let Some(latency) = latencies.get_mut(list) {
+            latency.best = latency.best.min(took);
+            latency.recent = (latency.recent * 3 + took) / 4;
+        } else {
+            latencies.insert(list.to_owned(), Latency { best: took, recent: took });
+        }
     }
 
-    pub(super) fn of(&self, path: &str) -> Option<Latency> {
-        self.lock().get(&kind(path)).copied()
+    pub(super) fn of(&self, list: &str) -> Option<Latency> {
+        self.lock().get(list).copied()
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Latency>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A path without the ids in it: `/organizations/…/memberships` is one kind.
-fn kind(path: &str) -> String {
-    match path.trim_start_matches('/').split_once('/') {
-        None => path.to_owned(),
-        Some((first, rest)) => {
-            let last = rest.rsplit('/').next().unwrap_or_default();
-            format!("/{first}/…/{last}")
-        }
     }
 }
 
@@ -65,14 +52,5 @@ mod tests {
         let users = latencies.of("/users").unwrap();
         assert_eq!(users.best, Duration::from_millis(100));
         assert!(users.recent > Duration::from_millis(250), "{users:?}");
-    }
-
-    #[test]
-    fn the_parts_of_a_list_are_one_kind() {
-        let latencies = Latencies::default();
-        latencies.note("/organizations/org_1/memberships", Duration::from_millis(5));
-        assert!(latencies.of("/organizations/org_2/memberships").is_some());
-        assert!(latencies.of("/organizations").is_none());
-        assert!(latencies.of("/users/count").is_none());
     }
 }
