@@ -8,8 +8,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use reqwest::header::HeaderMap;
+use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderMap, HeaderValue};
 use url::Url;
+
+use super::gunzip::gunzip;
 
 /// Sends one GET and returns the whole answer.
 #[async_trait]
@@ -113,7 +115,9 @@ impl HttpTransport {
 #[async_trait]
 impl Transport for HttpTransport {
     async fn get(&self, url: &Url, headers: HeaderMap) -> Result<Answer, TransportError> {
-        let sending = self.client.get(url.clone()).headers(headers).send();
+        let gzip = HeaderValue::from_static("gzip");
+        let request = self.client.get(url.clone()).headers(headers).header(ACCEPT_ENCODING, gzip);
+        let sending = request.send();
         let mut response = tokio::time::timeout(FIRST_BYTE_TIME_OUT, sending)
             .await
             .map_err(|_| TransportError::FirstByteTimeOut(FIRST_BYTE_TIME_OUT))?
@@ -123,12 +127,16 @@ impl Transport for HttpTransport {
         let body = tokio::time::timeout(BODY_TIME_OUT, read_body(response))
             .await
             .map_err(|_| TransportError::BodyTimeOut(BODY_TIME_OUT))??;
-        Ok(Answer { status, headers, body })
+        let body = if is_gzip(&headers) { decompress(&body)? } else { body };
+        Ok(Answer { status, headers, body: Bytes::from(body) })
     }
 }
 
-async fn read_body(mut response: reqwest::Response) -> Result<Bytes, TransportError> {
-    let mut body = Vec::new();
+/// The body as it is sent.
+async fn read_body(mut response: reqwest::Response) -> Result<Vec<u8>, TransportError> {
+    // A hint only: a server that announces too much does not get it.
+    let announced = response.content_length().map_or(0, |bytes| bytes.min(1024 * 1024));
+    let mut body = Vec::with_capacity(announced as usize);
     let cut_short = |error: reqwest::Error| TransportError::CutShort(error.without_url().into());
     while let Some(chunk) = response.chunk().await.map_err(cut_short)? {
         if body.len() + chunk.len() > MAX_BODY_BYTES {
@@ -136,7 +144,19 @@ async fn read_body(mut response: reqwest::Response) -> Result<Bytes, TransportEr
         }
         body.extend_from_slice(&chunk);
     }
-    Ok(Bytes::from(body))
+    Ok(body)
+}
+
+fn is_gzip(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_ENCODING).is_some_and(|value| {
+        ["gzip", "x-gzip"].iter().any(|name| value.as_bytes().eq_ignore_ascii_case(name.as_bytes()))
+    })
+}
+
+fn decompress(body: &[u8]) -> Result<Vec<u8>, TransportError> {
+    gunzip(body, MAX_BODY_BYTES)
+        .map_err(|error| TransportError::CutShort(Box::new(error)))?
+        .ok_or(TransportError::TooLarge)
 }
 
 /// The URL is taken out of the error: its query can hold ids and e-mail addresses.
