@@ -6,8 +6,8 @@ use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use time::{Date, OffsetDateTime};
 use tokio::time::Instant;
 
 /// Tells the time of day. Waits and budgets are measured in tokio's monotonic time instead.
@@ -57,6 +57,10 @@ pub struct Timestamp(i64);
 const EARLIEST_MILLIS: i64 = -62_167_219_200_000;
 /// 9999-12-31T23:59:59.999Z, in milliseconds since 1970: RFC 3339 has no later year.
 const LATEST_MILLIS: i64 = 253_402_300_799_999;
+
+const MILLIS_OF_DAY: i64 = 86_400_000;
+/// What the Julian calendar of astronomers calls 1970-01-01.
+const JULIAN_DAY_OF_1970: i32 = 2_440_588;
 
 impl Timestamp {
     /// The moment `millis` milliseconds after 1970 (before, when negative), which is how Clerk
@@ -141,25 +145,45 @@ impl From<SystemTime> for Timestamp {
 }
 
 impl fmt::Display for Timestamp {
-    /// In one piece from the stack: a snapshot writes several times for every row.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let moment = self.to_date_time();
+        formatter.write_str(self.text().as_str())
+    }
+}
+
+/// A moment as it is written, on the stack: a snapshot writes several times for every row.
+struct Text([u8; 24]);
+
+impl Text {
+    fn as_str(&self) -> &str {
+        // Never the fallback: nothing but ASCII was written.
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl Timestamp {
+    fn text(self) -> Text {
+        let day = self.0.div_euclid(MILLIS_OF_DAY);
+        let millis = self.0.rem_euclid(MILLIS_OF_DAY);
+        // Never the fallback: every `Timestamp` lies within the years the type can hold.
+        let (year, month, day) = i32::try_from(day)
+            .ok()
+            .and_then(|day| Date::from_julian_day(JULIAN_DAY_OF_1970 + day).ok())
+            .unwrap_or(Date::MIN)
+            .to_calendar_date();
         let mut text = *b"0000-00-00T00:00:00.000Z";
-        // Never the fallback: the year of a `Timestamp` is not negative.
-        write_digits(&mut text[0..4], moment.year().try_into().unwrap_or(0));
-        write_digits(&mut text[5..7], u8::from(moment.month()).into());
-        write_digits(&mut text[8..10], moment.day().into());
-        write_digits(&mut text[11..13], moment.hour().into());
-        write_digits(&mut text[14..16], moment.minute().into());
-        write_digits(&mut text[17..19], moment.second().into());
-        write_digits(&mut text[20..23], moment.millisecond());
-        // Never an error: nothing but ASCII was written.
-        formatter.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
+        write_digits(&mut text[0..4], i64::from(year));
+        write_digits(&mut text[5..7], i64::from(u8::from(month)));
+        write_digits(&mut text[8..10], i64::from(day));
+        write_digits(&mut text[11..13], millis / 3_600_000);
+        write_digits(&mut text[14..16], millis / 60_000 % 60);
+        write_digits(&mut text[17..19], millis / 1_000 % 60);
+        write_digits(&mut text[20..23], millis % 1_000);
+        Text(text)
     }
 }
 
 /// `number` in decimal, with leading zeros, as many digits as there is `place` for.
-fn write_digits(place: &mut [u8], mut number: u16) {
+fn write_digits(place: &mut [u8], mut number: i64) {
     for digit in place.iter_mut().rev() {
         *digit = b'0' + (number % 10) as u8;
         number /= 10;
@@ -189,7 +213,7 @@ impl FromStr for Timestamp {
 
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(self.text().as_str())
     }
 }
 

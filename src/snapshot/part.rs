@@ -83,9 +83,11 @@ impl PartBuilder {
     /// # Errors
     /// When the compressor fails (out of memory).
     pub fn add_lines(&mut self, lines: &[u8], fetched: (Timestamp, Timestamp)) -> io::Result<()> {
-        for line in lines.split_inclusive(|&byte| byte == b'\n') {
-            self.digest.add_line(line);
+        let mut start = 0;
+        for end in memchr::memchr_iter(b'\n', lines) {
+            self.digest.add_line(&lines[start..=end]);
             self.records += 1;
+            start = end + 1;
         }
         self.fetched = Some(match self.fetched {
             None => fetched,

@@ -10,6 +10,8 @@ use serde_json::value::RawValue;
 
 use crate::clock::Timestamp;
 
+use super::json;
+
 /// Something that exists: a user, an organization, a role, a permission.
 #[derive(Debug, Serialize)]
 #[serde(tag = "kind", rename = "resource")]
@@ -31,8 +33,18 @@ pub struct ResourceRecord<'a, P> {
     pub profile: P,
     /// Clerk's own object, less what must never be written out. The outer `None` leaves the key
     /// out.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_it_stands")]
     pub raw: Option<Option<Box<RawValue>>>,
+}
+
+fn as_it_stands<S: Serializer>(
+    raw: &Option<Option<Box<RawValue>>>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match raw.iter().flatten().next() {
+        Some(raw) => json::verbatim(raw.get(), serializer),
+        None => serializer.serialize_none(),
+    }
 }
 
 /// Something that can be held on a resource.

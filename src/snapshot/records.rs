@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::json;
 use crate::resource::Dataset;
 
 /// NDJSON lines of one page, by dataset.
@@ -50,7 +51,7 @@ impl Records {
         let Some(lines) = &mut self.lines[dataset as usize] else {
             return;
         };
-        serde_json::to_writer(&mut lines.bytes, record).expect("a record is JSON");
+        json::write(record, &mut lines.bytes).expect("a record is JSON");
         lines.bytes.push(b'\n');
         lines.ends.push(lines.bytes.len());
     }

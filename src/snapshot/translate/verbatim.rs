@@ -2,8 +2,10 @@
 
 use std::borrow::Cow;
 
-use serde::ser::{Error, Serialize, Serializer};
+use serde::ser::{Serialize, Serializer};
 use serde_json::value::RawValue;
+
+use crate::snapshot::json;
 
 /// A metadata bag, copied byte for byte: numbers, key order and escapes stay as they are. `null`
 /// where Clerk did not say.
@@ -22,12 +24,7 @@ impl Serialize for Verbatim<'_> {
         let Some(raw) = self.0 else {
             return serializer.serialize_none();
         };
-        match on_one_line(raw.get()) {
-            Cow::Borrowed(_) => raw.serialize(serializer),
-            Cow::Owned(json) => {
-                RawValue::from_string(json).map_err(S::Error::custom)?.serialize(serializer)
-            }
-        }
+        json::verbatim(&on_one_line(raw.get()), serializer)
     }
 }
 
@@ -60,16 +57,22 @@ pub(super) fn on_one_line(json: &str) -> Cow<'_, str> {
 mod tests {
     use super::*;
 
+    fn written(raw: Option<&RawValue>) -> String {
+        let mut output = Vec::new();
+        json::write(&Verbatim(raw), &mut output).unwrap();
+        String::from_utf8(output).unwrap()
+    }
+
     fn verbatim(json: &str) -> String {
         let raw: &RawValue = serde_json::from_str(json).unwrap();
-        serde_json::to_string(&Verbatim(Some(raw))).unwrap()
+        written(Some(raw))
     }
 
     #[test]
     fn json_without_line_breaks_stays_byte_for_byte() {
         let json = r#"{"z": 1.0,  "a":1e400,"n":-0,"s":"\u00e9\/ é 𝄞"}"#;
         assert_eq!(verbatim(json), json);
-        assert_eq!(serde_json::to_string(&Verbatim(None)).unwrap(), "null");
+        assert_eq!(written(None), "null");
     }
 
     // Promise: one record, one line.

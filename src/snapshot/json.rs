@@ -1,0 +1,413 @@
+//! Writes records as JSON: as serde_json does, byte for byte, in half the time.
+//!
+//! Nearly all that a record holds are keys and short strings with nothing to escape in them. Keys are
+//! written as they stand, strings are looked through sixteen bytes at a time, and what is rare is
+//! left to serde_json.
+
+use std::fmt::{self, Display, Write as _};
+
+use serde::Serialize;
+use serde::ser::{
+    Error as _, Impossible, SerializeSeq, SerializeStruct, SerializeTuple, Serializer,
+};
+use serde_json::Error;
+
+/// A newtype struct of this name holds a string that is JSON already.
+const VERBATIM: &str = "clerk-sync: JSON";
+
+/// Adds `record` to `output`.
+///
+/// # Errors
+/// When it holds what no record has: a map, an enum with data, bytes.
+pub(super) fn write<R: Serialize + ?Sized>(record: &R, output: &mut Vec<u8>) -> Result<(), Error> {
+    record.serialize(Writer { output, verbatim: false })
+}
+
+/// Serializes `json` as it stands. Only [`write`] understands it.
+///
+/// # Errors
+/// As the serializer.
+pub(super) fn verbatim<S: Serializer>(json: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_newtype_struct(VERBATIM, json)
+}
+
+struct Writer<'a> {
+    output: &'a mut Vec<u8>,
+    /// Whether a string is JSON already.
+    verbatim: bool,
+}
+
+/// What stands between brackets.
+struct Inside<'a> {
+    output: &'a mut Vec<u8>,
+    /// Comes before the next element: the opening bracket, then commas.
+    separator: u8,
+    opening: u8,
+    closing: u8,
+}
+
+impl<'a> Writer<'a> {
+    const fn inside(self, opening: u8, closing: u8) -> Inside<'a> {
+        Inside { output: self.output, separator: opening, opening, closing }
+    }
+
+    fn leave_to_serde_json<T: Serialize + ?Sized>(self, value: &T) -> Result<(), Error> {
+        serde_json::to_writer(self.output, value)
+    }
+}
+
+impl Inside<'_> {
+    fn add<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {
+        self.output.push(std::mem::replace(&mut self.separator, b','));
+        write(value, self.output)
+    }
+
+    fn close(self) {
+        if self.separator == self.opening {
+            self.output.push(self.opening);
+        }
+        self.output.push(self.closing);
+    }
+}
+
+/// Whether JSON would escape nothing in it.
+fn is_plain(text: &[u8]) -> bool {
+    let plain = |&byte: &u8| byte >= 0x20 && byte != b'"' && byte != b'\\';
+    // Without a way out in the middle, sixteen bytes are compared at once.
+    let all_plain = |chunk: &[u8]| chunk.iter().fold(true, |all, byte| all & plain(byte));
+    let (chunks, rest) = text.as_chunks::<16>();
+    chunks.iter().all(|chunk| all_plain(chunk)) && all_plain(rest)
+}
+
+fn write_inside_of_string(text: &str, output: &mut Vec<u8>) -> Result<(), Error> {
+    if is_plain(text.as_bytes()) {
+        output.extend_from_slice(text.as_bytes());
+        return Ok(());
+    }
+    let quoted = serde_json::to_string(text)?;
+    output.extend_from_slice(&quoted.as_bytes()[1..quoted.len() - 1]);
+    Ok(())
+}
+
+/// Takes what [`Display`] writes into a string of JSON.
+struct InsideOfString<'a>(&'a mut Vec<u8>);
+
+impl fmt::Write for InsideOfString<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        write_inside_of_string(text, self.0).map_err(|_| fmt::Error)
+    }
+}
+
+macro_rules! leave_to_serde_json {
+    ($($method:ident: $type:ty,)*) => {
+        $(fn $method(self, value: $type) -> Result<(), Error> {
+            self.leave_to_serde_json(&value)
+        })*
+    };
+}
+
+fn unexpected<T>() -> Result<T, Error> {
+    Err(Error::custom("no record holds such a value"))
+}
+
+impl<'a> Serializer for Writer<'a> {
+    type Ok = ();
+    type Error = Error;
+    type SerializeSeq = Inside<'a>;
+    type SerializeTuple = Inside<'a>;
+    type SerializeStruct = Inside<'a>;
+    type SerializeTupleStruct = Impossible<(), Error>;
+    type SerializeTupleVariant = Impossible<(), Error>;
+    type SerializeMap = Impossible<(), Error>;
+    type SerializeStructVariant = Impossible<(), Error>;
+
+    leave_to_serde_json! {
+        serialize_i8: i8,
+        serialize_i16: i16,
+        serialize_i32: i32,
+        serialize_i64: i64,
+        serialize_u8: u8,
+        serialize_u16: u16,
+        serialize_u32: u32,
+        serialize_u64: u64,
+        serialize_f32: f32,
+        serialize_f64: f64,
+        serialize_char: char,
+    }
+
+    fn serialize_bool(self, value: bool) -> Result<(), Error> {
+        self.output.extend_from_slice(if value { b"true" } else { b"false" });
+        Ok(())
+    }
+
+    fn serialize_str(self, text: &str) -> Result<(), Error> {
+        if self.verbatim {
+            self.output.extend_from_slice(text.as_bytes());
+            return Ok(());
+        }
+        self.output.push(b'"');
+        write_inside_of_string(text, self.output)?;
+        self.output.push(b'"');
+        Ok(())
+    }
+
+    fn collect_str<T: Display + ?Sized>(self, value: &T) -> Result<(), Error> {
+        self.output.push(b'"');
+        write!(InsideOfString(self.output), "{value}").map_err(Error::custom)?;
+        self.output.push(b'"');
+        Ok(())
+    }
+
+    fn serialize_none(self) -> Result<(), Error> {
+        self.output.extend_from_slice(b"null");
+        Ok(())
+    }
+
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), Error> {
+        value.serialize(self)
+    }
+
+    fn serialize_unit(self) -> Result<(), Error> {
+        self.serialize_none()
+    }
+
+    fn serialize_unit_struct(self, _name: &'static str) -> Result<(), Error> {
+        self.serialize_none()
+    }
+
+    fn serialize_unit_variant(
+        self,
+        _name: &'static str,
+        _index: u32,
+        variant: &'static str,
+    ) -> Result<(), Error> {
+        self.serialize_str(variant)
+    }
+
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(
+        self,
+        name: &'static str,
+        value: &T,
+    ) -> Result<(), Error> {
+        value.serialize(Writer { verbatim: name == VERBATIM, ..self })
+    }
+
+    fn serialize_seq(self, _length: Option<usize>) -> Result<Inside<'a>, Error> {
+        Ok(self.inside(b'[', b']'))
+    }
+
+    fn serialize_tuple(self, _length: usize) -> Result<Inside<'a>, Error> {
+        Ok(self.inside(b'[', b']'))
+    }
+
+    fn serialize_struct(self, _name: &'static str, _length: usize) -> Result<Inside<'a>, Error> {
+        Ok(self.inside(b'{', b'}'))
+    }
+
+    fn serialize_bytes(self, _bytes: &[u8]) -> Result<(), Error> {
+        unexpected()
+    }
+
+    fn serialize_newtype_variant<T: Serialize + ?Sized>(
+        self,
+        _name: &'static str,
+        _index: u32,
+        _variant: &'static str,
+        _value: &T,
+    ) -> Result<(), Error> {
+        unexpected()
+    }
+
+    fn serialize_tuple_struct(
+        self,
+        _name: &'static str,
+        _length: usize,
+    ) -> Result<Self::SerializeTupleStruct, Error> {
+        unexpected()
+    }
+
+    fn serialize_tuple_variant(
+        self,
+        _name: &'static str,
+        _index: u32,
+        _variant: &'static str,
+        _length: usize,
+    ) -> Result<Self::SerializeTupleVariant, Error> {
+        unexpected()
+    }
+
+    fn serialize_map(self, _length: Option<usize>) -> Result<Self::SerializeMap, Error> {
+        unexpected()
+    }
+
+    fn serialize_struct_variant(
+        self,
+        _name: &'static str,
+        _index: u32,
+        _variant: &'static str,
+        _length: usize,
+    ) -> Result<Self::SerializeStructVariant, Error> {
+        unexpected()
+    }
+}
+
+impl SerializeSeq for Inside<'_> {
+    type Ok = ();
+    type Error = Error;
+
+    fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {
+        self.add(value)
+    }
+
+    fn end(self) -> Result<(), Error> {
+        self.close();
+        Ok(())
+    }
+}
+
+impl SerializeTuple for Inside<'_> {
+    type Ok = ();
+    type Error = Error;
+
+    fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {
+        self.add(value)
+    }
+
+    fn end(self) -> Result<(), Error> {
+        self.close();
+        Ok(())
+    }
+}
+
+impl SerializeStruct for Inside<'_> {
+    type Ok = ();
+    type Error = Error;
+
+    /// The names of a record's fields have nothing to escape.
+    fn serialize_field<T: Serialize + ?Sized>(
+        &mut self,
+        name: &'static str,
+        value: &T,
+    ) -> Result<(), Error> {
+        let separator = std::mem::replace(&mut self.separator, b',');
+        self.output.extend_from_slice(&[separator, b'"']);
+        self.output.extend_from_slice(name.as_bytes());
+        self.output.extend_from_slice(b"\":");
+        write(value, self.output)
+    }
+
+    fn end(self) -> Result<(), Error> {
+        self.close();
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[derive(Serialize)]
+    #[serde(tag = "kind", rename = "thing")]
+    struct Thing<'a> {
+        text: &'a str,
+        none: Option<bool>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        left_out: Option<bool>,
+        truths: [bool; 2],
+        numbers: Vec<i64>,
+        large: u64,
+        empty: Vec<Empty>,
+        nothing: Empty,
+        unit: Unit,
+        wrapped: Wrapped<'a>,
+    }
+
+    #[derive(Serialize)]
+    struct Empty {}
+
+    #[derive(Serialize)]
+    struct Wrapped<'a>(&'a str);
+
+    #[derive(Serialize)]
+    #[serde(rename_all = "snake_case")]
+    enum Unit {
+        OneOfThem,
+    }
+
+    /// Writes its text in pieces, as ids do.
+    struct Pieces<'a>(&'a str);
+
+    impl Display for Pieces<'_> {
+        fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            self.0.split_inclusive(' ').try_for_each(|piece| formatter.write_str(piece))
+        }
+    }
+
+    impl Serialize for Pieces<'_> {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            serializer.collect_str(self)
+        }
+    }
+
+    fn written<T: Serialize + ?Sized>(value: &T) -> String {
+        let mut output = Vec::new();
+        write(value, &mut output).unwrap();
+        String::from_utf8(output).unwrap()
+    }
+
+    // Promise: one record, one line of JSON, whatever is in it.
+    #[test]
+    fn every_character_is_written_as_serde_json_does_wherever_it_stands() {
+        let characters = (0..0x300).chain(0x1_f600..0x1_f604).filter_map(char::from_u32);
+        for character in characters.chain(['\u{2028}', '\u{d7ff}', '\u{ffff}', '\u{10ffff}']) {
+            for before in [0, 1, 15, 16, 17, 31, 40] {
+                for after in [0, 1, 16] {
+                    let text = format!("{}{character}{}", "a".repeat(before), " ".repeat(after));
+                    let expected = serde_json::to_string(&text).unwrap();
+                    assert_eq!(written(&text), expected);
+                    assert_eq!(written(&Pieces(&text)), expected);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn all_that_records_are_made_of_is_written_as_serde_json_does() {
+        let thing = Thing {
+            text: "a \"b\"\n",
+            none: None,
+            left_out: None,
+            truths: [true, false],
+            numbers: vec![i64::MIN, -1, 0, i64::MAX],
+            large: u64::MAX,
+            empty: Vec::new(),
+            nothing: Empty {},
+            unit: Unit::OneOfThem,
+            wrapped: Wrapped("w"),
+        };
+        assert_eq!(written(&thing), serde_json::to_string(&thing).unwrap());
+        let several = [Some(&thing), None, Some(&thing)];
+        assert_eq!(written(&several), serde_json::to_string(&several).unwrap());
+        assert_eq!(written(&(1.5, 'c', ())), serde_json::to_string(&(1.5, 'c', ())).unwrap());
+    }
+
+    #[test]
+    fn json_is_taken_over_as_it_stands() {
+        struct Bag;
+        impl Serialize for Bag {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                verbatim("{\"a\": 1.0}", serializer)
+            }
+        }
+        assert_eq!(written(&["\"", ""]), r#"["\"",""]"#);
+        assert_eq!(written(&(Bag, "{\"")), r#"[{"a": 1.0},"{\""]"#);
+    }
+
+    #[test]
+    fn what_no_record_holds_is_an_error() {
+        assert!(write(&BTreeMap::from([(1, 2)]), &mut Vec::new()).is_err());
+    }
+}
