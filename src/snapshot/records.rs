@@ -1,6 +1,7 @@
 //! The lines that a page of rows becomes.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use serde::Serialize;
 
@@ -69,6 +70,19 @@ impl Records {
         self.lines[dataset as usize].as_ref().map_or(&[], |lines| &lines.bytes)
     }
 
+    /// The lines of `dataset` from the first to before the last of `range`, one after the other;
+    /// none when there are not so many.
+    pub fn bytes_of(&self, dataset: Dataset, range: Range<usize>) -> &[u8] {
+        let Some(lines) = &self.lines[dataset as usize] else { return &[] };
+        // Where the line of an index begins is where the one before it ends.
+        let begin = |line: usize| match line.checked_sub(1) {
+            None => Some(0),
+            Some(before) => lines.ends.get(before).copied(),
+        };
+        let bytes = begin(range.start).zip(begin(range.end));
+        bytes.and_then(|(start, end)| lines.bytes.get(start..end)).unwrap_or_default()
+    }
+
     /// How many lines `dataset` has.
     pub fn count(&self, dataset: Dataset) -> u64 {
         self.lines[dataset as usize].as_ref().map_or(0, |lines| lines.ends.len() as u64)
@@ -98,6 +112,12 @@ mod tests {
         let users: Vec<_> = records.lines(Dataset::Users).collect();
         assert_eq!(users, [&b"\"a\\nb\"\n"[..], b"2\n"]);
         assert_eq!(records.bytes(Dataset::Users), b"\"a\\nb\"\n2\n");
+        assert_eq!(records.bytes_of(Dataset::Users, 0..1), b"\"a\\nb\"\n");
+        assert_eq!(records.bytes_of(Dataset::Users, 1..2), b"2\n");
+        assert_eq!(records.bytes_of(Dataset::Users, 0..2), records.bytes(Dataset::Users));
+        assert_eq!(records.bytes_of(Dataset::Users, 1..1), b"");
+        assert_eq!(records.bytes_of(Dataset::Users, 1..3), b"");
+        assert_eq!(records.bytes_of(Dataset::Organizations, 0..1), b"");
         assert_eq!(records.count(Dataset::Users), 2);
         assert_eq!(records.bytes(Dataset::Grants), b"3\n");
     }

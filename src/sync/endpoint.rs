@@ -77,6 +77,9 @@ pub struct Feed {
     pub needs: Option<Resource>,
 }
 
+/// Most datasets that one list feeds.
+pub const MOST_FEEDS: usize = 2;
+
 /// Ascending: a row that is created during the walk comes at the end and moves no other
 /// (`+created_at` would decode to a space).
 const ASCENDING: (&str, &str) = ("order_by", "created_at");
@@ -175,5 +178,10 @@ mod tests {
             let entries = ENDPOINTS.iter().filter(|endpoint| endpoint.resource == resource);
             assert_eq!(entries.count(), 1, "{resource:?}");
         }
+    }
+
+    #[test]
+    fn no_list_feeds_more_than_rows_can_count() {
+        assert!(ENDPOINTS.iter().all(|endpoint| endpoint.feeds.len() <= MOST_FEEDS));
     }
 }

@@ -15,23 +15,53 @@ pub struct Known(BTreeMap<Resource, Ids>);
 #[derive(Debug)]
 struct Ids {
     sorted: Vec<u64>,
+    /// Where in `sorted` each of equal shares of all hashes begins, and where the last one ends.
+    /// Hashes are spread evenly, so each share holds about [`IDS_OF_A_SHARE`] of them.
+    shares: Vec<usize>,
     /// The latest additions.
     added: HashSet<u64>,
 }
 
+/// One cache line of hashes; the index of shares costs half a byte an id.
+const IDS_OF_A_SHARE: usize = 16;
+
+impl Ids {
+    fn new(mut ids: Vec<u64>) -> Self {
+        ids.sort_unstable();
+        let shares = ids.len() / IDS_OF_A_SHARE + 1;
+        let mut begins = vec![0; shares + 1];
+        for &hash in &ids {
+            begins[share(hash, shares) + 1] += 1;
+        }
+        for index in 1..begins.len() {
+            begins[index] += begins[index - 1];
+        }
+        Self { sorted: ids, shares: begins, added: HashSet::new() }
+    }
+
+    fn has(&self, hash: u64) -> bool {
+        let share = share(hash, self.shares.len() - 1);
+        self.sorted[self.shares[share]..self.shares[share + 1]].contains(&hash)
+            || self.added.contains(&hash)
+    }
+}
+
+/// Which of so many equal shares of all 64-bit numbers a hash belongs to.
+const fn share(hash: u64, shares: usize) -> usize {
+    ((hash as u128 * shares as u128) >> 64) as usize
+}
+
 impl Known {
     /// From now on only these rows of a list, by [`hash_of`] their ids, are known.
-    pub fn expect(&mut self, resource: Resource, mut ids: Vec<u64>) {
-        ids.sort_unstable();
-        self.0.insert(resource, Ids { sorted: ids, added: HashSet::new() });
+    pub fn expect(&mut self, resource: Resource, ids: Vec<u64>) {
+        self.0.insert(resource, Ids::new(ids));
     }
 
     /// Whether a row is in the snapshot, or its list is not opted in.
     #[must_use]
     pub fn has(&self, resource: Resource, id: &str) -> bool {
         let Some(ids) = self.0.get(&resource) else { return true };
-        let hash = hash_of(id);
-        ids.sorted.binary_search(&hash).is_ok() || ids.added.contains(&hash)
+        ids.has(hash_of(id))
     }
 
     /// Rows joined the snapshot late.
@@ -53,6 +83,21 @@ pub(super) fn hash_of(id: &str) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_id_is_found_and_no_other() {
+        for count in [0, 1, 15, 16, 17, 5_000] {
+            let hashes: Vec<u64> = (0..count).map(|id| hash_of(&format!("user_{id}"))).collect();
+            let mut odd = hashes.clone();
+            odd.extend([0, 1, u64::MAX, u64::MAX]);
+            for ids in [hashes, odd] {
+                let found = Ids::new(ids.clone());
+                assert!(ids.iter().all(|&hash| found.has(hash)));
+                assert!(!found.has(hash_of("organization_1")));
+                assert_eq!(found.has(u64::MAX - 1), ids.contains(&(u64::MAX - 1)));
+            }
+        }
+    }
 
     #[test]
     fn what_is_not_opted_in_cannot_be_missing() {

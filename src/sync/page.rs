@@ -1,7 +1,7 @@
 //! One page of a list: its rows' places, and the lines they become.
 
 use std::borrow::Cow;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -13,6 +13,7 @@ use crate::resource::{Dataset, Resource};
 use crate::snapshot::records::Records;
 use crate::snapshot::translate::{References, Role, Row, TranslateError, Translation};
 
+use super::endpoint::MOST_FEEDS;
 use super::known::Known;
 
 /// What reading a page needs to know.
@@ -59,7 +60,7 @@ pub struct ReadRow {
     /// Which of its grants are left out, because the permission they grant is gone.
     pub left_out: Vec<usize>,
     /// How many lines it became, in each dataset of the context.
-    pub lines: Vec<u32>,
+    pub lines: [u32; MOST_FEEDS],
     /// What it refers to and the snapshot did not hold when the page was read.
     pub unknown: Option<Unknown>,
     /// The role key it carries and no role has.
@@ -125,11 +126,20 @@ impl From<PageError> for Unreadable {
 }
 
 impl ReadPage {
-    /// The lines of the rows kept, of the dataset at `place` in the context. Borrowed as they are
-    /// when every row is kept.
+    /// The lines of the rows kept, of the dataset at `place` in the context. Borrowed where no row
+    /// between them is dropped.
     pub fn kept_lines(&self, place: usize, dataset: Dataset) -> Cow<'_, [u8]> {
-        if self.rows.iter().all(|row| row.is_written() && row.left_out.is_empty()) {
-            return Cow::Borrowed(self.records.bytes(dataset));
+        let written = |row: &ReadRow| row.is_written() && row.left_out.is_empty();
+        let begin = self.rows.iter().position(written).unwrap_or(self.rows.len());
+        let end = self.rows.iter().rposition(ReadRow::is_written).map_or(begin, |row| row + 1);
+        if self.rows[..begin].iter().all(|row| !row.is_written())
+            && self.rows[begin..end].iter().all(written)
+        {
+            let count =
+                |rows: &[ReadRow]| rows.iter().map(|row| row.lines[place] as usize).sum::<usize>();
+            let before = count(&self.rows[..begin]);
+            let lines = before..before + count(&self.rows[begin..end]);
+            return Cow::Borrowed(self.records.bytes_of(dataset, lines));
         }
         let mut lines = self.records.lines(dataset);
         let mut kept = Vec::new();
@@ -186,19 +196,19 @@ fn translate_rows<'a, R: Row>(
 ) -> Result<ReadPage, PageError> {
     let mut records = Records::new(&context.datasets);
     let mut read_rows = Vec::with_capacity(rows.size_hint().0);
-    let mut written = vec![0; context.datasets.len()];
+    let mut written = [0; MOST_FEEDS];
+    // Once for the whole page.
+    let known = context.known.read().unwrap_or_else(PoisonError::into_inner);
     for row in rows {
         let (row, raw) = row?;
         row.translate(raw, &context.translation, &mut records)?;
-        let lines = context
-            .datasets
-            .iter()
-            .zip(&mut written)
-            .map(|(&dataset, written)| {
-                let before = std::mem::replace(written, records.count(dataset));
-                (*written - before) as u32
-            })
-            .collect();
+        let mut lines = [0; MOST_FEEDS];
+        for ((&dataset, written), lines) in
+            context.datasets.iter().zip(&mut written).zip(&mut lines)
+        {
+            let before = std::mem::replace(written, records.count(dataset));
+            *lines = (*written - before) as u32;
+        }
         let unresolved = std::mem::take(&mut records.unresolved_role_keys);
         read_rows.push(ReadRow {
             key: RowKey { id: row.id().to_owned(), created_at: row.created_at() },
@@ -206,7 +216,7 @@ fn translate_rows<'a, R: Row>(
             dangling: false,
             left_out: Vec::new(),
             lines,
-            unknown: unknown(row.references(), context),
+            unknown: unknown(row.references(), &known),
             unresolved_role_key: unresolved.into_keys().next(),
             role: row.role(),
         });
@@ -214,8 +224,7 @@ fn translate_rows<'a, R: Row>(
     Ok(ReadPage { total, rows: read_rows, records, fetched: None })
 }
 
-fn unknown(references: References<'_>, context: &PageContext) -> Option<Unknown> {
-    let known = context.known.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+fn unknown(references: References<'_>, known: &Known) -> Option<Unknown> {
     let mut all = references
         .user
         .map(|id| (Resource::Users, id))
