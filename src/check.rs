@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::future::join;
 
 use crate::clerk::client::Client;
 use crate::clerk::error::ClerkError;
@@ -25,15 +26,17 @@ pub async fn check(
     config: &Config,
     invocation: &Invocation,
 ) -> Vec<CheckAnswer> {
-    let store = check_store(&*dependencies.store).await;
     let mut answers = Vec::new();
-    match dependencies.client(config, Arc::clone(&invocation.patience)).await {
-        Ok(client) => {
-            answers.push(answer("secret", Ok(secret_detail(config))));
-            check_clerk(&client, config, &mut answers).await;
+    let clerk = async {
+        match dependencies.client(config, Arc::clone(&invocation.patience)).await {
+            Ok(client) => {
+                answers.push(answer("secret", Ok(secret_detail(config))));
+                check_clerk(&client, config, &mut answers).await;
+            }
+            Err(error) => answers.push(answer("secret", Err(error.message()))),
         }
-        Err(error) => answers.push(answer("secret", Err(error.message()))),
-    }
+    };
+    let (store, ()) = join(check_store(&*dependencies.store), clerk).await;
     answers.push(answer("store", store.map_err(|error| describe(&error))));
     answers
 }

@@ -25,6 +25,7 @@ mod refused;
 mod resume;
 mod secrecy;
 mod snapshot;
+mod start;
 mod store_faults;
 mod windows;
 mod wire;

@@ -35,8 +35,11 @@ pub mod summary;
 pub mod walk;
 
 use std::collections::{BTreeSet, HashMap};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
+use futures_util::FutureExt as _;
+use futures_util::future::ready;
 use tokio::time::Instant;
 use tracing::warn;
 
@@ -90,21 +93,29 @@ pub async fn sync(
         sync.give_up(reason);
     }
     let checkpoint = begin.checkpoint;
-    let taken = Keeper::take(
+    let to_be_read = checkpoint.completed.is_none();
+    let mut client = dependencies.client(config, Arc::clone(&invocation.patience)).boxed();
+    let mut taken = pin!(Keeper::take(
         Arc::clone(&dependencies.store),
         dependencies.clock.clone(),
         config.lease,
         invocation.request_id.clone(),
         checkpoint,
         begin.condition,
-    );
-    let keeper = match taken.await {
+    ));
+    // The key is read while the lease is taken. What comes of it counts once the run is held.
+    let (taken, client) = tokio::select! {
+        biased;
+        taken = &mut taken => (taken, client),
+        made = &mut client, if to_be_read => (taken.await, ready(made).boxed()),
+    };
+    let keeper = match taken {
         Ok(keeper) => keeper,
         Err(KeepError::LeaseLost) => return sync.busy_with_another().await,
         Err(KeepError::Store(error)) => return Err(store_unavailable(error)),
         Err(KeepError::Json(error)) => return Err(internal(&error)),
     };
-    let work = sync.work(&keeper, found);
+    let work = sync.work(&keeper, client, found);
     let worked = tokio::select! {
         worked = work => worked,
         () = keeper.renew() => Err(Failed::Stop(Stop::LeaseLost)),
@@ -145,9 +156,15 @@ impl From<Stop> for Failed {
 
 impl Sync<'_> {
     /// Reads what is missing and publishes.
-    async fn work(&self, keeper: &Arc<Keeper>, found: Found) -> Result<Published, Failed> {
+    async fn work(
+        &self,
+        keeper: &Arc<Keeper>,
+        client: impl Future<Output = Result<Client, Error>>,
+        found: Found,
+    ) -> Result<Published, Failed> {
         if keeper.read(|checkpoint| checkpoint.completed.is_none()) {
-            let run = self.begin_reading(keeper).await?;
+            let client = Arc::new(client.await.map_err(Failed::Error)?);
+            let run = self.begin_reading(keeper, client).await?;
             read::read_everything(&run).await?;
             if let Some(why) = self.invocation.patience.exhausted() {
                 return Err(Stop::Exhausted(why).into());
@@ -163,14 +180,12 @@ impl Sync<'_> {
         Ok(publisher.publish().await?)
     }
 
-    /// Reads the key, asks Clerk for its instance, and makes sure that it is the run's.
-    async fn begin_reading(&self, keeper: &Arc<Keeper>) -> Result<Run, Failed> {
-        let client = Arc::new(
-            self.dependencies
-                .client(self.config, Arc::clone(&self.invocation.patience))
-                .await
-                .map_err(Failed::Error)?,
-        );
+    /// Asks Clerk for its instance, and makes sure that it is the run's.
+    async fn begin_reading(
+        &self,
+        keeper: &Arc<Keeper>,
+        client: Arc<Client>,
+    ) -> Result<Run, Failed> {
         self.note_reading(&client, keeper.read(|checkpoint| checkpoint.run));
         let retry_at = keeper.read(|checkpoint| checkpoint.retry_at);
         if let Some(retry_at) = retry_at {

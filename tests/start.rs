@@ -1,0 +1,171 @@
+//! The start: what does not depend on each other is asked side by side, and nothing is asked, read
+//! or loaded that the run does not need.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_config::SdkConfig;
+use bytes::Bytes;
+use clerk_sandbox::{DEFAULT_KEY, Population, Sandbox};
+use clerk_sync::secret_key::SecretKey;
+use clerk_sync::secret_source::{SecretError, SecretSource, SecretsManager};
+use clerk_sync::store::{
+    Condition, ContentType, DeleteCondition, Listed, Object, Operation, Store, StoreError, Stored,
+    Version,
+};
+use serde_json::json;
+use tokio::sync::Barrier;
+
+use crate::support::faulty_store::{Effect, Fault, FaultyStore};
+use crate::support::process::Program;
+use crate::support::world::World;
+
+/// Longer than anything takes here, on a clock that jumps ahead when nothing else can happen.
+const NEVER: Duration = Duration::from_secs(600);
+
+/// A secret that is read when somebody else has come to the barrier.
+#[derive(Debug)]
+struct MeetingSecret(Arc<Barrier>);
+
+#[async_trait]
+impl SecretSource for MeetingSecret {
+    async fn read(&self) -> Result<SecretKey, SecretError> {
+        self.0.wait().await;
+        Ok(SecretKey::parse(DEFAULT_KEY).expect("a key"))
+    }
+
+    fn can_rotate(&self) -> bool {
+        false
+    }
+}
+
+/// A store that waits at the barrier before it creates what a sync or a check creates first.
+#[derive(Debug)]
+struct MeetingStore {
+    inner: Arc<dyn Store>,
+    barrier: Arc<Barrier>,
+}
+
+#[async_trait]
+impl Store for MeetingStore {
+    fn url_of(&self, key: &str) -> String {
+        self.inner.url_of(key)
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<Object>, StoreError> {
+        self.inner.get(key).await
+    }
+
+    async fn put(
+        &self,
+        key: &str,
+        bytes: Bytes,
+        content_type: ContentType,
+        condition: Condition,
+    ) -> Result<Version, StoreError> {
+        let first = key == "checkpoint.json" || key.starts_with("clerk-sync-check-");
+        if first && condition == Condition::Absent {
+            self.barrier.wait().await;
+        }
+        self.inner.put(key, bytes, content_type, condition).await
+    }
+
+    async fn delete(&self, key: &str, condition: DeleteCondition) -> Result<(), StoreError> {
+        self.inner.delete(key, condition).await
+    }
+
+    async fn list(&self, prefix: &str) -> Result<Vec<Listed>, StoreError> {
+        self.inner.list(prefix).await
+    }
+
+    async fn verify(&self, key: &str) -> Result<Option<Stored>, StoreError> {
+        self.inner.verify(key).await
+    }
+}
+
+/// A world in which the key is read only while the store writes its first object, and the other way
+/// round.
+fn meeting() -> World {
+    let barrier = Arc::new(Barrier::new(2));
+    let mut world = World::of(3, 1, 2).with_secret(MeetingSecret(Arc::clone(&barrier)));
+    let inner = Arc::clone(&world.memory) as Arc<dyn Store>;
+    world.store = FaultyStore::new(Arc::new(MeetingStore { inner, barrier }));
+    world
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sync_reads_the_key_while_it_takes_the_lease() {
+    let world = meeting();
+    let synced = tokio::time::timeout(NEVER, world.sync()).await;
+    let answer = synced.expect("the key and the lease wait for each other").expect("sync");
+    assert_eq!(answer["status"], "complete", "{answer:#}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_check_asks_clerk_while_it_tries_the_store() {
+    let world = meeting();
+    let checked = tokio::time::timeout(NEVER, world.handle(json!({"action": "check"}))).await;
+    let checks = checked.expect("the key and the probe wait for each other").expect("check");
+    let names = checks.as_array().expect("checks").iter().map(|check| &check["check"]);
+    assert_eq!(names.clone().next().expect("a check"), "secret");
+    assert_eq!(names.last().expect("a check"), "store");
+}
+
+/// A secret that is not there, or whose reading never ends.
+#[derive(Debug)]
+enum NoSecret {
+    Missing,
+    Hanging,
+}
+
+#[async_trait]
+impl SecretSource for NoSecret {
+    async fn read(&self) -> Result<SecretKey, SecretError> {
+        match self {
+            // The real source, which has nowhere to ask.
+            Self::Missing => {
+                let nowhere = SdkConfig::builder().build();
+                SecretsManager::new(&nowhere, "clerk/secret-key", None)?.read().await
+            }
+            Self::Hanging => std::future::pending().await,
+        }
+    }
+
+    fn can_rotate(&self) -> bool {
+        true
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_of_the_key_does_not_change_the_answer_of_a_run_that_another_has_taken() {
+    for secret in [NoSecret::Missing, NoSecret::Hanging] {
+        let what = format!("{secret:?}");
+        let world = World::of(3, 1, 2).with_secret(secret);
+        let refused = Effect::RefusePrecondition;
+        world.store.fault(Fault::new(Operation::Put, refused).on_key("checkpoint.json").from(1));
+        let synced = tokio::time::timeout(NEVER, world.sync()).await;
+        let answer = synced.unwrap_or_else(|_| panic!("{what}: it waits for the key"));
+        let answer = answer.unwrap_or_else(|error| panic!("{what}: {error:?}"));
+        assert_eq!(answer["status"], "busy", "{what}: {answer:#}");
+        assert_eq!(world.sandbox.total_requests(), 0, "{what}");
+        assert!(!world.has_checkpoint(), "{what}");
+    }
+}
+
+/// Without any certificate HTTPS would be a failed start.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_https_no_certificate_is_loaded() {
+    let sandbox = Sandbox::new(Population::default().users(3).organizations(1).memberships(2));
+    let serving = sandbox.serve().await.expect("a free port");
+    let folder = tempfile::tempdir().expect("a folder");
+    let url = format!("file://{}", folder.path().join("out").display());
+    let program = Program::new(&url, &serving)
+        .with("SSL_CERT_FILE", "/no/such/file")
+        .with("SSL_CERT_DIR", "/no/such/folder");
+    let answer = program.run().await.answer(0);
+    assert_eq!(answer["status"], "complete", "{answer:#}");
+    // The same at an address that needs them, to show that they are what would be missing.
+    let finished = program.with("CLERK_API_URL", "https://127.0.0.1:1").run().await;
+    finished.error(1, "Internal");
+}
