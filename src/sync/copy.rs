@@ -1,27 +1,24 @@
-//! Copies one list to its end: pages become stretches, stretches are stored, the place advances.
+//! Copies one list to its end: walks its windows side by side, and changes the plan where it fails.
 
 use futures_util::FutureExt as _;
-use std::sync::Arc;
-
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
-use tracing::{info, warn};
+use tracing::warn;
 
 use crate::clerk::error::ClerkError;
 use crate::resource::Resource;
 
 use super::bounds::Bounds;
-use super::by_owner::WalkByOwner;
 use super::checkpoint::{ListProgress, Stage};
 use super::closure;
 use super::compare;
 use super::divide::{divide, windows_wanted};
-use super::endpoint::{ByOwner, Endpoint, Paging, endpoint};
-use super::page::PageContext;
+use super::endpoint::{Endpoint, Paging, endpoint};
+use super::gathering::Gathering;
 use super::plan;
-use super::run::{Run, Stop, progress_of};
-use super::stretch::{Number, StretchBuilder};
-use super::walk::{Allowed, Batch, Beginning, Place, Reader, Walk, WalkStop, Way};
+use super::run::{Run, Stop};
+use super::walk::{Allowed, Beginning, WalkStop, Way};
+use super::walker::Walker;
 
 /// How often a list is begun again after all rows known were deleted under the walk.
 const MOST_RESTARTS: u32 = 2;
@@ -235,8 +232,8 @@ async fn walk_window(
                 let last = batch.last;
                 gathering.add(run, batch).await?;
                 if last
-                    || gathering.stretch.pages() >= together
-                    || gathering.stretch.is_full()
+                    || gathering.pages() >= together
+                    || gathering.is_full()
                     || run.patience.exhausted().is_some()
                 {
                     let stored = gathering.store(run, endpoint).await?;
@@ -256,48 +253,6 @@ async fn walk_window(
     }
 }
 
-/// A walk of either kind.
-enum Walker {
-    Window(Box<Walk>),
-    ByOwner(Box<WalkByOwner>),
-}
-
-impl Walker {
-    fn new(run: &Run, list: &'static Endpoint, beginning: Beginning) -> Self {
-        match list.by_owner {
-            Some(ByOwner { owners, path }) if beginning.way == Way::ByOwner => {
-                // For their ids alone.
-                let context = Arc::new(PageContext::for_check());
-                let owners = Reader { context, ..run.reader(endpoint(owners)) };
-                let walk = WalkByOwner::new(run.reader(list), path, owners, beginning.place);
-                Self::ByOwner(Box::new(walk))
-            }
-            _ => Self::Window(Box::new(Walk::new(run.reader(list), beginning))),
-        }
-    }
-
-    fn allow(&mut self, allowed: Allowed) {
-        match self {
-            Self::Window(walk) => walk.allow(allowed),
-            Self::ByOwner(walk) => walk.allow(allowed),
-        }
-    }
-
-    fn stored(&mut self, pages: usize) {
-        match self {
-            Self::Window(walk) => walk.stored(pages),
-            Self::ByOwner(walk) => walk.stored(pages),
-        }
-    }
-
-    async fn next(&mut self) -> Result<Option<Batch>, WalkStop> {
-        match self {
-            Self::Window(walk) => walk.next().await,
-            Self::ByOwner(walk) => walk.next().await,
-        }
-    }
-}
-
 /// How many windows of a list are walked at the same time.
 fn walks_side_by_side(run: &Run, endpoint: &'static Endpoint) -> usize {
     run.list(endpoint.resource, ListProgress::open_windows).min(run.at_stake.allowed())
@@ -312,105 +267,5 @@ fn beginning(list: &ListProgress, window: usize, counted: Option<u64>) -> Beginn
         place: window.place.clone(),
         rows: window.rows(),
         expected: window.expected.or(counted),
-    }
-}
-
-/// Pages on their way into the store.
-struct Gathering<'a> {
-    window: usize,
-    counted: Option<u64>,
-    stretch: StretchBuilder<'a>,
-    newest: Option<Newest>,
-    doubled: u64,
-}
-
-/// What the newest page said of the walk.
-struct Newest {
-    place: Place,
-    way: Way,
-    total: Option<u64>,
-    last: bool,
-}
-
-impl<'a> Gathering<'a> {
-    fn new(
-        run: &'a Run,
-        endpoint: &'static Endpoint,
-        window: usize,
-        counted: Option<u64>,
-    ) -> Result<Self, Stop> {
-        let stretch = StretchBuilder::new(run, endpoint)?;
-        Ok(Self { window, counted, stretch, newest: None, doubled: 0 })
-    }
-
-    const fn is_empty(&self) -> bool {
-        self.newest.is_none()
-    }
-
-    async fn add(&mut self, run: &Run, mut batch: Batch) -> Result<(), Stop> {
-        closure::close(run, &mut batch.page, &mut self.stretch).await?;
-        self.stretch.add(&batch.page)?;
-        self.doubled += batch.doubled;
-        self.newest = Some(Newest {
-            place: batch.place,
-            way: batch.way,
-            total: batch.total,
-            last: batch.last,
-        });
-        Ok(())
-    }
-
-    /// Stores what was gathered and begins anew; gives the number of pages.
-    async fn store(&mut self, run: &'a Run, endpoint: &'static Endpoint) -> Result<usize, Stop> {
-        let Some(newest) = self.newest.take() else { return Ok(0) };
-        let gathered =
-            std::mem::replace(self, Self::new(run, endpoint, self.window, self.counted)?);
-        let number = run.list(endpoint.resource, |list| Number {
-            window: gathered.window,
-            sequence: list.windows[gathered.window].next_sequence(),
-        });
-        let stored = gathered.stretch.store(number).await?;
-        let pages = stored.pages;
-        let added = stored.stretch.clone();
-        run.commit(|checkpoint| {
-            stored.roles.into_iter().for_each(|role| checkpoint.roles.push(role));
-            let list = progress_of(checkpoint, endpoint.resource);
-            list.duplicates_dropped += gathered.doubled;
-            list.source_count.before =
-                list.source_count.before.or(gathered.counted).or(newest.total);
-            if list.way == Way::Cursor {
-                // What one window has found out about the server holds for all.
-                list.way = newest.way;
-            }
-            if stored.stretch.is_some() {
-                list.stage = Stage::Walking;
-            }
-            if list.stage == Stage::Walking {
-                list.source_count.after = newest.total.or(list.source_count.after);
-            }
-            let window = &mut list.windows[gathered.window];
-            window.stretches.extend(stored.stretch);
-            window.place = newest.place;
-            window.expected = newest.total.or(window.expected).or(gathered.counted);
-            window.ended = newest.last;
-            list.divisible &= !newest.last;
-            let all_ended = list.windows.iter().all(|window| window.ended);
-            if all_ended && list.stage == Stage::Walking {
-                list.stage = Stage::Comparing;
-            }
-        })
-        .await?;
-        // Where nothing was new the next invocation would stand where this one does.
-        if let Some(stretch) = added {
-            run.patience.note_progress();
-            closure::note_stored(run, endpoint, &stretch);
-        }
-        run.keeper.read(|checkpoint| run.progress.show(checkpoint, run.facts()));
-        let (rows, ended) =
-            run.list(endpoint.resource, |list| (list.rows(), list.stage == Stage::Comparing));
-        if ended {
-            info!(clerk.path = endpoint.path, rows, "list read to its end");
-        }
-        Ok(pages)
     }
 }

@@ -3,8 +3,9 @@
 //! In the order in which it happens:
 //! - `state` finds the run in progress and what is published; `decide` says what to do about it;
 //! - `keeper` takes the lease and writes the `checkpoint`;
-//! - `read` goes through the lists of the table in `endpoint`: `copy` takes each to its end, by a
-//!   `walk` over its `page`s, and stores them in `stretch`es;
+//! - `read` goes through the lists of the table in `endpoint`: `copy` takes each to its end, in
+//!   windows if there is something to `divide`, by a `walk` over its `page`s, or `by_owner` if that
+//!   is the better `plan`; pages on their way are in a `gathering`, and stored in `stretch`es;
 //! - `compare` holds what was read against Clerk's counts, `closure` holds grants against `known`
 //!   users and organizations and `insert`s those that are missing;
 //! - `publish` makes it visible, with `summary`'s counts; `answers` and `failure` say how it ended.
@@ -21,6 +22,7 @@ mod decide;
 mod divide;
 pub mod endpoint;
 pub mod failure;
+mod gathering;
 mod insert;
 pub mod keeper;
 mod known;
@@ -33,6 +35,7 @@ pub mod state;
 mod stretch;
 pub mod summary;
 pub mod walk;
+mod walker;
 
 use std::collections::{BTreeSet, HashMap};
 use std::pin::pin;

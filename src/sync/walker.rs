@@ -1,0 +1,60 @@
+//! Either kind of walk, behind one face.
+
+use std::sync::Arc;
+
+use super::by_owner::WalkByOwner;
+use super::endpoint::{ByOwner, Endpoint, endpoint};
+use super::page::PageContext;
+use super::run::Run;
+use super::walk::{Allowed, Batch, Beginning, Reader, Walk, WalkStop, Way};
+
+/// A walk over a window of a list, or over the parts that its owners have of it.
+pub(super) enum Walker {
+    /// Page after page.
+    Window(Box<Walk>),
+    /// Owner after owner.
+    ByOwner(Box<WalkByOwner>),
+}
+
+impl Walker {
+    /// The walk that goes on where `beginning` says, and the way it says.
+    pub(super) fn new(run: &Run, list: &'static Endpoint, beginning: Beginning) -> Self {
+        match list.by_owner {
+            Some(ByOwner { owners, path }) if beginning.way == Way::ByOwner => {
+                // For their ids alone.
+                let context = Arc::new(PageContext::for_check());
+                let owners = Reader { context, ..run.reader(endpoint(owners)) };
+                let walk = WalkByOwner::new(run.reader(list), path, owners, beginning.place);
+                Self::ByOwner(Box::new(walk))
+            }
+            _ => Self::Window(Box::new(Walk::new(run.reader(list), beginning))),
+        }
+    }
+
+    /// Lets it run ahead.
+    pub(super) fn allow(&mut self, allowed: Allowed) {
+        match self {
+            Self::Window(walk) => walk.allow(allowed),
+            Self::ByOwner(walk) => walk.allow(allowed),
+        }
+    }
+
+    /// `pages` of the pages handed out have been stored.
+    pub(super) fn stored(&mut self, pages: usize) {
+        match self {
+            Self::Window(walk) => walk.stored(pages),
+            Self::ByOwner(walk) => walk.stored(pages),
+        }
+    }
+
+    /// The next page, or `None` behind the last one.
+    ///
+    /// # Errors
+    /// [`WalkStop`].
+    pub(super) async fn next(&mut self) -> Result<Option<Batch>, WalkStop> {
+        match self {
+            Self::Window(walk) => walk.next().await,
+            Self::ByOwner(walk) => walk.next().await,
+        }
+    }
+}
