@@ -38,7 +38,8 @@ Usage: clerk-sandbox [OPTIONS]
   --help, --version
 
 Beside /v1 there are GET /sandbox/health, /sandbox/stats, /sandbox/rows/LIST (all rows, NDJSON), and
-/sandbox/customer-traffic/N, which changes that number.
+/sandbox/customer-traffic/N, /sandbox/latency-ms/N and /sandbox/limit-per-10s/N, which change that
+number (no limit: 0).
 ";
 
 /// What was asked for.

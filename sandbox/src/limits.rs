@@ -52,8 +52,10 @@ impl Limits {
         self.limit = Some(Limit { requests, per, names_retry_after });
     }
 
+    /// A limit that is set later has counted nothing of before.
     pub(crate) fn lift(&mut self) {
         self.limit = None;
+        self.accepted.clear();
     }
 
     pub(crate) fn refused(&self) -> u64 {

@@ -30,8 +30,12 @@ use crate::rows::Row;
 /// The key a new sandbox accepts. It opens nothing else.
 pub const DEFAULT_KEY: &str = "sk_test_sandbox";
 
-/// Compressed pages kept for the next reader, in bytes; past it all are dropped.
-const MOST_COMPRESSED_BYTES: usize = 512 * 1024 * 1024;
+/// Compressed pages kept for the next reader, in bytes; past it all are dropped. Enough for a million
+/// users and two million memberships.
+const MOST_COMPRESSED_BYTES: usize = 2 * 1024 * 1024 * 1024;
+
+/// What can be changed while something reads, at `/sandbox/<setting>/<number>`.
+const SETTINGS: [&str; 3] = ["customer-traffic", "latency-ms", "limit-per-10s"];
 
 /// API versions in which roles cannot be listed (Clerk OpenAPI documents 2021-02-05 and
 /// 2025-03-12).
@@ -701,13 +705,18 @@ impl Sandbox {
     fn control(&self, path: &str) -> Answer {
         match path.split('/').collect::<Vec<_>>()[..] {
             ["health"] => Answer::of_json(json!({ "ok": true }).to_string()),
-            ["customer-traffic", requests_per_10s] => match requests_per_10s.parse() {
-                Ok(requests) => {
-                    self.set_customer_traffic(requests);
-                    Answer::of_json(json!({ "customer_traffic": requests }).to_string())
+            [setting, number] if SETTINGS.contains(&setting) => {
+                let Ok(number) = number.parse() else { return Refusal::not_found().answer(0) };
+                match setting {
+                    "customer-traffic" => self.set_customer_traffic(number),
+                    "latency-ms" => {
+                        self.set_latency(Duration::from_millis(number as u64), Duration::ZERO);
+                    }
+                    _ if number == 0 => self.unlimited(),
+                    _ => self.limit(number, Duration::from_secs(10)),
                 }
-                Err(_) => Refusal::not_found().answer(0),
-            },
+                Answer::of_json(json!({ setting: number }).to_string())
+            }
             ["stats"] => Answer::of_json(self.stats().to_string()),
             ["rows", list] if List::named(list).is_some() => {
                 let lines: String = self.rows(list).iter().map(|row| format!("{row}\n")).collect();

@@ -327,6 +327,22 @@ async fn the_customers_traffic_takes_part_of_the_limit_and_can_be_changed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn latency_and_limit_can_be_changed() {
+    let sandbox = sandbox();
+    let started = Instant::now();
+    sandbox.get("/sandbox/latency-ms/50", &[]).await.unwrap();
+    sandbox.get("/sandbox/limit-per-10s/1", &[]).await.unwrap();
+    assert_eq!(status(&sandbox, "/v1/users").await, 200);
+    assert_eq!(status(&sandbox, "/v1/users").await, 429);
+    assert_eq!(started.elapsed(), Duration::from_millis(100));
+    sandbox.get("/sandbox/limit-per-10s/0", &[]).await.unwrap();
+    assert_eq!(status(&sandbox, "/v1/users").await, 200);
+    sandbox.get("/sandbox/limit-per-10s/1", &[]).await.unwrap();
+    assert_eq!(status(&sandbox, "/v1/users").await, 200);
+    assert_eq!(sandbox.get("/sandbox/latency-ms/long", &[]).await.unwrap().status, 404);
+}
+
+#[tokio::test(start_paused = true)]
 async fn latency_grows_with_what_is_in_flight_where_workers_are_few() {
     let sandbox = sandbox();
     sandbox.set_latency(Duration::from_secs(1), Duration::ZERO);
