@@ -11,7 +11,7 @@ unexport CARGO_BUILD_RUSTFLAGS
 # The Python that has moto: the tests start its server.
 export CLERK_SYNC_PYTHON := $(CURDIR)/.venv/bin/python
 
-.PHONY: help run run-lambda test measure check advisories clean
+.PHONY: help run run-lambda test measure package check advisories clean
 
 help: ## what there is to do (this list)
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r goal meaning; do \
@@ -34,6 +34,9 @@ test: ## all tests, and the sandbox read by Clerk's official SDKs
 measure: ## peak memory and requests of a large sync, with the release build
 	@cargo build --release --workspace --bins --examples --locked --quiet
 	@python3 scripts/measure.py --release
+
+package: ## the zip for Lambda, from the release build, with its size
+	@scripts/package
 
 check: ## formatting, lints, documentation, licences, the template
 	@scripts/python-environment check
