@@ -11,7 +11,7 @@ unexport CARGO_BUILD_RUSTFLAGS
 # The Python that has moto: the tests start its server.
 export CLERK_SYNC_PYTHON := $(CURDIR)/.venv/bin/python
 
-.PHONY: help run run-lambda test measure package check advisories clean
+.PHONY: help run run-lambda test measure bench package check advisories clean
 
 help: ## what there is to do (this list)
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r goal meaning; do \
@@ -29,11 +29,14 @@ test: ## all tests, and the sandbox read by Clerk's official SDKs
 	@echo "Building and testing; the first build takes some minutes." >&2
 	@cargo test --workspace --locked --quiet
 	@sandbox/clients/run
-	@python3 scripts/measure.py
+	@python3 -m bench.measure
 
 measure: ## peak memory and requests of a large sync, with the release build
 	@cargo build --release --workspace --bins --examples --locked --quiet
-	@python3 scripts/measure.py --release
+	@python3 -m bench.measure --release
+
+bench: ## all benchmarks, some 25 minutes; writes docs/benchmarks.md (QUICK=1: tiny, writes nothing)
+	@scripts/bench $(if $(QUICK),--quick,--output docs/benchmarks.md)
 
 package: ## the zip for Lambda, from the release build, with its size
 	@scripts/package

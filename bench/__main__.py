@@ -1,0 +1,95 @@
+"""All benchmarks in one go.
+
+usage: python3 -m bench [--quick] [--output FILE] [--only WORD...]
+
+--quick     a hundredth of everything, once: shows that the benchmarks work, and nothing else
+--output    where the document goes; without it to standard output
+--only      the benchmarks with one of these words in their title
+
+Ends with 1 when a copy was not complete and verified, and never because of a time.
+"""
+
+import argparse
+import pathlib
+import signal
+import sys
+
+from . import (
+    cold_start,
+    interruptions,
+    limited,
+    program_size,
+    sandbox_speed,
+    sizes,
+    stages,
+    unlimited,
+)
+from .copying import WrongAnswer
+from .document import document
+from .machine import facts, smallest_peak
+from .report import Benchmark, Report
+from .workbench import Workbench, programs
+
+# In the order of the document, which is also that of the fewest changes of the sandbox: two of them
+# use the large one, one after the other.
+BENCHMARKS = [
+    module.BENCHMARK
+    for module in (
+        sandbox_speed,
+        unlimited,
+        interruptions,
+        stages,
+        sizes,
+        limited,
+        cold_start,
+        program_size,
+    )
+]
+
+
+def main() -> int:
+    reader = argparse.ArgumentParser(prog="bench", description=__doc__.split("\n")[0])
+    reader.add_argument("--quick", action="store_true")
+    reader.add_argument("--output", type=pathlib.Path)
+    reader.add_argument("--only", nargs="+", default=[""])
+    arguments = reader.parse_args()
+
+    bench = Workbench(programs("release"), arguments.quick)
+    # Stops the sandbox too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    # The load is that of before.
+    measured_on = facts()
+    outcomes, failed = [], False
+    try:
+        for benchmark in BENCHMARKS:
+            title = benchmark.title.lower()
+            if any(word.lower() in title for word in arguments.only):
+                outcome, wrong = outcome_of(benchmark, bench)
+                failed = failed or wrong
+                outcomes.append((benchmark, outcome))
+    finally:
+        bench.close()
+
+    text = document([*measured_on, smallest_peak()], outcomes)
+    if arguments.output is None:
+        print(text, end="")
+    else:
+        arguments.output.write_text(text)
+        bench.say(f"written: {arguments.output}")
+    return 1 if failed else 0
+
+
+def outcome_of(benchmark: Benchmark, bench: Workbench) -> tuple[Report | str, bool]:
+    """The report, or why there is none; and whether an answer was wrong."""
+    try:
+        return benchmark.run(bench), False
+    except WrongAnswer as wrong:
+        bench.say(f"WRONG: {wrong}")
+        return "a copy was not complete and verified", True
+    except Exception as problem:  # The others are still worth their time.
+        bench.say(f"{benchmark.title}: {problem!r}")
+        return str(problem) or repr(problem), False
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,170 @@
+"""From the start of the process to its first request to Clerk."""
+
+import contextlib
+import http.server
+import itertools
+import json
+import pathlib
+import signal
+import socket
+import threading
+import time
+
+from .copying import Folder, settings
+from .figures import Figure
+from .processes import Child
+from .report import Benchmark, Report, at_most, table
+from .sandbox import KEY
+from .workbench import Workbench
+
+START = "Start to first request at most 50 ms"
+
+REPEATS = 20
+
+# Longer than any start takes, s.
+PATIENCE = 30
+
+
+def run(bench: Workbench) -> Report:
+    rows, slowest = [], 0.0
+    for name, start in {"program, folder": in_folder, "Lambda function, S3": in_lambda}.items():
+        # The first one after a build reads the program from the disk.
+        start(bench.clerk_sync)
+        starts = bench.repeat(f"a start: {name}", lambda: start(bench.clerk_sync), REPEATS)
+        wall = Figure(wall for wall, _ in starts)
+        rows.append([name, wall.milliseconds(), Figure(cpu for _, cpu in starts).milliseconds()])
+        slowest = max(slowest, wall.median)
+    lines = [
+        "From just before the process is started to the first byte of its first request at a listener "
+        "that stands for Clerk, over loopback and plain HTTP; then it is killed. CPU is what the process "
+        "had used by then. As a program it has the key in its environment and writes to an empty folder. "
+        "As a Lambda function it gets its event from a stand-in for the runtime interface, the key from "
+        "Secrets Manager and its store from S3, both stand-ins that answer at once and over plain HTTP: "
+        "what AWS takes to answer, and TLS to AWS and Clerk, come on top.",
+        "",
+        *table(["started as", "to the first request", "CPU until then"], rows),
+    ]
+    verdict = at_most(slowest, 0.050, f"{slowest * 1e3:.1f} ms, the slower of two ways to start")
+    return Report(lines, {START: verdict})
+
+
+def in_folder(program: pathlib.Path) -> tuple[float, float]:
+    with Folder() as folder, listener() as clerk:
+        return first_request(program, clerk, settings(url_of(clerk), folder), folder)
+
+
+def in_lambda(program: pathlib.Path) -> tuple[float, float]:
+    with Folder() as folder, listener() as clerk, aws() as address:
+        in_aws = settings(url_of(clerk), folder) | {
+            "SNAPSHOT_URL": "s3://snapshots/clerk",
+            "CLERK_SECRET_ID": "clerk",
+            "AWS_LAMBDA_RUNTIME_API": address,
+            "AWS_LAMBDA_FUNCTION_NAME": "clerk-sync",
+            "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "512",
+            "AWS_LAMBDA_LOG_GROUP_NAME": "/aws/lambda/clerk-sync",
+            "AWS_LAMBDA_LOG_STREAM_NAME": "stream",
+            "AWS_ENDPOINT_URL": f"http://{address}",
+            "AWS_REGION": "us-east-1",
+            "AWS_ACCESS_KEY_ID": "testing",
+            "AWS_SECRET_ACCESS_KEY": "testing",
+        }
+        del in_aws["CLERK_SECRET_KEY"]
+        return first_request(program, clerk, in_aws, folder)
+
+
+def first_request(
+    program: pathlib.Path, clerk: socket.socket, given: dict[str, str], folder: Folder
+) -> tuple[float, float]:
+    """Seconds until the first request, and CPU seconds."""
+    child = Child([program], given, folder.log)
+    try:
+        connection, _ = clerk.accept()
+        with connection:
+            connection.settimeout(PATIENCE)
+            # A connection may be opened ahead: it is the request that counts.
+            if not connection.recv(1):
+                raise RuntimeError("a connection without a request")
+            wall = time.monotonic() - child.began
+    except TimeoutError:
+        wall = None
+    child.signal(signal.SIGKILL)
+    finished = child.finish()
+    if wall is None:
+        said = (finished.output + folder.log.read_text())[-2000:]
+        raise RuntimeError(f"no request within {PATIENCE} s: {said}")
+    return wall, finished.cpu_seconds
+
+
+@contextlib.contextmanager
+def listener():
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(PATIENCE)
+        yield listening
+
+
+def url_of(listening: socket.socket) -> str:
+    return "http://%s:%s" % listening.getsockname()
+
+
+@contextlib.contextmanager
+def aws():
+    """Lambda's runtime interface, S3 and Secrets Manager on one address, as far as a start goes."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Aws)
+    server.daemon_threads = True
+    # More than one event would be another invocation.
+    server.events = threading.Semaphore(1)
+    server.versions = itertools.count()
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield "%s:%s" % server.server_address
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+class Aws(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    # An answer's head and body are two writes.
+    disable_nagle_algorithm = True
+
+    def do_GET(self) -> None:
+        if not self.path.startswith("/2018-06-01/runtime/"):
+            missing = "<Error><Code>NoSuchKey</Code><Message>no such key</Message></Error>"
+            return self.answer(404, missing, {"Content-Type": "application/xml"})
+        if not self.server.events.acquire(timeout=PATIENCE):
+            return self.answer(500, "")
+        headers = {
+            "Lambda-Runtime-Aws-Request-Id": "8476a536-e9f4-11e8-9739-2dfe598c3fcd",
+            "Lambda-Runtime-Deadline-Ms": str(int((time.time() + 900) * 1000)),
+            "Lambda-Runtime-Invoked-Function-Arn":
+                "arn:aws:lambda:us-east-1:123456789012:function:clerk-sync",
+        }  # fmt: skip
+        self.answer(200, "{}", headers)
+
+    def do_PUT(self) -> None:
+        self.answer(200, "", {"ETag": f'"{next(self.server.versions)}"'})
+
+    def do_POST(self) -> None:
+        secret = {"ARN": "arn", "Name": "clerk", "VersionId": "1", "SecretString": KEY}
+        self.answer(200, json.dumps(secret), {"Content-Type": "application/x-amz-json-1.1"})
+
+    def do_DELETE(self) -> None:
+        self.answer(204, "")
+
+    def answer(self, status: int, body: str, headers: dict[str, str] | None = None) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.send_response(status)
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body.encode())
+
+    def log_message(self, *_) -> None:
+        """Says nothing."""
+
+
+BENCHMARK = Benchmark("Cold start", (START,), run)

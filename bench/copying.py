@@ -1,0 +1,90 @@
+"""One run of clerk-sync, from a sandbox into a folder, and what it took."""
+
+import json
+import pathlib
+import shutil
+import tempfile
+from dataclasses import dataclass
+
+from .population import RESOURCES
+from .processes import Child, Finished
+from .sandbox import KEY, Sandbox
+
+
+class WrongAnswer(Exception):
+    """A run that did not end as it must. The only thing that makes the benchmarks fail."""
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A run that is complete and verified."""
+
+    finished: Finished
+    answer: dict
+    manifest: dict
+
+    @property
+    def records(self) -> int:
+        return sum(self.answer["records"].values())
+
+    @property
+    def cpu_per_record(self) -> float:
+        """In seconds."""
+        return self.finished.cpu_seconds / self.records
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """Of each dataset's set of lines."""
+        return {
+            name: dataset["content_digest"] for name, dataset in self.manifest["datasets"].items()
+        }
+
+
+class Folder:
+    """A folder for snapshots that goes away, and for the log."""
+
+    def __init__(self):
+        self.path = pathlib.Path(tempfile.mkdtemp(prefix="clerk-sync-bench-"))
+        self.log = self.path / "log"
+        self.snapshots = self.path / "snapshots"
+
+    def __enter__(self) -> "Folder":
+        return self
+
+    def __exit__(self, *_) -> None:
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+def settings(url: str, folder: Folder, **more: str) -> dict[str, str]:
+    """Everything is copied, and no limit is kept to unless `more` says otherwise."""
+    return {
+        "SNAPSHOT_URL": folder.snapshots.as_uri(),
+        "RESOURCES": RESOURCES,
+        "CLERK_SECRET_KEY": KEY,
+        "CLERK_API_URL": url,
+        "CLERK_REQUESTS_PER_10S": "1000000",
+        "CLERK_RATE_SHARE": "1",
+        "LOG_LEVEL": "warn",
+        **more,
+    }
+
+
+def copy(program: pathlib.Path, sandbox: Sandbox, **more: str) -> Copy:
+    """One uninterrupted run."""
+    with Folder() as folder:
+        finished = Child([program], settings(sandbox.url, folder, **more), folder.log).finish()
+        return complete(finished, folder)
+
+
+def complete(finished: Finished, folder: Folder) -> Copy:
+    """The run that has ended, if it is complete and verified."""
+    try:
+        answer = json.loads(finished.output)
+    except ValueError:
+        answer = {}
+    if answer.get("status") != "complete" or not answer["verified"]:
+        log = folder.log.read_text(errors="replace")[-2000:]
+        raise WrongAnswer(f"exit status {finished.status}: {finished.output.strip()}\n{log}")
+    latest = json.loads((folder.snapshots / "latest.json").read_text())
+    manifest = json.loads((folder.snapshots / latest["manifest"]).read_text())
+    return Copy(finished, answer, manifest)

@@ -1,0 +1,145 @@
+"""What it costs to pause a run, or to kill it, 1, 10 and 100 times."""
+
+import json
+import random
+import signal
+import time
+from dataclasses import dataclass
+
+from .copying import Copy, Folder, WrongAnswer, complete, copy, settings
+from .processes import Child, Finished
+from .report import Benchmark, Report, Verdict, at_most, table
+from .sandbox import Sandbox
+from .workbench import Workbench
+
+COST = "An interruption costs at most 2 pages per list being walked"
+DIGESTS = "A run that was cut off has the same digests as an uninterrupted one"
+
+TIMES = (1, 10, 100)
+KINDS = {"paused": signal.SIGTERM, "killed": signal.SIGKILL}
+
+# So that requests can be counted while they come.
+LATENCY_MS = 20
+
+# The shortest lease there is: the next invocation waits it out after a kill, and is not counted.
+LEASE_SECONDS = 2
+
+# Exit status of an invocation that paused, or found the lease taken.
+PAUSED = 75
+
+
+@dataclass(frozen=True)
+class Interrupted:
+    """A run that was interrupted and in the end complete, and all it took."""
+
+    copy: Copy
+    times: int
+    requests: dict[str, int]
+    cpu_seconds: float
+
+
+def run(bench: Workbench) -> Report:
+    sandbox = bench.sandbox(bench.middle)
+    sandbox.behave(latency_ms=LATENCY_MS)
+    bench.say("uninterrupted")
+    before = asked(sandbox)
+    whole = copy(bench.clerk_sync, sandbox)
+    needed = since(before, sandbox)
+    rows = [
+        ["uninterrupted", "0", f"{sum(needed.values()):,}", "", "", "",
+         f"{whole.finished.cpu_seconds:.2f} s", "", ""]
+    ]  # fmt: skip
+    worst, same = 0.0, True
+    for kind, number in KINDS.items():
+        for times in TIMES[:2] if bench.quick else TIMES:
+            bench.say(f"{kind} {times} times")
+            run = interrupted(bench, sandbox, number, times)
+            extra = {path: count - needed.get(path, 0) for path, count in run.requests.items()}
+            pages = {path: count for path, count in extra.items() if path.count("/") == 2}
+            pages.pop("/v1/instance", None)
+            dearest = max(pages, key=pages.get)
+            same_digests = run.copy.digests == whole.digests
+            if run.times > 0:
+                worst = max(worst, pages[dearest] / run.times)
+            same = same and same_digests
+            rows.append(
+                [
+                    kind,
+                    str(run.times),
+                    f"{sum(run.requests.values()):,}",
+                    f"{sum(pages.values()):,}",
+                    f"{sum(pages.values()) / max(run.times, 1):.2f}",
+                    f"{pages[dearest] / max(run.times, 1):.2f} (`{dearest.rpartition('/')[2]}`)",
+                    f"{run.cpu_seconds:.2f} s",
+                    f"{(run.cpu_seconds - whole.finished.cpu_seconds) / max(run.times, 1):.3f} s",
+                    "the same" if same_digests else "**different**",
+                ]
+            )
+    lines = [
+        f"{bench.middle}, {LATENCY_MS} ms latency, `LEASE_SECONDS={LEASE_SECONDS}`. Each interruption "
+        "comes when the sandbox has counted a number of requests since the invocation began, spread over "
+        "what the run needs: SIGTERM, which is a pause (what is in flight is stored, as when a time "
+        "budget ends), or SIGKILL. Each run is then continued until it is complete. Pages are requests "
+        "for pages of a list beyond those of the uninterrupted run; each invocation also asks for the "
+        "instance, and the counts may be asked for again. CPU is of all invocations together.",
+        "",
+        *table(
+            ["run", "times", "requests", "pages more", "pages more each time",
+             "of the list that costs most", "CPU", "CPU more each time", "digests"],
+            rows,
+        ),
+    ]  # fmt: skip
+    verdicts = {
+        COST: at_most(worst, 2, f"{worst:.2f} pages of the list that costs most, in the worst run"),
+        DIGESTS: Verdict("the same" if same else "different", same),
+    }
+    return Report(lines, verdicts)
+
+
+def interrupted(bench: Workbench, sandbox: Sandbox, number: int, times: int) -> Interrupted:
+    """Interrupts a run so many times, then lets it end."""
+    # The same moments in every run of the benchmarks.
+    moments = random.Random(times)
+    spacing = max(2, bench.middle.fewest_requests // (times + 1))
+    done, cpu = 0, 0.0
+    before = asked(sandbox)
+    with Folder() as folder:
+        while True:
+            after = moments.randint(spacing // 2 + 1, spacing) if done < times else None
+            finished = invocation(bench, sandbox, folder, number, after)
+            cpu += finished.cpu_seconds
+            if finished.status == 0:
+                return Interrupted(complete(finished, folder), done, since(before, sandbox), cpu)
+            if finished.status not in (PAUSED, -signal.SIGKILL):
+                raise WrongAnswer(f"{finished.output}\n{folder.log.read_text()[-2000:]}")
+            done += 1
+            if finished.status < 0:
+                # Asking earlier would be answered `busy`.
+                time.sleep(LEASE_SECONDS)
+            elif json.loads(finished.output)["status"] != "partial":
+                raise WrongAnswer(finished.output)
+
+
+def invocation(
+    bench: Workbench, sandbox: Sandbox, folder: Folder, number: int, after: int | None
+) -> Finished:
+    """One invocation; it gets the signal once it has sent so many requests."""
+    began = sandbox.stats()["requests"]
+    more = {"LEASE_SECONDS": str(LEASE_SECONDS)}
+    child = Child([bench.clerk_sync], settings(sandbox.url, folder, **more), folder.log)
+    if after is not None:
+        while child.is_running() and sandbox.stats()["requests"] - began < after:
+            time.sleep(0.002)
+        child.signal(number)
+    return child.finish()
+
+
+def asked(sandbox: Sandbox) -> dict[str, int]:
+    return sandbox.stats()["requests_by_path"]
+
+
+def since(before: dict[str, int], sandbox: Sandbox) -> dict[str, int]:
+    return {path: count - before.get(path, 0) for path, count in asked(sandbox).items()}
+
+
+BENCHMARK = Benchmark("Interruptions", (COST, DIGESTS), run)

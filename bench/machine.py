@@ -1,0 +1,62 @@
+"""What the figures were measured on. No host names and no paths."""
+
+import datetime
+import os
+import pathlib
+import platform
+import resource
+import subprocess
+
+
+def facts() -> list[tuple[str, str]]:
+    """Names and values, in the order they are read."""
+    return [
+        ("date", datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC")),
+        ("commit", commit()),
+        ("processor", f"{processor()}, {os.cpu_count()} cores visible"),
+        ("memory", memory()),
+        ("kernel", f"{platform.system()} {platform.release()} {platform.machine()}"),
+        ("load before", f"{os.getloadavg()[0]:.1f}, the average of one minute"),
+        ("rustc", said("rustc", "--version")),
+        ("Node", said("node", "--version")),
+        ("Python", platform.python_version()),
+    ]
+
+
+def smallest_peak() -> tuple[str, str]:
+    """What a child's peak memory cannot be below: it begins with the memory of this process."""
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return "least peak memory that can be told", f"{own / 2**10:.1f} MiB"
+
+
+def commit() -> str:
+    changed = said("git", "status", "--porcelain", "--untracked-files=no")
+    return said("git", "rev-parse", "--short=12", "HEAD") + (", with changes" if changed else "")
+
+
+def processor() -> str:
+    return field("/proc/cpuinfo", "model name") or platform.processor() or "unknown"
+
+
+def memory() -> str:
+    kibibytes = field("/proc/meminfo", "MemTotal")
+    return f"{int(kibibytes.split()[0]) / 2**20:.1f} GiB" if kibibytes else "unknown"
+
+
+def field(path: str, name: str) -> str | None:
+    """The value of the first line `name: value` of a file, where there is one."""
+    try:
+        lines = pathlib.Path(path).read_text().splitlines()
+    except OSError:
+        return None
+    values = (line.partition(":")[2].strip() for line in lines if line.startswith(name))
+    return next(values, None)
+
+
+def said(*command: str) -> str:
+    """What a program says in one line; empty when it says nothing."""
+    try:
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    except OSError:
+        return "not installed"
+    return done.stdout.strip()

@@ -1,0 +1,47 @@
+"""The instances that are copied, and what copying one takes at the least."""
+
+from dataclasses import dataclass
+
+# Rows of a page, the most Clerk gives.
+PAGE = 500
+
+# What is copied: everything.
+RESOURCES = (
+    "users,organizations,organization_roles,organization_permissions,organization_memberships"
+)
+
+
+@dataclass(frozen=True)
+class Population:
+    """Rows of a synthetic instance; roles and permissions have the sandbox's own numbers."""
+
+    users: int
+    organizations: int
+    memberships: int
+
+    @classmethod
+    def of(cls, users: int) -> "Population":
+        """One organization for 20 users, two memberships for each user."""
+        return cls(users, users // 20, users * 2)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.users:,} users, {self.organizations:,} organizations, "
+            f"{self.memberships:,} memberships"
+        )
+
+    @property
+    def fewest_requests(self) -> int:
+        """A page for each 500 rows of each list; of roles and of permissions there is one page."""
+        lists = (self.users, self.organizations, self.memberships)
+        return sum(-(-rows // PAGE) for rows in lists) + 2
+
+    @property
+    def allowed_requests(self) -> float:
+        """1.02 times the fewest, and 80 for counts."""
+        return 1.02 * self.fewest_requests + 80
+
+    @property
+    def allowed_memory(self) -> int:
+        """64 MiB and 16 bytes a user, in bytes."""
+        return 64 * 2**20 + 16 * self.users

@@ -1,0 +1,68 @@
+"""Child processes, and what each of them used."""
+
+import os
+import pathlib
+import subprocess
+import time
+from dataclasses import dataclass
+
+# Nothing of the caller's environment but what a program needs to start: settings or credentials
+# that happen to be exported must not reach a measurement.
+CLEAN = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A child that has ended, and what it alone used (`wait4`)."""
+
+    # Exit status; negative: the signal that ended it.
+    status: int
+    output: str
+    # From before it was started until it had ended.
+    wall_seconds: float
+    # In user mode and in the kernel together.
+    cpu_seconds: float
+    # Largest resident set. Never below this process's own, whose memory the child began with.
+    peak_bytes: int
+
+
+class Child:
+    """A process that was started to be measured; its standard error goes to a file."""
+
+    def __init__(self, command: list, settings: dict[str, str], log: pathlib.Path):
+        with log.open("ab") as errors:
+            self.began = time.monotonic()
+            self.process = subprocess.Popen(
+                command,
+                env=CLEAN | settings,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+            )
+
+    def signal(self, number: int) -> None:
+        """Sends a signal, if the process is still there."""
+        if self.is_running():
+            os.kill(self.process.pid, number)
+
+    def is_running(self) -> bool:
+        """Whether it has not ended yet; one that has stays a zombie until `finish`."""
+        seen = os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        return seen is None
+
+    def finish(self) -> Finished:
+        """Reads what it writes, and waits for its end."""
+        with self.process.stdout as stream:
+            output = stream.read()
+        _, status, usage = os.wait4(self.process.pid, 0)
+        ended = time.monotonic()
+        # Popen would wait for it again otherwise.
+        self.process.returncode = os.waitstatus_to_exitcode(status)
+        return Finished(
+            status=self.process.returncode,
+            output=output,
+            wall_seconds=ended - self.began,
+            cpu_seconds=usage.ru_utime + usage.ru_stime,
+            peak_bytes=usage.ru_maxrss * 1024,
+        )

@@ -1,0 +1,69 @@
+"""The sandbox in a process of its own."""
+
+import json
+import pathlib
+import subprocess
+import urllib.request
+
+from .population import Population
+from .processes import CLEAN
+
+# The key it accepts.
+KEY = "sk_test_sandbox"
+
+
+class Sandbox:
+    """A running clerk-sandbox. Its settings can be changed while it runs; its rows stay."""
+
+    def __init__(self, program: pathlib.Path, population: Population):
+        self.population = population
+        self._process = subprocess.Popen(
+            [
+                program,
+                *("--users", str(population.users)),
+                *("--organizations", str(population.organizations)),
+                *("--memberships", str(population.memberships)),
+            ],
+            env=CLEAN,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        # Printed once it is ready; empty when it could not start.
+        self.url = self._process.stdout.readline().strip()
+        if not self.url:
+            self._process.wait()
+            raise RuntimeError("the sandbox did not start")
+
+    def __enter__(self) -> "Sandbox":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._process.terminate()
+        self._process.wait()
+        self._process.stdout.close()
+
+    def behave(self, latency_ms: int = 0, limit_per_10s: int = 0) -> None:
+        """How it answers from now on. A limit of 0 is none; any other begins to count anew."""
+        self._get(f"latency-ms/{latency_ms}")
+        self._get("limit-per-10s/0")
+        if limit_per_10s > 0:
+            self._get(f"limit-per-10s/{limit_per_10s}")
+
+    def stats(self) -> dict:
+        """What it was asked since it started."""
+        return self._get("stats")
+
+    def peak_bytes(self) -> int | None:
+        """The most memory it has taken; unknown where the system has no /proc."""
+        try:
+            status = pathlib.Path(f"/proc/{self._process.pid}/status").read_text()
+        except OSError:
+            return None
+        words = dict(line.split(":", 1) for line in status.splitlines())
+        return int(words["VmHWM"].split()[0]) * 1024
+
+    def _get(self, page: str) -> dict:
+        with urllib.request.urlopen(f"{self.url}/sandbox/{page}", timeout=60) as answer:
+            return json.load(answer)
