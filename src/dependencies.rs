@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures_util::future::join;
 use reqwest::header::HeaderValue;
 
 use crate::aws::LazyAwsConfig;
@@ -35,30 +36,30 @@ impl Dependencies {
     /// The real ones, as the configuration names them. Nothing is read yet.
     ///
     /// # Errors
-    /// [`Error::StoreUnavailable`] when the store cannot be opened, [`Error::Internal`] when the
-    /// HTTP client cannot be set up.
+    /// [`Error::StoreUnavailable`] when the store cannot be opened.
     pub async fn open(config: &Config) -> Result<Self, Error> {
         let aws = Arc::new(LazyAwsConfig::new());
         let store = store::open(&config.snapshot_url, &aws).await.map_err(store_unavailable)?;
-        let transport = HttpTransport::new(&config.clerk.api_url).map_err(|error| {
-            Error::Internal(
-                Failure::new("the HTTP client could not be set up").caused_by(error.without_url()),
-            )
-        })?;
         Ok(Self {
             store,
             secret: Arc::new(ConfiguredSecret { setting: config.key.clone(), aws }),
-            transport: Arc::new(transport),
+            transport: Arc::new(HttpTransport::new(&config.clerk.api_url)),
             clock: Clock::system(),
         })
     }
 
-    /// Reads the key and makes the invocation's client.
+    /// Reads the key and makes the invocation's client. Certificates are loaded while the key is
+    /// on its way.
     ///
     /// # Errors
-    /// [`Error::SecretUnavailable`].
+    /// [`Error::SecretUnavailable`], or [`Error::Internal`] when the HTTP client cannot be set up.
     pub async fn client(&self, config: &Config, patience: Arc<Patience>) -> Result<Client, Error> {
-        let key = self.secret.read().await.map_err(secret_unavailable)?;
+        let prepared = async { self.transport.prepare() };
+        let (key, prepared) = join(self.secret.read(), prepared).await;
+        let key = key.map_err(secret_unavailable)?;
+        prepared.map_err(|error| {
+            Error::Internal(Failure::new("Clerk cannot be asked").caused_by(error))
+        })?;
         let limit = config.clerk.requests_per_10s.unwrap_or_else(|| usual_limit(&key));
         let api_version = HeaderValue::from_str(&config.clerk.api_version).map_err(|_| {
             Error::Internal(Failure::new("CLERK_API_VERSION cannot be sent in a header"))

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use aws_config::SdkConfig;
 use bytes::Bytes;
-use clerk_sandbox::{DEFAULT_KEY, Population, Sandbox};
+use clerk_sandbox::{DEFAULT_KEY, Population, Sandbox, Serving};
 use clerk_sync::secret_key::SecretKey;
 use clerk_sync::secret_source::{SecretError, SecretSource, SecretsManager};
 use clerk_sync::store::{
@@ -153,19 +153,28 @@ async fn what_comes_of_the_key_does_not_change_the_answer_of_a_run_that_another_
     }
 }
 
-/// Without any certificate HTTPS would be a failed start.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_https_no_certificate_is_loaded() {
-    let sandbox = Sandbox::new(Population::default().users(3).organizations(1).memberships(2));
-    let serving = sandbox.serve().await.expect("a free port");
+/// A program that finds no certificate, and its folder.
+fn without_certificates(serving: &Serving) -> (Program, tempfile::TempDir) {
     let folder = tempfile::tempdir().expect("a folder");
     let url = format!("file://{}", folder.path().join("out").display());
-    let program = Program::new(&url, &serving)
+    let program = Program::new(&url, serving)
         .with("SSL_CERT_FILE", "/no/such/file")
         .with("SSL_CERT_DIR", "/no/such/folder");
+    (program, folder)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_certificate_is_loaded_without_https_or_before_clerk_is_to_be_asked() {
+    let sandbox = Sandbox::new(Population::default().users(3).organizations(1).memberships(2));
+    let serving = sandbox.serve().await.expect("a free port");
+    let (program, folder) = without_certificates(&serving);
     let answer = program.run().await.answer(0);
     assert_eq!(answer["status"], "complete", "{answer:#}");
-    // The same at an address that needs them, to show that they are what would be missing.
-    let finished = program.with("CLERK_API_URL", "https://127.0.0.1:1").run().await;
-    finished.error(1, "Internal");
+    // At an address that needs them their absence is an error, once they are needed.
+    let secure = program.with("CLERK_API_URL", "https://127.0.0.1:1");
+    let skipping = secure.clone().with("SNAPSHOT_INTERVAL_MINUTES", "60");
+    assert_eq!(skipping.run().await.answer(0)["status"], "skipped");
+    let message = secure.run().await.error(1, "Internal");
+    assert!(message.contains("HTTP client"), "{message}");
+    assert!(!folder.path().join("out/checkpoint.json").exists(), "a mistake leaves no trace");
 }

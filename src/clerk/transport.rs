@@ -4,6 +4,7 @@
 //! a property of the program's shape and not of its good behaviour.
 
 use std::fmt;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -22,6 +23,14 @@ pub trait Transport: Send + Sync + fmt::Debug {
     /// [`TransportError`] when no complete answer arrived. An answer with an error status is not an
     /// error here.
     async fn get(&self, url: &Url, headers: HeaderMap) -> Result<Answer, TransportError>;
+
+    /// Makes ready what the first request would otherwise wait for. Sends nothing.
+    ///
+    /// # Errors
+    /// [`TransportError::Setup`].
+    fn prepare(&self) -> Result<(), TransportError> {
+        Ok(())
+    }
 }
 
 /// A complete answer: the body was read to the length or the end the server announced.
@@ -39,6 +48,10 @@ pub struct Answer {
 /// [`Client`](super::client::Client).
 #[derive(Debug, thiserror::Error)]
 pub enum TransportError {
+    /// The TLS stack cannot be set up, for instance without any root certificate. The one failure
+    /// that no other attempt helps, which is why [`Transport::prepare`] shows it first.
+    #[error("the HTTP client could not be set up")]
+    Setup(#[source] ErrorSource),
     /// No connection within the time allowed, or it was refused.
     #[error("no connection could be made")]
     Connect(#[source] ErrorSource),
@@ -84,33 +97,46 @@ const BODY_TIME_OUT: Duration = Duration::from_secs(60);
 const IDLE_TIME_OUT: Duration = Duration::from_secs(15);
 
 /// [`Transport`] over the network.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct HttpTransport {
-    client: reqwest::Client,
+    https: bool,
+    client: OnceLock<reqwest::Client>,
 }
 
 impl HttpTransport {
     /// A transport for requests to `api_url`'s host. Redirects are never followed, because the key
     /// would travel with them; a proxy from the environment is not used for a loopback host.
     ///
-    /// # Errors
-    /// When the TLS stack cannot be set up, for instance without any root certificate.
-    pub fn new(api_url: &Url) -> Result<Self, reqwest::Error> {
-        let mut builder = reqwest::Client::builder()
+    /// Nothing is set up yet: a sync that has nothing to do never loads a certificate.
+    #[must_use]
+    pub fn new(api_url: &Url) -> Self {
+        Self { https: api_url.scheme() == "https", client: OnceLock::new() }
+    }
+
+    fn client(&self) -> Result<&reqwest::Client, TransportError> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
+        let client =
+            self.build().map_err(|error| TransportError::Setup(error.without_url().into()))?;
+        Ok(self.client.get_or_init(|| client))
+    }
+
+    fn build(&self) -> Result<reqwest::Client, reqwest::Error> {
+        let builder = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT_TIME_OUT)
             .pool_idle_timeout(IDLE_TIME_OUT)
             .referer(false)
             .tcp_nodelay(true)
             .user_agent(concat!("clerk-sync/", env!("CARGO_PKG_VERSION")));
-        if api_url.scheme() == "https" {
-            builder = builder.https_only(true);
+        if self.https {
+            builder.https_only(true).build()
         } else {
             // Certificates are of no use without TLS, and reading the system's is most of the time
             // that a start takes.
-            builder = builder.no_proxy().tls_certs_only([]);
+            builder.no_proxy().tls_certs_only([]).build()
         }
-        Ok(Self { client: builder.build()? })
     }
 }
 
@@ -118,8 +144,8 @@ impl HttpTransport {
 impl Transport for HttpTransport {
     async fn get(&self, url: &Url, headers: HeaderMap) -> Result<Answer, TransportError> {
         let gzip = HeaderValue::from_static("gzip");
-        let request = self.client.get(url.clone()).headers(headers).header(ACCEPT_ENCODING, gzip);
-        let sending = request.send();
+        let request = self.client()?.get(url.clone()).headers(headers);
+        let sending = request.header(ACCEPT_ENCODING, gzip).send();
         let mut response = tokio::time::timeout(FIRST_BYTE_TIME_OUT, sending)
             .await
             .map_err(|_| TransportError::FirstByteTimeOut(FIRST_BYTE_TIME_OUT))?
@@ -131,6 +157,10 @@ impl Transport for HttpTransport {
             .map_err(|_| TransportError::BodyTimeOut(BODY_TIME_OUT))??;
         let body = if is_gzip(&headers) { decompress(&body)? } else { body };
         Ok(Answer { status, headers, body: Bytes::from(body) })
+    }
+
+    fn prepare(&self) -> Result<(), TransportError> {
+        self.client().map(|_| ())
     }
 }
 
