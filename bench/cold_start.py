@@ -141,7 +141,7 @@ class Aws(http.server.BaseHTTPRequestHandler):
             "Lambda-Runtime-Deadline-Ms": str(int((time.time() + 900) * 1000)),
             "Lambda-Runtime-Invoked-Function-Arn":
                 "arn:aws:lambda:us-east-1:123456789012:function:clerk-sync",
-        }  # fmt: skip
+        }
         self.answer(200, "{}", headers)
 
     def do_PUT(self) -> None:

@@ -48,7 +48,7 @@ def run(bench: Workbench) -> Report:
     rows = [
         ["uninterrupted", "0", f"{sum(needed.values()):,}", "", "", "",
          f"{whole.finished.cpu_seconds:.2f} s", "", ""]
-    ]  # fmt: skip
+    ]
     worst, same = 0.0, True
     for kind, number in KINDS.items():
         for times in TIMES[:2] if bench.quick else TIMES:
@@ -88,7 +88,7 @@ def run(bench: Workbench) -> Report:
              "of the list that costs most", "CPU", "CPU more each time", "digests"],
             rows,
         ),
-    ]  # fmt: skip
+    ]
     verdicts = {
         COST: at_most(worst, 2, f"{worst:.2f} pages of the list that costs most, in the worst run"),
         DIGESTS: Verdict("the same" if same else "different", same),

@@ -4,7 +4,6 @@ import datetime
 import os
 import pathlib
 import platform
-import resource
 import subprocess
 
 
@@ -21,12 +20,6 @@ def facts() -> list[tuple[str, str]]:
         ("Node", said("node", "--version")),
         ("Python", platform.python_version()),
     ]
-
-
-def smallest_peak() -> tuple[str, str]:
-    """What a child's peak memory cannot be below: it begins with the memory of this process."""
-    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return "least peak memory that can be told", f"{own / 2**10:.1f} MiB"
 
 
 def commit() -> str:

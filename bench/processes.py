@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import resource
 import subprocess
 import time
 from dataclasses import dataclass
@@ -66,3 +67,8 @@ class Child:
             cpu_seconds=usage.ru_utime + usage.ru_stime,
             peak_bytes=usage.ru_maxrss * 1024,
         )
+
+
+def least_peak_bytes() -> int:
+    """What a child's peak cannot be below: it begins with the memory of this process."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

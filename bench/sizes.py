@@ -3,6 +3,7 @@
 from .copying import Copy, copy
 from .figures import Figure
 from .population import Population
+from .processes import least_peak_bytes
 from .report import Benchmark, Report, Verdict, at_most, table
 from .workbench import Workbench
 
@@ -30,14 +31,18 @@ def run(bench: Workbench) -> Report:
     sizes = [bench.small, bench.middle, bench.large]
     lines = [
         "No limit, no latency, gzip, into a folder. CPU is user and system time of the process, its "
-        "start included.",
+        "start included (see [Cold start](#cold-start)).",
         "",
         *table(
             ["users", "records", "wall", "CPU a record", "peak memory", "allowed", "requests",
              "fewest", "allowed"],
             [row(size, runs[size]) for size in sizes],
         ),
-    ]  # fmt: skip
+    ]
+    lines += [
+        f"Peaks below {least_peak_bytes() / 2**20:.1f} MiB, the benchmarks' own, cannot be told apart.",
+        "",
+    ]
     if memory_of_sandbox is not None:
         lines += [f"The sandbox took {memory_of_sandbox / 2**20:,.0f} MiB at the largest size.", ""]
     return Report(lines, verdicts(bench, runs))
