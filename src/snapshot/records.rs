@@ -88,6 +88,11 @@ impl Records {
         self.lines[dataset as usize].as_ref().map_or(0, |lines| lines.ends.len() as u64)
     }
 
+    /// All lines of all datasets together, in bytes.
+    pub fn size(&self) -> usize {
+        self.lines.iter().flatten().map(|lines| lines.bytes.len()).sum()
+    }
+
     /// Forgets lines and counts; what is kept stays the same, and so does the memory.
     pub fn clear(&mut self) {
         for lines in self.lines.iter_mut().flatten() {

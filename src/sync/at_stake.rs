@@ -1,14 +1,17 @@
 //! How far an invocation may run ahead of what is stored: little at first, so that a kill costs
-//! little; a share of what is safe later, so that a long run fills the rate.
+//! little; a share of what is safe later, so that a long run fills the rate; and never more than
+//! there is memory for.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::Notify;
 
-/// Pages stored by this invocation, and what follows from them.
+/// Pages stored by this invocation and the largest of them, and what follows from that.
 #[derive(Debug)]
 pub struct AtStake {
     stored: AtomicUsize,
+    /// Bytes of its lines.
+    largest: AtomicUsize,
     most: usize,
     grown: Notify,
 }
@@ -19,6 +22,8 @@ const ALWAYS: usize = 2;
 const CAREFUL: usize = 16;
 /// One page more is asked for ahead for so many stored.
 const STORED_PER_PAGE_AHEAD: usize = 4;
+/// Most bytes of lines of one list that wait for their turn to be stored: 32 pages of usual users.
+const MOST_WAITING: usize = 12 * 1024 * 1024;
 /// One page more is stored together with others for so many stored.
 const STORED_PER_PAGE_TOGETHER: usize = 16;
 /// Most pages stored together, so that reading them again stays cheap.
@@ -28,7 +33,17 @@ impl AtStake {
     /// Nothing is stored yet; never more than `most` pages of a list are asked for ahead.
     #[must_use]
     pub fn new(most: usize) -> Self {
-        Self { stored: AtomicUsize::new(0), most: most.max(ALWAYS), grown: Notify::new() }
+        Self {
+            stored: AtomicUsize::new(0),
+            largest: AtomicUsize::new(1),
+            most: most.max(ALWAYS),
+            grown: Notify::new(),
+        }
+    }
+
+    /// A page became lines of so many bytes.
+    pub fn note_page(&self, bytes: usize) {
+        self.largest.fetch_max(bytes, Ordering::Relaxed);
     }
 
     /// `pages` more are stored.
@@ -41,7 +56,8 @@ impl AtStake {
     #[must_use]
     pub fn allowed(&self) -> usize {
         let safe = self.stored.load(Ordering::Relaxed).saturating_sub(CAREFUL);
-        (safe / STORED_PER_PAGE_AHEAD).clamp(ALWAYS, self.most)
+        let there_is_room = MOST_WAITING / self.largest.load(Ordering::Relaxed);
+        (safe / STORED_PER_PAGE_AHEAD).min(there_is_room).clamp(ALWAYS, self.most)
     }
 
     /// How many pages are worth storing together by each of `walks` that go on side by side.
@@ -73,5 +89,17 @@ mod tests {
             at_stake.note_stored(1);
         }
         assert_eq!((at_stake.allowed(), at_stake.pages_together(1)), (32, 32));
+    }
+
+    /// Pages of 14 MB wait for their turn two at a time, however much is stored.
+    #[test]
+    fn large_pages_are_few() {
+        let at_stake = AtStake::new(32);
+        at_stake.note_stored(1000);
+        at_stake.note_page(350_000);
+        assert_eq!(at_stake.allowed(), 32);
+        at_stake.note_page(14_000_000);
+        at_stake.note_page(350_000);
+        assert_eq!(at_stake.allowed(), 2);
     }
 }
