@@ -2,21 +2,26 @@
 //! limit and customer are set. It uses what is there, yields to the customer and comes back.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use clerk_sandbox::{DEFAULT_KEY, FaultRule, LoggedRequest, Population, Sandbox};
+use bytes::Bytes;
+use clerk_sandbox::{DEFAULT_KEY, Effect, FaultRule, LoggedRequest, Population, Sandbox};
+use clerk_sync::clerk::bytes_in_flight::Room;
 use clerk_sync::clerk::client::{Client, ClientSettings};
 use clerk_sync::clerk::retry::RetryPolicy;
+use clerk_sync::clerk::transport::{Answer, Transport, TransportError};
 use clerk_sync::clock::Clock;
 use clerk_sync::patience::Patience;
 use clerk_sync::secret_key::SecretKey;
 use clerk_sync::secret_source::{SecretError, SecretSource};
 use clerk_sync::time_budget::TimeBudget;
-use reqwest::header::HeaderValue;
+use reqwest::header::{HeaderMap, HeaderValue};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+use url::Url;
 
 use crate::support::sandbox_transport::SandboxTransport;
 use crate::support::scripted_secret::ScriptedSecret;
@@ -37,9 +42,21 @@ struct Asking {
 }
 
 impl Asking {
+    /// Asks over a transport of its own, without a limit to speak of.
+    fn over(sandbox: Sandbox, transport: impl Transport + 'static) -> Self {
+        let secret = ScriptedSecret::new([DEFAULT_KEY]);
+        Self::with(sandbox, client(transport, 1e6, secret))
+    }
+
     /// Asks as often as an allowance of so many requests in ten seconds lets it.
     fn begin(sandbox: Sandbox, allowance: f64) -> Self {
-        let client = Arc::new(client(&sandbox, allowance, ScriptedSecret::new([DEFAULT_KEY])));
+        let transport = SandboxTransport(sandbox.clone());
+        let client = client(transport, allowance, ScriptedSecret::new([DEFAULT_KEY]));
+        Self::with(sandbox, client)
+    }
+
+    fn with(sandbox: Sandbox, client: Client) -> Self {
+        let client = Arc::new(client);
         let mut tasks = JoinSet::new();
         for _ in 0..2 * MOST_IN_FLIGHT {
             let client = Arc::clone(&client);
@@ -104,7 +121,11 @@ impl Stretch {
     }
 }
 
-fn client(sandbox: &Sandbox, allowance: f64, secret: impl SecretSource + 'static) -> Client {
+fn client(
+    transport: impl Transport + 'static,
+    allowance: f64,
+    secret: impl SecretSource + 'static,
+) -> Client {
     let (_, interrupt) = watch::channel(false);
     let reserve = Duration::ZERO;
     Client::new(
@@ -115,7 +136,7 @@ fn client(sandbox: &Sandbox, allowance: f64, secret: impl SecretSource + 'static
             max_concurrency: MOST_IN_FLIGHT,
             retry: RetryPolicy::default(),
         },
-        Arc::new(SandboxTransport(sandbox.clone())),
+        Arc::new(transport),
         SecretKey::parse(DEFAULT_KEY).unwrap(),
         Arc::new(secret),
         Arc::new(Patience::new(TimeBudget::unlimited(), None, reserve, interrupt)),
@@ -149,11 +170,12 @@ async fn the_rate_allowed_is_used_at_any_latency() {
                 sandbox.set_travel(travel);
                 let allowed = limit as f64 * share;
                 let asking = Asking::begin(sandbox, allowed);
-                asking.for_seconds(20).await;
+                let first = asking.for_seconds(20).await;
                 let then = asking.for_seconds(40).await;
                 let round_trip = latency + travel / 2;
                 let can = MOST_IN_FLIGHT as f64 * WINDOW.div_duration_f64(round_trip);
                 let most = allowed.min(can);
+                assert!(first.rate() >= 0.7 * most, "{what}: {} at first", first.rate());
                 assert!(then.rate() >= 0.95 * most, "{what}: {} of {most}", then.rate());
                 assert!(then.refused_share() <= 0.01, "{what}: {} refused", then.refused_share());
                 assert!(asking.sandbox.busiest_window() as f64 <= allowed, "{what}");
@@ -281,7 +303,7 @@ async fn a_turn_kept_waiting_by_a_new_key_does_not_fall_into_a_pause() {
     sandbox.set_latency(seconds(1), Duration::ZERO);
     sandbox.fault(FaultRule::on("/v1/instance").call(1).status(401, "clerk_key_invalid"));
     sandbox.fault(FaultRule::on("/v1/instance").call(2).delay(seconds(1)).too_many_requests(20));
-    let client = Arc::new(client(&sandbox, 1000.0, SlowSecret));
+    let client = Arc::new(client(SandboxTransport(sandbox.clone()), 1000.0, SlowSecret));
     let mut tasks = JoinSet::new();
     for after in [0, 0, 2, 2] {
         let client = Arc::clone(&client);
@@ -295,4 +317,98 @@ async fn a_turn_kept_waiting_by_a_new_key_does_not_fall_into_a_pause() {
     let told = requests[1].at + seconds(2);
     assert_eq!(requests.len(), 6);
     assert!(requests[2..].iter().all(|request| request.at >= told + seconds(20)), "{requests:#?}");
+}
+
+/// A line on which a megabyte takes its time, and which counts the bytes of bodies that are held.
+#[derive(Debug)]
+struct Line {
+    sandbox: Sandbox,
+    a_megabyte_takes: Duration,
+    held: Arc<Held>,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    now: AtomicUsize,
+    most: AtomicUsize,
+}
+
+/// A body, or what has arrived of it.
+struct HeldBody {
+    bytes: Vec<u8>,
+    held: Arc<Held>,
+}
+
+impl AsRef<[u8]> for HeldBody {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for HeldBody {
+    fn drop(&mut self) {
+        self.held.now.fetch_sub(self.bytes.len(), Ordering::Relaxed);
+    }
+}
+
+#[async_trait]
+impl Transport for Line {
+    async fn get(
+        &self,
+        url: &Url,
+        headers: HeaderMap,
+        room: &mut Room<'_>,
+    ) -> Result<Answer, TransportError> {
+        let key = headers["authorization"].to_str().unwrap();
+        let answer = self.sandbox.get(url.path(), &[("authorization", key)]).await.unwrap();
+        let mut body = HeldBody { bytes: Vec::new(), held: Arc::clone(&self.held) };
+        for chunk in answer.body.chunks(MEGABYTE / 4) {
+            tokio::time::sleep(self.a_megabyte_takes / 4).await;
+            room.take(chunk.len()).await;
+            body.bytes.extend_from_slice(chunk);
+            let now = self.held.now.fetch_add(chunk.len(), Ordering::Relaxed) + chunk.len();
+            self.held.most.fetch_max(now, Ordering::Relaxed);
+        }
+        let body = Bytes::from_owner(body);
+        Ok(Answer { status: answer.status, headers: HeaderMap::new(), body })
+    }
+}
+
+const MEGABYTE: usize = 1_000_000;
+/// README: "Bodies in flight take at most 20 MiB together".
+const ROOM: usize = 20 * 1024 * 1024;
+
+/// Promise 8: with 32 requests in flight no more bytes of bodies are held than there is room for.
+/// Where bodies turn out larger than those before, one of them may be held besides.
+#[tokio::test(start_paused = true)]
+async fn bodies_in_flight_do_not_take_more_than_their_room() {
+    let latency = seconds(1);
+    let sandbox = sandbox(1, latency);
+    let held = Arc::new(Held::default());
+    let a_megabyte_takes = Duration::from_millis(10);
+    let line = Line { sandbox: sandbox.clone(), a_megabyte_takes, held: Arc::clone(&held) };
+    let pages_of = |bytes: usize| {
+        sandbox.clear_faults();
+        sandbox.fault(FaultRule::on("*").effect(Effect::Body("x".repeat(bytes))));
+    };
+    let most = || held.most.swap(0, Ordering::Relaxed);
+
+    pages_of(2 * MEGABYTE);
+    let asking = Asking::over(sandbox.clone(), line);
+    asking.for_seconds(10).await;
+    let rate = asking.for_seconds(10).await.rate();
+    assert!(most() <= ROOM + 2 * MEGABYTE, "the first bodies");
+    assert!(rate >= 0.9 * 32.0 * 10.0, "{rate}: latency is waited for side by side");
+
+    pages_of(14 * MEGABYTE);
+    asking.for_seconds(2).await;
+    let surprised = most();
+    assert!(surprised <= ROOM + 14 * MEGABYTE, "{surprised}");
+    asking.for_seconds(10).await;
+    most();
+    let rate = asking.for_seconds(20).await.rate();
+    let held = most();
+    assert!(held <= ROOM, "{held}");
+    // Seven a second is what the line can carry, one after the other.
+    assert!(rate >= 50.0, "{rate}");
 }

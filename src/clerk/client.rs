@@ -17,7 +17,7 @@ use crate::patience::Patience;
 use crate::secret_key::SecretKey;
 use crate::secret_source::SecretSource;
 
-use super::bytes_in_flight::BytesInFlight;
+use super::bytes_in_flight::{BytesInFlight, Room};
 use super::concurrency::Concurrency;
 use super::error::{ClerkError, Fault, Refusal, Unreadable};
 use super::latency::{Latencies, Latency};
@@ -181,10 +181,11 @@ impl Client {
     ) -> Result<T, ClerkError> {
         let url = self.url(path, query);
         let mut attempts = Attempts::default();
-        // Held until the body has been decoded and let go of.
-        let _bytes = self.bytes.allow(path).await;
+        let list = list_of(path);
         loop {
-            let asked = self.send(path, &url, attempts.total() > 0).await?;
+            // Held until the body has been decoded and let go of.
+            let mut room = self.bytes.room(&list);
+            let asked = self.send(path, &url, attempts.total() > 0, &mut room).await?;
             let (fault, wait) = match self.judge(path, asked).await? {
                 Verdict::Good(body) => match decode(body) {
                     Ok(decoded) => return Ok(decoded),
@@ -196,6 +197,7 @@ impl Client {
                 }
                 Verdict::Faulty(fault, wait) => (fault, wait),
             };
+            drop(room);
             attempts.count(&fault);
             self.wait_after(path, fault, wait, attempts).await?;
         }
@@ -213,7 +215,13 @@ impl Client {
     /// Sends one request when its turn comes, and waits for the answer as long as the invocation can.
     /// The place in flight is held until the answer is complete, and taken before the turn, so that a
     /// turn is never handed out unused.
-    async fn send(&self, path: &str, url: &Url, again: bool) -> Result<Asked, ClerkError> {
+    async fn send(
+        &self,
+        path: &str,
+        url: &Url,
+        again: bool,
+        room: &mut Room<'_>,
+    ) -> Result<Asked, ClerkError> {
         let mut place = self.concurrency.place().await;
         let (headers, generation) = self.headers_in_turn(path).await?;
         self.counters.requests.fetch_add(1, Ordering::Relaxed);
@@ -224,14 +232,13 @@ impl Client {
         place.send(sent);
         let answer = tokio::select! {
             biased;
-            answer = self.transport.get(url, headers) => answer,
+            answer = self.transport.get(url, headers, room) => answer,
             why = self.patience.drained() => {
                 return Err(ClerkError::OutOfTime { endpoint: path.to_owned(), why });
             }
         };
         self.latencies.note(&list_of(path), sent.elapsed());
         if let Ok(answer) = &answer {
-            self.bytes.note(path, answer.body.len());
             self.latest_latency.store(sent.elapsed().as_micros() as u64, Ordering::Relaxed);
             debug!(
                 clerk.path = path,
@@ -242,6 +249,7 @@ impl Client {
             );
         }
         if answer.as_ref().is_ok_and(|answer| (200..=299).contains(&answer.status)) {
+            room.complete();
             place.answered_well(&list_of(path), Instant::now());
         }
         Ok(Asked { answer: answer.map_err(Fault::from), sent, generation })

@@ -1,6 +1,6 @@
 //! Everything that is known about talking to Clerk's Backend API.
 
-mod bytes_in_flight;
+pub mod bytes_in_flight;
 pub mod client;
 pub mod concurrency;
 pub mod error;

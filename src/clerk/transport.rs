@@ -10,19 +10,27 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderMap, HeaderValue};
+use tokio::time::Instant;
 use url::Url;
 
+use super::bytes_in_flight::Room;
 use super::gunzip::gunzip;
 
 /// Sends one GET and returns the whole answer.
 #[async_trait]
 pub trait Transport: Send + Sync + fmt::Debug {
-    /// Sends one GET request to `url` with `headers` and reads the body to its end.
+    /// Sends one GET request to `url` with `headers` and reads the body to its end, holding only as
+    /// much of it as there is `room` for.
     ///
     /// # Errors
     /// [`TransportError`] when no complete answer arrived. An answer with an error status is not an
     /// error here.
-    async fn get(&self, url: &Url, headers: HeaderMap) -> Result<Answer, TransportError>;
+    async fn get(
+        &self,
+        url: &Url,
+        headers: HeaderMap,
+        room: &mut Room<'_>,
+    ) -> Result<Answer, TransportError>;
 
     /// Makes ready what the first request would otherwise wait for. Sends nothing.
     ///
@@ -142,7 +150,12 @@ impl HttpTransport {
 
 #[async_trait]
 impl Transport for HttpTransport {
-    async fn get(&self, url: &Url, headers: HeaderMap) -> Result<Answer, TransportError> {
+    async fn get(
+        &self,
+        url: &Url,
+        headers: HeaderMap,
+        room: &mut Room<'_>,
+    ) -> Result<Answer, TransportError> {
         let gzip = HeaderValue::from_static("gzip");
         let request = self.client()?.get(url.clone()).headers(headers);
         let sending = request.header(ACCEPT_ENCODING, gzip).send();
@@ -152,10 +165,11 @@ impl Transport for HttpTransport {
             .map_err(broken)?;
         let status = response.status().as_u16();
         let headers = std::mem::take(response.headers_mut());
-        let body = tokio::time::timeout(BODY_TIME_OUT, read_body(response))
-            .await
-            .map_err(|_| TransportError::BodyTimeOut(BODY_TIME_OUT))??;
-        let body = if is_gzip(&headers) { decompress(&body)? } else { body };
+        let mut body = read_body(response, room).await?;
+        if is_gzip(&headers) {
+            room.take(size_when_decompressed(&body)).await;
+            body = decompress(&body)?;
+        }
         Ok(Answer { status, headers, body: Bytes::from(body) })
     }
 
@@ -165,18 +179,37 @@ impl Transport for HttpTransport {
 }
 
 /// The body as it is sent.
-async fn read_body(mut response: reqwest::Response) -> Result<Vec<u8>, TransportError> {
+async fn read_body(
+    mut response: reqwest::Response,
+    room: &mut Room<'_>,
+) -> Result<Vec<u8>, TransportError> {
     // A hint only: a server that announces too much does not get it.
     let announced = response.content_length().map_or(0, |bytes| bytes.min(1024 * 1024));
     let mut body = Vec::with_capacity(announced as usize);
     let cut_short = |error: reqwest::Error| TransportError::CutShort(error.without_url().into());
-    while let Some(chunk) = response.chunk().await.map_err(cut_short)? {
+    let mut deadline = Instant::now() + BODY_TIME_OUT;
+    loop {
+        let chunk = tokio::time::timeout_at(deadline, response.chunk())
+            .await
+            .map_err(|_| TransportError::BodyTimeOut(BODY_TIME_OUT))?
+            .map_err(cut_short)?;
+        let Some(chunk) = chunk else { return Ok(body) };
         if body.len() + chunk.len() > MAX_BODY_BYTES {
             return Err(TransportError::TooLarge);
         }
+        let waiting = Instant::now();
+        room.take(chunk.len()).await;
+        // The server is not to blame for that.
+        deadline += waiting.elapsed();
         body.extend_from_slice(&chunk);
     }
-    Ok(body)
+}
+
+/// What a gzip file says of its size in its last four bytes (RFC 1952, ISIZE), as far as that can be
+/// true: deflate makes a file at most 1032 times smaller.
+fn size_when_decompressed(body: &[u8]) -> usize {
+    let said = body.last_chunk().map_or(0, |&size| u32::from_le_bytes(size) as usize);
+    said.min(MAX_BODY_BYTES).min(body.len().saturating_mul(1032))
 }
 
 fn is_gzip(headers: &HeaderMap) -> bool {

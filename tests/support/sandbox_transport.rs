@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use clerk_sandbox::Sandbox;
+use clerk_sync::clerk::bytes_in_flight::Room;
 use clerk_sync::clerk::transport::{Answer, Transport, TransportError};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use url::Url;
@@ -12,7 +13,12 @@ pub(crate) struct SandboxTransport(pub(crate) Sandbox);
 
 #[async_trait]
 impl Transport for SandboxTransport {
-    async fn get(&self, url: &Url, headers: HeaderMap) -> Result<Answer, TransportError> {
+    async fn get(
+        &self,
+        url: &Url,
+        headers: HeaderMap,
+        room: &mut Room<'_>,
+    ) -> Result<Answer, TransportError> {
         let path = match url.query() {
             Some(query) => format!("{}?{query}", url.path()),
             None => url.path().to_owned(),
@@ -28,6 +34,7 @@ impl Transport for SandboxTransport {
             Ok(_) => return Err(TransportError::CutShort("the body was cut off".into())),
             Err(reset) => return Err(TransportError::Broken(reset.into())),
         };
+        room.take(answer.body.len()).await;
         let headers = answer
             .headers
             .iter()
