@@ -118,7 +118,7 @@ fn targets(known: &[Edge], wanted: usize) -> impl Iterator<Item = u64> + use<> {
 /// evenly between the edges around, and at some more places in case they do not.
 fn next_moments(known: &[Edge], wanted: usize) -> Vec<i64> {
     let (Some(first), Some(last)) = (known.first(), known.last()) else { return Vec::new() };
-    let near_enough = (last.1 - first.1) / wanted as u64 / 4;
+    let near_enough = (last.1 - first.1) / wanted as u64 / 3;
     let mut gaps: BTreeMap<usize, Vec<u64>> = BTreeMap::new();
     for target in targets(known, wanted) {
         let behind = known.partition_point(|&(_, rows)| rows < target);
