@@ -9,7 +9,7 @@ use libdeflater::{Crc, Decompressor};
 ///
 /// # Errors
 /// When it is cut short or is no gzip.
-pub(super) fn gunzip(body: &[u8], most: usize) -> io::Result<Option<Vec<u8>>> {
+pub fn gunzip(body: &[u8], most: usize) -> io::Result<Option<Vec<u8>>> {
     match at_once(body, most) {
         Some(bytes) => Ok(Some(bytes)),
         None => in_pieces(body, most),

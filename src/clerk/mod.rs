@@ -4,7 +4,7 @@ pub mod bytes_in_flight;
 pub mod client;
 pub mod concurrency;
 pub mod error;
-mod gunzip;
+pub mod gunzip;
 pub mod latency;
 pub mod pace;
 pub mod retry;
