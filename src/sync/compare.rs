@@ -236,7 +236,7 @@ async fn read_again(
     while within && let Some(mut batch) = walk.next().await? {
         within = edge.clip(&mut batch.page);
         closure::close(run, &mut batch.page, &mut again).await?;
-        again.add(batch.page).await?;
+        again.add(&batch.page)?;
         walk.stored(1);
         total = batch.total.or(total);
         place = Some(batch.place);

@@ -64,7 +64,7 @@ impl<'a> Gathering<'a> {
     pub(super) async fn add(&mut self, run: &Run, mut batch: Batch) -> Result<(), Stop> {
         run.at_stake.note_page(batch.page.records.size());
         closure::close(run, &mut batch.page, &mut self.stretch).await?;
-        self.stretch.add(batch.page).await?;
+        self.stretch.add(&batch.page)?;
         self.doubled += batch.doubled;
         self.newest = Some(Newest {
             place: batch.place,

@@ -2,11 +2,9 @@
 //! checkpoint, then the next pages.
 
 use std::collections::BTreeMap;
-use std::io;
 
 use bytes::Bytes;
 use futures_util::future::try_join_all;
-use tokio::task::JoinHandle;
 
 use crate::clock::Clock;
 use crate::resource::Dataset;
@@ -27,9 +25,7 @@ use super::walk::fetched;
 pub(super) struct StretchBuilder<'a> {
     run: &'a Run,
     endpoint: &'static Endpoint,
-    parts: Parts,
-    /// Compressed bytes of all pages but the one just added.
-    size: usize,
+    parts: Vec<PartBuilder>,
     rows: u64,
     first: Option<RowKey>,
     last: Option<RowKey>,
@@ -51,35 +47,6 @@ pub(super) struct Number {
     pub window: usize,
     /// Its place in the window.
     pub sequence: u32,
-}
-
-/// The parts of a stretch, by feed.
-enum Parts {
-    Here(Vec<PartBuilder>),
-    /// Being added to by a task.
-    Elsewhere(JoinHandle<io::Result<Vec<PartBuilder>>>),
-}
-
-impl Parts {
-    /// Lets a task of its own do `work`, a few milliseconds of it: whoever walks the list goes on to
-    /// ask for pages meanwhile, and lists that are walked side by side do not wait for each other.
-    fn elsewhere(work: impl FnOnce() -> io::Result<Vec<PartBuilder>> + Send + 'static) -> Self {
-        Self::Elsewhere(tokio::spawn(async { work() }))
-    }
-
-    /// The parts, once nobody is at work on them. None are left.
-    async fn take(&mut self) -> Result<Vec<PartBuilder>, Stop> {
-        match std::mem::replace(self, Self::Here(Vec::new())) {
-            Self::Here(parts) => Ok(parts),
-            Self::Elsewhere(work) => match work.await {
-                Ok(parts) => Ok(parts?),
-                Err(failed) => match failed.try_into_panic() {
-                    Ok(panic) => std::panic::resume_unwind(panic),
-                    Err(_cancelled) => Err(Stop::Internal("the runtime has ended".to_owned())),
-                },
-            },
-        }
-    }
 }
 
 /// A stretch whose parts are stored and which the checkpoint does not name yet.
@@ -110,8 +77,7 @@ impl<'a> StretchBuilder<'a> {
         Ok(Self {
             run,
             endpoint,
-            parts: Parts::Here(parts),
-            size: 0,
+            parts,
             rows: 0,
             first: None,
             last: None,
@@ -126,12 +92,11 @@ impl<'a> StretchBuilder<'a> {
         })
     }
 
-    /// Adds the rows of a page that are kept. Their lines are hashed and compressed by a task of their
-    /// own; the next page waits for it.
+    /// Adds the rows of a page that are kept.
     ///
     /// # Errors
     /// When a compressor fails.
-    pub(super) async fn add(&mut self, page: ReadPage) -> Result<(), Stop> {
+    pub(super) fn add(&mut self, page: &ReadPage) -> Result<(), Stop> {
         self.pages += 1;
         for row in page.kept_rows() {
             self.rows += 1;
@@ -149,16 +114,11 @@ impl<'a> StretchBuilder<'a> {
         if let Some(row) = page.kept_rows().last() {
             self.last = Some(row.key.clone());
         }
-        let moment = fetched(&page, &self.clock);
+        let moment = fetched(page, &self.clock);
         let feeds = self.run.feeds(self.endpoint);
-        let mut parts = self.parts.take().await?;
-        self.size = parts.iter().map(PartBuilder::size).sum();
-        self.parts = Parts::elsewhere(move || {
-            for (place, (feed, part)) in feeds.iter().zip(&mut parts).enumerate() {
-                part.add_lines(&page.kept_lines(place, feed.dataset), moment)?;
-            }
-            Ok(parts)
-        });
+        for (place, (feed, part)) in feeds.iter().zip(&mut self.parts).enumerate() {
+            part.add_lines(&page.kept_lines(place, feed.dataset), moment)?;
+        }
         Ok(())
     }
 
@@ -176,23 +136,22 @@ impl<'a> StretchBuilder<'a> {
 
     /// Whether it is time to store it, whatever the number of pages.
     #[must_use]
-    pub(super) const fn is_full(&self) -> bool {
-        self.size >= FULL_PART
+    pub(super) fn is_full(&self) -> bool {
+        self.parts.iter().map(PartBuilder::size).sum::<usize>() >= FULL_PART
     }
 
     /// Stores the parts under a number. Nothing names them until the checkpoint does.
     ///
     /// # Errors
     /// [`Stop::LeaseLost`] or [`Stop::Store`].
-    pub(super) async fn store(mut self, number: Number) -> Result<StoredStretch, Stop> {
+    pub(super) async fn store(self, number: Number) -> Result<StoredStretch, Stop> {
         let (Some(first), Some(last)) = (self.first, self.last) else {
             return Ok(StoredStretch { stretch: None, pages: self.pages, roles: self.roles });
         };
-        let parts = self.parts.take().await?;
         self.run.keeper.assure_held().await?;
         let feeds = self.run.feeds(self.endpoint);
         let mut storing = Vec::new();
-        for (feed, part) in feeds.iter().zip(parts) {
+        for (feed, part) in feeds.iter().zip(self.parts) {
             if let Some(finished) = part.finish()? {
                 storing.push(store_part(self.run, feed.dataset, feed.section, number, finished));
             }
