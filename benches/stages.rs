@@ -4,6 +4,9 @@
 //! `cargo bench --bench stages` compares with the run before; throughput is in bytes that the stage
 //! is given. Pages are the synthetic Clerk's, 500 rows each, of the shape that `make measure` copies.
 
+#![expect(clippy::expect_used, reason = "a failed assumption in a benchmark is a failed benchmark")]
+#![allow(missing_docs, reason = "criterion's macro makes a public function")]
+
 use std::hint::black_box;
 use std::sync::Arc;
 
