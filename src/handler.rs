@@ -52,7 +52,7 @@ async fn status(dependencies: &Dependencies) -> Result<StatusAnswer, Error> {
     let run = checkpoint.map(|checkpoint| RunStatus {
         started_at: checkpoint.started_at,
         complete: checkpoint.completed.is_some(),
-        held_until: checkpoint.lease.until.filter(|&until| until > now),
+        held_until: checkpoint.lease.held_until(now),
         retry_at: checkpoint.retry_at,
         progress: summary::progress(&checkpoint),
         requests: checkpoint.run.requests,

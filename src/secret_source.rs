@@ -152,7 +152,8 @@ pub struct Label(String);
 
 impl Label {
     /// `None` when the text holds something that looks like a Clerk secret key.
-    fn new(text: &str) -> Option<Self> {
+    #[must_use]
+    pub fn new(text: &str) -> Option<Self> {
         let looks_like_key = text.contains("sk_live_") || text.contains("sk_test_");
         (!looks_like_key).then(|| Self(text.to_owned()))
     }

@@ -11,6 +11,7 @@ mod store;
 
 mod answers;
 mod by_owner;
+mod chaos;
 mod closure;
 mod drift;
 mod equality;

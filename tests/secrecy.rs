@@ -4,9 +4,8 @@
 
 use std::collections::BTreeSet;
 use std::error::Error as _;
-use std::io;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -20,8 +19,8 @@ use clerk_sync::time_budget::TimeBudget;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::Instant;
-use tracing::Level;
 
+use crate::support::captured::Captured;
 use crate::support::faulty_store::{Effect as StoreEffect, Fault};
 use crate::support::process::Program;
 use crate::support::scripted_secret::ScriptedSecret;
@@ -40,43 +39,6 @@ fn assert_hidden(text: &str, where_: &str) {
         || text.contains(&STANDARD.encode(key()))
         || text.contains(&STANDARD.encode(format!("Bearer {}", key())));
     assert!(!shown, "the key is in {where_}: {text}");
-}
-
-/// Everything that is logged while it lives, at every level and from every crate.
-struct Captured {
-    lines: Arc<Mutex<Vec<u8>>>,
-    _capturing: tracing::subscriber::DefaultGuard,
-}
-
-struct Sink(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Sink {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Captured {
-    fn start() -> Self {
-        let lines = Arc::new(Mutex::new(Vec::new()));
-        let sink = Arc::clone(&lines);
-        let subscriber = tracing_subscriber::fmt()
-            .with_max_level(Level::TRACE)
-            .with_ansi(false)
-            .with_writer(move || Sink(Arc::clone(&sink)))
-            .finish();
-        Self { lines, _capturing: tracing::subscriber::set_default(subscriber) }
-    }
-
-    fn text(self) -> String {
-        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        String::from_utf8_lossy(&lines).into_owned()
-    }
 }
 
 /// A sandbox that accepts the planted key and no other.

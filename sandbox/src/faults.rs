@@ -65,6 +65,15 @@ pub enum Effect {
         /// Its new value.
         value: Option<Value>,
     },
+    /// A page shows this row (from 0) twice, one after the other.
+    RepeatRow(usize),
+    /// A page leaves this row (from 0) out, and is shorter by it.
+    HideRow(usize),
+    /// This row (from 0) of a page and the one behind it stand in the wrong order.
+    SwapRows(usize),
+    /// One bit of the body is another one as sent (the number counts around the body's end): a
+    /// compressed body can no longer be read.
+    FlipBit(usize),
 }
 
 impl FaultRule {
@@ -330,7 +339,10 @@ impl Strike {
         self.effects.iter().all(|effect| {
             matches!(
                 effect,
-                Effect::Delay(_) | Effect::DelayPerThousandRows(_) | Effect::CutBody(_)
+                Effect::Delay(_)
+                    | Effect::DelayPerThousandRows(_)
+                    | Effect::CutBody(_)
+                    | Effect::FlipBit(_)
             )
         })
     }
@@ -369,6 +381,13 @@ impl Strike {
                 _ => Duration::ZERO,
             })
             .sum()
+    }
+
+    pub(crate) fn flipped_bits(&self) -> impl Iterator<Item = usize> {
+        self.effects.iter().filter_map(|effect| match effect {
+            Effect::FlipBit(bit) => Some(*bit),
+            _ => None,
+        })
     }
 
     pub(crate) fn cut_after(&self) -> Option<usize> {

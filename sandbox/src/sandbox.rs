@@ -488,6 +488,7 @@ impl Sandbox {
         }
         drop(working);
         let (mut answer, rows) = made?;
+        strike.flipped_bits().for_each(|bit| flip(&mut answer, bit));
         answer.cut_after = strike.cut_after().filter(|bytes| *bytes < answer.body.len());
         lock(&self.shared.requests).answered(request.sequence, answer.status, rows);
         Ok(answer)
@@ -841,6 +842,16 @@ fn holds_secret(path: &str) -> bool {
 }
 
 /// Applies the effects that spoil a right body.
+/// Changes one bit of a body on its way.
+fn flip(answer: &mut Answer, bit: usize) {
+    let mut body = answer.body.to_vec();
+    if !body.is_empty() {
+        let bit = bit % (8 * body.len());
+        body[bit / 8] ^= 1 << (bit % 8);
+        answer.body = body.into();
+    }
+}
+
 fn disturbed(body: String, effects: &[Effect]) -> String {
     let mut body = body;
     for effect in effects {
@@ -851,17 +862,47 @@ fn disturbed(body: String, effects: &[Effect]) -> String {
                 body.truncate(half);
             }
             Effect::EditRow { row, pointer, value } => {
-                let mut whole: Value = serde_json::from_str(&body).unwrap_or(Value::Null);
-                let rows = if whole.is_array() { Some(&mut whole) } else { whole.get_mut("data") };
-                if let Some(row) = rows.and_then(|rows| rows.get_mut(*row)) {
-                    edit(row, pointer, value.as_ref());
-                }
-                body = whole.to_string();
+                body = with_rows(&body, |rows| {
+                    if let Some(row) = rows.get_mut(*row) {
+                        edit(row, pointer, value.as_ref());
+                    }
+                });
+            }
+            Effect::RepeatRow(row) => {
+                body = with_rows(&body, |rows| {
+                    if let Some(again) = rows.get(*row).cloned() {
+                        rows.insert(*row, again);
+                    }
+                });
+            }
+            Effect::HideRow(row) => {
+                body = with_rows(&body, |rows| {
+                    if *row < rows.len() {
+                        rows.remove(*row);
+                    }
+                });
+            }
+            Effect::SwapRows(row) => {
+                body = with_rows(&body, |rows| {
+                    if row + 1 < rows.len() {
+                        rows.swap(*row, row + 1);
+                    }
+                });
             }
             _ => {}
         }
     }
     body
+}
+
+/// A page whose rows have been changed.
+fn with_rows(body: &str, change: impl FnOnce(&mut Vec<Value>)) -> String {
+    let mut whole: Value = serde_json::from_str(body).unwrap_or(Value::Null);
+    let rows = if whole.is_array() { Some(&mut whole) } else { whole.get_mut("data") };
+    if let Some(Value::Array(rows)) = rows {
+        change(rows);
+    }
+    whole.to_string()
 }
 
 fn edit(row: &mut Value, pointer: &str, value: Option<&Value>) {

@@ -50,7 +50,10 @@ impl Sync<'_> {
     pub(super) fn skip(&self, found: &Found, now: Timestamp) -> Option<SyncAnswer> {
         let latest = found.latest.latest.as_ref()?;
         let due = latest.started_at + self.config.snapshot_interval;
-        if !self.options.is_plain() || now >= due {
+        // A snapshot from further ahead was started by a clock that was wrong, or this one is: then
+        // nobody knows how fresh it is.
+        let ahead = latest.started_at.saturating_duration_since(now);
+        if !self.options.is_plain() || now >= due || ahead >= self.config.snapshot_interval {
             return None;
         }
         let records = found.published.as_ref().map_or_else(BTreeMap::new, |published| {

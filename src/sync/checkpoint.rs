@@ -2,6 +2,7 @@
 //! all that the next invocation needs.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -59,6 +60,10 @@ pub struct Checkpoint {
     pub completed: Option<Completed>,
     /// Snapshots of runs given up, whose files are still to be removed.
     pub abandoned: BTreeSet<String>,
+    /// The newest published snapshot when the run began: what the run's own takes the place of,
+    /// whatever the clocks said.
+    #[serde(default)]
+    pub follows: Option<String>,
 }
 
 /// What the manifest says of a run that is complete. All of it stands in the checkpoint, so that
@@ -85,6 +90,21 @@ pub struct Lease {
     pub token: String,
     /// Free to take from this moment on; `None` when it was given back.
     pub until: Option<Timestamp>,
+}
+
+/// No lease is longer: `LEASE_SECONDS` is at most 900.
+const LONGEST_LEASE: Duration = Duration::from_secs(900);
+
+impl Lease {
+    /// Until when somebody holds the run, if somebody does at `now`.
+    ///
+    /// A lease that reaches further ahead than any can was taken by a clock that was wrong, or this
+    /// one is; the run must not stand still until the two agree. Its holder, if there is one, finds
+    /// its next write refused.
+    #[must_use]
+    pub fn held_until(&self, now: Timestamp) -> Option<Timestamp> {
+        self.until.filter(|&until| until > now && until <= now + LONGEST_LEASE)
+    }
 }
 
 /// How far one list has been read.

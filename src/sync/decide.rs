@@ -82,6 +82,7 @@ impl Sync<'_> {
     /// Whether there is anything to do, and with which run.
     pub(super) fn decide(&self, found: &Found) -> Decision {
         let now = self.dependencies.clock.now();
+        let published = found.latest.latest.as_ref().map(|latest| latest.snapshot_id.clone());
         let Some((checkpoint, version)) = &found.checkpoint else {
             if let Some(answer) = self.skip(found, now) {
                 return Decision::Answer(Box::new(answer));
@@ -90,14 +91,13 @@ impl Sync<'_> {
                 Some(version) => Condition::Matches(version.clone()),
                 None => Condition::Absent,
             };
-            let checkpoint = self.new_run(now, BTreeSet::new());
+            let checkpoint = Checkpoint { follows: published, ..self.new_run(now, BTreeSet::new()) };
             return Decision::Begin(Box::new(Begin { checkpoint, condition, abandons: None }));
         };
-        if let Some(until) = checkpoint.lease.until.filter(|&until| until > now) {
+        if let Some(until) = checkpoint.lease.held_until(now) {
             return Decision::Answer(Box::new(self.busy(checkpoint, until)));
         }
-        let published = found.latest.latest.as_ref().map(|latest| &latest.snapshot_id);
-        let is_published = published == Some(&checkpoint.snapshot_id);
+        let is_published = published.as_ref() == Some(&checkpoint.snapshot_id);
         let abandons = self.why_abandon(checkpoint, is_published, now);
         let next = if abandons.is_some() {
             let mut abandoned = checkpoint.abandoned.clone();
@@ -105,7 +105,8 @@ impl Sync<'_> {
                 abandoned.insert(checkpoint.snapshot_id.clone());
             }
             // What Clerk asked for outlives the run.
-            Checkpoint { retry_at: checkpoint.retry_at, ..self.new_run(now, abandoned) }
+            let retry_at = checkpoint.retry_at;
+            Checkpoint { retry_at, follows: published, ..self.new_run(now, abandoned) }
         } else {
             if let Some(answer) = self.still_paused(checkpoint, now) {
                 return Decision::Answer(Box::new(answer));
@@ -168,6 +169,7 @@ impl Sync<'_> {
             run: RunFacts::default(),
             completed: None,
             abandoned,
+            follows: None,
         }
     }
 }

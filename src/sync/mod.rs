@@ -205,9 +205,9 @@ impl Sync<'_> {
                 .commit(|checkpoint| {
                     let mut abandoned = std::mem::take(&mut checkpoint.abandoned);
                     abandoned.insert(checkpoint.snapshot_id.clone());
-                    let revision = checkpoint.revision;
-                    *checkpoint = self.new_run(self.dependencies.clock.now(), abandoned);
-                    checkpoint.revision = revision;
+                    let begun = self.new_run(self.dependencies.clock.now(), abandoned);
+                    let Checkpoint { revision, follows, .. } = checkpoint.clone();
+                    *checkpoint = Checkpoint { revision, follows, ..begun };
                 })
                 .await
                 .map_err(Stop::from)?;

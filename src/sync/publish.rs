@@ -72,15 +72,15 @@ impl Publisher {
         if !shrunk.is_empty() {
             return Ok(Published::Held(Box::new(manifest), shrunk));
         }
-        self.point_latest_to(&Latest {
+        let latest = Latest {
             snapshot_id: manifest.snapshot_id.clone(),
             manifest: key,
             manifest_sha256: sha256,
             started_at: manifest.started_at,
             completed_at: manifest.completed_at,
             verified: manifest.verified,
-        })
-        .await?;
+        };
+        self.point_latest_to(&latest, checkpoint.follows.as_ref()).await?;
         info!(snapshot_id = manifest.snapshot_id, "snapshot published");
         self.clean_up(&checkpoint, &manifest).await;
         if let Err(error) = self.keeper.remove().await {
@@ -136,9 +136,13 @@ impl Publisher {
             .collect()
     }
 
-    /// Moves `latest.json` forward. A refused write may be the echo of one of ours whose answer was
-    /// lost.
-    async fn point_latest_to(&self, latest: &Latest) -> Result<(), Stop> {
+    /// Moves `latest.json` forward: from the snapshot that the run `follows`, or else from one that
+    /// was started earlier. A refused write may be the echo of one of ours whose answer was lost.
+    async fn point_latest_to(
+        &self,
+        latest: &Latest,
+        follows: Option<&String>,
+    ) -> Result<(), Stop> {
         let bytes = json(latest)?;
         let mut found = self.latest.clone();
         for _ in 0..3 {
@@ -146,7 +150,8 @@ impl Publisher {
                 if standing.snapshot_id == latest.snapshot_id {
                     return Ok(());
                 }
-                if standing.started_at > latest.started_at {
+                let is_followed = follows == Some(&standing.snapshot_id);
+                if standing.started_at > latest.started_at && !is_followed {
                     return Err(Stop::Superseded(standing.snapshot_id.clone()));
                 }
             }

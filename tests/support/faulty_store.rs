@@ -85,6 +85,11 @@ impl Fault {
         Self { first: call, last: call, ..self }
     }
 
+    /// What it does.
+    pub(crate) const fn effect(&self) -> Effect {
+        self.effect
+    }
+
     /// Strikes at the n-th counted call and every later one.
     pub(crate) fn from(self, call: u64) -> Self {
         Self { first: call, last: u64::MAX, ..self }
@@ -117,6 +122,11 @@ impl FaultyStore {
     pub(crate) fn keys_put(&self) -> Vec<String> {
         let calls = self.calls().into_iter();
         calls.filter(|call| call.operation == Operation::Put).map(|call| call.key).collect()
+    }
+
+    /// Calls that a fault struck.
+    pub(crate) fn struck(&self) -> u64 {
+        self.state().calls.iter().filter(|call| call.effect.is_some()).count() as u64
     }
 
     /// Calls of one operation so far.

@@ -1,8 +1,10 @@
 //! What the tests share: a sandbox Clerk, a store in memory that can be made to fail, and the
 //! handler between them.
 
+pub(crate) mod captured;
 pub(crate) mod faulty_store;
 pub(crate) mod fuse;
+pub(crate) mod gate;
 pub(crate) mod lambda_runtime;
 pub(crate) mod memory_store;
 pub(crate) mod moto;

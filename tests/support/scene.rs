@@ -143,12 +143,17 @@ impl Scene {
 /// `latest.json` and every file of the snapshot it names.
 pub(crate) fn named_by_latest(objects: &BTreeMap<String, Bytes>) -> BTreeSet<String> {
     let snapshot = Snapshot::of(objects).expect("published");
+    named_by(&snapshot).into_iter().chain(["latest.json".to_owned()]).collect()
+}
+
+/// Every file of a snapshot.
+pub(crate) fn named_by(snapshot: &Snapshot) -> BTreeSet<String> {
     let manifest = snapshot.latest["manifest"].as_str().expect("a key").to_owned();
     let folder = manifest.trim_end_matches("manifest.json").to_owned();
     let datasets = snapshot.manifest["datasets"].as_object().expect("datasets");
     let parts = datasets.values().flat_map(|dataset| dataset["parts"].as_array().expect("parts"));
     let keys = parts.map(|part| format!("{folder}{}", part["key"].as_str().expect("a key")));
-    keys.chain(["latest.json".to_owned(), manifest.clone()]).collect()
+    keys.chain([manifest.clone()]).collect()
 }
 
 impl Stage {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use clerk_sandbox::{DEFAULT_KEY, Population, Sandbox};
+use clerk_sync::clerk::transport::Transport;
 use clerk_sync::clock::Clock;
 use clerk_sync::config::{Config, Environment, Place};
 use clerk_sync::dependencies::Dependencies;
@@ -37,6 +38,8 @@ pub(crate) struct World {
     pub(crate) store: Arc<FaultyStore>,
     /// Where the key comes from.
     pub(crate) secret: Arc<dyn SecretSource>,
+    /// The wire between the handler and Clerk.
+    pub(crate) transport: Arc<dyn Transport>,
     /// The time of day.
     pub(crate) clock: Clock,
     settings: Vec<(String, String)>,
@@ -55,6 +58,7 @@ impl World {
         let memory = Arc::new(MemoryStore::default());
         let start = SystemTime::UNIX_EPOCH + Duration::from_secs(1_763_640_000);
         let world = Self {
+            transport: Arc::new(SandboxTransport(sandbox.clone())),
             sandbox,
             store: FaultyStore::new(Arc::clone(&memory) as Arc<dyn Store>),
             memory,
@@ -123,7 +127,7 @@ impl World {
         let dependencies = Dependencies {
             store: Arc::clone(&self.store) as Arc<dyn Store>,
             secret: Arc::clone(&self.secret),
-            transport: Arc::new(SandboxTransport(self.sandbox.clone())),
+            transport: Arc::clone(&self.transport),
             clock: self.clock.clone(),
         };
         let reserve = config.deadline_reserve;

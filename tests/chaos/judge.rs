@@ -1,0 +1,350 @@
+//! Holds what the program does against what the sandbox remembers. It knows the contract and the
+//! history of the instance, and nothing of how the program works.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::error::Error as _;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use clerk_sandbox::{Change, ChangeKind, DEFAULT_KEY, Sandbox};
+use clerk_sync::clock::Timestamp;
+use clerk_sync::error::Error;
+use serde_json::Value;
+
+use super::wire::Watch;
+use crate::support::memory_store::MemoryStore;
+use crate::support::scene::named_by;
+use crate::support::snapshot::Snapshot;
+use crate::support::source::{assert_closed, membership_ids};
+
+/// What may have gone wrong by now, so that an error may name it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Armed {
+    pub(super) wire: bool,
+    pub(super) key: bool,
+    pub(super) store: bool,
+    pub(super) secret: bool,
+    /// A call of the store may never be answered.
+    pub(super) hangs: bool,
+    /// The checkpoint may be none.
+    pub(super) unreadable: bool,
+    /// Another invocation may have taken the run over.
+    pub(super) rival: bool,
+}
+
+const LISTS: [&str; 5] = [
+    "users",
+    "organizations",
+    "organization_roles",
+    "organization_permissions",
+    "organization_memberships",
+];
+
+/// Who watches a schedule.
+pub(super) struct Judge {
+    sandbox: Sandbox,
+    memory: Arc<MemoryStore>,
+    /// The rows of every list when the story began.
+    first: BTreeMap<&'static str, Vec<String>>,
+    /// Changes before the invocation that each run began in, by snapshot.
+    begun: BTreeMap<String, usize>,
+    changes_before: usize,
+    latest: Option<Bytes>,
+    /// The snapshot that it names.
+    snapshot: Option<Snapshot>,
+    /// Everything that was ever published.
+    published: BTreeMap<String, Bytes>,
+    checkpoint_before: Option<Bytes>,
+    /// Clerk has said wrong things about rows.
+    pub(super) lied: bool,
+    /// Clerk has refused a list.
+    pub(super) refused: bool,
+    /// A checkpoint was damaged: nobody can know what it named.
+    pub(super) damaged: bool,
+}
+
+impl Judge {
+    pub(super) fn of(sandbox: &Sandbox, memory: Arc<MemoryStore>) -> Self {
+        Self {
+            sandbox: sandbox.clone(),
+            memory,
+            first: LISTS.map(|list| (list, sandbox.ids(list))).into(),
+            begun: BTreeMap::new(),
+            changes_before: 0,
+            latest: None,
+            snapshot: None,
+            published: BTreeMap::new(),
+            checkpoint_before: None,
+            lied: false,
+            refused: false,
+            damaged: false,
+        }
+    }
+
+    /// An invocation is about to begin.
+    pub(super) fn before(&mut self) {
+        self.changes_before = self.sandbox.history().len();
+        self.checkpoint_before = self.memory.objects().remove("checkpoint.json");
+    }
+
+    /// What is published, as last seen.
+    pub(super) const fn published(&self) -> Option<&Snapshot> {
+        self.snapshot.as_ref()
+    }
+
+    /// An invocation has answered. `disturbed` by something, or it must have got further.
+    pub(super) fn answer(&mut self, answer: &Value, disturbed: bool) {
+        let status = answer["status"].as_str().expect("a status");
+        assert!(
+            ["complete", "partial", "busy"].contains(&status),
+            "nothing asks for this answer: {answer:#}"
+        );
+        assert_hidden(&answer.to_string(), "an answer");
+        let checkpoint = self.memory.objects().remove("checkpoint.json");
+        if status == "partial" {
+            assert!(answer["reason"].is_string(), "{answer:#}");
+            assert!(checkpoint.is_some(), "paused without a checkpoint: {answer:#}");
+            let waits = answer["reason"] == "rate_limited";
+            assert!(
+                disturbed || waits || checkpoint != self.checkpoint_before,
+                "nothing was in the way, and it got no further: {answer:#}"
+            );
+        }
+        if status == "complete" {
+            let latest = self.memory.objects().remove("latest.json");
+            let latest: Value =
+                serde_json::from_slice(&latest.expect("complete means published")).expect("JSON");
+            assert_eq!(answer["snapshot_id"], latest["snapshot_id"], "another one is latest");
+        }
+    }
+
+    /// An invocation has failed.
+    pub(super) fn failure(&self, error: &Error, armed: Armed) {
+        let expected = match error {
+            Error::ClerkUnavailable(_) | Error::ClerkProtocol(_) => armed.wire,
+            Error::ClerkUnauthorized(_) => armed.key,
+            Error::SecretUnavailable(_) => armed.secret,
+            Error::StoreUnavailable(_) => armed.store,
+            Error::LeaseLost(_) => armed.store || armed.rival,
+            Error::StateUnreadable(_) => armed.unreadable,
+            Error::InvalidConfig(_) | Error::InvalidEvent(_) | Error::Internal(_) => false,
+        };
+        assert!(expected, "nothing explains {error:?}");
+        self.assert_hidden(&format!("{error} {error:?} {}", error.message()), "an error");
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            self.assert_hidden(&format!("{error} {error:?}"), "a cause");
+            cause = error.source();
+        }
+    }
+
+    /// What was asked of Clerk was allowed, and not too much.
+    pub(super) fn wire(&self, watch: &Watch) {
+        assert_eq!(self.sandbox.violations(), [], "requests that nobody should send");
+        assert_eq!(watch.within_pauses(), [""; 0], "requests within a pause Clerk asked for");
+        let rows: usize = LISTS.iter().map(|list| self.sandbox.count(list)).sum();
+        let pages = LISTS.len() + rows / 499;
+        let (asked, most) = (watch.requests(), (20 * pages + 400) as u64);
+        assert!(asked <= most, "{asked} requests for {pages} pages");
+    }
+
+    /// What is in the store now may be there, and what a reader sees is right.
+    pub(super) fn store(&mut self) {
+        let objects = self.memory.objects();
+        self.note_runs(&objects);
+        for (key, bytes) in &objects {
+            assert_hidden(key, "a name");
+            assert!(!key.contains(".."), "{key} leads out of the folder");
+            if !key.ends_with(".gz") && !key.ends_with(".zst") {
+                assert_hidden(&String::from_utf8_lossy(bytes), key);
+            }
+        }
+        for (key, bytes) in &self.published {
+            assert!(objects.get(key) == Some(bytes), "{key} was published and has changed");
+        }
+        let latest = objects.get("latest.json").cloned();
+        if latest == self.latest {
+            return;
+        }
+        let snapshot = Snapshot::of(&objects).expect("latest.json is never taken away");
+        self.assert_moved_forward(&snapshot);
+        self.assert_right(&snapshot);
+        for key in named_by(&snapshot) {
+            self.published.insert(key.clone(), objects[&key].clone());
+        }
+        (self.latest, self.snapshot) = (latest, Some(snapshot));
+    }
+
+    /// Remembers the state of the instance at the beginning of each run.
+    fn note_runs(&mut self, objects: &BTreeMap<String, Bytes>) {
+        for key in ["checkpoint.json", "latest.json"] {
+            let id = objects
+                .get(key)
+                .and_then(|bytes| serde_json::from_slice::<Value>(bytes).ok())
+                .and_then(|file| Some(file["snapshot_id"].as_str()?.to_owned()));
+            if let Some(id) = id {
+                self.begun.entry(id).or_insert(self.changes_before);
+            }
+        }
+    }
+
+    fn assert_moved_forward(&self, snapshot: &Snapshot) {
+        let Some(before) = &self.latest else { return };
+        let before: Value = serde_json::from_slice(before).expect("it was read before");
+        let completed =
+            |latest: &Value| latest["completed_at"].as_str().expect("a time").parse::<Timestamp>();
+        assert_ne!(before["snapshot_id"], snapshot.latest["snapshot_id"], "latest.json rewritten");
+        let _both_are_times = (completed(&before), completed(&snapshot.latest));
+    }
+
+    /// A snapshot holds what was there throughout and nothing that never was, and says itself where
+    /// that is not so.
+    fn assert_right(&self, snapshot: &Snapshot) {
+        let id = snapshot.latest["snapshot_id"].as_str().expect("an id");
+        let begun = self.begun[id];
+        let history = self.sandbox.history();
+        for list in LISTS {
+            let changes = |range: &[Change]| -> Vec<Change> {
+                range.iter().filter(|change| change.list == list).cloned().collect()
+            };
+            let source = Throughout::of(
+                &self.first[list],
+                &changes(&history[..begun]),
+                &changes(&history[begun..]),
+            );
+            self.assert_list_right(list, snapshot, &source);
+        }
+        assert_closed(snapshot, "the closure");
+    }
+
+    fn assert_list_right(&self, list: &str, snapshot: &Snapshot, source: &Throughout) {
+        let name = if list == "organization_memberships" { "grants" } else { list };
+        let dataset = &snapshot.manifest["datasets"][name];
+        if dataset["status"] == "skipped" {
+            assert!(self.refused, "{name} is skipped, and nothing was refused");
+            return;
+        }
+        let ids =
+            if name == "grants" { membership_ids(snapshot) } else { snapshot.ids(name) };
+        let mut times: HashMap<&str, usize> = HashMap::new();
+        ids.iter().for_each(|id| *times.entry(id).or_default() += 1);
+        let twice: Vec<_> = times.iter().filter(|(_, times)| **times > 1).collect();
+        assert!(twice.is_empty(), "{list} holds rows more than once: {twice:?}");
+        if !self.lied {
+            let invented: Vec<_> = ids.iter().filter(|id| !source.ever.contains(*id)).collect();
+            assert!(invented.is_empty(), "{list} holds rows that never were: {invented:?}");
+        }
+        let verified = dataset["status"] == "verified";
+        let lost: Vec<_> =
+            source.always.iter().filter(|id| !times.contains_key(id.as_str())).collect();
+        let referential = &snapshot.manifest["referential"];
+        let left_out: u64 = ["dangling_principals", "dangling_resources"]
+            .iter()
+            .filter(|_| name == "grants")
+            .filter_map(|kind| referential[kind].as_u64())
+            .sum();
+        let may_lose = match (self.lied, verified) {
+            (true, false) => lost.len() as u64,
+            (true, true) => left_out,
+            (false, _) => 0,
+        };
+        assert!(
+            lost.len() as u64 <= may_lose,
+            "{list} ({}) lost {} rows that stayed put: {:?}",
+            dataset["status"],
+            lost.len(),
+            &lost[..lost.len().min(4)]
+        );
+        let counted = dataset["source_count"]["after"].as_u64();
+        let held = ids.len() as u64;
+        let agrees = counted.is_some_and(|counted| (held..=held + left_out).contains(&counted));
+        assert_eq!(verified, agrees, "{list}: {held} rows of {counted:?}, {left_out} left out");
+        if verified && !self.lied {
+            let counted = counted.expect("it agrees");
+            assert!(source.sizes.contains(&counted), "{list} never had {counted} rows");
+        }
+    }
+
+    /// The published snapshot is the instance as it is now.
+    pub(super) fn assert_exact(&self) {
+        let snapshot = self.published().expect("published");
+        assert_eq!(snapshot.manifest["verified"], true, "an instance at rest");
+        for list in LISTS {
+            let held = match list {
+                "organization_memberships" => membership_ids(&snapshot),
+                _ => snapshot.ids(list),
+            };
+            let there: BTreeSet<String> = self.sandbox.ids(list).into_iter().collect();
+            assert_eq!(held.len(), there.len(), "{list}");
+            assert!(held.iter().all(|id| there.contains(id)), "{list}");
+        }
+    }
+
+    /// Nothing is left in the store but what was published.
+    pub(super) fn assert_no_leftovers(&self) {
+        if self.damaged {
+            return;
+        }
+        let objects = self.memory.objects();
+        let left: Vec<_> = objects
+            .keys()
+            .filter(|key| *key != "latest.json" && !self.published.contains_key(*key))
+            .collect();
+        assert!(left.is_empty(), "left behind: {left:?}");
+    }
+
+    /// The key is not in a text.
+    pub(super) fn assert_hidden(&self, text: &str, place: &str) {
+        assert_hidden(text, place);
+    }
+}
+
+fn assert_hidden(text: &str, place: &str) {
+    assert!(!text.contains(DEFAULT_KEY), "the key is in {place}");
+}
+
+/// A list from the beginning of a run on.
+struct Throughout {
+    /// Rows that were there all the time.
+    always: Vec<String>,
+    /// Rows that were there at some time.
+    ever: HashSet<String>,
+    /// How many there were, from change to change.
+    sizes: BTreeSet<u64>,
+}
+
+impl Throughout {
+    fn of(first: &[String], before: &[Change], meanwhile: &[Change]) -> Self {
+        let mut there: BTreeSet<String> = first.iter().cloned().collect();
+        before.iter().for_each(|change| carry_out(&mut there, change));
+        let mut ever: HashSet<String> = there.iter().cloned().collect();
+        let mut always = there.clone();
+        let mut sizes = BTreeSet::from([there.len() as u64]);
+        for change in meanwhile {
+            carry_out(&mut there, change);
+            sizes.insert(there.len() as u64);
+            match change.kind {
+                ChangeKind::Inserted => {
+                    ever.insert(change.id.clone());
+                }
+                ChangeKind::Deleted => {
+                    always.remove(&change.id);
+                }
+                ChangeKind::Updated => {}
+            }
+        }
+        Self { always: always.into_iter().collect(), ever, sizes }
+    }
+}
+
+fn carry_out(there: &mut BTreeSet<String>, change: &Change) {
+    match change.kind {
+        ChangeKind::Inserted => {
+            there.insert(change.id.clone());
+        }
+        ChangeKind::Deleted => {
+            there.remove(&change.id);
+        }
+        ChangeKind::Updated => {}
+    }
+}

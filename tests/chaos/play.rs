@@ -1,0 +1,481 @@
+//! Carries a schedule out against the handler, under paused time, and has everything judged.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use clerk_sandbox::{DEFAULT_KEY, Sandbox};
+use clerk_sync::clock::Clock;
+use clerk_sync::error::Error;
+use clerk_sync::secret_key::SecretKey;
+use clerk_sync::secret_source::{Label, SecretError, SecretSource};
+use clerk_sync::store::Store;
+use serde_json::{Value, json};
+use tokio::task::{JoinHandle, LocalSet};
+
+use super::judge::{Armed, Judge};
+use super::schedule::{Act, Damage, Event, Instance, Lie, Schedule, Stop};
+use super::wire::{Watch, WatchedTransport};
+use crate::support::captured::Captured;
+use crate::support::faulty_store::{Effect, FaultyStore};
+use crate::support::fuse::{Fuse, Side};
+use crate::support::gate::{Gate, GatedStore};
+use crate::support::plain::{FIRST, add_memberships, fill};
+use crate::support::world::World;
+
+/// Simulated time after which an invocation without a deadline is taken to run for ever.
+const FOR_EVER: Duration = Duration::from_secs(20_000);
+/// When Lambda kills an invocation at the latest (AWS documentation, "Lambda quotas").
+const LONGEST: Duration = Duration::from_secs(900);
+/// Invocations within which a run is complete once everything is well.
+const MOST_INVOCATIONS: usize = 8;
+/// Longer than a lease, and than any wait a schedule asks for.
+const A_WHILE: Duration = Duration::from_secs(6_000);
+
+/// What a schedule came to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Played {
+    /// How each invocation ended: a status, an error's name, or what stopped it.
+    pub(super) ends: Vec<String>,
+    /// Requests in all.
+    pub(super) requests: u64,
+    /// Whether the snapshot that the schedule's own run came to is verified.
+    pub(super) verified: bool,
+}
+
+/// Carries a schedule out.
+///
+/// # Errors
+/// What promise was broken.
+pub(super) fn play(schedule: &Schedule) -> Result<Played, String> {
+    fastrand::seed(schedule.seed);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime");
+    let played = std::panic::catch_unwind(AssertUnwindSafe(|| {
+        LocalSet::new().block_on(&runtime, async {
+            let log = Captured::start();
+            let mut stage = Stage::of(&schedule.instance);
+            for (_, act) in &schedule.acts {
+                stage.act(act).await;
+            }
+            let played = stage.end().await;
+            stage.judge.assert_hidden(&log.text(), "the log");
+            played
+        })
+    }));
+    played.map_err(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
+            .unwrap_or_else(|| "a panic without words".to_owned())
+    })
+}
+
+/// The instance of a schedule.
+fn instance(instance: &Instance) -> Sandbox {
+    let sandbox = Sandbox::empty();
+    let moment = |number: usize| FIRST + 1000 * (number / instance.tie) as i64;
+    let mut held = Vec::new();
+    for number in 0..instance.permissions {
+        let key = format!("org:thing_{number}:read");
+        sandbox.add_permission(&key, &key, moment(number));
+        held.push(key);
+    }
+    let held: Vec<&str> = held.iter().take(9).map(String::as_str).collect();
+    sandbox.add_role("org:admin", "Admin", &held, FIRST);
+    sandbox.add_role("org:member", "Member", &[], FIRST + 1);
+    fill(&sandbox, "users", instance.users, moment);
+    fill(&sandbox, "organizations", instance.organizations, moment);
+    add_memberships(&sandbox, instance.memberships, moment);
+    sandbox.set_rules(instance.rules);
+    sandbox.set_latency(instance.latency, Duration::ZERO);
+    sandbox
+}
+
+struct Stage {
+    world: World,
+    /// The store with its standing faults.
+    store: Arc<FaultyStore>,
+    secret: Arc<TroubledSecret>,
+    judge: Judge,
+    /// For the next sync.
+    events: Vec<(u64, Event)>,
+    stops: Vec<(u64, Side, Stop)>,
+    /// What may be the matter by now.
+    armed: Armed,
+    frozen: Vec<Frozen>,
+    played: Played,
+    keys: u32,
+}
+
+struct Frozen {
+    gate: Arc<Gate>,
+    work: JoinHandle<Result<Value, Error>>,
+}
+
+/// How an invocation ended.
+enum End {
+    Answered(Value),
+    Failed(Error),
+    PowerCut,
+    Frozen,
+    Killed,
+}
+
+impl Stage {
+    fn of(described: &Instance) -> Self {
+        let sandbox = instance(described);
+        let secret = Arc::new(TroubledSecret::default());
+        let mut world = World::new(sandbox.clone())
+            .with("COMPRESSION", described.compression)
+            .with("SHRINK_GUARD_PERCENT", "0");
+        world.secret = Arc::clone(&secret) as Arc<dyn SecretSource>;
+        let store = Arc::clone(&world.store);
+        Self {
+            judge: Judge::of(&sandbox, Arc::clone(&world.memory)),
+            world,
+            store,
+            secret,
+            events: Vec::new(),
+            stops: Vec::new(),
+            armed: Armed::default(),
+            frozen: Vec::new(),
+            played: Played::default(),
+            keys: 0,
+        }
+    }
+
+    async fn act(&mut self, act: &Act) {
+        let sandbox = &self.world.sandbox;
+        match act {
+            Act::Wire(rule, lie) => {
+                sandbox.fault(rule.clone());
+                self.armed.wire = true;
+                self.armed.key |= *lie == Lie::Key;
+                self.judge.lied |= *lie == Lie::Rows;
+                self.judge.refused |= *lie == Lie::Refusal;
+            }
+            Act::Store(fault) => {
+                self.store.fault(fault.clone());
+                self.armed.store = true;
+                self.armed.hangs |= fault.effect() == Effect::Hang;
+            }
+            Act::SecretFails(times) => {
+                self.secret.fails.fetch_add(u64::from(*times), Ordering::SeqCst);
+                self.armed.secret = true;
+            }
+            Act::RotateKey => {
+                self.keys += 1;
+                rotate(sandbox, &self.secret, self.keys);
+            }
+            Act::ClockJumps(seconds) => {
+                let now = self.world.clock.now().unix_millis() + 1000 * seconds;
+                let since = Duration::from_millis(u64::try_from(now).expect("after 1970"));
+                self.world.clock = Clock::simulated(SystemTime::UNIX_EPOCH + since);
+            }
+            Act::Churn(plan) => sandbox.churn(plan.clone()),
+            Act::AtRequest(number, event) => self.events.push((*number, *event)),
+            Act::AtStoreCall(number, side, stop) => self.stops.push((*number, *side, *stop)),
+            Act::Checkpoint(damage) => self.damage(*damage),
+            Act::Sync { budget, deadline, twice } => {
+                let event = match budget {
+                    Some(seconds) => json!({"time_budget_seconds": seconds}),
+                    None => json!({}),
+                };
+                self.sync(event, deadline.map(Duration::from_secs), *twice).await;
+            }
+            Act::Thaw => self.thaw().await,
+            Act::Wait(seconds) => tokio::time::advance(Duration::from_secs(*seconds)).await,
+            Act::Heal => self.heal(),
+        }
+    }
+
+    /// One invocation, or two side by side.
+    async fn sync(&mut self, event: Value, deadline: Option<Duration>, twice: bool) {
+        self.judge.before();
+        let struck = (self.world.sandbox.faults_struck(), self.store.struck());
+        let disturbed = !self.events.is_empty() || !self.stops.is_empty() || twice;
+        let second = twice.then(|| {
+            let (mut world, watch) = (self.guarded(None), Watch::default());
+            let event = event.clone();
+            let transport = WatchedTransport::of(&world.sandbox, None, &watch);
+            world.transport = Arc::new(transport);
+            (tokio::task::spawn_local(async move { world.handle_until(event, deadline).await }), watch)
+        });
+        let watch = Watch::default();
+        let end = self.invoke(event, deadline, &watch).await;
+        self.note(&end, &watch, disturbed || self.is_struck_since(struck));
+        if let Some((work, watch)) = second {
+            let end = match tokio::time::timeout(self.patience(deadline), work).await {
+                Ok(done) => End::from(done.expect("no panic")),
+                Err(_) => End::Killed,
+            };
+            self.note(&end, &watch, true);
+        }
+    }
+
+    fn is_struck_since(&self, before: (u64, u64)) -> bool {
+        (self.world.sandbox.faults_struck(), self.store.struck()) != before
+    }
+
+    /// How long an invocation is let run.
+    fn patience(&self, deadline: Option<Duration>) -> Duration {
+        // A store that never answers: Lambda ends what the program does not.
+        let without = if self.armed.hangs { LONGEST } else { FOR_EVER };
+        deadline.unwrap_or(without)
+    }
+
+    /// The world as one invocation sees it, its store behind a gate.
+    fn guarded(&self, gate: Option<&Arc<Gate>>) -> World {
+        let mut world = self.world.clone();
+        let store = Arc::clone(&self.store) as Arc<dyn Store>;
+        world.store = FaultyStore::new(match gate {
+            Some(gate) => GatedStore::new(store, Arc::clone(gate)),
+            None => store,
+        });
+        world
+    }
+
+    async fn invoke(
+        &mut self,
+        event: Value,
+        deadline: Option<Duration>,
+        watch: &Arc<Watch>,
+    ) -> End {
+        let gate = Gate::of(std::mem::take(&mut self.stops).into_iter().map(
+            |(call, side, stop)| (call, side, stop == Stop::Freeze),
+        ));
+        let fuse = self.put_in_events();
+        let mut world = self.guarded(Some(&gate));
+        let transport = WatchedTransport::of(&world.sandbox, Some(&gate), watch);
+        world.transport = Arc::new(transport);
+        let mut work = tokio::task::spawn_local(async move { world.handle_until(event, deadline).await });
+        let patience = self.patience(deadline);
+        let end = tokio::select! {
+            biased;
+            () = fuse.blown() => End::PowerCut,
+            freezes = gate.reached() => if freezes { End::Frozen } else { End::PowerCut },
+            done = &mut work => End::from(done.expect("no panic")),
+            () = tokio::time::sleep(patience) => End::Killed,
+        };
+        self.world.sandbox.on_request(|_, _| ());
+        self.world.interrupt.send_replace(false);
+        match end {
+            End::Frozen => self.frozen.push(Frozen { gate, work }),
+            End::PowerCut | End::Killed => {
+                work.abort();
+                // It is gone before anything else begins.
+                let _cancelled = work.await;
+            }
+            End::Answered(_) | End::Failed(_) => {}
+        }
+        end
+    }
+
+    /// What is to happen at requests of the next invocation; the fuse blows where its power fails.
+    fn put_in_events(&mut self) -> Arc<Fuse> {
+        let fuse = Fuse::blowing_at(1);
+        let events = std::mem::take(&mut self.events);
+        if events.is_empty() {
+            return fuse;
+        }
+        let (blowing, secret) = (Arc::clone(&fuse), Arc::clone(&self.secret));
+        let interrupt = self.world.interrupt.clone();
+        let (seen, next_key) = (AtomicU64::new(0), self.keys + 1);
+        self.keys += events.len() as u32;
+        self.world.sandbox.on_request(move |sandbox, request| {
+            let number = seen.fetch_add(1, Ordering::SeqCst) + 1;
+            for (index, (_, event)) in events.iter().enumerate().filter(|(_, at)| at.0 == number) {
+                match event {
+                    Event::PowerCut => {
+                        blowing.step();
+                    }
+                    Event::Interrupt => {
+                        interrupt.send_replace(true);
+                    }
+                    Event::RotateKey => rotate(sandbox, &secret, next_key + index as u32),
+                    change => change_rows(sandbox, *change, request.parameter("starting_after")),
+                }
+            }
+        });
+        fuse
+    }
+
+    fn note(&mut self, end: &End, watch: &Watch, disturbed: bool) {
+        let name = match end {
+            End::Answered(answer) => answer["status"].as_str().expect("a status").to_owned(),
+            End::Failed(error) => error.name().to_owned(),
+            End::PowerCut => "power cut".to_owned(),
+            End::Frozen => "frozen".to_owned(),
+            End::Killed => "killed".to_owned(),
+        };
+        self.played.ends.push(name);
+        match end {
+            End::Answered(answer) => self.judge.answer(answer, disturbed),
+            End::Failed(error) => self.judge.failure(error, self.armed),
+            End::Killed => assert!(self.armed.hangs, "an invocation goes on past its time"),
+            End::PowerCut | End::Frozen => {}
+        }
+        self.judge.wire(watch);
+        self.judge.store();
+    }
+
+    async fn thaw(&mut self) {
+        for Frozen { gate, work } in std::mem::take(&mut self.frozen) {
+            gate.open();
+            let end = match tokio::time::timeout(FOR_EVER, work).await {
+                Ok(done) => End::from(done.expect("no panic")),
+                Err(_) => End::Killed,
+            };
+            self.armed.rival = true;
+            self.note(&end, &Watch::default(), true);
+        }
+    }
+
+    fn heal(&mut self) {
+        self.world.sandbox.clear_faults();
+        self.world.sandbox.stop_churn();
+        self.store.heal();
+        self.secret.fails.store(0, Ordering::SeqCst);
+        self.events.clear();
+        self.stops.clear();
+    }
+
+    fn damage(&mut self, damage: Damage) {
+        let Some(bytes) = self.world.memory.objects().remove("checkpoint.json") else { return };
+        self.judge.damaged = true;
+        self.armed.unreadable = true;
+        let text = String::from_utf8(bytes.to_vec()).expect("UTF-8");
+        let format = |number: &str| text.replacen("checkpoint/2", number, 1);
+        let text = match damage {
+            Damage::OlderFormat => format("checkpoint/1"),
+            Damage::NewerFormat => format("checkpoint/99"),
+            Damage::CutShort => text[..text.len() / 2].to_owned(),
+            Damage::Gone => {
+                self.world.memory.take_away("checkpoint.json");
+                return;
+            }
+        };
+        self.world.memory.plant("checkpoint.json", text);
+    }
+
+    /// When all is well again the run comes to its end, and whatever was frozen does no harm; then
+    /// a run of its own finds exactly what is there.
+    async fn end(&mut self) -> Played {
+        self.heal();
+        tokio::time::advance(A_WHILE).await;
+        self.finish(json!({})).await;
+        let verified = self.judge.published().is_some_and(|it| it.manifest["verified"] == true);
+        self.thaw().await;
+        tokio::time::advance(A_WHILE).await;
+        self.finish(json!({"restart": true})).await;
+        self.judge.assert_exact();
+        self.judge.assert_no_leftovers();
+        let requests = self.world.sandbox.total_requests();
+        Played { requests, verified, ..std::mem::take(&mut self.played) }
+    }
+
+    async fn finish(&mut self, first: Value) {
+        let mut event = first;
+        for _ in 0..MOST_INVOCATIONS {
+            self.sync(event, None, false).await;
+            event = match self.played.ends.last().map(String::as_str) {
+                Some("complete") => return,
+                Some("StateUnreadable") => json!({"restart": true}),
+                _ => json!({}),
+            };
+            tokio::time::advance(A_WHILE).await;
+        }
+        panic!("not complete though all is well: {:?}", self.played.ends);
+    }
+}
+
+impl From<Result<Value, Error>> for End {
+    fn from(done: Result<Value, Error>) -> Self {
+        match done {
+            Ok(answer) => Self::Answered(answer),
+            Err(error) => Self::Failed(error),
+        }
+    }
+}
+
+fn rotate(sandbox: &Sandbox, secret: &TroubledSecret, number: u32) {
+    let key = format!("{DEFAULT_KEY}{number}");
+    sandbox.rotate_key(key.clone());
+    *secret.key.lock().unwrap_or_else(PoisonError::into_inner) = key;
+}
+
+fn change_rows(sandbox: &Sandbox, event: Event, cursor: Option<&str>) {
+    let users = sandbox.ids("users");
+    let some = |ids: &[String]| ids.get(ids.len() / 2).cloned();
+    match event {
+        Event::DeleteCursorRow => {
+            if let Some(id) = cursor.map(str::to_owned).or_else(|| some(&users)) {
+                sandbox.delete("users", &id);
+            }
+        }
+        Event::Tie => {
+            let row = some(&users).and_then(|id| sandbox.row("users", &id));
+            let moment = row.map_or(FIRST, |row| row["created_at"].as_i64().expect("a time"));
+            sandbox.add_user(moment);
+            sandbox.add_user(sandbox.latest());
+        }
+        Event::Backdate => {
+            sandbox.add_user(FIRST);
+            sandbox.add_organization(FIRST + 500);
+        }
+        Event::ChangeRole => {
+            if let Some(id) = some(&sandbox.ids("organization_memberships")) {
+                let change = |row: &mut Value| row["role"] = json!("org:admin");
+                sandbox.update("organization_memberships", &id, change).expect("it is there");
+            }
+        }
+        Event::Rename => {
+            if let Some(id) = some(&users) {
+                let change = |row: &mut Value| row["first_name"] = json!("Renamed");
+                sandbox.update("users", &id, change).expect("it is there");
+            }
+        }
+        Event::DeleteOrganization => {
+            if let Some(id) = some(&sandbox.ids("organizations")) {
+                sandbox.delete("organizations", &id);
+            }
+        }
+        Event::PowerCut | Event::Interrupt | Event::RotateKey => {}
+    }
+}
+
+/// A secret that cannot be read so many times.
+#[derive(Debug)]
+struct TroubledSecret {
+    key: Mutex<String>,
+    fails: AtomicU64,
+}
+
+impl Default for TroubledSecret {
+    fn default() -> Self {
+        Self { key: Mutex::new(DEFAULT_KEY.to_owned()), fails: AtomicU64::new(0) }
+    }
+}
+
+#[async_trait]
+impl SecretSource for TroubledSecret {
+    async fn read(&self) -> Result<SecretKey, SecretError> {
+        let took = |left: u64| left.checked_sub(1);
+        if self.fails.fetch_update(Ordering::SeqCst, Ordering::SeqCst, took).is_ok() {
+            let source = "a planted fault".into();
+            let secret_id = Label::new("clerk/secret-key").expect("no key");
+            return Err(SecretError::Unavailable { secret_id, source });
+        }
+        let key = self.key.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Ok(SecretKey::parse(&key).expect("a key"))
+    }
+
+    fn can_rotate(&self) -> bool {
+        true
+    }
+}

@@ -1,0 +1,415 @@
+//! Schedules: what an instance is like and what befalls its copying, all of it drawn from a seed.
+
+use std::fmt;
+use std::time::Duration;
+
+use clerk_sandbox::{ChurnPlan, DeletedCursor, Effect, FaultRule, Rules};
+use clerk_sync::store::Operation;
+use fastrand::Rng;
+use serde_json::json;
+
+use crate::support::faulty_store::{Effect as StoreEffect, Fault};
+use crate::support::fuse::Side;
+
+/// A story. Acts can be left out of it, and the rest is a story still.
+#[derive(Debug, Clone)]
+pub(super) struct Schedule {
+    /// What it was drawn from.
+    pub(super) seed: u64,
+    /// What is copied.
+    pub(super) instance: Instance,
+    /// What happens, one after the other, each with its number in the whole story.
+    pub(super) acts: Vec<(usize, Act)>,
+}
+
+/// A Clerk instance and its server.
+#[derive(Debug, Clone)]
+pub(super) struct Instance {
+    pub(super) users: usize,
+    pub(super) organizations: usize,
+    pub(super) memberships: usize,
+    pub(super) permissions: usize,
+    /// How many rows of a list share each `created_at`.
+    pub(super) tie: usize,
+    pub(super) rules: Rules,
+    pub(super) latency: Duration,
+    pub(super) compression: &'static str,
+}
+
+/// One thing that happens.
+#[derive(Debug, Clone)]
+pub(super) enum Act {
+    /// From now on Clerk answers like that.
+    Wire(FaultRule, Lie),
+    /// From now on the store fails like that.
+    Store(Fault),
+    /// The next readings of the secret fail.
+    SecretFails(u32),
+    /// The key is replaced, in Clerk and in the secret.
+    RotateKey,
+    /// The time of day jumps by so many seconds.
+    ClockJumps(i64),
+    /// From now on rows come and go between pages.
+    Churn(ChurnPlan),
+    /// Something happens as the next sync sends its n-th request.
+    AtRequest(u64, Event),
+    /// Something happens at the next sync's n-th call of the store.
+    AtStoreCall(u64, Side, Stop),
+    /// The checkpoint is changed behind the program's back.
+    Checkpoint(Damage),
+    /// A sync.
+    Sync {
+        /// Its `time_budget_seconds`.
+        budget: Option<f64>,
+        /// When Lambda kills it, in seconds.
+        deadline: Option<u64>,
+        /// Whether the event is delivered a second time while it runs.
+        twice: bool,
+    },
+    /// What was frozen goes on.
+    Thaw,
+    /// Time passes, in seconds.
+    Wait(u64),
+    /// Everything that is wrong is put right, and nothing changes any more.
+    Heal,
+}
+
+/// What a fault on the wire may make a correct program believe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lie {
+    /// Nothing wrong.
+    None,
+    /// That rows are not there, or that there are more or fewer.
+    Rows,
+    /// That a list may not be read.
+    Refusal,
+    /// That the key is not accepted.
+    Key,
+}
+
+/// What happens as a request arrives.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Event {
+    PowerCut,
+    Interrupt,
+    RotateKey,
+    /// The row that the walk of users stands on is deleted.
+    DeleteCursorRow,
+    /// Rows are created at the very moment of others.
+    Tie,
+    Backdate,
+    ChangeRole,
+    Rename,
+    DeleteOrganization,
+}
+
+/// How an invocation ends at a call of the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stop {
+    PowerCut,
+    /// It stands still until it is thawed.
+    Freeze,
+}
+
+/// What becomes of `checkpoint.json`.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Damage {
+    /// Written by an older version.
+    OlderFormat,
+    /// Written by a newer version.
+    NewerFormat,
+    /// Cut off in the middle.
+    CutShort,
+    Gone,
+}
+
+impl Schedule {
+    /// The story of a seed.
+    pub(super) fn of(seed: u64) -> Self {
+        let mut draw = Draw { random: Rng::with_seed(seed), calm: seed % 2 == 0, acts: Vec::new() };
+        let instance = draw.instance();
+        for _ in 0..draw.random.u32(1..=5) {
+            draw.round();
+        }
+        let acts = draw.acts.into_iter().enumerate().collect();
+        Self { seed, instance, acts }
+    }
+
+    /// Without the acts that are not numbered here.
+    pub(super) fn only(mut self, numbers: &[usize]) -> Self {
+        self.acts.retain(|(number, _)| numbers.contains(number));
+        self
+    }
+
+    /// The numbers of its acts.
+    pub(super) fn numbers(&self) -> Vec<usize> {
+        self.acts.iter().map(|(number, _)| *number).collect()
+    }
+}
+
+impl fmt::Display for Schedule {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(formatter, "  {:?}", self.instance)?;
+        for (number, act) in &self.acts {
+            writeln!(formatter, "  {number}: {act:?}")?;
+        }
+        Ok(())
+    }
+}
+
+struct Draw {
+    random: Rng,
+    /// Rows do not change; instead Clerk may lie about them. Both at once could cancel out, and no
+    /// program could tell.
+    calm: bool,
+    acts: Vec<Act>,
+}
+
+const LISTS: [&str; 5] = [
+    "/v1/users",
+    "/v1/organizations",
+    "/v1/organization_roles",
+    "/v1/organization_permissions",
+    "/v1/organization_memberships",
+];
+
+const COMPRESSIONS: [&str; 3] = ["none", "gzip", "zstd"];
+
+impl Draw {
+    fn one_in(&mut self, times: u32) -> bool {
+        self.random.u32(0..times) == 0
+    }
+
+    fn of<T: Copy>(&mut self, choices: &[T]) -> T {
+        choices[self.random.usize(0..choices.len())]
+    }
+
+    fn instance(&mut self) -> Instance {
+        // Pages of 500: on either side of an edge, or a few rows.
+        let users = match self.random.u32(0..25) {
+            // Enough for windows.
+            0 => 8_600,
+            _ => self.of(&[0, 1, 3, 40, 499, 500, 501, 505, 999, 1_200]),
+        };
+        let organizations = self.of(&[0, 1, 12, 12, 60, 505]);
+        let most = (users * organizations).min(1_300);
+        let memberships = self.of(&[0, 1, 40, 499, 505, 1_010, 1_300]).min(most);
+        Instance {
+            users,
+            organizations,
+            memberships,
+            permissions: self.of(&[0, 2, 9, 505]),
+            tie: self.of(&[1, 1, 7, 40, 600]),
+            rules: Rules {
+                before_includes: self.random.bool(),
+                after_includes: self.random.bool(),
+                deleted_cursor: self.of(&[
+                    DeletedCursor::Refused,
+                    DeletedCursor::Continues,
+                    DeletedCursor::EmptyPage,
+                    DeletedCursor::FirstPage,
+                ]),
+                ..Rules::default()
+            },
+            latency: Duration::from_millis(self.of(&[0, 5, 30, 200, 1_500])),
+            compression: self.of(&COMPRESSIONS),
+        }
+    }
+
+    /// Some troubles, a sync in the midst of them, and what comes after.
+    fn round(&mut self) {
+        for _ in 0..self.random.u32(0..=3) {
+            let act = self.trouble();
+            self.acts.push(act);
+        }
+        let sync = Act::Sync {
+            budget: self.one_in(3).then(|| [0.0, 0.01, 0.3, 2.0][self.random.usize(0..4)]),
+            deadline: self.one_in(3).then(|| [25, 60, 300][self.random.usize(0..3)]),
+            twice: self.one_in(6),
+        };
+        self.acts.push(sync);
+        match self.random.u32(0..8) {
+            0 | 1 => self.acts.push(Act::Heal),
+            2..=4 => {
+                let seconds = self.of(&[1, 20, 59, 61, 130, 4_000]);
+                self.acts.push(Act::Wait(seconds));
+            }
+            5 => self.acts.push(Act::Thaw),
+            6 if self.one_in(2) => {
+                let damage = self.of(&[
+                    Damage::OlderFormat,
+                    Damage::NewerFormat,
+                    Damage::CutShort,
+                    Damage::Gone,
+                ]);
+                self.acts.push(Act::Checkpoint(damage));
+            }
+            _ => {}
+        }
+    }
+
+    fn trouble(&mut self) -> Act {
+        match self.random.u32(0..20) {
+            0..=6 => self.wire(),
+            7..=9 => self.store(),
+            10 | 11 => {
+                let stop = if self.one_in(3) { Stop::Freeze } else { Stop::PowerCut };
+                let side = if self.random.bool() { Side::Before } else { Side::After };
+                Act::AtStoreCall(self.random.u64(1..=24), side, stop)
+            }
+            12 | 13 => Act::AtRequest(self.random.u64(1..=16), Event::PowerCut),
+            14 => Act::AtRequest(self.random.u64(1..=16), Event::Interrupt),
+            15 => Act::SecretFails(self.random.u32(1..=2)),
+            16 if self.random.bool() => Act::RotateKey,
+            16 => Act::AtRequest(self.random.u64(1..=12), Event::RotateKey),
+            17 => Act::ClockJumps(self.of(&[-7_200, -61, -1, 1, 61, 7_200])),
+            _ if self.calm => self.wire(),
+            18 => self.churn(),
+            _ => {
+                let change = self.of(&[
+                    Event::DeleteCursorRow,
+                    Event::Tie,
+                    Event::Backdate,
+                    Event::ChangeRole,
+                    Event::Rename,
+                    Event::DeleteOrganization,
+                ]);
+                Act::AtRequest(self.random.u64(1..=16), change)
+            }
+        }
+    }
+
+    fn churn(&mut self) -> Act {
+        Act::Churn(ChurnPlan {
+            seed: self.random.u64(..),
+            every_pages: self.random.u64(1..=2),
+            inserts: self.random.usize(0..=2),
+            deletes: self.random.usize(0..=2),
+            // A deletion and a backdated row cancel out in a count, and no program could tell.
+            backdate_one_in: 0,
+            last_page: self.of(&[2, 6, u64::MAX]),
+            ..ChurnPlan::default()
+        })
+    }
+
+    /// A rule for the requests of one list or of all, from the n-th on, a few of them or for ever.
+    fn rule(&mut self) -> FaultRule {
+        let path = match self.random.u32(0..8) {
+            0 => "*",
+            1 => "/v1/users/count",
+            2 => "/v1/instance",
+            _ => self.of(&LISTS),
+        };
+        let first = self.random.u64(1..=4);
+        let last = if self.one_in(4) { u64::MAX } else { first + self.random.u64(0..=2) };
+        FaultRule::on(path).calls(first, last)
+    }
+
+    fn wire(&mut self) -> Act {
+        let rule = self.rule();
+        let row = self.random.usize(0..6);
+        let seconds = self.of(&[0, 1, 7, 90, 5_000]);
+        let (rule, lie) = match self.random.u32(0..26) {
+            0 => (rule.reset(), Lie::None),
+            1 => (rule.cut_body(self.random.usize(0..3_000)), Lie::None),
+            2 => (rule.effect(Effect::FlipBit(self.random.usize(..))), Lie::None),
+            3 => (rule.effect(Effect::MalformedJson), Lie::None),
+            4 => (rule.effect(Effect::Html(self.of(&[200, 403, 404, 502, 504]))), Lie::None),
+            5 => {
+                let bodies = ["", "null", "[]", "{}", "[null]", "{\"data\":[]}", "\"", "[[[[[["];
+                // An empty array is what an empty list looks like where no count is given.
+                (rule.effect(Effect::Body(self.of(&bodies).to_owned())), Lie::Rows)
+            }
+            6 => (rule.status(self.of(&[500, 502, 503, 504]), "internal_error"), Lie::None),
+            7 => (rule.status(self.of(&[404, 400, 409]), "resource_not_found"), Lie::None),
+            8 => (rule.too_many_requests(seconds), Lie::None),
+            9 => {
+                let retry_after = self.of(&["soon", "-1", "99999999999999999999", ""]);
+                let effect = Effect::Refuse {
+                    status: self.of(&[429, 503]),
+                    code: "too_many_requests".to_owned(),
+                    retry_after: Some(retry_after.to_owned()),
+                };
+                (rule.effect(effect), Lie::None)
+            }
+            10 => (rule.status(429, "too_many_requests"), Lie::None),
+            11 => (rule.status(401, "clerk_key_invalid"), Lie::Key),
+            12 => {
+                let (status, code) = self.of(&[
+                    (402, "payment_required"),
+                    (403, "organization_not_enabled_in_instance"),
+                    (410, "gone"),
+                    (422, "feature_not_enabled"),
+                ]);
+                (rule.status(status, code), Lie::Refusal)
+            }
+            13 => (rule.delay(Duration::from_secs(self.of(&[1, 8, 29, 31, 100]))), Lie::None),
+            14 => {
+                let delay = Duration::from_secs(self.of(&[1, 10, 40]));
+                (rule.effect(Effect::DelayPerThousandRows(delay)), Lie::None)
+            }
+            15 => (rule.ignore_cursor(), Lie::None),
+            16 => (FaultRule::on("/v1/users").refuse_cursor(), Lie::None),
+            17 => {
+                let parameter = self.of(&["created_at_before", "created_at_after", "offset"]);
+                (rule.effect(Effect::IgnoreParameter(parameter.to_owned())), Lie::Rows)
+            }
+            18 => (rule.truncate_page(self.random.usize(1..400)), Lie::None),
+            19 => (rule.past_offset(400).status(500, "internal_error"), Lie::None),
+            20 => (rule.effect(Effect::ShiftTotal(self.of(&[-700, -90, 90, 700]))), Lie::Rows),
+            21 => (rule.effect(Effect::RepeatRow(row)), Lie::Rows),
+            22 => (rule.effect(Effect::SwapRows(row)), Lie::Rows),
+            23 => (rule.effect(Effect::HideRow(row)), Lie::Rows),
+            24 => {
+                let (pointer, value) = self.of(&[
+                    ("/public_user_data/user_id", "user_gone"),
+                    ("/organization/id", "org_gone"),
+                    ("/role", "org:unheard_of"),
+                    ("/name", "\u{202e}\n{\"kind\":\"grant\"}\u{0}"),
+                    ("/id", "../../escaped"),
+                    ("/created_at", "yesterday"),
+                ]);
+                let pointer = pointer.to_owned();
+                let effect = Effect::EditRow { row, pointer, value: Some(json!(value)) };
+                (rule.effect(effect), Lie::Rows)
+            }
+            _ => {
+                let field = self.of(&["/id", "/created_at", "/permissions", "/name"]);
+                (rule.drop_field(row, field), Lie::Rows)
+            }
+        };
+        if lie == Lie::Rows && !self.calm {
+            return Act::Wire(FaultRule::on("*").call(self.random.u64(1..=9)).reset(), Lie::None);
+        }
+        Act::Wire(rule, lie)
+    }
+
+    fn store(&mut self) -> Act {
+        let (operation, key) = self.of(&[
+            (Operation::Get, "checkpoint.json"),
+            (Operation::Get, "latest.json"),
+            (Operation::Put, "checkpoint.json"),
+            (Operation::Put, "part-"),
+            (Operation::Put, "manifest.json"),
+            (Operation::Put, "latest.json"),
+            (Operation::Verify, ""),
+            (Operation::List, ""),
+            (Operation::Delete, ""),
+            (Operation::Delete, "checkpoint.json"),
+            (Operation::RemoveLeftovers, ""),
+        ]);
+        let effect = self.of(&[
+            StoreEffect::FailBefore,
+            StoreEffect::FailBefore,
+            StoreEffect::FailAfter,
+            StoreEffect::LoseAnswer,
+            StoreEffect::LoseAnswer,
+            StoreEffect::RefusePrecondition,
+            StoreEffect::RefuseAfter,
+            StoreEffect::Hang,
+        ]);
+        let call = self.random.u64(1..=6);
+        let fault = Fault::new(operation, effect).on_key(key);
+        Act::Store(if self.one_in(4) { fault.from(call) } else { fault.at(call) })
+    }
+}

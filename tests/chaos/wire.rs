@@ -1,0 +1,117 @@
+//! The wire as one invocation sees it: compressed bodies, and a note of what is asked when.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use clerk_sandbox::Sandbox;
+use clerk_sync::clerk::bytes_in_flight::Room;
+use clerk_sync::clerk::gunzip::gunzip;
+use clerk_sync::clerk::transport::{Answer, MAX_BODY_BYTES, Transport, TransportError};
+use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderMap, HeaderValue, RETRY_AFTER};
+use tokio::time::Instant;
+use url::Url;
+
+use crate::support::gate::Gate;
+use crate::support::sandbox_transport::SandboxTransport;
+
+/// What one invocation did on the wire.
+#[derive(Debug, Default)]
+pub(super) struct Watch(Mutex<Seen>);
+
+#[derive(Debug, Default)]
+struct Seen {
+    requests: u64,
+    paused_until: Option<Instant>,
+    within_pauses: Vec<String>,
+}
+
+impl Watch {
+    /// Nothing seen yet.
+    pub(super) fn default() -> Arc<Self> {
+        Arc::new(Self(Mutex::default()))
+    }
+
+    /// Requests sent.
+    pub(super) fn requests(&self) -> u64 {
+        self.lock().requests
+    }
+
+    /// Requests sent before a moment that the server had asked to wait for.
+    pub(super) fn within_pauses(&self) -> Vec<String> {
+        self.lock().within_pauses.clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Seen> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A transport that asks for gzip, as the real one does, and is watched.
+#[derive(Debug)]
+pub(super) struct WatchedTransport {
+    inner: SandboxTransport,
+    gate: Option<Arc<Gate>>,
+    watch: Arc<Watch>,
+}
+
+impl WatchedTransport {
+    /// The wire between a sandbox and one invocation, whose requests stop where its gate is shut.
+    pub(super) fn of(sandbox: &Sandbox, gate: Option<&Arc<Gate>>, watch: &Arc<Watch>) -> Self {
+        Self {
+            inner: SandboxTransport(sandbox.clone()),
+            gate: gate.cloned(),
+            watch: Arc::clone(watch),
+        }
+    }
+
+    async fn pass(&self) {
+        if let Some(gate) = &self.gate {
+            gate.pass().await;
+        }
+    }
+
+    fn note_sent(&self, url: &Url) {
+        let mut seen = self.watch.lock();
+        seen.requests += 1;
+        if seen.paused_until.is_some_and(|until| Instant::now() < until) {
+            seen.within_pauses.push(url.path().to_owned());
+        }
+    }
+
+    fn note_answer(&self, answer: &Answer) {
+        let seconds = answer.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+        // What is no number of seconds that can be waited for is no wait.
+        if let Some(seconds) = seconds.and_then(|text| text.parse::<u32>().ok()) {
+            let until = Instant::now() + Duration::from_secs(seconds.into());
+            let mut seen = self.watch.lock();
+            seen.paused_until = seen.paused_until.max(Some(until));
+        }
+    }
+}
+
+#[async_trait]
+impl Transport for WatchedTransport {
+    async fn get(
+        &self,
+        url: &Url,
+        mut headers: HeaderMap,
+        room: &mut Room<'_>,
+    ) -> Result<Answer, TransportError> {
+        self.pass().await;
+        self.note_sent(url);
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+        let answer = self.inner.get(url, headers, room).await;
+        self.pass().await;
+        let mut answer = answer?;
+        self.note_answer(&answer);
+        if answer.headers.contains_key(CONTENT_ENCODING) {
+            let body = gunzip(&answer.body, MAX_BODY_BYTES)
+                .map_err(|error| TransportError::CutShort(Box::new(error)))?
+                .ok_or(TransportError::TooLarge)?;
+            room.take(body.len()).await;
+            answer.body = body.into();
+        }
+        Ok(answer)
+    }
+}

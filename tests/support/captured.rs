@@ -1,0 +1,45 @@
+//! What is logged on this thread.
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tracing::Level;
+
+/// Everything that is logged while it lives, at every level and from every crate.
+pub(crate) struct Captured {
+    lines: Arc<Mutex<Vec<u8>>>,
+    _capturing: tracing::subscriber::DefaultGuard,
+}
+
+struct Sink(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Captured {
+    /// Begins to listen.
+    pub(crate) fn start() -> Self {
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&lines);
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(Level::TRACE)
+            .with_ansi(false)
+            .with_writer(move || Sink(Arc::clone(&sink)))
+            .finish();
+        Self { lines, _capturing: tracing::subscriber::set_default(subscriber) }
+    }
+
+    /// All of it so far.
+    pub(crate) fn text(&self) -> String {
+        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&lines).into_owned()
+    }
+}
