@@ -164,6 +164,43 @@ async fn servers_that_do_not_filter_or_do_not_know_the_cursor_are_read_another_w
     }
 }
 
+/// A window that ends too early, because pages were empty for a while, is found by the counts and read
+/// to its end.
+#[tokio::test(start_paused = true)]
+async fn a_window_that_ended_too_early_is_read_to_its_end() {
+    for (first, last) in [(4, 8), (5, 15), (9, 13), (10, 20), (11, 22)] {
+        for latency in [0, 50] {
+            let what = format!("pages {first} to {last} are empty, {latency} ms");
+            let sandbox = Sandbox::empty();
+            fill(&sandbox, "users", 2 * USERS, every_hour_and_a_half);
+            sandbox.fault(FaultRule::on("/v1/users").calls(first, last).truncate_page(0));
+            let world = world(&sandbox);
+            sandbox.set_latency(Duration::from_millis(latency), Duration::ZERO);
+            let snapshot = complete(&world, &what).await;
+            assert_same(&snapshot, &sandbox, &what);
+        }
+    }
+}
+
+/// Filters that fail, as on a large instance without an index for them, are done without.
+#[tokio::test(start_paused = true)]
+async fn servers_whose_filters_fail_are_read_without() {
+    let fails = |path: &str, parameter: &str| {
+        FaultRule::on(path).with_parameter(parameter).status(500, "internal_error")
+    };
+    for (what, fault) in [
+        ("counts", fails("/v1/users/count", "created_at_before")),
+        ("after", fails("/v1/users", "created_at_after")),
+        ("before", fails("/v1/users", "created_at_before")),
+        ("never answered", FaultRule::on("/v1/users").with_parameter("created_at_after").reset()),
+    ] {
+        let sandbox = steady();
+        sandbox.fault(fault);
+        let snapshot = complete(&world(&sandbox), what).await;
+        assert_same(&snapshot, &sandbox, what);
+    }
+}
+
 /// Whatever is inserted, backdated and deleted while windows are walked, and however a deleted cursor
 /// is answered.
 #[tokio::test(start_paused = true)]

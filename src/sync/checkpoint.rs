@@ -2,6 +2,7 @@
 //! all that the next invocation needs.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -283,13 +284,17 @@ impl ListProgress {
         self.windows.iter().filter(|window| !window.ended).count().max(1)
     }
 
-    /// The list's end is to be looked for again: rows have been added behind it.
-    pub fn reopen(&mut self) {
+    /// The ends of these windows are to be looked for again: there may be rows behind them.
+    pub fn reopen(&mut self, windows: Range<usize>) {
         self.stage = Stage::Walking;
         let is_whole = self.windows.len() == 1;
-        if let Some(last) = self.windows.last_mut() {
-            last.ended = false;
-            last.expected = self.source_count.after.filter(|_| is_whole);
+        for window in &mut self.windows[windows] {
+            window.ended = false;
+            if self.way != Way::ByOwner {
+                // Where the walk believed to be may be what was wrong.
+                window.place.offset = window.rows();
+            }
+            window.expected = self.source_count.after.filter(|_| is_whole);
         }
     }
 

@@ -89,8 +89,8 @@ pub(super) async fn compare(run: &Run, endpoint: &'static Endpoint) -> Result<()
     repair(run, endpoint).await
 }
 
-/// Reads the first stretches again that do not lie where their rows were found, or the list's end
-/// when all of them do.
+/// Reads the first stretches again that do not lie where their rows were found, and walks on at the
+/// ends of windows in front of them; or at the list's end, when all of them do.
 async fn repair(run: &Run, endpoint: &'static Endpoint) -> Result<(), Stop> {
     let resource = endpoint.resource;
     let ends = run.list(resource, ends);
@@ -107,21 +107,26 @@ async fn repair(run: &Run, endpoint: &'static Endpoint) -> Result<(), Stop> {
             moved = middle;
         }
     }
-    let Some(&last) = told.get(aligned) else {
-        run.commit_list(resource, |list| {
-            list.repairs += 1;
-            list.reopen();
-        })
-        .await?;
-        return walk_to_end(run, endpoint).await;
-    };
-    let first = aligned.checked_sub(1).map_or(0, |before| told[before] + 1);
+    let behind = aligned.checked_sub(1).map(|before| told[before]);
+    let last = told.get(aligned).copied();
+    // A window that ended too early lies between a stretch that is aligned and one that is not, or
+    // behind them all.
+    let windows = run.list(resource, |list| {
+        let first = behind.map_or(0, |end| ends[end].window);
+        first..last.map_or(list.windows.len(), |end| ends[end].window)
+    });
     run.commit_list(resource, |list| list.repairs += 1).await?;
-    // From the end: a stretch that has no rows any more is taken out of its window.
-    for end in ends[first..=last].iter().rev() {
-        read_again(run, endpoint, end.window, end.stretch).await?;
+    if let Some(last) = last {
+        // From the end: a stretch that has no rows any more is taken out of its window.
+        for end in ends[behind.map_or(0, |before| before + 1)..=last].iter().rev() {
+            read_again(run, endpoint, end.window, end.stretch).await?;
+        }
     }
-    Ok(())
+    if windows.is_empty() {
+        return Ok(());
+    }
+    run.commit_list(resource, |list| list.reopen(windows)).await?;
+    walk_to_end(run, endpoint).await
 }
 
 /// Where a stretch ends.
@@ -170,7 +175,12 @@ impl Probe {
         let longest_ago = Bounds { from: None, until: Some(1) };
         match count(run, count_path, longest_ago).await {
             Ok(0) => Ok(Self::Count(count_path)),
-            Ok(_) | Err(Stop::Clerk(ClerkError::Rejected { .. })) => Ok(Self::Row),
+            Ok(_)
+            | Err(Stop::Clerk(
+                ClerkError::Rejected { .. }
+                | ClerkError::Unavailable { .. }
+                | ClerkError::Protocol { .. },
+            )) => Ok(Self::Row),
             Err(stop) => Err(stop),
         }
     }

@@ -155,6 +155,8 @@ impl WalkFailure {
         };
         if plan::fails_at_large_offsets(run, endpoint, &stop).await {
             Self::AnswersBadly
+        } else if plan::fails_in_windows(run, endpoint, &stop).await {
+            Self::Unfiltered
         } else {
             Self::Stop(stop)
         }

@@ -91,7 +91,8 @@ impl Sync<'_> {
                 Some(version) => Condition::Matches(version.clone()),
                 None => Condition::Absent,
             };
-            let checkpoint = Checkpoint { follows: published, ..self.new_run(now, BTreeSet::new()) };
+            let checkpoint =
+                Checkpoint { follows: published, ..self.new_run(now, BTreeSet::new()) };
             return Decision::Begin(Box::new(Begin { checkpoint, condition, abandons: None }));
         };
         if let Some(until) = checkpoint.lease.held_until(now) {

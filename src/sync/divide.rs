@@ -94,7 +94,12 @@ async fn narrow_down(
         for (moment, counted) in join_all(counts).await {
             match counted {
                 Ok(counted) => learn(known, (moment, counted)),
-                Err(Stop::Clerk(ClerkError::Rejected { .. })) => {
+                // If nothing answers, the walk will find out; without windows the list can be read.
+                Err(Stop::Clerk(
+                    ClerkError::Rejected { .. }
+                    | ClerkError::Unavailable { .. }
+                    | ClerkError::Protocol { .. },
+                )) => {
                     warn!(clerk.path = count_path, "the server does not count by creation time");
                     return Ok(());
                 }

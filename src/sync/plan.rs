@@ -54,22 +54,33 @@ pub(super) async fn fails_at_large_offsets(
     endpoint: &'static Endpoint,
     stop: &Stop,
 ) -> bool {
+    let has_begun = run.list(endpoint.resource, |list| list.rows() > 0);
+    if !has_begun
+        || by_owner(run, endpoint).is_none()
+        || !only_fails_there(run, endpoint, stop).await
+    {
+        return false;
+    }
+    warn!(
+        clerk.path = endpoint.path,
+        "large offsets are not answered; reading the list by its owners"
+    );
+    true
+}
+
+/// Whether a list failed to answer because of the filters that make its windows: it answers without.
+pub(super) async fn fails_in_windows(run: &Run, endpoint: &'static Endpoint, stop: &Stop) -> bool {
+    let in_windows = run.list(endpoint.resource, |list| list.windows.len() > 1);
+    in_windows && only_fails_there(run, endpoint, stop).await
+}
+
+/// Whether a request was not answered, and one for the list's first row is.
+async fn only_fails_there(run: &Run, endpoint: &'static Endpoint, stop: &Stop) -> bool {
     let did_not_answer = matches!(
         stop,
         Stop::Clerk(ClerkError::Unavailable { last: Fault::Transport(_) | Fault::Status(_), .. })
     );
-    let has_begun = run.list(endpoint.resource, |list| list.rows() > 0);
-    if !did_not_answer || !has_begun || by_owner(run, endpoint).is_none() {
-        return false;
-    }
-    let begins = row_at(&run.reader(endpoint), 0).await.is_ok();
-    if begins {
-        warn!(
-            clerk.path = endpoint.path,
-            "large offsets are not answered; reading the list by its owners"
-        );
-    }
-    begins
+    did_not_answer && row_at(&run.reader(endpoint), 0).await.is_ok()
 }
 
 /// How a list could be read by owner that is not yet.

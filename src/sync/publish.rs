@@ -138,11 +138,7 @@ impl Publisher {
 
     /// Moves `latest.json` forward: from the snapshot that the run `follows`, or else from one that
     /// was started earlier. A refused write may be the echo of one of ours whose answer was lost.
-    async fn point_latest_to(
-        &self,
-        latest: &Latest,
-        follows: Option<&String>,
-    ) -> Result<(), Stop> {
+    async fn point_latest_to(&self, latest: &Latest, follows: Option<&String>) -> Result<(), Stop> {
         let bytes = json(latest)?;
         let mut found = self.latest.clone();
         for _ in 0..3 {

@@ -132,6 +132,8 @@ pub struct Walk {
     in_flight: VecDeque<InFlight>,
     /// Where the next page begins, by offset.
     next_offset: u64,
+    /// Rows of a page, as this server has them: some give fewer than they are asked for.
+    page_rows: u64,
     /// How far the next step back goes; 0 while pages join.
     step_back: u64,
     /// How many rows of the tail the cursor steps back; 0 for the last one.
@@ -232,6 +234,7 @@ impl Walk {
             rows,
             expected,
             in_flight: VecDeque::new(),
+            page_rows: PAGE_ROWS,
             step_back: 0,
             cursor_back: 0,
             stalled: 0,
@@ -321,7 +324,7 @@ impl Walk {
             Way::Offset | Way::ByOwner => return false,
         };
         if let Asked::Offset(offset) = asked {
-            self.next_offset = offset + PAGE_ROWS - 1;
+            self.next_offset = offset + self.page_rows - 1;
         }
         let answer = tokio::spawn(fetch(self.reader.clone(), self.bounds, asked.clone()));
         self.in_flight.push_back(InFlight { asked, answer: AbortOnDrop(answer) });
@@ -438,12 +441,17 @@ impl Walk {
             (None, Some(expected)) => !full && (self.rows + new >= expected || new == 0),
             (None, None) => !full,
         };
-        if !last && !full {
+        // A row to overlap and one to go on with.
+        let page_rows = (page.rows.len() as u64).clamp(2, PAGE_ROWS);
+        if !last && page_rows != self.page_rows {
             // Pages asked for beyond a short one do not join it.
+            self.page_rows = page_rows;
             self.in_flight.clear();
             self.next_offset = overlap(behind);
         }
-        self.stalled = if new > 0 || last { 0 } else { self.stalled + 1 };
+        // After a step back, pages of rows that have all been taken lead on to those that have not.
+        let is_catching_up = full && behind <= self.rows;
+        self.stalled = if new > 0 || last || is_catching_up { 0 } else { self.stalled + 1 };
         if self.stalled > MOST_STALLED {
             return Err(WalkStop::Clerk(ClerkError::Protocol {
                 endpoint: self.reader.endpoint.path.to_owned(),

@@ -224,8 +224,7 @@ impl Judge {
             assert!(self.refused, "{name} is skipped, and nothing was refused");
             return;
         }
-        let ids =
-            if name == "grants" { membership_ids(snapshot) } else { snapshot.ids(name) };
+        let ids = if name == "grants" { membership_ids(snapshot) } else { snapshot.ids(name) };
         let mut times: HashMap<&str, usize> = HashMap::new();
         ids.iter().for_each(|id| *times.entry(id).or_default() += 1);
         let twice: Vec<_> = times.iter().filter(|(_, times)| **times > 1).collect();

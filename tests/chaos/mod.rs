@@ -53,7 +53,13 @@ fn no_schedule_of_faults_cuts_and_changes_breaks_a_promise() {
         }
     });
     let failed = failed.into_inner().expect("not poisoned");
-    assert!(failed.is_empty(), "{} of {} schedules:\n{}", failed.len(), last - first, failed.join("\n"));
+    assert!(
+        failed.is_empty(),
+        "{} of {} schedules:\n{}",
+        failed.len(),
+        last - first,
+        failed.join("\n")
+    );
     let ends = ends.into_inner().expect("not poisoned");
     println!("{} schedules; invocations ended: {ends:?}", last - first);
     if last - first >= SCHEDULES {
@@ -102,8 +108,7 @@ fn shortest(mut schedule: Schedule) -> String {
 
 fn replay_one(replay: &str) {
     let (seed, numbers) = replay.split_once(':').expect("<seed>:<acts>");
-    let numbers: Vec<usize> =
-        numbers.split(',').filter_map(|number| number.parse().ok()).collect();
+    let numbers: Vec<usize> = numbers.split(',').filter_map(|number| number.parse().ok()).collect();
     let schedule = Schedule::of(seed.parse().expect("a seed")).only(&numbers);
     let played = play(&schedule);
     assert!(played.is_ok(), "{schedule}{played:?}");

@@ -204,7 +204,10 @@ impl Stage {
             let event = event.clone();
             let transport = WatchedTransport::of(&world.sandbox, None, &watch);
             world.transport = Arc::new(transport);
-            (tokio::task::spawn_local(async move { world.handle_until(event, deadline).await }), watch)
+            (
+                tokio::task::spawn_local(async move { world.handle_until(event, deadline).await }),
+                watch,
+            )
         });
         let watch = Watch::default();
         let end = self.invoke(event, deadline, &watch).await;
@@ -246,14 +249,17 @@ impl Stage {
         deadline: Option<Duration>,
         watch: &Arc<Watch>,
     ) -> End {
-        let gate = Gate::of(std::mem::take(&mut self.stops).into_iter().map(
-            |(call, side, stop)| (call, side, stop == Stop::Freeze),
-        ));
+        let gate = Gate::of(
+            std::mem::take(&mut self.stops)
+                .into_iter()
+                .map(|(call, side, stop)| (call, side, stop == Stop::Freeze)),
+        );
         let fuse = self.put_in_events();
         let mut world = self.guarded(Some(&gate));
         let transport = WatchedTransport::of(&world.sandbox, Some(&gate), watch);
         world.transport = Arc::new(transport);
-        let mut work = tokio::task::spawn_local(async move { world.handle_until(event, deadline).await });
+        let mut work =
+            tokio::task::spawn_local(async move { world.handle_until(event, deadline).await });
         let patience = self.patience(deadline);
         let end = tokio::select! {
             biased;
