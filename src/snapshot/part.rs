@@ -57,8 +57,8 @@ enum Encoder {
     Zstd(zstd::Encoder<'static, Vec<u8>>),
 }
 
-/// NDJSON of this kind shrinks about tenfold at the fastest levels; the next ones cost twice the
-/// time for a few per cent.
+/// NDJSON of this kind shrinks six- to ninefold at the fastest level; the next one costs half as
+/// much time again for a fifth less (docs/decisions/0010-compression.md).
 const GZIP_LEVEL: u32 = 1;
 const ZSTD_LEVEL: i32 = 1;
 
