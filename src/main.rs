@@ -3,10 +3,15 @@
 use std::process::ExitCode;
 
 use clerk_sync::config::{Environment, Place};
-use clerk_sync::{lambda, program};
+use clerk_sync::{lambda, memory, program};
+
+fn main() -> ExitCode {
+    memory::set_up();
+    start()
+}
 
 #[tokio::main]
-async fn main() -> ExitCode {
+async fn start() -> ExitCode {
     let environment = Environment::of_process();
     match environment.place() {
         Place::Lambda => lambda::run(environment).await,

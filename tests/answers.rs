@@ -3,10 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use clerk_sandbox::{DEFAULT_KEY, FaultRule};
+use clerk_sync::clock::Clock;
 use clerk_sync::store::Operation;
 use serde_json::{Value, json};
 
@@ -74,6 +75,33 @@ fn watched(mut world: World) -> (World, Arc<ScriptedSecret>) {
 }
 
 // ---- the statuses
+
+/// A clock that was wrong once must not stop the schedule until the others have caught up with it.
+#[tokio::test(start_paused = true)]
+async fn a_snapshot_or_a_lease_from_the_future_stops_nothing() {
+    for minutes in ["0", "60"] {
+        let mut world = World::of(30, 2, 20).with("SNAPSHOT_INTERVAL_MINUTES", minutes);
+        let right = world.clock.clone();
+        let wrong = SystemTime::UNIX_EPOCH + Duration::from_secs(4_000_000_000);
+        world.clock = Clock::simulated(wrong);
+        let ahead = world.complete().await;
+        world.clock = right;
+        let now = world.complete().await;
+        assert_ne!(now.latest["snapshot_id"], ahead.latest["snapshot_id"], "{minutes} minutes");
+        assert!(now.latest["started_at"].as_str() < ahead.latest["started_at"].as_str());
+    }
+    // A holder whose clock was wrong was killed.
+    let world = World::of(30, 2, 20);
+    let paused = world.handle(json!({"time_budget_seconds": 0})).await.expect("sync");
+    assert_eq!(paused["status"], "partial");
+    let checkpoint = world.memory.objects().remove("checkpoint.json").expect("a checkpoint");
+    let mut checkpoint: Value = serde_json::from_slice(&checkpoint).expect("JSON");
+    checkpoint["lease"]["until"] = json!("2096-10-02T07:06:40.000Z");
+    world.memory.plant("checkpoint.json", checkpoint.to_string());
+    let status = world.handle(json!({"action": "status"})).await.expect("status");
+    assert_eq!(status["run"]["held_until"], Value::Null, "{status:#}");
+    world.complete().await;
+}
 
 #[tokio::test(start_paused = true)]
 async fn complete_tells_the_snapshot_and_what_it_took() {

@@ -91,6 +91,30 @@ async fn offsets_that_answer_badly_change_the_plan() {
     }
 }
 
+/// An invocation that sees large offsets alone knows how the list answered before.
+#[tokio::test(start_paused = true)]
+async fn a_continued_run_notices_that_large_offsets_are_slow() {
+    let sandbox = instance();
+    let world = world(&sandbox);
+    sandbox.fault(slow_at_large_offsets());
+    // Stopped where offsets have begun to be large.
+    before_request(&sandbox, LIST, 3, {
+        let interrupt = world.interrupt.clone();
+        move |_| {
+            interrupt.send_replace(true);
+        }
+    });
+    let answer = ends(&world, json!({})).await.expect("sync");
+    assert_eq!(answer["status"], "partial", "{answer:#}");
+    sandbox.on_request(|_, _| ());
+    world.interrupt.send_replace(false);
+    sandbox.clear_requests();
+    let snapshot = complete(&world, "continued").await;
+    assert_eq!(grants(&snapshot)["walk"], "by_owner");
+    assert_memberships(&snapshot, &sandbox, "continued");
+    assert!(sandbox.request_count(LIST) <= 6, "{}", sandbox.request_count(LIST));
+}
+
 /// The instance-wide list takes fewer requests than its parts, so it is read while it answers well,
 /// and to its end when that is near.
 #[tokio::test(start_paused = true)]

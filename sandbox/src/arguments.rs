@@ -19,6 +19,7 @@ Usage: clerk-sandbox [OPTIONS]
   --roles N               [4]
   --permissions N         [12]
   --other-rows N          rows of each smaller list [3]
+  --metadata-bytes N      added to each user's public metadata [0]
   --seed N                the same seed gives the same rows [1]
   --latency-ms N          every answer takes this long [0]
   --jitter-ms N           and up to this much longer [0]
@@ -139,6 +140,7 @@ pub(crate) fn read(given: impl Iterator<Item = String>) -> Result<Request, BadAr
             "--roles" => population.roles = parse(&name, &value()?)?,
             "--permissions" => population.permissions = parse(&name, &value()?)?,
             "--other-rows" => population.other_rows = parse(&name, &value()?)?,
+            "--metadata-bytes" => population.metadata_bytes = parse(&name, &value()?)?,
             "--seed" => population.seed = parse(&name, &value()?)?,
             "--latency-ms" => arguments.latency = Duration::from_millis(parse(&name, &value()?)?),
             "--jitter-ms" => arguments.jitter = Duration::from_millis(parse(&name, &value()?)?),

@@ -24,7 +24,7 @@ const CAREFUL: usize = 16;
 const STORED_PER_PAGE_AHEAD: usize = 4;
 /// Most bytes of lines of one list that wait for their turn to be stored: 32 pages of usual users, or
 /// 12 of memberships with many permissions.
-const MOST_WAITING: usize = 14 * 1024 * 1024;
+pub(super) const MOST_WAITING: usize = 14 * 1024 * 1024;
 /// One page more is stored together with others for so many stored.
 const STORED_PER_PAGE_TOGETHER: usize = 16;
 /// Most pages stored together, so that reading them again stays cheap.
@@ -58,7 +58,9 @@ impl AtStake {
     pub fn allowed(&self) -> usize {
         let safe = self.stored.load(Ordering::Relaxed).saturating_sub(CAREFUL);
         let there_is_room = MOST_WAITING / self.largest.load(Ordering::Relaxed);
-        (safe / STORED_PER_PAGE_AHEAD).min(there_is_room).clamp(ALWAYS, self.most)
+        // Of the largest pages there is room for one.
+        let always = ALWAYS.min(there_is_room).max(1);
+        (safe / STORED_PER_PAGE_AHEAD).min(there_is_room).clamp(always, self.most)
     }
 
     /// How many pages are worth storing together by each of `walks` that go on side by side.
@@ -92,7 +94,7 @@ mod tests {
         assert_eq!((at_stake.allowed(), at_stake.pages_together(1)), (32, 32));
     }
 
-    /// Pages of 14 MB wait for their turn two at a time, however much is stored.
+    /// Pages of 14 MB are asked for one at a time, however much is stored.
     #[test]
     fn large_pages_are_few() {
         let at_stake = AtStake::new(32);
@@ -101,6 +103,6 @@ mod tests {
         assert_eq!(at_stake.allowed(), 32);
         at_stake.note_page(14_000_000);
         at_stake.note_page(400_000);
-        assert_eq!(at_stake.allowed(), 2);
+        assert_eq!(at_stake.allowed(), 1);
     }
 }

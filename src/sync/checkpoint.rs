@@ -125,6 +125,10 @@ pub struct ListProgress {
     pub rows_repaired: u64,
     /// Repairs tried so far.
     pub repairs: u32,
+    /// The shortest time a page of it took, in milliseconds: large offsets may be all that a later
+    /// invocation sees.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub best_latency_ms: Option<u64>,
     /// The windows it is walked in, in order; most lists have one, without bounds.
     pub windows: Vec<Window>,
 }
@@ -263,8 +267,16 @@ impl ListProgress {
             duplicates_dropped: 0,
             rows_repaired: 0,
             repairs: 0,
+            best_latency_ms: None,
             windows: vec![Window::default()],
         }
+    }
+
+    /// A page took so long.
+    pub fn note_latency(&mut self, latency: Duration) {
+        let milliseconds = latency.as_millis() as u64;
+        let best = self.best_latency_ms.get_or_insert(milliseconds);
+        *best = milliseconds.min(*best);
     }
 
     /// All stretches, in order.

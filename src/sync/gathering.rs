@@ -94,10 +94,12 @@ impl<'a> Gathering<'a> {
         let stored = gathered.stretch.store(number).await?;
         let pages = stored.pages;
         let added = stored.stretch.clone();
+        let latency = run.client.latency_of(endpoint.path);
         run.commit(|checkpoint| {
             stored.roles.into_iter().for_each(|role| checkpoint.roles.push(role));
             let list = progress_of(checkpoint, endpoint.resource);
             list.duplicates_dropped += gathered.doubled;
+            latency.iter().for_each(|latency| list.note_latency(latency.best));
             list.source_count.before =
                 list.source_count.before.or(gathered.counted).or(newest.total);
             if list.way == Way::Cursor {

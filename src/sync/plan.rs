@@ -29,14 +29,15 @@ pub(super) async fn is_slow_enough_to_change(
 ) -> Result<bool, Stop> {
     let Some(by_owner) = by_owner(run, endpoint) else { return Ok(false) };
     let Some(latency) = run.client.latency_of(endpoint.path) else { return Ok(false) };
-    if latency.recent < SLOW || latency.recent < latency.best * TIMES_SLOWER {
+    let (left, best) = run.list(endpoint.resource, |list| {
+        let left = list.source_count.after.unwrap_or_default().saturating_sub(list.rows());
+        (left, list.best_latency_ms.map_or(latency.best, Duration::from_millis))
+    });
+    if latency.recent < SLOW || latency.recent < best * TIMES_SLOWER {
         return Ok(false);
     }
-    let left = run.list(endpoint.resource, |list| {
-        list.source_count.after.unwrap_or_default().saturating_sub(list.rows())
-    });
     let as_it_is = run.client.time_for(left.div_ceil(PAGE_ROWS), latency.recent);
-    let by_owners = run.client.time_for(owners(run, by_owner).await?, latency.best);
+    let by_owners = run.client.time_for(owners(run, by_owner).await?, best);
     if as_it_is <= by_owners {
         return Ok(false);
     }

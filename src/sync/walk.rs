@@ -18,6 +18,7 @@ use crate::clerk::error::{ClerkError, Unreadable};
 use crate::clock::{Clock, Timestamp};
 use crate::patience::{Exhausted, Patience};
 
+use super::at_stake::MOST_WAITING;
 use super::bounds::Bounds;
 use super::endpoint::{Endpoint, Paging};
 use super::page::{PageContext, ReadPage, ReadRow, RowKey};
@@ -291,8 +292,10 @@ impl Walk {
             if let Some(batch) = batch {
                 self.not_stored += 1;
                 self.finished = batch.last;
-                // Clerk answers while this page is stored.
-                self.ask_ahead();
+                if batch.page.records.size() <= MOST_WAITING / 2 {
+                    // Clerk answers while this page is stored.
+                    self.ask_ahead();
+                }
                 return Ok(Some(batch));
             }
         }
