@@ -2,16 +2,21 @@
 //! `busy`; one that lost its hold writes nothing that a reader or the holder could see.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use clerk_sandbox::FaultRule;
 use clerk_sync::clock::Timestamp;
 use clerk_sync::error::Error;
+use clerk_sync::store::Store;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
+use crate::support::faulty_store::FaultyStore;
 use crate::support::fuse::{Fuse, Side};
+use crate::support::gate::{Gate, GatedStore};
 use crate::support::scene::{PAST_THE_LEASE, Scene, Stage, named_by_latest, until_blown};
 use crate::support::world::World;
 
@@ -231,4 +236,36 @@ async fn a_holder_that_wakes_up_beside_its_successor_disturbs_neither_it_nor_rea
         assert_eq!(answer["status"], "complete", "{what}: {answer:#}");
         scene.assert_as_uninterrupted(world, 1, &what);
     }
+}
+
+/// An invocation that was frozen on its way to an error, and lost the run to another, takes nothing
+/// from the snapshot that the other has published.
+#[tokio::test(start_paused = true)]
+async fn one_that_was_frozen_while_it_failed_takes_nothing_away() {
+    let mut froze = 0;
+    for (call, side) in (1..=8).flat_map(|call| [(call, Side::Before), (call, Side::After)]) {
+        let what = format!("frozen {side:?} store call {call}");
+        let world = World::of(40, 6, 50);
+        world.sandbox.fault(FaultRule::on("/v1/instance").status(401, "clerk_key_invalid"));
+        let gate = Gate::of([(call, side, true)]);
+        let mut failing = world.clone();
+        let store = Arc::clone(&world.store) as Arc<dyn Store>;
+        failing.store = FaultyStore::new(GatedStore::new(store, Arc::clone(&gate)));
+        let mut work = pin!(failing.sync());
+        tokio::select! {
+            biased;
+            _ = gate.reached() => froze += 1,
+            _ = &mut work => continue,
+        }
+        world.sandbox.clear_faults();
+        tokio::time::advance(PAST_THE_LEASE).await;
+        world.complete().await;
+        let published = world.memory.objects();
+        gate.open();
+        let _how_it_ended = work.await;
+        let objects = world.memory.objects();
+        let gone: Vec<_> = published.keys().filter(|key| !objects.contains_key(*key)).collect();
+        assert!(gone.is_empty(), "{what}: took {gone:?} away");
+    }
+    assert!(froze > 6, "an invocation that fails calls the store more often");
 }

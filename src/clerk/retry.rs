@@ -41,11 +41,12 @@ impl RetryPolicy {
     }
 }
 
-/// The longest wait that is believed: sums of times stay far from overflowing.
-const LONGEST_NAMED: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+/// The longest wait that is believed. Clerk names seconds; one header gone wrong must not stop the
+/// snapshots for longer than a day.
+pub const LONGEST_NAMED: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The wait a `Retry-After` value names: seconds, or an HTTP date seen at `now`
-/// (RFC 9110, section 10.2.3), at most a year. `None` for anything else.
+/// (RFC 9110, section 10.2.3), at most [`LONGEST_NAMED`]. `None` for anything else.
 #[must_use]
 pub fn retry_after(value: &str, now: OffsetDateTime) -> Option<Duration> {
     named_wait(value.trim(), now).map(|wait| wait.min(LONGEST_NAMED))

@@ -40,7 +40,7 @@ impl Sync<'_> {
         checkpoint: &Checkpoint,
         now: Timestamp,
     ) -> Option<SyncAnswer> {
-        let until = checkpoint.retry_at.filter(|_| checkpoint.completed.is_none())?;
+        let until = checkpoint.paused_until(now).filter(|_| checkpoint.completed.is_none())?;
         let wait = until.saturating_duration_since(now);
         (!self.invocation.patience.allows_pause(wait)).then(|| {
             self.partial(checkpoint, checkpoint.run, PauseReason::RateLimited, Some(until))

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::clerk::retry::LONGEST_NAMED;
 use crate::clock::Timestamp;
 use crate::config::Compression;
 use crate::resource::{Dataset, Resource};
@@ -252,6 +253,15 @@ impl Checkpoint {
             V2(&'a Checkpoint),
         }
         serde_json::to_vec(&Document::V2(self))
+    }
+}
+
+impl Checkpoint {
+    /// Until when Clerk is not asked, if that lies ahead of `now`; further ahead than any wait that
+    /// is believed it was a clock that was wrong.
+    #[must_use]
+    pub fn paused_until(&self, now: Timestamp) -> Option<Timestamp> {
+        self.retry_at.filter(|&until| until > now && until <= now + LONGEST_NAMED)
     }
 }
 

@@ -37,7 +37,7 @@ pub mod summary;
 pub mod walk;
 mod walker;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
@@ -190,9 +190,8 @@ impl Sync<'_> {
         client: Arc<Client>,
     ) -> Result<Run, Failed> {
         self.note_reading(&client, keeper.read(|checkpoint| checkpoint.run));
-        let retry_at = keeper.read(|checkpoint| checkpoint.retry_at);
-        if let Some(retry_at) = retry_at {
-            let now = self.dependencies.clock.now();
+        let now = self.dependencies.clock.now();
+        if let Some(retry_at) = keeper.read(|checkpoint| checkpoint.paused_until(now)) {
             client.pause_for(retry_at.saturating_duration_since(now));
         }
         let instance = read::instance(&client).await.map_err(Stop::from)?;
@@ -363,7 +362,7 @@ impl Sync<'_> {
         };
         let untouched = keeper
             .read(|checkpoint| checkpoint.lists.is_empty() && checkpoint.abandoned.is_empty());
-        let left = if untouched && self.took_its_parts_away(keeper).await {
+        let left = if untouched && self.has_stored_nothing(keeper).await {
             keeper.remove().await
         } else {
             self.release_to_next(keeper, facts, self.retry_at()).await
@@ -374,9 +373,11 @@ impl Sync<'_> {
         error
     }
 
-    /// Removes what a run stored that never got as far as its first checkpoint.
-    async fn took_its_parts_away(&self, keeper: &Keeper) -> bool {
+    /// Whether there are no parts that the run stored before its first checkpoint. They are not taken
+    /// away: an invocation that was frozen here and has lost its lease would take those of whoever
+    /// went on with the run, and published it.
+    async fn has_stored_nothing(&self, keeper: &Keeper) -> bool {
         let folder = keeper.read(snapshot_folder);
-        publish::remove_all(&*self.dependencies.store, &folder, &BTreeSet::new()).await.is_ok()
+        self.dependencies.store.list(&folder).await.is_ok_and(|parts| parts.is_empty())
     }
 }

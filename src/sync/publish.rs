@@ -48,6 +48,8 @@ pub enum Published {
 
 /// Parts confirmed side by side.
 const CONFIRMED_AT_ONCE: usize = 16;
+/// How often `latest.json` is tried to be moved while somebody else seems to change it.
+const MOST_ATTEMPTS: u32 = 3;
 /// The guard looks at datasets of at least this many records: smaller ones halve by chance.
 const GUARDED_FROM: u64 = 20;
 
@@ -141,7 +143,9 @@ impl Publisher {
     async fn point_latest_to(&self, latest: &Latest, follows: Option<&String>) -> Result<(), Stop> {
         let bytes = json(latest)?;
         let mut found = self.latest.clone();
-        for _ in 0..3 {
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
             if let Some(standing) = &found.latest {
                 if standing.snapshot_id == latest.snapshot_id {
                     return Ok(());
@@ -156,13 +160,12 @@ impl Publisher {
             let put = self.store.put(LATEST_KEY, bytes.clone(), ContentType::Json, condition).await;
             match put {
                 Ok(_) => return Ok(()),
-                Err(error) if error.is_precondition_failed() => {
+                Err(error) if error.is_precondition_failed() && attempts < MOST_ATTEMPTS => {
                     found = LatestFound::read_leniently(&*self.store).await?;
                 }
                 Err(error) => return Err(error.into()),
             }
         }
-        Err(Stop::Internal("latest.json is changed by somebody else all the time".to_owned()))
     }
 
     /// Removes what no manifest names: parts that were replaced or stored just before a cut, and

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use clerk_sandbox::{DEFAULT_KEY, Sandbox};
-use clerk_sync::clock::Clock;
+use clerk_sync::clock::{Clock, Timestamp};
 use clerk_sync::error::Error;
 use clerk_sync::secret_key::SecretKey;
 use clerk_sync::secret_source::{Label, SecretError, SecretSource};
@@ -394,9 +394,20 @@ impl Stage {
                 Some("StateUnreadable") => json!({"restart": true}),
                 _ => json!({}),
             };
-            tokio::time::advance(A_WHILE).await;
+            tokio::time::advance(self.longest_pause()).await;
         }
         panic!("not complete though all is well: {:?}", self.played.ends);
+    }
+
+    /// Until the end of a pause that Clerk has asked for, if one is in force.
+    fn longest_pause(&self) -> Duration {
+        let checkpoint = self.world.memory.objects().remove("checkpoint.json");
+        let retry_at = checkpoint
+            .and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok())
+            .and_then(|checkpoint| checkpoint["retry_at"].as_str()?.parse::<Timestamp>().ok());
+        let left = retry_at.map(|at| at.saturating_duration_since(self.world.clock.now()));
+        // No server is believed that asks for more than a day.
+        left.unwrap_or_default().min(Duration::from_secs(86_400)).max(A_WHILE)
     }
 }
 
