@@ -1,9 +1,16 @@
 """Why a promise is not kept, where that is known: written by hand, shown while it is not kept."""
 
+from .interruptions import COST
+from .sizes import SAME_MEMORY
 from .unlimited import CHEAPER
 
 # By the promise's words.
 REASONS: dict[str, str] = {
     CHEAPER: "the loop takes some 30 µs a record when it is written well; a twentieth is less than it "
     "takes to decompress, hash and compress a record's bytes (see CPU by stage)",
+    COST: "pauses cost nothing; a kill costs what was in flight, which is two pages of a list at first and "
+    "more when many are stored: with two in flight no distant Clerk could be read at the rate it allows "
+    "([decision 5](decisions/0005-at-stake.md))",
+    SAME_MEMORY: "a small instance has fewer pages to ask for ahead, so that less is in flight; the bound on "
+    "that is the same for every size",
 }
