@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use clerk_sandbox::{Change, ChangeKind, DEFAULT_KEY, Sandbox};
-use clerk_sync::clock::Timestamp;
 use clerk_sync::error::Error;
 use serde_json::Value;
 
@@ -40,14 +39,21 @@ const LISTS: [&str; 5] = [
     "organization_memberships",
 ];
 
+/// A run, as its files name it.
+struct SeenRun {
+    id: String,
+    /// Changes of the instance before the invocation that it began in.
+    changes_before: usize,
+}
+
 /// Who watches a schedule.
 pub(super) struct Judge {
     sandbox: Sandbox,
     memory: Arc<MemoryStore>,
     /// The rows of every list when the story began.
     first: BTreeMap<&'static str, Vec<String>>,
-    /// Changes before the invocation that each run began in, by snapshot.
-    begun: BTreeMap<String, usize>,
+    /// The runs, in the order in which they were first seen.
+    runs: Vec<SeenRun>,
     changes_before: usize,
     latest: Option<Bytes>,
     /// The snapshot that it names.
@@ -69,7 +75,7 @@ impl Judge {
             sandbox: sandbox.clone(),
             memory,
             first: LISTS.map(|list| (list, sandbox.ids(list))).into(),
-            begun: BTreeMap::new(),
+            runs: Vec::new(),
             changes_before: 0,
             latest: None,
             snapshot: None,
@@ -182,26 +188,30 @@ impl Judge {
                 .get(key)
                 .and_then(|bytes| serde_json::from_slice::<Value>(bytes).ok())
                 .and_then(|file| Some(file["snapshot_id"].as_str()?.to_owned()));
-            if let Some(id) = id {
-                self.begun.entry(id).or_insert(self.changes_before);
+            if let Some(id) = id
+                && !self.runs.iter().any(|run| run.id == id)
+            {
+                self.runs.push(SeenRun { id, changes_before: self.changes_before });
             }
         }
     }
 
+    /// `latest.json` points to a run that began later than that of the snapshot before.
     fn assert_moved_forward(&self, snapshot: &Snapshot) {
-        let Some(before) = &self.latest else { return };
-        let before: Value = serde_json::from_slice(before).expect("it was read before");
-        let completed =
-            |latest: &Value| latest["completed_at"].as_str().expect("a time").parse::<Timestamp>();
-        assert_ne!(before["snapshot_id"], snapshot.latest["snapshot_id"], "latest.json rewritten");
-        let _both_are_times = (completed(&before), completed(&snapshot.latest));
+        let order = |snapshot: &Snapshot| {
+            let id = snapshot.latest["snapshot_id"].as_str().expect("an id");
+            self.runs.iter().position(|run| run.id == id).expect("every run has been seen")
+        };
+        if let Some(before) = &self.snapshot {
+            assert!(order(before) < order(snapshot), "latest.json moved back");
+        }
     }
 
     /// A snapshot holds what was there throughout and nothing that never was, and says itself where
     /// that is not so.
     fn assert_right(&self, snapshot: &Snapshot) {
-        let id = snapshot.latest["snapshot_id"].as_str().expect("an id");
-        let begun = self.begun[id];
+        let run = self.runs.iter().find(|run| snapshot.latest["snapshot_id"] == *run.id);
+        let begun = run.expect("every run has been seen").changes_before;
         let history = self.sandbox.history();
         for list in LISTS {
             let changes = |range: &[Change]| -> Vec<Change> {
