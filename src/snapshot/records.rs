@@ -93,6 +93,14 @@ impl Records {
         self.lines.iter().flatten().map(|lines| lines.bytes.len()).sum()
     }
 
+    /// Gives back memory that was taken ahead and is not needed: up to as much as the lines take.
+    pub fn shrink(&mut self) {
+        for lines in self.lines.iter_mut().flatten() {
+            lines.bytes.shrink_to_fit();
+            lines.ends.shrink_to_fit();
+        }
+    }
+
     /// Forgets lines and counts; what is kept stays the same, and so does the memory.
     pub fn clear(&mut self) {
         for lines in self.lines.iter_mut().flatten() {

@@ -23,8 +23,8 @@ const CAREFUL: usize = 16;
 /// One page more is asked for ahead for so many stored.
 const STORED_PER_PAGE_AHEAD: usize = 4;
 /// Most bytes of lines of one list that wait for their turn to be stored: 32 pages of usual users, or
-/// 14 of memberships with many permissions.
-pub(super) const MOST_WAITING: usize = 16 * 1024 * 1024;
+/// 18 of memberships with many permissions.
+pub(super) const MOST_WAITING: usize = 20 * 1024 * 1024;
 /// One page more is stored together with others for so many stored.
 const STORED_PER_PAGE_TOGETHER: usize = 16;
 /// Most pages stored together, so that reading them again stays cheap.

@@ -17,6 +17,9 @@ use super::walk::PAGE_ROWS;
 
 /// Pages that a window has at least: each window's last page is half empty, on average.
 const PAGES_OF_A_WINDOW: u64 = 8;
+/// Windows for each request that has to be in flight: they differ in size, and when the smaller ones
+/// have ended, those that are left should still fill the pace.
+const WINDOWS_FOR_EACH_REQUEST: usize = 4;
 /// Rounds of counts: each narrows the edges down between those that are known.
 const MOST_ROUNDS: usize = 8;
 /// Counts asked for in all.
@@ -37,7 +40,11 @@ pub(super) fn windows_wanted(
         _ => 0,
     });
     let worth = usize::try_from(left / (PAGES_OF_A_WINDOW * PAGE_ROWS)).unwrap_or(usize::MAX);
-    worth.min(run.max_concurrency).min(run.client.requests_to_fill_the_pace()).max(1)
+    let needed = match run.client.requests_to_fill_the_pace() {
+        0 | 1 => 1,
+        side_by_side => side_by_side.saturating_mul(WINDOWS_FOR_EACH_REQUEST),
+    };
+    worth.min(run.max_concurrency).min(needed).max(1)
 }
 
 /// Divides a list behind the rows that are stored.

@@ -221,6 +221,8 @@ fn translate_rows<'a, R: Row>(
             role: row.role(),
         });
     }
+    // The page may have to wait for its turn.
+    records.shrink();
     Ok(ReadPage { total, rows: read_rows, records, fetched: None })
 }
 
