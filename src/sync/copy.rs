@@ -1,5 +1,7 @@
 //! Copies one list to its end: walks its windows side by side, and changes the plan where it fails.
 
+use std::cmp::Reverse;
+
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
@@ -170,17 +172,11 @@ async fn walk_windows(
     endpoint: &'static Endpoint,
     counted: Option<u64>,
 ) -> Result<Walked, WalkFailure> {
-    let open: Vec<usize> = run.list(endpoint.resource, |list| {
-        let windows = list.windows.iter().enumerate();
-        let open = windows.filter(|(_, window)| !window.ended).map(|(index, _)| index);
-        let last = list.windows.len() - 1;
-        open.chain([last]).take(list.open_windows()).collect()
-    });
-    let mut waiting = open.into_iter().peekable();
+    let mut waiting = run.list(endpoint.resource, to_be_walked).into_iter().peekable();
     let mut walking = FuturesUnordered::new();
     let mut outcome = Ok(Walked::ToTheEnd);
     loop {
-        while walking.len() < run.at_stake.allowed() && outcome.is_ok() {
+        while walking.len() < walks_at_once(run) && outcome.is_ok() {
             let Some(window) = waiting.next() else { break };
             walking.push(walk_window(run, endpoint, window, counted));
         }
@@ -202,6 +198,26 @@ async fn walk_windows(
             () = run.at_stake.grown(), if waiting.peek().is_some() => {}
         }
     }
+}
+
+/// The windows that have not ended, or else the last one. Those with most rows left come first: of
+/// users who were created at one moment there may be a window that nothing can divide.
+fn to_be_walked(list: &ListProgress) -> Vec<usize> {
+    let mut open: Vec<usize> =
+        (0..list.windows.len()).filter(|&index| !list.windows[index].ended).collect();
+    open.sort_by_key(|&index| {
+        let window = &list.windows[index];
+        Reverse(window.expected.unwrap_or(0).saturating_sub(window.rows()))
+    });
+    if open.is_empty() {
+        open.push(list.windows.len() - 1);
+    }
+    open
+}
+
+/// How many windows are walked at the same time: as many as fill the pace, and are safe.
+fn walks_at_once(run: &Run) -> usize {
+    run.at_stake.allowed().min(run.client.requests_to_fill_the_pace()).max(1)
 }
 
 /// Walks one window to its end.
@@ -257,7 +273,7 @@ async fn walk_window(
 
 /// How many windows of a list are walked at the same time.
 fn walks_side_by_side(run: &Run, endpoint: &'static Endpoint) -> usize {
-    run.list(endpoint.resource, ListProgress::open_windows).min(run.at_stake.allowed())
+    run.list(endpoint.resource, ListProgress::open_windows).min(walks_at_once(run))
 }
 
 /// Where the walk of a window goes on.
