@@ -250,7 +250,7 @@ async fn one_that_was_frozen_while_it_failed_takes_nothing_away() {
         let gate = Gate::of([(call, side, true)]);
         let mut failing = world.clone();
         let store = Arc::clone(&world.store) as Arc<dyn Store>;
-        failing.store = FaultyStore::new(GatedStore::new(store, Arc::clone(&gate)));
+        failing.store = FaultyStore::new(GatedStore::behind(store, Arc::clone(&gate)));
         let mut work = pin!(failing.sync());
         tokio::select! {
             biased;

@@ -280,7 +280,7 @@ impl Judge {
         assert_eq!(snapshot.manifest["verified"], true, "an instance at rest");
         for list in LISTS {
             let held = match list {
-                "organization_memberships" => membership_ids(&snapshot),
+                "organization_memberships" => membership_ids(snapshot),
                 _ => snapshot.ids(list),
             };
             let there: BTreeSet<String> = self.sandbox.ids(list).into_iter().collect();

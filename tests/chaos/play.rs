@@ -237,7 +237,7 @@ impl Stage {
         let mut world = self.world.clone();
         let store = Arc::clone(&self.store) as Arc<dyn Store>;
         world.store = FaultyStore::new(match gate {
-            Some(gate) => GatedStore::new(store, Arc::clone(gate)),
+            Some(gate) => GatedStore::behind(store, Arc::clone(gate)),
             None => store,
         });
         world

@@ -126,7 +126,8 @@ pub(super) enum Damage {
 impl Schedule {
     /// The story of a seed.
     pub(super) fn of(seed: u64) -> Self {
-        let mut draw = Draw { random: Rng::with_seed(seed), calm: seed % 2 == 0, acts: Vec::new() };
+        let mut draw =
+            Draw { random: Rng::with_seed(seed), calm: seed.is_multiple_of(2), acts: Vec::new() };
         let instance = draw.instance();
         for _ in 0..draw.random.u32(1..=5) {
             draw.round();

@@ -76,7 +76,7 @@ pub(crate) struct GatedStore {
 
 impl GatedStore {
     /// The store, its calls counted by the gate.
-    pub(crate) fn new(inner: Arc<dyn Store>, gate: Arc<Gate>) -> Arc<dyn Store> {
+    pub(crate) fn behind(inner: Arc<dyn Store>, gate: Arc<Gate>) -> Arc<dyn Store> {
         Arc::new(Self { inner, gate })
     }
 
