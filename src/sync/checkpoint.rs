@@ -12,7 +12,9 @@ use crate::clock::Timestamp;
 use crate::config::Compression;
 use crate::resource::{Dataset, Resource};
 use crate::snapshot::digest::ContentDigest;
-use crate::snapshot::manifest::{Generator, Instance, RunFacts, SourceCount, compression_name};
+use crate::snapshot::manifest::{
+    Generator, Instance, Latest, RunFacts, SourceCount, compression_name,
+};
 use crate::snapshot::part::Part;
 use crate::snapshot::translate::RoleCatalogue;
 
@@ -65,7 +67,24 @@ pub struct Checkpoint {
     /// The newest published snapshot when the run began: what the run's own takes the place of,
     /// whatever the clocks said.
     #[serde(default)]
-    pub follows: Option<String>,
+    pub follows: Option<Followed>,
+}
+
+/// A published snapshot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Followed {
+    /// Its name.
+    pub snapshot_id: String,
+    /// When it was started, by the clock of that time.
+    pub started_at: Timestamp,
+}
+
+impl Followed {
+    /// The snapshot that `latest.json` names.
+    #[must_use]
+    pub fn of(latest: &Latest) -> Self {
+        Self { snapshot_id: latest.snapshot_id.clone(), started_at: latest.started_at }
+    }
 }
 
 /// What the manifest says of a run that is complete. All of it stands in the checkpoint, so that

@@ -13,7 +13,7 @@ use crate::snapshot::translate::RoleCatalogue;
 use crate::store::{Condition, ContentType, StoreError, Version};
 
 use super::Sync;
-use super::checkpoint::{Checkpoint, Lease};
+use super::checkpoint::{Checkpoint, Followed, Lease};
 use super::state::{CheckpointFound, LatestFound, PublishedCounts, store_unavailable};
 
 /// How things stand when the invocation begins.
@@ -82,7 +82,7 @@ impl Sync<'_> {
     /// Whether there is anything to do, and with which run.
     pub(super) fn decide(&self, found: &Found) -> Decision {
         let now = self.dependencies.clock.now();
-        let published = found.latest.latest.as_ref().map(|latest| latest.snapshot_id.clone());
+        let published = found.latest.latest.as_ref().map(Followed::of);
         let Some((checkpoint, version)) = &found.checkpoint else {
             if let Some(answer) = self.skip(found, now) {
                 return Decision::Answer(Box::new(answer));
@@ -98,7 +98,8 @@ impl Sync<'_> {
         if let Some(until) = checkpoint.lease.held_until(now) {
             return Decision::Answer(Box::new(self.busy(checkpoint, until)));
         }
-        let is_published = published.as_ref() == Some(&checkpoint.snapshot_id);
+        let is_published =
+            published.as_ref().is_some_and(|latest| latest.snapshot_id == checkpoint.snapshot_id);
         let abandons = self.why_abandon(checkpoint, is_published, now);
         let next = if abandons.is_some() {
             let mut abandoned = checkpoint.abandoned.clone();

@@ -15,7 +15,7 @@ use crate::snapshot::manifest::{DatasetStatus, Instance, Latest, MANIFEST_FORMAT
 use crate::snapshot::part::Part;
 use crate::store::{Condition, ContentType, DeleteCondition, Store, StoreError};
 
-use super::checkpoint::{Checkpoint, Completed};
+use super::checkpoint::{Checkpoint, Completed, Followed};
 use super::keeper::Keeper;
 use super::run::Stop;
 use super::state::{LATEST_KEY, LatestFound, PublishedCounts};
@@ -140,7 +140,11 @@ impl Publisher {
 
     /// Moves `latest.json` forward: from the snapshot that the run `follows`, or else from one that
     /// was started earlier. A refused write may be the echo of one of ours whose answer was lost.
-    async fn point_latest_to(&self, latest: &Latest, follows: Option<&String>) -> Result<(), Stop> {
+    async fn point_latest_to(
+        &self,
+        latest: &Latest,
+        follows: Option<&Followed>,
+    ) -> Result<(), Stop> {
         let bytes = json(latest)?;
         let mut found = self.latest.clone();
         let mut attempts = 0;
@@ -150,7 +154,7 @@ impl Publisher {
                 if standing.snapshot_id == latest.snapshot_id {
                     return Ok(());
                 }
-                let is_followed = follows == Some(&standing.snapshot_id);
+                let is_followed = follows == Some(&Followed::of(standing));
                 if standing.started_at > latest.started_at && !is_followed {
                     return Err(Stop::Superseded(standing.snapshot_id.clone()));
                 }
