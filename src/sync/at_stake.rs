@@ -22,9 +22,9 @@ const ALWAYS: usize = 2;
 const CAREFUL: usize = 16;
 /// One page more is asked for ahead for so many stored.
 const STORED_PER_PAGE_AHEAD: usize = 4;
-/// Most bytes of lines of one list that wait for their turn to be stored: 32 pages of usual users, or
-/// 18 of memberships with many permissions.
-pub(super) const MOST_WAITING: usize = 20 * 1024 * 1024;
+/// Most bytes of lines of one list that wait for their turn to be stored: 20 pages of usual users, or
+/// 11 of memberships with many permissions.
+pub(super) const MOST_WAITING: usize = 12 * 1024 * 1024;
 /// One page more is stored together with others for so many stored.
 const STORED_PER_PAGE_TOGETHER: usize = 16;
 /// Most pages stored together, so that reading them again stays cheap.
@@ -99,10 +99,10 @@ mod tests {
     fn large_pages_are_few() {
         let at_stake = AtStake::new(32);
         at_stake.note_stored(1000);
-        at_stake.note_page(400_000);
+        at_stake.note_page(300_000);
         assert_eq!(at_stake.allowed(), 32);
         at_stake.note_page(14_000_000);
-        at_stake.note_page(400_000);
+        at_stake.note_page(300_000);
         assert_eq!(at_stake.allowed(), 1);
     }
 }
