@@ -60,6 +60,9 @@ pub struct Config {
     pub shrink_guard_percent: f64,
     /// `LOG_LEVEL`, or else `AWS_LAMBDA_LOG_LEVEL`.
     pub log_level: LogLevel,
+    /// `METRICS_NAMESPACE`: where CloudWatch files the metrics that a Lambda function writes to its
+    /// log. `None`: none are written.
+    pub metrics_namespace: Option<String>,
 }
 
 /// Where Clerk's secret key comes from.

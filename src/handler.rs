@@ -7,6 +7,7 @@ use crate::config::Config;
 use crate::dependencies::Dependencies;
 use crate::error::Error;
 use crate::event::Event;
+use crate::measures::Measures;
 use crate::patience::Patience;
 use crate::progress::Progress;
 use crate::response::{Response, RunStatus, StatusAnswer};
@@ -22,6 +23,8 @@ pub struct Invocation {
     pub patience: Arc<Patience>,
     /// Shows people how far it is.
     pub progress: Progress,
+    /// Collects what it does.
+    pub measures: Measures,
 }
 
 /// Handles one event.

@@ -17,8 +17,10 @@ use crate::dependencies::Dependencies;
 use crate::error::{Error, Failure};
 use crate::event::Event;
 use crate::handler::{Invocation, handle};
+use crate::measures::Measures;
 use crate::patience::Patience;
 use crate::progress::Progress;
+use crate::telemetry::metrics::Labels;
 use crate::telemetry::{self, Telemetry};
 use crate::time_budget::{TimeBudget, time_until_deadline};
 
@@ -82,6 +84,7 @@ impl Function {
         );
         // Lambda has no signal that comes early enough to checkpoint.
         let (_interrupter, interrupt) = watch::channel(false);
+        let measures = Measures::default();
         let invocation = Invocation {
             request_id: event.context.request_id,
             patience: Arc::new(Patience::new(
@@ -91,9 +94,15 @@ impl Function {
                 interrupt,
             )),
             progress: Progress::default(),
+            measures: measures.clone(),
         };
-        let response = handle(&request, &config, dependencies, &invocation).await?;
-        response.to_json().map_err(|error| {
+        let outcome = handle(&request, &config, dependencies, &invocation).await;
+        if let (Event::Sync(_), Some(namespace)) = (&request, &config.metrics_namespace) {
+            let labels = Labels { namespace, function: &event.context.env_config.function_name };
+            let now = dependencies.clock.now();
+            self.telemetry.write_metrics(labels, &measures.measured(), started.elapsed(), now);
+        }
+        outcome?.to_json().map_err(|error| {
             Error::Internal(Failure::new("the answer could not be written").caused_by(error))
         })
     }

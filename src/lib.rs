@@ -12,8 +12,8 @@
 //!   [`patience`].
 //! - [`snapshot`] turns rows into records, records into parts, parts into a manifest.
 //! - [`store`] keeps all of it in S3 or in a folder.
-//! - [`response`] and [`error`] are what comes back; [`telemetry`] and [`progress`] what is seen
-//!   meanwhile.
+//! - [`response`] and [`error`] are what comes back; [`telemetry`], [`progress`] and
+//!   [`measures`] what is seen meanwhile.
 //!
 //! `docs/architecture.md` tells the same in prose, with the promises and where each is kept.
 
@@ -40,6 +40,7 @@ pub mod snapshot;
 pub mod store;
 
 pub mod error;
+pub mod measures;
 pub mod progress;
 pub mod response;
 pub mod telemetry;

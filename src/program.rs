@@ -16,6 +16,7 @@ use crate::dependencies::Dependencies;
 use crate::error::{Error, Failure};
 use crate::event::Event;
 use crate::handler::{Invocation, handle};
+use crate::measures::Measures;
 use crate::patience::Patience;
 use crate::progress::Progress;
 use crate::response::Response;
@@ -94,6 +95,7 @@ async fn answer(
         request_id: format!("process-{}", std::process::id()),
         patience: Arc::new(Patience::new(budget, None, config.deadline_reserve, interrupt)),
         progress: progress.clone(),
+        measures: Measures::default(),
     };
     handle(&event, &config, &dependencies, &invocation).await
 }

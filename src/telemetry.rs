@@ -3,9 +3,11 @@
 mod fields;
 mod human;
 mod json;
+pub mod metrics;
 
 use std::io::{IsTerminal, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use indicatif::MultiProgress;
 use tracing::level_filters::LevelFilter;
@@ -19,6 +21,7 @@ use tracing_subscriber::registry::LookupSpan;
 use self::fields::Fields;
 use crate::clock::{Clock, Timestamp};
 use crate::config::{LogLevel, Place};
+use crate::measures::Measured;
 
 /// Where this program's own lines come from; every other target is a dependency.
 const OWN_TARGET: &str = "clerk_sync";
@@ -93,6 +96,21 @@ impl Telemetry {
     /// there is no progress display.
     pub fn set_progress(&self, progress: Option<MultiProgress>) {
         *locked(&self.progress) = progress;
+    }
+
+    /// Writes what an invocation did to standard output, whatever the log level, for CloudWatch to
+    /// make metrics of. `worked` is how long it took.
+    pub fn write_metrics(
+        &self,
+        labels: metrics::Labels<'_>,
+        measured: &Measured,
+        worked: Duration,
+        now: Timestamp,
+    ) {
+        let invocation = locked(&self.invocation).clone();
+        for line in metrics::lines(labels, measured, worked, now, invocation.as_ref()) {
+            write_to_stdout(&line);
+        }
     }
 
     fn write_beside_progress(&self, line: &str) {
@@ -207,7 +225,7 @@ fn is_own(target: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, UNIX_EPOCH};
+    use std::time::UNIX_EPOCH;
 
     use indicatif::ProgressDrawTarget;
     use serde_json::{Value, json};

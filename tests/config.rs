@@ -405,6 +405,19 @@ fn the_log_level_honours_lambdas() {
     refused("AWS_LAMBDA_LOG_LEVEL", "loud");
 }
 
+#[test]
+fn a_metrics_namespace_is_one_that_cloudwatch_takes() {
+    let namespace = |changes: &[(&str, &str)]| config(changes).metrics_namespace;
+    assert_eq!(namespace(&[]), None);
+    assert_eq!(namespace(&[("METRICS_NAMESPACE", "")]), None);
+    for accepted in ["ClerkSync", "identity/clerk-sync", "a.b_c#d:e", &"a".repeat(255)] {
+        assert_eq!(namespace(&[("METRICS_NAMESPACE", accepted)]).as_deref(), Some(accepted));
+    }
+    for wrong in ["AWS/Lambda", ":a", "a b", "a\nb", "é", "\"", &"a".repeat(256)] {
+        refused("METRICS_NAMESPACE", wrong);
+    }
+}
+
 fn fingerprint(changes: &[(&str, &str)]) -> String {
     let config = config(changes);
     config.fingerprint(&config.resources)
@@ -460,6 +473,7 @@ fn the_fingerprint_does_not_change_with_anything_else() {
         ("INCLUDE_RAW", "0"),
         ("SHRINK_GUARD_PERCENT", "0"),
         ("LOG_LEVEL", "trace"),
+        ("METRICS_NAMESPACE", "ClerkSync"),
     ] {
         assert_eq!(fingerprint(&[change]), plain, "{change:?}");
     }

@@ -1,13 +1,14 @@
 //! The real program as a Lambda function: events over the runtime interface, snapshots in S3, the
 //! key in Secrets Manager.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use aws_config::SdkConfig;
 use clerk_sandbox::{DEFAULT_KEY, Population, Sandbox, Serving};
 use clerk_sync::store::S3Store;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::lambda_runtime::Lambda;
 use crate::support::moto::Moto;
@@ -105,6 +106,81 @@ async fn a_scheduled_event_copies_the_whole_instance_in_one_invocation_or_in_man
     assert_eq!(pieced.digests(), whole.digests());
     assert_eq!(account.sandbox.violations(), []);
     lambda.stop().await;
+}
+
+/// What CloudWatch makes of one line of the log: the dimensions, and value and unit by metric (AWS
+/// documentation, "Specification: Embedded metric format").
+fn metrics_of(line: &Value) -> Option<(Vec<&str>, BTreeMap<&str, (f64, &str)>)> {
+    let directive = &line.get("_aws")?["CloudWatchMetrics"][0];
+    assert!(line["_aws"]["Timestamp"].is_i64(), "{line:#}");
+    assert_eq!(directive["Namespace"], "Identity/clerk-sync");
+    let text = |value: &'_ Value| value.as_str().expect("a string").to_owned();
+    let dimensions = directive["Dimensions"][0].as_array().expect("one set of dimensions");
+    let dimensions = dimensions.iter().map(|name| line[text(name)].as_str().expect("a value"));
+    let metrics = directive["Metrics"].as_array().expect("metrics").iter().map(|metric| {
+        let name = metric["Name"].as_str().expect("a name");
+        (name, (line[name].as_f64().expect("a number"), metric["Unit"].as_str().expect("a unit")))
+    });
+    Some((dimensions.collect(), metrics.collect()))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_sync_reports_metrics_whatever_the_log_level() {
+    let account = Account::small("lambda-metrics", DEFAULT_KEY).await;
+    let function = account
+        .function()
+        .with("METRICS_NAMESPACE", "Identity/clerk-sync")
+        .with("SNAPSHOT_INTERVAL_MINUTES", "60")
+        .with("LOG_LEVEL", "error");
+    let mut lambda = Lambda::start(&function).await;
+    // Too little time for more than a step, then enough, then nothing to do, then no `sync`.
+    let first = lambda.invoke("first", json!({}), Duration::from_secs(20)).await.expect("partial");
+    assert_eq!(first["status"], "partial", "{first:#}");
+    let mut answer = first.clone();
+    while answer["status"] == "partial" {
+        answer = lambda.invoke("rest", json!({}), LONG).await.expect("a response");
+    }
+    assert_eq!(answer["status"], "complete", "{answer:#}");
+    let skipped = lambda.invoke("again", json!({}), LONG).await.expect("a response");
+    assert_eq!(skipped["status"], "skipped");
+    lambda.invoke("status", json!({"action": "status"}), LONG).await.expect("a response");
+    let lines = lambda.stop().await;
+    let of = |request: &str| -> Vec<_> {
+        let lines = lines.iter().filter(|line| line["function_request_id"] == request);
+        lines.filter_map(metrics_of).collect()
+    };
+
+    let (dimensions, metrics) = &of("first")[0];
+    assert_eq!(dimensions, &["clerk-sync"]);
+    assert_eq!(metrics["Requests"], (first["requests"].as_f64().expect("a number"), "Count"));
+    assert_eq!(metrics["Resumed"].0, 0.0);
+    assert_eq!(metrics["SnapshotPublished"].0, 0.0);
+    assert!(!metrics.contains_key("SnapshotAgeSeconds"), "nothing is published");
+    assert!(!metrics.contains_key("Bytes"), "nothing is published");
+
+    let rest = of("rest");
+    let (_, metrics) = &rest[0];
+    assert_eq!(metrics["Resumed"].0, 1.0);
+    assert_eq!(metrics["SnapshotPublished"].0, 1.0);
+    assert_eq!(metrics["SnapshotHeld"].0, 0.0);
+    assert!(metrics["SnapshotAgeSeconds"].0 < 600.0, "{metrics:?}");
+    let parts = account.published().await.expect("published").manifest["datasets"].clone();
+    let parts = parts.as_object().expect("datasets").values().map(|entry| entry["parts"].clone());
+    let bytes: f64 = parts
+        .flat_map(|parts| parts.as_array().expect("parts").clone())
+        .map(|part| part["bytes"].as_f64().expect("a size"))
+        .sum();
+    assert_eq!(metrics["Bytes"], (bytes, "Bytes"));
+    let rows: BTreeMap<_, _> = rest[1..]
+        .iter()
+        .map(|(dimensions, metrics)| (dimensions[1].to_owned(), json!(metrics["Rows"].0 as u64)))
+        .collect();
+    assert_eq!(json!(rows), answer["records"]);
+
+    let (_, metrics) = &of("again")[0];
+    assert_eq!((metrics["Requests"].0, metrics["SnapshotPublished"].0), (0.0, 0.0));
+    assert!(metrics.contains_key("SnapshotAgeSeconds"), "told by every sync: alarms look at it");
+    assert!(of("status").is_empty(), "no sync");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -88,6 +88,7 @@ pub struct Counters {
     requests: AtomicU64,
     retries: AtomicU64,
     rate_limited: AtomicU64,
+    waited_micros: AtomicU64,
 }
 
 /// A reading of [`Counters`].
@@ -99,6 +100,8 @@ pub struct Counted {
     pub retries: u64,
     /// Answers with status 429.
     pub rate_limited: u64,
+    /// How long a request stood ready and its turn had not come.
+    pub waited: Duration,
 }
 
 /// No server is counted upon to answer faster than this.
@@ -165,6 +168,7 @@ impl Client {
             requests: self.counters.requests.load(Ordering::Relaxed),
             retries: self.counters.retries.load(Ordering::Relaxed),
             rate_limited: self.counters.rate_limited.load(Ordering::Relaxed),
+            waited: Duration::from_micros(self.counters.waited_micros.load(Ordering::Relaxed)),
         }
     }
 
@@ -277,7 +281,11 @@ impl Client {
                     retry_at: self.clock.now() + (not_yet.until - now),
                 });
             }
-            self.sleep_until(path, not_yet.until).await?;
+            let slept = self.sleep_until(path, not_yet.until).await;
+            // The turnstile lets one request wait at a time: no moment is counted twice.
+            let waited = now.elapsed().as_micros() as u64;
+            self.counters.waited_micros.fetch_add(waited, Ordering::Relaxed);
+            slept?;
         }
     }
 

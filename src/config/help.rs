@@ -128,6 +128,12 @@ pub const SETTINGS: &[Setting] = &[
         default: "info",
         meaning: "error, warn, info, debug or trace. Without it AWS_LAMBDA_LOG_LEVEL counts",
     },
+    Setting {
+        name: parse::SETTING_METRICS_NAMESPACE,
+        default: "-",
+        meaning: "In Lambda, what CloudWatch files the metrics under that each sync writes to its \
+                  log; without it none are written",
+    },
 ];
 
 /// The text of `--help`, ending in a newline; at most 80 columns wide.

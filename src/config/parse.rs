@@ -37,6 +37,7 @@ pub(super) const SETTING_METADATA: &str = "METADATA";
 pub(super) const SETTING_INCLUDE_RAW: &str = "INCLUDE_RAW";
 pub(super) const SETTING_SHRINK_GUARD: &str = "SHRINK_GUARD_PERCENT";
 pub(super) const SETTING_LOG_LEVEL: &str = "LOG_LEVEL";
+pub(super) const SETTING_METRICS_NAMESPACE: &str = "METRICS_NAMESPACE";
 
 const DEFAULT_API_URL: &str = "https://api.clerk.com";
 const DEFAULT_API_VERSION: &str = "2026-05-12";
@@ -60,6 +61,9 @@ const LONGEST_INVOCATION_SECONDS: f64 = 900.0;
 const MOST_REQUESTS_PER_10S: u32 = 1_000_000;
 /// Each request in flight may hold a page of some megabytes, so more than this is a mistake.
 const MOST_CONCURRENCY: usize = 1000;
+
+/// CloudWatch allows no longer one.
+const LONGEST_NAMESPACE: usize = 255;
 
 /// See [`Config::from_environment`].
 pub(super) fn config(environment: &Environment, place: Place) -> Result<Config, InvalidConfig> {
@@ -104,6 +108,8 @@ pub(super) fn config(environment: &Environment, place: Place) -> Result<Config, 
         .optional(SETTING_SHRINK_GUARD, PERCENTAGES, |text| number_within(text, &(0.0..=100.0)))
         .unwrap_or(DEFAULT_SHRINK_GUARD_PERCENT);
     let log_level = log_level(&mut reader).unwrap_or_default();
+    let metrics_namespace =
+        reader.optional(SETTING_METRICS_NAMESPACE, NAMESPACES, metrics_namespace);
 
     let (true, Some(snapshot_url), Some(resources), Some(key), Some(api_url)) =
         (reader.problems.is_empty(), snapshot_url, resources, key, api_url)
@@ -131,6 +137,7 @@ pub(super) fn config(environment: &Environment, place: Place) -> Result<Config, 
         include_raw,
         shrink_guard_percent,
         log_level,
+        metrics_namespace,
     })
 }
 
@@ -149,6 +156,8 @@ const METADATA_BAGS: &str = "none, or a comma-separated list of public, private,
 const BOOLEANS: &str = "true, false";
 const PERCENTAGES: &str = "a number from 0 to 100";
 const LOG_LEVELS: &str = "error, warn, info, debug, trace";
+const NAMESPACES: &str =
+    "letters, digits and . - _ / # :, at most 255, not beginning with : or AWS/";
 const LAMBDA_LOG_LEVELS: &str = "FATAL, ERROR, WARN, INFO, DEBUG, TRACE";
 
 /// A unit of time: how it is called, and how many seconds it has.
@@ -249,6 +258,14 @@ fn as_number(seconds: u64) -> f64 {
 fn number_within(text: &str, range: &RangeInclusive<f64>) -> Result<f64, String> {
     // `inf` and `nan` parse as numbers but lie in no range.
     text.parse().ok().filter(|number| range.contains(number)).ok_or_else(|| is(text))
+}
+
+/// CloudWatch API reference, "PutMetricData": what a namespace may be called.
+fn metrics_namespace(text: &str) -> Result<String, String> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b".-_/#:".contains(&byte);
+    let reserved = text.starts_with(':') || text.starts_with("AWS/");
+    let is_one = text.len() <= LONGEST_NAMESPACE && text.bytes().all(allowed) && !reserved;
+    if is_one && !looks_like_a_key(text) { Ok(text.to_owned()) } else { Err(is(text)) }
 }
 
 fn snapshot_url(text: &str) -> Result<SnapshotUrl, String> {

@@ -53,6 +53,7 @@ use crate::dependencies::Dependencies;
 use crate::error::Error;
 use crate::event::SyncOptions;
 use crate::handler::Invocation;
+use crate::measures::PublishedSizes;
 use crate::patience::Exhausted;
 use crate::response::{PauseReason, SyncAnswer, SyncStatus};
 use crate::snapshot::manifest::{Generator, RunFacts};
@@ -88,6 +89,9 @@ pub async fn sync(
         gave_up: OnceLock::new(),
     };
     let found = sync.find().await?;
+    invocation.measures.note(|measured| {
+        measured.newest_started_at = found.latest.latest.as_ref().map(|latest| latest.started_at);
+    });
     let begin = match sync.decide(&found) {
         Decision::Answer(answer) => return Ok(*answer),
         Decision::Begin(begin) => *begin,
@@ -96,6 +100,7 @@ pub async fn sync(
         sync.give_up(reason);
     }
     let checkpoint = begin.checkpoint;
+    invocation.measures.note(|measured| measured.resumed = checkpoint.run.invocations > 0);
     let to_be_read = checkpoint.completed.is_none();
     let mut client = dependencies.client(config, Arc::clone(&invocation.patience)).boxed();
     let mut taken = pin!(Keeper::take(
@@ -274,6 +279,7 @@ impl Sync<'_> {
         worked: Result<Published, Failed>,
     ) -> Result<SyncAnswer, Error> {
         let facts = self.facts(keeper);
+        self.measure(&worked);
         let mut answer = match worked {
             Ok(Published::Complete(manifest)) => {
                 let mut answer =
@@ -305,6 +311,25 @@ impl Sync<'_> {
             answer.message.push_str(&format!(" The run before it was given up: {reason}."));
         }
         Ok(answer)
+    }
+
+    fn measure(&self, worked: &Result<Published, Failed>) {
+        let reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        let counted = reading.as_ref().map(|reading| reading.client.counted()).unwrap_or_default();
+        self.invocation.measures.note(|measured| {
+            measured.requests = counted.requests;
+            measured.retries = counted.retries;
+            measured.rate_limited = counted.rate_limited;
+            measured.waited = counted.waited;
+            match worked {
+                Ok(Published::Complete(manifest)) => {
+                    measured.newest_started_at = Some(manifest.started_at);
+                    measured.published = Some(PublishedSizes::of(manifest));
+                }
+                Ok(Published::Held(..)) => measured.held = true,
+                Err(_) => {}
+            }
+        });
     }
 
     async fn pause(

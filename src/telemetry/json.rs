@@ -17,7 +17,7 @@ const OWN_KEYS: [&str; 8] = [
     "target",
 ];
 
-const SERVICE: &str = "clerk-sync";
+pub(super) const SERVICE: &str = "clerk-sync";
 
 /// One JSON object and a newline. JSON escapes every newline within. A field that has the name of
 /// one of the line's own keys is written as `field.` and its name.

@@ -12,6 +12,7 @@ use clerk_sync::dependencies::Dependencies;
 use clerk_sync::error::Error;
 use clerk_sync::event::Event;
 use clerk_sync::handler::{Invocation, handle};
+use clerk_sync::measures::Measures;
 use clerk_sync::patience::Patience;
 use clerk_sync::progress::Progress;
 use clerk_sync::secret_source::SecretSource;
@@ -138,6 +139,7 @@ impl World {
             request_id: format!("request-{:08x}", fastrand::u32(..)),
             patience: Arc::new(Patience::new(budget, deadline_in, reserve, interrupt)),
             progress: Progress::default(),
+            measures: Measures::default(),
         };
         let response = handle(&event, &config, &dependencies, &invocation).await?;
         Ok(response.to_json().expect("an answer is JSON"))

@@ -1,0 +1,70 @@
+//! What an invocation of `sync` has taken and brought about, for whoever watches from outside.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+use crate::resource::Dataset;
+use crate::snapshot::manifest::{DatasetStatus, Manifest};
+
+/// Collects what one invocation did, to its end however that comes. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Measures(Arc<Mutex<Measured>>);
+
+/// What has been measured so far, of this invocation alone.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Measured {
+    /// Whether it went on with a run that an earlier invocation began.
+    pub resumed: bool,
+    /// Requests sent to Clerk, repeated ones included.
+    pub requests: u64,
+    /// Requests that repeated an earlier one.
+    pub retries: u64,
+    /// Answers with status 429.
+    pub rate_limited: u64,
+    /// How long a request stood ready and was not sent, for the rate limit's sake.
+    pub waited: Duration,
+    /// What it published, if it did.
+    pub published: Option<PublishedSizes>,
+    /// Whether the shrink guard holds the snapshot.
+    pub held: bool,
+    /// When the newest published snapshot was started.
+    pub newest_started_at: Option<Timestamp>,
+}
+
+/// The sizes of a snapshot.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PublishedSizes {
+    /// Lines by dataset; a dataset that Clerk refused is not named.
+    pub records: BTreeMap<Dataset, u64>,
+    /// Bytes of all parts as they are stored.
+    pub bytes: u64,
+}
+
+impl PublishedSizes {
+    /// The sizes of the snapshot that a manifest describes.
+    #[must_use]
+    pub fn of(manifest: &Manifest) -> Self {
+        let read =
+            manifest.datasets.iter().filter(|(_, entry)| entry.status != DatasetStatus::Skipped);
+        let parts = manifest.datasets.values().flat_map(|entry| &entry.parts);
+        Self {
+            records: read.map(|(&dataset, entry)| (dataset, entry.records)).collect(),
+            bytes: parts.map(|part| part.bytes).sum(),
+        }
+    }
+}
+
+impl Measures {
+    /// Adds to what is known.
+    pub fn note(&self, change: impl FnOnce(&mut Measured)) {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// What is known by now.
+    #[must_use]
+    pub fn measured(&self) -> Measured {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}

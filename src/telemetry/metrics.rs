@@ -1,0 +1,133 @@
+//! Metrics of an invocation, as lines of the log that CloudWatch reads metrics from (AWS
+//! documentation, "Specification: Embedded metric format").
+
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use super::Invocation;
+use super::json::SERVICE;
+use crate::clock::Timestamp;
+use crate::measures::Measured;
+
+/// How a metric is called, and CloudWatch's name of its unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Metric {
+    /// Its name.
+    pub name: &'static str,
+    /// `Count`, `Seconds` or `Bytes`.
+    pub unit: &'static str,
+    /// What it says, for the documentation.
+    pub meaning: &'static str,
+}
+
+const fn metric(name: &'static str, unit: &'static str, meaning: &'static str) -> Metric {
+    Metric { name, unit, meaning }
+}
+
+/// What each invocation of `sync` reports, by `Function`.
+pub const OF_INVOCATION: [Metric; 10] = [
+    metric("Requests", "Count", "requests sent to Clerk, repeated ones included"),
+    metric("Retries", "Count", "requests that repeated an earlier one"),
+    metric("RateLimited", "Count", "answers with status 429"),
+    metric(
+        "WaitSeconds",
+        "Seconds",
+        "time the rate limit, or a pause Clerk asked for, held requests back",
+    ),
+    metric("DurationSeconds", "Seconds", "time the invocation worked"),
+    metric("Resumed", "Count", "1 when it went on with a run that another began, else 0"),
+    metric("SnapshotPublished", "Count", "1 when it published a snapshot, else 0"),
+    metric("SnapshotHeld", "Count", "1 when the shrink guard holds the snapshot, else 0"),
+    metric(
+        "SnapshotAgeSeconds",
+        "Seconds",
+        "time since the newest published snapshot was started; nothing while there is none",
+    ),
+    metric("Bytes", "Bytes", "size of the snapshot it published; nothing when it published none"),
+];
+
+/// What a published snapshot reports, by `Function` and `Dataset`.
+pub const OF_DATASET: Metric = metric("Rows", "Count", "records of the published snapshot");
+
+/// What the metrics are filed under.
+#[derive(Debug, Clone, Copy)]
+pub struct Labels<'a> {
+    /// CloudWatch's namespace.
+    pub namespace: &'a str,
+    /// The value of the dimension `Function`.
+    pub function: &'a str,
+}
+
+/// The lines, each ending in a newline: one for the invocation, and one for each dataset of a
+/// snapshot that it published.
+pub(super) fn lines(
+    labels: Labels<'_>,
+    measured: &Measured,
+    worked: Duration,
+    now: Timestamp,
+    invocation: Option<&Invocation>,
+) -> Vec<String> {
+    let line = |metrics: &[(Metric, Value)], dataset: Option<&str>| {
+        line(labels, metrics, dataset, now, invocation)
+    };
+    let [requests, retries, rate_limited, wait, duration, resumed, published, held, age, bytes] =
+        OF_INVOCATION;
+    let mut metrics = vec![
+        (requests, json!(measured.requests)),
+        (retries, json!(measured.retries)),
+        (rate_limited, json!(measured.rate_limited)),
+        (wait, json!(measured.waited.as_secs_f64())),
+        (duration, json!(worked.as_secs_f64())),
+        (resumed, json!(u8::from(measured.resumed))),
+        (published, json!(u8::from(measured.published.is_some()))),
+        (held, json!(u8::from(measured.held))),
+    ];
+    if let Some(started_at) = measured.newest_started_at {
+        metrics.push((age, json!(now.saturating_duration_since(started_at).as_secs_f64())));
+    }
+    let sizes = measured.published.as_ref();
+    metrics.extend(sizes.map(|sizes| (bytes, json!(sizes.bytes))));
+    let mut lines = vec![line(&metrics, None)];
+    for (dataset, records) in sizes.into_iter().flat_map(|sizes| &sizes.records) {
+        lines.push(line(&[(OF_DATASET, json!(records))], Some(dataset.name())));
+    }
+    lines
+}
+
+fn line(
+    labels: Labels<'_>,
+    metrics: &[(Metric, Value)],
+    dataset: Option<&str>,
+    now: Timestamp,
+    invocation: Option<&Invocation>,
+) -> String {
+    let mut dimensions = vec!["Function"];
+    dimensions.extend(dataset.map(|_| "Dataset"));
+    let directive = json!({
+        "Namespace": labels.namespace,
+        "Dimensions": [dimensions],
+        "Metrics": metrics
+            .iter()
+            .map(|(metric, _)| json!({"Name": metric.name, "Unit": metric.unit}))
+            .collect::<Vec<_>>(),
+    });
+    let mut object = Map::new();
+    let mut set = |key: &str, value: Value| object.insert(key.to_owned(), value);
+    set("timestamp", now.to_string().into());
+    set("level", "INFO".into());
+    set("message", "metrics".into());
+    set("service", SERVICE.into());
+    if let Some(invocation) = invocation {
+        set("function_request_id", invocation.request_id.clone().into());
+    }
+    set("_aws", json!({"Timestamp": now.unix_millis(), "CloudWatchMetrics": [directive]}));
+    set("Function", labels.function.into());
+    if let Some(dataset) = dataset {
+        set("Dataset", dataset.into());
+    }
+    for (metric, value) in metrics {
+        set(metric.name, value.clone());
+    }
+    format!("{}\n", Value::Object(object))
+}
