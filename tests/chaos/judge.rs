@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::error::Error as _;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use clerk_sandbox::{Change, ChangeKind, DEFAULT_KEY, Sandbox};
@@ -11,7 +10,6 @@ use clerk_sync::error::Error;
 use serde_json::Value;
 
 use super::wire::Watch;
-use crate::support::memory_store::MemoryStore;
 use crate::support::scene::named_by;
 use crate::support::snapshot::Snapshot;
 use crate::support::source::{assert_closed, membership_ids};
@@ -31,6 +29,24 @@ pub(super) struct Armed {
     pub(super) rival: bool,
 }
 
+impl Armed {
+    /// Whether an error of this name may come of it.
+    pub(super) fn explains(self, name: &str) -> bool {
+        match name {
+            "ClerkUnavailable" | "ClerkProtocol" => self.wire,
+            "ClerkUnauthorized" => self.key,
+            "SecretUnavailable" => self.secret,
+            "StoreUnavailable" => self.store,
+            "LeaseLost" => self.store || self.rival,
+            "StateUnreadable" => self.unreadable,
+            _ => false,
+        }
+    }
+}
+
+/// What a store holds, by key.
+pub(super) type Objects = BTreeMap<String, Bytes>;
+
 const LISTS: [&str; 5] = [
     "users",
     "organizations",
@@ -49,7 +65,6 @@ struct SeenRun {
 /// Who watches a schedule.
 pub(super) struct Judge {
     sandbox: Sandbox,
-    memory: Arc<MemoryStore>,
     /// The rows of every list when the story began.
     first: BTreeMap<&'static str, Vec<String>>,
     /// The runs, in the order in which they were first seen.
@@ -70,10 +85,9 @@ pub(super) struct Judge {
 }
 
 impl Judge {
-    pub(super) fn of(sandbox: &Sandbox, memory: Arc<MemoryStore>) -> Self {
+    pub(super) fn of(sandbox: &Sandbox) -> Self {
         Self {
             sandbox: sandbox.clone(),
-            memory,
             first: LISTS.map(|list| (list, sandbox.ids(list))).into(),
             runs: Vec::new(),
             changes_before: 0,
@@ -87,10 +101,10 @@ impl Judge {
         }
     }
 
-    /// An invocation is about to begin.
-    pub(super) fn before(&mut self) {
+    /// An invocation is about to begin, and the store holds these objects.
+    pub(super) fn before(&mut self, objects: &Objects) {
         self.changes_before = self.sandbox.history().len();
-        self.checkpoint_before = self.memory.objects().remove("checkpoint.json");
+        self.checkpoint_before = objects.get("checkpoint.json").cloned();
     }
 
     /// What is published, as last seen.
@@ -99,14 +113,14 @@ impl Judge {
     }
 
     /// An invocation has answered. `disturbed` by something, or it must have got further.
-    pub(super) fn answer(&mut self, answer: &Value, disturbed: bool) {
+    pub(super) fn answer(&self, answer: &Value, objects: &Objects, disturbed: bool) {
         let status = answer["status"].as_str().expect("a status");
         assert!(
             ["complete", "partial", "busy"].contains(&status),
             "nothing asks for this answer: {answer:#}"
         );
         assert_hidden(&answer.to_string(), "an answer");
-        let checkpoint = self.memory.objects().remove("checkpoint.json");
+        let checkpoint = objects.get("checkpoint.json").cloned();
         if status == "partial" {
             assert!(answer["reason"].is_string(), "{answer:#}");
             assert!(checkpoint.is_some(), "paused without a checkpoint: {answer:#}");
@@ -117,25 +131,15 @@ impl Judge {
             );
         }
         if status == "complete" {
-            let latest = self.memory.objects().remove("latest.json");
-            let latest: Value =
-                serde_json::from_slice(&latest.expect("complete means published")).expect("JSON");
+            let latest = objects.get("latest.json").expect("complete means published");
+            let latest: Value = serde_json::from_slice(latest).expect("JSON");
             assert_eq!(answer["snapshot_id"], latest["snapshot_id"], "another one is latest");
         }
     }
 
     /// An invocation has failed.
     pub(super) fn failure(&self, error: &Error, armed: Armed) {
-        let expected = match error {
-            Error::ClerkUnavailable(_) | Error::ClerkProtocol(_) => armed.wire,
-            Error::ClerkUnauthorized(_) => armed.key,
-            Error::SecretUnavailable(_) => armed.secret,
-            Error::StoreUnavailable(_) => armed.store,
-            Error::LeaseLost(_) => armed.store || armed.rival,
-            Error::StateUnreadable(_) => armed.unreadable,
-            Error::InvalidConfig(_) | Error::InvalidEvent(_) | Error::Internal(_) => false,
-        };
-        assert!(expected, "nothing explains {error:?}");
+        assert!(armed.explains(error.name()), "nothing explains {error:?}");
         self.assert_hidden(&format!("{error} {error:?} {}", error.message()), "an error");
         let mut cause = error.source();
         while let Some(error) = cause {
@@ -146,19 +150,23 @@ impl Judge {
 
     /// What was asked of Clerk was allowed, and not too much.
     pub(super) fn wire(&self, watch: &Watch) {
-        assert_eq!(self.sandbox.violations(), [], "requests that nobody should send");
         assert_eq!(watch.within_pauses(), [""; 0], "requests within a pause Clerk asked for");
+        self.asked(watch.requests());
+    }
+
+    /// So many requests of one invocation were allowed, and not too many.
+    pub(super) fn asked(&self, asked: u64) {
+        assert_eq!(self.sandbox.violations(), [], "requests that nobody should send");
         let rows: usize = LISTS.iter().map(|list| self.sandbox.count(list)).sum();
         let pages = LISTS.len() + rows / 499;
-        let (asked, most) = (watch.requests(), (20 * pages + 400) as u64);
+        let most = (20 * pages + 400) as u64;
         assert!(asked <= most, "{asked} requests for {pages} pages");
     }
 
     /// What is in the store now may be there, and what a reader sees is right.
-    pub(super) fn store(&mut self) {
-        let objects = self.memory.objects();
-        self.note_runs(&objects);
-        for (key, bytes) in &objects {
+    pub(super) fn store(&mut self, objects: &Objects) {
+        self.note_runs(objects);
+        for (key, bytes) in objects {
             assert_hidden(key, "a name");
             assert!(!key.contains(".."), "{key} leads out of the folder");
             if !key.ends_with(".gz") && !key.ends_with(".zst") {
@@ -172,7 +180,7 @@ impl Judge {
         if latest == self.latest {
             return;
         }
-        let snapshot = Snapshot::of(&objects).expect("latest.json is never taken away");
+        let snapshot = Snapshot::of(objects).expect("latest.json is never taken away");
         self.assert_moved_forward(&snapshot);
         self.assert_right(&snapshot);
         for key in named_by(&snapshot) {
@@ -182,7 +190,7 @@ impl Judge {
     }
 
     /// Remembers the state of the instance at the beginning of each run.
-    fn note_runs(&mut self, objects: &BTreeMap<String, Bytes>) {
+    fn note_runs(&mut self, objects: &Objects) {
         for key in ["checkpoint.json", "latest.json"] {
             let id = objects
                 .get(key)
@@ -290,11 +298,10 @@ impl Judge {
     }
 
     /// Nothing is left in the store but what was published.
-    pub(super) fn assert_no_leftovers(&self) {
+    pub(super) fn assert_no_leftovers(&self, objects: &Objects) {
         if self.damaged {
             return;
         }
-        let objects = self.memory.objects();
         let left: Vec<_> = objects
             .keys()
             .filter(|key| *key != "latest.json" && !self.published.contains_key(*key))

@@ -136,7 +136,7 @@ impl Stage {
         world.secret = Arc::clone(&secret) as Arc<dyn SecretSource>;
         let store = Arc::clone(&world.store);
         Self {
-            judge: Judge::of(&sandbox, Arc::clone(&world.memory)),
+            judge: Judge::of(&sandbox),
             world,
             store,
             secret,
@@ -196,7 +196,7 @@ impl Stage {
 
     /// One invocation, or two side by side.
     async fn sync(&mut self, event: Value, deadline: Option<Duration>, twice: bool) {
-        self.judge.before();
+        self.judge.before(&self.world.memory.objects());
         let struck = (self.world.sandbox.faults_struck(), self.store.struck());
         let disturbed = !self.events.is_empty() || !self.stops.is_empty() || twice;
         let second = twice.then(|| {
@@ -321,13 +321,15 @@ impl Stage {
         };
         self.played.ends.push(name);
         match end {
-            End::Answered(answer) => self.judge.answer(answer, disturbed),
+            End::Answered(answer) => {
+                self.judge.answer(answer, &self.world.memory.objects(), disturbed);
+            }
             End::Failed(error) => self.judge.failure(error, self.armed),
             End::Killed => assert!(self.armed.hangs, "an invocation goes on past its time"),
             End::PowerCut | End::Frozen => {}
         }
         self.judge.wire(watch);
-        self.judge.store();
+        self.judge.store(&self.world.memory.objects());
     }
 
     async fn thaw(&mut self) {
@@ -380,7 +382,7 @@ impl Stage {
         tokio::time::advance(A_WHILE).await;
         self.finish(json!({"restart": true})).await;
         self.judge.assert_exact();
-        self.judge.assert_no_leftovers();
+        self.judge.assert_no_leftovers(&self.world.memory.objects());
         let requests = self.world.sandbox.total_requests();
         Played { requests, verified, ..std::mem::take(&mut self.played) }
     }
@@ -426,7 +428,7 @@ fn rotate(sandbox: &Sandbox, secret: &TroubledSecret, number: u32) {
     *secret.key.lock().unwrap_or_else(PoisonError::into_inner) = key;
 }
 
-fn change_rows(sandbox: &Sandbox, event: Event, cursor: Option<&str>) {
+pub(super) fn change_rows(sandbox: &Sandbox, event: Event, cursor: Option<&str>) {
     let users = sandbox.ids("users");
     let some = |ids: &[String]| ids.get(ids.len() / 2).cloned();
     match event {
