@@ -11,7 +11,10 @@ unexport CARGO_BUILD_RUSTFLAGS
 # The Python that has moto: the tests start its server.
 export CLERK_SYNC_PYTHON := $(CURDIR)/.venv/bin/python
 
-.PHONY: help run run-lambda test measure bench package check advisories clean
+# Where the schedules of `make chaos` begin: elsewhere each time, unless it is said.
+SEED := $(or $(SEED),$(shell date +%s))
+
+.PHONY: help run run-lambda test chaos measure bench package check advisories clean
 
 help: ## what there is to do (this list)
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r goal meaning; do \
@@ -30,6 +33,10 @@ test: ## all tests, and the sandbox read by Clerk's official SDKs
 	@cargo test --workspace --locked --quiet
 	@sandbox/clients/run
 	@python3 -m bench.measure
+
+chaos: ## 2,000 schedules of faults in process, 200 of the real function (SEED=n: those from there)
+	@scripts/python-environment test
+	@scripts/chaos $(SEED)
 
 measure: ## peak memory and requests of a large sync, with the release build
 	@cargo build --release --workspace --bins --examples --locked --quiet

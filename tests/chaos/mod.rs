@@ -5,6 +5,7 @@
 //! breaks a promise is shortened and printed with what replays it: `CHAOS_REPLAY=<seed>:<acts>`.
 
 mod judge;
+mod lambda;
 mod play;
 mod schedule;
 mod wire;

@@ -9,10 +9,10 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::tcp::OwnedReadHalf;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinHandle;
 
-use super::process::{Finished, Program, finished, send};
+use super::process::{Finished, Program, finished, signalled};
 
 /// Past this a function that answers nothing is broken. Nothing waits for it to pass.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -20,11 +20,14 @@ const PATIENCE: Duration = Duration::from_secs(300);
 /// One execution environment of a function.
 pub(crate) struct Lambda {
     process: u32,
-    ended: Option<JoinHandle<Finished>>,
+    ended: Ended,
     serving: JoinHandle<()>,
     events: mpsc::Sender<Delivery>,
     posts: mpsc::Receiver<Post>,
 }
+
+/// How a process ended, once it has.
+pub(crate) type Ended = watch::Receiver<Option<Arc<Finished>>>;
 
 /// An event on its way to the function.
 #[derive(Debug)]
@@ -66,7 +69,19 @@ impl Lambda {
             .with("AWS_LAMBDA_LOG_STREAM_NAME", "stream")
             .start();
         let process = child.id();
-        Self { process, ended: Some(tokio::spawn(finished(child))), serving, events, posts }
+        let (end, ended) = watch::channel(None);
+        tokio::spawn(async move { end.send_replace(Some(Arc::new(finished(child).await))) });
+        Self { process, ended, serving, events, posts }
+    }
+
+    /// The process's id.
+    pub(crate) const fn process(&self) -> u32 {
+        self.process
+    }
+
+    /// Tells how the process ended, and all it wrote.
+    pub(crate) fn ended(&self) -> Ended {
+        self.ended.clone()
     }
 
     /// Invokes the function with its deadline this far away; gives its response, or the error it
@@ -87,23 +102,56 @@ impl Lambda {
         event: Value,
         deadline: SystemTime,
     ) -> Result<Value, Value> {
+        self.deliver(request_id, event, deadline).await;
+        let outcome = tokio::time::timeout(PATIENCE, self.outcome(request_id)).await;
+        outcome.expect("an answer in time").expect("the process lives on")
+    }
+
+    /// Returns when the process has ended.
+    pub(crate) async fn has_ended(&mut self) {
+        self.ended.wait_for(Option::is_some).await.expect("it is waited for");
+    }
+
+    /// Hands an event to the function.
+    pub(crate) async fn deliver(&self, request_id: &str, event: Value, deadline: SystemTime) {
         let deadline_ms = deadline.duration_since(UNIX_EPOCH).expect("after 1970").as_millis();
         let delivery = Delivery { request_id: request_id.to_owned(), deadline_ms, event };
         self.events.send(delivery).await.expect("the interface is served");
-        let post = tokio::time::timeout(PATIENCE, self.posts.recv()).await;
-        let Post { path, body } =
-            post.expect("an answer in time").expect("the interface is served");
-        match path.strip_prefix(&format!("/invocation/{request_id}/")) {
-            Some("response") => Ok(body),
-            Some("error") => Err(body),
-            _ => panic!("posted to {path}: {body:#}"),
+    }
+
+    /// The response to an event that was delivered, or the error that was reported; `None` when the
+    /// process ended without either. May be dropped and asked for again.
+    pub(crate) async fn outcome(&mut self, request_id: &str) -> Option<Result<Value, Value>> {
+        let Self { posts, ended, .. } = self;
+        let post = tokio::select! {
+            biased;
+            post = posts.recv() => post.expect("the interface is served"),
+            _ = ended.wait_for(Option::is_some) => posts.try_recv().ok()?,
+        };
+        match post.path.strip_prefix(&format!("/invocation/{request_id}/")) {
+            Some("response") => Some(Ok(post.body)),
+            Some("error") => Some(Err(post.body)),
+            _ => panic!("posted to {}: {:#}", post.path, post.body),
+        }
+    }
+
+    /// Ends the environment, if it has not ended by itself; gives what its process wrote.
+    pub(crate) async fn end(mut self) -> Arc<Finished> {
+        self.kill();
+        let finished = self.ended.wait_for(Option::is_some).await.expect("it is waited for");
+        finished.clone().expect("it has ended")
+    }
+
+    fn kill(&self) {
+        if self.ended.borrow().is_none() {
+            // It may have ended by itself a moment ago.
+            let _ended = !signalled("KILL", self.process);
         }
     }
 
     /// Ends the environment; gives the lines of its log.
-    pub(crate) async fn stop(mut self) -> Vec<Value> {
-        send("KILL", self.process);
-        let finished = self.ended.take().expect("stopped once").await.expect("not cancelled");
+    pub(crate) async fn stop(self) -> Vec<Value> {
+        let finished = self.end().await;
         assert_eq!(finished.stderr, "", "everything is logged to standard output");
         let lines = finished.stdout.lines();
         lines.map(|line| serde_json::from_str(line).expect("a log line is JSON")).collect()
@@ -113,9 +161,7 @@ impl Lambda {
 impl Drop for Lambda {
     fn drop(&mut self) {
         self.serving.abort();
-        if self.ended.as_ref().is_some_and(|ended| !ended.is_finished()) {
-            send("KILL", self.process);
-        }
+        self.kill();
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the tests share: a sandbox Clerk, a store in memory that can be made to fail, and the
 //! handler between them.
 
+pub(crate) mod aws_proxy;
 pub(crate) mod captured;
 pub(crate) mod faulty_store;
 pub(crate) mod fuse;

@@ -124,8 +124,14 @@ impl Program {
 
 /// Sends a signal to a process that this test has started.
 pub(crate) fn send(signal: &str, id: u32) {
-    let sent = Command::new("kill").args([format!("-{signal}"), id.to_string()]).status();
-    assert!(sent.expect("kill runs").success(), "kill -{signal}");
+    assert!(signalled(signal, id), "kill -{signal}");
+}
+
+/// Sends a signal to a process that this test has started; false when it has ended meanwhile.
+pub(crate) fn signalled(signal: &str, id: u32) -> bool {
+    let mut kill = Command::new("kill");
+    kill.args([format!("-{signal}"), id.to_string()]).stderr(Stdio::null());
+    kill.status().expect("kill runs").success()
 }
 
 /// Waits for a process and reads all it writes.

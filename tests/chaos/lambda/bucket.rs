@@ -1,0 +1,114 @@
+//! The bucket of a schedule, as somebody sees and touches it who is not the program.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use aws_config::SdkConfig;
+use aws_sdk_s3::Client;
+use bytes::Bytes;
+use clerk_sync::clock::Timestamp;
+use serde_json::{Value, json};
+
+use super::super::judge::Objects;
+
+/// Below this everything is written.
+const PREFIX: &str = "clerk/";
+
+/// A bucket, and what was seen of it.
+pub(super) struct Bucket {
+    client: Client,
+    name: String,
+    /// By key, with the ETag: what has the same one has the same content.
+    seen: BTreeMap<String, (String, Bytes)>,
+}
+
+impl Bucket {
+    pub(super) fn of(aws: &SdkConfig, name: &str) -> Self {
+        let path_style = aws_sdk_s3::config::Builder::from(aws).force_path_style(true).build();
+        Self { client: Client::from_conf(path_style), name: name.to_owned(), seen: BTreeMap::new() }
+    }
+
+    /// What `SNAPSHOT_URL` names it.
+    pub(super) fn url(&self) -> String {
+        format!("s3://{}/{}", self.name, PREFIX.trim_end_matches('/'))
+    }
+
+    /// Every object, as they all were at one moment.
+    pub(super) async fn objects(&mut self) -> Objects {
+        while !self.look().await {}
+        self.seen.iter().map(|(key, (_, bytes))| (key.clone(), bytes.clone())).collect()
+    }
+
+    /// Lists and reads what has changed; false when it changed once more meanwhile.
+    async fn look(&mut self) -> bool {
+        let request = self.client.list_objects_v2().bucket(&self.name).prefix(PREFIX);
+        let listed = request.send().await.expect("a listing");
+        assert_eq!(listed.is_truncated, Some(false), "more than a thousand objects");
+        let mut seen = BTreeMap::new();
+        for object in listed.contents.unwrap_or_default() {
+            let (key, tag) = (object.key.expect("a key"), object.e_tag.expect("an ETag"));
+            let name = key.strip_prefix(PREFIX).expect("as asked for").to_owned();
+            if let Some(known) = self.seen.get(&name).filter(|(known, _)| *known == tag) {
+                seen.insert(name, known.clone());
+                continue;
+            }
+            let request = self.client.get_object().bucket(&self.name).key(key).if_match(&tag);
+            let Ok(object) = request.send().await else { return false };
+            let bytes = object.body.collect().await.expect("a body").into_bytes();
+            seen.insert(name, (tag, bytes));
+        }
+        self.seen = seen;
+        true
+    }
+
+    /// Puts bytes there.
+    pub(super) async fn plant(&self, name: &str, bytes: impl Into<Bytes>) {
+        let request = self.client.put_object().bucket(&self.name).key(format!("{PREFIX}{name}"));
+        request.body(bytes.into().into()).send().await.expect("moto keeps it");
+    }
+
+    /// Takes an object away.
+    pub(super) async fn take_away(&self, name: &str) {
+        let request = self.client.delete_object().bucket(&self.name).key(format!("{PREFIX}{name}"));
+        request.send().await.expect("moto removes it");
+    }
+
+    /// Moves the times in the checkpoint back: to whoever reads it so much time has passed.
+    pub(super) async fn pass_time(&mut self, time: Duration) {
+        let Some(mut checkpoint) = self.checkpoint().await else { return };
+        let mut moved = false;
+        for pointer in ["/lease/until", "/retry_at"] {
+            if let Some(it) = checkpoint.pointer_mut(pointer)
+                && let Some(moment) = moment(it)
+            {
+                *it = json!((moment - time).to_string());
+                moved = true;
+            }
+        }
+        if moved {
+            self.plant("checkpoint.json", checkpoint.to_string()).await;
+        }
+    }
+
+    /// The last moment at which the checkpoint keeps an invocation from going on.
+    pub(super) async fn held_until(&mut self) -> Option<Timestamp> {
+        let checkpoint = self.checkpoint().await?;
+        let moments = ["/lease/until", "/retry_at"];
+        moments.iter().filter_map(|pointer| moment(checkpoint.pointer(pointer)?)).max()
+    }
+
+    async fn checkpoint(&mut self) -> Option<Value> {
+        let bytes = self.objects().await.remove("checkpoint.json")?;
+        serde_json::from_slice(&bytes).ok()
+    }
+}
+
+fn moment(value: &Value) -> Option<Timestamp> {
+    value.as_str()?.parse().ok()
+}
+
+/// Until when Clerk is not to be asked, as a checkpoint says.
+pub(super) fn retry_at(objects: &Objects) -> Option<Timestamp> {
+    let checkpoint: Value = serde_json::from_slice(objects.get("checkpoint.json")?).ok()?;
+    moment(&checkpoint["retry_at"])
+}

@@ -1,0 +1,345 @@
+//! Schedules for the real program, drawn from a seed. What is drawn is always the same; when a
+//! process gets how far is not.
+
+use std::fmt;
+use std::time::Duration;
+
+use clerk_sandbox::{ChurnPlan, Effect, FaultRule};
+use fastrand::Rng;
+use serde_json::json;
+
+use super::super::schedule::{Damage, Event as Change, Lie};
+use crate::support::aws_proxy::{AwsCall, AwsEffect, AwsFault, Stop};
+use crate::support::fuse::Side;
+
+/// A story.
+#[derive(Debug, Clone)]
+pub(super) struct Schedule {
+    /// What it was drawn from.
+    pub(super) seed: u64,
+    /// What is copied, and how the function is set up.
+    pub(super) function: Function,
+    /// What happens, one after the other.
+    pub(super) acts: Vec<Act>,
+}
+
+/// A Clerk instance and the function that copies it.
+#[derive(Debug, Clone)]
+pub(super) struct Function {
+    pub(super) users: usize,
+    pub(super) organizations: usize,
+    pub(super) memberships: usize,
+    pub(super) permissions: usize,
+    pub(super) compression: &'static str,
+    pub(super) log_level: &'static str,
+    /// `LEASE_SECONDS`. With the least that is accepted, time really passes; with more, the times
+    /// in the checkpoint are moved back.
+    pub(super) lease: u64,
+}
+
+/// The least that the contract accepts (section 2).
+pub(super) const SHORTEST_LEASE: u64 = 2;
+
+/// One thing that happens.
+#[derive(Debug, Clone)]
+pub(super) enum Act {
+    /// From now on Clerk answers like that.
+    Wire(FaultRule, Lie),
+    /// From now on AWS fails like that.
+    Aws(AwsFault),
+    /// The key is replaced, in Clerk and in the secret.
+    RotateKey,
+    /// From now on rows come and go between pages.
+    Churn(ChurnPlan),
+    /// Something happens as the next invocation sends its n-th request to Clerk.
+    AtRequest(u64, Event),
+    /// The next invocation is stopped at its n-th call of AWS.
+    AtAwsCall(u64, Side, Stop),
+    /// The checkpoint is changed behind the program's back.
+    Checkpoint(Damage),
+    /// An event for the function.
+    Invoke {
+        /// Its `time_budget_seconds`.
+        budget: Option<f64>,
+        /// When Lambda kills the environment, in milliseconds; a long time otherwise.
+        deadline: Option<u64>,
+        /// How it is delivered.
+        delivery: Delivery,
+    },
+    /// What was frozen goes on.
+    Thaw,
+    /// So many seconds pass.
+    Wait(u64),
+    /// Lambda takes the idle environments away.
+    Cold,
+    /// Everything that is wrong is put right, and nothing changes any more.
+    Heal,
+}
+
+/// How Lambda delivers an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Delivery {
+    Once,
+    /// To two environments at once.
+    Twice,
+    /// Up to twice again after an error (AWS documentation, "Asynchronous invocation").
+    Retried,
+}
+
+/// What happens as a request arrives.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Event {
+    Stop(Stop),
+    RotateKey,
+    Rows(Change),
+}
+
+impl Schedule {
+    /// The story of a seed.
+    pub(super) fn of(seed: u64) -> Self {
+        let random = Rng::with_seed(seed);
+        let mut draw = Draw { random, calm: seed.is_multiple_of(2), lease: 0, acts: Vec::new() };
+        let function = draw.function();
+        draw.lease = function.lease;
+        for _ in 0..draw.random.u32(1..=4) {
+            draw.round();
+        }
+        Self { seed, function, acts: draw.acts }
+    }
+}
+
+impl fmt::Display for Schedule {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(formatter, "  {:?}", self.function)?;
+        for act in &self.acts {
+            writeln!(formatter, "  {act:?}")?;
+        }
+        Ok(())
+    }
+}
+
+struct Draw {
+    random: Rng,
+    /// Rows do not change; instead Clerk may lie about them.
+    calm: bool,
+    lease: u64,
+    acts: Vec<Act>,
+}
+
+const LISTS: [&str; 5] = [
+    "/v1/users",
+    "/v1/organizations",
+    "/v1/organization_roles",
+    "/v1/organization_permissions",
+    "/v1/organization_memberships",
+];
+
+impl Draw {
+    fn one_in(&mut self, times: u32) -> bool {
+        self.random.u32(0..times) == 0
+    }
+
+    fn of<T: Copy>(&mut self, choices: &[T]) -> T {
+        choices[self.random.usize(0..choices.len())]
+    }
+
+    fn function(&mut self) -> Function {
+        let users = self.of(&[0, 1, 3, 40, 40, 120, 499, 505, 1_200]);
+        let organizations = self.of(&[0, 1, 6, 12, 60]);
+        Function {
+            users,
+            organizations,
+            memberships: self.of(&[0, 1, 40, 200, 505]).min(users * organizations),
+            permissions: self.of(&[0, 8, 12]),
+            compression: self.of(&["none", "gzip", "zstd"]),
+            log_level: self.of(&["info", "info", "debug", "trace"]),
+            lease: self.of(&[SHORTEST_LEASE, 60]),
+        }
+    }
+
+    /// Some troubles, an event in the midst of them, and what comes after.
+    fn round(&mut self) {
+        for _ in 0..self.random.u32(1..=4) {
+            let act = self.trouble();
+            self.acts.push(act);
+        }
+        let invoke = Act::Invoke {
+            budget: self.one_in(3).then(|| [0.0, 0.01, 0.1][self.random.usize(0..3)]),
+            deadline: self.one_in(4).then(|| [400, 700, 1_200][self.random.usize(0..3)]),
+            delivery: self.of(&[
+                Delivery::Once,
+                Delivery::Once,
+                Delivery::Once,
+                Delivery::Twice,
+                Delivery::Retried,
+            ]),
+        };
+        self.acts.push(invoke);
+        match self.random.u32(0..14) {
+            0 | 1 => self.acts.push(Act::Heal),
+            2..=6 => {
+                let seconds = self.of(&[1, 61, 130, 6_000]);
+                self.acts.push(Act::Wait(seconds));
+            }
+            7 => self.acts.push(Act::Thaw),
+            8 => self.acts.push(Act::Cold),
+            9 | 10 => {
+                let damage = self.of(&[
+                    Damage::OlderFormat,
+                    Damage::NewerFormat,
+                    Damage::CutShort,
+                    Damage::Gone,
+                ]);
+                self.acts.push(Act::Checkpoint(damage));
+            }
+            _ => {}
+        }
+    }
+
+    fn trouble(&mut self) -> Act {
+        match self.random.u32(0..20) {
+            0..=5 => self.wire(),
+            6..=10 => self.aws(),
+            11..=13 => {
+                let side = if self.random.bool() { Side::Before } else { Side::After };
+                Act::AtAwsCall(self.random.u64(1..=30), side, self.stop())
+            }
+            14..=16 => Act::AtRequest(self.random.u64(1..=10), Event::Stop(self.stop())),
+            17 if self.random.bool() => Act::RotateKey,
+            17 => Act::AtRequest(self.random.u64(1..=8), Event::RotateKey),
+            _ if self.calm => self.wire(),
+            18 => Act::Churn(ChurnPlan {
+                seed: self.random.u64(..),
+                every_pages: self.random.u64(1..=2),
+                inserts: self.random.usize(0..=2),
+                deletes: self.random.usize(0..=2),
+                // A deletion and a backdated row cancel out in a count, and no program could tell.
+                backdate_one_in: 0,
+                last_page: self.of(&[2, 6, u64::MAX]),
+                ..ChurnPlan::default()
+            }),
+            _ => {
+                let change = self.of(&[
+                    Change::DeleteCursorRow,
+                    Change::Tie,
+                    Change::Backdate,
+                    Change::ChangeRole,
+                    Change::Rename,
+                    Change::DeleteOrganization,
+                ]);
+                Act::AtRequest(self.random.u64(1..=10), Event::Rows(change))
+            }
+        }
+    }
+
+    fn stop(&mut self) -> Stop {
+        // Who is frozen has to see time pass.
+        if self.lease == SHORTEST_LEASE && self.random.bool() {
+            return Stop::Freeze;
+        }
+        self.of(&[Stop::Kill, Stop::Kill, Stop::Terminate])
+    }
+
+    /// A rule for some requests of one list or of all: seldom for ever, for then a request is
+    /// repeated for seconds.
+    fn rule(&mut self) -> FaultRule {
+        let path = match self.random.u32(0..8) {
+            0 => "*",
+            1 => "/v1/users/count",
+            2 => "/v1/instance",
+            _ => self.of(&LISTS),
+        };
+        let first = self.random.u64(1..=3);
+        let last = if self.one_in(12) { u64::MAX } else { first + self.random.u64(0..=1) };
+        FaultRule::on(path).calls(first, last)
+    }
+
+    fn wire(&mut self) -> Act {
+        let rule = self.rule();
+        let row = self.random.usize(0..6);
+        let (rule, lie) = match self.random.u32(0..20) {
+            0 | 1 => (rule.reset(), Lie::None),
+            2 | 3 => (rule.cut_body(self.random.usize(0..3_000)), Lie::None),
+            4 => (rule.effect(Effect::FlipBit(self.random.usize(..))), Lie::None),
+            5 => (rule.effect(Effect::MalformedJson), Lie::None),
+            6 => (rule.effect(Effect::Html(self.of(&[200, 403, 404, 502, 504]))), Lie::None),
+            7 => (rule.status(self.of(&[500, 502, 503, 504]), "internal_error"), Lie::None),
+            8 => (rule.status(self.of(&[404, 400, 409]), "resource_not_found"), Lie::None),
+            9 => (rule.too_many_requests(0), Lie::None),
+            10 => {
+                let first = self.random.u64(1..=3);
+                (FaultRule::on(self.of(&LISTS)).call(first).too_many_requests(1), Lie::None)
+            }
+            // Longer than any invocation: the run is paused. Only where time is moved, not waited.
+            11 if self.lease != SHORTEST_LEASE => (rule.too_many_requests(5_000), Lie::None),
+            11 => (rule.status(503, "unavailable"), Lie::None),
+            12 => (rule.status(401, "clerk_key_invalid"), Lie::Key),
+            13 => {
+                let (status, code) = self.of(&[
+                    (402, "payment_required"),
+                    (403, "organization_not_enabled_in_instance"),
+                    (410, "gone"),
+                    (422, "feature_not_enabled"),
+                ]);
+                (rule.status(status, code), Lie::Refusal)
+            }
+            14 | 15 => {
+                let delay = Duration::from_millis(self.of(&[50, 300, 1_500]));
+                (rule.delay(delay), Lie::None)
+            }
+            16 => (rule.ignore_cursor(), Lie::None),
+            17 => (rule.truncate_page(self.random.usize(1..400)), Lie::None),
+            18 => (rule.effect(Effect::HideRow(row)), Lie::Rows),
+            _ => {
+                let (pointer, value) = self.of(&[
+                    ("/public_user_data/user_id", "user_gone"),
+                    ("/name", "\u{202e}\n{\"kind\":\"grant\"}\u{0}"),
+                    ("/id", "../../escaped"),
+                    ("/created_at", "yesterday"),
+                ]);
+                let pointer = pointer.to_owned();
+                let effect = Effect::EditRow { row, pointer, value: Some(json!(value)) };
+                (rule.effect(effect), Lie::Rows)
+            }
+        };
+        if lie == Lie::Rows && !self.calm {
+            return Act::Wire(FaultRule::on("*").call(self.random.u64(1..=9)).reset(), Lie::None);
+        }
+        Act::Wire(rule, lie)
+    }
+
+    fn aws(&mut self) -> Act {
+        let (call, key_part) = self.of(&[
+            (AwsCall::Get, "checkpoint.json"),
+            (AwsCall::Get, "latest.json"),
+            (AwsCall::Put, "checkpoint.json"),
+            (AwsCall::Put, "checkpoint.json"),
+            (AwsCall::Put, "part-"),
+            (AwsCall::Put, "manifest.json"),
+            (AwsCall::Put, "latest.json"),
+            (AwsCall::Head, ""),
+            (AwsCall::List, ""),
+            (AwsCall::Delete, ""),
+            (AwsCall::Delete, "checkpoint.json"),
+            (AwsCall::Secret, ""),
+        ]);
+        let effect = self.of(&[
+            AwsEffect::Reset,
+            AwsEffect::Refuse(500, "InternalError"),
+            AwsEffect::Refuse(503, "SlowDown"),
+            AwsEffect::Refuse(403, "AccessDenied"),
+            AwsEffect::Refuse(409, "ConditionalRequestConflict"),
+            AwsEffect::LoseAnswer,
+            AwsEffect::LoseAnswer,
+            AwsEffect::HappenLate(Duration::from_millis(300)),
+            AwsEffect::Delay(Duration::from_millis(400)),
+            AwsEffect::CutAnswer,
+            AwsEffect::HangUp,
+            AwsEffect::Hang,
+        ]);
+        let first = self.random.u64(1..=4);
+        // Three attempts at a call are all it gets.
+        let last = if self.one_in(6) { u64::MAX } else { first + self.of(&[0, 0, 1, 2]) };
+        Act::Aws(AwsFault { call, key_part, first, last, effect })
+    }
+}
