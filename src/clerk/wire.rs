@@ -23,7 +23,7 @@ pub use organization::Organization;
 pub use organization_membership::{MembershipOrganization, OrganizationMembership, PublicUserData};
 pub use organization_permission::OrganizationPermission;
 pub use organization_role::{OrganizationRole, RolePermission};
-pub use page::{Page, decode_page};
+pub use page::{MOST_ROWS, Page, decode_page};
 pub use text::Text;
 pub use user::{
     EmailAddress, EnterpriseAccount, ExternalAccount, Passkeys, PhoneNumber, User, Verification,

@@ -15,6 +15,7 @@ use tracing::{info, warn};
 
 use crate::clerk::client::Client;
 use crate::clerk::error::{ClerkError, Unreadable};
+use crate::clerk::wire::MOST_ROWS;
 use crate::clock::{Clock, Timestamp};
 use crate::patience::{Exhausted, Patience};
 
@@ -289,6 +290,12 @@ impl Walk {
                 Asked::Offset(offset) => self.join_by_offset(offset, page)?,
                 Asked::Cursor(cursor) => self.join_by_cursor(cursor.as_deref(), page),
             };
+            if self.rows > MOST_ROWS {
+                return Err(WalkStop::Clerk(ClerkError::Protocol {
+                    endpoint: self.reader.endpoint.path.to_owned(),
+                    detail: format!("it lists more than {MOST_ROWS} rows"),
+                }));
+            }
             if let Some(batch) = batch {
                 self.not_stored += 1;
                 self.finished = batch.last;

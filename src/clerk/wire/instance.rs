@@ -2,16 +2,17 @@
 
 use serde::Deserialize;
 
-use super::text::{Text, non_empty};
+use super::page::count;
+use super::text::{Text, identifier};
 
 /// The answer of Clerk: GET /instance (Clerk OpenAPI 2026-05-12, schema Instance).
 #[derive(Debug, Deserialize)]
 pub struct Instance<'a> {
     /// `ins_…`: the identity of what is read.
-    #[serde(borrow, deserialize_with = "non_empty")]
+    #[serde(borrow, deserialize_with = "identifier")]
     pub id: Text<'a>,
     /// `production`, `development`, …: an open set.
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "identifier")]
     pub environment_type: Text<'a>,
 }
 
@@ -19,6 +20,7 @@ pub struct Instance<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 pub struct TotalCount {
     /// How many rows match.
+    #[serde(deserialize_with = "count")]
     pub total_count: u64,
 }
 

@@ -3,14 +3,14 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::text::{Text, non_empty};
+use super::text::{Text, identifier};
 
 /// A row of Clerk: GET /organizations (Clerk OpenAPI 2026-05-12, schema Organization). Times are
 /// milliseconds since 1970.
 #[derive(Debug, Deserialize)]
 pub struct Organization<'a> {
     /// `org_…`.
-    #[serde(borrow, deserialize_with = "non_empty")]
+    #[serde(borrow, deserialize_with = "identifier")]
     pub id: Text<'a>,
     /// The name shown to people.
     #[serde(borrow)]

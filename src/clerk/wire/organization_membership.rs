@@ -2,17 +2,17 @@
 
 use serde::Deserialize;
 
-use super::text::{Text, non_empty};
+use super::text::{Text, identifier};
 
 /// A row of Clerk: GET /organization_memberships (Clerk OpenAPI 2026-05-12, schema
 /// OrganizationMembership). Times are milliseconds since 1970.
 #[derive(Debug, Deserialize)]
 pub struct OrganizationMembership<'a> {
     /// `orgmem_…`.
-    #[serde(borrow, deserialize_with = "non_empty")]
+    #[serde(borrow, deserialize_with = "identifier")]
     pub id: Text<'a>,
     /// The key, not the id, of the role.
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "identifier")]
     pub role: Text<'a>,
     /// The keys of the permissions that come with it.
     #[serde(borrow)]
@@ -34,7 +34,7 @@ pub struct OrganizationMembership<'a> {
 #[derive(Debug, Deserialize)]
 pub struct MembershipOrganization<'a> {
     /// `org_…`.
-    #[serde(borrow, deserialize_with = "non_empty")]
+    #[serde(borrow, deserialize_with = "identifier")]
     pub id: Text<'a>,
 }
 
@@ -43,6 +43,6 @@ pub struct MembershipOrganization<'a> {
 #[derive(Debug, Deserialize)]
 pub struct PublicUserData<'a> {
     /// `user_…`.
-    #[serde(borrow, deserialize_with = "non_empty")]
+    #[serde(borrow, deserialize_with = "identifier")]
     pub user_id: Text<'a>,
 }

@@ -2,14 +2,14 @@
 
 use serde::Deserialize;
 
-use super::text::{Text, non_empty};
+use super::text::{Text, identifier};
 
 /// A row of Clerk: GET /organization_permissions (Clerk OpenAPI 2026-05-12, schema Permission).
 /// Times are milliseconds since 1970.
 #[derive(Debug, Deserialize)]
 pub struct OrganizationPermission<'a> {
     /// `perm_…`.
-    #[serde(borrow, deserialize_with = "non_empty")]
+    #[serde(borrow, deserialize_with = "identifier")]
     pub id: Text<'a>,
     /// The name shown to people.
     #[serde(borrow)]

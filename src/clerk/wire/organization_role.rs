@@ -2,14 +2,14 @@
 
 use serde::Deserialize;
 
-use super::text::{Text, non_empty};
+use super::text::{Text, identifier};
 
 /// A row of Clerk: GET /organization_roles (Clerk OpenAPI 2026-05-12, schema Role). Times are
 /// milliseconds since 1970.
 #[derive(Debug, Deserialize)]
 pub struct OrganizationRole<'a> {
     /// `role_…`; stable, where the key may be edited.
-    #[serde(borrow, deserialize_with = "non_empty")]
+    #[serde(borrow, deserialize_with = "identifier")]
     pub id: Text<'a>,
     /// The name shown to people.
     #[serde(borrow)]
@@ -35,7 +35,7 @@ pub struct OrganizationRole<'a> {
 #[derive(Debug, Deserialize)]
 pub struct RolePermission<'a> {
     /// `perm_…`.
-    #[serde(borrow, deserialize_with = "non_empty")]
+    #[serde(borrow, deserialize_with = "identifier")]
     pub id: Text<'a>,
     /// `org:feature:action`; those of Clerk itself start with `org:sys_`.
     #[serde(borrow)]

@@ -1,6 +1,7 @@
 //! A page of a list.
 
 use serde::Deserialize;
+use serde::de::{Deserializer, Error as _, Unexpected};
 
 use super::decode::{DecodeError, decode};
 
@@ -34,7 +35,24 @@ pub fn decode_page<'a, R: Deserialize<'a>>(body: &'a [u8]) -> Result<Page<R>, De
 #[serde(bound(deserialize = "R: Deserialize<'de>"))]
 struct DataAndTotal<R> {
     data: Vec<R>,
+    #[serde(deserialize_with = "count")]
     total_count: u64,
+}
+
+/// Most rows that a list may have: some fifty times as many as the largest instances are thought to
+/// have. A server that states more, or never comes to an end, is not Clerk.
+pub const MOST_ROWS: u64 = 100_000_000;
+
+/// A count of rows, of at most [`MOST_ROWS`].
+pub(super) fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let count = u64::deserialize(deserializer)?;
+    if count > MOST_ROWS {
+        return Err(D::Error::invalid_value(
+            Unexpected::Unsigned(count),
+            &"a count of at most 100000000",
+        ));
+    }
+    Ok(count)
 }
 
 #[cfg(test)]

@@ -42,14 +42,21 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     }
 }
 
-/// For ids: an empty one would name nothing and match everything.
-pub(super) fn non_empty<'de: 'a, 'a, D: Deserializer<'de>>(
+/// Most bytes of an id or a key: Clerk's have some thirty. They stand in the checkpoint and in the
+/// next request, which must stay small whatever the server sends.
+const LONGEST_IDENTIFIER: usize = 256;
+
+/// For ids and keys: an empty one would name nothing and match everything.
+pub(super) fn identifier<'de: 'a, 'a, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Text<'a>, D::Error> {
     let expecting = "a non-empty string";
     let text = deserializer.deserialize_str(Expecting(expecting))?;
     if text.is_empty() {
         return Err(Error::invalid_value(Unexpected::Str(""), &expecting));
+    }
+    if text.len() > LONGEST_IDENTIFIER {
+        return Err(Error::invalid_value(Unexpected::Other("text"), &"at most 256 bytes"));
     }
     Ok(text)
 }

@@ -6,14 +6,14 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::text::{Text, non_empty};
+use super::text::{Text, identifier};
 
 /// A row of Clerk: GET /users (Clerk OpenAPI 2026-05-12, schema User). Times are milliseconds
 /// since 1970.
 #[derive(Debug, Deserialize)]
 pub struct User<'a> {
     /// `user_…`.
-    #[serde(borrow, deserialize_with = "non_empty")]
+    #[serde(borrow, deserialize_with = "identifier")]
     pub id: Text<'a>,
     /// The customer's own id of the user.
     #[serde(borrow)]
