@@ -20,6 +20,7 @@ use crate::snapshot::translate::RoleCatalogue;
 
 use super::bounds::Bounds;
 use super::page::RowKey;
+use super::plausible::{self, Countable};
 use super::walk::{Place, Way};
 
 /// Key of the checkpoint, below `SNAPSHOT_URL`.
@@ -233,6 +234,9 @@ pub enum UnreadableCheckpoint {
     /// Not JSON, or not a checkpoint.
     #[error("it is not a checkpoint of this program")]
     NotACheckpoint(#[source] serde_json::Error),
+    /// A checkpoint by its shape, of which something cannot be so.
+    #[error("it is not a checkpoint that this program wrote: {0}")]
+    Implausible(&'static str),
     /// A format this version does not know.
     #[error("its format is `{0}`, which this version does not know")]
     UnknownFormat(String),
@@ -249,7 +253,14 @@ impl Checkpoint {
             format: String,
         }
         match serde_json::from_slice(bytes) {
-            Ok(Document::V2(checkpoint)) => Ok(checkpoint),
+            Ok(Document::V2(checkpoint)) => {
+                serde_json::from_slice::<Countable>(bytes)
+                    .map_err(|_| UnreadableCheckpoint::Implausible("a number is too large"))?;
+                match plausible::problem_of(&checkpoint) {
+                    None => Ok(checkpoint),
+                    Some(problem) => Err(UnreadableCheckpoint::Implausible(problem)),
+                }
+            }
             Err(error) => match serde_json::from_slice::<Tagged>(bytes) {
                 Ok(tagged) if tagged.format != "clerk-sync/checkpoint/2" => {
                     let plain = tagged.format.chars().filter(|c| c.is_ascii_graphic()).take(60);

@@ -2,7 +2,7 @@
 //!
 //! In the order in which it happens:
 //! - `state` finds the run in progress and what is published; `decide` says what to do about it;
-//! - `keeper` takes the lease and writes the `checkpoint`;
+//! - `keeper` takes the lease and writes the `checkpoint`, which is believed if it is `plausible`;
 //! - `read` goes through the lists of the table in `endpoint`: `copy` takes each to its end, in
 //!   windows if there is something to `divide`, by a `walk` over its `page`s, or `by_owner` if that
 //!   is the better `plan`; pages on their way are in a `gathering`, and stored in `stretch`es;
@@ -28,6 +28,7 @@ pub mod keeper;
 mod known;
 pub mod page;
 mod plan;
+mod plausible;
 pub mod publish;
 pub mod read;
 pub mod run;

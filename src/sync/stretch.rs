@@ -225,6 +225,19 @@ pub(super) async fn store_part(
     Ok((dataset, StoredPart { part, digest: finished.digest }))
 }
 
+/// Whether a key below a snapshot's folder is the name of a part of a dataset.
+#[must_use]
+pub(super) fn is_part_of(dataset: Dataset, key: &str) -> bool {
+    let name = key.strip_prefix(dataset.name()).and_then(|rest| rest.strip_prefix("/part-"));
+    name.is_some_and(|name| {
+        name.len() <= LONGEST_PART_NAME
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte))
+    })
+}
+
+/// Characters behind `part-`: twice as many as the longest name has.
+const LONGEST_PART_NAME: usize = 64;
+
 /// The folder of a run's snapshot, below `SNAPSHOT_URL`, with its slash.
 #[must_use]
 pub(super) fn snapshot_folder(checkpoint: &Checkpoint) -> String {

@@ -1,0 +1,154 @@
+//! Whether a checkpoint that was read can be one of this program's. Whoever may write to the store
+//! may change it; and what it names is read, written and removed, with this program's rights.
+
+use serde::Deserialize;
+use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use crate::resource::Dataset;
+
+use super::checkpoint::{Checkpoint, ListProgress, Stretch};
+use super::run::lists_needed;
+use super::stretch::is_part_of;
+
+/// What is wrong with a checkpoint that has the right shape, if anything is.
+pub(super) fn problem_of(checkpoint: &Checkpoint) -> Option<&'static str> {
+    let Checkpoint { snapshot_id, abandoned, lists, .. } = checkpoint;
+    let is_done = |list| lists.get(&list).is_some_and(ListProgress::is_done);
+    if !is_snapshot_id(snapshot_id) || !abandoned.iter().all(|id| is_snapshot_id(id)) {
+        Some("it names a snapshot that no snapshot is called")
+    } else if abandoned.contains(snapshot_id) {
+        Some("it gives up its own snapshot")
+    } else if lists.values().any(|list| list.windows.is_empty()) {
+        Some("a list has no windows")
+    } else if !lists.values().flat_map(ListProgress::stretches).all(could_be_stored) {
+        Some("it names a part that no part is called")
+    } else if checkpoint.completed.is_some()
+        && !lists_needed(&checkpoint.resources).into_iter().all(is_done)
+    {
+        Some("it is called complete, and is not")
+    } else {
+        None
+    }
+}
+
+/// `20261120T120000Z-3f9a1c` (contract 5). It becomes the name of a folder.
+fn is_snapshot_id(id: &str) -> bool {
+    const PATTERN: &str = "00000000T000000Z-xxxxxx";
+    let fits = |(byte, pattern): (u8, u8)| match pattern {
+        b'0' => byte.is_ascii_digit(),
+        b'x' => byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte),
+        exactly => byte == exactly,
+    };
+    id.len() == PATTERN.len() && id.bytes().zip(PATTERN.bytes()).all(fits)
+}
+
+/// Parts of a window: as many as there would be if each row had its own.
+const MOST_STRETCHES: u32 = 100_000_000;
+
+fn could_be_stored(stretch: &Stretch) -> bool {
+    let is_named_well = |(&dataset, stored): (&Dataset, &super::checkpoint::StoredPart)| {
+        is_part_of(dataset, &stored.part.key)
+    };
+    stretch.rows > 0 && stretch.sequence < MOST_STRETCHES && stretch.parts.iter().all(is_named_well)
+}
+
+/// A JSON document without a number that this program could not have written, and could not go on
+/// counting from.
+#[derive(Debug)]
+pub(super) struct Countable;
+
+/// The largest number of all: 2⁵³, up to which every JSON reader is exact. In milliseconds it is
+/// further away than any year that can be written.
+const LARGEST: u64 = 1 << 53;
+
+impl<'de> Deserialize<'de> for Countable {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Counting)
+    }
+}
+
+struct Counting;
+
+fn within<E: Error>(is_within: bool) -> Result<Countable, E> {
+    if is_within { Ok(Countable) } else { Err(E::custom("a number is too large")) }
+}
+
+impl<'de> Visitor<'de> for Counting {
+    type Value = Countable;
+
+    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("JSON")
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Countable, E> {
+        within(number <= LARGEST)
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<Countable, E> {
+        within(number.unsigned_abs() <= LARGEST)
+    }
+
+    fn visit_f64<E: Error>(self, number: f64) -> Result<Countable, E> {
+        within(number.abs() <= LARGEST as f64)
+    }
+
+    fn visit_bool<E: Error>(self, _: bool) -> Result<Countable, E> {
+        Ok(Countable)
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Countable, E> {
+        Ok(Countable)
+    }
+
+    fn visit_str<E: Error>(self, _: &str) -> Result<Countable, E> {
+        Ok(Countable)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Countable, A::Error> {
+        while items.next_element::<Countable>()?.is_some() {}
+        Ok(Countable)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Countable, A::Error> {
+        while fields.next_entry::<IgnoredAny, Countable>()?.is_some() {}
+        Ok(Countable)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_snapshot_is_called_by_its_time_and_six_digits() {
+        assert!(is_snapshot_id("20261120T120000Z-3f9a1c"));
+        for id in [
+            "",
+            ".",
+            "20261120T120000Z",
+            "20261120T120000Z-3f9a1c/users",
+            "20261120T120000Z-3f9a/c",
+            "20261120T120000Z-../../",
+            "20261120T120000Z-3F9A1C",
+            "20261120t120000Z-3f9a1c",
+            "20261120T120000Z-3f9a1\u{e9}",
+        ] {
+            assert!(!is_snapshot_id(id), "{id}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_small_enough_to_count_on() {
+        let countable = |json: &str| serde_json::from_str::<Countable>(json).is_ok();
+        for json in
+            ["{}", r#"{"a":[0,-1,1.5,"99999999999999999999",null,true]}"#, "9007199254740992"]
+        {
+            assert!(countable(json), "{json}");
+        }
+        for json in
+            ["9007199254740993", "[{\"a\":[-9007199254740993]}]", "1e300", "99999999999999999999"]
+        {
+            assert!(!countable(json), "{json}");
+        }
+    }
+}
