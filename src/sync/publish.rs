@@ -19,7 +19,7 @@ use super::checkpoint::{Checkpoint, Completed, Followed};
 use super::keeper::Keeper;
 use super::run::Stop;
 use super::state::{LATEST_KEY, LatestFound, PublishedCounts};
-use super::stretch::snapshot_folder;
+use super::stretch::{is_part_of, snapshot_folder};
 use super::summary;
 
 /// What publishing needs: no key, no Clerk.
@@ -82,9 +82,9 @@ impl Publisher {
             completed_at: manifest.completed_at,
             verified: manifest.verified,
         };
-        self.point_latest_to(&latest, checkpoint.follows.as_ref()).await?;
+        let replaced = self.point_latest_to(&latest, checkpoint.follows.as_ref()).await?;
         info!(snapshot_id = manifest.snapshot_id, "snapshot published");
-        self.clean_up(&checkpoint, &manifest).await;
+        self.clean_up(&checkpoint, &manifest, replaced).await;
         if let Err(error) = self.keeper.remove().await {
             // What is published is published; the next invocation takes the checkpoint away.
             warn!(error = %error, "the checkpoint of the published snapshot could not be removed");
@@ -140,22 +140,25 @@ impl Publisher {
 
     /// Moves `latest.json` forward: from the snapshot that the run `follows`, or else from one that
     /// was started earlier. A refused write may be the echo of one of ours whose answer was lost.
+    /// Gives the name of the snapshot whose place it took.
     async fn point_latest_to(
         &self,
         latest: &Latest,
         follows: Option<&Followed>,
-    ) -> Result<(), Stop> {
+    ) -> Result<Option<String>, Stop> {
         let bytes = json(latest)?;
         let mut found = self.latest.clone();
         let mut attempts = 0;
         loop {
             attempts += 1;
             if let Some(standing) = &found.latest {
-                if standing.snapshot_id == latest.snapshot_id {
-                    return Ok(());
+                if standing == latest {
+                    return Ok(None);
                 }
+                // One that names this snapshot and says something else of it was not written here.
+                let is_own = standing.snapshot_id == latest.snapshot_id;
                 let is_followed = follows == Some(&Followed::of(standing));
-                if standing.started_at > latest.started_at && !is_followed {
+                if standing.started_at > latest.started_at && !is_followed && !is_own {
                     return Err(Stop::Superseded(standing.snapshot_id.clone()));
                 }
             }
@@ -163,7 +166,7 @@ impl Publisher {
             let condition = found.version.clone().map_or(Condition::Absent, Condition::Matches);
             let put = self.store.put(LATEST_KEY, bytes.clone(), ContentType::Json, condition).await;
             match put {
-                Ok(_) => return Ok(()),
+                Ok(_) => return Ok(found.latest.map(|replaced| replaced.snapshot_id)),
                 Err(error) if error.is_precondition_failed() && attempts < MOST_ATTEMPTS => {
                     found = LatestFound::read_leniently(&*self.store).await?;
                 }
@@ -174,7 +177,14 @@ impl Publisher {
 
     /// Removes what no manifest names: parts that were replaced or stored just before a cut, and
     /// runs that were given up. The snapshot is published whether or not this succeeds.
-    async fn clean_up(&self, checkpoint: &Checkpoint, manifest: &Manifest) {
+    ///
+    /// What was published before, as far as it is known, stays, whatever the checkpoint says.
+    async fn clean_up(
+        &self,
+        checkpoint: &Checkpoint,
+        manifest: &Manifest,
+        replaced: Option<String>,
+    ) {
         let folder = snapshot_folder(checkpoint);
         let mut named: BTreeSet<String> = manifest
             .datasets
@@ -184,11 +194,11 @@ impl Publisher {
             .collect();
         named.insert(manifest_key(checkpoint));
         let mut result = remove_all(&*self.store, &folder, &named).await;
-        for abandoned in &checkpoint.abandoned {
-            let removed =
-                remove_all(&*self.store, &format!("snapshots/{abandoned}/"), &BTreeSet::new())
-                    .await;
-            result = result.and(removed);
+        let followed = checkpoint.follows.as_ref().map(|followed| &followed.snapshot_id);
+        let was_published = |id: &&String| Some(*id) == followed || Some(*id) == replaced.as_ref();
+        for abandoned in checkpoint.abandoned.iter().filter(|id| !was_published(id)) {
+            let folder = format!("snapshots/{abandoned}/");
+            result = result.and(remove_all(&*self.store, &folder, &BTreeSet::new()).await);
         }
         result = result.and(self.store.remove_leftovers().await.map(|_| ()));
         if let Err(error) = result {
@@ -218,17 +228,20 @@ fn manifest(checkpoint: &Checkpoint, completed: Completed) -> Manifest {
     }
 }
 
-/// Removes every object below `prefix` that is not named.
+/// Removes every object of a snapshot's folder that is not named, and that this program could have
+/// written: what others put there is theirs.
 ///
 /// # Errors
 /// [`StoreError`] at the first that cannot be removed.
 pub async fn remove_all(
     store: &dyn Store,
-    prefix: &str,
+    folder: &str,
     named: &BTreeSet<String>,
 ) -> Result<(), StoreError> {
-    for listed in store.list(prefix).await? {
-        if !named.contains(&listed.key) {
+    for listed in store.list(folder).await? {
+        let key = listed.key.strip_prefix(folder).unwrap_or_default();
+        let is_ours = key == "manifest.json" || Dataset::ALL.iter().any(|&it| is_part_of(it, key));
+        if is_ours && !named.contains(&listed.key) {
             store.delete(&listed.key, DeleteCondition::Any).await?;
         }
     }
