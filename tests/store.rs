@@ -633,6 +633,21 @@ async fn a_body_that_is_cut_short_is_unavailable() {
     assert!(matches!(error, StoreError::Unavailable { .. }), "{error:?}");
 }
 
+/// Bound: 256 MiB. What is larger was not written by this program, and is not read into memory.
+#[tokio::test]
+async fn an_object_that_would_fill_the_memory_is_not_read() {
+    let (s3, _s3) = scripted_s3(&["200 OK\r\nETag: \"1\"\r\nx-announce: 300000000"]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = fs::File::create(folder.path().join(CHECKPOINT)).unwrap();
+    file.set_len(300_000_000).unwrap();
+    let folder_store: Arc<dyn Store> = Arc::new(FolderStore::new(folder.path()));
+    for store in [s3, folder_store] {
+        let error = store.get(CHECKPOINT).await.unwrap_err();
+        assert!(matches!(error, StoreError::TooLarge { .. }), "{error:?}");
+        assert!(!error.is_retryable() && error.to_string().contains(CHECKPOINT), "{error}");
+    }
+}
+
 // --- The faulty store itself ------------------------------------------------------------------
 
 #[tokio::test]

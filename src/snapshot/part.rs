@@ -1,11 +1,12 @@
 //! One part: lines go in, compressed bytes of known size and checksum come out.
 
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead as _, BufReader, Read, Write};
 
 use bytes::Bytes;
 use flate2::write::GzEncoder;
 use serde::{Deserialize, Serialize};
 
+use crate::clerk::transport::MAX_BODY_BYTES;
 use crate::clock::Timestamp;
 use crate::config::Compression;
 
@@ -131,16 +132,44 @@ impl PartBuilder {
     }
 }
 
-/// Reads a stored part's lines back.
-///
-/// # Errors
-/// When the bytes are not of this compression, or the decompressor cannot be set up.
-pub fn reader(compression: Compression, bytes: &[u8]) -> io::Result<Box<dyn Read + '_>> {
-    Ok(match compression {
-        Compression::None => Box::new(bytes),
-        Compression::Gzip => Box::new(flate2::read::MultiGzDecoder::new(bytes)),
-        Compression::Zstd => Box::new(zstd::Decoder::new(bytes)?),
-    })
+/// A stored part's lines, read back.
+pub struct Lines<'a> {
+    reader: BufReader<Box<dyn Read + 'a>>,
+    left: u64,
+}
+
+/// Most bytes of a line: a row of the largest page there may be, and its `raw`.
+const LONGEST_LINE: u64 = 2 * MAX_BODY_BYTES as u64;
+
+impl<'a> Lines<'a> {
+    /// The lines of a part that is said to have so many.
+    ///
+    /// # Errors
+    /// When the decompressor cannot be set up.
+    pub fn of(compression: Compression, bytes: &'a [u8], records: u64) -> io::Result<Self> {
+        let reader: Box<dyn Read + 'a> = match compression {
+            Compression::None => Box::new(bytes),
+            Compression::Gzip => Box::new(flate2::read::MultiGzDecoder::new(bytes)),
+            Compression::Zstd => Box::new(zstd::Decoder::new(bytes)?),
+        };
+        Ok(Self { reader: BufReader::new(reader), left: records })
+    }
+
+    /// Puts the next line into `line`, its `\n` included; `false` behind the last one.
+    ///
+    /// # Errors
+    /// When the bytes are not of this compression; when they decompress to more lines than are said
+    /// to be there, or to one that no record makes: then they were not written here.
+    pub fn next_into(&mut self, line: &mut String) -> io::Result<bool> {
+        line.clear();
+        let read = (&mut self.reader).take(LONGEST_LINE).read_line(line)?;
+        if read == 0 {
+            return Ok(false);
+        }
+        let ends = line.ends_with('\n');
+        self.left = self.left.checked_sub(1).filter(|_| ends).ok_or(io::ErrorKind::InvalidData)?;
+        Ok(true)
+    }
 }
 
 /// How parts of this compression end.
@@ -172,8 +201,35 @@ mod tests {
             assert_eq!(part.records, 3);
             assert_eq!(part.sha256, Sha256Hex::of(&part.bytes));
             let mut text = String::new();
-            reader(compression, &part.bytes).unwrap().read_to_string(&mut text).unwrap();
+            let mut lines = Lines::of(compression, &part.bytes, 3).unwrap();
+            let mut line = String::new();
+            while lines.next_into(&mut line).unwrap() {
+                text.push_str(&line);
+            }
             assert_eq!(text, "{\"a\":1}\n{\"b\":2}\n{\"c\":\"ü\"}\n");
+        }
+    }
+
+    /// Promise 8: a few bytes that somebody else put there cannot fill the memory.
+    #[test]
+    fn a_part_that_decompresses_to_more_than_it_should_is_an_error() {
+        let outcome = |compression, text: &[u8], records| {
+            let mut part = PartBuilder::new(compression).unwrap();
+            for piece in text.chunks(1 << 20) {
+                part.add_lines(piece, moment()).unwrap();
+            }
+            part.add_lines(b"\n", moment()).unwrap();
+            let bytes = part.finish().unwrap().unwrap().bytes;
+            let mut lines = Lines::of(compression, &bytes, records).unwrap();
+            let mut line = String::new();
+            while lines.next_into(&mut line)? {}
+            io::Result::Ok(())
+        };
+        for compression in [Compression::Gzip, Compression::Zstd] {
+            assert!(outcome(compression, b"{}\n{}", 2).is_ok());
+            assert!(outcome(compression, b"{}\n{}", 1).is_err(), "more lines than it should have");
+            let long = vec![b' '; LONGEST_LINE as usize];
+            assert!(outcome(compression, &long, 1).is_err(), "a line without end");
         }
     }
 

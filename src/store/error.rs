@@ -156,6 +156,15 @@ pub enum StoreError {
         source: Option<io::Error>,
     },
 
+    /// The object is larger than any that this program writes and reads back. Not retryable.
+    #[error("{operation} {url}: it is larger than any file that this program reads back")]
+    TooLarge {
+        /// What was attempted.
+        operation: Operation,
+        /// The object.
+        url: String,
+    },
+
     /// The key or prefix could lead out of the store. Not retryable: a fault of the caller, or a
     /// checkpoint or manifest that was tampered with.
     #[error("{operation}: the key {key:?} is refused: {problem}")]
@@ -183,6 +192,7 @@ impl StoreError {
             | Self::CredentialsRefused { .. }
             | Self::Refused { .. }
             | Self::Folder { .. }
+            | Self::TooLarge { .. }
             | Self::InvalidKey { .. } => false,
         }
     }

@@ -150,6 +150,11 @@ pub struct Listed {
     pub bytes: u64,
 }
 
+/// Most bytes of an object that is read as a whole. The largest that this program reads back are parts
+/// (a few megabytes, and one page more) and the checkpoint (some hundred bytes a part); what is
+/// larger was put there by somebody else, and would fill the memory.
+pub const MOST_BYTES_READ: u64 = 256 * 1024 * 1024;
+
 /// What a store says it holds under a key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Stored {

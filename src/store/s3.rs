@@ -10,18 +10,18 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::put_object::{PutObjectError, PutObjectOutput};
-use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::primitives::{ByteStream, ByteStreamError};
 use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumMode};
 use aws_types::service_config::ServiceConfigKey;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use sha2::{Digest as _, Sha256};
 
 use super::key::{check_key, check_prefix};
 use super::{
-    Condition, ContentType, DeleteCondition, Listed, Object, Operation, Store, StoreError, Stored,
-    Version,
+    Condition, ContentType, DeleteCondition, Listed, MOST_BYTES_READ, Object, Operation, Store,
+    StoreError, Stored, Version,
 };
 use crate::aws::{ATTEMPT_TIMEOUT, AwsFailure, OPERATION_TIMEOUT, source_of};
 
@@ -164,11 +164,23 @@ impl Store for S3Store {
         let unavailable =
             |source| StoreError::Unavailable { operation, url: self.url_of(key), source };
         let version = answer.e_tag.ok_or_else(|| unavailable("the answer has no ETag".into()))?;
-        let bytes = tokio::time::timeout(BODY_TIMEOUT, answer.body.collect())
+        let announced = answer.content_length.and_then(|length| u64::try_from(length).ok());
+        let read = async {
+            let mut body = answer.body;
+            let mut bytes = BytesMut::new();
+            let mut fits = announced.is_none_or(|length| length <= MOST_BYTES_READ);
+            while fits && let Some(chunk) = body.try_next().await? {
+                bytes.extend_from_slice(&chunk);
+                fits = bytes.len() as u64 <= MOST_BYTES_READ;
+            }
+            Ok(fits.then(|| bytes.freeze()))
+        };
+        let read: Result<_, ByteStreamError> = tokio::time::timeout(BODY_TIMEOUT, read)
             .await
-            .map_err(|elapsed| unavailable(elapsed.into()))?
-            .map_err(|error| unavailable(error.into()))?
-            .into_bytes();
+            .map_err(|elapsed| unavailable(elapsed.into()))?;
+        let bytes = read.map_err(|error| unavailable(error.into()))?;
+        let too_large = || StoreError::TooLarge { operation, url: self.url_of(key) };
+        let bytes = bytes.ok_or_else(too_large)?;
         Ok(Some(Object { bytes, version: Version::new(version) }))
     }
 

@@ -3,7 +3,6 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::io::{BufRead as _, BufReader};
 use std::sync::PoisonError;
 
 use futures_util::FutureExt as _;
@@ -12,7 +11,7 @@ use serde::Deserialize;
 use tracing::info;
 
 use crate::resource::Resource;
-use crate::snapshot::part;
+use crate::snapshot::part::Lines;
 
 use super::checkpoint::{Stage, StoredPart, Stretch};
 use super::copy::walk_to_end;
@@ -99,12 +98,11 @@ fn own_part(resource: Resource, stretch: &Stretch) -> Option<StoredPart> {
 
 async fn read_ids(run: &Run, stored: &StoredPart) -> Result<Vec<u64>, Stop> {
     let bytes = read_part(run, stored).await?;
-    let mut lines = BufReader::new(part::reader(run.output.compression, &bytes)?);
-    let mut ids = Vec::with_capacity(stored.part.records as usize);
+    let mut lines = Lines::of(run.output.compression, &bytes, stored.part.records)?;
+    let mut ids = Vec::new();
     let mut line = String::new();
-    while lines.read_line(&mut line)? > 0 {
+    while lines.next_into(&mut line)? {
         ids.push(hash_of(&id_of(&line)?));
-        line.clear();
     }
     Ok(ids)
 }

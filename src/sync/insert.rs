@@ -2,13 +2,12 @@
 //! run was under way, and that grants refer to. Nothing that is stored leaves.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader};
 
 use serde::Deserialize;
 
 use crate::clock::Timestamp;
 use crate::resource::Dataset;
-use crate::snapshot::part::{self, PartBuilder};
+use crate::snapshot::part::{Lines, PartBuilder};
 
 use super::checkpoint::{ListProgress, Stage, StoredPart, Stretch};
 use super::closure::note_stored;
@@ -72,7 +71,8 @@ async fn insert_into(
         return Ok(());
     };
     let bytes = read_part(run, own).await?;
-    let (before, mut ids) = places(run, &bytes, page, rows)?;
+    let lines = Lines::of(run.output.compression, &bytes, own.part.records)?;
+    let (before, mut ids) = places(lines, page, rows)?;
     ids.extend(rows.iter().map(|&row| hash_of(&page.rows[row].key.id)));
     run.keeper.assure_held().await?;
     let mut parts = BTreeMap::new();
@@ -142,16 +142,16 @@ impl Line {
 
 /// Before which rows of a list's own part the new ones belong, and the hashed ids of those there.
 fn places(
-    run: &Run,
-    bytes: &[u8],
+    mut lines: Lines<'_>,
     page: &ReadPage,
     rows: &[usize],
 ) -> Result<(Before, Vec<u64>), Stop> {
     let mut waiting = rows.iter().copied().peekable();
     let mut before = Before::new();
     let mut ids = Vec::new();
-    for line in BufReader::new(part::reader(run.output.compression, bytes)?).lines() {
-        let line = Line::read(&line?)?;
+    let mut line = String::new();
+    while lines.next_into(&mut line)? {
+        let line = Line::read(&line)?;
         ids.push(hash_of(&line.id));
         let created_at = line.created_at.map(Timestamp::unix_millis);
         while let Some(row) = waiting.next_if(|&row| page.rows[row].key.created_at < created_at) {
@@ -176,8 +176,9 @@ async fn merge(
     let now = fetched(page, &run.clock);
     let mut merged = PartBuilder::new(run.output.compression)?;
     let mut last_row = None;
-    for line in BufReader::new(part::reader(run.output.compression, &bytes)?).lines() {
-        let mut line = line?;
+    let mut lines = Lines::of(run.output.compression, &bytes, stored.part.records)?;
+    let mut line = String::new();
+    while lines.next_into(&mut line)? {
         let row = Some(Line::read(&line)?.row());
         if last_row != row {
             for &new in before.get(&row).into_iter().flatten() {
@@ -185,7 +186,6 @@ async fn merge(
             }
             last_row = row;
         }
-        line.push('\n');
         merged.add_lines(line.as_bytes(), as_fetched)?;
     }
     for &new in before.get(&None).into_iter().flatten() {

@@ -134,7 +134,7 @@ impl From<KeepError> for Stop {
 
 impl From<std::io::Error> for Stop {
     fn from(error: std::io::Error) -> Self {
-        Self::Internal(format!("a part could not be compressed: {error}"))
+        Self::Internal(format!("a part could not be compressed or read back: {error}"))
     }
 }
 

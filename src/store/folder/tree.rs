@@ -11,8 +11,8 @@ use super::lock::{FolderLock, LockError};
 use super::temporary::{Temporary, is_leftover, sync_parent};
 use crate::store::key::{check_key, check_prefix};
 use crate::store::{
-    Condition, DeleteCondition, FolderProblem, Listed, Object, Operation, StoreError, Stored,
-    Version,
+    Condition, DeleteCondition, FolderProblem, Listed, MOST_BYTES_READ, Object, Operation,
+    StoreError, Stored, Version,
 };
 
 /// Read at a time when a file is hashed.
@@ -45,10 +45,13 @@ impl Tree {
 
     pub(super) fn get(&self, key: &str) -> Result<Option<Object>, StoreError> {
         let path = self.path_of(Operation::Get, key)?;
-        match fs::read(path) {
-            Ok(bytes) => {
+        match read_whole(&path) {
+            Ok(Some(bytes)) => {
                 let version = version_of(&bytes);
                 Ok(Some(Object { bytes: Bytes::from(bytes), version }))
+            }
+            Ok(None) => {
+                Err(StoreError::TooLarge { operation: Operation::Get, url: self.url_of(key) })
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(self.failed(Operation::Get, key, error)),
@@ -233,8 +236,8 @@ impl Tree {
     }
 
     fn is_at(&self, path: &Path, version: &Version) -> io::Result<bool> {
-        match fs::read(path) {
-            Ok(bytes) => Ok(version_of(&bytes) == *version),
+        match hash_file(path) {
+            Ok(stored) => Ok(stored.sha256.is_some_and(|hash| version_named(&hash) == *version)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(error) => Err(error),
         }
@@ -316,10 +319,25 @@ impl Tree {
     }
 }
 
+/// `None` when it is larger than [`MOST_BYTES_READ`].
+fn read_whole(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    let file = File::open(path)?;
+    if file.metadata()?.len() > MOST_BYTES_READ {
+        return Ok(None);
+    }
+    let mut bytes = Vec::new();
+    file.take(MOST_BYTES_READ).read_to_end(&mut bytes)?;
+    Ok(Some(bytes))
+}
+
 fn version_of(bytes: &[u8]) -> Version {
+    version_named(&Sha256::digest(bytes).into())
+}
+
+fn version_named(sha256: &[u8; 32]) -> Version {
     use std::fmt::Write as _;
     let mut name = String::with_capacity(64);
-    for byte in Sha256::digest(bytes) {
+    for byte in sha256 {
         let _ = write!(name, "{byte:02x}");
     }
     Version::new(name)
