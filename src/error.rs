@@ -7,6 +7,7 @@ use lambda_runtime::Diagnostic;
 
 use crate::config::InvalidConfig;
 use crate::event::InvalidEvent;
+use crate::quoted::disturbs_a_line;
 
 /// Why an invocation failed. Each part of the program has errors of its own; this is where they
 /// get the name that callers see.
@@ -167,7 +168,7 @@ pub(crate) fn with_causes(error: &dyn StdError) -> String {
         }
         next = cause.source();
     }
-    text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
+    text.chars().map(|character| if disturbs_a_line(character) { ' ' } else { character }).collect()
 }
 
 impl fmt::Debug for Error {

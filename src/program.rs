@@ -19,6 +19,7 @@ use crate::handler::{Invocation, handle};
 use crate::measures::Measures;
 use crate::patience::Patience;
 use crate::progress::Progress;
+use crate::quoted::escaped_json;
 use crate::response::Response;
 use crate::telemetry;
 use crate::time_budget::TimeBudget;
@@ -53,7 +54,7 @@ pub async fn run(
     match answered {
         Ok(response) => match response.to_json() {
             Ok(json) => {
-                let written = print(&format!("{json:#}\n"));
+                let written = print(&escaped_json(format!("{json:#}\n")));
                 if written == ExitCode::SUCCESS {
                     ExitCode::from(response.exit_status())
                 } else {
@@ -69,7 +70,7 @@ pub async fn run(
             error!("{}: {}", failure.name(), failure.message());
             // In the form in which Lambda reports it.
             let json = json!({"errorType": failure.name(), "errorMessage": failure.message()});
-            print(&format!("{json:#}\n"));
+            print(&escaped_json(format!("{json:#}\n")));
             ExitCode::from(failure.exit_status())
         }
     }

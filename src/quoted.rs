@@ -43,6 +43,24 @@ pub(crate) fn write_escaped(output: &mut impl fmt::Write, character: char) -> fm
     }
 }
 
+/// JSON that stays one line for whoever reads it, and hides nothing on a terminal: JSON itself
+/// escapes only the first 32 control characters. What is escaped here can stand in strings alone.
+pub(crate) fn escaped_json(json: String) -> String {
+    let disturbs = |character: char| character != '\n' && disturbs_a_line(character);
+    if !json.contains(disturbs) {
+        return json;
+    }
+    let mut escaped = String::with_capacity(json.len() + 32);
+    for character in json.chars() {
+        if disturbs(character) {
+            escaped.push_str(&format!("\\u{:04x}", u32::from(character)));
+        } else {
+            escaped.push(character);
+        }
+    }
+    escaped
+}
+
 /// True for control characters, line and paragraph separators, and the marks that reorder text.
 pub(crate) fn disturbs_a_line(character: char) -> bool {
     character.is_control()

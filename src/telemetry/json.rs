@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::Line;
+use crate::quoted::escaped_json;
 
 /// The line's own keys, in their order. The names are those of AWS Powertools for Lambda; Lambda
 /// itself filters by `timestamp` and `level`, which must stand at the top.
@@ -48,5 +49,5 @@ pub(super) fn line(line: Line) -> String {
         }
     }
 
-    format!("{}\n", Value::Object(object))
+    format!("{}\n", escaped_json(Value::Object(object).to_string()))
 }
