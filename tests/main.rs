@@ -17,6 +17,7 @@ mod drift;
 mod equality;
 mod errors;
 mod guard;
+mod hostile;
 mod lambda;
 mod lease;
 mod limiter;
