@@ -15,6 +15,7 @@ export CLERK_SYNC_PYTHON := $(CURDIR)/.venv/bin/python
 SEED := $(or $(SEED),$(shell date +%s))
 
 .PHONY: help run run-lambda test chaos measure bench package check advisories clean
+.PHONY: help run run-lambda test mutants measure bench package check advisories clean
 
 help: ## what there is to do (this list)
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r goal meaning; do \
@@ -37,6 +38,9 @@ test: ## all tests, and the sandbox read by Clerk's official SDKs
 chaos: ## 2,000 schedules of faults in process, 200 of the real function (SEED=n: those from there)
 	@scripts/python-environment test
 	@scripts/chaos $(SEED)
+mutants: ## plants known bugs, and shows that the tests catch each (ONLY=name: one of them)
+	@scripts/python-environment test
+	@scripts/mutants $(if $(ONLY),--only $(ONLY))
 
 measure: ## peak memory and requests of a large sync, with the release build
 	@cargo build --release --workspace --bins --examples --locked --quiet
