@@ -230,8 +230,8 @@ async fn a_part_spoilt_while_the_run_is_paused_is_noticed() {
     }
 }
 
-/// Parts, then the manifest, then `latest.json`; nothing is written behind that, and the checkpoint
-/// is removed last of all.
+/// Parts, then the manifest, then `latest.json`, each of them once; nothing is written behind that, and
+/// the checkpoint is removed last of all.
 #[tokio::test(start_paused = true)]
 async fn latest_json_is_written_last_and_the_checkpoint_is_removed_behind_it() {
     let scene = Scene::of_pages().await;
@@ -244,8 +244,12 @@ async fn latest_json_is_written_last_and_the_checkpoint_is_removed_behind_it() {
     let put = |call: &Call| call.operation == Operation::Put;
     let part = last(&|call| put(call) && call.key.contains("/part-"));
     let verified = last(&|call| call.operation == Operation::Verify);
-    let manifest = last(&|call| put(call) && call.key.ends_with("/manifest.json"));
-    let latest = last(&|call| put(call) && call.key == "latest.json");
+    let only = |matches: &dyn Fn(&Call) -> bool| {
+        assert_eq!(calls.iter().filter(|call| matches(call)).count(), 1);
+        last(matches)
+    };
+    let manifest = only(&|call| put(call) && call.key.ends_with("/manifest.json"));
+    let latest = only(&|call| put(call) && call.key == "latest.json");
     let written = last(&put);
     let removed =
         last(&|call| call.operation == Operation::Delete && call.key == "checkpoint.json");

@@ -102,6 +102,23 @@ async fn windows_side_by_side_hold_every_user_once() {
     }
 }
 
+/// Users of every millisecond: some stand exactly on the edges of windows, and belong to one of them.
+#[tokio::test(start_paused = true)]
+async fn a_user_on_the_edge_of_two_windows_is_in_one() {
+    for (before_includes, after_includes) in FILTERS {
+        let what = format!("before includes: {before_includes}, after: {after_includes}");
+        let sandbox = Sandbox::empty();
+        let world = world(&sandbox);
+        let first = world.clock.now().unix_millis() - USERS as i64;
+        fill(&sandbox, "users", USERS, |number| first + number as i64);
+        sandbox.set_rules(Rules { before_includes, after_includes, ..Rules::default() });
+        let snapshot = complete(&world, &what).await;
+        assert_same(&snapshot, &sandbox, &what);
+        assert!(windows(&sandbox).len() >= 2, "{what}: {:?}", windows(&sandbox));
+        assert_eq!(entry(&snapshot)["rows_repaired"], 0, "{what}");
+    }
+}
+
 /// An instance whose users came in two bursts, years apart, is divided where the users are.
 #[tokio::test(start_paused = true)]
 async fn windows_are_balanced_by_counts() {
