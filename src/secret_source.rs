@@ -46,6 +46,12 @@ impl SecretSource for FixedSecret {
 #[derive(Clone, Debug)]
 pub struct SecretsManager {
     client: Client,
+    place: KeyPlace,
+}
+
+/// Where the key is kept: which secret, and which of its fields.
+#[derive(Clone, Debug)]
+pub struct KeyPlace {
     secret_id: Label,
     field: Option<Label>,
 }
@@ -61,18 +67,16 @@ impl SecretsManager {
         secret_id: &str,
         field: Option<&str>,
     ) -> Result<Self, SecretError> {
-        let label = |text| Label::new(text).ok_or(SecretError::KeyAsName);
-        let secret_id = label(secret_id)?;
-        let field = field.map(label).transpose()?;
+        let place = KeyPlace::new(secret_id, field)?;
         if config.region().is_none() {
-            return Err(SecretError::NoRegion { secret_id });
+            return Err(SecretError::NoRegion { secret_id: place.secret_id });
         }
-        Ok(Self { client: Client::new(config), secret_id, field })
+        Ok(Self { client: Client::new(config), place })
     }
 
     async fn value(&self) -> Result<Zeroizing<String>, SecretError> {
-        let secret_id = || self.secret_id.clone();
-        let request = self.client.get_secret_value().secret_id(self.secret_id.as_str());
+        let secret_id = || self.place.secret_id.clone();
+        let request = self.client.get_secret_value().secret_id(self.place.secret_id.as_str());
         let answer = request.send().await.map_err(|error| {
             let failure = AwsFailure::of(&error);
             SecretError::of(failure, secret_id(), source_of(error))
@@ -91,9 +95,23 @@ impl SecretsManager {
             }
         }
     }
+}
 
-    /// The key in `value`: the whole of it, or one field.
-    fn key_in(&self, value: &str) -> Result<SecretKey, SecretError> {
+impl KeyPlace {
+    /// The secret of this name or ARN; `field` as for [`SecretsManager::new`].
+    ///
+    /// # Errors
+    /// [`SecretError::KeyAsName`] when a name is itself a key.
+    pub fn new(secret_id: &str, field: Option<&str>) -> Result<Self, SecretError> {
+        let label = |text| Label::new(text).ok_or(SecretError::KeyAsName);
+        Ok(Self { secret_id: label(secret_id)?, field: field.map(label).transpose()? })
+    }
+
+    /// The key in the secret's `value`: the whole of it, or one field.
+    ///
+    /// # Errors
+    /// [`SecretError`], showing nothing of the value.
+    pub fn key_in(&self, value: &str) -> Result<SecretKey, SecretError> {
         let value = value.trim();
         if !value.starts_with('{') {
             return match &self.field {
@@ -138,7 +156,7 @@ impl SecretsManager {
 #[async_trait]
 impl SecretSource for SecretsManager {
     async fn read(&self) -> Result<SecretKey, SecretError> {
-        self.key_in(&self.value().await?)
+        self.place.key_in(&self.value().await?)
     }
 
     fn can_rotate(&self) -> bool {
@@ -386,18 +404,14 @@ fn field_of(field: Option<&str>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use aws_config::{BehaviorVersion, Region};
+    use aws_config::BehaviorVersion;
 
     use super::*;
 
     const PLANTED: &str = "sk_test_planted0not0a0key";
 
-    fn source(field: Option<&str>) -> SecretsManager {
-        let config = SdkConfig::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .region(Region::from_static("eu-west-1"))
-            .build();
-        SecretsManager::new(&config, "clerk/production", field).unwrap()
+    fn place(field: Option<&str>) -> KeyPlace {
+        KeyPlace::new("clerk/production", field).unwrap()
     }
 
     #[test]
@@ -422,7 +436,7 @@ mod tests {
             ),
         ] {
             let key =
-                source(field).key_in(&value).unwrap_or_else(|error| panic!("{value}: {error}"));
+                place(field).key_in(&value).unwrap_or_else(|error| panic!("{value}: {error}"));
             assert!(key.same_as(&expected), "{value}");
         }
     }
@@ -458,7 +472,7 @@ mod tests {
                 "field secret_key of secret clerk/production is not a Clerk secret key",
             ),
         ] {
-            let error = source(field).key_in(&value).unwrap_err();
+            let error = place(field).key_in(&value).unwrap_err();
             let shown = format!("{error} | {error:?} | {error:#?}");
             assert!(shown.contains(message), "{shown}");
             assert!(!shown.contains("planted"), "{shown}");
