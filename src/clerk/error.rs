@@ -2,6 +2,7 @@
 
 use crate::clock::Timestamp;
 use crate::patience::Exhausted;
+use crate::quoted::looks_like_a_key;
 use crate::secret_source::SecretError;
 
 use super::transport::TransportError;
@@ -148,13 +149,25 @@ const LONGEST_WORD: usize = 100;
 /// The server chooses these words and they end up in logs and files, so only plain ones pass, and
 /// none that repeats a key.
 fn plain_word(word: &str) -> Option<String> {
-    if word.contains("sk_live_") || word.contains("sk_test_") {
-        return None;
-    }
     let plain: String = word
         .chars()
         .filter(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'))
         .take(LONGEST_WORD)
         .collect();
-    (!plain.is_empty()).then_some(plain)
+    let repeats_a_key = looks_like_a_key(word) || looks_like_a_key(&plain);
+    (!plain.is_empty() && !repeats_a_key).then_some(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Promise 7: the key is in no error, however a server repeats it.
+    #[test]
+    fn a_code_that_repeats_a_key_is_none() {
+        for code in ["sk_live_abc", "sk_li ve_abc", "SK_TEST_abc", "x-sk_\u{e9}test_abc"] {
+            assert_eq!(plain_word(code), None, "{code}");
+        }
+        assert_eq!(plain_word("feature_not_enabled\n").as_deref(), Some("feature_not_enabled"));
+    }
 }
