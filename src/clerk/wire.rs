@@ -16,7 +16,7 @@ mod page;
 mod text;
 mod user;
 
-pub use decode::{DecodeError, decode};
+pub use decode::{DecodeError, Object, decode, decode_object};
 pub use error_body::{ErrorBody, ErrorItem, ErrorMeta};
 pub use instance::{Instance, TotalCount};
 pub use organization::Organization;

@@ -32,7 +32,7 @@ pub(super) async fn count(run: &Run, path: &'static str, bounds: Bounds) -> Resu
         filters.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let count = run
         .client
-        .get(path, &query, |body| Ok(wire::decode::<wire::TotalCount>(&body)?.total_count))
+        .get(path, &query, |body| Ok(wire::decode_object::<wire::TotalCount>(&body)?.total_count))
         .await?;
     Ok(count)
 }

@@ -178,13 +178,13 @@ pub fn read_page<'a, R: Row + Deserialize<'a>>(
     if context.translation.include_raw {
         let page: wire::Page<&RawValue> = wire::decode_page(body)?;
         let rows = page.rows.into_iter().map(|raw| {
-            let row = wire::decode::<R>(raw.get().as_bytes())?;
+            let row = wire::decode_object::<R>(raw.get().as_bytes())?;
             Ok((row, Some(raw)))
         });
         translate_rows(page.total_count, rows, context)
     } else {
-        let page: wire::Page<R> = wire::decode_page(body)?;
-        let rows = page.rows.into_iter().map(|row| Ok((row, None)));
+        let page: wire::Page<wire::Object<R>> = wire::decode_page(body)?;
+        let rows = page.rows.into_iter().map(|wire::Object(row)| Ok((row, None)));
         translate_rows(page.total_count, rows, context)
     }
 }

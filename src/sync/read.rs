@@ -24,7 +24,7 @@ use super::run::{Run, Stop, lists_needed};
 pub async fn instance(client: &Client) -> Result<Instance, ClerkError> {
     client
         .get("/instance", &[], |body| {
-            let instance: wire::Instance<'_> = wire::decode(&body)?;
+            let instance: wire::Instance<'_> = wire::decode_object(&body)?;
             Ok(Instance {
                 id: instance.id.as_str().to_owned(),
                 environment: instance.environment_type.as_str().to_owned(),

@@ -1,6 +1,11 @@
 //! From bytes to a row, with an error that says where and what but never repeats the value.
 
+use std::fmt;
+use std::marker::PhantomData;
+
 use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::error::Category;
 
 /// Why some JSON is not the row it should be.
@@ -25,6 +30,39 @@ pub fn decode<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, DecodeError> 
     let json = std::str::from_utf8(json).map_err(|_| DecodeError::whole("not UTF-8"))?;
     // The path is followed only when there is something to report: it costs a second reading.
     serde_json::from_str(json).or_else(|_| decode_following_the_path(json))
+}
+
+/// Reads one JSON object.
+///
+/// # Errors
+/// As [`decode`], and when it is an array.
+pub fn decode_object<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, DecodeError> {
+    decode(json).map(|Object(value)| value)
+}
+
+/// A value that stands in JSON as an object. serde by itself takes an array for a struct as well, its
+/// elements for the fields in their order: not what Clerk's API promises.
+#[derive(Debug)]
+pub struct Object<T>(pub T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ObjectVisitor(PhantomData)).map(Self)
+    }
+}
+
+struct ObjectVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+    type Value = T;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<T, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(fields))
+    }
 }
 
 fn decode_following_the_path<'a, T: Deserialize<'a>>(json: &'a str) -> Result<T, DecodeError> {
@@ -86,7 +124,7 @@ fn in_json_terms(expected: &str) -> &str {
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
-    use crate::clerk::wire::{Organization, OrganizationMembership, User};
+    use crate::clerk::wire::{Organization, OrganizationMembership, OrganizationPermission, User};
 
     fn problem<'a, T: Deserialize<'a>>(json: &'a str) -> String {
         match decode::<T>(json.as_bytes()) {
@@ -136,6 +174,14 @@ mod tests {
         assert_eq!(problem::<User<'_>>(json), "`banned`: expected a boolean");
         let json = r#"{"id":"u","email_addresses":"ada@example.com"}"#;
         assert_eq!(problem::<User<'_>>(json), "`email_addresses`: expected an array");
+    }
+
+    #[test]
+    fn an_array_is_no_object() {
+        let row = br#"["p",null,"k",null,null,1,2]"#;
+        assert!(decode::<OrganizationPermission<'_>>(row).is_ok(), "as serde has it");
+        let error = decode_object::<OrganizationPermission<'_>>(row).unwrap_err();
+        assert_eq!(error.to_string(), "`.`: expected an object");
     }
 
     #[test]
