@@ -188,7 +188,7 @@ fn a_time_that_cannot_be_written_is_an_error_that_names_the_field() {
         assert!(matches!(&error, TranslateError::TimeOutOfRange { field: it, .. } if *it == field));
         assert_eq!(
             error.to_string(),
-            format!("user user_1: `{field}` is a time outside the years 0000 to 9999")
+            format!("user \"user_1\": `{field}` is a time outside the years 0000 to 9999")
         );
         assert_eq!(records.count(Dataset::Users), 0);
     }
@@ -254,7 +254,7 @@ fn raw_that_cannot_be_filtered_is_an_error_and_no_record() {
     let translation = Translation { include_raw: true, ..Translation::default() };
     let mut records = Records::new(Dataset::ALL);
     let error = user.translate(Some(raw), &translation, &mut records).unwrap_err();
-    assert_eq!(error.to_string(), "user user_1: its JSON cannot be filtered for `raw`");
+    assert_eq!(error.to_string(), "user \"user_1\": its JSON cannot be filtered for `raw`");
     assert!(!format!("{error:?}").contains("ada@example.com"));
     assert_eq!(records.count(Dataset::Users), 0);
 }

@@ -17,6 +17,7 @@ use self::withheld::without_withheld;
 use super::record::{ObjectReference, ObjectType};
 use super::records::Records;
 use crate::clock::Timestamp;
+use crate::quoted::Quoted;
 
 /// A row of one of Clerk's lists.
 pub trait Row {
@@ -87,7 +88,7 @@ pub struct MetadataBags {
 #[derive(Debug, thiserror::Error)]
 pub enum TranslateError {
     /// A time before the year 0 or after the year 9999.
-    #[error("{object} {id}: `{field}` is a time outside the years 0000 to 9999")]
+    #[error("{object} {}: `{field}` is a time outside the years 0000 to 9999", Quoted(id))]
     TimeOutOfRange {
         /// The type of the row.
         object: ObjectType,
@@ -97,7 +98,7 @@ pub enum TranslateError {
         field: &'static str,
     },
     /// `raw` cannot be rid of what must never be written out, so it is not written.
-    #[error("{object} {id}: its JSON cannot be filtered for `raw`")]
+    #[error("{object} {}: its JSON cannot be filtered for `raw`", Quoted(id))]
     Raw {
         /// The type of the row.
         object: ObjectType,
