@@ -19,6 +19,7 @@ use crate::snapshot::part::Part;
 use crate::snapshot::translate::RoleCatalogue;
 
 use super::bounds::Bounds;
+use super::malformed::Malformed;
 use super::page::RowKey;
 use super::plausible::{self, Countable};
 use super::walk::{Place, Way};
@@ -233,7 +234,7 @@ const fn is_zero(number: &u64) -> bool {
 pub enum UnreadableCheckpoint {
     /// Not JSON, or not a checkpoint.
     #[error("it is not a checkpoint of this program")]
-    NotACheckpoint(#[source] serde_json::Error),
+    NotACheckpoint(#[source] Malformed),
     /// A checkpoint by its shape, of which something cannot be so.
     #[error("it is not a checkpoint that this program wrote: {0}")]
     Implausible(&'static str),
@@ -266,7 +267,7 @@ impl Checkpoint {
                     let plain = tagged.format.chars().filter(|c| c.is_ascii_graphic()).take(60);
                     Err(UnreadableCheckpoint::UnknownFormat(plain.collect()))
                 }
-                _ => Err(UnreadableCheckpoint::NotACheckpoint(error)),
+                _ => Err(UnreadableCheckpoint::NotACheckpoint(error.into())),
             },
         }
     }

@@ -26,6 +26,7 @@ mod gathering;
 mod insert;
 pub mod keeper;
 mod known;
+pub mod malformed;
 pub mod page;
 mod plan;
 mod plausible;

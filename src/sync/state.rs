@@ -10,6 +10,7 @@ use crate::snapshot::manifest::Latest;
 use crate::store::{Store, StoreError, Version};
 
 use super::checkpoint::{CHECKPOINT_KEY, Checkpoint};
+use super::malformed::Malformed;
 
 /// Key of the pointer to the newest published snapshot, below `SNAPSHOT_URL`.
 pub const LATEST_KEY: &str = "latest.json";
@@ -93,8 +94,7 @@ impl LatestFound {
         let Some(object) = store.get(LATEST_KEY).await.map_err(store_unavailable)? else {
             return Ok(Self::default());
         };
-        let latest = serde_json::from_slice(&object.bytes)
-            .map_err(|error| unreadable(store, LATEST_KEY, error))?;
+        let latest = latest(&object.bytes).map_err(|error| unreadable(store, LATEST_KEY, error))?;
         Ok(Self { latest: Some(latest), version: Some(object.version), unreadable: None })
     }
 
@@ -104,7 +104,7 @@ impl LatestFound {
     /// As the store's.
     pub async fn read_leniently(store: &dyn Store) -> Result<Self, StoreError> {
         let Some(object) = store.get(LATEST_KEY).await? else { return Ok(Self::default()) };
-        let latest: Option<Latest> = serde_json::from_slice(&object.bytes).ok();
+        let latest = latest(&object.bytes).ok();
         let unreadable = latest.is_none().then_some(object.bytes);
         Ok(Self { latest, version: Some(object.version), unreadable })
     }
@@ -118,16 +118,6 @@ impl LatestFound {
         &self,
         store: &dyn Store,
     ) -> Result<Option<PublishedCounts>, Error> {
-        #[derive(Deserialize)]
-        struct Counted {
-            snapshot_id: String,
-            datasets: BTreeMap<String, Entry>,
-        }
-        #[derive(Deserialize)]
-        struct Entry {
-            status: String,
-            records: u64,
-        }
         let Some(latest) = &self.latest else { return Ok(None) };
         let key = &latest.manifest;
         let object = match store.get(key).await {
@@ -138,15 +128,40 @@ impl LatestFound {
             }
             Err(error) => return Err(store_unavailable(error)),
         };
-        let counted: Counted =
-            serde_json::from_slice(&object.bytes).map_err(|error| unreadable(store, key, error))?;
-        let records = counted
-            .datasets
-            .into_iter()
-            .filter(|(_, entry)| entry.status != "skipped")
-            .map(|(name, entry)| (name, entry.records))
-            .collect();
-        Ok(Some(PublishedCounts { snapshot_id: counted.snapshot_id, records }))
+        let counts = PublishedCounts::from_manifest(&object.bytes)
+            .map_err(|error| unreadable(store, key, error))?;
+        Ok(Some(counts))
+    }
+}
+
+/// What a `latest.json` says.
+///
+/// # Errors
+/// [`Malformed`].
+pub fn latest(json: &[u8]) -> Result<Latest, Malformed> {
+    Ok(serde_json::from_slice(json)?)
+}
+
+impl PublishedCounts {
+    /// Reads a manifest of this version or another: no more of it than is needed.
+    ///
+    /// # Errors
+    /// [`Malformed`].
+    pub fn from_manifest(json: &[u8]) -> Result<Self, Malformed> {
+        #[derive(Deserialize)]
+        struct Counted {
+            snapshot_id: String,
+            datasets: BTreeMap<String, Entry>,
+        }
+        #[derive(Deserialize)]
+        struct Entry {
+            status: String,
+            records: u64,
+        }
+        let Counted { snapshot_id, datasets } = serde_json::from_slice(json)?;
+        let counted = datasets.into_iter().filter(|(_, entry)| entry.status != "skipped");
+        let records = counted.map(|(name, entry)| (name, entry.records)).collect();
+        Ok(Self { snapshot_id, records })
     }
 }
 
