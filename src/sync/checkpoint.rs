@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::clerk::retry::LONGEST_NAMED;
 use crate::clock::Timestamp;
 use crate::config::Compression;
+use crate::quoted::Quoted;
 use crate::resource::{Dataset, Resource};
 use crate::snapshot::digest::ContentDigest;
 use crate::snapshot::manifest::{
@@ -239,7 +240,7 @@ pub enum UnreadableCheckpoint {
     #[error("it is not a checkpoint that this program wrote: {0}")]
     Implausible(&'static str),
     /// A format this version does not know.
-    #[error("its format is `{0}`, which this version does not know")]
+    #[error("its format is {}, which this version does not know", Quoted(.0))]
     UnknownFormat(String),
 }
 
@@ -264,8 +265,7 @@ impl Checkpoint {
             }
             Err(error) => match serde_json::from_slice::<Tagged>(bytes) {
                 Ok(tagged) if tagged.format != "clerk-sync/checkpoint/2" => {
-                    let plain = tagged.format.chars().filter(|c| c.is_ascii_graphic()).take(60);
-                    Err(UnreadableCheckpoint::UnknownFormat(plain.collect()))
+                    Err(UnreadableCheckpoint::UnknownFormat(tagged.format))
                 }
                 _ => Err(UnreadableCheckpoint::NotACheckpoint(error.into())),
             },
