@@ -46,6 +46,11 @@ fn invalid(operation: Operation, key: &str, problem: KeyProblem) -> StoreError {
 
 #[cfg(test)]
 mod tests {
+    use std::path::{Component, Path};
+
+    use proptest::prelude::*;
+    use proptest::test_runner::{Config, RngSeed};
+
     use super::*;
 
     #[test]
@@ -85,6 +90,30 @@ mod tests {
         }
         for prefix in ["/", "../", "a//", "a/../"] {
             assert!(check_prefix(Operation::List, prefix).is_err(), "{prefix}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(Config {
+            cases: 1000,
+            rng_seed: RngSeed::Fixed(1),
+            failure_persistence: None,
+            ..Config::default()
+        })]
+
+        /// A key that passes stays below the root, part by part, as it stands.
+        #[test]
+        fn no_key_leads_out_of_the_store(
+            key in prop_oneof![any::<String>(), r"[a./\\\x00-]{0,12}", "[a-z]{1,3}(/[a-z.]{1,3}){0,4}"],
+        ) {
+            if problem_of(&key).is_none() {
+                let path = Path::new("/root").join(&key);
+                let parts: Vec<_> = path.components().skip(2).collect();
+                prop_assert!(path.starts_with("/root") && parts.len() == key.split('/').count());
+                for (part, name) in parts.into_iter().zip(key.split('/')) {
+                    prop_assert_eq!(part, Component::Normal(name.as_ref()));
+                }
+            }
         }
     }
 }

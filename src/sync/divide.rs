@@ -219,3 +219,106 @@ impl ListProgress {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::test_runner::{Config, RngSeed};
+
+    use super::*;
+    use crate::sync::endpoint::MOST_FEEDS;
+    use crate::sync::page::{ReadRow, RowKey};
+    use crate::sync::walk::Way;
+
+    fn row(created_at: i64) -> ReadRow {
+        ReadRow {
+            key: RowKey { id: "user_1".to_owned(), created_at: Some(created_at) },
+            kept: true,
+            dangling: false,
+            left_out: Vec::new(),
+            lines: [0; MOST_FEEDS],
+            unknown: None,
+            unresolved_role_key: None,
+            role: None,
+        }
+    }
+
+    /// When rows were created, in order: crowds of so many, so many milliseconds apart.
+    fn moments() -> impl Strategy<Value = Vec<i64>> {
+        let gaps = prop_oneof![Just(0), 1..10_i64, 1_000_000..100_000_000_000_i64];
+        vec((1..20_000_usize, gaps), 1..8).prop_map(|crowds| {
+            let rows = crowds.iter().flat_map(|&(rows, gap)| std::iter::repeat_n(gap, rows));
+            let sum = |moment: &mut i64, gap| {
+                *moment += gap;
+                Some(*moment)
+            };
+            rows.scan(1_500_000_000_000, sum).collect()
+        })
+    }
+
+    /// The edges that so many windows get, with `counted` for Clerk's count up to a moment.
+    fn divided(
+        mut known: Vec<Edge>,
+        wanted: usize,
+        mut counted: impl FnMut(i64) -> u64,
+    ) -> Vec<Edge> {
+        for _ in 0..MOST_ROUNDS {
+            let (first, last) = (known[0].0, known[known.len() - 1].0);
+            for moment in next_moments(&known, wanted) {
+                assert!(first < moment && moment < last);
+                learn(&mut known, (moment, counted(moment)));
+            }
+            assert!(known.windows(2).all(|pair| pair[0].0 < pair[1].0 && pair[0].1 <= pair[1].1));
+        }
+        edges(&known, wanted)
+    }
+
+    proptest! {
+        #![proptest_config(Config {
+            cases: 200,
+            rng_seed: RngSeed::Fixed(1),
+            failure_persistence: None,
+            ..Config::default()
+        })]
+
+        /// However rows lie in time, and whatever Clerk counts meanwhile: every moment belongs to one
+        /// window, the windows stand in order, and they promise as many rows as the list has.
+        #[test]
+        fn windows_cover_all_time_once(
+            created in moments(),
+            read in 1..1000_usize,
+            wanted in 2..200_usize,
+            off in vec(-2000..2000_i64, 1..20),
+            others in vec(any::<i64>(), 0..20),
+        ) {
+            let read = read.min(created.len());
+            let (newest, expected) = (created[read - 1], created.len() as u64);
+            let known = vec![(newest + 1, read as u64), (created[created.len() - 1] + 2, expected)];
+            let mut off = off.into_iter().cycle();
+            let edges = divided(known, wanted, |moment| {
+                let counted = created.partition_point(|&created| created < moment) as u64;
+                counted.saturating_add_signed(off.next().unwrap_or_default())
+            });
+            let mut list = ListProgress::new(Way::Cursor);
+            list.windows[0].expected = Some(expected);
+            list.divide(&edges);
+
+            let windows = &list.windows;
+            prop_assert!(windows.len() <= wanted);
+            prop_assert_eq!((windows[0].bounds.from, windows[windows.len() - 1].bounds.until), (None, None));
+            for pair in windows.windows(2) {
+                prop_assert_eq!(pair[0].bounds.until, pair[1].bounds.from);
+                prop_assert!(pair[0].bounds.until > pair[0].bounds.from);
+            }
+            let promised: u64 = windows.iter().filter_map(|window| window.expected).sum();
+            prop_assert_eq!(promised, expected);
+            let edges = edges.iter().flat_map(|&(edge, _)| [edge - 1, edge, edge + 1]);
+            for moment in edges.chain(others).chain([i64::MIN, i64::MAX]) {
+                let row = row(moment);
+                let holding = windows.iter().filter(|window| window.bounds.hold(&row)).count();
+                prop_assert_eq!(holding, 1, "{}", moment);
+            }
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! A run goes on from its checkpoint as it stood, or not at all.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use clerk_sync::clock::Timestamp;
+use clerk_sync::config::Compression;
+use clerk_sync::resource::{Dataset, Resource};
+use clerk_sync::snapshot::digest::{ContentDigest, Sha256Hex};
+use clerk_sync::snapshot::manifest::{Generator, Instance, RunFacts, SourceCount};
+use clerk_sync::snapshot::part::Part;
+use clerk_sync::snapshot::translate::{Role, RoleCatalogue};
+use clerk_sync::sync::bounds::Bounds;
+use clerk_sync::sync::checkpoint::{
+    Checkpoint, Completed, Followed, Lease, ListProgress, Stage, StoredPart, Stretch,
+    UnreadableCheckpoint, Window,
+};
+use clerk_sync::sync::page::RowKey;
+use clerk_sync::sync::walk::{Place, Way, Within};
+use proptest::collection::{btree_map, btree_set, vec};
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::select;
+use serde_json::Value;
+
+use super::cases;
+
+fn moments() -> impl Strategy<Value = Timestamp> {
+    (0..4_000_000_000_000_i64).prop_map(|millis| Timestamp::from_unix_millis(millis).unwrap())
+}
+
+fn text() -> impl Strategy<Value = String> {
+    prop_oneof!["[a-z0-9_]{0,12}", any::<String>()]
+}
+
+fn row_keys() -> impl Strategy<Value = RowKey> {
+    (text(), option::of(any::<i64>())).prop_map(RowKey::from)
+}
+
+fn places() -> impl Strategy<Value = Place> {
+    let place = || {
+        (any::<u64>(), vec(row_keys(), 0..3)).prop_map(|(offset, tail)| Place {
+            offset,
+            tail,
+            within: None,
+        })
+    };
+    let within = (row_keys(), place()).prop_map(|(owner, place)| Box::new(Within { owner, place }));
+    (place(), option::of(within)).prop_map(|(place, within)| Place { within, ..place })
+}
+
+fn parts() -> impl Strategy<Value = StoredPart> {
+    (text(), any::<(u64, u64)>(), vec(any::<u8>(), 0..4), moments(), moments()).prop_map(
+        |(key, (records, bytes), content, fetched_from, fetched_to)| {
+            let mut digest = ContentDigest::default();
+            digest.add_line(&content);
+            let sha256 = Sha256Hex::of(&content);
+            let part = Part { key, records, bytes, sha256, fetched_from, fetched_to };
+            StoredPart { part, digest }
+        },
+    )
+}
+
+fn stretches() -> impl Strategy<Value = Stretch> {
+    (
+        any::<(u32, u64, u64, u64)>(),
+        (row_keys(), row_keys()),
+        btree_map(select(Dataset::ALL), parts(), 0..3),
+        btree_map(text(), any::<u64>(), 0..3),
+    )
+        .prop_map(|(numbers, (first, last), parts, unresolved_role_keys)| Stretch {
+            sequence: numbers.0,
+            rows: numbers.1,
+            first,
+            last,
+            parts,
+            dangling_principals: numbers.2,
+            dangling_resources: numbers.3,
+            unresolved_role_keys,
+        })
+}
+
+fn windows() -> impl Strategy<Value = Window> {
+    let bounds = any::<(Option<i64>, Option<i64>)>();
+    let bounds = bounds.prop_map(|(from, until)| Bounds { from, until });
+    (bounds, any::<Option<u64>>(), places(), any::<bool>(), vec(stretches(), 0..3)).prop_map(
+        |(bounds, expected, place, ended, stretches)| Window {
+            bounds,
+            expected,
+            place,
+            ended,
+            stretches,
+        },
+    )
+}
+
+fn lists() -> impl Strategy<Value = ListProgress> {
+    let stages = prop_oneof![
+        Just(Stage::Walking),
+        Just(Stage::Comparing),
+        Just(Stage::Verified),
+        Just(Stage::Drifted),
+        text().prop_map(|code| Stage::Refused { code }),
+    ];
+    let counts = any::<(Option<u64>, Option<u64>)>();
+    (
+        stages,
+        select(&[Way::Cursor, Way::Offset, Way::ByOwner][..]),
+        any::<(bool, u64, u64, u32, Option<u64>)>(),
+        counts.prop_map(|(before, after)| SourceCount { before, after }),
+        vec(windows(), 0..3),
+    )
+        .prop_map(|(stage, way, numbers, source_count, windows)| ListProgress {
+            stage,
+            way,
+            divisible: numbers.0,
+            source_count,
+            duplicates_dropped: numbers.1,
+            rows_repaired: numbers.2,
+            repairs: numbers.3,
+            best_latency_ms: numbers.4,
+            windows,
+        })
+}
+
+fn facts() -> impl Strategy<Value = RunFacts> {
+    let numbers = any::<(u64, u64, u64, u64)>();
+    // As they come about: sums of spans in nanoseconds.
+    let seconds = vec(any::<u32>(), 1..4)
+        .prop_map(|spans| spans.into_iter().map(|nanos| f64::from(nanos) / 1e9 * 31.0).sum());
+    (numbers, seconds).prop_map(|(numbers, elapsed_seconds)| RunFacts {
+        invocations: numbers.0,
+        requests: numbers.1,
+        retries: numbers.2,
+        rate_limited: numbers.3,
+        elapsed_seconds,
+    })
+}
+
+fn completed() -> impl Strategy<Value = Completed> {
+    let compressions = select(&Compression::ALL[..]);
+    (moments(), facts(), text(), text(), compressions).prop_map(
+        |(at, run, version, clerk_api_version, compression)| Completed {
+            at,
+            run,
+            generator: Generator { name: "clerk-sync".to_owned(), version, clerk_api_version },
+            compression,
+        },
+    )
+}
+
+fn roles() -> impl Strategy<Value = RoleCatalogue> {
+    let role = (text(), text(), option::of(text()));
+    let role = role.prop_map(|(id, key, name)| Role { id, key, name });
+    vec(role, 0..4).prop_map(RoleCatalogue::from)
+}
+
+fn checkpoints() -> impl Strategy<Value = Checkpoint> {
+    let instance = (text(), text()).prop_map(|(id, environment)| Instance { id, environment });
+    let lease = (text(), text(), option::of(moments()));
+    let lease = lease.prop_map(|(holder, token, until)| Lease { holder, token, until });
+    let follows = (text(), moments())
+        .prop_map(|(snapshot_id, started_at)| Followed { snapshot_id, started_at });
+    (
+        (text(), moments(), text(), btree_set(select(Resource::ALL), 0..5), any::<(bool, u64)>()),
+        (option::of(instance), lease, option::of(moments()), roles(), facts()),
+        btree_map(select(Resource::ALL), lists(), 0..3),
+        (option::of(completed()), btree_set(text(), 0..3), option::of(follows)),
+    )
+        .prop_map(|(run, state, lists, (completed, abandoned, follows))| {
+            let (snapshot_id, started_at, config_fingerprint, resources, flags) = run;
+            let (instance, lease, retry_at, roles, facts) = state;
+            let resources: BTreeSet<Resource> = resources;
+            let lists: BTreeMap<Resource, ListProgress> = lists;
+            Checkpoint {
+                snapshot_id,
+                started_at,
+                config_fingerprint,
+                resources,
+                resources_from_event: flags.0,
+                instance,
+                revision: flags.1,
+                lease,
+                retry_at,
+                roles,
+                lists,
+                run: facts,
+                completed,
+                abandoned,
+                follows,
+            }
+        })
+}
+
+/// Whatever these bytes are: another format is never read as this one.
+fn assert_never_mistaken(bytes: &[u8]) {
+    match Checkpoint::from_json(bytes) {
+        Ok(_) => {
+            let document: Value = serde_json::from_slice(bytes).expect("it was read as JSON");
+            assert_eq!(document["format"], "clerk-sync/checkpoint/2");
+        }
+        Err(UnreadableCheckpoint::UnknownFormat(format)) => {
+            assert_ne!(format, "clerk-sync/checkpoint/2");
+        }
+        Err(UnreadableCheckpoint::NotACheckpoint(_)) => {}
+    }
+}
+
+proptest! {
+    #![proptest_config(cases(200))]
+
+    /// To the last byte: the manifest is made of it, by whichever invocation publishes the run.
+    #[test]
+    fn a_checkpoint_is_read_as_it_was_written(checkpoint in checkpoints()) {
+        let written = checkpoint.to_json().unwrap();
+        let read = Checkpoint::from_json(&written).unwrap();
+        prop_assert_eq!(
+            String::from_utf8(read.to_json().unwrap()).unwrap(),
+            String::from_utf8(written).unwrap()
+        );
+        prop_assert_eq!(read.run, checkpoint.run);
+        prop_assert_eq!(read.roles, checkpoint.roles);
+        prop_assert_eq!(read.lease, checkpoint.lease);
+        prop_assert_eq!(read.follows, checkpoint.follows);
+        for (resource, list) in &checkpoint.lists {
+            prop_assert_eq!(&read.lists[resource].windows, &list.windows);
+            prop_assert_eq!(&read.lists[resource].stage, &list.stage);
+        }
+    }
+
+    #[test]
+    fn a_part_of_a_checkpoint_is_none(checkpoint in checkpoints(), part in 0.0..1.0) {
+        let written = checkpoint.to_json().unwrap();
+        let cut = &written[..(written.len() as f64 * part) as usize];
+        prop_assert!(matches!(
+            Checkpoint::from_json(cut),
+            Err(UnreadableCheckpoint::NotACheckpoint(_))
+        ));
+    }
+
+    #[test]
+    fn a_checkpoint_with_other_bytes_is_never_mistaken(
+        checkpoint in checkpoints(),
+        changes in vec((0.0..1.0, any::<u8>()), 1..4),
+    ) {
+        let mut bytes = checkpoint.to_json().unwrap();
+        for (part, byte) in changes {
+            let place = (bytes.len() as f64 * part) as usize;
+            bytes[place] = byte;
+            assert_never_mistaken(&bytes);
+        }
+    }
+
+    #[test]
+    fn another_format_is_never_read(checkpoint in checkpoints(), format in text()) {
+        prop_assume!(format != "clerk-sync/checkpoint/2");
+        let mut document: Value = serde_json::from_slice(&checkpoint.to_json().unwrap()).unwrap();
+        document["format"] = format.into();
+        let read = Checkpoint::from_json(&serde_json::to_vec(&document).unwrap());
+        prop_assert!(matches!(read, Err(UnreadableCheckpoint::UnknownFormat(_))));
+    }
+}
+
+proptest! {
+    #![proptest_config(cases(3))]
+
+    /// Cut off after each byte, and with each byte another one.
+    #[test]
+    fn wherever_a_checkpoint_is_damaged(checkpoint in checkpoints(), other in 1..=255_u8) {
+        let written = checkpoint.to_json().unwrap();
+        for place in 0..written.len().min(4000) {
+            assert!(Checkpoint::from_json(&written[..place]).is_err(), "the first {place} bytes");
+            let mut damaged = written.clone();
+            damaged[place] ^= other;
+            assert_never_mistaken(&damaged);
+        }
+    }
+}
