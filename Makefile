@@ -16,6 +16,7 @@ SEED := $(or $(SEED),$(shell date +%s))
 
 .PHONY: help run run-lambda test chaos measure bench package check advisories clean
 .PHONY: help run run-lambda test mutants measure bench package check advisories clean
+.PHONY: help run run-lambda test fuzz measure bench package check advisories clean
 
 help: ## what there is to do (this list)
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r goal meaning; do \
@@ -42,6 +43,10 @@ mutants: ## plants known bugs, and shows that the tests catch each (ONLY=name: o
 mutants: ## plants known bugs and shows that the tests catch each, some 20 minutes (ONLY=name: one)
 	@scripts/python-environment test
 	@scripts/mutants $(if $(ONLY),--only $(ONLY))
+# Of each target.
+SECONDS = 10
+fuzz: ## every parser of outside bytes fuzzed for ten seconds (SECONDS=300 for longer)
+	@scripts/fuzz --seconds $(SECONDS)
 
 measure: ## peak memory and requests of a large sync, with the release build
 	@cargo build --release --workspace --bins --examples --locked --quiet

@@ -6,6 +6,7 @@ mod support;
 
 mod config;
 mod events;
+mod fuzz;
 mod properties;
 mod records;
 mod store;
