@@ -59,7 +59,7 @@ package: ## the zip for Lambda, from the release build, with its size
 	@scripts/package
 
 check: ## formatting, lints, documentation, licences, the template
-	@scripts/python-environment check
+	@scripts/python-environment check sam checkov
 	@scripts/check
 
 advisories: ## known vulnerabilities of dependencies (reads the advisory database over the network)
