@@ -17,6 +17,7 @@ SEED := $(or $(SEED),$(shell date +%s))
 .PHONY: help run run-lambda test chaos measure bench package check advisories clean
 .PHONY: help run run-lambda test mutants measure bench package check advisories clean
 .PHONY: help run run-lambda test fuzz measure bench package check advisories clean
+.PHONY: help run run-lambda test test-aws measure bench package check advisories clean
 
 help: ## what there is to do (this list)
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r goal meaning; do \
@@ -47,6 +48,10 @@ mutants: ## plants known bugs and shows that the tests catch each, some 20 minut
 SECONDS = 10
 fuzz: ## every parser of outside bytes fuzzed for ten seconds (SECONDS=300 for longer)
 	@scripts/fuzz --seconds $(SECONDS)
+test-aws: ## the deployment as far as it can be proven without an AWS account
+	@scripts/python-environment test aws
+	@cargo build --workspace --bins --examples --locked --quiet
+	@.venv/bin/python -B -m tests.aws $(PROOF)
 
 measure: ## peak memory and requests of a large sync, with the release build
 	@cargo build --release --workspace --bins --examples --locked --quiet

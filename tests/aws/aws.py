@@ -1,0 +1,197 @@
+"""AWS on this machine: moto's server in this process, with three things it lacks.
+
+- Lambda's `Invoke` is answered by the functions given to it, which are the real program.
+- IAM: Secrets Manager's actions are permitted for a secret, not for everything or nothing.
+- S3's conditional writes are atomic: one request at a time.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import threading
+import urllib.parse
+import warnings
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import boto3
+from werkzeug.serving import make_server
+
+REGION = "us-east-1"
+ACCOUNT = "123456789012"
+
+INVOKE = re.compile(r"^/2015-03-31/functions/(?P<function>[^/]+)/invocations$")
+
+
+@dataclass(frozen=True)
+class Credentials:
+    key_id: str
+    secret: str
+    token: str | None = None
+
+    def settings(self) -> dict[str, str]:
+        """As the environment variables that every SDK reads."""
+        settings = {"AWS_ACCESS_KEY_ID": self.key_id, "AWS_SECRET_ACCESS_KEY": self.secret}
+        return settings | ({"AWS_SESSION_TOKEN": self.token} if self.token else {})
+
+
+# What moto takes as long as it does not enforce policies.
+ANYBODY = Credentials("testing", "testing")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a Lambda function answered: its response, or the error it ended with."""
+
+    payload: Any
+    is_error: bool = False
+
+
+class Refused(Exception):
+    """Lambda's own error, before any function is started."""
+
+    def __init__(self, status: int, code: str):
+        super().__init__(code)
+        self.status = status
+        self.code = code
+
+
+# A function: from an event to its answer.
+Function = Callable[[Any], Answer]
+
+
+@dataclass(frozen=True)
+class Request:
+    method: str
+    path: str
+    query: dict[str, list[str]]
+
+
+@dataclass
+class Aws:
+    """A running moto. Use it as a context manager, once in a process: moto's state is global."""
+
+    functions: dict[str, Function] = field(default_factory=dict)
+    requests: list[Request] = field(default_factory=list)
+    credentials: Credentials = ANYBODY
+
+    def __enter__(self) -> Aws:
+        from moto.core import config
+        from moto.moto_server.werkzeug_app import (
+            DomainDispatcherApplication,
+            MotoRequestHandler,
+            create_backend_app,
+        )
+        from moto.secretsmanager.responses import SecretsManagerResponse
+
+        # Its CloudFormation says of each resource type that it does not know it; so do we, in a line.
+        warnings.filterwarnings("ignore", message="Tried to parse AWS::")
+        logging.getLogger("werkzeug").setLevel(logging.ERROR)
+        # Its interpreter complains of every path that is not there, which `IsPresent` is about.
+        logging.getLogger("moto").setLevel(logging.CRITICAL)
+        config.default_user_config["stepfunctions"]["execute_state_machine"] = True
+        SecretsManagerResponse._determine_resource = _secret_of  # type: ignore[attr-defined]
+
+        def backend(service: str) -> Any:
+            app = create_backend_app(service)
+            # A defect of moto shows its trace instead of "500 Internal Server Error".
+            app.config["PROPAGATE_EXCEPTIONS"] = True
+            return app
+
+        self._moto = DomainDispatcherApplication(backend)
+        self._turn = threading.Lock()
+        self._server = make_server(
+            "127.0.0.1", 0, self._answer, threaded=True, request_handler=MotoRequestHandler
+        )
+        self.url = "http://%s:%d" % self._server.server_address[:2]
+        # Where moto's Step Functions look for Lambda.
+        os.environ["MOTO_PORT"] = str(self._server.server_address[1])
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+
+    def client(self, service: str) -> Any:
+        return boto3.client(
+            service,
+            endpoint_url=self.url,
+            region_name=REGION,
+            aws_access_key_id=self.credentials.key_id,
+            aws_secret_access_key=self.credentials.secret,
+            aws_session_token=self.credentials.token,
+        )
+
+    def settings(self, credentials: Credentials) -> dict[str, str]:
+        """For a program that shall use this AWS."""
+        place = {"AWS_ENDPOINT_URL": self.url, "AWS_REGION": REGION}
+        return place | credentials.settings()
+
+    def assume(self, role_arn: str) -> Credentials:
+        """Credentials of a role. Only before `enforce_policies`: no service may assume roles here."""
+        answer = self.client("sts").assume_role(RoleArn=role_arn, RoleSessionName="function")
+        given = answer["Credentials"]
+        return Credentials(
+            given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"]
+        )
+
+    def enforce_policies(self) -> None:
+        """From now on only what a policy allows is done; this object itself may do everything."""
+        from moto import settings
+        from moto.core.authorization import ActionAuthenticatorMixin
+
+        everything = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+        iam = self.client("iam")
+        iam.create_user(UserName="tests")
+        iam.put_user_policy(
+            UserName="tests",
+            PolicyName="everything",
+            PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [everything]}),
+        )
+        key = iam.create_access_key(UserName="tests")["AccessKey"]
+        self.credentials = Credentials(key["AccessKeyId"], key["SecretAccessKey"])
+        settings.INITIAL_NO_AUTH_ACTION_COUNT = 0
+        ActionAuthenticatorMixin.request_count = 0
+
+    def trust_everybody(self) -> None:
+        """Ends `enforce_policies`."""
+        from moto import settings
+
+        settings.INITIAL_NO_AUTH_ACTION_COUNT = float("inf")
+        self.credentials = ANYBODY
+
+    def _answer(self, environ: dict[str, Any], start_response: Callable) -> Iterable[bytes]:
+        path = environ["PATH_INFO"]
+        query = urllib.parse.parse_qs(environ["QUERY_STRING"])
+        self.requests.append(Request(environ["REQUEST_METHOD"], path, query))
+        invoke = INVOKE.match(path)
+        if invoke:
+            return self._invoke(urllib.parse.unquote(invoke["function"]), environ, start_response)
+        with self._turn:
+            return self._moto(environ, start_response)
+
+    def _invoke(
+        self, function: str, environ: dict[str, Any], start_response: Callable
+    ) -> Iterable[bytes]:
+        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        try:
+            answer = self.functions[function](json.loads(body or b"{}"))
+        except Refused as refused:
+            headers = [("x-amzn-ErrorType", refused.code), ("x-amzn-RequestId", "none")]
+            start_response(f"{refused.status} Refused", headers)
+            return [json.dumps({"message": "Refused"}).encode()]
+        headers = [("Content-Type", "application/json")]
+        if answer.is_error:
+            headers.append(("X-Amz-Function-Error", "Unhandled"))
+        start_response("200 OK", headers)
+        return [json.dumps(answer.payload).encode()]
+
+
+def _secret_of(response: Any) -> str:
+    """The resource that an action of Secrets Manager is about."""
+    secret = json.loads(response.body or "{}").get("SecretId", "*")
+    return secret if isinstance(secret, str) else "*"

@@ -1,0 +1,281 @@
+"""The state machine, run by moto's interpreter, with waits and bounds shortened: through every state
+with functions that answer by a script, and with the real program.
+
+What the interpreter does not do, and so is not shown here: it does not assume the role, and time-outs
+of a task and of the whole execution do not come to pass.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from .aws import ACCOUNT, Answer, Aws, Refused
+from .lambda_runtime import Environment
+from .scene import Failed, Scene, expect
+from .stack import definition
+
+# In place of the definition's 150, where it matters.
+MOST_INVOCATIONS = 5
+
+
+def prove(scene: Scene) -> None:
+    machine = Machine(scene.aws, MOST_INVOCATIONS)
+    for scenario in SCENARIOS:
+        try:
+            scenario(machine)
+        except Failed as problem:
+            raise Failed(f"{scenario.__name__}: {problem}") from None
+    never = machine.states - machine.visited
+    expect(not never, f"no scenario comes to {sorted(never)}")
+    scene.notes.append(f"{len(SCENARIOS)} scenarios, through all {len(machine.states)} states")
+    patient = Machine(scene.aws, 150)
+    the_real_program_goes_on(scene, patient)
+    the_real_program_waits_for_a_lease(scene, patient)
+
+
+class Machine:
+    """The state machine on moto. Not the stack's own: moto's CloudFormation makes those for its other
+    backend, which executes nothing."""
+
+    def __init__(self, aws: Aws, most_invocations: int):
+        self._aws = aws
+        self._client = aws.client("stepfunctions")
+        role = f"arn:aws:iam::{ACCOUNT}:role/any"
+        shortened = quick(definition(), most_invocations)
+        self.states = set(names_of(shortened))
+        self.visited: set[str] = set()
+        self._arn = self._client.create_state_machine(
+            name=f"at-most-{most_invocations}", definition=json.dumps(shortened), roleArn=role
+        )["stateMachineArn"]
+
+    def run(self, *functions: Callable[[Any], Answer], event: Any = None) -> dict[str, Any]:
+        """Runs it for these functions; how the execution ended."""
+        instances = []
+        for number, function in enumerate(functions):
+            arn = f"arn:aws:lambda:us-east-1:123456789012:function:instance-{number}"
+            self._aws.functions[arn] = function
+            instances.append({"function": arn, "event": event or {}})
+        execution = self._client.start_execution(
+            stateMachineArn=self._arn,
+            name=str(uuid.uuid4()),
+            input=json.dumps({"instances": instances}),
+        )["executionArn"]
+        end = time.monotonic() + 120
+        while True:
+            described = self._client.describe_execution(executionArn=execution)
+            if described["status"] != "RUNNING":
+                break
+            expect(time.monotonic() < end, f"the execution does not end: {described}")
+            time.sleep(0.05)
+        history = self._client.get_execution_history(executionArn=execution)["events"]
+        self.visited |= {
+            entered["stateEnteredEventDetails"]["name"]
+            for entered in history
+            if "stateEnteredEventDetails" in entered
+        }
+        return described
+
+
+def quick(machine: dict[str, Any], most_invocations: int) -> dict[str, Any]:
+    """The definition with seconds in place of minutes, and its one substitution made. Nothing but
+    numbers changes."""
+    text = json.dumps(machine).replace("${Partition}", "aws")
+
+    def shorten(value: Any) -> Any:
+        if isinstance(value, list):
+            return [shorten(item) for item in value]
+        if not isinstance(value, dict):
+            return value
+        short = {
+            "IntervalSeconds": 1,
+            "BackoffRate": 1,
+            "NumericGreaterThanEquals": most_invocations,
+        }
+        if value.get("Type") == "Wait" and "Seconds" in value:
+            short["Seconds"] = 1
+        return {name: short.get(name, shorten(item)) for name, item in value.items()}
+
+    return shorten(json.loads(text))
+
+
+def names_of(machine: dict[str, Any]) -> Iterator[str]:
+    for name, state in machine["States"].items():
+        yield name
+        if state["Type"] == "Map":
+            yield from names_of(state["ItemProcessor"])
+
+
+def script(*answers: Answer | Exception) -> Callable[[Any], Answer]:
+    """A function that gives these answers in turn, the last of them for ever."""
+    left = list(answers)
+
+    def function(_: Any) -> Answer:
+        answer = left.pop(0) if len(left) > 1 else left[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    return function
+
+
+def says(status: str, **more: Any) -> Answer:
+    return Answer({"status": status, "snapshot_id": "20261121T120000Z-3f9a1c"} | more)
+
+
+def fails(name: str) -> Answer:
+    return Answer({"errorType": name, "errorMessage": "…"}, is_error=True)
+
+
+def in_a_second() -> str:
+    moment = datetime.now(UTC) + timedelta(seconds=1)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.000Z")
+
+
+def outcomes(ended: dict[str, Any]) -> list[str]:
+    """What became of each instance, from an execution that succeeded or failed."""
+    text = ended["output"] if ended["status"] == "SUCCEEDED" else ended["cause"]
+    return [outcome["outcome"] for outcome in json.loads(text)]
+
+
+def expect_end(ended: dict[str, Any], *expected: str, error: str | None = None) -> None:
+    status = "FAILED" if error else "SUCCEEDED"
+    wanted = ended["status"] == status and ended.get("error") == error
+    expect(wanted, f"{ended['status']}, {ended.get('error')}: {ended.get('cause')}")
+    expect(outcomes(ended) == list(expected), f"{outcomes(ended)}")
+
+
+def partial_three_times_then_complete(machine: Machine) -> None:
+    partial = says("partial", reason="time_budget")
+    ended = machine.run(script(partial, partial, partial, says("complete")))
+    expect_end(ended, "done")
+    (outcome,) = json.loads(ended["output"])
+    expect(outcome["invocations"] == 4, outcome)
+
+
+def skipped(machine: Machine) -> None:
+    expect_end(machine.run(script(says("skipped"))), "done")
+
+
+def busy_with_and_without_an_end(machine: Machine) -> None:
+    busy = says("busy", held_until=in_a_second())
+    expect_end(machine.run(script(busy, says("busy", held_until=None), says("complete"))), "done")
+
+
+def clerk_names_a_time(machine: Machine) -> None:
+    partial = says("partial", reason="rate_limited", retry_at=in_a_second())
+    expect_end(machine.run(script(partial, says("complete"))), "done")
+
+
+def held(machine: Machine) -> None:
+    expect_end(machine.run(script(says("held"))), "held", error="SnapshotHeld")
+
+
+def errors_that_pass(machine: Machine) -> None:
+    function = script(
+        Refused(429, "TooManyRequestsException"), fails("ClerkUnavailable"), fails("LeaseLost"),
+        says("complete"),
+    )
+    expect_end(machine.run(function), "done")
+
+
+def an_error_that_stays(machine: Machine) -> None:
+    ended = machine.run(script(fails("InvalidConfig")))
+    expect_end(ended, "failed", error="InstanceFailed")
+    (outcome,) = json.loads(ended["cause"])
+    expect(outcome["detail"]["Error"] == "InvalidConfig", outcome)
+
+
+def never_done(machine: Machine) -> None:
+    ended = machine.run(script(says("partial", reason="time_budget")))
+    expect_end(ended, "failed", error="InstanceFailed")
+    (outcome,) = json.loads(ended["cause"])
+    expect(outcome["invocations"] == MOST_INVOCATIONS, outcome)
+
+
+def not_the_answer_of_a_sync(machine: Machine) -> None:
+    ended = machine.run(script(Answer([{"check": "secret", "ok": True}])))
+    expect_end(ended, "failed", error="InstanceFailed")
+
+
+def one_of_several_fails(machine: Machine) -> None:
+    """It does not stop the others."""
+    partial = says("partial", reason="time_budget")
+    ended = machine.run(
+        script(partial, partial, says("complete")),
+        script(fails("ClerkUnauthorized")),
+        script(says("held")),
+    )
+    expect_end(ended, "done", "failed", "held", error="InstanceFailed")
+
+
+SCENARIOS = (
+    partial_three_times_then_complete,
+    skipped,
+    busy_with_and_without_an_end,
+    clerk_names_a_time,
+    held,
+    errors_that_pass,
+    an_error_that_stays,
+    never_done,
+    not_the_answer_of_a_sync,
+    one_of_several_fails,
+)
+
+
+def the_real_program_goes_on(scene: Scene, machine: Machine) -> None:
+    """Two Clerk instances side by side, each with its function, prefix and run."""
+    scene.empty_bucket()
+    with scene.sandbox() as first, scene.sandbox() as second:
+        functions = []
+        for number, clerk in enumerate((first, second)):
+            clerk.behave(latency_ms=20)
+            url = f"{scene.settings(clerk)['SNAPSHOT_URL']}/instance-{number}"
+            settings = scene.settings(clerk, SNAPSHOT_URL=url)
+            log = scene.scratch / f"instance-{number}.log"
+            functions.append(Environment(scene.program, settings, log))
+        with functions[0], functions[1]:
+            # So little that it takes several.
+            ended = machine.run(
+                *(function.invoke for function in functions), event={"time_budget_seconds": 0.08}
+            )
+    expect_end(ended, "done", "done")
+    invocations = [outcome["invocations"] for outcome in json.loads(ended["output"])]
+    scene.notes.append(f"the real program, two instances: {invocations} invocations")
+
+
+def the_real_program_waits_for_a_lease(scene: Scene, machine: Machine) -> None:
+    """A killed invocation leaves its lease behind: busy, until that has run out."""
+    scene.empty_bucket()
+    with scene.sandbox() as clerk:
+        clerk.behave(latency_ms=400)
+        settings = scene.settings(clerk, LEASE_SECONDS="3", DEADLINE_RESERVE_SECONDS="0")
+        log = scene.scratch / "leased.log"
+        with Environment(scene.program, settings, log) as killed:
+            answers: list[Answer] = []
+            victim = threading.Thread(target=lambda: answers.append(killed.invoke({})))
+            victim.start()
+            end = time.monotonic() + 60
+            while not any(key.endswith("checkpoint.json") for key in scene.objects()):
+                expect(time.monotonic() < end, "no checkpoint appears")
+                time.sleep(0.05)
+            killed.kill()
+            victim.join()
+            expect(answers[0].is_error, answers[0].payload)
+            clerk.behave()
+            statuses = []
+
+            def function(event: Any) -> Answer:
+                answer = killed.invoke(event)
+                statuses.append(answer.payload.get("status"))
+                return answer
+
+            expect_end(machine.run(function), "done")
+    expect(statuses[0] == "busy" and statuses[-1] == "complete", f"{statuses}")
+    busy = statuses.count("busy")
+    scene.notes.append(f"the real program, after a kill: {busy} times busy, then complete")

@@ -1,0 +1,27 @@
+"""The template, translated as CloudFormation's transform does it, is created as a stack."""
+
+from __future__ import annotations
+
+from .scene import Scene, expect
+
+# What moto's CloudFormation cannot create; their properties are checked by cfn-lint alone.
+UNKNOWN_TO_MOTO = {
+    "AWS::Athena::NamedQuery",
+    "AWS::CloudWatch::Alarm",
+    "AWS::Glue::Database",
+    "AWS::Glue::Table",
+    "AWS::Lambda::EventInvokeConfig",
+    "AWS::S3::BucketPolicy",
+    "AWS::Scheduler::Schedule",
+}
+
+
+def prove(scene: Scene) -> None:
+    """The stack was created; what it created is what the template says."""
+    stack = scene.stack
+    surprising = {
+        name: kind for name, kind in stack.unknown.items() if kind not in UNKNOWN_TO_MOTO
+    }
+    expect(not surprising, f"not created: {surprising}")
+    scene.notes.append(f"{len(stack.created)} resources created")
+    scene.notes.append(f"moto cannot create {', '.join(sorted(set(stack.unknown.values())))}")

@@ -1,0 +1,132 @@
+"""The zip's `bootstrap` under Lambda's runtime interface, in Lambda's environment, for every event."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import subprocess
+import time
+import zipfile
+from typing import Any
+
+from .lambda_runtime import CONFINE, Environment
+from .scene import Failed, Scene, expect
+from .stack import ROOT
+
+# What each event of events/ is answered with. A pair: either, by the speed of the machine.
+STATUSES = {
+    "check": None,
+    "status": None,
+    "sync": "complete",
+    "scheduled-rule": "complete",
+    "scheduler": "complete",
+    "sync-force": "complete",
+    "sync-users-only": "complete",
+    "sync-restart": "complete",
+    "sync-accept-shrink": "complete",
+    "sync-short-budget": "partial",
+}
+
+# Longer than the program keeps in hand before the deadline, by a little.
+RESERVE_SECONDS = 20.0
+
+
+def prove(scene: Scene) -> None:
+    bootstrap = unpacked(scene)
+    confinement = strongest_confinement(bootstrap)
+    writable = places_to_write(scene, confinement)
+    expect(confinement != "namespace" or writable == ["/tmp"], f"can be written: {writable}")
+    scene.notes.append(f"confined by: {confinement}; can be written: {', '.join(writable)}")
+    names = sorted(path.stem for path in (ROOT / "events").glob("*.json"))
+    expect(names == sorted(STATUSES), f"events/ holds {names}, the proof knows {sorted(STATUSES)}")
+
+    scene.empty_bucket()
+    with scene.sandbox() as clerk:
+        clerk.behave(latency_ms=20)
+        log = scene.scratch / "environment.log"
+        with Environment(bootstrap, scene.settings(clerk), log, confinement=confinement) as function:
+            for name, status in STATUSES.items():
+                event = json.loads((ROOT / "events" / f"{name}.json").read_text(encoding="utf-8"))
+                answer = function.invoke(event)
+                expect(not answer.is_error, {name: answer.payload})
+                expect(status is None or answer.payload["status"] == status, {name: answer.payload})
+            pauses_before_its_deadline(function)
+            error = function.invoke({"action": "snyc"})
+            expect(error.is_error and error.payload["errorType"] == "InvalidEvent", error.payload)
+            lines = function.lines()
+    expect_lambda_log(lines)
+    scene.notes.append(f"{len(STATUSES)} events accepted; {len(lines)} log lines, all of them JSON")
+
+
+def pauses_before_its_deadline(function: Environment) -> None:
+    """The deadline leaves nothing but the reserve, so that only a step is done; and it is done in
+    time."""
+    began = time.monotonic()
+    answer = function.invoke({"force": True, "restart": True}, RESERVE_SECONDS + 0.01)
+    took = time.monotonic() - began
+    expect(not answer.is_error and answer.payload["status"] == "partial", answer.payload)
+    expect(answer.payload["reason"] == "time_budget", answer.payload)
+    expect(took < RESERVE_SECONDS, f"answered after {took:.1f} s")
+    for _ in range(50):
+        answer = function.invoke({})
+        if answer.is_error or answer.payload["status"] != "partial":
+            break
+    expect(not answer.is_error and answer.payload["status"] == "complete", answer.payload)
+
+
+def unpacked(scene: Scene) -> pathlib.Path:
+    """The program as `make package` zips it and Lambda unpacks it."""
+    import importlib.machinery
+    import importlib.util
+
+    loader = importlib.machinery.SourceFileLoader("package", str(ROOT / "scripts" / "package"))
+    spec = importlib.util.spec_from_loader("package", loader)
+    assert spec is not None
+    package = importlib.util.module_from_spec(spec)
+    loader.exec_module(package)
+
+    archive = scene.scratch / "clerk-sync.zip"
+    package.write(archive, scene.program.read_bytes(), compression=1)
+    folder = scene.scratch / "task"
+    folder.mkdir()
+    with zipfile.ZipFile(archive) as zipped:
+        (entry,) = zipped.infolist()
+        expect(entry.filename == "bootstrap", f"the zip holds {entry.filename}")
+        zipped.extract(entry, folder)
+        (folder / entry.filename).chmod(entry.external_attr >> 16)
+    return folder / "bootstrap"
+
+
+def strongest_confinement(bootstrap: pathlib.Path) -> str:
+    """The strongest that this machine permits."""
+    for confinement in ("namespace", "user"):
+        command = [CONFINE, confinement, bootstrap]
+        tried = subprocess.run([*command, "--version"], capture_output=True, check=False)
+        if tried.returncode == 0:
+            return confinement
+    raise Failed("this machine permits neither a mount namespace nor another user")
+
+
+def places_to_write(scene: Scene, confinement: str) -> list[str]:
+    """Where a program that is so confined can write, of all places worth trying."""
+    probe = scene.scratch / "probe"
+    probe.write_text(
+        "#!/bin/sh\n"
+        'for place in / /mnt /root /home /var/tmp /dev/shm "$PWD" /tmp; do\n'
+        '  (: >"$place/clerk-sync-probe") 2>/dev/null && echo "$place"\n'
+        '  rm -f "$place/clerk-sync-probe" 2>/dev/null\n'
+        "done\n"
+        "exit 0\n",
+        encoding="utf-8",
+    )
+    probe.chmod(0o755)
+    tried = subprocess.run(
+        [CONFINE, confinement, probe], capture_output=True, text=True, check=True, cwd="/"
+    )
+    return sorted(set(tried.stdout.split()))
+
+
+def expect_lambda_log(lines: list[dict[str, Any]]) -> None:
+    for line in lines:
+        for key in ("timestamp", "level", "message"):
+            expect(key in line or "_aws" in line, {"no": key, "line": line})
