@@ -137,24 +137,26 @@ def in_a_second() -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%S.000Z")
 
 
-def outcomes(ended: dict[str, Any]) -> list[str]:
+def outcomes(ended: dict[str, Any]) -> list[dict[str, Any]]:
     """What became of each instance, from an execution that succeeded or failed."""
-    text = ended["output"] if ended["status"] == "SUCCEEDED" else ended["cause"]
-    return [outcome["outcome"] for outcome in json.loads(text)]
+    if ended["status"] == "SUCCEEDED":
+        return json.loads(ended["output"])["outcomes"]
+    return json.loads(ended["cause"])
 
 
 def expect_end(ended: dict[str, Any], *expected: str, error: str | None = None) -> None:
     status = "FAILED" if error else "SUCCEEDED"
     wanted = ended["status"] == status and ended.get("error") == error
     expect(wanted, f"{ended['status']}, {ended.get('error')}: {ended.get('cause')}")
-    expect(outcomes(ended) == list(expected), f"{outcomes(ended)}")
+    found = outcomes(ended)
+    expect([outcome["outcome"] for outcome in found] == list(expected), found)
 
 
 def partial_three_times_then_complete(machine: Machine) -> None:
     partial = says("partial", reason="time_budget")
     ended = machine.run(script(partial, partial, partial, says("complete")))
     expect_end(ended, "done")
-    (outcome,) = json.loads(ended["output"])
+    (outcome,) = outcomes(ended)
     expect(outcome["invocations"] == 4, outcome)
 
 
@@ -187,14 +189,14 @@ def errors_that_pass(machine: Machine) -> None:
 def an_error_that_stays(machine: Machine) -> None:
     ended = machine.run(script(fails("InvalidConfig")))
     expect_end(ended, "failed", error="InstanceFailed")
-    (outcome,) = json.loads(ended["cause"])
+    (outcome,) = outcomes(ended)
     expect(outcome["detail"]["Error"] == "InvalidConfig", outcome)
 
 
 def never_done(machine: Machine) -> None:
     ended = machine.run(script(says("partial", reason="time_budget")))
     expect_end(ended, "failed", error="InstanceFailed")
-    (outcome,) = json.loads(ended["cause"])
+    (outcome,) = outcomes(ended)
     expect(outcome["invocations"] == MOST_INVOCATIONS, outcome)
 
 
@@ -245,7 +247,7 @@ def the_real_program_goes_on(scene: Scene, machine: Machine) -> None:
                 *(function.invoke for function in functions), event={"time_budget_seconds": 0.08}
             )
     expect_end(ended, "done", "done")
-    invocations = [outcome["invocations"] for outcome in json.loads(ended["output"])]
+    invocations = [outcome["invocations"] for outcome in outcomes(ended)]
     scene.notes.append(f"the real program, two instances: {invocations} invocations")
 
 
