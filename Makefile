@@ -18,6 +18,7 @@ SEED := $(or $(SEED),$(shell date +%s))
 .PHONY: help run run-lambda test mutants measure bench package check advisories clean
 .PHONY: help run run-lambda test fuzz measure bench package check advisories clean
 .PHONY: help run run-lambda test test-aws measure bench package check advisories clean
+.PHONY: help run run-lambda test test-aws measure bench package deploy invoke logs check advisories clean
 
 help: ## what there is to do (this list)
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r goal meaning; do \
@@ -60,8 +61,20 @@ measure: ## peak memory and requests of a large sync, with the release build
 bench: ## all benchmarks, some 25 minutes; writes docs/benchmarks.md (QUICK=1: tiny, writes nothing)
 	@scripts/bench $(if $(QUICK),--quick,--output docs/benchmarks.md)
 
-package: ## the zip for Lambda, from the release build, with its size
-	@scripts/package
+package: ## the zip for Lambda, from the release build, with its size (ARCHITECTURE=arm64 or x86_64)
+	@scripts/package $(ARCHITECTURE)
+
+deploy: ## build and deploy to your AWS account; asks for the settings the first time
+	@scripts/python-environment lambda cross sam
+	@scripts/deploy
+
+invoke: ## the deployed function, once (EVENT=check: events/check.json)
+	@scripts/python-environment sam
+	@scripts/deploy invoke $(or $(EVENT),check)
+
+logs: ## the log of the deployed function, as it is written
+	@scripts/python-environment sam
+	@scripts/deploy logs
 
 check: ## formatting, lints, documentation, licences, the template
 	@scripts/python-environment check sam checkov
