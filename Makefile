@@ -19,6 +19,7 @@ SEED := $(or $(SEED),$(shell date +%s))
 .PHONY: help run run-lambda test fuzz measure bench package check advisories clean
 .PHONY: help run run-lambda test test-aws measure bench package check advisories clean
 .PHONY: help run run-lambda test test-aws measure bench package deploy invoke logs check advisories clean
+.PHONY: help run run-lambda test test-aws measure bench package deploy invoke logs latest-views check advisories clean
 
 help: ## what there is to do (this list)
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r goal meaning; do \
@@ -75,6 +76,10 @@ invoke: ## the deployed function, once (EVENT=check: events/check.json)
 logs: ## the log of the deployed function, as it is written
 	@scripts/python-environment sam
 	@scripts/deploy logs
+
+latest-views: ## Athena's latest_… views, of the newest snapshot (DATABASE=clerk SNAPSHOT_URL=s3://bucket/prefix)
+	@scripts/python-environment test
+	@.venv/bin/python scripts/latest-views $(DATABASE) $(SNAPSHOT_URL) $(WORKGROUP)
 
 check: ## formatting, lints, documentation, licences, the template
 	@scripts/python-environment check sam checkov

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
 from .scene import Scene, expect
+from .stack import OTHER_FUNCTIONS
 
 # What moto's CloudFormation cannot create; their properties are checked by cfn-lint alone.
 UNKNOWN_TO_MOTO = {
@@ -25,3 +28,16 @@ def prove(scene: Scene) -> None:
     expect(not surprising, f"not created: {surprising}")
     scene.notes.append(f"{len(stack.created)} resources created")
     scene.notes.append(f"moto cannot create {', '.join(sorted(set(stack.unknown.values())))}")
+
+    scheduled = json.loads(stack.outputs["ScheduleInput"])["instances"]
+    functions = [instance["function"] for instance in scheduled]
+    expect(functions == [stack.outputs["FunctionArn"], *OTHER_FUNCTIONS], scheduled)
+    expect(all(instance["event"] == {} for instance in scheduled), scheduled)
+
+    dashboard = scene.aws.client("cloudwatch").get_dashboard(
+        DashboardName=stack.outputs["DashboardName"]
+    )
+    widgets = json.loads(dashboard["DashboardBody"])["widgets"]
+    expect(len(widgets) == 9, f"the dashboard has {len(widgets)} widgets")
+    unresolved = [widget for widget in widgets if "${" in json.dumps(widget)]
+    expect(not unresolved, unresolved)

@@ -10,6 +10,8 @@ from __future__ import annotations
 import datetime
 import json
 import pathlib
+import subprocess
+import sys
 import urllib.request
 from collections import Counter
 from collections.abc import Callable
@@ -19,7 +21,8 @@ from typing import Any
 from bench.population import RESOURCES, Population
 from bench.sandbox import KEY, Sandbox
 
-from .scene import Scene, expect
+from .aws import ANYBODY, REGION
+from .scene import SNAPSHOT_URL, Scene, expect
 from .stack import ROOT
 
 QUERIES = ROOT / "docs" / "queries"
@@ -238,6 +241,7 @@ def prove(scene: Scene) -> None:
     scene.notes.append(f"grants-changed: {len(found)} rows")
 
     datasets_may_be_absent(scene)
+    views_name_the_newest(scene)
     are_athenas(texts)
 
 
@@ -255,6 +259,33 @@ def datasets_may_be_absent(scene: Scene) -> None:
         "SELECT (SELECT count(*) FROM latest_users), (SELECT count(*) FROM latest_grants)"
     )
     expect(counts == [(20, 0)], f"rows of users and of grants: {counts}")
+
+
+def views_name_the_newest(scene: Scene) -> None:
+    """Moto takes Athena's statements and runs none."""
+    scene.empty_bucket()
+    with scene.sandbox(Population(20, 2, 20)) as clerk:
+        answer = scene.run({}, scene.settings(clerk))
+    expect(answer.get("status") == "complete", answer)
+    finished = subprocess.run(
+        [sys.executable, ROOT / "scripts" / "latest-views", "clerk", SNAPSHOT_URL],
+        env=scene.aws.settings(ANYBODY) | {"AWS_DEFAULT_REGION": REGION},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    expect(finished.returncode == 0, finished.stderr)
+    athena = scene.aws.client("athena")
+    statements = sorted(
+        athena.get_query_execution(QueryExecutionId=execution)["QueryExecution"]["Query"]
+        for execution in athena.list_query_executions()["QueryExecutionIds"]
+    )
+    right = [
+        f"CREATE OR REPLACE VIEW latest_{dataset} AS "
+        f"SELECT * FROM {dataset} WHERE snapshot_id = '{answer['snapshot_id']}'"
+        for dataset in sorted(answer["records"])
+    ]
+    expect(statements == right, statements)
 
 
 def are_athenas(texts: dict[str, str]) -> None:

@@ -15,6 +15,10 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUCKET = "clerk-snapshots"
 PREFIX = "identity/clerk"
 
+OTHER_FUNCTIONS = [
+    f"arn:aws:lambda:{REGION}:123456789012:function:of-another-stack-{number}" for number in (1, 2)
+]
+
 # Every optional part switched on, so that everything the template can create is created.
 EVERYTHING = {
     "Resources": "users,organizations,organization_roles,organization_permissions,"
@@ -23,6 +27,7 @@ EVERYTHING = {
     "SnapshotPrefix": PREFIX,
     "Continuation": "StateMachine",
     "Tracing": "Active",
+    "MoreFunctionArns": ",".join(OTHER_FUNCTIONS),
     "AlarmEmail": "operations@example.com",
     "DatabaseName": "clerk",
     "ExpireSnapshotsDays": "400",
@@ -106,6 +111,9 @@ class Stack:
 def create(aws: Aws, secret_arn: str) -> Stack:
     parameters = EVERYTHING | {"ClerkSecretArn": secret_arn}
     template = translated(parameters)
+    # Moto makes no schedules, but outputs: by way of one it resolves what the schedule would send.
+    target = template["Resources"]["SyncStateMachineSchedule"]["Properties"]["Target"]
+    template["Outputs"]["ScheduleInput"] = {"Value": target["Input"]}
     s3 = aws.client("s3")
     s3.create_bucket(Bucket="packages")
     s3.put_object(Bucket="packages", Key="clerk-sync.zip", Body=_empty_zip())
