@@ -20,6 +20,7 @@ SEED := $(or $(SEED),$(shell date +%s))
 .PHONY: help run run-lambda test test-aws measure bench package check advisories clean
 .PHONY: help run run-lambda test test-aws measure bench package deploy invoke logs check advisories clean
 .PHONY: help run run-lambda test test-aws measure bench package deploy invoke logs latest-views check advisories clean
+.PHONY: help run run-lambda test test-aws measure bench package deploy invoke logs latest-views check docs-check advisories clean
 
 help: ## what there is to do (this list)
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r goal meaning; do \
@@ -84,6 +85,9 @@ latest-views: ## Athena's latest_… views, of the newest snapshot (DATABASE=cle
 check: ## formatting, lints, documentation, licences, the template
 	@scripts/python-environment check sam checkov
 	@scripts/check
+
+docs-check: ## that the documents explain what the code and the template name, and nothing else
+	@scripts/docs-check
 
 advisories: ## known vulnerabilities of dependencies (reads the advisory database over the network)
 	@scripts/cargo-deny check advisories
