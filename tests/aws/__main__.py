@@ -47,7 +47,7 @@ def set_scene(aws: Aws, scratch: pathlib.Path) -> Scene:
     secret = aws.client("secretsmanager").create_secret(Name="clerk", SecretString=KEY)
     created = stack.create(aws, secret["ARN"])
     role = aws.assume(created.outputs["FunctionRoleArn"])
-    return Scene(programs(), scratch, aws, created, secret["ARN"], role)
+    return Scene(programs(), scratch, aws, created, role)
 
 
 def prove_all(scene: Scene, names: list[str]) -> int:

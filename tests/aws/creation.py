@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from .scene import Scene, expect
+from .scene import SNAPSHOT_URL, Scene, expect
 from .stack import OTHER_FUNCTIONS
 
 # What moto's CloudFormation cannot create; their properties are checked by cfn-lint alone.
@@ -28,6 +28,10 @@ def prove(scene: Scene) -> None:
     expect(not surprising, f"not created: {surprising}")
     scene.notes.append(f"{len(stack.created)} resources created")
     scene.notes.append(f"moto cannot create {', '.join(sorted(set(stack.unknown.values())))}")
+
+    # What the program would take from the environment is what the parameters say.
+    expect(stack.variables["SNAPSHOT_URL"] == SNAPSHOT_URL, stack.variables)
+    expect(stack.outputs["SnapshotUrl"] == SNAPSHOT_URL, stack.outputs)
 
     scheduled = json.loads(stack.outputs["ScheduleInput"])["instances"]
     functions = [instance["function"] for instance in scheduled]

@@ -61,6 +61,11 @@ def try_policies(scene: Scene, policy: dict[str, Any]) -> None:
             named = [step for step in failed if step != "check"]
             expect(named, f"nothing but check needs {action}: {failed}")
             scene.notes.append(f"without {action}: {', '.join(failed)} fail")
+        for sid in {sid: None for sid, action in actions(policy) if action not in NOT_THE_PROGRAMS}:
+            set_policy(scene, elsewhere(policy, sid))
+            failed = failing_steps(scene, clerk, shrunk)
+            expect(failed, f"{sid} for another resource is as good")
+        scene.notes.append("each statement, for a resource beside the right one, makes steps fail")
         set_policy(scene, policy)
 
 
@@ -168,6 +173,16 @@ def without(policy: dict[str, Any], sid: str, action: str) -> dict[str, Any]:
             statement["Action"] = [name for name in listed(statement["Action"]) if name != action]
     reduced["Statement"] = [part for part in reduced["Statement"] if part["Action"]]
     return reduced
+
+
+def elsewhere(policy: dict[str, Any], sid: str) -> dict[str, Any]:
+    """The statement for what lies beside its resource."""
+    changed = copy.deepcopy(policy)
+    for statement in changed["Statement"]:
+        if statement["Sid"] == sid:
+            head, star, _ = statement["Resource"].partition("/*")
+            statement["Resource"] = f"{head}-beside{star}"
+    return changed
 
 
 def listed(value: str | list[str]) -> list[str]:

@@ -9,7 +9,7 @@ import subprocess
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench.population import RESOURCES, Population
+from bench.population import Population
 from bench.sandbox import KEY, Sandbox
 
 from . import stack as stacks
@@ -36,7 +36,6 @@ class Scene:
     scratch: pathlib.Path
     aws: Aws
     stack: stacks.Stack
-    secret_arn: str
     # Credentials of the function's role.
     role: Credentials
     # Things worth telling, a line each, under the proof's name.
@@ -50,16 +49,15 @@ class Scene:
         return Sandbox(self.programs / "clerk-sandbox", population)
 
     def settings(self, clerk: Sandbox, **changed: str) -> dict[str, str]:
-        """Those of the template, with Clerk and AWS on this machine."""
-        settings = {
-            "SNAPSHOT_URL": SNAPSHOT_URL,
-            "RESOURCES": RESOURCES,
-            "CLERK_SECRET_ID": self.secret_arn,
+        """Those of the created function, with Clerk and AWS on this machine, the role's credentials,
+        and no reason to skip or to wait."""
+        here = {
             "CLERK_API_URL": clerk.url,
             "CLERK_REQUESTS_PER_10S": "100000",
             "CLERK_RATE_SHARE": "1",
+            "SNAPSHOT_INTERVAL_MINUTES": "",
         }
-        return settings | self.aws.settings(self.role) | changed
+        return self.stack.variables | here | self.aws.settings(self.role) | changed
 
     def run(self, event: dict[str, Any], settings: dict[str, str]) -> Any:
         """The program for one event, with nothing in its environment but `settings`; its answer."""

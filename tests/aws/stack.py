@@ -102,6 +102,8 @@ class Stack:
     """A created stack."""
 
     outputs: dict[str, str]
+    # The function's environment variables.
+    variables: dict[str, str]
     # Type of each resource that moto knows how to create, by logical name.
     created: dict[str, str]
     # And of those it does not.
@@ -143,7 +145,10 @@ def create(aws: Aws, secret_arn: str) -> Stack:
         for name, resource in template["Resources"].items()
         if name not in created
     }
-    return Stack(outputs, created, unknown)
+    function = aws.client("lambda").get_function_configuration(
+        FunctionName=outputs["FunctionName"]
+    )
+    return Stack(outputs, function["Environment"]["Variables"], created, unknown)
 
 
 def _empty_zip() -> bytes:
