@@ -88,7 +88,7 @@ class Aws:
         )
         from moto.secretsmanager.responses import SecretsManagerResponse
 
-        # Its CloudFormation says of each resource type that it does not know it; so do we, in a line.
+        # Its CloudFormation complains of each resource type it does not know; so do we, in a line.
         warnings.filterwarnings("ignore", message="Tried to parse AWS::")
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
         # Its interpreter complains of every path that is not there, which `IsPresent` is about.
@@ -96,7 +96,7 @@ class Aws:
         config.default_user_config["stepfunctions"]["execute_state_machine"] = True
         SecretsManagerResponse._determine_resource = _secret_of  # type: ignore[attr-defined]
 
-        def backend(service: str) -> Any:
+        def backend(service: Any) -> Any:
             app = create_backend_app(service)
             # A defect of moto shows its trace instead of "500 Internal Server Error".
             app.config["PROPAGATE_EXCEPTIONS"] = True
@@ -107,9 +107,9 @@ class Aws:
         self._server = make_server(
             "127.0.0.1", 0, self._answer, threaded=True, request_handler=MotoRequestHandler
         )
-        self.url = "http://%s:%d" % self._server.server_address[:2]
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
         # Where moto's Step Functions look for Lambda.
-        os.environ["MOTO_PORT"] = str(self._server.server_address[1])
+        os.environ["MOTO_PORT"] = str(self._server.server_port)
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
         return self
 
@@ -132,7 +132,7 @@ class Aws:
         return place | credentials.settings()
 
     def assume(self, role_arn: str) -> Credentials:
-        """Credentials of a role. Only before `enforce_policies`: no service may assume roles here."""
+        """Credentials of a role. Only before `enforce_policies`: nobody may assume roles here."""
         answer = self.client("sts").assume_role(RoleArn=role_arn, RoleSessionName="function")
         given = answer["Credentials"]
         return Credentials(

@@ -1,8 +1,8 @@
-"""The state machine, run by moto's interpreter, with waits and bounds shortened: through every state
-with functions that answer by a script, and with the real program.
+"""The state machine, run by moto's interpreter, with waits and bounds shortened: through every
+state with functions that answer by a script, and with the real program.
 
-What the interpreter does not do, and so is not shown here: it does not assume the role, and time-outs
-of a task and of the whole execution do not come to pass.
+What the interpreter does not do, and so is not shown here: it does not assume the role, and
+time-outs of a task and of the whole execution do not come to pass.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ def prove(scene: Scene) -> None:
 
 
 class Machine:
-    """The state machine on moto. Not the stack's own: moto's CloudFormation makes those for its other
-    backend, which executes nothing."""
+    """The state machine on moto. Not the stack's own: moto's CloudFormation makes those for its
+    other backend, which executes nothing."""
 
     def __init__(self, aws: Aws, most_invocations: int):
         self._aws = aws

@@ -1,4 +1,4 @@
-"""The zip's `bootstrap` under Lambda's runtime interface, in Lambda's environment, for every event."""
+"""The zip's `bootstrap` under Lambda's runtime interface, in its environment, for every event."""
 
 from __future__ import annotations
 
@@ -44,7 +44,8 @@ def prove(scene: Scene) -> None:
     with scene.sandbox() as clerk:
         clerk.behave(latency_ms=20)
         log = scene.scratch / "environment.log"
-        with Environment(bootstrap, scene.settings(clerk), log, confinement=confinement) as function:
+        settings = scene.settings(clerk)
+        with Environment(bootstrap, settings, log, confinement=confinement) as function:
             for name, status in STATUSES.items():
                 event = json.loads((ROOT / "events" / f"{name}.json").read_text(encoding="utf-8"))
                 answer = function.invoke(event)

@@ -1,6 +1,6 @@
-"""Lambda's runtime interface (AWS documentation, "Using the Lambda runtime API for custom runtimes")
-and an execution environment behind it: the real program, with the variables that Lambda sets, a
-file system that can be written below /tmp only, and a deadline."""
+"""Lambda's runtime interface (AWS documentation, "Using the Lambda runtime API for custom
+runtimes") and an execution environment behind it: the real program, with the variables that Lambda
+sets, a file system that can be written below /tmp only, and a deadline."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Environment:
         # Everything that the program is told; HOME is not among it, as in Lambda
         # (AWS documentation, "Using Lambda environment variables").
         self._variables = settings | {
-            "AWS_LAMBDA_RUNTIME_API": "%s:%d" % self._server.server_address[:2],
+            "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{self._server.server_port}",
             "AWS_LAMBDA_FUNCTION_NAME": name,
             "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "256",
@@ -168,7 +168,7 @@ def _handler(environment: Environment) -> type[BaseHTTPRequestHandler]:
             )
 
         def _delivery(self) -> Delivery | None:
-            """The next event; None when there will be none, or when nobody waits for it any more."""
+            """The next event; None when there will be none, or when nobody waits for it."""
             while True:
                 try:
                     delivery = environment._deliveries.get(timeout=0.2)

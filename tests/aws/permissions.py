@@ -128,8 +128,8 @@ STEPS: tuple[Step, ...] = (check, full_sync, resume, held, clean_up)
 
 
 def below_the_prefix(scene: Scene, first: int) -> None:
-    """What moto does not look at, the condition on listing: no request of the program is for anything
-    but keys below the prefix. (Moto's requests of the tests themselves name no key outside it.)"""
+    """What moto does not look at, the condition on listing: no request of the program is for
+    anything but keys below the prefix. (Those of the tests themselves name no key outside it.)"""
     for request in scene.aws.requests[first:]:
         if not request.path.startswith(f"/{BUCKET}"):
             continue

@@ -1,8 +1,8 @@
 """Each query of docs/queries gives the right answer, by DuckDB over real snapshots.
 
-What is right is worked out here from the rows of Clerk, with no part of clerk-sync in between. The same
-texts are what catalog.yaml saves for Athena; that they are Athena's SQL is what sqlglot says, and not
-more: no Athena has run them.
+What is right is worked out here from the rows of Clerk, with no part of clerk-sync in between. The
+same texts are what catalog.yaml saves for Athena; that they are Athena's SQL is what sqlglot says,
+and not more: no Athena has run them.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Source:
         return {row["id"]: row for row in self.lists[name]}
 
     def role_grants(self) -> list[tuple[dict, dict, dict, dict]]:
-        """User, organization and role of each membership whose role there is, and the membership."""
+        """User, organization and role of each membership whose role there is, and itself."""
         users, organizations = self.by_id("users"), self.by_id("organizations")
         roles = {role["key"]: role for role in self.lists["organization_roles"]}
         return [

@@ -49,8 +49,8 @@ class Scene:
         return Sandbox(self.programs / "clerk-sandbox", population)
 
     def settings(self, clerk: Sandbox, **changed: str) -> dict[str, str]:
-        """Those of the created function, with Clerk and AWS on this machine, the role's credentials,
-        and no reason to skip or to wait."""
+        """Those of the created function, with Clerk and AWS on this machine, the role's
+        credentials, and no reason to skip or to wait."""
         here = {
             "CLERK_API_URL": clerk.url,
             "CLERK_REQUESTS_PER_10S": "100000",

@@ -72,8 +72,8 @@ def definition() -> dict[str, Any]:
 
 
 def packaged() -> dict[str, Any]:
-    """The template as `sam package` leaves it: local files are objects in S3. The definition of the
-    state machine is put in, since SAM replaces substitutions in no other way without CloudFormation."""
+    """The template as `sam package` leaves it: local files are objects in S3. But the definition of
+    the state machine is put in: moto would not fetch it."""
     template = load(ROOT / "template.yaml")
     resources = template["Resources"]
     resources["SyncFunction"]["Properties"]["CodeUri"] = "s3://packages/clerk-sync.zip"
