@@ -14,13 +14,8 @@ export CLERK_SYNC_PYTHON := $(CURDIR)/.venv/bin/python
 # Where the schedules of `make chaos` begin: elsewhere each time, unless it is said.
 SEED := $(or $(SEED),$(shell date +%s))
 
-.PHONY: help run run-lambda test chaos measure bench package check advisories clean
-.PHONY: help run run-lambda test mutants measure bench package check advisories clean
-.PHONY: help run run-lambda test fuzz measure bench package check advisories clean
-.PHONY: help run run-lambda test test-aws measure bench package check advisories clean
-.PHONY: help run run-lambda test test-aws measure bench package deploy invoke logs check advisories clean
-.PHONY: help run run-lambda test test-aws measure bench package deploy invoke logs latest-views check advisories clean
-.PHONY: help run run-lambda test test-aws measure bench package deploy invoke logs latest-views check docs-check advisories clean
+.PHONY: help run run-lambda test chaos fuzz mutants test-aws measure bench package deploy invoke logs \
+	latest-views check docs-check advisories clean
 
 help: ## what there is to do (this list)
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r goal meaning; do \
@@ -43,14 +38,16 @@ test: ## all tests, and the sandbox read by Clerk's official SDKs
 chaos: ## 2,000 schedules of faults in process, 200 of the real function (SEED=n: those from there)
 	@scripts/python-environment test
 	@scripts/chaos $(SEED)
-mutants: ## plants known bugs, and shows that the tests catch each (ONLY=name: one of them)
+
 mutants: ## plants known bugs and shows that the tests catch each, some 20 minutes (ONLY=name: one)
 	@scripts/python-environment test
 	@scripts/mutants $(if $(ONLY),--only $(ONLY))
+
 # Of each target.
 SECONDS = 10
 fuzz: ## every parser of outside bytes fuzzed for ten seconds (SECONDS=300 for longer)
 	@scripts/fuzz --seconds $(SECONDS)
+
 test-aws: ## the deployment as far as it can be proven without an AWS account
 	@scripts/python-environment test aws
 	@cargo build --workspace --bins --examples --locked --quiet
