@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::page::count;
-use super::text::{Text, identifier};
+use super::text::{Text, identifier, key};
 
 /// The answer of Clerk: GET /instance (Clerk OpenAPI 2026-05-12, schema Instance).
 #[derive(Debug, Deserialize)]
@@ -12,7 +12,7 @@ pub struct Instance<'a> {
     #[serde(borrow, deserialize_with = "identifier")]
     pub id: Text<'a>,
     /// `production`, `development`, …: an open set.
-    #[serde(borrow, deserialize_with = "identifier")]
+    #[serde(borrow, deserialize_with = "key")]
     pub environment_type: Text<'a>,
 }
 

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::text::{Text, identifier};
+use super::text::{Text, identifier, key};
 
 /// A row of Clerk: GET /organization_memberships (Clerk OpenAPI 2026-05-12, schema
 /// OrganizationMembership). Times are milliseconds since 1970.
@@ -12,7 +12,7 @@ pub struct OrganizationMembership<'a> {
     #[serde(borrow, deserialize_with = "identifier")]
     pub id: Text<'a>,
     /// The key, not the id, of the role.
-    #[serde(borrow, deserialize_with = "identifier")]
+    #[serde(borrow, deserialize_with = "key")]
     pub role: Text<'a>,
     /// The keys of the permissions that come with it.
     #[serde(borrow)]

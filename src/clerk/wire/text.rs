@@ -46,15 +46,30 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
 /// next request, which must stay small whatever the server sends.
 const LONGEST_IDENTIFIER: usize = 256;
 
-/// For ids and keys: an empty one would name nothing and match everything.
+/// For ids: an empty one would name nothing and match everything.
 pub(super) fn identifier<'de: 'a, 'a, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Text<'a>, D::Error> {
     let expecting = "a non-empty string";
-    let text = deserializer.deserialize_str(Expecting(expecting))?;
+    let text = short(deserializer, expecting)?;
     if text.is_empty() {
         return Err(Error::invalid_value(Unexpected::Str(""), &expecting));
     }
+    Ok(text)
+}
+
+/// For keys: an empty one is one that nothing has.
+pub(super) fn key<'de: 'a, 'a, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Text<'a>, D::Error> {
+    short(deserializer, "a string")
+}
+
+fn short<'de, D: Deserializer<'de>>(
+    deserializer: D,
+    expecting: &'static str,
+) -> Result<Text<'de>, D::Error> {
+    let text = deserializer.deserialize_str(Expecting(expecting))?;
     if text.len() > LONGEST_IDENTIFIER {
         return Err(Error::invalid_value(Unexpected::Other("text"), &"at most 256 bytes"));
     }
