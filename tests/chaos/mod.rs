@@ -1,7 +1,7 @@
 //! Nothing is lost, whatever breaks: stories of faults, cuts and changes, drawn from seeds, and a
 //! judge over each.
 //!
-//! `CHAOS_SEED` is the first seed (0), `CHAOS_SCHEDULES` how many there are (200). A story that
+//! `CHAOS_SEED` is the first seed (0), `CHAOS_SCHEDULES` how many there are (500). A story that
 //! breaks a promise is shortened and printed with what replays it: `CHAOS_REPLAY=<seed>:<acts>`.
 
 mod judge;
@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use play::{Played, play};
 use schedule::Schedule;
 
-const SCHEDULES: u64 = 200;
+const SCHEDULES: u64 = 500;
 
 fn number(name: &str, default: u64) -> u64 {
     env::var(name).map_or(default, |text| text.parse().expect(name))
