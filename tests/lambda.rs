@@ -108,9 +108,12 @@ async fn a_scheduled_event_copies_the_whole_instance_in_one_invocation_or_in_man
     lambda.stop().await;
 }
 
-/// What CloudWatch makes of one line of the log: the dimensions, and value and unit by metric (AWS
+/// Value and unit by metric.
+type Metrics<'a> = BTreeMap<&'a str, (f64, &'a str)>;
+
+/// What CloudWatch makes of one line of the log: the dimensions' values, and the metrics (AWS
 /// documentation, "Specification: Embedded metric format").
-fn metrics_of(line: &Value) -> Option<(Vec<&str>, BTreeMap<&str, (f64, &str)>)> {
+fn metrics_of(line: &Value) -> Option<(Vec<&str>, Metrics<'_>)> {
     let directive = &line.get("_aws")?["CloudWatchMetrics"][0];
     assert!(line["_aws"]["Timestamp"].is_i64(), "{line:#}");
     assert_eq!(directive["Namespace"], "Identity/clerk-sync");
