@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pathlib
+import re
 import subprocess
 import time
 import zipfile
@@ -11,7 +12,7 @@ from typing import Any
 
 from .lambda_runtime import CONFINE, Environment
 from .scene import Failed, Scene, expect
-from .stack import ROOT
+from .stack import ROOT, load
 
 # What each event of events/ is answered with. A pair: either, by the speed of the machine.
 STATUSES = {
@@ -56,7 +57,11 @@ def prove(scene: Scene) -> None:
             expect(error.is_error and error.payload["errorType"] == "InvalidEvent", error.payload)
             lines = function.lines()
     expect_lambda_log(lines)
+    reported = metrics(lines)
+    watched = metrics_watched()
+    expect(watched <= reported, f"watched and not reported: {sorted(watched - reported)}")
     scene.notes.append(f"{len(STATUSES)} events accepted; {len(lines)} log lines, all of them JSON")
+    scene.notes.append(f"{len(watched)} metrics that alarms and dashboard watch, all reported")
 
 
 def pauses_before_its_deadline(function: Environment) -> None:
@@ -130,4 +135,39 @@ def places_to_write(scene: Scene, confinement: str) -> list[str]:
 def expect_lambda_log(lines: list[dict[str, Any]]) -> None:
     for line in lines:
         for key in ("timestamp", "level", "message"):
-            expect(key in line or "_aws" in line, {"no": key, "line": line})
+            expect(key in line, {"no": key, "line": line})
+
+
+# A metric: its namespace, its name, and the names of its dimensions.
+Metric = tuple[str, str, frozenset[str]]
+
+
+def metrics(lines: list[dict[str, Any]]) -> set[Metric]:
+    """What CloudWatch takes from the log (AWS documentation, "Specification: Embedded metric
+    format"), each with a number and a value for every dimension."""
+    found = set()
+    for line in lines:
+        for directive in line.get("_aws", {}).get("CloudWatchMetrics", []):
+            for dimensions in directive["Dimensions"]:
+                expect(all(isinstance(line.get(name), str) for name in dimensions), line)
+                for metric in directive["Metrics"]:
+                    expect(isinstance(line.get(metric["Name"]), int | float), line)
+                    found.add((directive["Namespace"], metric["Name"], frozenset(dimensions)))
+    return found
+
+
+def metrics_watched() -> set[Metric]:
+    """What the template's alarms and dashboard look at, of the function's own metrics."""
+    template = load(ROOT / "template.yaml")
+    namespace = template["Parameters"]["MetricsNamespace"]["Default"]
+    watched = {(namespace, "Rows", frozenset({"Function", "Dataset"}))}
+    for resource in template["Resources"].values():
+        properties = resource["Properties"]
+        if properties.get("Namespace") == {"Ref": "MetricsNamespace"}:
+            dimensions = frozenset(item["Name"] for item in properties["Dimensions"])
+            watched.add((namespace, properties["MetricName"], dimensions))
+    widgets = json.dumps(template["Resources"]["OverviewDashboard"])
+    shown = r'\["\$\{MetricsNamespace\}", "(\w+)", "(\w+)", '
+    for name, dimension in re.findall(shown, widgets.replace('\\"', '"')):
+        watched.add((namespace, name, frozenset({dimension})))
+    return watched
