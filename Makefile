@@ -15,7 +15,6 @@ export CLERK_SYNC_PYTHON := $(CURDIR)/.venv/bin/python
 SEED := $(or $(SEED),$(shell date +%s))
 
 .PHONY: help run run-lambda test chaos fuzz mutants test-aws measure bench package deploy invoke logs \
-.PHONY: help run run-lambda test chaos mutants test-aws measure bench package deploy invoke logs \
 	latest-views check docs-check advisories clean
 
 help: ## what there is to do (this list)
@@ -48,10 +47,6 @@ mutants: ## plants known bugs and shows that the tests catch each, some 20 minut
 SECONDS = 10
 fuzz: ## every parser of outside bytes fuzzed for ten seconds (SECONDS=300 for longer)
 	@scripts/fuzz --seconds $(SECONDS)
-
-mutants: ## plants known bugs, and shows that the tests catch each (ONLY=name: one of them)
-	@scripts/python-environment test
-	@scripts/mutants $(if $(ONLY),--only $(ONLY))
 
 test-aws: ## the deployment as far as it can be proven without an AWS account
 	@scripts/python-environment test aws
