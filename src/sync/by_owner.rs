@@ -59,6 +59,7 @@ impl WalkByOwner {
                 rows: place.offset,
                 place: place.clone(),
                 expected: None,
+                moment: None,
             },
         );
         let mut walk = Self {
@@ -172,6 +173,7 @@ impl WalkByOwner {
             rows: place.offset,
             place,
             expected: None,
+            moment: None,
         };
         let mut walk = Walk::new(reader, beginning);
         walk.ask();

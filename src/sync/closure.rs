@@ -96,6 +96,21 @@ fn own_part(resource: Resource, stretch: &Stretch) -> Option<StoredPart> {
     stretch.parts.get(&own.dataset).cloned()
 }
 
+/// The ids of a stretch's rows, by [`hash_of`]; `None` where they are not written.
+///
+/// # Errors
+/// [`Stop::Store`] when a part cannot be read.
+pub(super) async fn row_ids(
+    run: &Run,
+    resource: Resource,
+    stretch: &Stretch,
+) -> Result<Option<Vec<u64>>, Stop> {
+    match own_part(resource, stretch) {
+        Some(part) => read_ids(run, &part).await.map(Some),
+        None => Ok(None),
+    }
+}
+
 async fn read_ids(run: &Run, stored: &StoredPart) -> Result<Vec<u64>, Stop> {
     let bytes = read_part(run, stored).await?;
     let mut lines = Lines::of(run.output.compression, &bytes, stored.part.records)?;
@@ -107,11 +122,17 @@ async fn read_ids(run: &Run, stored: &StoredPart) -> Result<Vec<u64>, Stop> {
     Ok(ids)
 }
 
-/// The id of a resource's record. It stands near the beginning: there it is found without reading
-/// the rest, which a continued run would pay for with every user.
+/// The id of the row that a record was made of. A resource's stands near the beginning: there it is
+/// found without reading the rest, which a continued run would pay for with every user. A grant has its
+/// source's.
 fn id_of(line: &str) -> Result<Cow<'_, str>, Stop> {
     #[derive(Deserialize)]
     struct Line {
+        id: String,
+        source: Option<Source>,
+    }
+    #[derive(Deserialize)]
+    struct Source {
         id: String,
     }
     let at_its_place = || {
@@ -123,7 +144,7 @@ fn id_of(line: &str) -> Result<Cow<'_, str>, Stop> {
     match at_its_place() {
         Some(id) => Ok(Cow::Borrowed(id)),
         None => serde_json::from_str::<Line>(line)
-            .map(|line| Cow::Owned(line.id))
+            .map(|line| Cow::Owned(line.source.map_or(line.id, |source| source.id)))
             .map_err(|error| Stop::Internal(format!("a stored record has no id: {error}"))),
     }
 }
@@ -266,6 +287,11 @@ mod tests {
             (r#"{"kind":"resource","type":"user","id":"a\"b\u0041","display_name":"x"}"#, "a\"bA"),
             (r#"{"kind":"resource","type":"us\"er","id":"user_2"}"#, "user_2"),
             (r#"{"id":"user_3","kind":"resource","type":"user"}"#, "user_3"),
+            (
+                r#"{"kind":"grant","id":"g","source":{"type":"organization_membership","id":"m"}}"#,
+                "m",
+            ),
+            (r#"{"kind":"grant","id":"g","source":null}"#, "g"),
         ] {
             assert_eq!(id_of(line).unwrap(), id, "{line}");
         }

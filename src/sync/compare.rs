@@ -9,10 +9,11 @@ use crate::clerk::wire;
 use crate::resource::Resource;
 
 use super::bounds::Bounds;
-use super::checkpoint::{ListProgress, Stage, Window};
+use super::checkpoint::{ListProgress, Stage, Stretch, Window};
 use super::closure;
 use super::copy::walk_to_end;
 use super::endpoint::{Endpoint, Paging};
+use super::known::hash_of;
 use super::page::{ReadPage, RowKey};
 use super::run::{Run, Stop, progress_of};
 use super::stretch::{Number, StretchBuilder};
@@ -234,10 +235,13 @@ async fn read_again(
     index: usize,
 ) -> Result<(), Stop> {
     let resource = endpoint.resource;
-    let (beginning, edge, sequence) = run.list(resource, |list| {
+    let (mut beginning, mut edge, sequence) = run.list(resource, |list| {
         let sequence = list.windows[window].stretches[index].sequence;
         (beginning(list, window, index), Edge::of(&list.windows[window], index), sequence)
     });
+    let neighbours = run.list(resource, |list| Neighbours::of(&list.windows[window], index));
+    beginning.moment = ids_of(run, resource, &neighbours.before).await?;
+    edge.behind = ids_of(run, resource, &neighbours.behind).await?.into_iter().flatten().collect();
     let mut walk = Walk::new(run.reader(endpoint), beginning);
     let mut again = StretchBuilder::new(run, endpoint)?;
     let mut place = None;
@@ -290,8 +294,50 @@ fn beginning(list: &ListProgress, window: usize, index: usize) -> Beginning {
             within: None,
         },
         rows,
-        expected: if list.windows.len() > 1 { None } else { list.source_count.after },
+        // The rows before it may not be as many as they were: no count says where it ends.
+        expected: None,
+        moment: None,
     }
+}
+
+/// The stretches around one that may hold rows of its first and of its last moment: where rows were
+/// deleted, only their ids tell whose such a row is.
+struct Neighbours {
+    before: Vec<Stretch>,
+    behind: Vec<Stretch>,
+}
+
+impl Neighbours {
+    fn of(window: &Window, index: usize) -> Self {
+        let stretches = &window.stretches;
+        let last_before = stretches[..index].last().map(|stretch| stretch.last.created_at);
+        let reach = |stretch: &&Stretch| Some(stretch.last.created_at) == last_before;
+        let moment = stretches[index].last.created_at;
+        Self {
+            before: stretches[..index].iter().rev().take_while(reach).cloned().collect(),
+            behind: stretches[index + 1..]
+                .iter()
+                .take_while(|stretch| stretch.first.created_at == moment)
+                .cloned()
+                .collect(),
+        }
+    }
+}
+
+/// The ids of all rows of some stretches, by [`hash_of`]; `None` where they are not written.
+async fn ids_of(
+    run: &Run,
+    resource: Resource,
+    stretches: &[Stretch],
+) -> Result<Option<Vec<u64>>, Stop> {
+    let mut ids = Vec::new();
+    for stretch in stretches {
+        match closure::row_ids(run, resource, stretch).await? {
+            Some(more) => ids.extend(more),
+            None => return Ok(None),
+        }
+    }
+    Ok(Some(ids))
 }
 
 /// Where a stretch that is read again ends.
@@ -300,6 +346,8 @@ struct Edge {
     last: RowKey,
     /// The first rows of those behind it.
     others: HashSet<String>,
+    /// Of those behind it that begin at the moment it ends, all rows, by [`hash_of`] their ids.
+    behind: HashSet<u64>,
     /// Whether it ends with its window.
     is_last: bool,
 }
@@ -310,6 +358,7 @@ impl Edge {
         Self {
             last: window.stretches[index].last.clone(),
             others: behind.iter().map(|stretch| stretch.first.id.clone()).collect(),
+            behind: HashSet::new(),
             is_last: behind.is_empty(),
         }
     }
@@ -322,6 +371,7 @@ impl Edge {
         let mut within = true;
         for row in &mut page.rows {
             let beyond = self.others.contains(&row.key.id)
+                || (!self.behind.is_empty() && self.behind.contains(&hash_of(&row.key.id)))
                 || matches!(
                     (row.key.created_at, self.last.created_at),
                     (Some(created), Some(last)) if created > last

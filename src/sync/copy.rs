@@ -285,5 +285,6 @@ fn beginning(list: &ListProgress, window: usize, counted: Option<u64>) -> Beginn
         place: window.place.clone(),
         rows: window.rows(),
         expected: window.expected.or(counted),
+        moment: None,
     }
 }

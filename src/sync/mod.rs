@@ -27,6 +27,7 @@ mod insert;
 pub mod keeper;
 mod known;
 pub mod malformed;
+mod moment;
 pub mod page;
 mod plan;
 mod plausible;

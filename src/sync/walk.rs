@@ -1,5 +1,5 @@
-//! Walks one window of a list from a place on, in ascending order, without losing or doubling a row whatever is
-//! inserted or deleted around it.
+//! Walks one window of a list from a place on, in ascending order, without losing or doubling a row
+//! whatever is inserted or deleted around it.
 //!
 //! Every page after the first must contain a row that is already known: pages fetched by offset
 //! overlap by a row, and a cursor page is checked not to begin again. Where a page does not join
@@ -22,6 +22,7 @@ use crate::patience::{Exhausted, Patience};
 use super::at_stake::MOST_WAITING;
 use super::bounds::Bounds;
 use super::endpoint::{Endpoint, Paging};
+use super::moment::Moment;
 use super::page::{PageContext, ReadPage, ReadRow, RowKey};
 
 /// Most rows a page may have (Clerk OpenAPI, parameter `limit`: 1 to 500).
@@ -127,6 +128,8 @@ pub struct Walk {
     bounds: Bounds,
     way: Way,
     place: Place,
+    /// The rows taken that share the last one's moment.
+    moment: Moment,
     /// Rows taken since the beginning of the window.
     rows: u64,
     /// The window's size as last heard.
@@ -161,6 +164,9 @@ pub struct Beginning {
     pub rows: u64,
     /// How many there are in all, as last heard of.
     pub expected: Option<u64>,
+    /// By [`hash_of`](super::known::hash_of) their ids, all that were created at the moment of the
+    /// last one; `None` where only the place is known.
+    pub moment: Option<Vec<u64>>,
 }
 
 /// How far a walk may run ahead of what is stored. One page may always be asked for.
@@ -226,9 +232,14 @@ impl Walk {
     /// A walk with one page in flight at a time, until more is [allowed](Self::allow).
     #[must_use]
     pub fn new(reader: Reader, beginning: Beginning) -> Self {
-        let Beginning { bounds, way, place, rows, expected } = beginning;
+        let Beginning { bounds, way, place, rows, expected, moment } = beginning;
+        let last = place.tail.last();
         Self {
             next_offset: overlap(place.offset),
+            moment: match moment {
+                Some(ids) => Moment::of(last.and_then(|key| key.created_at), ids),
+                None => Moment::behind(&place.tail, rows),
+            },
             reader,
             bounds,
             way,
@@ -325,6 +336,10 @@ impl Walk {
         let is_expected = self.expected.is_some_and(|rows| self.next_offset + 1 < rows);
         let asked = match self.way {
             _ if self.reader.patience.exhausted().is_some() => return false,
+            Way::Cursor if is_first && self.cursor_back > 0 && self.has_no_cursor() => {
+                self.give_up_the_cursor("brings nothing behind");
+                return self.ask();
+            }
             Way::Cursor if is_first => Asked::Cursor(self.cursor()),
             // The next cursor is known when the page has arrived.
             Way::Cursor => return false,
@@ -344,6 +359,16 @@ impl Walk {
     fn cursor(&self) -> Option<String> {
         let index = self.place.tail.len().checked_sub(1 + self.cursor_back)?;
         Some(self.place.tail[index].id.clone())
+    }
+
+    /// Whether the cursor would have to step back further than rows are remembered.
+    fn has_no_cursor(&self) -> bool {
+        self.cursor().is_none() && self.rows > self.place.tail.len() as u64
+    }
+
+    /// Whether a row is remembered as taken.
+    fn knows(&self, key: &RowKey) -> bool {
+        self.place.knows(&key.id) || self.moment.has(key)
     }
 
     async fn arrival(
@@ -385,11 +410,11 @@ impl Walk {
             return None;
         }
         let newest = self.place.tail.last().and_then(|key| key.created_at);
-        let known_again = page.rows.iter().any(|row| self.place.knows(&row.key.id));
+        let known_again = page.rows.iter().any(|row| self.knows(&row.key));
         for row in &mut page.rows {
             // Rows older than the last one taken appeared meanwhile; the comparison finds them.
             let is_behind = row.key.created_at.is_none_or(|created| Some(created) >= newest);
-            row.kept = is_behind && self.bounds.hold(row) && !self.place.knows(&row.key.id);
+            row.kept = is_behind && self.bounds.hold(row) && !self.knows(&row.key);
         }
         let new = page.kept_rows().count() as u64;
         let full = page.rows.len() as u64 >= PAGE_ROWS;
@@ -418,8 +443,9 @@ impl Walk {
     fn begins_again(&self, cursor: &str, rows: &[ReadRow]) -> bool {
         let tail = &self.place.tail;
         let Some(index) = tail.iter().position(|key| key.id == cursor) else { return false };
-        let seen = &tail[..=index];
-        rows.iter().any(|row| seen.iter().any(|key| key.id == row.key.id))
+        let behind = &tail[index + 1..];
+        let is_behind = |row: &ReadRow| behind.iter().any(|key| key.id == row.key.id);
+        rows.iter().any(|row| self.knows(&row.key) && !is_behind(row))
             || rows.first().is_some_and(|row| row.key.created_at < tail[index].created_at)
     }
 
@@ -431,25 +457,30 @@ impl Walk {
         if page.total.is_some() {
             self.expected = page.total;
         }
-        let Some(from) = seam(&self.place.tail, &page.rows, offset) else {
+        let Some(from) = self.seam(&page.rows, offset) else {
             return self.step_back().map(|()| None);
         };
         let wanted_again = self.place.offset.saturating_sub(offset);
         let stepped_back = std::mem::take(&mut self.step_back) > 0;
         let doubled = if stepped_back { 0 } else { (from as u64).saturating_sub(wanted_again) };
         for (index, row) in page.rows.iter_mut().enumerate() {
-            row.kept = index >= from && self.bounds.hold(row) && !self.place.knows(&row.key.id);
+            row.kept = index >= from && self.bounds.hold(row) && !self.knows(&row.key);
         }
         let beyond = page.rows.iter().any(|row| self.bounds.end_before(row));
         let new = page.rows.iter().filter(|row| row.kept).count() as u64;
         let behind = offset + page.rows.len() as u64;
         let full = page.rows.len() as u64 >= PAGE_ROWS;
-        let last = match (page.total, self.expected) {
+        // Servers have been seen to send short pages in the middle: the end is where one more brings
+        // nothing, unless the count agrees.
+        let goes_on = new > 0 || stepped_back || behind > self.place.offset;
+        let last = match page.total {
             _ if beyond => true,
             // A total that is too small must not hide the rows behind a full page.
-            (Some(total), _) => !full && behind >= total,
-            (None, Some(expected)) => !full && (self.rows + new >= expected || new == 0),
-            (None, None) => !full,
+            Some(total) => !full && behind >= total,
+            None => {
+                let all_seen = self.expected.is_some_and(|rows| self.rows + new >= rows);
+                !full && (all_seen || !goes_on)
+            }
         };
         // A row to overlap and one to go on with.
         let page_rows = (page.rows.len() as u64).clamp(2, PAGE_ROWS);
@@ -460,7 +491,7 @@ impl Walk {
             self.next_offset = overlap(behind);
         }
         // After a step back, pages of rows that have all been taken lead on to those that have not.
-        let is_catching_up = full && behind <= self.rows;
+        let is_catching_up = (full || goes_on) && behind <= self.rows;
         self.stalled = if new > 0 || last || is_catching_up { 0 } else { self.stalled + 1 };
         if self.stalled > MOST_STALLED {
             return Err(WalkStop::Clerk(ClerkError::Protocol {
@@ -470,6 +501,38 @@ impl Walk {
         }
         self.place.offset = behind;
         Ok(Some(self.batch(page, new, doubled, last)))
+    }
+
+    /// Where the new rows of a page begin that was asked for at `offset`: behind the last known row.
+    /// `None` when the page cannot be joined to what is known.
+    fn seam(&self, rows: &[ReadRow], offset: u64) -> Option<usize> {
+        let Some(last) = self.place.tail.last() else {
+            return (offset == 0).then_some(0);
+        };
+        if let Some(index) = rows.iter().rposition(|row| row.key.id == last.id) {
+            return Some(index + 1);
+        }
+        // The last row taken is gone. Rows that are not known and not older than it come behind it;
+        // and the page must reach back to a known or an older row, or some may lie before the page.
+        let known = |row: &ReadRow| self.knows(&row.key);
+        let last_created = last.created_at?;
+        let joins = rows.first().is_some_and(|row| {
+            known(row) || row.key.created_at.is_some_and(|created| created < last_created)
+        }) || (offset == 0 && !rows.is_empty());
+        if !joins {
+            return (offset == 0).then_some(0);
+        }
+        let behind_known = rows.iter().rposition(known).map_or(0, |index| index + 1);
+        let behind = rows[behind_known..]
+            .iter()
+            .position(|row| row.key.created_at.is_some_and(|created| created >= last_created))
+            .map_or(rows.len(), |index| behind_known + index);
+        // Of rows of the last one's moment nobody can say whether they have been taken, unless a known
+        // one stands before them or all that were taken are known.
+        let is_told = behind_known > 0
+            || self.moment.is_complete()
+            || rows.get(behind).is_none_or(|row| row.key.created_at > Some(last_created));
+        is_told.then_some(behind)
     }
 
     /// The page begins behind what is known: rows before it were deleted. Looks further up.
@@ -491,6 +554,7 @@ impl Walk {
 
     fn batch(&mut self, page: ReadPage, new: u64, doubled: u64, last: bool) -> Batch {
         for row in page.kept_rows() {
+            self.moment.take(&row.key);
             self.place.remember(row.key.clone());
         }
         if self.way == Way::Cursor {
@@ -504,31 +568,6 @@ impl Walk {
 /// Index of the row that the next page must repeat.
 const fn overlap(offset: u64) -> u64 {
     offset.saturating_sub(1)
-}
-
-/// Where the new rows of a page begin that was asked for at `offset`: behind the last known row.
-/// `None` when the page cannot be joined to what is known.
-fn seam(tail: &[RowKey], rows: &[ReadRow], offset: u64) -> Option<usize> {
-    let Some(last) = tail.last() else {
-        return (offset == 0).then_some(0);
-    };
-    if let Some(index) = rows.iter().rposition(|row| row.key.id == last.id) {
-        return Some(index + 1);
-    }
-    // The last row taken is gone. Rows that are not known and not older than it come behind it;
-    // and the page must reach back to a known or an older row, or some may lie before the page.
-    let known = |row: &ReadRow| tail.iter().any(|key| key.id == row.key.id);
-    let last_created = last.created_at?;
-    let joins = rows.first().is_some_and(|row| {
-        known(row) || row.key.created_at.is_some_and(|created| created < last_created)
-    }) || (offset == 0 && !rows.is_empty());
-    if !joins {
-        return (offset == 0).then_some(0);
-    }
-    let behind = rows.iter().position(|row| {
-        !known(row) && row.key.created_at.is_some_and(|created| created >= last_created)
-    });
-    Some(behind.unwrap_or(rows.len()))
 }
 
 async fn fetch(reader: Reader, bounds: Bounds, asked: Asked) -> Result<ReadPage, ClerkError> {

@@ -1,11 +1,9 @@
 //! A dataset's digest says which lines it holds, and nothing else.
 
-use std::io::Read as _;
-
 use clerk_sync::clock::Timestamp;
 use clerk_sync::config::Compression;
 use clerk_sync::snapshot::digest::{ContentDigest, Sha256Hex};
-use clerk_sync::snapshot::part::{PartBuilder, reader};
+use clerk_sync::snapshot::part::{Lines, PartBuilder};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -15,11 +13,7 @@ use crate::support::plain::plain;
 use crate::support::world::World;
 
 fn lines() -> impl Strategy<Value = Vec<Vec<u8>>> {
-    let byte = any::<u8>().prop_filter("no line end", |byte| *byte != b'\n');
-    let line = vec(byte, 0..40).prop_map(|mut line| {
-        line.push(b'\n');
-        line
-    });
+    let line = "[^\n]{0,40}".prop_map(|line| format!("{line}\n").into_bytes());
     vec(line, 0..40)
 }
 
@@ -51,7 +45,11 @@ fn in_parts(
         assert_eq!(part.sha256, Sha256Hex::of(&part.bytes));
         digest.add(part.digest);
         records += part.records;
-        reader(compression, &part.bytes).unwrap().read_to_end(&mut read).unwrap();
+        let mut lines = Lines::of(compression, &part.bytes, part.records).unwrap();
+        let mut line = String::new();
+        while lines.next_into(&mut line).unwrap() {
+            read.extend_from_slice(line.as_bytes());
+        }
     }
     (digest, records, read)
 }

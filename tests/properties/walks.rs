@@ -168,7 +168,6 @@ impl Transport for InclusiveCursor {
 
 /// What was found here once.
 #[test]
-#[ignore = "known: on pages of few rows, repair among rows of one moment can double some"]
 fn deletions_at_both_ends_of_a_stretch_among_rows_of_one_moment_double_none() {
     let change = |request, kind| Change { request, kind };
     let changes = vec![
@@ -207,7 +206,6 @@ proptest! {
     /// Promise 1. The oracle also sees that nothing is invented, that the order is right, and that
     /// nothing is called verified that Clerk counts otherwise.
     #[test]
-    #[ignore = "known: on pages of few rows, repair among rows of one moment can double some"]
     fn every_row_that_stays_is_there_once(story in stories()) {
         paused(async {
             let sandbox = story.sandbox();
@@ -219,7 +217,6 @@ proptest! {
 
     /// The same when the run is cut into pieces.
     #[test]
-    #[ignore = "known: on pages of few rows, repair among rows of one moment can double some"]
     fn and_when_the_run_is_interrupted(story in stories(), hundredths in 1..20_u32) {
         paused(async {
             let sandbox = story.sandbox();
