@@ -581,3 +581,17 @@ async fn an_empty_instance_is_a_verified_empty_snapshot() {
         assert_eq!(dataset["source_count"], json!({ "before": 0, "after": 0 }), "{name}");
     }
 }
+
+/// A server that shows a row of each page twice makes no second line of it.
+#[tokio::test(start_paused = true)]
+async fn a_row_that_a_page_repeats_is_there_once() {
+    for (list, path, dataset) in ALONE {
+        let sandbox = with_rows_of(list);
+        sandbox.fault(FaultRule::on(path).effect(clerk_sandbox::Effect::RepeatRow(5)));
+        let snapshot = complete(&alone(&sandbox, list), list).await;
+        assert_same(&snapshot, &sandbox, list, list);
+        let entry = &snapshot.manifest["datasets"][dataset];
+        assert_eq!(entry["status"], "verified", "{list}");
+        assert!(entry["duplicates_dropped"].as_u64() > Some(0), "{list}");
+    }
+}

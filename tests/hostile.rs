@@ -734,7 +734,23 @@ fn the_functions_role_may_do_what_it_needs_and_no_more() {
     let template = read("template.yaml");
     let (_, role) = template.split_once("\n  FunctionRole:").expect("the function's role");
     let (role, _) = role.split_once("\n  ScheduleRole:").expect("the scheduler's");
-    let services = ["logs:", "secretsmanager:", "s3:", "kms:", "sts:", "lambda:", "iam:", "ec2:"];
+    let services = [
+        "logs:",
+        "secretsmanager:",
+        "s3:",
+        "kms:",
+        "sts:",
+        "lambda:",
+        "iam:",
+        "ec2:",
+        "sqs:",
+        "xray:",
+        "states:",
+        "sns:",
+        "glue:",
+        "athena:",
+        "cloudwatch:",
+    ];
     let actions: BTreeSet<&str> = role
         .lines()
         .map(|line| line.trim().trim_start_matches("- ").trim_start_matches("Action: "))
@@ -743,6 +759,7 @@ fn the_functions_role_may_do_what_it_needs_and_no_more() {
         .collect();
     let needed = [
         "kms:Decrypt",
+        "kms:GenerateDataKey",
         "logs:CreateLogStream",
         "logs:PutLogEvents",
         "s3:DeleteObject",
@@ -750,7 +767,11 @@ fn the_functions_role_may_do_what_it_needs_and_no_more() {
         "s3:ListBucket",
         "s3:PutObject",
         "secretsmanager:GetSecretValue",
+        // Lambda reports with the function's role what failed for good, and traces.
+        "sqs:SendMessage",
         "sts:AssumeRole",
+        "xray:PutTelemetryRecords",
+        "xray:PutTraceSegments",
     ];
     assert_eq!(actions, BTreeSet::from(needed));
 }

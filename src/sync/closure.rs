@@ -267,7 +267,7 @@ async fn page_by_id(
     page.fetched = Some((asked_at, run.clock.now()));
     // A server that ignores the filter would answer any rows.
     for row in &mut page.rows {
-        row.kept = ids.contains(&row.key.id);
+        row.kept &= ids.contains(&row.key.id);
     }
     Ok(page)
 }

@@ -210,9 +210,10 @@ fn translate_rows<'a, R: Row>(
             *lines = (*written - before) as u32;
         }
         let unresolved = std::mem::take(&mut records.unresolved_role_keys);
+        let key = RowKey { id: row.id().to_owned(), created_at: row.created_at() };
         read_rows.push(ReadRow {
-            key: RowKey { id: row.id().to_owned(), created_at: row.created_at() },
-            kept: true,
+            kept: !is_repeated(&read_rows, &key),
+            key,
             dangling: false,
             left_out: Vec::new(),
             lines,
@@ -224,6 +225,12 @@ fn translate_rows<'a, R: Row>(
     // The page may have to wait for its turn.
     records.shrink();
     Ok(ReadPage { total, rows: read_rows, records, fetched: None })
+}
+
+/// Whether a page has shown a row before: then that one counts.
+fn is_repeated(rows: &[ReadRow], key: &RowKey) -> bool {
+    let of_its_moment = rows.iter().rev().take_while(|row| row.key.created_at == key.created_at);
+    of_its_moment.into_iter().any(|row| row.key.id == key.id)
 }
 
 fn unknown(references: References<'_>, known: &Known) -> Option<Unknown> {

@@ -297,6 +297,7 @@ impl Walk {
             if self.bounds.are_ignored_by(&page.rows) {
                 return Err(WalkStop::Unfiltered(self.reader.endpoint.path));
             }
+            let repeated = page.rows.iter().filter(|row| !row.kept).count() as u64;
             let batch = match next.asked {
                 Asked::Offset(offset) => self.join_by_offset(offset, page)?,
                 Asked::Cursor(cursor) => self.join_by_cursor(cursor.as_deref(), page),
@@ -307,7 +308,8 @@ impl Walk {
                     detail: format!("it lists more than {MOST_ROWS} rows"),
                 }));
             }
-            if let Some(batch) = batch {
+            if let Some(mut batch) = batch {
+                batch.doubled += repeated;
                 self.not_stored += 1;
                 self.finished = batch.last;
                 if batch.page.records.size() <= MOST_WAITING / 2 {
@@ -414,7 +416,7 @@ impl Walk {
         for row in &mut page.rows {
             // Rows older than the last one taken appeared meanwhile; the comparison finds them.
             let is_behind = row.key.created_at.is_none_or(|created| Some(created) >= newest);
-            row.kept = is_behind && self.bounds.hold(row) && !self.knows(&row.key);
+            row.kept &= is_behind && self.bounds.hold(row) && !self.knows(&row.key);
         }
         let new = page.kept_rows().count() as u64;
         let full = page.rows.len() as u64 >= PAGE_ROWS;
@@ -464,7 +466,7 @@ impl Walk {
         let stepped_back = std::mem::take(&mut self.step_back) > 0;
         let doubled = if stepped_back { 0 } else { (from as u64).saturating_sub(wanted_again) };
         for (index, row) in page.rows.iter_mut().enumerate() {
-            row.kept = index >= from && self.bounds.hold(row) && !self.knows(&row.key);
+            row.kept &= index >= from && self.bounds.hold(row) && !self.knows(&row.key);
         }
         let beyond = page.rows.iter().any(|row| self.bounds.end_before(row));
         let new = page.rows.iter().filter(|row| row.kept).count() as u64;

@@ -197,6 +197,7 @@ impl Stage {
     /// One invocation, or two side by side.
     async fn sync(&mut self, event: Value, deadline: Option<Duration>, twice: bool) {
         self.judge.before(&self.world.memory.objects());
+        self.judge.raced = twice;
         let struck = (self.world.sandbox.faults_struck(), self.store.struck());
         let disturbed = !self.events.is_empty() || !self.stops.is_empty() || twice;
         let second = twice.then(|| {

@@ -336,7 +336,7 @@ impl Stage {
     }
 
     /// Judges how an invocation ended that had the run to itself.
-    fn note(&self, end: &End, before: &Before, objects: &Objects, disturbed: bool) {
+    fn note(&mut self, end: &End, before: &Before, objects: &Objects, disturbed: bool) {
         self.note_end(end);
         match end {
             End::Answered(answer) => self.judge.answer(answer, objects, disturbed),
