@@ -14,7 +14,7 @@ export CLERK_SYNC_PYTHON := $(CURDIR)/.venv/bin/python
 # Where the schedules of `make chaos` begin: elsewhere each time, unless it is said.
 SEED := $(or $(SEED),$(shell date +%s))
 
-.PHONY: help run run-lambda test chaos fuzz mutants test-aws measure bench package deploy invoke logs \
+.PHONY: help run run-lambda test chaos fuzz mutants test-aws measure bench package release deploy invoke logs \
 	latest-views check docs-check advisories clean
 
 help: ## what there is to do (this list)
@@ -62,6 +62,9 @@ bench: ## all benchmarks, some 25 minutes; writes docs/benchmarks.md (QUICK=1: t
 
 package: ## the zip for Lambda, from the release build, with its size (ARCHITECTURE=arm64 or x86_64)
 	@scripts/package $(ARCHITECTURE)
+
+release: ## zips for both architectures, with SBOM and checksums (VERIFY=1: built twice and compared)
+	@scripts/release $(if $(VERIFY),--verify) $(ARCHITECTURE)
 
 deploy: ## build and deploy to your AWS account; asks for the settings the first time
 	@scripts/python-environment lambda cross sam
