@@ -164,8 +164,8 @@ pub struct Beginning {
     pub rows: u64,
     /// How many there are in all, as last heard of.
     pub expected: Option<u64>,
-    /// By [`hash_of`](super::known::hash_of) their ids, all that were created at the moment of the
-    /// last one; `None` where only the place is known.
+    /// The hashed ids of all that were created at the moment of the last one; `None` where only the
+    /// place is known.
     pub moment: Option<Vec<u64>>,
 }
 
