@@ -10,6 +10,7 @@ use clerk_sandbox::{Effect, FaultRule, Sandbox};
 use clerk_sync::error::Error;
 use serde_json::{Value, json};
 
+use crate::support::oracle::PATHS;
 use crate::support::pieces::{complete, ends};
 use crate::support::plain::{FIRST, plain};
 use crate::support::source::Source;
@@ -18,17 +19,9 @@ use crate::support::world::World;
 /// Attempts at one request are fewer than this.
 const FEW: u64 = 10;
 
-const LISTS: [&str; 5] = [
-    "/v1/users",
-    "/v1/organizations",
-    "/v1/organization_roles",
-    "/v1/organization_permissions",
-    "/v1/organization_memberships",
-];
-
 /// Everything that is asked of Clerk.
 fn every_path() -> impl Iterator<Item = &'static str> {
-    ["/v1/instance", "/v1/users/count"].into_iter().chain(LISTS)
+    ["/v1/instance", "/v1/users/count"].into_iter().chain(PATHS)
 }
 
 /// Two pages of users and of memberships.
@@ -326,7 +319,7 @@ async fn a_row_that_is_spoiled_once_is_read_again() {
 /// Pages that are empty, or have no count, where the list has rows.
 #[tokio::test(start_paused = true)]
 async fn a_page_without_rows_never_makes_an_empty_dataset() {
-    for path in LISTS {
+    for path in PATHS {
         for body in [
             "[]",
             r#"{"data":[]}"#,
@@ -354,7 +347,7 @@ async fn a_page_without_rows_never_makes_an_empty_dataset() {
 async fn a_page_that_is_empty_once_is_read_again() {
     let sandbox = instance();
     let undisturbed = Undisturbed::run_of(&sandbox).await;
-    for path in LISTS {
+    for path in PATHS {
         for call in 1..=2 {
             fastrand::seed(7);
             let what = format!("{path}: call {call} brings an empty page");

@@ -10,6 +10,7 @@ use clerk_sync::error::Error;
 use serde_json::Value;
 
 use super::wire::Watch;
+use crate::support::oracle::RESOURCES;
 use crate::support::scene::named_by;
 use crate::support::snapshot::Snapshot;
 use crate::support::source::{assert_closed, membership_ids};
@@ -47,14 +48,6 @@ impl Armed {
 /// What a store holds, by key.
 pub(super) type Objects = BTreeMap<String, Bytes>;
 
-const LISTS: [&str; 5] = [
-    "users",
-    "organizations",
-    "organization_roles",
-    "organization_permissions",
-    "organization_memberships",
-];
-
 /// A run, as its files name it.
 struct SeenRun {
     id: String,
@@ -90,7 +83,7 @@ impl Judge {
     pub(super) fn of(sandbox: &Sandbox) -> Self {
         Self {
             sandbox: sandbox.clone(),
-            first: LISTS.map(|list| (list, sandbox.ids(list))).into(),
+            first: RESOURCES.map(|list| (list, sandbox.ids(list))).into(),
             runs: Vec::new(),
             changes_before: 0,
             latest: None,
@@ -168,8 +161,8 @@ impl Judge {
     /// So many requests of one invocation were allowed, and not too many.
     pub(super) fn asked(&self, asked: u64) {
         assert_eq!(self.sandbox.violations(), [], "requests that nobody should send");
-        let rows: usize = LISTS.iter().map(|list| self.sandbox.count(list)).sum();
-        let pages = LISTS.len() + rows / 499;
+        let rows: usize = RESOURCES.iter().map(|list| self.sandbox.count(list)).sum();
+        let pages = RESOURCES.len() + rows / 499;
         let most = (20 * pages + 400) as u64;
         assert!(asked <= most, "{asked} requests for {pages} pages");
     }
@@ -232,7 +225,7 @@ impl Judge {
         let run = self.runs.iter().find(|run| snapshot.latest["snapshot_id"] == *run.id);
         let begun = run.expect("every run has been seen").changes_before;
         let history = self.sandbox.history();
-        for list in LISTS {
+        for list in RESOURCES {
             let changes = |range: &[Change]| -> Vec<Change> {
                 range.iter().filter(|change| change.list == list).cloned().collect()
             };
@@ -303,7 +296,7 @@ impl Judge {
     pub(super) fn assert_exact(&self) {
         let snapshot = self.published().expect("published");
         assert_eq!(snapshot.manifest["verified"], true, "an instance at rest");
-        for list in LISTS {
+        for list in RESOURCES {
             let held = match list {
                 "organization_memberships" => membership_ids(snapshot),
                 _ => snapshot.ids(list),

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use crate::support::faulty_store::{Effect as StoreEffect, Fault};
 use crate::support::fuse::Side;
+use crate::support::oracle::PATHS;
 
 /// A story. Acts can be left out of it, and the rest is a story still.
 #[derive(Debug, Clone)]
@@ -123,6 +124,11 @@ pub(super) enum Damage {
     Gone,
 }
 
+impl Damage {
+    pub(super) const ALL: [Self; 4] =
+        [Self::OlderFormat, Self::NewerFormat, Self::CutShort, Self::Gone];
+}
+
 impl Schedule {
     /// The story of a seed.
     pub(super) fn of(seed: u64) -> Self {
@@ -165,14 +171,6 @@ struct Draw {
     calm: bool,
     acts: Vec<Act>,
 }
-
-const LISTS: [&str; 5] = [
-    "/v1/users",
-    "/v1/organizations",
-    "/v1/organization_roles",
-    "/v1/organization_permissions",
-    "/v1/organization_memberships",
-];
 
 const COMPRESSIONS: [&str; 3] = ["none", "gzip", "zstd"];
 
@@ -237,12 +235,7 @@ impl Draw {
             }
             5 => self.acts.push(Act::Thaw),
             6 if self.one_in(2) => {
-                let damage = self.of(&[
-                    Damage::OlderFormat,
-                    Damage::NewerFormat,
-                    Damage::CutShort,
-                    Damage::Gone,
-                ]);
+                let damage = self.of(&Damage::ALL);
                 self.acts.push(Act::Checkpoint(damage));
             }
             _ => {}
@@ -299,7 +292,7 @@ impl Draw {
             0 => "*",
             1 => "/v1/users/count",
             2 => "/v1/instance",
-            _ => self.of(&LISTS),
+            _ => self.of(&PATHS),
         };
         let first = self.random.u64(1..=4);
         let last = if self.one_in(4) { u64::MAX } else { first + self.random.u64(0..=2) };

@@ -26,6 +26,15 @@ pub(crate) const RESOURCES: [&str; 5] = [
     "organization_memberships",
 ];
 
+/// Where Clerk lists them, in the same order.
+pub(crate) const PATHS: [&str; 5] = [
+    "/v1/users",
+    "/v1/organizations",
+    "/v1/organization_roles",
+    "/v1/organization_permissions",
+    "/v1/organization_memberships",
+];
+
 impl Oracle<'_> {
     /// Everything opted in, no metadata, no raw.
     pub(crate) fn plain() -> Self {

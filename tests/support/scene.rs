@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use super::faulty_store::FaultyStore;
 use super::fuse::{Fuse, FusedStore, Side};
+use super::oracle::PATHS;
 use super::snapshot::Snapshot;
 use super::world::World;
 
@@ -41,15 +42,6 @@ pub(crate) struct Stage {
     pub(crate) world: World,
     fused: Arc<FusedStore>,
 }
-
-/// The lists that are walked.
-const LISTS: [&str; 5] = [
-    "/v1/users",
-    "/v1/organizations",
-    "/v1/organization_roles",
-    "/v1/organization_permissions",
-    "/v1/organization_memberships",
-];
 
 impl Scene {
     /// An instance with two or three pages of some lists, of those that are walked by cursor as
@@ -120,7 +112,7 @@ impl Scene {
         assert!(!world.has_checkpoint(), "{what}: the checkpoint is still there");
         self.assert_no_leftovers(world, what);
         let by_path = self.sandbox.requests_by_path();
-        for list in LISTS {
+        for list in PATHS {
             let (asked, needed) = (by_path[list], self.by_path[list]);
             assert!(
                 asked <= needed + 2 * interruptions,

@@ -5,16 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use clerk_sandbox::{Change, ChangeKind, Sandbox};
 use serde_json::Value;
 
+use super::oracle::RESOURCES;
 use super::snapshot::Snapshot;
-
-/// The lists that users of the program see in its datasets.
-const LISTS: [&str; 5] = [
-    "users",
-    "organizations",
-    "organization_roles",
-    "organization_permissions",
-    "organization_memberships",
-];
 
 /// The rows of every list at one moment, and the changes from then on.
 pub(crate) struct Source {
@@ -28,7 +20,7 @@ impl Source {
     pub(crate) fn of(sandbox: &Sandbox) -> Self {
         Self {
             sandbox: sandbox.clone(),
-            before: LISTS.map(|list| (list, sandbox.ids(list))).into(),
+            before: RESOURCES.map(|list| (list, sandbox.ids(list))).into(),
             changes_before: sandbox.history().len(),
         }
     }
@@ -38,7 +30,7 @@ impl Source {
     /// dataset that calls itself verified with another number of rows than Clerk counted.
     pub(crate) fn assert_kept_by(&self, snapshot: &Snapshot, what: &str) {
         let changes = self.sandbox.history().split_off(self.changes_before);
-        for list in LISTS {
+        for list in RESOURCES {
             if let Some(rows) = rows_of(snapshot, list) {
                 let changes = changes.iter().filter(|change| change.list == list);
                 self.assert_rows_kept(list, &rows, &changes.collect::<Vec<_>>(), what);

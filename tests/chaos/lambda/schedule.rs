@@ -11,6 +11,7 @@ use serde_json::json;
 use super::super::schedule::{Damage, Event as Change, Lie};
 use crate::support::aws_proxy::{AwsCall, AwsEffect, AwsFault, Stop};
 use crate::support::fuse::Side;
+use crate::support::oracle::PATHS;
 
 /// A story.
 #[derive(Debug, Clone)]
@@ -126,14 +127,6 @@ struct Draw {
     acts: Vec<Act>,
 }
 
-const LISTS: [&str; 5] = [
-    "/v1/users",
-    "/v1/organizations",
-    "/v1/organization_roles",
-    "/v1/organization_permissions",
-    "/v1/organization_memberships",
-];
-
 impl Draw {
     fn one_in(&mut self, times: u32) -> bool {
         self.random.u32(0..times) == 0
@@ -184,12 +177,7 @@ impl Draw {
             7 => self.acts.push(Act::Thaw),
             8 => self.acts.push(Act::Cold),
             9 | 10 => {
-                let damage = self.of(&[
-                    Damage::OlderFormat,
-                    Damage::NewerFormat,
-                    Damage::CutShort,
-                    Damage::Gone,
-                ]);
+                let damage = self.of(&Damage::ALL);
                 self.acts.push(Act::Checkpoint(damage));
             }
             _ => {}
@@ -247,7 +235,7 @@ impl Draw {
             0 => "*",
             1 => "/v1/users/count",
             2 => "/v1/instance",
-            _ => self.of(&LISTS),
+            _ => self.of(&PATHS),
         };
         let first = self.random.u64(1..=3);
         let last = if self.one_in(12) { u64::MAX } else { first + self.random.u64(0..=1) };
@@ -268,7 +256,7 @@ impl Draw {
             9 => (rule.too_many_requests(0), Lie::None),
             10 => {
                 let first = self.random.u64(1..=3);
-                (FaultRule::on(self.of(&LISTS)).call(first).too_many_requests(1), Lie::None)
+                (FaultRule::on(self.of(&PATHS)).call(first).too_many_requests(1), Lie::None)
             }
             // Longer than any invocation: the run is paused. Only where time is moved, not waited.
             11 if self.lease != SHORTEST_LEASE => (rule.too_many_requests(5_000), Lie::None),
