@@ -79,7 +79,8 @@ impl Sync<'_> {
         SyncAnswer {
             held_until: Some(until),
             message: format!(
-                "Another invocation holds the run until {until} or longer; nothing was done."
+                "Another invocation holds the run until {until}, and longer if it is still at work; \
+                 nothing was done. If it was killed, try again after that."
             ),
             ..self.about(checkpoint, self.answer(SyncStatus::Busy, checkpoint.run))
         }
