@@ -39,7 +39,7 @@ chaos: ## 2,000 schedules of faults in process, 200 of the real function (SEED=n
 	@scripts/python-environment test
 	@scripts/chaos $(SEED)
 
-mutants: ## plants known bugs and shows that the tests catch each, some 20 minutes (ONLY=name: one)
+mutants: ## plants known bugs and shows that the tests catch each, half an hour (ONLY=name: one)
 	@scripts/python-environment test
 	@scripts/mutants $(if $(ONLY),--only $(ONLY))
 

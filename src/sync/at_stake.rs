@@ -22,9 +22,9 @@ const ALWAYS: usize = 2;
 const CAREFUL: usize = 16;
 /// One page more is asked for ahead for so many stored.
 const STORED_PER_PAGE_AHEAD: usize = 4;
-/// Most bytes of lines of one list that wait for their turn to be stored: 20 pages of usual users, or
-/// 11 of memberships with many permissions.
-pub(super) const MOST_WAITING: usize = 12 * 1024 * 1024;
+/// Most bytes of lines of one list that wait for their turn to be stored: 27 pages of usual users, or
+/// 14 of memberships with many permissions.
+pub(super) const MOST_WAITING: usize = 16 * 1024 * 1024;
 /// One page more is stored together with others for so many stored.
 const STORED_PER_PAGE_TOGETHER: usize = 16;
 /// Most pages stored together, so that reading them again stays cheap.
