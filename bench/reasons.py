@@ -2,10 +2,12 @@
 
 from .interruptions import COST
 from .sizes import SAME_MEMORY
-from .unlimited import CHEAPER
+from .unlimited import CHEAPER, FASTER
 
 # By the promise's words.
 REASONS: dict[str, str] = {
+    FASTER: "for more than the first second few requests are in flight, because little is put at stake "
+    "before enough is stored ([decision 5](decisions/0005-at-stake.md))",
     CHEAPER: "the loop takes some 30 µs a record when it is written well; a twentieth is less than it "
     "takes to decompress, hash and compress a record's bytes (see CPU by stage)",
     COST: "pauses cost nothing; a kill costs what was in flight, which is two pages of a list at first and "
