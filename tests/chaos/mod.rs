@@ -27,7 +27,11 @@ fn number(name: &str, default: u64) -> u64 {
 /// Promises 1 to 7 of the engine: whatever befalls a run, it ends in a right snapshot, an honest one
 /// or a named error; and when all is well again, in a right one.
 #[test]
-#[expect(clippy::print_stdout, reason = "whoever runs many schedules wants to know how they ended")]
+#[expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "whoever runs many schedules wants to know how they ended"
+)]
 fn no_schedule_of_faults_cuts_and_changes_breaks_a_promise() {
     if let Ok(replay) = env::var("CHAOS_REPLAY") {
         return replay_one(&replay);
@@ -48,7 +52,10 @@ fn no_schedule_of_faults_cuts_and_changes_breaks_a_promise() {
                     let schedule = Schedule::of(seed);
                     match play(&schedule) {
                         Ok(played) => note(&mut ends.lock().expect("not poisoned"), &played),
-                        Err(_) => failed.lock().expect("not poisoned").push(shortest(schedule)),
+                        Err(why) => {
+                            eprintln!("seed {seed} breaks a promise ({why}); it is made shorter");
+                            failed.lock().expect("not poisoned").push(shortest(schedule));
+                        }
                     }
                 }
             });
