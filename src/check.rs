@@ -13,7 +13,7 @@ use crate::dependencies::Dependencies;
 use crate::handler::Invocation;
 use crate::response::CheckAnswer;
 use crate::store::{Condition, ContentType, DeleteCondition, Store, StoreError};
-use crate::sync::endpoint::endpoint;
+use crate::sync::endpoint::{Paging, endpoint};
 use crate::sync::failure::clerk_error;
 use crate::sync::page::PageContext;
 use crate::sync::read;
@@ -53,11 +53,13 @@ async fn check_clerk(client: &Client, config: &Config, answers: &mut Vec<CheckAn
     if !found {
         return;
     }
-    for resource in lists_needed(&config.resources) {
-        let endpoint = endpoint(resource);
+    for list in lists_needed(&config.resources) {
+        let endpoint = endpoint(list);
         let context = PageContext::for_check();
         let mut query = endpoint.query.to_vec();
-        query.push(("limit", "1"));
+        if endpoint.paging != Paging::Whole {
+            query.push(("limit", "1"));
+        }
         let row = client
             .get(endpoint.path, &query, |body| Ok((endpoint.read)(&body, &context)?))
             .await
@@ -67,7 +69,7 @@ async fn check_clerk(client: &Client, config: &Config, answers: &mut Vec<CheckAn
                 (None, _) => "readable".to_owned(),
             })
             .map_err(refusal);
-        answers.push(answer(resource.name(), row));
+        answers.push(answer(&list.to_string(), row));
     }
 }
 

@@ -71,8 +71,8 @@ impl Progress {
 /// The share of Clerk's rows read, once the count of every list is known.
 fn share_read(checkpoint: &Checkpoint) -> Option<f64> {
     let (mut rows, mut expected) = (0, 0);
-    for resource in lists_needed(&checkpoint.resources) {
-        let list = checkpoint.lists.get(&resource)?;
+    for list in lists_needed(&checkpoint.resources) {
+        let list = checkpoint.lists.get(&list)?;
         rows += list.rows();
         expected += list.source_count.after.or(list.source_count.before)?;
     }

@@ -4,119 +4,92 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// An opt-in resource: what a configuration or an event may ask for.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Resource {
-    /// Clerk: GET /users.
-    Users,
-    /// Clerk: GET /organizations.
-    Organizations,
-    /// Clerk: GET /organization_roles.
-    OrganizationRoles,
-    /// Clerk: GET /organization_permissions.
-    OrganizationPermissions,
-    /// Clerk: GET /organization_memberships, or the same per organization.
-    OrganizationMemberships,
-}
-
-impl Resource {
-    /// Every resource there is.
-    pub const ALL: &'static [Self] = &[
-        Self::Users,
-        Self::Organizations,
-        Self::OrganizationRoles,
-        Self::OrganizationPermissions,
-        Self::OrganizationMemberships,
-    ];
-
-    /// The name in `RESOURCES`, in events and in the manifest.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Users => "users",
-            Self::Organizations => "organizations",
-            Self::OrganizationRoles => "organization_roles",
-            Self::OrganizationPermissions => "organization_permissions",
-            Self::OrganizationMemberships => "organization_memberships",
+/// Declares an enum whose variants have a name each: in settings, in JSON, in paths.
+macro_rules! named {
+    (
+        $(#[$meta:meta])*
+        $kind:ident, $what:literal:
+        $($(#[$doc:meta])* $variant:ident = $name:literal,)*
+    ) => {
+        $(#[$meta])*
+        #[derive(
+            Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize,
+        )]
+        pub enum $kind {
+            $($(#[$doc])* #[serde(rename = $name)] $variant,)*
         }
-    }
 
-    /// The resource of that exact name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|it| it.name() == name)
-    }
+        impl $kind {
+            #[doc = concat!("Every ", $what, " there is, in the order of their discriminants.")]
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
 
-    /// The datasets whose rows opting in to this resource writes.
-    pub const fn datasets(self) -> &'static [Dataset] {
-        match self {
-            Self::Users => &[Dataset::Users],
-            Self::Organizations => &[Dataset::Organizations, Dataset::Entitlements],
-            Self::OrganizationRoles => &[Dataset::OrganizationRoles, Dataset::Grants],
-            Self::OrganizationPermissions => {
-                &[Dataset::OrganizationPermissions, Dataset::Entitlements]
+            /// The name.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)*
+                }
             }
-            Self::OrganizationMemberships => &[Dataset::Grants],
+
+            #[doc = concat!("The ", $what, " of that exact name.")]
+            pub fn from_name(name: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|it| it.name() == name)
+            }
         }
-    }
+
+        impl fmt::Display for $kind {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str(self.name())
+            }
+        }
+    };
 }
 
-impl fmt::Display for Resource {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.name())
-    }
+pub(crate) use named;
+
+named! {
+    /// An opt-in resource: what a configuration or an event may ask for. Its name is that in
+    /// `RESOURCES`, in events and in the manifest.
+    Resource, "resource":
+    /// Clerk: GET /users.
+    Users = "users",
+    /// Clerk: GET /organizations.
+    Organizations = "organizations",
+    /// Clerk: GET /organization_roles.
+    OrganizationRoles = "organization_roles",
+    /// Clerk: GET /organization_permissions.
+    OrganizationPermissions = "organization_permissions",
+    /// Clerk: GET /organization_memberships, or the same per organization.
+    OrganizationMemberships = "organization_memberships",
+    /// Clerk: GET /role_sets.
+    RoleSets = "role_sets",
+    /// Clerk: GET /domains.
+    Domains = "domains",
+    /// Clerk: GET /redirect_urls.
+    RedirectUrls = "redirect_urls",
 }
 
-/// A dataset: one folder of NDJSON parts in a snapshot.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Dataset {
+named! {
+    /// A dataset: one folder of NDJSON parts in a snapshot. Its name is that of the folder, and the
+    /// key in the manifest.
+    Dataset, "dataset":
     /// One line a user.
-    Users,
+    Users = "users",
     /// One line an organization.
-    Organizations,
+    Organizations = "organizations",
     /// One line a role.
-    OrganizationRoles,
+    OrganizationRoles = "organization_roles",
     /// One line a permission.
-    OrganizationPermissions,
+    OrganizationPermissions = "organization_permissions",
     /// What can be held: permissions first, then what each organization offers.
-    Entitlements,
+    Entitlements = "entitlements",
     /// Who holds what: permissions of roles first, then memberships.
-    Grants,
-}
-
-impl Dataset {
-    /// Every dataset there is, in the order of their discriminants.
-    pub const ALL: &'static [Self] = &[
-        Self::Users,
-        Self::Organizations,
-        Self::OrganizationRoles,
-        Self::OrganizationPermissions,
-        Self::Entitlements,
-        Self::Grants,
-    ];
-
-    /// The name of the folder, and the key in the manifest.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Users => "users",
-            Self::Organizations => "organizations",
-            Self::OrganizationRoles => "organization_roles",
-            Self::OrganizationPermissions => "organization_permissions",
-            Self::Entitlements => "entitlements",
-            Self::Grants => "grants",
-        }
-    }
-
-    /// The dataset of that exact name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|it| it.name() == name)
-    }
-}
-
-impl fmt::Display for Dataset {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.name())
-    }
+    Grants = "grants",
+    /// One line a role set.
+    RoleSets = "role_sets",
+    /// One line a domain.
+    Domains = "domains",
+    /// One line a redirect URL.
+    RedirectUrls = "redirect_urls",
 }
 
 #[cfg(test)]
@@ -146,12 +119,5 @@ mod tests {
             assert_eq!(serde_json::from_str::<Dataset>(&json).unwrap(), dataset);
         }
         assert_eq!(Dataset::from_name("organization_memberships"), None);
-    }
-
-    #[test]
-    fn every_dataset_is_written_by_some_resource() {
-        for dataset in Dataset::ALL {
-            assert!(Resource::ALL.iter().any(|it| it.datasets().contains(dataset)), "{dataset}");
-        }
     }
 }

@@ -24,6 +24,7 @@ mod lambda;
 mod lease;
 mod limiter;
 mod limits;
+mod lists;
 mod program;
 mod refused;
 mod resume;

@@ -754,17 +754,8 @@ impl Schemas {
 }
 
 fn schema(dataset: Dataset) -> Value {
-    let text = match dataset {
-        Dataset::Users => include_str!("../schemas/users.schema.json"),
-        Dataset::Organizations => include_str!("../schemas/organizations.schema.json"),
-        Dataset::OrganizationRoles => include_str!("../schemas/organization_roles.schema.json"),
-        Dataset::OrganizationPermissions => {
-            include_str!("../schemas/organization_permissions.schema.json")
-        }
-        Dataset::Entitlements => include_str!("../schemas/entitlements.schema.json"),
-        Dataset::Grants => include_str!("../schemas/grants.schema.json"),
-    };
-    serde_json::from_str(text).unwrap()
+    let path = format!("{}/schemas/{dataset}.schema.json", env!("CARGO_MANIFEST_DIR"));
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
 fn validator(schema: &str) -> Validator {

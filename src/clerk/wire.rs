@@ -14,6 +14,7 @@ mod organization_permission;
 mod organization_role;
 mod page;
 mod text;
+mod time;
 mod user;
 
 pub use decode::{DecodeError, Object, decode, decode_object};
@@ -25,6 +26,8 @@ pub use organization_permission::OrganizationPermission;
 pub use organization_role::{OrganizationRole, RolePermission};
 pub use page::{MOST_ROWS, Page, decode_page};
 pub use text::Text;
+pub(crate) use text::identifier;
+pub use time::Time;
 pub use user::{
     EmailAddress, EnterpriseAccount, ExternalAccount, Passkeys, PhoneNumber, User, Verification,
     Web3Wallet,

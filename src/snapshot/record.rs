@@ -5,10 +5,11 @@
 
 use std::fmt;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::clock::Timestamp;
+use crate::resource::named;
 
 use super::json;
 
@@ -111,39 +112,25 @@ impl<'a> GrantRecord<'a> {
     }
 }
 
-/// The types of objects that records are about or refer to.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ObjectType {
+named! {
+    /// The types of objects that records are about or refer to, by their names in records.
+    ObjectType, "type":
     /// A user.
-    User,
+    User = "user",
     /// An organization.
-    Organization,
+    Organization = "organization",
     /// A role of organizations.
-    OrganizationRole,
+    OrganizationRole = "organization_role",
     /// A permission of organizations.
-    OrganizationPermission,
+    OrganizationPermission = "organization_permission",
     /// A membership of a user in an organization: only ever a source.
-    OrganizationMembership,
-}
-
-impl ObjectType {
-    /// The name in records.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::User => "user",
-            Self::Organization => "organization",
-            Self::OrganizationRole => "organization_role",
-            Self::OrganizationPermission => "organization_permission",
-            Self::OrganizationMembership => "organization_membership",
-        }
-    }
-}
-
-impl fmt::Display for ObjectType {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.name())
-    }
+    OrganizationMembership = "organization_membership",
+    /// A set of roles.
+    RoleSet = "role_set",
+    /// A domain of the application.
+    Domain = "domain",
+    /// A URL that may be redirected to.
+    RedirectUrl = "redirect_url",
 }
 
 /// Whether a resource can be used.
@@ -152,7 +139,8 @@ impl fmt::Display for ObjectType {
 pub enum Status {
     /// Nothing says it cannot.
     Enabled,
-    /// A user that is banned, locked or deprovisioned.
+    /// A user that is banned, locked or deprovisioned; a connection that is not active; a key that
+    /// is revoked or has expired.
     Disabled,
 }
 
@@ -271,13 +259,7 @@ mod tests {
 
     #[test]
     fn a_type_is_written_as_its_name() {
-        for object_type in [
-            ObjectType::User,
-            ObjectType::Organization,
-            ObjectType::OrganizationRole,
-            ObjectType::OrganizationPermission,
-            ObjectType::OrganizationMembership,
-        ] {
+        for object_type in ObjectType::ALL {
             let json = serde_json::to_string(&object_type).unwrap();
             assert_eq!(json, format!("\"{}\"", object_type.name()));
         }

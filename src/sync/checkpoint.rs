@@ -20,6 +20,7 @@ use crate::snapshot::part::Part;
 use crate::snapshot::translate::RoleCatalogue;
 
 use super::bounds::Bounds;
+use super::endpoint::ListName;
 use super::malformed::Malformed;
 use super::page::RowKey;
 use super::plausible::{self, Countable};
@@ -60,7 +61,7 @@ pub struct Checkpoint {
     /// Role ids and names, once the roles have been read.
     pub roles: RoleCatalogue,
     /// The walks, by list.
-    pub lists: BTreeMap<Resource, ListProgress>,
+    pub lists: BTreeMap<ListName, ListProgress>,
     /// What the run has taken so far.
     pub run: RunFacts,
     /// Set when every list is done: from then on the manifest's bytes no longer change.
@@ -311,6 +312,15 @@ impl ListProgress {
             best_latency_ms: None,
             windows: vec![Window::default()],
         }
+    }
+
+    /// Nothing of it counts that was read before, but for how often that has happened.
+    pub fn begin_again(&mut self) {
+        let before = self.source_count.before;
+        let repairs = self.repairs + 1;
+        let rows_repaired = self.rows_repaired + self.rows();
+        *self = Self { repairs, rows_repaired, ..Self::new(self.way) };
+        self.source_count.before = before;
     }
 
     /// A page took so long.

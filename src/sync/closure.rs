@@ -15,7 +15,7 @@ use crate::snapshot::part::Lines;
 
 use super::checkpoint::{Stage, StoredPart, Stretch};
 use super::copy::walk_to_end;
-use super::endpoint::{Endpoint, endpoint};
+use super::endpoint::{Endpoint, ListName, endpoint};
 use super::insert::insert;
 use super::known::hash_of;
 use super::page::ReadPage;
@@ -56,7 +56,8 @@ pub(super) fn others_refer_to(run: &Run, resource: Resource) -> bool {
 ///
 /// # Errors
 /// [`Stop::Store`] when a part cannot be read.
-pub(super) async fn learn(run: &Run, lists: &[Resource]) -> Result<(), Stop> {
+pub(super) async fn learn(run: &Run, lists: &[ListName]) -> Result<(), Stop> {
+    let lists: BTreeSet<Resource> = lists.iter().map(|&list| endpoint(list).resource).collect();
     let referred: BTreeSet<Resource> = REFERENCES
         .iter()
         .filter(|(from, _)| lists.contains(from))
@@ -70,7 +71,7 @@ pub(super) async fn learn(run: &Run, lists: &[Resource]) -> Result<(), Stop> {
             continue;
         }
         let parts: Vec<StoredPart> = run.list(resource, |list| {
-            list.stretches().filter_map(|stretch| own_part(resource, stretch)).collect()
+            list.stretches().filter_map(|stretch| own_part(endpoint(resource), stretch)).collect()
         });
         let mut ids = Vec::new();
         for part in parts {
@@ -91,8 +92,8 @@ pub(super) async fn learn(run: &Run, lists: &[Resource]) -> Result<(), Stop> {
 }
 
 /// The part of a list's own dataset.
-fn own_part(resource: Resource, stretch: &Stretch) -> Option<StoredPart> {
-    let own = endpoint(resource).feeds.first()?;
+fn own_part(endpoint: &Endpoint, stretch: &Stretch) -> Option<StoredPart> {
+    let own = endpoint.feeds.first()?;
     stretch.parts.get(&own.dataset).cloned()
 }
 
@@ -102,10 +103,10 @@ fn own_part(resource: Resource, stretch: &Stretch) -> Option<StoredPart> {
 /// [`Stop::Store`] when a part cannot be read.
 pub(super) async fn row_ids(
     run: &Run,
-    resource: Resource,
+    endpoint: &Endpoint,
     stretch: &Stretch,
 ) -> Result<Option<Vec<u64>>, Stop> {
-    match own_part(resource, stretch) {
+    match own_part(endpoint, stretch) {
         Some(part) => read_ids(run, &part).await.map(Some),
         None => Ok(None),
     }
@@ -151,7 +152,7 @@ fn id_of(line: &str) -> Result<Cow<'_, str>, Stop> {
 
 /// Rows have joined the snapshot: grants may refer to them from now on.
 pub(super) fn note_stored(run: &Run, endpoint: &Endpoint, stretch: &Stretch) {
-    let Some(part) = own_part(endpoint.resource, stretch) else { return };
+    let Some(part) = own_part(endpoint, stretch) else { return };
     let ids = run.ids_by_part.lock().unwrap_or_else(PoisonError::into_inner);
     let Some(ids) = ids.get(&part.part.key) else { return };
     let mut known = run.known.write().unwrap_or_else(PoisonError::into_inner);

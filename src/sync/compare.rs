@@ -6,13 +6,12 @@ use tracing::{info, warn};
 
 use crate::clerk::error::ClerkError;
 use crate::clerk::wire;
-use crate::resource::Resource;
 
 use super::bounds::Bounds;
 use super::checkpoint::{ListProgress, Stage, Stretch, Window};
 use super::closure;
 use super::copy::walk_to_end;
-use super::endpoint::{Endpoint, Paging};
+use super::endpoint::{Endpoint, ListName, Order, Paging};
 use super::known::hash_of;
 use super::page::{ReadPage, RowKey};
 use super::run::{Run, Stop, progress_of};
@@ -45,20 +44,21 @@ pub(super) async fn count(run: &Run, path: &'static str, bounds: Bounds) -> Resu
 /// [`Stop`].
 pub(super) async fn compare(run: &Run, endpoint: &'static Endpoint) -> Result<(), Stop> {
     run.may_go_on()?;
-    let resource = endpoint.resource;
-    let (rows, repairs, way) = run.list(resource, |list| (list.rows(), list.repairs, list.way));
+    let name = endpoint.name();
+    let (rows, repairs, way) = run.list(name, |list| (list.rows(), list.repairs, list.way));
     let counted = match endpoint.paging {
         Paging::Cursor { count_path } => count(run, count_path, Bounds::default()).await?,
-        Paging::Offset => match run.list(resource, |list| list.source_count.after) {
+        Paging::Offset(_) | Paging::Whole => match run.list(name, |list| list.source_count.after) {
             Some(counted) if way != Way::ByOwner => counted,
             _ => row_at(&run.reader(endpoint), 0).await?.1.unwrap_or_default(),
         },
     };
     // By owner, rows do not stand where the whole list has them: only its end can be looked at.
     let most_repairs = if way == Way::ByOwner { 1 } else { MOST_REPAIRS };
-    let stage = if rows == counted {
+    let is_doubled = rows == counted && has_doubled_rows(run, endpoint).await?;
+    let stage = if rows == counted && !is_doubled {
         Stage::Verified
-    } else if repairs >= most_repairs || closure::others_refer_to(run, resource) {
+    } else if repairs >= most_repairs || closure::others_refer_to(run, endpoint.resource) {
         warn!(
             clerk.path = endpoint.path,
             rows, counted, "Clerk changes faster than repair follows"
@@ -74,7 +74,7 @@ pub(super) async fn compare(run: &Run, endpoint: &'static Endpoint) -> Result<()
             detail: "it lists no row though its count says there are some".to_owned(),
         }));
     }
-    run.commit_list(resource, |list| {
+    run.commit_list(name, |list| {
         list.source_count.after = Some(counted);
         list.stage = stage;
     })
@@ -86,15 +86,34 @@ pub(super) async fn compare(run: &Run, endpoint: &'static Endpoint) -> Result<()
     // To know that counts disagree is not progress: the first repair of an invocation may begin
     // whatever the budget says.
     run.may_go_on()?;
+    if is_doubled || endpoint.paging == Paging::Whole {
+        info!(clerk.path = endpoint.path, rows, counted, "rows disagree; reading the list again");
+        return run.commit_list(name, ListProgress::begin_again).await;
+    }
     info!(clerk.path = endpoint.path, rows, counted, "counts disagree; looking for the place");
     repair(run, endpoint).await
+}
+
+/// Whether a row of a list without an order is stored twice: it moved while the list was read, and
+/// another may have been missed for it, though the count agrees. All ids are held against each
+/// other, as hashes of 8 bytes; one page cannot disagree with itself.
+async fn has_doubled_rows(run: &Run, endpoint: &'static Endpoint) -> Result<bool, Stop> {
+    let rows = run.list(endpoint.name(), ListProgress::rows);
+    if endpoint.paging != Paging::Offset(Order::Any) || rows <= endpoint.page_rows {
+        return Ok(false);
+    }
+    let stretches: Vec<Stretch> =
+        run.list(endpoint.name(), |list| list.stretches().cloned().collect());
+    let mut ids = ids_of(run, endpoint, &stretches).await?.unwrap_or_default();
+    ids.sort_unstable();
+    Ok(ids.windows(2).any(|pair| pair[0] == pair[1]))
 }
 
 /// Reads the first stretches again that do not lie where their rows were found, and walks on at the
 /// ends of windows in front of them; or at the list's end, when all of them do.
 async fn repair(run: &Run, endpoint: &'static Endpoint) -> Result<(), Stop> {
-    let resource = endpoint.resource;
-    let ends = run.list(resource, ends);
+    let name = endpoint.name();
+    let ends = run.list(name, ends);
     let probe = Probe::of(run, endpoint).await?;
     // Only where it can be told: below the first of these everything is aligned, from the last on
     // something is not.
@@ -112,11 +131,11 @@ async fn repair(run: &Run, endpoint: &'static Endpoint) -> Result<(), Stop> {
     let last = told.get(aligned).copied();
     // A window that ended too early lies between a stretch that is aligned and one that is not, or
     // behind them all.
-    let windows = run.list(resource, |list| {
+    let windows = run.list(name, |list| {
         let first = behind.map_or(0, |end| ends[end].window);
         first..last.map_or(list.windows.len(), |end| ends[end].window)
     });
-    run.commit_list(resource, |list| list.repairs += 1).await?;
+    run.commit_list(name, |list| list.repairs += 1).await?;
     if let Some(last) = last {
         // From the end: a stretch that has no rows any more is taken out of its window.
         for end in ends[behind.map_or(0, |before| before + 1)..=last].iter().rev() {
@@ -126,7 +145,7 @@ async fn repair(run: &Run, endpoint: &'static Endpoint) -> Result<(), Stop> {
     if windows.is_empty() {
         return Ok(());
     }
-    run.commit_list(resource, |list| list.reopen(windows)).await?;
+    run.commit_list(name, |list| list.reopen(windows)).await?;
     walk_to_end(run, endpoint).await
 }
 
@@ -168,7 +187,7 @@ enum Probe {
 
 impl Probe {
     async fn of(run: &Run, endpoint: &'static Endpoint) -> Result<Self, Stop> {
-        if run.list(endpoint.resource, |list| list.way) == Way::ByOwner {
+        if run.list(endpoint.name(), |list| list.way) == Way::ByOwner {
             return Ok(Self::Nowhere);
         }
         let Paging::Cursor { count_path } = endpoint.paging else { return Ok(Self::Row) };
@@ -212,17 +231,16 @@ impl Probe {
             }
             Self::Nowhere | Self::Row => {
                 let (found, total) = row_at(&run.reader(endpoint), end.rows - 1).await?;
-                note_total(run, endpoint.resource, total).await?;
+                note_total(run, endpoint.name(), total).await?;
                 Ok(found.is_some_and(|found| found.id == end.last.id))
             }
         }
     }
 }
 
-async fn note_total(run: &Run, resource: Resource, total: Option<u64>) -> Result<(), Stop> {
-    if total.is_some() && total != run.list(resource, |list| list.source_count.after) {
-        run.commit(|checkpoint| progress_of(checkpoint, resource).source_count.after = total)
-            .await?;
+async fn note_total(run: &Run, name: ListName, total: Option<u64>) -> Result<(), Stop> {
+    if total.is_some() && total != run.list(name, |list| list.source_count.after) {
+        run.commit(|checkpoint| progress_of(checkpoint, name).source_count.after = total).await?;
     }
     Ok(())
 }
@@ -234,14 +252,15 @@ async fn read_again(
     window: usize,
     index: usize,
 ) -> Result<(), Stop> {
-    let resource = endpoint.resource;
-    let (mut beginning, mut edge, sequence) = run.list(resource, |list| {
+    let name = endpoint.name();
+    let (mut beginning, mut edge, sequence) = run.list(name, |list| {
         let sequence = list.windows[window].stretches[index].sequence;
-        (beginning(list, window, index), Edge::of(&list.windows[window], index), sequence)
+        let edge = Edge::of(endpoint, &list.windows[window], index);
+        (beginning(list, window, index), edge, sequence)
     });
-    let neighbours = run.list(resource, |list| Neighbours::of(&list.windows[window], index));
-    beginning.moment = ids_of(run, resource, &neighbours.before).await?;
-    edge.behind = ids_of(run, resource, &neighbours.behind).await?.into_iter().flatten().collect();
+    let neighbours = run.list(name, |list| Neighbours::of(&list.windows[window], index));
+    beginning.moment = ids_of(run, endpoint, &neighbours.before).await?;
+    edge.behind = ids_of(run, endpoint, &neighbours.behind).await?.into_iter().flatten().collect();
     let mut walk = Walk::new(run.reader(endpoint), beginning);
     let mut again = StretchBuilder::new(run, endpoint)?;
     let mut place = None;
@@ -259,7 +278,7 @@ async fn read_again(
     let replacement = stored.stretch.clone();
     run.commit(|checkpoint| {
         stored.roles.into_iter().for_each(|role| checkpoint.roles.push(role));
-        let list = progress_of(checkpoint, resource);
+        let list = progress_of(checkpoint, name);
         list.rows_repaired += stored.stretch.as_ref().map_or(0, |stretch| stretch.rows);
         list.source_count.after = total.or(list.source_count.after);
         let way = list.way;
@@ -327,12 +346,12 @@ impl Neighbours {
 /// The ids of all rows of some stretches, by [`hash_of`]; `None` where they are not written.
 async fn ids_of(
     run: &Run,
-    resource: Resource,
+    endpoint: &'static Endpoint,
     stretches: &[Stretch],
 ) -> Result<Option<Vec<u64>>, Stop> {
     let mut ids = Vec::new();
     for stretch in stretches {
-        match closure::row_ids(run, resource, stretch).await? {
+        match closure::row_ids(run, endpoint, stretch).await? {
             Some(more) => ids.extend(more),
             None => return Ok(None),
         }
@@ -344,6 +363,8 @@ async fn ids_of(
 struct Edge {
     /// Its last row, as first read.
     last: RowKey,
+    /// Whether later rows are those behind it.
+    is_by_creation: bool,
     /// The first rows of those behind it.
     others: HashSet<String>,
     /// Of those behind it that begin at the moment it ends, all rows, by [`hash_of`] their ids.
@@ -353,9 +374,10 @@ struct Edge {
 }
 
 impl Edge {
-    fn of(window: &Window, index: usize) -> Self {
+    fn of(endpoint: &Endpoint, window: &Window, index: usize) -> Self {
         let behind = &window.stretches[index + 1..];
         Self {
+            is_by_creation: endpoint.paging != Paging::Offset(Order::Any),
             last: window.stretches[index].last.clone(),
             others: behind.iter().map(|stretch| stretch.first.id.clone()).collect(),
             behind: HashSet::new(),
@@ -372,10 +394,11 @@ impl Edge {
         for row in &mut page.rows {
             let beyond = self.others.contains(&row.key.id)
                 || (!self.behind.is_empty() && self.behind.contains(&hash_of(&row.key.id)))
-                || matches!(
-                    (row.key.created_at, self.last.created_at),
-                    (Some(created), Some(last)) if created > last
-                );
+                || (self.is_by_creation
+                    && matches!(
+                        (row.key.created_at, self.last.created_at),
+                        (Some(created), Some(last)) if created > last
+                    ));
             within &= !beyond;
             row.kept &= within;
             within &= row.key.id != self.last.id;

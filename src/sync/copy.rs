@@ -8,14 +8,13 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tracing::warn;
 
 use crate::clerk::error::ClerkError;
-use crate::resource::Resource;
 
 use super::bounds::Bounds;
 use super::checkpoint::{ListProgress, Stage};
 use super::closure;
 use super::compare;
 use super::divide::{divide, windows_wanted};
-use super::endpoint::{Endpoint, Paging, endpoint};
+use super::endpoint::{Endpoint, ListName, Paging, endpoint};
 use super::gathering::Gathering;
 use super::plan;
 use super::run::{Run, Stop};
@@ -29,10 +28,10 @@ const MOST_RESTARTS: u32 = 2;
 ///
 /// # Errors
 /// [`Stop`]; what was read before is stored.
-pub(super) async fn copy_list(run: &Run, resource: Resource) -> Result<(), Stop> {
-    let endpoint = endpoint(resource);
+pub(super) async fn copy_list(run: &Run, name: ListName) -> Result<(), Stop> {
+    let endpoint = endpoint(name);
     loop {
-        let step = match run.list(resource, |list| list.stage.clone()) {
+        let step = match run.list(name, |list| list.stage.clone()) {
             Stage::Walking => walk_to_end(run, endpoint).await,
             Stage::Comparing => compare::compare(run, endpoint).await,
             Stage::Verified | Stage::Drifted | Stage::Refused { .. } => return Ok(()),
@@ -45,7 +44,7 @@ pub(super) async fn copy_list(run: &Run, resource: Resource) -> Result<(), Stop>
                     clerk.code = code,
                     "Clerk refuses this list; it is skipped"
                 );
-                run.commit_list(resource, |list| refuse(list, code)).await?;
+                run.commit_list(name, |list| refuse(list, code)).await?;
                 run.patience.note_progress();
             }
             step => step?,
@@ -68,7 +67,7 @@ pub(super) fn walk_to_end<'a>(
 ) -> BoxFuture<'a, Result<(), Stop>> {
     // Boxed, because memberships walk on users and organizations in the middle of their own walk.
     async move {
-        let resource = endpoint.resource;
+        let name = endpoint.name();
         let counted = count_before(run, endpoint).await?;
         let mut restarts = 0;
         loop {
@@ -76,25 +75,25 @@ pub(super) fn walk_to_end<'a>(
                 Ok(Walked::ToTheEnd) => return Ok(()),
                 Ok(Walked::FarEnoughToDivide) => divide(run, endpoint).await?,
                 // What is missing from a list that grants refer to is asked for by id.
-                Err(WalkFailure::LostPlace) if closure::others_refer_to(run, resource) => {
-                    return run.commit_list(resource, |list| list.stage = Stage::Comparing).await;
+                Err(WalkFailure::LostPlace) if closure::others_refer_to(run, endpoint.resource) => {
+                    return run.commit_list(name, |list| list.stage = Stage::Comparing).await;
                 }
                 Err(WalkFailure::LostPlace | WalkFailure::Unfiltered)
-                    if run.list(resource, |list| list.windows.len() > 1) =>
+                    if run.list(name, |list| list.windows.len() > 1) =>
                 {
                     warn!(clerk.path = endpoint.path, "walking on without windows");
-                    run.commit_list(resource, ListProgress::join_windows).await?;
+                    run.commit_list(name, ListProgress::join_windows).await?;
                 }
                 Err(WalkFailure::AnswersBadly) => {
-                    run.commit_list(resource, ListProgress::begin_by_owner).await?;
+                    run.commit_list(name, ListProgress::begin_by_owner).await?;
                 }
                 Err(WalkFailure::LostPlace) if restarts < MOST_RESTARTS => {
                     restarts += 1;
                     warn!(clerk.path = endpoint.path, "rows moved too far; reading the list again");
-                    run.commit_list(resource, |list| {
+                    run.commit_list(name, |list| {
                         *list = ListProgress::new(match list.way {
                             Way::ByOwner => Way::ByOwner,
-                            Way::Cursor | Way::Offset => Way::first(endpoint.paging),
+                            Way::Cursor | Way::Offset => Way::first(endpoint),
                         });
                     })
                     .await?;
@@ -111,7 +110,7 @@ pub(super) fn walk_to_end<'a>(
 
 /// Clerk's count of a list before its walk, asked for where its pages do not state it.
 async fn count_before(run: &Run, endpoint: &'static Endpoint) -> Result<Option<u64>, Stop> {
-    let counted = run.list(endpoint.resource, |list| list.source_count.before);
+    let counted = run.list(endpoint.name(), |list| list.source_count.before);
     match endpoint.paging {
         Paging::Cursor { count_path } if counted.is_none() => {
             run.may_go_on()?;
@@ -172,7 +171,7 @@ async fn walk_windows(
     endpoint: &'static Endpoint,
     counted: Option<u64>,
 ) -> Result<Walked, WalkFailure> {
-    let mut waiting = run.list(endpoint.resource, to_be_walked).into_iter().peekable();
+    let mut waiting = run.list(endpoint.name(), to_be_walked).into_iter().peekable();
     let mut walking = FuturesUnordered::new();
     let mut outcome = Ok(Walked::ToTheEnd);
     loop {
@@ -227,7 +226,7 @@ async fn walk_window(
     window: usize,
     counted: Option<u64>,
 ) -> Result<Walked, WalkFailure> {
-    let beginning = run.list(endpoint.resource, |list| beginning(list, window, counted));
+    let beginning = run.list(endpoint.name(), |list| beginning(list, window, counted));
     let mut walk = Walker::new(run, endpoint, beginning);
     let mut gathering = Gathering::new(run, endpoint, window, counted)?;
     loop {
@@ -241,7 +240,7 @@ async fn walk_window(
             let in_flight = (run.at_stake.allowed() / walks).max(1);
             Allowed { in_flight, at_stake: in_flight + together - 1 }
         });
-        let has_begun = run.list(endpoint.resource, |list| list.rows() > 0);
+        let has_begun = run.list(endpoint.name(), |list| list.rows() > 0);
         if to_be_divided && has_begun && gathering.is_empty() {
             return Ok(Walked::FarEnoughToDivide);
         }
@@ -273,7 +272,7 @@ async fn walk_window(
 
 /// How many windows of a list are walked at the same time.
 fn walks_side_by_side(run: &Run, endpoint: &'static Endpoint) -> usize {
-    run.list(endpoint.resource, ListProgress::open_windows).min(walks_at_once(run))
+    run.list(endpoint.name(), ListProgress::open_windows).min(walks_at_once(run))
 }
 
 /// Where the walk of a window goes on.

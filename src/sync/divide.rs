@@ -33,7 +33,7 @@ pub(super) fn windows_wanted(
     endpoint: &'static Endpoint,
     counted: Option<u64>,
 ) -> usize {
-    let left = run.list(endpoint.resource, |list| match list.windows.as_slice() {
+    let left = run.list(endpoint.name(), |list| match list.windows.as_slice() {
         [window] if list.divisible && !window.ended => {
             window.expected.or(counted).unwrap_or(0).saturating_sub(window.rows())
         }
@@ -52,9 +52,9 @@ pub(super) fn windows_wanted(
 /// # Errors
 /// [`Stop`]. A server that does not count by creation time is no error: the list stays as it is.
 pub(super) async fn divide(run: &Run, endpoint: &'static Endpoint) -> Result<(), Stop> {
-    let resource = endpoint.resource;
+    let name = endpoint.name();
     let wanted = windows_wanted(run, endpoint, None);
-    let begun = run.list(resource, |list| {
+    let begun = run.list(name, |list| {
         let window = list.windows.first()?;
         let newest = window.place.tail.last()?.created_at?;
         Some((newest, window.rows(), window.expected?))
@@ -69,7 +69,7 @@ pub(super) async fn divide(run: &Run, endpoint: &'static Endpoint) -> Result<(),
         _ => Vec::new(),
     };
     info!(clerk.path = endpoint.path, windows = edges.len() + 1, "walking in windows");
-    run.commit_list(resource, |list| list.divide(&edges)).await?;
+    run.commit_list(name, |list| list.divide(&edges)).await?;
     run.patience.note_progress();
     Ok(())
 }

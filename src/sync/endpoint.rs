@@ -1,20 +1,31 @@
 //! The table of lists: path, order, paging, datasets and translation of each. A further list is a
-//! further entry here, its wire type and its translation.
+//! further entry here and its translation: `docs/adding-a-list.md`.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
 
 use crate::clerk::wire;
 use crate::resource::{Dataset, Resource};
+use crate::snapshot::translate::plain;
 
 use super::page::{PageContext, PageError, ReadPage, read_page};
+use super::walk::PAGE_ROWS;
 
 /// One list of Clerk's Backend API.
 #[derive(Debug)]
 pub struct Endpoint {
-    /// The resource that opts the list in, and names it in the checkpoint.
+    /// The resource that opts the list in.
     pub resource: Resource,
+    /// Which of the resource's lists it is; most have one, which is the first.
+    pub part: u8,
     /// Below `/v1`.
     pub path: &'static str,
     /// Sent with every page, beside `limit`, `offset` and the like.
     pub query: &'static [(&'static str, &'static str)],
+    /// Rows of a page: the most that Clerk allows. Asked for more it may silently give ten.
+    pub page_rows: u64,
     /// When it is read.
     pub phase: Phase,
     /// How its pages are found.
@@ -24,8 +35,64 @@ pub struct Endpoint {
     /// What its rows become, in order of their sections.
     pub feeds: &'static [Feed],
     /// Reads one page's body.
-    pub read: fn(&[u8], &PageContext) -> Result<ReadPage, PageError>,
+    pub read: Read,
 }
+
+/// Reads one page's body.
+pub type Read = fn(&[u8], &PageContext) -> Result<ReadPage, PageError>;
+
+impl Endpoint {
+    /// How the checkpoint calls it.
+    #[must_use]
+    pub const fn name(&self) -> ListName {
+        ListName { resource: self.resource, part: self.part }
+    }
+}
+
+/// Names a list: by its resource, and by a number where the resource is read from several, such as
+/// `invitations.1`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ListName {
+    resource: Resource,
+    part: u8,
+}
+
+impl From<Resource> for ListName {
+    /// The first list of a resource, and mostly the only one.
+    fn from(resource: Resource) -> Self {
+        Self { resource, part: 0 }
+    }
+}
+
+impl fmt::Display for ListName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.part {
+            0 => self.resource.fmt(formatter),
+            part => write!(formatter, "{}.{part}", self.resource),
+        }
+    }
+}
+
+impl From<ListName> for String {
+    fn from(name: ListName) -> Self {
+        name.to_string()
+    }
+}
+
+impl TryFrom<String> for ListName {
+    type Error = NoSuchList;
+
+    fn try_from(name: String) -> Result<Self, NoSuchList> {
+        let mut names = ENDPOINTS.iter().map(Endpoint::name);
+        names.find(|it| it.to_string() == name).ok_or(NoSuchList)
+    }
+}
+
+/// A name that no list has.
+#[derive(Debug, thiserror::Error)]
+#[error("there is no list of that name")]
+pub struct NoSuchList;
 
 /// When a list is read: what others refer to comes first. Lists of one phase are read side by side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,11 +105,14 @@ pub enum Phase {
     Holders,
     /// What refers to holders.
     Memberships,
+    /// What nothing refers to, and is not needed for anything else.
+    Others,
 }
 
 impl Phase {
     /// Every phase, in order.
-    pub const ALL: [Self; 4] = [Self::Permissions, Self::Roles, Self::Holders, Self::Memberships];
+    pub const ALL: [Self; 5] =
+        [Self::Permissions, Self::Roles, Self::Holders, Self::Memberships, Self::Others];
 }
 
 /// How the pages of a list are found.
@@ -54,7 +124,18 @@ pub enum Paging {
         count_path: &'static str,
     },
     /// By offset, each page overlapping the one before by a row.
-    Offset,
+    Offset(Order),
+    /// Not at all: one answer has all rows.
+    Whole,
+}
+
+/// In which order a list that is read by offset has its rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// Oldest first: what is created comes at the end.
+    Creation,
+    /// Newest first, or whatever the server likes: where a page stands is told by known rows alone.
+    Any,
 }
 
 /// Every row of a list belongs to a row of another, under which it is listed as well.
@@ -88,10 +169,12 @@ const ASCENDING: (&str, &str) = ("order_by", "created_at");
 pub const ENDPOINTS: &[Endpoint] = &[
     Endpoint {
         resource: Resource::OrganizationPermissions,
+        part: 0,
         path: "/organization_permissions",
         query: &[ASCENDING],
+        page_rows: PAGE_ROWS,
         phase: Phase::Permissions,
-        paging: Paging::Offset,
+        paging: Paging::Offset(Order::Creation),
         by_owner: None,
         feeds: &[
             Feed { dataset: Dataset::OrganizationPermissions, section: 0, needs: None },
@@ -101,10 +184,12 @@ pub const ENDPOINTS: &[Endpoint] = &[
     },
     Endpoint {
         resource: Resource::OrganizationRoles,
+        part: 0,
         path: "/organization_roles",
         query: &[ASCENDING],
+        page_rows: PAGE_ROWS,
         phase: Phase::Roles,
-        paging: Paging::Offset,
+        paging: Paging::Offset(Order::Creation),
         by_owner: None,
         feeds: &[
             Feed { dataset: Dataset::OrganizationRoles, section: 0, needs: None },
@@ -114,8 +199,10 @@ pub const ENDPOINTS: &[Endpoint] = &[
     },
     Endpoint {
         resource: Resource::Users,
+        part: 0,
         path: "/users",
         query: &[ASCENDING],
+        page_rows: PAGE_ROWS,
         phase: Phase::Holders,
         paging: Paging::Cursor { count_path: "/users/count" },
         by_owner: None,
@@ -124,10 +211,12 @@ pub const ENDPOINTS: &[Endpoint] = &[
     },
     Endpoint {
         resource: Resource::Organizations,
+        part: 0,
         path: "/organizations",
         query: &[ASCENDING, ("include_members_count", "true")],
+        page_rows: PAGE_ROWS,
         phase: Phase::Holders,
-        paging: Paging::Offset,
+        paging: Paging::Offset(Order::Creation),
         by_owner: None,
         feeds: &[
             Feed { dataset: Dataset::Organizations, section: 0, needs: None },
@@ -141,10 +230,12 @@ pub const ENDPOINTS: &[Endpoint] = &[
     },
     Endpoint {
         resource: Resource::OrganizationMemberships,
+        part: 0,
         path: "/organization_memberships",
         query: &[ASCENDING],
+        page_rows: PAGE_ROWS,
         phase: Phase::Memberships,
-        paging: Paging::Offset,
+        paging: Paging::Offset(Order::Creation),
         by_owner: Some(ByOwner {
             owners: Resource::Organizations,
             path: |organization| format!("/organizations/{organization}/memberships"),
@@ -156,27 +247,107 @@ pub const ENDPOINTS: &[Endpoint] = &[
         }],
         read: |body, context| read_page::<wire::OrganizationMembership<'_>>(body, context),
     },
+    listed(
+        Resource::RoleSets,
+        "/role_sets",
+        &[Feed { dataset: Dataset::RoleSets, section: 0, needs: None }],
+        |body, context| read_page::<plain::RoleSet<'_>>(body, context),
+    ),
+    Endpoint {
+        query: &[],
+        paging: Paging::Whole,
+        ..listed(
+            Resource::Domains,
+            "/domains",
+            &[Feed { dataset: Dataset::Domains, section: 0, needs: None }],
+            |body, context| read_page::<plain::Domain<'_>>(body, context),
+        )
+    },
+    Endpoint {
+        query: &[PAGINATED],
+        paging: Paging::Offset(Order::Any),
+        ..listed(
+            Resource::RedirectUrls,
+            "/redirect_urls",
+            &[Feed { dataset: Dataset::RedirectUrls, section: 0, needs: None }],
+            |body, context| read_page::<plain::RedirectUrl<'_>>(body, context),
+        )
+    },
 ];
 
-/// The entry of a resource.
+/// An entry without anything special: a list of up to 500 rows a page, oldest first, that nothing
+/// refers to.
+const fn listed(
+    resource: Resource,
+    path: &'static str,
+    feeds: &'static [Feed],
+    read: Read,
+) -> Endpoint {
+    Endpoint {
+        resource,
+        part: 0,
+        path,
+        query: &[ASCENDING],
+        page_rows: PAGE_ROWS,
+        phase: Phase::Others,
+        paging: Paging::Offset(Order::Creation),
+        by_owner: None,
+        feeds,
+        read,
+    }
+}
+
+/// Of lists whose shape is a bare array otherwise, without a count.
+const PAGINATED: (&str, &str) = ("paginated", "true");
+
+/// The entry of a list.
 #[must_use]
 #[expect(clippy::expect_used, reason = "a test below holds the table to every resource")]
-pub fn endpoint(resource: Resource) -> &'static Endpoint {
+pub fn endpoint(list: impl Into<ListName>) -> &'static Endpoint {
+    let list = list.into();
     ENDPOINTS
         .iter()
-        .find(|endpoint| endpoint.resource == resource)
-        .expect("every resource has an entry")
+        .find(|endpoint| endpoint.name() == list)
+        .expect("every resource has an entry, and no list is named without one")
+}
+
+/// Every list of these resources.
+pub fn lists_of(resources: &BTreeSet<Resource>) -> impl Iterator<Item = &'static Endpoint> {
+    ENDPOINTS.iter().filter(|endpoint| resources.contains(&endpoint.resource))
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
 
     #[test]
-    fn every_resource_has_one_entry() {
+    fn every_resource_has_its_lists_by_number() {
         for &resource in Resource::ALL {
-            let entries = ENDPOINTS.iter().filter(|endpoint| endpoint.resource == resource);
-            assert_eq!(entries.count(), 1, "{resource:?}");
+            let lists = ENDPOINTS.iter().filter(|endpoint| endpoint.resource == resource);
+            let parts: Vec<u8> = lists.map(|endpoint| endpoint.part).collect();
+            assert!(!parts.is_empty(), "{resource} has no list");
+            assert_eq!(parts, (0..parts.len() as u8).collect::<Vec<_>>(), "{resource}");
+        }
+    }
+
+    #[test]
+    fn every_dataset_is_fed_by_some_list() {
+        for dataset in Dataset::ALL {
+            let feeds = ENDPOINTS.iter().flat_map(|endpoint| endpoint.feeds);
+            assert!(feeds.into_iter().any(|feed| feed.dataset == *dataset), "{dataset}");
+        }
+    }
+
+    #[test]
+    fn a_list_reads_and_writes_as_its_name() {
+        for endpoint in ENDPOINTS {
+            let json = serde_json::to_string(&endpoint.name()).unwrap();
+            assert_eq!(serde_json::from_str::<ListName>(&json).unwrap(), endpoint.name());
+        }
+        assert_eq!(ListName::from(Resource::Users).to_string(), "users");
+        for name in ["users.0", "users.1", "grants", ""] {
+            assert!(ListName::try_from(name.to_owned()).is_err(), "{name}");
         }
     }
 

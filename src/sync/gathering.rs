@@ -87,7 +87,7 @@ impl<'a> Gathering<'a> {
         let Some(newest) = self.newest.take() else { return Ok(0) };
         let gathered =
             std::mem::replace(self, Self::new(run, endpoint, self.window, self.counted)?);
-        let number = run.list(endpoint.resource, |list| Number {
+        let number = run.list(endpoint.name(), |list| Number {
             window: gathered.window,
             sequence: list.windows[gathered.window].next_sequence(),
         });
@@ -97,7 +97,7 @@ impl<'a> Gathering<'a> {
         let latency = run.client.latency_of(endpoint.path);
         run.commit(|checkpoint| {
             stored.roles.into_iter().for_each(|role| checkpoint.roles.push(role));
-            let list = progress_of(checkpoint, endpoint.resource);
+            let list = progress_of(checkpoint, endpoint.name());
             list.duplicates_dropped += gathered.doubled;
             latency.iter().for_each(|latency| list.note_latency(latency.best));
             list.source_count.before =
@@ -131,7 +131,7 @@ impl<'a> Gathering<'a> {
         }
         run.keeper.read(|checkpoint| run.progress.show(checkpoint, run.facts()));
         let (rows, ended) =
-            run.list(endpoint.resource, |list| (list.rows(), list.stage == Stage::Comparing));
+            run.list(endpoint.name(), |list| (list.rows(), list.stage == Stage::Comparing));
         if ended {
             info!(clerk.path = endpoint.path, rows, "list read to its end");
         }

@@ -30,7 +30,7 @@ pub(super) async fn insert(
 ) -> Result<(), Stop> {
     let mut by_stretch: BTreeMap<(usize, usize), Vec<usize>> = BTreeMap::new();
     for (index, row) in page.rows.iter().enumerate().filter(|(_, row)| row.kept) {
-        if let Some(place) = run.list(endpoint.resource, |list| place_of(list, row)) {
+        if let Some(place) = run.list(endpoint.name(), |list| place_of(list, row)) {
             by_stretch.entry(place).or_default().push(index);
         }
     }
@@ -65,7 +65,7 @@ async fn insert_into(
     page: &ReadPage,
     rows: &[usize],
 ) -> Result<(), Stop> {
-    let stretch = run.list(endpoint.resource, |list| list.windows[window].stretches[index].clone());
+    let stretch = run.list(endpoint.name(), |list| list.windows[window].stretches[index].clone());
     let feeds = run.feeds(endpoint);
     let Some(own) = feeds.first().and_then(|feed| stretch.parts.get(&feed.dataset)) else {
         return Ok(());
@@ -100,7 +100,7 @@ async fn insert_into(
     };
     let stored = merged.clone();
     run.commit(|checkpoint| {
-        let list = progress_of(checkpoint, endpoint.resource);
+        let list = progress_of(checkpoint, endpoint.name());
         list.rows_repaired += inserted;
         // To be compared with a count that knows of them.
         list.stage = Stage::Comparing;

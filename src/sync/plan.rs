@@ -29,7 +29,7 @@ pub(super) async fn is_slow_enough_to_change(
 ) -> Result<bool, Stop> {
     let Some(by_owner) = by_owner(run, endpoint) else { return Ok(false) };
     let Some(latency) = run.client.latency_of(endpoint.path) else { return Ok(false) };
-    let (left, best) = run.list(endpoint.resource, |list| {
+    let (left, best) = run.list(endpoint.name(), |list| {
         let left = list.source_count.after.unwrap_or_default().saturating_sub(list.rows());
         (left, list.best_latency_ms.map_or(latency.best, Duration::from_millis))
     });
@@ -55,7 +55,7 @@ pub(super) async fn fails_at_large_offsets(
     endpoint: &'static Endpoint,
     stop: &Stop,
 ) -> bool {
-    let has_begun = run.list(endpoint.resource, |list| list.rows() > 0);
+    let has_begun = run.list(endpoint.name(), |list| list.rows() > 0);
     if !has_begun
         || by_owner(run, endpoint).is_none()
         || !only_fails_there(run, endpoint, stop).await
@@ -71,7 +71,7 @@ pub(super) async fn fails_at_large_offsets(
 
 /// Whether a list failed to answer because of the filters that make its windows: it answers without.
 pub(super) async fn fails_in_windows(run: &Run, endpoint: &'static Endpoint, stop: &Stop) -> bool {
-    let in_windows = run.list(endpoint.resource, |list| list.windows.len() > 1);
+    let in_windows = run.list(endpoint.name(), |list| list.windows.len() > 1);
     in_windows && only_fails_there(run, endpoint, stop).await
 }
 
@@ -86,7 +86,7 @@ async fn only_fails_there(run: &Run, endpoint: &'static Endpoint, stop: &Stop) -
 
 /// How a list could be read by owner that is not yet.
 fn by_owner(run: &Run, endpoint: &'static Endpoint) -> Option<ByOwner> {
-    let way = run.list(endpoint.resource, |list| list.way);
+    let way = run.list(endpoint.name(), |list| list.way);
     endpoint.by_owner.filter(|_| way == Way::Offset)
 }
 

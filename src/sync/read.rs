@@ -8,13 +8,12 @@ use crate::clerk::client::Client;
 use crate::clerk::error::ClerkError;
 use crate::clerk::wire;
 use crate::patience::Exhausted;
-use crate::resource::Resource;
 use crate::snapshot::manifest::Instance;
 
 use super::checkpoint::{Completed, ListProgress};
 use super::closure;
 use super::copy::copy_list;
-use super::endpoint::{Phase, endpoint};
+use super::endpoint::{ListName, Phase, endpoint};
 use super::run::{Run, Stop, lists_needed};
 
 /// Asks which instance the key belongs to (Clerk: GET /instance).
@@ -40,7 +39,7 @@ pub async fn instance(client: &Client) -> Result<Instance, ClerkError> {
 pub async fn read_everything(run: &Run) -> Result<(), Stop> {
     let needed = run.keeper.read(|checkpoint| lists_needed(&checkpoint.resources));
     for phase in Phase::ALL {
-        let lists: Vec<Resource> = needed
+        let lists: Vec<ListName> = needed
             .iter()
             .copied()
             .filter(|&list| endpoint(list).phase == phase && !run.list(list, ListProgress::is_done))
@@ -54,7 +53,7 @@ pub async fn read_everything(run: &Run) -> Result<(), Stop> {
     }
     // Grants may have made the lists grow that they refer to: these are compared once more.
     run.ids_by_part.lock().unwrap_or_else(PoisonError::into_inner).clear();
-    let reopened: Vec<Resource> =
+    let reopened: Vec<ListName> =
         needed.into_iter().filter(|&list| !run.list(list, ListProgress::is_done)).collect();
     side_by_side(run, &reopened).await?;
     run.may_go_on()?;
@@ -73,7 +72,7 @@ pub async fn read_everything(run: &Run) -> Result<(), Stop> {
 
 /// Copies lists side by side. When one fails the others store what is in flight, and the failure
 /// that says most is returned.
-async fn side_by_side(run: &Run, lists: &[Resource]) -> Result<(), Stop> {
+async fn side_by_side(run: &Run, lists: &[ListName]) -> Result<(), Stop> {
     let copies = lists.iter().map(|&list| async move {
         let copied = copy_list(run, list).await;
         if copied.is_err() {

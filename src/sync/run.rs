@@ -18,7 +18,7 @@ use crate::store::{Store, StoreError};
 
 use super::at_stake::AtStake;
 use super::checkpoint::{Checkpoint, ListProgress};
-use super::endpoint::{Endpoint, Feed};
+use super::endpoint::{Endpoint, Feed, ListName, endpoint, lists_of};
 use super::keeper::{KeepError, Keeper};
 use super::known::Known;
 use super::page::PageContext;
@@ -168,12 +168,11 @@ impl Run {
     }
 
     /// Reads one list's progress.
-    pub fn list<T>(&self, resource: Resource, read: impl FnOnce(&ListProgress) -> T) -> T {
-        self.keeper.read(|checkpoint| match checkpoint.lists.get(&resource) {
+    pub fn list<T>(&self, list: impl Into<ListName>, read: impl FnOnce(&ListProgress) -> T) -> T {
+        let list = list.into();
+        self.keeper.read(|checkpoint| match checkpoint.lists.get(&list) {
             Some(list) => read(list),
-            None => {
-                read(&ListProgress::new(Way::first(super::endpoint::endpoint(resource).paging)))
-            }
+            None => read(&ListProgress::new(Way::first(endpoint(list)))),
         })
     }
 
@@ -183,10 +182,11 @@ impl Run {
     /// As [`Run::commit`].
     pub async fn commit_list(
         &self,
-        resource: Resource,
+        list: impl Into<ListName>,
         change: impl FnOnce(&mut ListProgress),
     ) -> Result<(), Stop> {
-        self.commit(|checkpoint| change(progress_of(checkpoint, resource))).await
+        let list = list.into();
+        self.commit(|checkpoint| change(progress_of(checkpoint, list))).await
     }
 
     /// What a list's pages are read with.
@@ -196,6 +196,7 @@ impl Run {
             client: Arc::clone(&self.client),
             endpoint,
             path: endpoint.path.into(),
+            filters: Vec::new(),
             context: Arc::new(PageContext {
                 translation: Translation {
                     metadata: self.output.metadata,
@@ -240,29 +241,24 @@ pub fn facts(client: &Client, before: RunFacts, started: Instant) -> RunFacts {
 }
 
 /// One list's progress, begun if need be.
-pub fn progress_of(checkpoint: &mut Checkpoint, resource: Resource) -> &mut ListProgress {
-    checkpoint.lists.entry(resource).or_insert_with(|| {
-        ListProgress::new(Way::first(super::endpoint::endpoint(resource).paging))
-    })
+pub fn progress_of(checkpoint: &mut Checkpoint, list: impl Into<ListName>) -> &mut ListProgress {
+    let list = list.into();
+    checkpoint.lists.entry(list).or_insert_with(|| ListProgress::new(Way::first(endpoint(list))))
 }
 
 /// The lists that have to be read for what is opted in.
 #[must_use]
-pub fn lists_needed(resources: &BTreeSet<Resource>) -> BTreeSet<Resource> {
+pub fn lists_needed(resources: &BTreeSet<Resource>) -> BTreeSet<ListName> {
     let mut needed = resources.clone();
     let resolves_roles = [Resource::Organizations, Resource::OrganizationMemberships];
     if resolves_roles.iter().any(|resource| resources.contains(resource)) {
         needed.insert(Resource::OrganizationRoles);
     }
-    needed
+    lists_of(&needed).map(Endpoint::name).collect()
 }
 
 /// The datasets of what is opted in, in the contract's order.
 #[must_use]
 pub fn datasets_of(resources: &BTreeSet<Resource>) -> BTreeSet<Dataset> {
-    super::endpoint::ENDPOINTS
-        .iter()
-        .filter(|endpoint| resources.contains(&endpoint.resource))
-        .flat_map(|endpoint| endpoint.feeds.iter().map(|feed| feed.dataset))
-        .collect()
+    lists_of(resources).flat_map(|list| list.feeds.iter().map(|feed| feed.dataset)).collect()
 }

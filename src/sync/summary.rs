@@ -8,7 +8,7 @@ use crate::snapshot::digest::ContentDigest;
 use crate::snapshot::manifest::{DatasetEntry, DatasetStatus, Referential, SourceCount, Walked};
 
 use super::checkpoint::{Checkpoint, ListProgress, Stage, StoredPart, Stretch};
-use super::endpoint::{ENDPOINTS, Endpoint};
+use super::endpoint::{Endpoint, ListName, lists_of};
 use super::run::datasets_of;
 use super::walk::Way;
 
@@ -106,9 +106,9 @@ fn status(checkpoint: &Checkpoint, dataset: Dataset) -> DatasetStatus {
 fn refusals(checkpoint: &Checkpoint, dataset: Dataset) -> impl Iterator<Item = String> {
     let needed = sources(checkpoint, dataset).flat_map(move |(endpoint, _)| {
         let feeds = endpoint.feeds.iter().filter(move |feed| feed.dataset == dataset);
-        feeds.flat_map(|feed| feed.needs).chain([endpoint.resource])
+        feeds.flat_map(|feed| feed.needs).map(ListName::from).chain([endpoint.name()])
     });
-    needed.filter_map(|resource| refusal(checkpoint.lists.get(&resource)?))
+    needed.filter_map(|list| refusal(checkpoint.lists.get(&list)?))
 }
 
 fn refusal(list: &ListProgress) -> Option<String> {
@@ -123,16 +123,14 @@ fn sources(
     checkpoint: &Checkpoint,
     dataset: Dataset,
 ) -> impl Iterator<Item = (&'static Endpoint, Option<&ListProgress>)> {
-    let mut sources: Vec<(u16, &'static Endpoint)> = ENDPOINTS
-        .iter()
-        .filter(|endpoint| checkpoint.resources.contains(&endpoint.resource))
+    let mut sources: Vec<(u16, &'static Endpoint)> = lists_of(&checkpoint.resources)
         .filter_map(|endpoint| {
             let feed = endpoint.feeds.iter().find(|feed| feed.dataset == dataset)?;
             Some((feed.section, endpoint))
         })
         .collect();
     sources.sort_by_key(|&(section, _)| section);
-    sources.into_iter().map(|(_, endpoint)| (endpoint, checkpoint.lists.get(&endpoint.resource)))
+    sources.into_iter().map(|(_, endpoint)| (endpoint, checkpoint.lists.get(&endpoint.name())))
 }
 
 /// The list whose count stands for a dataset: the last of its sections that was not refused.
@@ -151,28 +149,26 @@ fn parts(checkpoint: &Checkpoint, dataset: Dataset) -> impl Iterator<Item = &Sto
 }
 
 fn expected(checkpoint: &Checkpoint, dataset: Dataset) -> Option<u64> {
-    let count = |resource: Resource| {
-        let counted = checkpoint.lists.get(&resource)?.source_count;
+    let count = |list: ListName| {
+        let counted = checkpoint.lists.get(&list)?.source_count;
         counted.after.or(counted.before)
     };
     match dataset {
-        Dataset::Users => count(Resource::Users),
-        Dataset::Organizations => count(Resource::Organizations),
-        Dataset::OrganizationRoles => count(Resource::OrganizationRoles),
-        Dataset::OrganizationPermissions => count(Resource::OrganizationPermissions),
         Dataset::Entitlements => {
             let opted_in = |resource| checkpoint.resources.contains(&resource);
             let mut expected = 0;
             if opted_in(Resource::OrganizationPermissions) {
-                expected += count(Resource::OrganizationPermissions)?;
+                expected += count(Resource::OrganizationPermissions.into())?;
             }
             if opted_in(Resource::Organizations) {
-                let roles = count(Resource::OrganizationRoles)?;
-                expected += count(Resource::Organizations)? * (1 + roles);
+                let roles = count(Resource::OrganizationRoles.into())?;
+                expected += count(Resource::Organizations.into())? * (1 + roles);
             }
             Some(expected)
         }
         // How many permissions the roles have, and how many role keys resolve, is seen row by row.
         Dataset::Grants => None,
+        // One line a row.
+        _ => sources(checkpoint, dataset).map(|(list, _)| count(list.name())).sum(),
     }
 }

@@ -21,7 +21,7 @@ use crate::patience::{Exhausted, Patience};
 
 use super::at_stake::MOST_WAITING;
 use super::bounds::Bounds;
-use super::endpoint::{Endpoint, Paging};
+use super::endpoint::{Endpoint, Order, Paging};
 use super::moment::Moment;
 use super::page::{PageContext, ReadPage, ReadRow, RowKey};
 
@@ -84,10 +84,10 @@ pub enum Way {
 impl Way {
     /// The way a list is first tried.
     #[must_use]
-    pub const fn first(paging: Paging) -> Self {
-        match paging {
+    pub const fn first(endpoint: &Endpoint) -> Self {
+        match endpoint.paging {
             Paging::Cursor { .. } => Self::Cursor,
-            Paging::Offset => Self::Offset,
+            Paging::Offset(_) | Paging::Whole => Self::Offset,
         }
     }
 }
@@ -101,6 +101,8 @@ pub struct Reader {
     pub endpoint: &'static Endpoint,
     /// Its path, or that of one owner's part of it.
     pub path: Cow<'static, str>,
+    /// What narrows it, beside the endpoint's own query.
+    pub filters: Vec<(&'static str, String)>,
     /// How its rows become lines.
     pub context: Arc<PageContext>,
     /// Stamps pages.
@@ -110,11 +112,11 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Reads a page's body. A list that is walked by offset always states its size: without one an
+    /// Reads a page's body. A list without a count of its own always states its size: without one an
     /// empty page would look like an empty list.
     fn read(&self, body: &[u8]) -> Result<ReadPage, Unreadable> {
         let page = (self.endpoint.read)(body, &self.context)?;
-        if page.total.is_none() && self.endpoint.paging == Paging::Offset {
+        if page.total.is_none() && !matches!(self.endpoint.paging, Paging::Cursor { .. }) {
             return Err(Unreadable("`total_count`: missing".to_owned()));
         }
         Ok(page)
@@ -235,6 +237,7 @@ impl Walk {
         let Beginning { bounds, way, place, rows, expected, moment } = beginning;
         let last = place.tail.last();
         Self {
+            page_rows: reader.endpoint.page_rows,
             next_offset: overlap(place.offset),
             moment: match moment {
                 Some(ids) => Moment::of(last.and_then(|key| key.created_at), ids),
@@ -247,7 +250,6 @@ impl Walk {
             rows,
             expected,
             in_flight: VecDeque::new(),
-            page_rows: PAGE_ROWS,
             step_back: 0,
             cursor_back: 0,
             stalled: 0,
@@ -345,7 +347,9 @@ impl Walk {
             Way::Cursor if is_first => Asked::Cursor(self.cursor()),
             // The next cursor is known when the page has arrived.
             Way::Cursor => return false,
-            Way::Offset | Way::ByOwner if is_first || (self.step_back == 0 && is_expected) => {
+            Way::Offset | Way::ByOwner
+                if is_first || (self.step_back == 0 && is_expected && !self.is_whole()) =>
+            {
                 Asked::Offset(self.next_offset)
             }
             Way::Offset | Way::ByOwner => return false,
@@ -366,6 +370,11 @@ impl Walk {
     /// Whether the cursor would have to step back further than rows are remembered.
     fn has_no_cursor(&self) -> bool {
         self.cursor().is_none() && self.rows > self.place.tail.len() as u64
+    }
+
+    /// Whether one answer has all rows.
+    fn is_whole(&self) -> bool {
+        self.reader.endpoint.paging == Paging::Whole
     }
 
     /// Whether a row is remembered as taken.
@@ -419,7 +428,7 @@ impl Walk {
             row.kept &= is_behind && self.bounds.hold(row) && !self.knows(&row.key);
         }
         let new = page.kept_rows().count() as u64;
-        let full = page.rows.len() as u64 >= PAGE_ROWS;
+        let full = page.rows.len() as u64 >= self.reader.endpoint.page_rows;
         if page.rows.iter().any(|row| self.bounds.end_before(row)) {
             return Some(self.batch(page, new, 0, true));
         }
@@ -471,12 +480,12 @@ impl Walk {
         let beyond = page.rows.iter().any(|row| self.bounds.end_before(row));
         let new = page.rows.iter().filter(|row| row.kept).count() as u64;
         let behind = offset + page.rows.len() as u64;
-        let full = page.rows.len() as u64 >= PAGE_ROWS;
+        let full = page.rows.len() as u64 >= self.reader.endpoint.page_rows;
         // Servers have been seen to send short pages in the middle: the end is where one more brings
         // nothing, unless the count agrees.
         let goes_on = new > 0 || stepped_back || behind > self.place.offset;
         let last = match page.total {
-            _ if beyond => true,
+            _ if beyond || self.is_whole() => true,
             // A total that is too small must not hide the rows behind a full page.
             Some(total) => !full && behind >= total,
             None => {
@@ -485,7 +494,7 @@ impl Walk {
             }
         };
         // A row to overlap and one to go on with.
-        let page_rows = (page.rows.len() as u64).clamp(2, PAGE_ROWS);
+        let page_rows = (page.rows.len() as u64).clamp(2, self.reader.endpoint.page_rows);
         if !last && page_rows != self.page_rows {
             // Pages asked for beyond a short one do not join it.
             self.page_rows = page_rows;
@@ -513,6 +522,10 @@ impl Walk {
         };
         if let Some(index) = rows.iter().rposition(|row| row.key.id == last.id) {
             return Some(index + 1);
+        }
+        if self.reader.endpoint.paging == Paging::Offset(Order::Any) {
+            let known = rows.iter().rposition(|row| self.place.knows(&row.key.id));
+            return known.map(|index| index + 1).or((offset == 0 && rows.is_empty()).then_some(0));
         }
         // The last row taken is gone. Rows that are not known and not older than it come behind it;
         // and the page must reach back to a known or an older row, or some may lie before the page.
@@ -573,15 +586,18 @@ const fn overlap(offset: u64) -> u64 {
 }
 
 async fn fetch(reader: Reader, bounds: Bounds, asked: Asked) -> Result<ReadPage, ClerkError> {
-    let limit = PAGE_ROWS.to_string();
-    let place = match &asked {
-        Asked::Offset(offset) => Some(("offset", offset.to_string())),
-        Asked::Cursor(cursor) => cursor.clone().map(|cursor| ("starting_after", cursor)),
-    };
-    let filters = bounds.query();
+    let mut place = reader.filters.clone();
+    if reader.endpoint.paging != Paging::Whole {
+        place.push(("limit", reader.endpoint.page_rows.to_string()));
+        place.extend(bounds.query());
+        match &asked {
+            Asked::Offset(offset) => place.push(("offset", offset.to_string())),
+            Asked::Cursor(Some(cursor)) => place.push(("starting_after", cursor.clone())),
+            Asked::Cursor(None) => {}
+        }
+    }
     let mut query = reader.endpoint.query.to_vec();
-    query.push(("limit", &limit));
-    query.extend(filters.iter().chain(&place).map(|(name, value)| (*name, value.as_str())));
+    query.extend(place.iter().map(|(name, value)| (*name, value.as_str())));
     let from = reader.clock.now();
     let mut page = reader
         .client

@@ -14,6 +14,7 @@ use clerk_sync::sync::checkpoint::{
     Checkpoint, Completed, Followed, Lease, ListProgress, Stage, StoredPart, Stretch,
     UnreadableCheckpoint, Window,
 };
+use clerk_sync::sync::endpoint::{ENDPOINTS, Endpoint, ListName};
 use clerk_sync::sync::page::RowKey;
 use clerk_sync::sync::run::lists_needed;
 use clerk_sync::sync::walk::{Place, Way, Within};
@@ -178,6 +179,10 @@ fn roles() -> impl Strategy<Value = RoleCatalogue> {
     vec(role, 0..4).prop_map(RoleCatalogue::from)
 }
 
+fn list_names() -> impl Strategy<Value = ListName> {
+    select(ENDPOINTS.iter().map(Endpoint::name).collect::<Vec<_>>())
+}
+
 fn checkpoints() -> impl Strategy<Value = Checkpoint> {
     let instance = (text(), text()).prop_map(|(id, environment)| Instance { id, environment });
     let lease = (text(), text(), option::of(moments()));
@@ -191,14 +196,14 @@ fn checkpoints() -> impl Strategy<Value = Checkpoint> {
             (any::<bool>(), counts()),
         ),
         (option::of(instance), lease, option::of(moments()), roles(), facts()),
-        btree_map(select(Resource::ALL), lists(), 0..3),
+        btree_map(list_names(), lists(), 0..3),
         (option::of(completed()), btree_set(snapshot_ids(), 0..3), option::of(follows)),
     )
         .prop_map(|(run, state, lists, (completed, abandoned, follows))| {
             let ((snapshot_id, started_at, config_fingerprint), resources, flags) = run;
             let (instance, lease, retry_at, roles, facts) = state;
             let resources: BTreeSet<Resource> = resources;
-            let lists: BTreeMap<Resource, ListProgress> = lists;
+            let lists: BTreeMap<ListName, ListProgress> = lists;
             // A run is complete when all it needs is read.
             let is_done = |list| lists.get(&list).is_some_and(ListProgress::is_done);
             let completed = completed.filter(|_| lists_needed(&resources).into_iter().all(is_done));

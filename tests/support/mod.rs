@@ -7,6 +7,7 @@ pub(crate) mod faulty_store;
 pub(crate) mod fuse;
 pub(crate) mod gate;
 pub(crate) mod lambda_runtime;
+pub(crate) mod lists;
 pub(crate) mod memory_store;
 pub(crate) mod moto;
 pub(crate) mod oracle;

@@ -363,7 +363,7 @@ fn said(value: &Value) -> Option<&str> {
 }
 
 /// Null where Clerk gave no list, which is not the same as an empty one.
-fn each(value: &Value, record: impl Fn(&Value) -> Value) -> Value {
+pub(crate) fn each(value: &Value, record: impl Fn(&Value) -> Value) -> Value {
     value.as_array().map_or(Value::Null, |items| items.iter().map(record).collect())
 }
 
@@ -377,7 +377,7 @@ fn text(value: &Value) -> &str {
 
 /// Clerk's milliseconds as RFC 3339, by the calendar's own arithmetic (days since 1970 to year,
 /// month and day, as Howard Hinnant's `civil_from_days` does).
-fn moment(value: &Value) -> Value {
+pub(crate) fn moment(value: &Value) -> Value {
     let Some(millis) = value.as_i64() else { return Value::Null };
     let (days, rest) = (millis.div_euclid(86_400_000), millis.rem_euclid(86_400_000));
     let shifted = days + 719_468;

@@ -47,7 +47,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
 const LONGEST_IDENTIFIER: usize = 256;
 
 /// For ids: an empty one would name nothing and match everything.
-pub(super) fn identifier<'de: 'a, 'a, D: Deserializer<'de>>(
+pub(crate) fn identifier<'de: 'a, 'a, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Text<'a>, D::Error> {
     let expecting = "a non-empty string";

@@ -4,6 +4,7 @@ mod organization;
 mod organization_membership;
 mod organization_permission;
 mod organization_role;
+pub(crate) mod plain;
 mod role_catalogue;
 mod user;
 mod verbatim;

@@ -1,0 +1,97 @@
+//! Rows that become one resource each, and whose profile is the row itself: one file a list.
+//!
+//! Each is a struct that is read from Clerk's JSON and written as the profile: its fields stand in
+//! the order of the profile's keys, those that stand elsewhere in a record are not written, and what
+//! must never be written out is not read. `docs/adding-a-list.md` shows how another is added.
+
+mod domain;
+mod redirect_url;
+mod role_set;
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::{References, Row, TranslateError, Translation, said};
+use crate::clerk::wire::Time;
+use crate::resource::Dataset;
+use crate::snapshot::record::{DisplayName, ObjectReference, ObjectType, ResourceRecord, Status};
+use crate::snapshot::records::Records;
+
+pub(crate) use domain::Domain;
+pub(crate) use redirect_url::RedirectUrl;
+pub(crate) use role_set::RoleSet;
+
+/// A row that is its own profile.
+pub(crate) trait Plain: Serialize {
+    /// What it is.
+    const TYPE: ObjectType;
+    /// Where it is written.
+    const DATASET: Dataset;
+
+    /// What stands in its record before the profile.
+    fn about(&self) -> About<'_>;
+
+    /// Its profile, where that depends on settings or other rows.
+    fn profile(&self, _translation: &Translation) -> impl Serialize {
+        self
+    }
+
+    /// What its further lines refer to.
+    fn references(&self) -> References<'_> {
+        References::default()
+    }
+
+    /// Adds its lines of other datasets, where it has any.
+    fn add_further(&self, _records: &mut Records) {}
+}
+
+/// What every resource record says.
+pub(crate) struct About<'a> {
+    /// Clerk's id.
+    pub(crate) id: &'a str,
+    /// What to call it, in order of preference; its id if there is nothing.
+    pub(crate) names: [Option<&'a str>; 2],
+    /// Whether it can be used.
+    pub(crate) status: Status,
+    /// When it was created.
+    pub(crate) created_at: Option<Time>,
+    /// When it last changed.
+    pub(crate) updated_at: Option<Time>,
+}
+
+impl<T: Plain> Row for T {
+    fn id(&self) -> &str {
+        self.about().id
+    }
+
+    fn created_at(&self) -> Option<i64> {
+        self.about().created_at.map(|time| time.0.unix_millis())
+    }
+
+    fn references(&self) -> References<'_> {
+        Plain::references(self)
+    }
+
+    fn translate(
+        &self,
+        raw: Option<&RawValue>,
+        translation: &Translation,
+        records: &mut Records,
+    ) -> Result<(), TranslateError> {
+        let About { id, names, status, created_at, updated_at } = self.about();
+        let this = ObjectReference { object_type: T::TYPE, id };
+        let record = ResourceRecord {
+            object_type: T::TYPE,
+            id,
+            display_name: DisplayName::One(names.into_iter().find_map(said).unwrap_or(id)),
+            status,
+            created_at: created_at.map(|time| time.0),
+            updated_at: updated_at.map(|time| time.0),
+            profile: self.profile(translation),
+            raw: this.raw(raw, translation)?,
+        };
+        records.push(T::DATASET, &record);
+        self.add_further(records);
+        Ok(())
+    }
+}

@@ -1,0 +1,36 @@
+use serde::{Deserialize, Serialize};
+
+use super::{About, Plain};
+use crate::clerk::wire::{Text, Time, identifier};
+use crate::resource::Dataset;
+use crate::snapshot::record::{ObjectType, Status};
+
+/// A row of Clerk: GET /redirect_urls (Clerk OpenAPI 2026-05-12, schema RedirectURL): where a
+/// native application may be redirected to.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct RedirectUrl<'a> {
+    #[serde(borrow, deserialize_with = "identifier", skip_serializing)]
+    id: Text<'a>,
+    /// The URL.
+    #[serde(borrow)]
+    url: Option<Text<'a>>,
+    #[serde(skip_serializing)]
+    created_at: Option<Time>,
+    #[serde(skip_serializing)]
+    updated_at: Option<Time>,
+}
+
+impl Plain for RedirectUrl<'_> {
+    const TYPE: ObjectType = ObjectType::RedirectUrl;
+    const DATASET: Dataset = Dataset::RedirectUrls;
+
+    fn about(&self) -> About<'_> {
+        About {
+            id: &self.id,
+            names: [None, None],
+            status: Status::Enabled,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+        }
+    }
+}

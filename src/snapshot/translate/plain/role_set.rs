@@ -1,0 +1,86 @@
+use serde::{Deserialize, Serialize};
+
+use super::{About, Plain};
+use crate::clerk::wire::{Text, Time, identifier};
+use crate::resource::Dataset;
+use crate::snapshot::record::{ObjectType, Status};
+
+/// A row of Clerk: GET /role_sets (Clerk OpenAPI 2026-05-12, schema RoleSet): the roles that
+/// organizations may choose from.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct RoleSet<'a> {
+    #[serde(borrow, deserialize_with = "identifier", skip_serializing)]
+    id: Text<'a>,
+    #[serde(borrow, skip_serializing)]
+    name: Option<Text<'a>>,
+    /// What organizations refer to.
+    #[serde(borrow)]
+    key: Option<Text<'a>>,
+    /// What it is for.
+    #[serde(borrow)]
+    description: Option<Text<'a>>,
+    /// `initial` or `custom`, an open set.
+    #[serde(borrow, rename = "type")]
+    set_type: Option<Text<'a>>,
+    /// Its roles.
+    #[serde(borrow)]
+    roles: Option<Vec<RoleOfSet<'a>>>,
+    /// What new members get.
+    #[serde(borrow)]
+    default_role: Option<RoleOfSet<'a>>,
+    /// What whoever creates an organization gets.
+    #[serde(borrow)]
+    creator_role: Option<RoleOfSet<'a>>,
+    /// The change of members' roles that is under way.
+    #[serde(borrow)]
+    role_set_migration: Option<Migration<'a>>,
+    #[serde(skip_serializing)]
+    created_at: Option<Time>,
+    #[serde(skip_serializing)]
+    updated_at: Option<Time>,
+}
+
+/// Schema RoleSetItem.
+#[derive(Debug, Deserialize, Serialize)]
+struct RoleOfSet<'a> {
+    /// The role.
+    #[serde(borrow, deserialize_with = "identifier")]
+    id: Text<'a>,
+    /// Its key.
+    #[serde(borrow)]
+    key: Option<Text<'a>>,
+}
+
+/// Schema RoleSetMigration.
+#[derive(Debug, Deserialize, Serialize)]
+struct Migration<'a> {
+    /// `enqueued` or `in_progress`, an open set.
+    #[serde(borrow)]
+    status: Option<Text<'a>>,
+    /// The organization it is limited to.
+    #[serde(borrow)]
+    organization_id: Option<Text<'a>>,
+    /// From where.
+    #[serde(borrow)]
+    source_role_set_id: Option<Text<'a>>,
+    /// To where.
+    #[serde(borrow)]
+    dest_role_set_id: Option<Text<'a>>,
+    /// How many members so far.
+    migrated_members: Option<i64>,
+}
+
+impl Plain for RoleSet<'_> {
+    const TYPE: ObjectType = ObjectType::RoleSet;
+    const DATASET: Dataset = Dataset::RoleSets;
+
+    fn about(&self) -> About<'_> {
+        About {
+            id: &self.id,
+            names: [self.name.as_deref(), self.key.as_deref()],
+            status: Status::Enabled,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+        }
+    }
+}

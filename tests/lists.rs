@@ -1,0 +1,196 @@
+//! Every list beside the first five keeps the same promises: its dataset equals the source, however
+//! its server pages it; a run that was cut goes on; what Clerk refuses is skipped, and what must not
+//! be written is not.
+
+use clerk_sandbox::{Effect, FaultRule, Population, Sandbox};
+use serde_json::{Value, json};
+
+use crate::support::lists::{PLAIN_LISTS, PlainList};
+use crate::support::pieces::{complete, complete_in_pieces, ends};
+use crate::support::plain::{FIRST, before_request};
+use crate::support::snapshot::Snapshot;
+use crate::support::world::World;
+
+/// Something in every list.
+fn populated() -> Sandbox {
+    let population = Population::default().users(40).organizations(9).memberships(60);
+    Sandbox::new(population.other_rows(23))
+}
+
+fn world(sandbox: &Sandbox, resources: &[&str]) -> World {
+    World::new(sandbox.clone()).with("RESOURCES", &resources.join(",")).with("COMPRESSION", "none")
+}
+
+fn all() -> Vec<&'static str> {
+    PLAIN_LISTS.iter().map(|list| list.resource).collect()
+}
+
+/// Every record, key for key.
+fn assert_equals_source(snapshot: &Snapshot, list: &PlainList, source: &Sandbox) {
+    let entry = &snapshot.manifest["datasets"][list.resource];
+    assert_eq!(entry["status"], "verified", "{}: {entry:#}", list.resource);
+    let lines =
+        |records: &[Value]| -> Vec<String> { records.iter().map(Value::to_string).collect() };
+    let (held, there) = (lines(&snapshot.datasets[list.resource]), lines(&list.records(source)));
+    assert_eq!(held.len(), there.len(), "{}", list.resource);
+    for (held, there) in held.iter().zip(&there) {
+        assert_eq!(held, there, "{}", list.resource);
+    }
+    assert_eq!(entry["source_count"]["after"], there.len(), "{}", list.resource);
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_dataset_equals_its_source() {
+    let sandbox = populated();
+    let snapshot = complete(&world(&sandbox, &all()), "all lists").await;
+    for list in PLAIN_LISTS {
+        assert!(sandbox.count(list.resource) > 10, "{}", list.resource);
+        assert_equals_source(&snapshot, list, &sandbox);
+    }
+    assert_eq!(snapshot.manifest["verified"], true);
+    assert_eq!(sandbox.violations(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_line_is_valid_by_its_schema() {
+    for settings in [
+        [("INCLUDE_RAW", "false"), ("METADATA", "")],
+        [("INCLUDE_RAW", "true"), ("METADATA", "public,private")],
+    ] {
+        let mut world = world(&populated(), &all());
+        for (name, value) in settings {
+            world = world.with(name, value);
+        }
+        let snapshot = complete(&world, "all lists").await;
+        for (dataset, rows) in &snapshot.datasets {
+            let path = format!("{}/schemas/{dataset}.schema.json", env!("CARGO_MANIFEST_DIR"));
+            let schema = std::fs::read_to_string(&path).expect(&path);
+            let schema = serde_json::from_str(&schema).expect("JSON");
+            let schema = jsonschema::validator_for(&schema).expect("a schema");
+            for row in rows {
+                let errors: Vec<_> = schema.iter_errors(row).map(|it| it.to_string()).collect();
+                assert!(errors.is_empty(), "{errors:?}\n{row}");
+            }
+        }
+    }
+}
+
+/// A list of several pages: more rows than the population makes.
+fn long(list: &PlainList, rows: usize) -> Sandbox {
+    let sandbox = populated();
+    let sample = sandbox.rows(list.resource)[0].clone();
+    for id in sandbox.ids(list.resource) {
+        sandbox.delete(list.resource, &id);
+    }
+    for number in 0..rows {
+        add(&sandbox, list, &sample, number);
+    }
+    sandbox
+}
+
+fn add(sandbox: &Sandbox, list: &PlainList, sample: &Value, number: usize) {
+    let mut row = sample.clone();
+    row["id"] = format!("{}_{number:06}", list.kind).into();
+    if row["created_at"].is_i64() {
+        row["created_at"] = (FIRST + 1000 * number as i64).into();
+    }
+    sandbox.insert(list.resource, row).expect("the id is new");
+}
+
+#[tokio::test(start_paused = true)]
+async fn lists_of_several_pages_are_read_to_their_end_in_any_number_of_pieces() {
+    for list in PLAIN_LISTS {
+        let sandbox = long(list, 1700);
+        sandbox.set_latency(std::time::Duration::from_millis(200), std::time::Duration::ZERO);
+        let whole = complete(&world(&sandbox, &[list.resource]), list.resource).await;
+        assert_equals_source(&whole, list, &sandbox);
+        sandbox.clear_requests();
+        let pieces = world(&sandbox, &[list.resource]);
+        let (invocations, cut) = complete_in_pieces(&pieces, 0.05, list.resource).await;
+        assert_eq!(cut.digests(), whole.digests(), "{}", list.resource);
+        let pages = sandbox.request_count(&format!("/v1/{}", list.path));
+        assert!(pages <= 5 + 2 * invocations as u64, "{}: {pages} pages", list.resource);
+    }
+}
+
+/// Rows that come and go under the walk cost no row that stays, and the count agrees in the end.
+#[tokio::test(start_paused = true)]
+async fn rows_that_stay_are_held_once_whatever_comes_and_goes() {
+    for list in PLAIN_LISTS {
+        let sandbox = long(list, 1700);
+        let sample = sandbox.rows(list.resource)[0].clone();
+        let ids = sandbox.ids(list.resource);
+        let path: &'static str = format!("/v1/{}", list.path).leak();
+        before_request(&sandbox, path, 3, move |sandbox| {
+            for id in ids[100..130].iter().chain(&ids[1500..1520]) {
+                sandbox.delete(list.resource, id);
+            }
+            for number in 1700..1740 {
+                add(sandbox, list, &sample, number);
+            }
+        });
+        let snapshot = complete(&world(&sandbox, &[list.resource]), list.resource).await;
+        let mut ids = snapshot.ids(list.resource);
+        ids.sort_unstable();
+        let mut there = sandbox.ids(list.resource);
+        there.sort_unstable();
+        let entry = &snapshot.manifest["datasets"][list.resource];
+        assert_eq!(entry["status"], "verified", "{}: {entry:#}", list.resource);
+        assert_eq!(ids, there, "{}", list.resource);
+    }
+}
+
+/// What Clerk answers where a feature is not there.
+const REFUSALS: [(u16, &str); 4] = [
+    (402, "unsupported_subscription_plan_features"),
+    (403, "feature_not_enabled"),
+    (410, "operation_deprecated"),
+    (422, "feature_not_enabled"),
+];
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_list_is_skipped_with_its_code_and_the_rest_is_exact() {
+    for (number, refused) in PLAIN_LISTS.iter().enumerate() {
+        let (status, code) = REFUSALS[number % REFUSALS.len()];
+        let sandbox = populated();
+        sandbox.fault(FaultRule::on(format!("/v1/{}", refused.path)).status(status, code));
+        let snapshot = complete(&world(&sandbox, &all()), refused.resource).await;
+        let entry = &snapshot.manifest["datasets"][refused.resource];
+        assert_eq!((&entry["status"], &entry["reason"]), (&json!("skipped"), &json!(code)));
+        assert_eq!(entry["content_digest"], Value::Null, "{}", refused.resource);
+        for list in PLAIN_LISTS.iter().filter(|list| list.resource != refused.resource) {
+            assert_equals_source(&snapshot, list, &sandbox);
+        }
+    }
+}
+
+/// Neither an error nor a body that is no list looks like an empty one.
+#[tokio::test(start_paused = true)]
+async fn an_error_is_never_an_empty_list() {
+    for list in PLAIN_LISTS {
+        for fault in [
+            FaultRule::on(format!("/v1/{}", list.path)).status(404, "resource_not_found"),
+            FaultRule::on(format!("/v1/{}", list.path)).effect(Effect::Body("[]".to_owned())),
+            FaultRule::on(format!("/v1/{}", list.path)).effect(Effect::Body("{}".to_owned())),
+        ] {
+            let sandbox = populated();
+            sandbox.fault(fault.clone());
+            let world = world(&sandbox, &[list.resource]);
+            let error = ends(&world, json!({})).await.expect_err("no list");
+            assert_eq!(error.name(), "ClerkProtocol", "{}: {fault:?}: {error:?}", list.resource);
+            assert!(world.published().is_none());
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn check_reads_a_row_of_each() {
+    let sandbox = populated();
+    let answer = world(&sandbox, &all()).handle(json!({"action": "check"})).await.expect("check");
+    for list in PLAIN_LISTS {
+        let checks = answer.as_array().expect("checks").iter();
+        let its: Vec<&Value> = checks.filter(|check| check["check"] == list.resource).collect();
+        assert_eq!(its.len(), 1, "{}: {answer:#}", list.resource);
+        assert_eq!(its[0]["ok"], true, "{answer:#}");
+    }
+}
