@@ -66,6 +66,30 @@ named! {
     Domains = "domains",
     /// Clerk: GET /redirect_urls.
     RedirectUrls = "redirect_urls",
+    /// Clerk: GET /organization_invitations.
+    OrganizationInvitations = "organization_invitations",
+    /// Clerk: GET /invitations.
+    Invitations = "invitations",
+    /// Clerk: GET /organization_domains.
+    OrganizationDomains = "organization_domains",
+    /// Clerk: GET /allowlist_identifiers.
+    AllowlistIdentifiers = "allowlist_identifiers",
+    /// Clerk: GET /blocklist_identifiers.
+    BlocklistIdentifiers = "blocklist_identifiers",
+    /// Clerk: GET /jwt_templates.
+    JwtTemplates = "jwt_templates",
+    /// Clerk: GET /oauth_applications.
+    OauthApplications = "oauth_applications",
+    /// Clerk: GET /enterprise_connections.
+    EnterpriseConnections = "enterprise_connections",
+    /// Clerk: GET /machines.
+    Machines = "machines",
+    /// Clerk: GET /waitlist_entries.
+    WaitlistEntries = "waitlist_entries",
+    /// Clerk: GET /billing/plans.
+    BillingPlans = "billing_plans",
+    /// Clerk: GET /billing/subscription_items.
+    BillingSubscriptionItems = "billing_subscription_items",
 }
 
 named! {
@@ -90,6 +114,30 @@ named! {
     Domains = "domains",
     /// One line a redirect URL.
     RedirectUrls = "redirect_urls",
+    /// One line an invitation to an organization.
+    OrganizationInvitations = "organization_invitations",
+    /// One line an invitation.
+    Invitations = "invitations",
+    /// One line a domain of an organization.
+    OrganizationDomains = "organization_domains",
+    /// One line an identifier.
+    AllowlistIdentifiers = "allowlist_identifiers",
+    /// One line an identifier.
+    BlocklistIdentifiers = "blocklist_identifiers",
+    /// One line a template.
+    JwtTemplates = "jwt_templates",
+    /// One line an application.
+    OauthApplications = "oauth_applications",
+    /// One line a connection.
+    EnterpriseConnections = "enterprise_connections",
+    /// One line a machine.
+    Machines = "machines",
+    /// One line an entry.
+    WaitlistEntries = "waitlist_entries",
+    /// One line a plan.
+    BillingPlans = "billing_plans",
+    /// One line a subscription item.
+    BillingSubscriptionItems = "billing_subscription_items",
 }
 
 #[cfg(test)]

@@ -270,7 +270,10 @@ impl Data {
             }
         }
         if list.name == ORGANIZATION_PERMISSIONS {
-            self.take_permission_from_roles(id);
+            self.take_from(ORGANIZATION_ROLES, "permissions", id);
+        }
+        if list.name == "machines" {
+            self.take_from("machines", "scoped_machines", id);
         }
         true
     }
@@ -343,6 +346,20 @@ impl Data {
         let machine = some(self.table("machines"), &mut random);
         let machine_id =
             machine.map_or_else(|| identifier(&mut random, "mch_"), |row| row.id.to_string());
+        let related = match list.name {
+            "machines" => Some("machines"),
+            "billing_subscription_items" => Some("billing_plans"),
+            _ => None,
+        };
+        let related = related.map(|list| self.table(list).rows()).unwrap_or_default();
+        let related = match related.len() {
+            0 => Vec::new(),
+            rows => {
+                let mut chosen = vec![random.usize(0..rows), random.usize(0..rows)];
+                chosen.dedup();
+                chosen.into_iter().map(|row| related[row].value()).collect()
+            }
+        };
         let row = sample(&mut Surroundings {
             random: &mut random,
             number: self.tables[index].rows().len(),
@@ -351,6 +368,7 @@ impl Data {
             user_id,
             organization,
             machine_id,
+            related,
             roles: self.table(ORGANIZATION_ROLES).rows().iter().map(|row| row.value()).collect(),
         });
         let id = row["id"].as_str().map(str::to_owned);
@@ -363,30 +381,32 @@ impl Data {
         ALL.iter()
             .zip(&self.tables)
             .map(|(other, table)| {
-                let rows = match list {
-                    USERS | "machines" => table.of_owner(id),
-                    ORGANIZATIONS => table.of_organization(id),
-                    _ => &[],
+                let (owned, within): (&[Arc<Row>], &[Arc<Row>]) = match list {
+                    USERS | "machines" => (table.of_owner(id), &[]),
+                    ORGANIZATIONS => (table.of_owner(id), table.of_organization(id)),
+                    _ => (&[], &[]),
                 };
-                (other.name, rows.iter().map(|row| row.id.to_string()).collect())
+                let rows = owned.iter().chain(within);
+                (other.name, rows.map(|row| row.id.to_string()).collect())
             })
             .filter(|(_, ids): &(_, Vec<String>)| !ids.is_empty())
             .collect()
     }
 
-    fn take_permission_from_roles(&mut self, permission_id: &str) {
+    /// Takes a row that is gone out of a field of the rows of a list.
+    fn take_from(&mut self, list: &str, field: &str, gone: &str) {
         let holders: Vec<Arc<Row>> = self
-            .table(ORGANIZATION_ROLES)
+            .table(list)
             .rows()
             .iter()
-            .filter(|row| row.text().contains(permission_id))
+            .filter(|row| row.text().contains(gone))
             .map(Arc::clone)
             .collect();
-        for role in holders {
-            // The role was found a moment ago under the same lock.
-            let _ = self.update(ORGANIZATION_ROLES, &role.id, |value| {
-                if let Some(permissions) = value["permissions"].as_array_mut() {
-                    permissions.retain(|permission| permission["id"] != permission_id);
+        for holder in holders {
+            // It was found a moment ago under the same lock.
+            let _ = self.update(list, &holder.id, |value| {
+                if let Some(held) = value[field].as_array_mut() {
+                    held.retain(|it| it["id"] != gone);
                 }
             });
         }

@@ -15,7 +15,7 @@ pub const ORGANIZATION_ROLES: &str = "organization_roles";
 /// Name and path of the list of organization permissions.
 pub const ORGANIZATION_PERMISSIONS: &str = "organization_permissions";
 
-/// One list: `GET /v1/<name>`.
+/// One list: `GET /v1/<name>`, those of billing excepted.
 #[derive(Debug)]
 pub(crate) struct List {
     pub(crate) name: &'static str,
@@ -87,6 +87,8 @@ pub(crate) enum Filter {
     Text(&'static str, &'static [&'static str]),
     /// A part of one of these fields, whatever its case.
     Part(&'static str, &'static [&'static str]),
+    /// Unless it is `true`, rows of which one of these fields has this value are not listed.
+    Hides(&'static str, &'static [&'static str], bool),
 }
 
 impl List {
@@ -347,11 +349,34 @@ pub(crate) static ALL: &[List] = &[
         sample: Some(sample::waitlist_entry),
         ..COMMON
     },
+    // GET /billing/plans
+    List {
+        name: "billing_plans",
+        orders: &[],
+        filters: &[Filter::Text("payer_type", &["for_payer_type"])],
+        sample: Some(sample::billing_plan),
+        ..COMMON
+    },
+    // GET /billing/subscription_items
+    List {
+        name: "billing_subscription_items",
+        orders: &[],
+        filters: &[
+            STATUS,
+            Filter::Text("plan_id", &["plan_id"]),
+            Filter::Hides("include_free", &["plan.has_base_fee"], false),
+        ],
+        sample: Some(sample::billing_subscription_item),
+        ..COMMON
+    },
     List {
         name: "api_keys",
         largest_page: 100,
         orders: &[],
-        filters: &[Filter::Owner("subject")],
+        filters: &[
+            Filter::Owner("subject"),
+            Filter::Hides("include_invalid", &["revoked", "expired"], true),
+        ],
         needs: Some("subject"),
         by_id: true,
         sample: Some(sample::api_key),

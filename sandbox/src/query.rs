@@ -328,6 +328,11 @@ impl<'a> Search<'a> {
                         tests.push(Test::Text { paths, wanted, unwanted });
                     }
                 }
+                Filter::Hides(name, paths, hidden) => {
+                    if !self.query.flag(name) {
+                        tests.push(Test::Without(paths, hidden));
+                    }
+                }
                 Filter::Part(name, paths) => {
                     tests.extend(
                         self.query.first(name).map(|part| Test::Part(paths, part.to_lowercase())),
@@ -489,6 +494,7 @@ enum Test {
     From(fn(&Row) -> Option<i64>, i64),
     Banned(bool),
     Flag(&'static str, bool),
+    Without(&'static [&'static str], bool),
     Text {
         paths: &'static [&'static str],
         wanted: Option<HashSet<String>>,
@@ -514,6 +520,11 @@ impl Test {
             Self::Flag(path, wanted) => {
                 let value = value.get_or_insert_with(|| row.value());
                 fields(value, path).iter().any(|field| field.as_bool() == Some(*wanted))
+            }
+            Self::Without(paths, hidden) => {
+                let value = value.get_or_insert_with(|| row.value());
+                let mut flags = paths.iter().flat_map(|path| fields(value, path));
+                !flags.any(|flag| flag.as_bool() == Some(*hidden))
             }
             Self::Text { paths, wanted, unwanted } => {
                 let value = value.get_or_insert_with(|| row.value());

@@ -618,8 +618,13 @@ impl Sandbox {
     ) -> Result<Made, Refusal> {
         let data = self.data();
         let rules = self.settings().rules;
-        let segments: Vec<&str> =
-            request.path.strip_prefix("/v1/").ok_or_else(Refusal::not_found)?.split('/').collect();
+        // Lists of billing have two segments where all others have one.
+        let path = request.path.strip_prefix("/v1/").ok_or_else(Refusal::not_found)?;
+        if path.starts_with("billing_") {
+            return Err(Refusal::not_found());
+        }
+        let path = path.replacen("billing/", "billing_", 1);
+        let segments: Vec<&str> = path.split('/').collect();
         let without_roles = request
             .api_version
             .as_deref()

@@ -374,9 +374,12 @@ async fn lists_by_subject_need_one() {
         for row in sandbox.rows(list) {
             let subject = row["subject"].as_str().unwrap();
             assert!(
-                rows(&sandbox, &format!("/v1/{list}?limit=100&subject={subject}"))
-                    .await
-                    .contains(&row)
+                rows(
+                    &sandbox,
+                    &format!("/v1/{list}?limit=100&include_invalid=true&subject={subject}")
+                )
+                .await
+                .contains(&row)
             );
         }
     }
@@ -506,4 +509,29 @@ fn rows_are_varied_where_exports_have_broken() {
     assert_eq!(roles.iter().filter(|role| *role == "org:retired_role").count(), 2);
     assert!(sandbox.organizations().iter().any(|row| row["role_set_key"].is_null()));
     assert!(sandbox.organizations().iter().any(|row| row.get("created_by").is_none()));
+}
+
+#[tokio::test]
+async fn what_is_hidden_is_listed_when_it_is_asked_for() {
+    let sandbox = sandbox();
+    let total = async |target: &str| get(&sandbox, target).await.json()["total_count"].as_u64();
+    let items = sandbox.count("billing_subscription_items") as u64;
+    assert_eq!(total("/v1/billing/subscription_items?include_free=true").await, Some(items));
+    assert!(total("/v1/billing/subscription_items").await < Some(items));
+    let revoked = sandbox.rows("api_keys").into_iter().find(|row| row["revoked"] == true).unwrap();
+    let its = format!("/v1/api_keys?subject={}", revoked["subject"].as_str().unwrap());
+    assert!(total(&its).await < total(&format!("{its}&include_invalid=true")).await);
+    assert_eq!(refusal(&sandbox, "/v1/billing_plans").await.0, 404);
+}
+
+#[tokio::test]
+async fn a_machine_that_is_gone_is_called_by_no_other() {
+    let sandbox = sandbox();
+    let called = |sandbox: &Sandbox, id: &str| {
+        let machines = sandbox.rows("machines");
+        machines.iter().any(|machine| machine["scoped_machines"].to_string().contains(id))
+    };
+    let id = sandbox.ids("machines").into_iter().find(|id| called(&sandbox, id)).unwrap();
+    assert!(sandbox.delete("machines", &id));
+    assert!(!called(&sandbox, &id));
 }

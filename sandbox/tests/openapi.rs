@@ -63,6 +63,11 @@ async fn every_answer_is_valid_by_clerks_document() {
     .map(|list| (format!("/v1/{list}?limit=500&order_by=created_at"), list))
     .into();
     checks.extend([
+        ("/v1/billing/plans?limit=500&paginated=true".into(), "billing/plans"),
+        (
+            "/v1/billing/subscription_items?limit=500&include_free=true".into(),
+            "billing/subscription_items",
+        ),
         ("/v1/users?limit=500&offset=500".into(), "users"),
         ("/v1/users?limit=500&offset=1000".into(), "users"),
         ("/v1/organizations?limit=500&include_members_count=true".into(), "organizations"),

@@ -131,6 +131,30 @@ named! {
     Domain = "domain",
     /// A URL that may be redirected to.
     RedirectUrl = "redirect_url",
+    /// An invitation to an organization.
+    OrganizationInvitation = "organization_invitation",
+    /// An invitation to the application.
+    Invitation = "invitation",
+    /// A domain of an organization.
+    OrganizationDomain = "organization_domain",
+    /// Who may sign up.
+    AllowlistIdentifier = "allowlist_identifier",
+    /// Who may not sign up.
+    BlocklistIdentifier = "blocklist_identifier",
+    /// What tokens say.
+    JwtTemplate = "jwt_template",
+    /// An OAuth application.
+    OauthApplication = "oauth_application",
+    /// A connection to an identity provider.
+    EnterpriseConnection = "enterprise_connection",
+    /// A program that calls others.
+    Machine = "machine",
+    /// Who waits to be invited.
+    WaitlistEntry = "waitlist_entry",
+    /// What can be subscribed to.
+    BillingPlan = "billing_plan",
+    /// A plan that is subscribed to.
+    BillingSubscriptionItem = "billing_subscription_item",
 }
 
 /// Whether a resource can be used.

@@ -55,8 +55,9 @@ pub(super) async fn compare(run: &Run, endpoint: &'static Endpoint) -> Result<()
     };
     // By owner, rows do not stand where the whole list has them: only its end can be looked at.
     let most_repairs = if way == Way::ByOwner { 1 } else { MOST_REPAIRS };
-    let is_doubled = rows == counted && has_doubled_rows(run, endpoint).await?;
-    let stage = if rows == counted && !is_doubled {
+    let agree = rows == counted;
+    let is_doubled = agree && has_doubled_rows(run, endpoint).await?;
+    let stage = if agree && !is_doubled {
         Stage::Verified
     } else if repairs >= most_repairs || closure::others_refer_to(run, endpoint.resource) {
         warn!(

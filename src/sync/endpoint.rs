@@ -107,12 +107,20 @@ pub enum Phase {
     Memberships,
     /// What nothing refers to, and is not needed for anything else.
     Others,
+    /// What rows of others may have become meanwhile.
+    Last,
 }
 
 impl Phase {
     /// Every phase, in order.
-    pub const ALL: [Self; 5] =
-        [Self::Permissions, Self::Roles, Self::Holders, Self::Memberships, Self::Others];
+    pub const ALL: [Self; 6] = [
+        Self::Permissions,
+        Self::Roles,
+        Self::Holders,
+        Self::Memberships,
+        Self::Others,
+        Self::Last,
+    ];
 }
 
 /// How the pages of a list are found.
@@ -271,6 +279,118 @@ pub const ENDPOINTS: &[Endpoint] = &[
             "/redirect_urls",
             &[Feed { dataset: Dataset::RedirectUrls, section: 0, needs: None }],
             |body, context| read_page::<plain::RedirectUrl<'_>>(body, context),
+        )
+    },
+    listed(
+        Resource::OrganizationInvitations,
+        "/organization_invitations",
+        &[Feed { dataset: Dataset::OrganizationInvitations, section: 0, needs: None }],
+        |body, context| read_page::<plain::OrganizationInvitation<'_>>(body, context),
+    ),
+    // Without a status Clerk lists those that are not revoked. These are read first: one that is
+    // revoked meanwhile may then be in both, and never in neither.
+    Endpoint {
+        query: &[ASCENDING, PAGINATED],
+        ..listed(
+            Resource::Invitations,
+            "/invitations",
+            &[Feed { dataset: Dataset::Invitations, section: 0, needs: None }],
+            |body, context| read_page::<plain::Invitation<'_>>(body, context),
+        )
+    },
+    Endpoint {
+        part: 1,
+        query: &[ASCENDING, PAGINATED, ("status", "revoked")],
+        phase: Phase::Last,
+        ..listed(
+            Resource::Invitations,
+            "/invitations",
+            &[Feed { dataset: Dataset::Invitations, section: 1, needs: None }],
+            |body, context| read_page::<plain::Invitation<'_>>(body, context),
+        )
+    },
+    listed(
+        Resource::OrganizationDomains,
+        "/organization_domains",
+        &[Feed { dataset: Dataset::OrganizationDomains, section: 0, needs: None }],
+        |body, context| read_page::<plain::OrganizationDomain<'_>>(body, context),
+    ),
+    Endpoint {
+        query: &[PAGINATED],
+        paging: Paging::Offset(Order::Any),
+        ..listed(
+            Resource::AllowlistIdentifiers,
+            "/allowlist_identifiers",
+            &[Feed { dataset: Dataset::AllowlistIdentifiers, section: 0, needs: None }],
+            |body, context| read_page::<plain::AllowlistIdentifier<'_>>(body, context),
+        )
+    },
+    Endpoint {
+        query: &[],
+        paging: Paging::Whole,
+        ..listed(
+            Resource::BlocklistIdentifiers,
+            "/blocklist_identifiers",
+            &[Feed { dataset: Dataset::BlocklistIdentifiers, section: 0, needs: None }],
+            |body, context| read_page::<plain::BlocklistIdentifier<'_>>(body, context),
+        )
+    },
+    Endpoint {
+        query: &[PAGINATED],
+        paging: Paging::Offset(Order::Any),
+        ..listed(
+            Resource::JwtTemplates,
+            "/jwt_templates",
+            &[Feed { dataset: Dataset::JwtTemplates, section: 0, needs: None }],
+            |body, context| read_page::<plain::JwtTemplate<'_>>(body, context),
+        )
+    },
+    listed(
+        Resource::OauthApplications,
+        "/oauth_applications",
+        &[Feed { dataset: Dataset::OauthApplications, section: 0, needs: None }],
+        |body, context| read_page::<plain::OauthApplication<'_>>(body, context),
+    ),
+    Endpoint {
+        query: &[],
+        paging: Paging::Offset(Order::Any),
+        ..listed(
+            Resource::EnterpriseConnections,
+            "/enterprise_connections",
+            &[Feed { dataset: Dataset::EnterpriseConnections, section: 0, needs: None }],
+            |body, context| read_page::<plain::EnterpriseConnection<'_>>(body, context),
+        )
+    },
+    listed(
+        Resource::Machines,
+        "/machines",
+        &[Feed { dataset: Dataset::Machines, section: 0, needs: None }],
+        |body, context| read_page::<plain::Machine<'_>>(body, context),
+    ),
+    listed(
+        Resource::WaitlistEntries,
+        "/waitlist_entries",
+        &[Feed { dataset: Dataset::WaitlistEntries, section: 0, needs: None }],
+        |body, context| read_page::<plain::WaitlistEntry<'_>>(body, context),
+    ),
+    Endpoint {
+        query: &[PAGINATED],
+        paging: Paging::Offset(Order::Any),
+        ..listed(
+            Resource::BillingPlans,
+            "/billing/plans",
+            &[Feed { dataset: Dataset::BillingPlans, section: 0, needs: None }],
+            |body, context| read_page::<plain::BillingPlan<'_>>(body, context),
+        )
+    },
+    Endpoint {
+        query: &[PAGINATED, ("include_free", "true")],
+        paging: Paging::Offset(Order::Any),
+        ..listed(
+            Resource::BillingSubscriptionItems,
+            "/billing/subscription_items",
+            &[Feed { dataset: Dataset::BillingSubscriptionItems, section: 0, needs: None }],
+            |body, context| read_page::<plain::BillingSubscriptionItem<'_>>(body, context),
         )
     },
 ];

@@ -70,9 +70,19 @@ pub async fn read_everything(run: &Run) -> Result<(), Stop> {
     .await
 }
 
-/// Copies lists side by side. When one fails the others store what is in flight, and the failure
-/// that says most is returned.
+/// Lists that are read at once: each may hold a part and pages that wait for it.
+const LISTS_AT_ONCE: usize = 4;
+
+/// Copies lists, some of them side by side. When one fails the others store what is in flight, and
+/// the failure that says most is returned.
 async fn side_by_side(run: &Run, lists: &[ListName]) -> Result<(), Stop> {
+    for lists in lists.chunks(LISTS_AT_ONCE) {
+        at_once(run, lists).await?;
+    }
+    Ok(())
+}
+
+async fn at_once(run: &Run, lists: &[ListName]) -> Result<(), Stop> {
     let copies = lists.iter().map(|&list| async move {
         let copied = copy_list(run, list).await;
         if copied.is_err() {

@@ -250,7 +250,11 @@ pub fn progress_of(checkpoint: &mut Checkpoint, list: impl Into<ListName>) -> &m
 #[must_use]
 pub fn lists_needed(resources: &BTreeSet<Resource>) -> BTreeSet<ListName> {
     let mut needed = resources.clone();
-    let resolves_roles = [Resource::Organizations, Resource::OrganizationMemberships];
+    let resolves_roles = [
+        Resource::Organizations,
+        Resource::OrganizationMemberships,
+        Resource::OrganizationInvitations,
+    ];
     if resolves_roles.iter().any(|resource| resources.contains(resource)) {
         needed.insert(Resource::OrganizationRoles);
     }

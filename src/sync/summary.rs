@@ -61,6 +61,10 @@ pub fn referential(checkpoint: &Checkpoint) -> Referential {
 fn entry(checkpoint: &Checkpoint, dataset: Dataset) -> DatasetEntry {
     let status = status(checkpoint, dataset);
     let lists = || sources(checkpoint, dataset).filter_map(|(_, list)| list);
+    let main = main_lists(checkpoint, dataset);
+    let counted = |count: fn(SourceCount) -> Option<u64>| {
+        (!main.is_empty()).then(|| main.iter().map(|list| count(list.source_count)).sum())?
+    };
     let mut digest = ContentDigest::default();
     let mut named = Vec::new();
     for stored in parts(checkpoint, dataset) {
@@ -72,11 +76,13 @@ fn entry(checkpoint: &Checkpoint, dataset: Dataset) -> DatasetEntry {
         reason: refusals(checkpoint, dataset).next(),
         records: named.iter().map(|part| part.records).sum(),
         content_digest: (status != DatasetStatus::Skipped || !named.is_empty()).then_some(digest),
-        source_count: main_list(checkpoint, dataset)
-            .map_or_else(SourceCount::default, |list| list.source_count),
+        source_count: SourceCount {
+            before: counted(|count| count.before),
+            after: counted(|count| count.after),
+        },
         duplicates_dropped: lists().map(|list| list.duplicates_dropped).sum(),
         rows_repaired: lists().map(|list| list.rows_repaired).sum(),
-        walk: main_list(checkpoint, dataset).map(walked),
+        walk: main.first().map(|list| walked(list)),
         parts: named,
     }
 }
@@ -133,12 +139,17 @@ fn sources(
     sources.into_iter().map(|(_, endpoint)| (endpoint, checkpoint.lists.get(&endpoint.name())))
 }
 
-/// The list whose count stands for a dataset: the last of its sections that was not refused.
-fn main_list(checkpoint: &Checkpoint, dataset: Dataset) -> Option<&ListProgress> {
-    sources(checkpoint, dataset)
-        .filter_map(|(_, list)| list)
-        .filter(|list| refusal(list).is_none())
-        .last()
+/// The lists whose counts stand for a dataset: those of the resource that comes last in the table,
+/// of the ones that were not refused.
+fn main_lists(checkpoint: &Checkpoint, dataset: Dataset) -> Vec<&ListProgress> {
+    let fed = |endpoint: &&Endpoint| endpoint.feeds.iter().any(|feed| feed.dataset == dataset);
+    let lists: Vec<(Resource, &ListProgress)> = lists_of(&checkpoint.resources)
+        .filter(fed)
+        .filter_map(|endpoint| Some((endpoint.resource, checkpoint.lists.get(&endpoint.name())?)))
+        .filter(|(_, list)| refusal(list).is_none())
+        .collect();
+    let main = lists.last().map(|&(resource, _)| resource);
+    lists.into_iter().filter(|&(it, _)| Some(it) == main).map(|(_, list)| list).collect()
 }
 
 fn parts(checkpoint: &Checkpoint, dataset: Dataset) -> impl Iterator<Item = &StoredPart> {

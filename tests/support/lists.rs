@@ -62,6 +62,232 @@ pub(crate) const PLAIN_LISTS: &[PlainList] = &[
         ascending: false,
         profile: |row, _| taken(row, &["url"]),
     },
+    PlainList {
+        resource: "organization_invitations",
+        kind: "organization_invitation",
+        path: "organization_invitations",
+        ascending: true,
+        profile: |row, source| {
+            let roles = source.roles();
+            let role = roles.iter().find(|role| role["key"] == row["role"]);
+            json!({
+                "email_address": row["email_address"], "status": row["status"],
+                "organization_id": row["organization_id"], "role_key": row["role"],
+                "role_id": role.map(|role| role["id"].clone()), "role_name": row["role_name"],
+                "inviter_id": row["inviter_id"], "expires_at": moment(&row["expires_at"]),
+            })
+        },
+    },
+    PlainList {
+        resource: "invitations",
+        kind: "invitation",
+        path: "invitations",
+        ascending: true,
+        profile: |row, _| {
+            json!({
+                "email_address": row["email_address"], "status": row["status"],
+                "expires_at": moment(&row["expires_at"]),
+            })
+        },
+    },
+    PlainList {
+        resource: "organization_domains",
+        kind: "organization_domain",
+        path: "organization_domains",
+        ascending: true,
+        profile: |row, _| {
+            let verification = |it: &Value| match it {
+                Value::Null => Value::Null,
+                it => json!({
+                    "status": it["status"], "strategy": it["strategy"], "attempts": it["attempts"],
+                    "expire_at": moment(&it["expire_at"]), "verified_at": moment(&it["verified_at"]),
+                }),
+            };
+            json!({
+                "organization_id": row["organization_id"],
+                "enrollment_mode": row["enrollment_mode"],
+                "affiliation_email_address": row["affiliation_email_address"],
+                "affiliation_verification": verification(&row["affiliation_verification"]),
+                "ownership_verification": verification(&row["ownership_verification"]),
+                "total_pending_invitations": row["total_pending_invitations"],
+                "total_pending_suggestions": row["total_pending_suggestions"],
+            })
+        },
+    },
+    PlainList {
+        resource: "allowlist_identifiers",
+        kind: "allowlist_identifier",
+        path: "allowlist_identifiers",
+        ascending: false,
+        profile: |row, _| taken(row, &["identifier", "identifier_type", "invitation_id"]),
+    },
+    PlainList {
+        resource: "blocklist_identifiers",
+        kind: "blocklist_identifier",
+        path: "blocklist_identifiers",
+        ascending: false,
+        profile: |row, _| taken(row, &["identifier", "identifier_type"]),
+    },
+    PlainList {
+        resource: "jwt_templates",
+        kind: "jwt_template",
+        path: "jwt_templates",
+        ascending: false,
+        profile: |row, _| {
+            let fields = [
+                "claims",
+                "lifetime",
+                "allowed_clock_skew",
+                "custom_signing_key",
+                "signing_algorithm",
+            ];
+            taken(row, &fields)
+        },
+    },
+    PlainList {
+        resource: "oauth_applications",
+        kind: "oauth_application",
+        path: "oauth_applications",
+        ascending: true,
+        profile: |row, _| {
+            let fields = [
+                "client_id",
+                "client_uri",
+                "public",
+                "dynamically_registered",
+                "consent_screen_enabled",
+                "pkce_required",
+                "scopes",
+                "redirect_uris",
+                "authorize_url",
+                "token_fetch_url",
+                "user_info_url",
+                "discovery_url",
+                "token_introspection_url",
+            ];
+            taken(row, &fields)
+        },
+    },
+    PlainList {
+        resource: "enterprise_connections",
+        kind: "enterprise_connection",
+        path: "enterprise_connections",
+        ascending: false,
+        profile: |row, _| {
+            let attribute = ["name", "key", "sso_path", "scim_path", "multi_valued"];
+            let saml = [
+                "id",
+                "name",
+                "active",
+                "idp_entity_id",
+                "idp_sso_url",
+                "idp_metadata_url",
+                "acs_url",
+                "sp_entity_id",
+                "sp_metadata_url",
+                "allow_idp_initiated",
+                "allow_subdomains",
+                "force_authn",
+            ];
+            let oauth = [
+                "id",
+                "name",
+                "provider_key",
+                "client_id",
+                "discovery_url",
+                "auth_url",
+                "token_url",
+                "user_info_url",
+                "requires_pkce",
+            ];
+            json!({
+                "provider": row["provider"], "active": row["active"], "domains": row["domains"],
+                "organization_id": row["organization_id"],
+                "sync_user_attributes": row["sync_user_attributes"],
+                "disable_additional_identifications": row["disable_additional_identifications"],
+                "allow_organization_account_linking": row["allow_organization_account_linking"],
+                "custom_attributes": each(&row["custom_attributes"], |it| taken(it, &attribute)),
+                "saml_connection": taken_or_null(&row["saml_connection"], &saml),
+                "oauth_config": taken_or_null(&row["oauth_config"], &oauth),
+            })
+        },
+    },
+    PlainList {
+        resource: "machines",
+        kind: "machine",
+        path: "machines",
+        ascending: true,
+        profile: |row, _| {
+            json!({
+                "default_token_ttl": row["default_token_ttl"],
+                "scoped_machines": each(&row["scoped_machines"], |it| taken(it, &["id", "name"])),
+            })
+        },
+    },
+    PlainList {
+        resource: "waitlist_entries",
+        kind: "waitlist_entry",
+        path: "waitlist_entries",
+        ascending: true,
+        profile: |row, _| {
+            let invitation = match &row["invitation"] {
+                Value::Null => Value::Null,
+                it => json!({
+                    "id": it["id"], "status": it["status"],
+                    "expires_at": moment(&it["expires_at"]),
+                    "created_at": moment(&it["created_at"]),
+                }),
+            };
+            json!({
+                "email_address": row["email_address"], "status": row["status"],
+                "is_locked": row["is_locked"], "invitation": invitation,
+            })
+        },
+    },
+    PlainList {
+        resource: "billing_plans",
+        kind: "billing_plan",
+        path: "billing/plans",
+        ascending: false,
+        profile: |row, _| {
+            let money = |fee: &str| taken_or_null(&row[fee], &["amount", "currency"]);
+            json!({
+                "slug": row["slug"], "description": row["description"],
+                "product_id": row["product_id"], "for_payer_type": row["for_payer_type"],
+                "is_default": row["is_default"], "is_recurring": row["is_recurring"],
+                "publicly_visible": row["publicly_visible"], "has_base_fee": row["has_base_fee"],
+                "fee": money("fee"), "annual_monthly_fee": money("annual_monthly_fee"),
+                "annual_fee": money("annual_fee"), "free_trial_enabled": row["free_trial_enabled"],
+                "free_trial_days": row["free_trial_days"],
+                "features": each(&row["features"], |it| taken(it, &["id", "slug", "name"])),
+            })
+        },
+    },
+    PlainList {
+        resource: "billing_subscription_items",
+        kind: "billing_subscription_item",
+        path: "billing/subscription_items",
+        ascending: false,
+        profile: |row, _| {
+            let money = |it: &Value| taken_or_null(it, &["amount", "currency"]);
+            let at = |field: &str| moment(&row[field]);
+            let payment = &row["next_payment"];
+            json!({
+                "status": row["status"], "plan_id": row["plan_id"], "price_id": row["price_id"],
+                "plan": taken_or_null(&row["plan"], &["id", "slug", "name"]),
+                "plan_period": row["plan_period"], "payer_id": row["payer_id"],
+                "payer": taken_or_null(&row["payer"], &["user_id", "organization_id"]),
+                "is_free_trial": row["is_free_trial"], "period_start": at("period_start"),
+                "period_end": at("period_end"), "canceled_at": at("canceled_at"),
+                "past_due_at": at("past_due_at"), "ended_at": at("ended_at"),
+                "seats": taken_or_null(&row["seats"], &["quantity"]),
+                "lifetime_paid": money(&row["lifetime_paid"]),
+                "next_payment": json!({
+                    "amount": money(&payment["amount"]), "date": moment(&payment["date"]),
+                }),
+            })
+        },
+    },
 ];
 
 impl PlainList {
@@ -70,6 +296,10 @@ impl PlainList {
         let mut rows = source.rows(self.resource);
         if !self.ascending {
             rows.reverse();
+        }
+        if self.resource == "invitations" {
+            // Clerk lists them apart.
+            rows.sort_by_key(|row| row["status"] == "revoked");
         }
         rows.iter().map(|row| self.record(row, source)).collect()
     }
@@ -96,4 +326,8 @@ impl PlainList {
 /// These fields as they stand.
 fn taken(row: &Value, fields: &[&str]) -> Value {
     fields.iter().map(|&field| (field.to_owned(), row[field].clone())).collect()
+}
+
+fn taken_or_null(value: &Value, fields: &[&str]) -> Value {
+    if value.is_null() { Value::Null } else { taken(value, fields) }
 }

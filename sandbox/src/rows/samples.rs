@@ -18,6 +18,8 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) organization: Value,
     /// Some machine of the instance, or one that is gone.
     pub(crate) machine_id: String,
+    /// Some rows of the lists that the row may refer to whole: machines or plans.
+    pub(crate) related: Vec<Value>,
     /// All roles of the instance.
     pub(crate) roles: Vec<Value>,
 }
@@ -262,8 +264,77 @@ pub(crate) mod sample {
             "name": format!("machine-{}", around.number),
             "instance_id": around.instance_id, "created_at": around.created_at,
             "updated_at": around.created_at,
-            "default_token_ttl": 3600, "scoped_machines": [],
+            "default_token_ttl": 3600,
+            "scoped_machines": around.related.iter().map(without_scopes).collect::<Vec<_>>(),
         })
+    }
+
+    /// Schema `CommercePlan`, which has no times.
+    pub(crate) fn billing_plan(around: &mut Surroundings<'_>) -> Value {
+        let number = around.number;
+        let is_free = number == 0;
+        let fee = |amount: usize| match is_free {
+            true => Value::Null,
+            false => money(amount * 100),
+        };
+        json!({
+            "object": "commerce_plan", "id": identifier(around.random, "cplan_"),
+            "name": if is_free { "Free".to_owned() } else { format!("Plan {number}") },
+            "fee": fee(10 * number), "annual_monthly_fee": fee(9 * number),
+            "annual_fee": fee(108 * number),
+            "description": null, "product_id": "cprod_sandbox", "is_default": is_free,
+            "is_recurring": true, "publicly_visible": number % 3 != 2, "has_base_fee": !is_free,
+            "for_payer_type": if number.is_multiple_of(2) { "user" } else { "org" },
+            "slug": format!("plan-{number}"), "avatar_url": null,
+            "features": [{
+                "object": "feature", "id": identifier(around.random, "feat_"), "name": "Exports",
+                "description": null, "slug": "exports", "avatar_url": null,
+            }],
+            "free_trial_enabled": number.is_multiple_of(4),
+            "free_trial_days": number.is_multiple_of(4).then_some(14),
+        })
+    }
+
+    /// Schema `CommerceSubscriptionItem`.
+    pub(crate) fn billing_subscription_item(around: &mut Surroundings<'_>) -> Value {
+        let of_user = around.number.is_multiple_of(2);
+        let plan = around.related.first().cloned().unwrap_or(Value::Null);
+        let payer_id = identifier(around.random, "cpayer_");
+        let status = ["active", "upcoming", "past_due", "ended", "canceled"][around.number % 5];
+        let (user_id, organization_id) = match of_user {
+            true => (around.user_id.clone().into(), Value::Null),
+            false => (Value::Null, around.organization["id"].clone()),
+        };
+        let mut row = json!({
+            "object": "commerce_subscription_item", "id": identifier(around.random, "csubitem_"),
+            "instance_id": around.instance_id, "status": status, "plan_id": plan["id"],
+            "price_id": identifier(around.random, "cprice_"), "plan": plan, "plan_period": "month",
+            "payment_method": {
+                "object": "commerce_payment_method", "id": identifier(around.random, "cpm_"),
+                "payer_id": payer_id, "payment_type": "card", "gateway": "stripe",
+                "gateway_external_id": "pm_sandbox", "gateway_external_account_id": null,
+                "last4": "4242", "status": "active", "card_type": "visa",
+            },
+            "lifetime_paid": money(1000 * around.number),
+            "next_payment": { "amount": money(1000), "date": around.created_at + 30 * DAY_MS },
+            "payer_id": payer_id,
+            "payer": {
+                "object": "commerce_payer", "id": payer_id, "instance_id": around.instance_id,
+                "user_id": user_id, "organization_id": organization_id,
+                "email": email(around.random),
+            },
+            "is_free_trial": false, "period_start": around.created_at,
+            "period_end": around.created_at + 30 * DAY_MS, "canceled_at": null,
+            "past_due_at": (status == "past_due").then_some(around.created_at + 31 * DAY_MS),
+            "ended_at": (status == "ended").then_some(around.created_at + 30 * DAY_MS),
+            "created_at": around.created_at, "updated_at": around.created_at,
+            "seats": { "quantity": around.number },
+        });
+        if row["plan"].is_null() {
+            // Left out rather than null where there is no plan.
+            remove(&mut row, "plan");
+        }
+        row
     }
 
     /// Schema `WaitlistEntry`.
@@ -279,18 +350,21 @@ pub(crate) mod sample {
 
     /// A row of `GET /api_keys`, less any secret.
     pub(crate) fn api_key(around: &mut Surroundings<'_>) -> Value {
-        let subject = if around.number.is_multiple_of(2) {
-            around.user_id.clone().into()
-        } else {
-            around.organization["id"].clone()
+        let subject = match around.number % 3 {
+            0 => around.user_id.clone().into(),
+            1 => around.organization["id"].clone(),
+            _ => around.machine_id.clone().into(),
         };
+        let revoked = around.number % 5 == 3;
+        let expired = around.number % 5 == 4;
         json!({
             "object": "api_key", "id": format!("ak_{}", hexadecimal(around.random, 32)),
             "type": "api_key",
             "subject": subject, "name": format!("key {}", around.number), "description": null,
             "claims": null,
-            "scopes": ["read"], "revoked": false, "revocation_reason": null, "expired": false,
-            "expiration": null,
+            "scopes": ["read"], "revoked": revoked,
+            "revocation_reason": revoked.then_some("lost"), "expired": expired,
+            "expiration": expired.then_some(around.created_at + DAY_MS),
             "created_by": null, "last_used_at": null,
             "created_at": around.created_at, "updated_at": around.created_at,
         })
@@ -318,6 +392,27 @@ fn listed_identifier(around: &mut Surroundings<'_>, object: &str, prefix: &str) 
         "object": object, "id": identifier(around.random, prefix), "identifier": identifier_text,
         "identifier_type": kind, "instance_id": around.instance_id,
         "created_at": around.created_at, "updated_at": around.created_at,
+    })
+}
+
+/// A machine as another one lists it.
+fn without_scopes(machine: &Value) -> Value {
+    let mut machine = machine.clone();
+    remove(&mut machine, "scoped_machines");
+    machine
+}
+
+fn remove(row: &mut Value, field: &str) {
+    if let Some(fields) = row.as_object_mut() {
+        fields.shift_remove(field);
+    }
+}
+
+/// Schema `CommerceMoneyResponse`, of an amount in cents.
+fn money(amount: usize) -> Value {
+    json!({
+        "amount": amount, "amount_formatted": format!("{}.{:02}", amount / 100, amount % 100),
+        "currency": "USD", "currency_symbol": "$",
     })
 }
 

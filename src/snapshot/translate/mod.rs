@@ -139,7 +139,9 @@ impl ObjectReference<'_> {
         if !translation.include_raw {
             return Ok(None);
         }
-        let filtered = raw.map(|raw| without_withheld(raw, translation.metadata)).transpose();
+        let filtered = raw
+            .map(|raw| without_withheld(raw, self.object_type, translation.metadata))
+            .transpose();
         filtered.map(Some).map_err(|source| TranslateError::Raw {
             object: self.object_type,
             id: self.id.to_owned(),

@@ -4,9 +4,21 @@
 //! the order of the profile's keys, those that stand elsewhere in a record are not written, and what
 //! must never be written out is not read. `docs/adding-a-list.md` shows how another is added.
 
+mod allowlist_identifier;
+mod billing_plan;
+mod billing_subscription_item;
+mod blocklist_identifier;
 mod domain;
+mod enterprise_connection;
+mod invitation;
+mod jwt_template;
+mod machine;
+mod oauth_application;
+mod organization_domain;
+mod organization_invitation;
 mod redirect_url;
 mod role_set;
+mod waitlist_entry;
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -17,9 +29,21 @@ use crate::resource::Dataset;
 use crate::snapshot::record::{DisplayName, ObjectReference, ObjectType, ResourceRecord, Status};
 use crate::snapshot::records::Records;
 
+pub(crate) use allowlist_identifier::AllowlistIdentifier;
+pub(crate) use billing_plan::BillingPlan;
+pub(crate) use billing_subscription_item::BillingSubscriptionItem;
+pub(crate) use blocklist_identifier::BlocklistIdentifier;
 pub(crate) use domain::Domain;
+pub(crate) use enterprise_connection::EnterpriseConnection;
+pub(crate) use invitation::Invitation;
+pub(crate) use jwt_template::JwtTemplate;
+pub(crate) use machine::Machine;
+pub(crate) use oauth_application::OauthApplication;
+pub(crate) use organization_domain::OrganizationDomain;
+pub(crate) use organization_invitation::OrganizationInvitation;
 pub(crate) use redirect_url::RedirectUrl;
 pub(crate) use role_set::RoleSet;
+pub(crate) use waitlist_entry::WaitlistEntry;
 
 /// A row that is its own profile.
 pub(crate) trait Plain: Serialize {
@@ -32,7 +56,7 @@ pub(crate) trait Plain: Serialize {
     fn about(&self) -> About<'_>;
 
     /// Its profile, where that depends on settings or other rows.
-    fn profile(&self, _translation: &Translation) -> impl Serialize {
+    fn profile<'s>(&'s self, _translation: &'s Translation) -> impl Serialize + 's {
         self
     }
 

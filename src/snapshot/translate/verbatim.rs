@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use serde::Deserialize;
+use serde::de::Deserializer;
 use serde::ser::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
@@ -25,6 +27,49 @@ impl Serialize for Verbatim<'_> {
             return serializer.serialize_none();
         };
         json::verbatim(&on_one_line(raw.get()), serializer)
+    }
+}
+
+/// JSON of any shape, which is both read and written.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Json<'a>(#[serde(borrow)] &'a RawValue);
+
+impl Serialize for Json<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Verbatim(Some(self.0)).serialize(serializer)
+    }
+}
+
+/// A metadata bag of a row that is its own profile. It is left out unless it was asked for.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Bag<'a> {
+    said: Option<&'a RawValue>,
+    is_asked_for: bool,
+}
+
+impl Bag<'_> {
+    /// Says whether it is to be written.
+    pub(super) const fn ask(&mut self, is_asked_for: bool) {
+        self.is_asked_for = is_asked_for;
+    }
+
+    /// Whether it is left out.
+    pub(super) const fn is_not_asked_for(&self) -> bool {
+        !self.is_asked_for
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Bag<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let said = Option::<&RawValue>::deserialize(deserializer)?;
+        Ok(Self { said, is_asked_for: false })
+    }
+}
+
+impl Serialize for Bag<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Verbatim(self.said).serialize(serializer)
     }
 }
 

@@ -9,12 +9,13 @@ use serde_json::value::RawValue;
 use super::MetadataBags;
 use super::verbatim::on_one_line;
 use crate::clerk::wire::Text;
+use crate::snapshot::record::ObjectType;
 
 /// Fields that are left out wherever they stand outside of metadata. `backup_codes` (phone numbers)
-/// and `url` (invitations: it holds a ticket) are what Clerk's users, organizations, roles and
-/// permissions could hold today; no other field of theirs is called `url`. The rest are the names
+/// and `url` (invitations, and waitlist entries with one inside: it holds a ticket) are what Clerk's
+/// lists hold today; of redirect URLs alone `url` is no secret but what they are. The rest are the names
 /// by which Clerk calls credentials elsewhere (Clerk OpenAPI 2026-05-12, schemas OAuthAccessToken,
-/// OAuthApplicationWithSecret, SignInToken, EnterpriseConnectionTestRun; GET
+/// OAuthApplicationWithSecret, SignInToken, EnterpriseConnectionTestRun, SAMLConnection; GET
 /// /machines/{id}/secret_key, GET /api_keys/{id}/secret), should it ever put one inside.
 const WITHHELD: &[&str] = &[
     "backup_codes",
@@ -22,6 +23,10 @@ const WITHHELD: &[&str] = &[
     "secret",
     "secret_key",
     "client_secret",
+    "private_key",
+    "signing_key",
+    "certificate",
+    "idp_certificate",
     "token",
     "token_secret",
     "access_token",
@@ -43,23 +48,25 @@ const DEEPEST: usize = 64;
 /// could hold a secret.
 pub(super) fn without_withheld(
     raw: &RawValue,
+    object: ObjectType,
     asked: MetadataBags,
 ) -> Result<Box<RawValue>, serde_json::Error> {
     let mut output = Vec::with_capacity(raw.get().len());
-    write_filtered(raw.get(), asked, DEEPEST, &mut output)?;
+    let rules = Rules { asked, url_is_a_ticket: object != ObjectType::RedirectUrl };
+    write_filtered(raw.get(), rules, DEEPEST, &mut output)?;
     serde_json::from_slice(&output)
 }
 
 fn write_filtered(
     json: &str,
-    asked: MetadataBags,
+    rules: Rules,
     depth_left: usize,
     output: &mut Vec<u8>,
 ) -> Result<(), serde_json::Error> {
     let deeper = || depth_left.checked_sub(1).ok_or_else(|| Error::custom("it nests too deep"));
     match json.as_bytes().first() {
-        Some(b'{') => write_object(serde_json::from_str(json)?, asked, deeper()?, output),
-        Some(b'[') => write_array(serde_json::from_str(json)?, asked, deeper()?, output),
+        Some(b'{') => write_object(serde_json::from_str(json)?, rules, deeper()?, output),
+        Some(b'[') => write_array(serde_json::from_str(json)?, rules, deeper()?, output),
         _ => {
             output.extend_from_slice(json.as_bytes());
             Ok(())
@@ -69,13 +76,13 @@ fn write_filtered(
 
 fn write_object(
     Fields(fields): Fields<'_>,
-    asked: MetadataBags,
+    rules: Rules,
     depth_left: usize,
     output: &mut Vec<u8>,
 ) -> Result<(), serde_json::Error> {
     let mut separator = b'{';
     for (key, value) in fields {
-        let treatment = Treatment::of(&key, asked);
+        let treatment = Treatment::of(&key, rules);
         if treatment == Treatment::Withhold {
             continue;
         }
@@ -86,7 +93,7 @@ fn write_object(
         if treatment == Treatment::CopyWhole {
             output.extend_from_slice(on_one_line(value.get()).as_bytes());
         } else {
-            write_filtered(value.get(), asked, depth_left, output)?;
+            write_filtered(value.get(), rules, depth_left, output)?;
         }
     }
     if separator == b'{' {
@@ -98,7 +105,7 @@ fn write_object(
 
 fn write_array(
     values: Vec<&RawValue>,
-    asked: MetadataBags,
+    rules: Rules,
     depth_left: usize,
     output: &mut Vec<u8>,
 ) -> Result<(), serde_json::Error> {
@@ -107,10 +114,17 @@ fn write_array(
         if index > 0 {
             output.push(b',');
         }
-        write_filtered(value.get(), asked, depth_left, output)?;
+        write_filtered(value.get(), rules, depth_left, output)?;
     }
     output.push(b']');
     Ok(())
+}
+
+/// What decides about a field, besides its name.
+#[derive(Clone, Copy)]
+struct Rules {
+    asked: MetadataBags,
+    url_is_a_ticket: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -121,14 +135,15 @@ enum Treatment {
 }
 
 impl Treatment {
-    fn of(field: &str, asked: MetadataBags) -> Self {
+    fn of(field: &str, rules: Rules) -> Self {
         let bag = |asked| {
             if asked { Self::CopyWhole } else { Self::Withhold }
         };
         match field {
             "public_metadata" => Self::CopyWhole,
-            "private_metadata" => bag(asked.private),
-            "unsafe_metadata" => bag(asked.unsafe_),
+            "private_metadata" => bag(rules.asked.private),
+            "unsafe_metadata" => bag(rules.asked.unsafe_),
+            "url" if !rules.url_is_a_ticket => Self::LookInside,
             _ if WITHHELD.contains(&field) => Self::Withhold,
             _ => Self::LookInside,
         }
@@ -169,7 +184,7 @@ mod tests {
 
     fn filter(json: &str, asked: MetadataBags) -> String {
         let raw: &RawValue = serde_json::from_str(json).unwrap();
-        without_withheld(raw, asked).unwrap().get().to_owned()
+        without_withheld(raw, ObjectType::User, asked).unwrap().get().to_owned()
     }
 
     const NOTHING: MetadataBags = MetadataBags { public: false, private: false, unsafe_: false };
@@ -202,6 +217,14 @@ mod tests {
     }
 
     #[test]
+    fn the_url_of_a_redirect_url_is_no_ticket() {
+        let json = r#"{"id":"ru","url":"https://example.com","client_secret":"s"}"#;
+        let raw: &RawValue = serde_json::from_str(json).unwrap();
+        let kept = without_withheld(raw, ObjectType::RedirectUrl, NOTHING).unwrap();
+        assert_eq!(kept.get(), r#"{"id":"ru","url":"https://example.com"}"#);
+    }
+
+    #[test]
     fn a_bag_stays_whole() {
         let json = "{\"public_metadata\":{\n\"url\":\"x\", \"token\":1.0}}";
         assert_eq!(filter(json, NOTHING), r#"{"public_metadata":{"url":"x","token":1.0}}"#);
@@ -219,7 +242,7 @@ mod tests {
         let deep = "[".repeat(100_000) + &"]".repeat(100_000);
         for json in [deep.as_str(), r#"{"\ud800":1}"#] {
             let raw: &RawValue = serde_json::from_str(json).unwrap();
-            assert!(without_withheld(raw, NOTHING).is_err());
+            assert!(without_withheld(raw, ObjectType::User, NOTHING).is_err());
         }
     }
 }

@@ -1,0 +1,42 @@
+use serde::{Deserialize, Serialize};
+
+use super::{About, Plain};
+use crate::clerk::wire::{Text, Time, identifier};
+use crate::resource::Dataset;
+use crate::snapshot::record::{ObjectType, Status};
+
+/// A row of Clerk: GET /allowlist_identifiers (Clerk OpenAPI 2026-05-12, schema
+/// AllowlistIdentifier): who may sign up.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct AllowlistIdentifier<'a> {
+    #[serde(borrow, deserialize_with = "identifier", skip_serializing)]
+    id: Text<'a>,
+    /// An e-mail address, a domain, a phone number or a wallet.
+    #[serde(borrow)]
+    identifier: Option<Text<'a>>,
+    /// Which of these, an open set.
+    #[serde(borrow)]
+    identifier_type: Option<Text<'a>>,
+    /// The invitation that was sent to it.
+    #[serde(borrow)]
+    invitation_id: Option<Text<'a>>,
+    #[serde(skip_serializing)]
+    created_at: Option<Time>,
+    #[serde(skip_serializing)]
+    updated_at: Option<Time>,
+}
+
+impl Plain for AllowlistIdentifier<'_> {
+    const TYPE: ObjectType = ObjectType::AllowlistIdentifier;
+    const DATASET: Dataset = Dataset::AllowlistIdentifiers;
+
+    fn about(&self) -> About<'_> {
+        About {
+            id: &self.id,
+            names: [None, None],
+            status: Status::Enabled,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+        }
+    }
+}

@@ -1,0 +1,91 @@
+use serde::{Deserialize, Serialize};
+
+use super::{About, Plain};
+use crate::clerk::wire::{Text, identifier};
+use crate::resource::Dataset;
+use crate::snapshot::record::{ObjectType, Status};
+
+/// A row of Clerk: GET /billing/plans (Clerk OpenAPI 2026-05-12, schema CommercePlan): what users
+/// and organizations can subscribe to. Clerk does not say since when.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct BillingPlan<'a> {
+    #[serde(borrow, deserialize_with = "identifier", skip_serializing)]
+    id: Text<'a>,
+    #[serde(borrow, skip_serializing)]
+    name: Option<Text<'a>>,
+    /// The name in URLs and in the application's checks.
+    #[serde(borrow)]
+    slug: Option<Text<'a>>,
+    /// What it offers.
+    #[serde(borrow)]
+    description: Option<Text<'a>>,
+    /// The product it belongs to.
+    #[serde(borrow)]
+    product_id: Option<Text<'a>>,
+    /// `user` or `org`, an open set.
+    #[serde(borrow)]
+    for_payer_type: Option<Text<'a>>,
+    /// Whether whoever has no other has this one.
+    is_default: Option<bool>,
+    /// Whether it is paid again and again.
+    is_recurring: Option<bool>,
+    /// Whether everybody sees it.
+    publicly_visible: Option<bool>,
+    /// Whether it costs something at all times.
+    has_base_fee: Option<bool>,
+    /// By the month.
+    #[serde(borrow)]
+    fee: Option<Money<'a>>,
+    /// By the month, when paid by the year.
+    #[serde(borrow)]
+    annual_monthly_fee: Option<Money<'a>>,
+    /// By the year.
+    #[serde(borrow)]
+    annual_fee: Option<Money<'a>>,
+    /// Whether it can be tried.
+    free_trial_enabled: Option<bool>,
+    /// For how long.
+    free_trial_days: Option<i64>,
+    /// What it includes.
+    #[serde(borrow)]
+    features: Option<Vec<Feature<'a>>>,
+}
+
+/// Schema CommerceMoneyResponse.
+#[derive(Debug, Deserialize, Serialize)]
+pub(super) struct Money<'a> {
+    /// In the smallest unit of the currency.
+    amount: Option<i64>,
+    /// ISO 4217.
+    #[serde(borrow)]
+    currency: Option<Text<'a>>,
+}
+
+/// Schema FeatureResponse.
+#[derive(Debug, Deserialize, Serialize)]
+struct Feature<'a> {
+    /// The feature.
+    #[serde(borrow, deserialize_with = "identifier")]
+    id: Text<'a>,
+    /// By which the application checks for it.
+    #[serde(borrow)]
+    slug: Option<Text<'a>>,
+    /// Name.
+    #[serde(borrow)]
+    name: Option<Text<'a>>,
+}
+
+impl Plain for BillingPlan<'_> {
+    const TYPE: ObjectType = ObjectType::BillingPlan;
+    const DATASET: Dataset = Dataset::BillingPlans;
+
+    fn about(&self) -> About<'_> {
+        About {
+            id: &self.id,
+            names: [self.name.as_deref(), self.slug.as_deref()],
+            status: Status::Enabled,
+            created_at: None,
+            updated_at: None,
+        }
+    }
+}

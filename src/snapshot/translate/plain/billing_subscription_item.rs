@@ -1,0 +1,118 @@
+use serde::{Deserialize, Serialize};
+
+use super::billing_plan::Money;
+use super::{About, Plain};
+use crate::clerk::wire::{Text, Time, identifier};
+use crate::resource::Dataset;
+use crate::snapshot::record::{ObjectType, Status};
+
+/// A row of Clerk: GET /billing/subscription_items (Clerk OpenAPI 2026-05-12, schema
+/// CommerceSubscriptionItem): who subscribes to which plan. How it is paid, and the payer's name
+/// and address, are not read.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct BillingSubscriptionItem<'a> {
+    #[serde(borrow, deserialize_with = "identifier", skip_serializing)]
+    id: Text<'a>,
+    /// Such as `active`, `past_due` or `ended`, an open set.
+    #[serde(borrow)]
+    status: Option<Text<'a>>,
+    /// The plan.
+    #[serde(borrow)]
+    plan_id: Option<Text<'a>>,
+    /// At which price.
+    #[serde(borrow)]
+    price_id: Option<Text<'a>>,
+    /// What the plan is called.
+    #[serde(borrow)]
+    plan: Option<PlanOfItem<'a>>,
+    /// `month` or `annual`, an open set.
+    #[serde(borrow)]
+    plan_period: Option<Text<'a>>,
+    /// Clerk's id of who pays.
+    #[serde(borrow)]
+    payer_id: Option<Text<'a>>,
+    /// The user or organization that this is.
+    #[serde(borrow)]
+    payer: Option<Payer<'a>>,
+    /// Whether it is only tried.
+    is_free_trial: Option<bool>,
+    /// Since when it is paid.
+    period_start: Option<Time>,
+    /// Until when.
+    period_end: Option<Time>,
+    /// When it was cancelled.
+    canceled_at: Option<Time>,
+    /// Since when payment is late.
+    past_due_at: Option<Time>,
+    /// When it ended.
+    ended_at: Option<Time>,
+    /// How many seats it pays for.
+    seats: Option<Seats>,
+    /// What has been paid so far.
+    #[serde(borrow)]
+    lifetime_paid: Option<Money<'a>>,
+    /// What will be paid next.
+    #[serde(borrow)]
+    next_payment: Option<NextPayment<'a>>,
+    #[serde(skip_serializing)]
+    created_at: Option<Time>,
+    #[serde(skip_serializing)]
+    updated_at: Option<Time>,
+}
+
+/// Schema CommercePlan.
+#[derive(Debug, Deserialize, Serialize)]
+struct PlanOfItem<'a> {
+    /// The plan.
+    #[serde(borrow, deserialize_with = "identifier")]
+    id: Text<'a>,
+    /// Its slug.
+    #[serde(borrow)]
+    slug: Option<Text<'a>>,
+    /// Its name.
+    #[serde(borrow)]
+    name: Option<Text<'a>>,
+}
+
+/// Schema CommercePayerResponse.
+#[derive(Debug, Deserialize, Serialize)]
+struct Payer<'a> {
+    /// The user.
+    #[serde(borrow)]
+    user_id: Option<Text<'a>>,
+    /// The organization.
+    #[serde(borrow)]
+    organization_id: Option<Text<'a>>,
+}
+
+/// Schema CommerceSubscriptionItem, seats.
+#[derive(Debug, Deserialize, Serialize)]
+struct Seats {
+    /// How many; null: without limit.
+    quantity: Option<i64>,
+}
+
+/// Schema CommerceSubscriptionItem, next_payment.
+#[derive(Debug, Deserialize, Serialize)]
+struct NextPayment<'a> {
+    /// How much.
+    #[serde(borrow)]
+    amount: Option<Money<'a>>,
+    /// When.
+    date: Option<Time>,
+}
+
+impl Plain for BillingSubscriptionItem<'_> {
+    const TYPE: ObjectType = ObjectType::BillingSubscriptionItem;
+    const DATASET: Dataset = Dataset::BillingSubscriptionItems;
+
+    fn about(&self) -> About<'_> {
+        About {
+            id: &self.id,
+            names: [None, None],
+            status: Status::Enabled,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+        }
+    }
+}

@@ -1,0 +1,149 @@
+use serde::{Deserialize, Serialize};
+
+use super::{About, Plain};
+use crate::clerk::wire::{Text, Time, identifier};
+use crate::resource::Dataset;
+use crate::snapshot::record::{ObjectType, Status};
+
+/// A row of Clerk: GET /enterprise_connections (Clerk OpenAPI 2026-05-12, schema
+/// EnterpriseConnection): an identity provider that users sign in with. Certificates and secrets
+/// are not read.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct EnterpriseConnection<'a> {
+    #[serde(borrow, deserialize_with = "identifier", skip_serializing)]
+    id: Text<'a>,
+    #[serde(borrow, skip_serializing)]
+    name: Option<Text<'a>>,
+    /// Such as `saml_okta`, an open set.
+    #[serde(borrow)]
+    provider: Option<Text<'a>>,
+    /// Whether it can be used.
+    active: Option<bool>,
+    /// Whose users it signs in.
+    #[serde(borrow)]
+    domains: Option<Vec<Text<'a>>>,
+    /// The organization it belongs to.
+    #[serde(borrow)]
+    organization_id: Option<Text<'a>>,
+    /// Whether users' attributes are updated at each sign-in.
+    sync_user_attributes: Option<bool>,
+    /// Whether its users can add no further identifications.
+    disable_additional_identifications: Option<bool>,
+    /// Whether accounts are linked by membership.
+    allow_organization_account_linking: Option<bool>,
+    /// What is taken over from the provider.
+    #[serde(borrow)]
+    custom_attributes: Option<Vec<CustomAttribute<'a>>>,
+    /// Where it speaks SAML.
+    #[serde(borrow)]
+    saml_connection: Option<SamlConnection<'a>>,
+    /// Where it speaks OpenID Connect.
+    #[serde(borrow)]
+    oauth_config: Option<OauthConfig<'a>>,
+    #[serde(skip_serializing)]
+    created_at: Option<Time>,
+    #[serde(skip_serializing)]
+    updated_at: Option<Time>,
+}
+
+/// Schema EnterpriseConnection, custom_attributes.
+#[derive(Debug, Deserialize, Serialize)]
+struct CustomAttribute<'a> {
+    /// Name.
+    #[serde(borrow)]
+    name: Option<Text<'a>>,
+    /// Where it is kept.
+    #[serde(borrow)]
+    key: Option<Text<'a>>,
+    /// Where a sign-in has it.
+    #[serde(borrow)]
+    sso_path: Option<Text<'a>>,
+    /// Where SCIM has it.
+    #[serde(borrow)]
+    scim_path: Option<Text<'a>>,
+    /// Whether it has several values.
+    multi_valued: Option<bool>,
+}
+
+/// Schema EnterpriseConnection, saml_connection.
+#[derive(Debug, Deserialize, Serialize)]
+struct SamlConnection<'a> {
+    /// Clerk's id of it.
+    #[serde(borrow)]
+    id: Option<Text<'a>>,
+    /// Name.
+    #[serde(borrow)]
+    name: Option<Text<'a>>,
+    /// Whether it can be used.
+    active: Option<bool>,
+    /// The provider's.
+    #[serde(borrow)]
+    idp_entity_id: Option<Text<'a>>,
+    /// The provider's.
+    #[serde(borrow)]
+    idp_sso_url: Option<Text<'a>>,
+    /// The provider's.
+    #[serde(borrow)]
+    idp_metadata_url: Option<Text<'a>>,
+    /// Clerk's.
+    #[serde(borrow)]
+    acs_url: Option<Text<'a>>,
+    /// Clerk's.
+    #[serde(borrow)]
+    sp_entity_id: Option<Text<'a>>,
+    /// Clerk's.
+    #[serde(borrow)]
+    sp_metadata_url: Option<Text<'a>>,
+    /// Whether a sign-in may begin there.
+    allow_idp_initiated: Option<bool>,
+    /// Whether subdomains count.
+    allow_subdomains: Option<bool>,
+    /// Whether users have to sign in anew.
+    force_authn: Option<bool>,
+}
+
+/// Schema EnterpriseConnection, oauth_config.
+#[derive(Debug, Deserialize, Serialize)]
+struct OauthConfig<'a> {
+    /// Clerk's id of it.
+    #[serde(borrow)]
+    id: Option<Text<'a>>,
+    /// Name.
+    #[serde(borrow)]
+    name: Option<Text<'a>>,
+    /// Such as `oidc_custom`, an open set.
+    #[serde(borrow)]
+    provider_key: Option<Text<'a>>,
+    /// By which Clerk names itself; no secret.
+    #[serde(borrow)]
+    client_id: Option<Text<'a>>,
+    /// The provider's.
+    #[serde(borrow)]
+    discovery_url: Option<Text<'a>>,
+    /// The provider's.
+    #[serde(borrow)]
+    auth_url: Option<Text<'a>>,
+    /// The provider's.
+    #[serde(borrow)]
+    token_url: Option<Text<'a>>,
+    /// The provider's.
+    #[serde(borrow)]
+    user_info_url: Option<Text<'a>>,
+    /// Whether PKCE is used.
+    requires_pkce: Option<bool>,
+}
+
+impl Plain for EnterpriseConnection<'_> {
+    const TYPE: ObjectType = ObjectType::EnterpriseConnection;
+    const DATASET: Dataset = Dataset::EnterpriseConnections;
+
+    fn about(&self) -> About<'_> {
+        About {
+            id: &self.id,
+            names: [self.name.as_deref(), None],
+            status: if self.active == Some(false) { Status::Disabled } else { Status::Enabled },
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+        }
+    }
+}

@@ -1,0 +1,71 @@
+use serde::{Deserialize, Serialize};
+
+use super::{About, Plain};
+use crate::clerk::wire::{Text, Time, identifier};
+use crate::resource::Dataset;
+use crate::snapshot::record::{ObjectType, Status};
+
+/// A row of Clerk: GET /organization_domains (Clerk OpenAPI 2026-05-12, schema OrganizationDomain):
+/// a domain whose users may join an organization.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct OrganizationDomain<'a> {
+    #[serde(borrow, deserialize_with = "identifier", skip_serializing)]
+    id: Text<'a>,
+    #[serde(borrow, skip_serializing)]
+    name: Option<Text<'a>>,
+    /// Whose it is.
+    #[serde(borrow)]
+    organization_id: Option<Text<'a>>,
+    /// How users of the domain join, an open set.
+    #[serde(borrow)]
+    enrollment_mode: Option<Text<'a>>,
+    /// The address by which the organization proved that it belongs there.
+    #[serde(borrow)]
+    affiliation_email_address: Option<Text<'a>>,
+    /// Whether the organization belongs to the domain.
+    #[serde(borrow)]
+    affiliation_verification: Option<Verification<'a>>,
+    /// Whether the domain is its own.
+    #[serde(borrow)]
+    ownership_verification: Option<Verification<'a>>,
+    /// How many invitations wait.
+    total_pending_invitations: Option<i64>,
+    /// How many suggestions wait.
+    total_pending_suggestions: Option<i64>,
+    #[serde(skip_serializing)]
+    created_at: Option<Time>,
+    #[serde(skip_serializing)]
+    updated_at: Option<Time>,
+}
+
+/// Schema OrganizationDomainVerification.
+#[derive(Debug, Deserialize, Serialize)]
+struct Verification<'a> {
+    /// `verified`, `unverified`, `failed` or `expired`, an open set.
+    #[serde(borrow)]
+    status: Option<Text<'a>>,
+    /// How it was proved.
+    #[serde(borrow)]
+    strategy: Option<Text<'a>>,
+    /// How often it was tried.
+    attempts: Option<i64>,
+    /// Until when it can be proved.
+    expire_at: Option<Time>,
+    /// When it was proved.
+    verified_at: Option<Time>,
+}
+
+impl Plain for OrganizationDomain<'_> {
+    const TYPE: ObjectType = ObjectType::OrganizationDomain;
+    const DATASET: Dataset = Dataset::OrganizationDomains;
+
+    fn about(&self) -> About<'_> {
+        About {
+            id: &self.id,
+            names: [self.name.as_deref(), None],
+            status: Status::Enabled,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+        }
+    }
+}

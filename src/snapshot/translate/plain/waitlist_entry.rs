@@ -1,0 +1,59 @@
+use serde::{Deserialize, Serialize};
+
+use super::{About, Plain};
+use crate::clerk::wire::{Text, Time, identifier};
+use crate::resource::Dataset;
+use crate::snapshot::record::{ObjectType, Status};
+
+/// A row of Clerk: GET /waitlist_entries (Clerk OpenAPI 2026-05-12, schema WaitlistEntry): who
+/// waits to be invited. The `url` of the invitation, which holds a ticket, is not read.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct WaitlistEntry<'a> {
+    #[serde(borrow, deserialize_with = "identifier", skip_serializing)]
+    id: Text<'a>,
+    /// Who waits.
+    #[serde(borrow)]
+    email_address: Option<Text<'a>>,
+    /// `pending`, `invited`, `rejected` or `completed`, an open set.
+    #[serde(borrow)]
+    status: Option<Text<'a>>,
+    /// Whether it is being worked on.
+    is_locked: Option<bool>,
+    /// The invitation that followed.
+    #[serde(borrow)]
+    invitation: Option<InvitationOfEntry<'a>>,
+    #[serde(skip_serializing)]
+    created_at: Option<Time>,
+    #[serde(skip_serializing)]
+    updated_at: Option<Time>,
+}
+
+/// Schema Invitation.
+#[derive(Debug, Deserialize, Serialize)]
+struct InvitationOfEntry<'a> {
+    /// The invitation.
+    #[serde(borrow, deserialize_with = "identifier")]
+    id: Text<'a>,
+    /// As that of invitations.
+    #[serde(borrow)]
+    status: Option<Text<'a>>,
+    /// Until when it can be accepted.
+    expires_at: Option<Time>,
+    /// When it was sent.
+    created_at: Option<Time>,
+}
+
+impl Plain for WaitlistEntry<'_> {
+    const TYPE: ObjectType = ObjectType::WaitlistEntry;
+    const DATASET: Dataset = Dataset::WaitlistEntries;
+
+    fn about(&self) -> About<'_> {
+        About {
+            id: &self.id,
+            names: [None, None],
+            status: Status::Enabled,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+        }
+    }
+}
