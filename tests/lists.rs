@@ -11,6 +11,7 @@ use clerk_sync::sync::endpoint::lists_of;
 use serde_json::{Value, json};
 
 use crate::support::lists::{PLAIN_LISTS, PlainList};
+use crate::support::oracle::moment;
 use crate::support::pieces::{complete, complete_in_pieces, ends};
 use crate::support::plain::{FIRST, before_request};
 use crate::support::snapshot::Snapshot;
@@ -274,4 +275,114 @@ async fn metadata_of_invitations_is_copied_if_it_was_asked_for() {
             assert_eq!(row["profile"].get("private_metadata"), None);
         }
     }
+}
+
+/// What machines may call, as entitlements and grants worked out from Clerk's rows.
+fn scopes(sandbox: &Sandbox) -> (Vec<String>, Vec<String>) {
+    let machines = sandbox.rows("machines");
+    let entitlements = machines.iter().map(|machine| {
+        json!({
+            "kind": "entitlement",
+            "id": format!("machine:{}:call", text(&machine["id"])),
+            "resource": { "type": "machine", "id": machine["id"] },
+            "slug": "call",
+            "purpose": "permission",
+            "display_name": machine["name"],
+            "grantable_to": ["machine"],
+            "role": null,
+        })
+    });
+    let grants = machines.iter().flat_map(|caller| {
+        let called = caller["scoped_machines"].as_array().expect("machines").iter();
+        called.map(move |called| {
+            let entitlement = format!("machine:{}:call", text(&called["id"]));
+            json!({
+                "kind": "grant",
+                "id": format!("{entitlement}:machine:{}", text(&caller["id"])),
+                "entitlement_id": entitlement,
+                "resource": { "type": "machine", "id": called["id"] },
+                "slug": "call",
+                "principal": { "type": "machine", "id": caller["id"] },
+                "role": null,
+                "permissions": null,
+                "source": null,
+                "created_at": moment(&caller["created_at"]),
+                "updated_at": moment(&caller["updated_at"]),
+            })
+        })
+    });
+    (entitlements.map(|it| it.to_string()).collect(), grants.map(|it| it.to_string()).collect())
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().expect("a string")
+}
+
+/// The lines of a dataset that are about machines.
+fn of_machines(snapshot: &Snapshot, dataset: &str) -> Vec<String> {
+    let rows = snapshot.datasets[dataset].iter();
+    rows.filter(|row| row["resource"]["type"] == "machine").map(Value::to_string).collect()
+}
+
+/// A machine refers to another that was created after it.
+fn with_a_call_ahead(sandbox: &Sandbox) {
+    let machines = sandbox.rows("machines");
+    let (first, last) = (&machines[0], &machines[machines.len() - 1]);
+    let mut called = last.clone();
+    called.as_object_mut().expect("a row").shift_remove("scoped_machines");
+    let change = |row: &mut Value| row["scoped_machines"] = json!([called]);
+    sandbox.update("machines", text(&first["id"]), change).expect("it is there");
+}
+
+#[tokio::test(start_paused = true)]
+async fn machines_are_granted_what_they_may_call() {
+    let sandbox = populated();
+    with_a_call_ahead(&sandbox);
+    let (entitlements, grants) = scopes(&sandbox);
+    assert!(grants.len() > 10);
+    for resources in
+        [vec!["machines"], vec!["machines", "organizations", "organization_memberships"]]
+    {
+        let snapshot = complete(&world(&sandbox, &resources), "machines").await;
+        assert_eq!(of_machines(&snapshot, "entitlements"), entitlements);
+        assert_eq!(of_machines(&snapshot, "grants"), grants);
+        let counted = &snapshot.manifest["datasets"]["grants"]["source_count"]["after"];
+        let list = if resources.len() == 1 { "machines" } else { "organization_memberships" };
+        assert_eq!(*counted, sandbox.count(list), "{resources:?}");
+    }
+}
+
+/// Every machine that a grant names is in the snapshot, whatever comes and goes meanwhile.
+#[tokio::test(start_paused = true)]
+async fn grants_of_machines_are_closed() {
+    let sandbox = populated();
+    with_a_call_ahead(&sandbox);
+    // Once all machines have been read, and before they are read for what they may call.
+    before_request(&sandbox, "/v1/machines", 2, |sandbox| {
+        let machines = sandbox.rows("machines");
+        let mut called = machines[3].clone();
+        called.as_object_mut().expect("a row").shift_remove("scoped_machines");
+        let new = json!({
+            "object": "machine", "id": "mch_new", "name": "new", "instance_id": "ins_1",
+            "created_at": sandbox.latest() + 1, "updated_at": sandbox.latest() + 1,
+            "default_token_ttl": 60, "scoped_machines": [called],
+        });
+        sandbox.insert("machines", new.clone()).expect("it is new");
+        let change = |row: &mut Value| row["scoped_machines"] = json!([new]);
+        sandbox.update("machines", text(&machines[5]["id"]), change).expect("it is there");
+        sandbox.delete("machines", text(&machines[7]["id"]));
+    });
+    let snapshot = complete(&world(&sandbox, &["machines"]), "machines").await;
+    let there = snapshot.ids("machines");
+    assert!(there.contains(&"mch_new".to_owned()));
+    for grant in &snapshot.datasets["grants"] {
+        for side in ["principal", "resource"] {
+            assert!(there.contains(&text(&grant[side]["id"]).to_owned()), "{side} of {grant}");
+        }
+    }
+    let mut grants = of_machines(&snapshot, "grants");
+    let (_, mut expected) = scopes(&sandbox);
+    grants.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(grants, expected);
 }

@@ -26,29 +26,35 @@ use super::stretch::{StretchBuilder, read_part};
 const IDS_PER_REQUEST: usize = 100;
 
 /// Which lists the grants of a list refer to.
-const REFERENCES: &[(Resource, &[Resource])] = &[
-    (Resource::OrganizationRoles, &[Resource::OrganizationPermissions]),
-    (Resource::OrganizationMemberships, &[Resource::Users, Resource::Organizations]),
+const REFERENCES: &[(ListName, &[Resource])] = &[
+    (ListName::of(Resource::OrganizationRoles, 0), &[Resource::OrganizationPermissions]),
+    (
+        ListName::of(Resource::OrganizationMemberships, 0),
+        &[Resource::Users, Resource::Organizations],
+    ),
+    (ListName::of(Resource::Machines, 1), &[Resource::Machines]),
 ];
 
 /// The lists opted in whose grants refer to this one.
-fn referring(run: &Run, resource: Resource) -> impl Iterator<Item = Resource> {
+fn referring(run: &Run, list: impl Into<ListName>) -> impl Iterator<Item = ListName> {
+    let list = list.into();
     let opted_in = run.keeper.read(|checkpoint| checkpoint.resources.clone());
-    let to_it = move |(from, to): &&(Resource, &[Resource])| {
-        opted_in.contains(from) && to.contains(&resource)
+    let to_it = move |(from, to): &&(ListName, &[Resource])| {
+        opted_in.contains(&endpoint(*from).resource)
+            && to.iter().any(|&to| ListName::from(to) == list)
     };
     REFERENCES.iter().filter(to_it).map(|&(from, _)| from)
 }
 
 /// Whether grants will refer to the rows of a list.
-pub(super) fn is_referred_to(run: &Run, resource: Resource) -> bool {
-    referring(run, resource).next().is_some()
+pub(super) fn is_referred_to(run: &Run, list: ListName) -> bool {
+    referring(run, list).next().is_some()
 }
 
 /// Whether grants that are written already refer to the rows of a list: then no row may leave it
 /// again.
-pub(super) fn others_refer_to(run: &Run, resource: Resource) -> bool {
-    referring(run, resource).any(|from| run.list(from, |list| list.stretches().next().is_some()))
+pub(super) fn others_refer_to(run: &Run, list: ListName) -> bool {
+    referring(run, list).any(|from| run.list(from, |list| list.stretches().next().is_some()))
 }
 
 /// Makes known what the snapshot holds of all that these lists refer to: from memory where this
@@ -57,7 +63,6 @@ pub(super) fn others_refer_to(run: &Run, resource: Resource) -> bool {
 /// # Errors
 /// [`Stop::Store`] when a part cannot be read.
 pub(super) async fn learn(run: &Run, lists: &[ListName]) -> Result<(), Stop> {
-    let lists: BTreeSet<Resource> = lists.iter().map(|&list| endpoint(list).resource).collect();
     let referred: BTreeSet<Resource> = REFERENCES
         .iter()
         .filter(|(from, _)| lists.contains(from))
@@ -125,15 +130,16 @@ async fn read_ids(run: &Run, stored: &StoredPart) -> Result<Vec<u64>, Stop> {
 
 /// The id of the row that a record was made of. A resource's stands near the beginning: there it is
 /// found without reading the rest, which a continued run would pay for with every user. A grant has its
-/// source's.
+/// source's, or its principal's where that says so itself.
 fn id_of(line: &str) -> Result<Cow<'_, str>, Stop> {
     #[derive(Deserialize)]
     struct Line {
         id: String,
-        source: Option<Source>,
+        source: Option<Object>,
+        principal: Option<Object>,
     }
     #[derive(Deserialize)]
-    struct Source {
+    struct Object {
         id: String,
     }
     let at_its_place = || {
@@ -145,7 +151,7 @@ fn id_of(line: &str) -> Result<Cow<'_, str>, Stop> {
     match at_its_place() {
         Some(id) => Ok(Cow::Borrowed(id)),
         None => serde_json::from_str::<Line>(line)
-            .map(|line| Cow::Owned(line.source.map_or(line.id, |source| source.id)))
+            .map(|line| Cow::Owned(line.source.or(line.principal).map_or(line.id, |row| row.id)))
             .map_err(|error| Stop::Internal(format!("a stored record has no id: {error}"))),
     }
 }
@@ -182,14 +188,17 @@ pub(super) async fn close(
         let no_user = unknown.user.iter().any(|id| is_gone(Resource::Users, id));
         let no_organization =
             unknown.organization.iter().any(|id| is_gone(Resource::Organizations, id));
-        row.dangling = no_user || no_organization;
-        let permissions = unknown.permissions.iter().enumerate();
-        row.left_out = permissions
-            .filter(|(_, id)| is_gone(Resource::OrganizationPermissions, id))
-            .map(|(index, _)| index)
-            .collect();
+        let no_machine = unknown.machine.iter().any(|id| is_gone(Resource::Machines, id));
+        row.dangling = no_user || no_organization || no_machine;
+        let gone = |resource, ids: &[String]| -> Vec<usize> {
+            let ids = ids.iter().enumerate().filter(|(_, id)| is_gone(resource, id));
+            ids.map(|(index, _)| index).collect()
+        };
+        // A row has grants of one kind or the other.
+        row.left_out = gone(Resource::OrganizationPermissions, &unknown.permissions);
+        row.left_out.extend(gone(Resource::Machines, &unknown.machines));
         let resources = usize::from(no_organization) + row.left_out.len();
-        stretch.note_dangling(u64::from(no_user), resources as u64);
+        stretch.note_dangling(u64::from(no_user || no_machine), resources as u64);
     }
     Ok(())
 }
@@ -198,11 +207,7 @@ fn missing(run: &Run, page: &ReadPage, resource: Resource) -> BTreeSet<String> {
     let known = run.known.read().unwrap_or_else(PoisonError::into_inner);
     page.kept_rows()
         .filter_map(|row| row.unknown.as_ref())
-        .flat_map(|unknown| match resource {
-            Resource::Users => unknown.user.as_slice(),
-            Resource::Organizations => unknown.organization.as_slice(),
-            _ => &unknown.permissions,
-        })
+        .flat_map(|unknown| unknown.of(resource))
         .filter(|id| !known.has(resource, id))
         .cloned()
         .collect()
@@ -239,8 +244,8 @@ fn fetch_missing(
     .boxed()
 }
 
-/// The parameter by which rows of a list are asked for by id, where it has one. Permissions have
-/// none, and need none: nobody can create one with an earlier date.
+/// The parameter by which rows of a list are asked for by id, where it has one. Permissions and
+/// machines have none, and need none: nobody can create one with an earlier date.
 const fn id_filter(resource: Resource) -> Option<&'static str> {
     match resource {
         Resource::Users => Some("user_id"),
@@ -290,6 +295,10 @@ mod tests {
             (r#"{"id":"user_3","kind":"resource","type":"user"}"#, "user_3"),
             (
                 r#"{"kind":"grant","id":"g","source":{"type":"organization_membership","id":"m"}}"#,
+                "m",
+            ),
+            (
+                r#"{"kind":"grant","id":"g","principal":{"type":"machine","id":"m"},"source":null}"#,
                 "m",
             ),
             (r#"{"kind":"grant","id":"g","source":null}"#, "g"),

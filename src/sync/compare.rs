@@ -59,7 +59,7 @@ pub(super) async fn compare(run: &Run, endpoint: &'static Endpoint) -> Result<()
     let is_doubled = agree && has_doubled_rows(run, endpoint).await?;
     let stage = if agree && !is_doubled {
         Stage::Verified
-    } else if repairs >= most_repairs || closure::others_refer_to(run, endpoint.resource) {
+    } else if repairs >= most_repairs || closure::others_refer_to(run, name) {
         warn!(
             clerk.path = endpoint.path,
             rows, counted, "Clerk changes faster than repair follows"

@@ -75,7 +75,7 @@ pub(super) fn walk_to_end<'a>(
                 Ok(Walked::ToTheEnd) => return Ok(()),
                 Ok(Walked::FarEnoughToDivide) => divide(run, endpoint).await?,
                 // What is missing from a list that grants refer to is asked for by id.
-                Err(WalkFailure::LostPlace) if closure::others_refer_to(run, endpoint.resource) => {
+                Err(WalkFailure::LostPlace) if closure::others_refer_to(run, name) => {
                     return run.commit_list(name, |list| list.stage = Stage::Comparing).await;
                 }
                 Err(WalkFailure::LostPlace | WalkFailure::Unfiltered)

@@ -58,6 +58,14 @@ pub struct ListName {
     part: u8,
 }
 
+impl ListName {
+    /// One of several lists of a resource.
+    #[must_use]
+    pub const fn of(resource: Resource, part: u8) -> Self {
+        Self { resource, part }
+    }
+}
+
 impl From<Resource> for ListName {
     /// The first list of a resource, and mostly the only one.
     fn from(resource: Resource) -> Self {
@@ -173,7 +181,8 @@ pub const MOST_FEEDS: usize = 2;
 /// (`+created_at` would decode to a space).
 const ASCENDING: (&str, &str) = ("order_by", "created_at");
 
-/// Every list, in the order they are read: what others refer to comes first.
+/// Every list. Where a dataset has rows of several, the count of the last that was read stands for
+/// it.
 pub const ENDPOINTS: &[Endpoint] = &[
     Endpoint {
         resource: Resource::OrganizationPermissions,
@@ -204,6 +213,26 @@ pub const ENDPOINTS: &[Endpoint] = &[
             Feed { dataset: Dataset::Grants, section: 0, needs: None },
         ],
         read: |body, context| read_page::<wire::OrganizationRole<'_>>(body, context),
+    },
+    Endpoint {
+        feeds: &[
+            Feed { dataset: Dataset::Machines, section: 0, needs: None },
+            Feed { dataset: Dataset::Entitlements, section: 2, needs: None },
+        ],
+        ..listed(Resource::Machines, "/machines", &[], |body, context| {
+            read_page::<plain::Machine<'_>>(body, context)
+        })
+    },
+    // Once more, for the machines that each may call.
+    Endpoint {
+        part: 1,
+        phase: Phase::Last,
+        ..listed(
+            Resource::Machines,
+            "/machines",
+            &[Feed { dataset: Dataset::Grants, section: 2, needs: None }],
+            |body, context| read_page::<plain::Scopes<'_>>(body, context),
+        )
     },
     Endpoint {
         resource: Resource::Users,
@@ -361,12 +390,6 @@ pub const ENDPOINTS: &[Endpoint] = &[
             |body, context| read_page::<plain::EnterpriseConnection<'_>>(body, context),
         )
     },
-    listed(
-        Resource::Machines,
-        "/machines",
-        &[Feed { dataset: Dataset::Machines, section: 0, needs: None }],
-        |body, context| read_page::<plain::Machine<'_>>(body, context),
-    ),
     listed(
         Resource::WaitlistEntries,
         "/waitlist_entries",

@@ -57,7 +57,7 @@ pub struct ReadRow {
     pub kept: bool,
     /// Whether it refers to something that is gone, so that its lines are left out.
     pub dangling: bool,
-    /// Which of its grants are left out, because the permission they grant is gone.
+    /// Which of its grants are left out, because the permission or machine they are about is gone.
     pub left_out: Vec<usize>,
     /// How many lines it became, in each dataset of the context.
     pub lines: [u32; MOST_FEEDS],
@@ -84,6 +84,23 @@ pub struct Unknown {
     pub organization: Option<String>,
     /// Its permissions, one for each of its grants.
     pub permissions: Vec<String>,
+    /// The machine it is.
+    pub machine: Option<String>,
+    /// Its machines, one for each of its grants.
+    pub machines: Vec<String>,
+}
+
+impl Unknown {
+    /// The ids of rows of one list.
+    #[must_use]
+    pub fn of(&self, resource: Resource) -> Vec<&String> {
+        match resource {
+            Resource::Users => self.user.iter().collect(),
+            Resource::Organizations => self.organization.iter().collect(),
+            Resource::Machines => self.machine.iter().chain(&self.machines).collect(),
+            _ => self.permissions.iter().collect(),
+        }
+    }
 }
 
 /// What identifies a row and its place in an ascending list.
@@ -239,10 +256,19 @@ fn unknown(references: References<'_>, known: &Known) -> Option<Unknown> {
         .map(|id| (Resource::Users, id))
         .into_iter()
         .chain(references.organization.map(|id| (Resource::Organizations, id)))
-        .chain(references.permissions.iter().map(|&id| (Resource::OrganizationPermissions, id)));
+        .chain(references.permissions.iter().map(|&id| (Resource::OrganizationPermissions, id)))
+        .chain(
+            references
+                .machine
+                .iter()
+                .chain(&references.machines)
+                .map(|&id| (Resource::Machines, id)),
+        );
     (!all.all(|(resource, id)| known.has(resource, id))).then(|| Unknown {
         user: references.user.map(str::to_owned),
         organization: references.organization.map(str::to_owned),
         permissions: references.permissions.iter().map(|&id| id.to_owned()).collect(),
+        machine: references.machine.map(str::to_owned),
+        machines: references.machines.iter().map(|&id| id.to_owned()).collect(),
     })
 }

@@ -81,7 +81,7 @@ impl<'a> StretchBuilder<'a> {
             rows: 0,
             first: None,
             last: None,
-            is_referred_to: is_referred_to(run, endpoint.resource),
+            is_referred_to: is_referred_to(run, endpoint.name()),
             ids: Vec::new(),
             roles: Vec::new(),
             pages: 0,

@@ -171,6 +171,9 @@ fn expected(checkpoint: &Checkpoint, dataset: Dataset) -> Option<u64> {
             if opted_in(Resource::OrganizationPermissions) {
                 expected += count(Resource::OrganizationPermissions.into())?;
             }
+            if opted_in(Resource::Machines) {
+                expected += count(Resource::Machines.into())?;
+            }
             if opted_in(Resource::Organizations) {
                 let roles = count(Resource::OrganizationRoles.into())?;
                 expected += count(Resource::Organizations.into())? * (1 + roles);

@@ -61,6 +61,10 @@ pub struct References<'a> {
     pub organization: Option<&'a str>,
     /// Ids of permissions, one for each grant that the row becomes; of a role, what it permits.
     pub permissions: Vec<&'a str>,
+    /// Id of the machine that it is.
+    pub machine: Option<&'a str>,
+    /// Ids of machines, one for each grant that the row becomes; of a machine, what it may call.
+    pub machines: Vec<&'a str>,
 }
 
 /// What a translation depends on besides the row.

@@ -37,7 +37,7 @@ pub(crate) use domain::Domain;
 pub(crate) use enterprise_connection::EnterpriseConnection;
 pub(crate) use invitation::Invitation;
 pub(crate) use jwt_template::JwtTemplate;
-pub(crate) use machine::Machine;
+pub(crate) use machine::{Machine, Scopes};
 pub(crate) use oauth_application::OauthApplication;
 pub(crate) use organization_domain::OrganizationDomain;
 pub(crate) use organization_invitation::OrganizationInvitation;

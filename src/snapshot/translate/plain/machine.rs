@@ -1,9 +1,15 @@
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
+use super::super::{References, Row, TranslateError, Translation, said};
 use super::{About, Plain};
 use crate::clerk::wire::{Text, Time, identifier};
 use crate::resource::Dataset;
-use crate::snapshot::record::{ObjectType, Status};
+use crate::snapshot::record::{
+    DisplayName, EntitlementId, EntitlementRecord, GrantRecord, ObjectReference, ObjectType,
+    Purpose, Status,
+};
+use crate::snapshot::records::Records;
 
 /// A row of Clerk: GET /machines (Clerk OpenAPI 2026-05-12, schema Machine): a program that calls
 /// others with tokens of its own. Its secret key is never asked for.
@@ -48,4 +54,67 @@ impl Plain for Machine<'_> {
             updated_at: self.updated_at,
         }
     }
+
+    /// What other machines hold that may call it.
+    fn add_further(&self, records: &mut Records) {
+        let id = call(&self.id);
+        let entitlement = EntitlementRecord {
+            id,
+            resource: id.resource,
+            slug: id.slug,
+            purpose: Purpose::Permission,
+            display_name: DisplayName::One(said(self.name.as_deref()).unwrap_or(&self.id)),
+            grantable_to: [ObjectType::Machine],
+            role: None,
+        };
+        records.push(Dataset::Entitlements, &entitlement);
+    }
+}
+
+/// The same row, as the grants of the machines it may call. They are read when all machines are
+/// known: one may call another that comes behind it.
+#[derive(Debug, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Scopes<'a>(#[serde(borrow)] Machine<'a>);
+
+impl Row for Scopes<'_> {
+    fn id(&self) -> &str {
+        &self.0.id
+    }
+
+    fn created_at(&self) -> Option<i64> {
+        self.0.created_at.map(|time| time.0.unix_millis())
+    }
+
+    fn references(&self) -> References<'_> {
+        References {
+            machine: Some(&self.0.id),
+            machines: self.0.scoped_machines.iter().flatten().map(|it| &*it.id).collect(),
+            ..References::default()
+        }
+    }
+
+    fn translate(
+        &self,
+        _raw: Option<&RawValue>,
+        _translation: &Translation,
+        records: &mut Records,
+    ) -> Result<(), TranslateError> {
+        let caller = ObjectReference { object_type: ObjectType::Machine, id: &self.0.id };
+        for called in self.0.scoped_machines.iter().flatten() {
+            let grant = GrantRecord {
+                created_at: self.0.created_at.map(|time| time.0),
+                updated_at: self.0.updated_at.map(|time| time.0),
+                ..GrantRecord::new(call(&called.id), caller)
+            };
+            records.push(Dataset::Grants, &grant);
+        }
+        Ok(())
+    }
+}
+
+/// The entitlement that a machine holds on each one that it may call.
+const fn call(machine_id: &str) -> EntitlementId<'_> {
+    let resource = ObjectReference { object_type: ObjectType::Machine, id: machine_id };
+    EntitlementId { resource, slug: "call" }
 }
