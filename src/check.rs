@@ -1,6 +1,7 @@
 //! `check`: whether everything that a sync needs is there, without reading or changing anything
 //! else.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -13,9 +14,11 @@ use crate::dependencies::Dependencies;
 use crate::handler::Invocation;
 use crate::response::CheckAnswer;
 use crate::store::{Condition, ContentType, DeleteCondition, Store, StoreError};
-use crate::sync::endpoint::{Paging, endpoint};
+use crate::sync::endpoint::{
+    ByOwner, Endpoint, Paging, PartOfOwner, WholeList, endpoint as endpoint_of,
+};
 use crate::sync::failure::clerk_error;
-use crate::sync::page::PageContext;
+use crate::sync::page::{PageContext, ReadPage};
 use crate::sync::read;
 use crate::sync::run::lists_needed;
 
@@ -54,23 +57,59 @@ async fn check_clerk(client: &Client, config: &Config, answers: &mut Vec<CheckAn
         return;
     }
     for list in lists_needed(&config.resources) {
-        let endpoint = endpoint(list);
-        let context = PageContext::for_check();
-        let mut query = endpoint.query.to_vec();
-        if endpoint.paging != Paging::Whole {
-            query.push(("limit", "1"));
-        }
-        let row = client
-            .get(endpoint.path, &query, |body| Ok((endpoint.read)(&body, &context)?))
-            .await
-            .map(|page| match (page.total, page.rows.len()) {
-                (Some(total), _) => format!("readable, {total} rows"),
-                (None, 0) => "readable, no rows".to_owned(),
-                (None, _) => "readable".to_owned(),
-            })
-            .map_err(refusal);
+        let row = look_at(client, endpoint_of(list)).await.map_err(refusal);
         answers.push(answer(&list.to_string(), row));
     }
+}
+
+/// Reads one row of a list, or of the part of it that its first owner has.
+async fn look_at(client: &Client, endpoint: &Endpoint) -> Result<String, ClerkError> {
+    let whole = match endpoint.by_owner {
+        Some(ByOwner { whole: WholeList::Missing, .. }) => None,
+        _ => Some(first_row(client, endpoint, None).await),
+    };
+    let by_owner = match (whole, endpoint.by_owner) {
+        (None, Some(by_owner)) => by_owner,
+        (
+            Some(Err(ClerkError::Rejected { status: 400 | 422, .. })),
+            Some(by_owner @ ByOwner { whole: WholeList::Doubtful, .. }),
+        ) => by_owner,
+        (Some(read), _) => return Ok(rows_of(&read?)),
+        (None, None) => return Ok("nobody owns any row of it".to_owned()),
+    };
+    let owners = first_row(client, endpoint_of(by_owner.owners), None).await?;
+    let Some(owner) = owners.rows.first() else {
+        return Ok(format!("readable for each of {}, of which there are none", by_owner.owners));
+    };
+    let part = first_row(client, endpoint, Some((by_owner.part, &owner.key.id))).await?;
+    Ok(format!("{} of the first of {}", rows_of(&part), by_owner.owners))
+}
+
+fn rows_of(page: &ReadPage) -> String {
+    match (page.total, page.rows.len()) {
+        (Some(total), _) => format!("readable, {total} rows"),
+        (None, 0) => "readable, no rows".to_owned(),
+        (None, _) => "readable".to_owned(),
+    }
+}
+
+async fn first_row(
+    client: &Client,
+    endpoint: &Endpoint,
+    part: Option<(PartOfOwner, &str)>,
+) -> Result<ReadPage, ClerkError> {
+    let context = PageContext::for_check();
+    let mut path = Cow::Borrowed(endpoint.path);
+    let mut query = endpoint.query.to_vec();
+    match part {
+        Some((PartOfOwner::Path(path_of), owner)) => path = path_of(owner).into(),
+        Some((PartOfOwner::Filter(parameter), owner)) => query.push((parameter, owner)),
+        None => {}
+    }
+    if endpoint.paging != Paging::Whole {
+        query.push(("limit", "1"));
+    }
+    client.get(&path, &query, |body| Ok((endpoint.read)(&body, &context)?)).await
 }
 
 fn answer(check: &str, outcome: Result<String, String>) -> CheckAnswer {

@@ -58,6 +58,9 @@ pub struct Config {
     /// `SHRINK_GUARD_PERCENT`, 0 to 100: the snapshot is held when a dataset of at least 20
     /// records lost more than this share of them. Zero: no guard.
     pub shrink_guard_percent: f64,
+    /// `SESSIONS_LOOKBACK_DAYS`: where sessions have to be asked for user by user, only users who were
+    /// active within this time are asked for.
+    pub sessions_lookback: Duration,
     /// `LOG_LEVEL`, or else `AWS_LAMBDA_LOG_LEVEL`.
     pub log_level: LogLevel,
     /// `METRICS_NAMESPACE`: where CloudWatch files the metrics that a Lambda function writes to its

@@ -90,6 +90,10 @@ named! {
     BillingPlans = "billing_plans",
     /// Clerk: GET /billing/subscription_items.
     BillingSubscriptionItems = "billing_subscription_items",
+    /// Clerk: GET /sessions, as a whole or of each user who was active lately.
+    Sessions = "sessions",
+    /// Clerk: GET /api_keys of each user, organization and machine.
+    ApiKeys = "api_keys",
 }
 
 named! {
@@ -138,6 +142,10 @@ named! {
     BillingPlans = "billing_plans",
     /// One line a subscription item.
     BillingSubscriptionItems = "billing_subscription_items",
+    /// One line a session.
+    Sessions = "sessions",
+    /// One line an API key.
+    ApiKeys = "api_keys",
 }
 
 #[cfg(test)]

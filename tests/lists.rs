@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use clerk_sandbox::{Effect, FaultRule, Population, Sandbox};
+use clerk_sandbox::{Effect, FaultRule, Population, Rules, Sandbox};
 use clerk_sync::resource::Resource;
 use clerk_sync::sync::endpoint::lists_of;
 use serde_json::{Value, json};
@@ -385,4 +385,245 @@ async fn grants_of_machines_are_closed() {
     grants.sort_unstable();
     expected.sort_unstable();
     assert_eq!(grants, expected);
+}
+
+/// The ids of a dataset, whatever their order.
+fn sorted(mut ids: Vec<String>) -> Vec<String> {
+    ids.sort_unstable();
+    ids
+}
+
+/// Users, of whom every third was active in the last 30 days of the world's clock, with a session
+/// each or two; in the order that they are listed in by user.
+fn with_sessions(users: usize) -> (Sandbox, Vec<String>) {
+    const NOW: i64 = 1_763_640_000_000;
+    const DAY: i64 = 86_400_000;
+    let sandbox = Sandbox::empty();
+    let sample = populated().rows("sessions")[0].clone();
+    let mut of_the_active = Vec::new();
+    for number in 0..users {
+        let user = format!("user_{number:06}");
+        let active = number % 3 == 0;
+        let last_active = NOW - DAY * if active { 29 } else { 32 };
+        let created_at = FIRST + 1000 * number as i64;
+        let row = json!({
+            "object": "user", "id": user, "created_at": created_at, "updated_at": created_at,
+            "last_active_at": last_active - last_active.rem_euclid(DAY),
+        });
+        sandbox.insert("users", row).expect("the id is new");
+        for session in (0..=number % 2).rev() {
+            let mut row = sample.clone();
+            row["id"] = format!("sess_{number:06}_{session}").into();
+            row["user_id"] = user.clone().into();
+            row["created_at"] = (created_at + session as i64).into();
+            row["status"] = "a_status_of_the_future".into();
+            sandbox.insert("sessions", row).expect("the id is new");
+            if active {
+                of_the_active.push(format!("sess_{number:06}_{session}"));
+            }
+        }
+    }
+    (sandbox, of_the_active)
+}
+
+fn refusing_sessions_of_all(sandbox: &Sandbox) {
+    sandbox.set_rules(Rules { sessions_need_user: true, ..Rules::default() });
+}
+
+#[tokio::test(start_paused = true)]
+async fn sessions_are_read_as_a_whole_where_clerk_lists_them_so() {
+    let (sandbox, _) = with_sessions(60);
+    let snapshot = complete(&world(&sandbox, &["sessions"]), "whole").await;
+    assert_eq!(sorted(snapshot.ids("sessions")), sorted(sandbox.ids("sessions")));
+    assert_eq!(snapshot.manifest["datasets"]["sessions"]["walk"], "offset");
+    assert_eq!(sandbox.request_count("/v1/sessions"), 1);
+    assert_eq!(sandbox.request_count("/v1/users"), 0);
+    let statuses = snapshot.datasets["sessions"].iter().map(|row| &row["profile"]["status"]);
+    assert!(statuses.into_iter().all(|status| status == "a_status_of_the_future"));
+}
+
+/// Where Clerk refuses the whole list, or leaves it empty, each active user is asked for.
+#[tokio::test(start_paused = true)]
+async fn sessions_are_read_user_by_user_where_clerk_does_not_list_them_all() {
+    type Trouble = fn(&Sandbox);
+    let troubles: [(&str, Trouble); 3] = [
+        ("refused", refusing_sessions_of_all),
+        ("empty", |sandbox| {
+            let empty = r#"{"data":[],"total_count":0}"#.to_owned();
+            sandbox.fault(FaultRule::on("/v1/sessions").call(1).effect(Effect::Body(empty)));
+        }),
+        ("cut short", |sandbox| {
+            sandbox
+                .fault(FaultRule::on("/v1/sessions").calls(1, 8).effect(Effect::TruncatePage(0)));
+        }),
+    ];
+    for (what, trouble) in troubles {
+        let (sandbox, of_the_active) = with_sessions(60);
+        trouble(&sandbox);
+        let snapshot = complete(&world(&sandbox, &["sessions"]), what).await;
+        assert_eq!(snapshot.ids("sessions"), of_the_active, "{what}");
+        let entry = &snapshot.manifest["datasets"]["sessions"];
+        assert_eq!(entry["status"], "verified", "{what}: {entry:#}");
+        assert_eq!(entry["walk"], "by_owner", "{what}");
+        assert_eq!(entry["source_count"]["after"], of_the_active.len(), "{what}");
+        assert!(!snapshot.datasets.contains_key("users"), "{what}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn how_far_sessions_look_back_is_a_setting() {
+    let (sandbox, _) = with_sessions(60);
+    refusing_sessions_of_all(&sandbox);
+    let world = world(&sandbox, &["sessions"]).with("SESSIONS_LOOKBACK_DAYS", "40");
+    let snapshot = complete(&world, "40 days").await;
+    assert_eq!(sorted(snapshot.ids("sessions")), sorted(sandbox.ids("sessions")));
+}
+
+/// A run that asks for thousands of users' sessions is continued as often as it takes.
+#[tokio::test(start_paused = true)]
+async fn sessions_user_by_user_continue_over_many_invocations() {
+    let (sandbox, of_the_active) = with_sessions(1800);
+    refusing_sessions_of_all(&sandbox);
+    let world = world(&sandbox, &["sessions"]).with("CLERK_REQUESTS_PER_10S", "100");
+    let (invocations, snapshot) = complete_in_pieces(&world, 7.0, "by user").await;
+    assert!(invocations >= 5, "{invocations}");
+    assert!(snapshot.ids("sessions") == of_the_active, "every session once, in the users' order");
+    // One for each user, two pages of users, the one that was refused; and each time anew the
+    // instance, a page of users and at most one more.
+    let least = 600 + 2 + 1;
+    let requests = sandbox.total_requests();
+    assert!(requests <= least + 3 * invocations as u64, "{requests} in {invocations}");
+}
+
+/// Owners without anything are progress as well: the smallest budget gets through them.
+#[tokio::test(start_paused = true)]
+async fn users_without_sessions_are_passed_in_any_number_of_pieces() {
+    let (sandbox, _) = with_sessions(300);
+    for id in sandbox.ids("sessions") {
+        sandbox.delete("sessions", &id);
+    }
+    refusing_sessions_of_all(&sandbox);
+    sandbox.set_latency(Duration::from_millis(100), Duration::ZERO);
+    let world = world(&sandbox, &["sessions"]);
+    let (invocations, snapshot) = complete_in_pieces(&world, 1.0, "nobody has any").await;
+    assert!(invocations > 2, "{invocations}");
+    assert_eq!(snapshot.datasets["sessions"], [] as [Value; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn refused_sessions_are_skipped_whichever_way_they_are_read() {
+    for (status, code) in REFUSALS {
+        let (sandbox, _) = with_sessions(9);
+        refusing_sessions_of_all(&sandbox);
+        let rule = FaultRule::on("/v1/sessions").with_parameter("user_id");
+        sandbox.fault(rule.status(status, code));
+        let snapshot = complete(&world(&sandbox, &["sessions"]), code).await;
+        let entry = &snapshot.manifest["datasets"]["sessions"];
+        assert_eq!((&entry["status"], &entry["reason"]), (&json!("skipped"), &json!(code)));
+    }
+}
+
+/// Keys of users, then of organizations, then of machines, in the order of their owners.
+fn keys_by_owner(sandbox: &Sandbox) -> Vec<String> {
+    let keys = sandbox.rows("api_keys");
+    let mut ids = Vec::new();
+    for owners in ["users", "organizations", "machines"] {
+        for owner in sandbox.ids(owners) {
+            // Newest first.
+            let its = keys.iter().rev().filter(|key| key["subject"] == owner);
+            ids.extend(its.map(|key| text(&key["id"]).to_owned()));
+        }
+    }
+    ids
+}
+
+#[tokio::test(start_paused = true)]
+async fn api_keys_of_all_owners_are_read() {
+    let sandbox = populated();
+    // More than a page of one owner's.
+    let user = sandbox.ids("users")[7].clone();
+    let sample = sandbox.rows("api_keys")[0].clone();
+    for number in 0..250 {
+        let mut key = sample.clone();
+        key["id"] = format!("ak_{number:06}").into();
+        key["subject"] = user.clone().into();
+        key["created_at"] = (FIRST + number).into();
+        sandbox.insert("api_keys", key).expect("the id is new");
+    }
+    let expected = keys_by_owner(&sandbox);
+    assert_eq!(expected.len(), sandbox.count("api_keys"));
+    sandbox.set_latency(Duration::from_millis(50), Duration::ZERO);
+    let whole = complete(&world(&sandbox, &["api_keys"]), "at once").await;
+    assert_eq!(whole.ids("api_keys"), expected);
+    let entry = &whole.manifest["datasets"]["api_keys"];
+    assert_eq!(entry["status"], "verified", "{entry:#}");
+    assert_eq!(entry["source_count"]["after"], expected.len());
+    let pieces = world(&sandbox, &["api_keys"]);
+    let (invocations, cut) = complete_in_pieces(&pieces, 0.3, "in pieces").await;
+    assert!(invocations > 3, "{invocations}");
+    assert_eq!(cut.digests(), whole.digests());
+    for row in &whole.datasets["api_keys"] {
+        let source = sandbox.row("api_keys", text(&row["id"])).expect("it is there");
+        let usable = source["revoked"] == false && source["expired"] == false;
+        assert_eq!(row["status"] == "enabled", usable, "{row}");
+        assert_eq!(row["profile"]["subject"], source["subject"]);
+        assert_eq!(row["profile"]["expiration"], moment(&source["expiration"]));
+    }
+    assert_eq!(sandbox.violations(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn refused_api_keys_are_skipped() {
+    for (status, code) in REFUSALS {
+        let sandbox = populated();
+        sandbox.fault(FaultRule::on("/v1/api_keys").status(status, code));
+        let snapshot = complete(&world(&sandbox, &["api_keys", "domains"]), code).await;
+        let entry = &snapshot.manifest["datasets"]["api_keys"];
+        assert_eq!((&entry["status"], &entry["reason"]), (&json!("skipped"), &json!(code)));
+        assert_eq!(snapshot.manifest["datasets"]["domains"]["status"], "verified");
+    }
+}
+
+/// `check` asks for the first owner's part where there is nothing else to ask for.
+#[tokio::test(start_paused = true)]
+async fn check_reads_a_row_of_what_is_read_by_owner() {
+    let sandbox = populated();
+    refusing_sessions_of_all(&sandbox);
+    let world = world(&sandbox, &["sessions", "api_keys"]);
+    let answer = world.handle(json!({"action": "check"})).await.expect("check");
+    let checks = answer.as_array().expect("checks");
+    assert!(checks.iter().all(|check| check["ok"] == true), "{answer:#}");
+    for name in ["sessions", "api_keys", "api_keys.1", "api_keys.2"] {
+        assert!(checks.iter().any(|check| check["check"] == name), "{name}: {answer:#}");
+    }
+}
+
+/// The README's table is the code's.
+#[test]
+fn the_readme_says_what_every_resource_writes_and_asks_for() {
+    let readme = include_str!("../README.md");
+    let table = readme.split("| in `RESOURCES` |").nth(1).expect("the table");
+    let rows: Vec<Vec<BTreeSet<&str>>> = table
+        .lines()
+        .skip(2)
+        .take_while(|line| line.starts_with('|'))
+        .map(|line| line.trim_matches('|').split('|').map(quoted).collect())
+        .collect();
+    let named: BTreeSet<&str> = rows.iter().flat_map(|row| row[0].iter().copied()).collect();
+    let all: BTreeSet<&str> = Resource::ALL.iter().map(|resource| resource.name()).collect();
+    assert_eq!(named, all);
+    for row in rows {
+        let name = row[0].first().expect("a name");
+        let resource = Resource::from_name(name).expect("a resource");
+        let lists: Vec<_> = lists_of(&BTreeSet::from([resource])).collect();
+        let feeds = lists.iter().flat_map(|list| list.feeds);
+        let datasets: BTreeSet<&str> = feeds.map(|feed| feed.dataset.name()).collect();
+        assert_eq!(row[1], datasets, "{name}");
+        assert!(lists.iter().all(|list| row[2].contains(list.path)), "{name}");
+    }
+}
+
+/// What stands between backticks.
+fn quoted(text: &str) -> BTreeSet<&str> {
+    text.split('`').skip(1).step_by(2).collect()
 }

@@ -37,6 +37,26 @@ SET VARIABLE latest_allowlist_identifiers_files = (SELECT files_of(getvariable('
 CREATE OR REPLACE VIEW allowlist_identifiers AS FROM allowlist_identifiers_in(getvariable('allowlist_identifiers_files'));
 CREATE OR REPLACE VIEW latest_allowlist_identifiers AS FROM allowlist_identifiers_in(getvariable('latest_allowlist_identifiers_files'));
 
+-- API key
+CREATE OR REPLACE MACRO api_keys_in(files) AS TABLE
+  SELECT * EXCLUDE (filename), regexp_extract(filename, '([^/]+)/[^/]+/[^/]+$', 1) AS snapshot_id
+  FROM read_json(files, format = 'auto', filename = TRUE, columns = {
+    kind: 'VARCHAR',
+    type: 'VARCHAR',
+    id: 'VARCHAR',
+    display_name: 'VARCHAR',
+    status: 'VARCHAR',
+    created_at: 'VARCHAR',
+    updated_at: 'VARCHAR',
+    profile: 'STRUCT("type" VARCHAR, "subject" VARCHAR, "description" VARCHAR, "claims" JSON, "scopes" VARCHAR[], "revoked" BOOLEAN, "revocation_reason" VARCHAR, "expired" BOOLEAN, "expiration" VARCHAR, "created_by" VARCHAR, "last_used_at" VARCHAR)',
+    raw: 'JSON'
+  })
+  WHERE kind IS NOT NULL;
+SET VARIABLE api_keys_files = (SELECT files_of('*', 'api_keys'));
+SET VARIABLE latest_api_keys_files = (SELECT files_of(getvariable('latest'), 'api_keys'));
+CREATE OR REPLACE VIEW api_keys AS FROM api_keys_in(getvariable('api_keys_files'));
+CREATE OR REPLACE VIEW latest_api_keys AS FROM api_keys_in(getvariable('latest_api_keys_files'));
+
 -- Billing plan
 CREATE OR REPLACE MACRO billing_plans_in(files) AS TABLE
   SELECT * EXCLUDE (filename), regexp_extract(filename, '([^/]+)/[^/]+/[^/]+$', 1) AS snapshot_id
@@ -397,6 +417,26 @@ SET VARIABLE role_sets_files = (SELECT files_of('*', 'role_sets'));
 SET VARIABLE latest_role_sets_files = (SELECT files_of(getvariable('latest'), 'role_sets'));
 CREATE OR REPLACE VIEW role_sets AS FROM role_sets_in(getvariable('role_sets_files'));
 CREATE OR REPLACE VIEW latest_role_sets AS FROM role_sets_in(getvariable('latest_role_sets_files'));
+
+-- Session
+CREATE OR REPLACE MACRO sessions_in(files) AS TABLE
+  SELECT * EXCLUDE (filename), regexp_extract(filename, '([^/]+)/[^/]+/[^/]+$', 1) AS snapshot_id
+  FROM read_json(files, format = 'auto', filename = TRUE, columns = {
+    kind: 'VARCHAR',
+    type: 'VARCHAR',
+    id: 'VARCHAR',
+    display_name: 'VARCHAR',
+    status: 'VARCHAR',
+    created_at: 'VARCHAR',
+    updated_at: 'VARCHAR',
+    profile: 'STRUCT("user_id" VARCHAR, "client_id" VARCHAR, "status" VARCHAR, "actor" JSON, "last_active_organization_id" VARCHAR, "last_active_at" VARCHAR, "latest_activity" STRUCT("device_type" VARCHAR, "is_mobile" BOOLEAN, "browser_name" VARCHAR, "browser_version" VARCHAR, "ip_address" VARCHAR, "city" VARCHAR, "country" VARCHAR), "expire_at" VARCHAR, "abandon_at" VARCHAR, "tasks" STRUCT("key" VARCHAR)[])',
+    raw: 'JSON'
+  })
+  WHERE kind IS NOT NULL;
+SET VARIABLE sessions_files = (SELECT files_of('*', 'sessions'));
+SET VARIABLE latest_sessions_files = (SELECT files_of(getvariable('latest'), 'sessions'));
+CREATE OR REPLACE VIEW sessions AS FROM sessions_in(getvariable('sessions_files'));
+CREATE OR REPLACE VIEW latest_sessions AS FROM sessions_in(getvariable('latest_sessions_files'));
 
 -- User
 CREATE OR REPLACE MACRO users_in(files) AS TABLE

@@ -26,6 +26,11 @@ fn canonical_text(config: &Config, resources: &BTreeSet<Resource>) -> String {
     let names: BTreeSet<&str> = resources.iter().map(|resource| resource.name()).collect();
     let names: Vec<&str> = names.into_iter().collect();
     let metadata = config.metadata;
+    // Only where it changes anything: other runs are continued whatever it is.
+    let sessions = match resources.contains(&Resource::Sessions) {
+        true => format!("sessions_lookback_seconds={}\n", config.sessions_lookback.as_secs()),
+        false => String::new(),
+    };
     format!(
         "clerk-sync/fingerprint/1\n\
          resources={}\n\
@@ -35,7 +40,8 @@ fn canonical_text(config: &Config, resources: &BTreeSet<Resource>) -> String {
          metadata_public={}\n\
          metadata_private={}\n\
          metadata_unsafe={}\n\
-         include_raw={}\n",
+         include_raw={}\n\
+         {sessions}",
         names.join(","),
         config.clerk.api_url,
         config.clerk.api_version,

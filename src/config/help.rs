@@ -124,6 +124,12 @@ pub const SETTINGS: &[Setting] = &[
                   percentage since the last published one is held (0 to 100). 0 turns it off",
     },
     Setting {
+        name: parse::SETTING_SESSIONS_LOOKBACK,
+        default: "30",
+        meaning: "Where Clerk lists sessions only user by user, those of users are read who were \
+                  active within so many days (0 to 365)",
+    },
+    Setting {
         name: parse::SETTING_LOG_LEVEL,
         default: "info",
         meaning: "error, warn, info, debug or trace. Without it AWS_LAMBDA_LOG_LEVEL counts",

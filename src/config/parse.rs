@@ -36,6 +36,7 @@ pub(super) const SETTING_COMPRESSION: &str = "COMPRESSION";
 pub(super) const SETTING_METADATA: &str = "METADATA";
 pub(super) const SETTING_INCLUDE_RAW: &str = "INCLUDE_RAW";
 pub(super) const SETTING_SHRINK_GUARD: &str = "SHRINK_GUARD_PERCENT";
+pub(super) const SETTING_SESSIONS_LOOKBACK: &str = "SESSIONS_LOOKBACK_DAYS";
 pub(super) const SETTING_LOG_LEVEL: &str = "LOG_LEVEL";
 pub(super) const SETTING_METRICS_NAMESPACE: &str = "METRICS_NAMESPACE";
 
@@ -47,11 +48,13 @@ const DEFAULT_DEADLINE_RESERVE: Duration = Duration::from_secs(20);
 const DEFAULT_LEASE: Duration = Duration::from_secs(60);
 const DEFAULT_SNAPSHOT_MAX_AGE: Duration = Duration::from_secs(24 * HOUR);
 const DEFAULT_SHRINK_GUARD_PERCENT: f64 = 50.0;
+const DEFAULT_SESSIONS_LOOKBACK: Duration = Duration::from_secs(30 * DAY);
 
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
+const DAY: u64 = 24 * HOUR;
 /// A year is longer than any use of these settings, and keeps all arithmetic far from overflow.
-const YEAR: u64 = 365 * 24 * HOUR;
+const YEAR: u64 = 365 * DAY;
 
 /// The longest `TIME_BUDGET_SECONDS`, also of an event.
 pub(crate) const LONGEST_TIME_BUDGET: Duration = Duration::from_secs(YEAR);
@@ -107,6 +110,9 @@ pub(super) fn config(environment: &Environment, place: Place) -> Result<Config, 
     let shrink_guard_percent = reader
         .optional(SETTING_SHRINK_GUARD, PERCENTAGES, |text| number_within(text, &(0.0..=100.0)))
         .unwrap_or(DEFAULT_SHRINK_GUARD_PERCENT);
+    let sessions_lookback = reader
+        .time(SETTING_SESSIONS_LOOKBACK, DAYS, 0.0..=as_number(YEAR / DAY))
+        .unwrap_or(DEFAULT_SESSIONS_LOOKBACK);
     let log_level = log_level(&mut reader).unwrap_or_default();
     let metrics_namespace =
         reader.optional(SETTING_METRICS_NAMESPACE, NAMESPACES, metrics_namespace);
@@ -136,6 +142,7 @@ pub(super) fn config(environment: &Environment, place: Place) -> Result<Config, 
         metadata,
         include_raw,
         shrink_guard_percent,
+        sessions_lookback,
         log_level,
         metrics_namespace,
     })
@@ -165,6 +172,7 @@ type Unit = (&'static str, f64);
 const SECONDS: Unit = ("seconds", 1.0);
 const MINUTES: Unit = ("minutes", 60.0);
 const HOURS: Unit = ("hours", 3600.0);
+const DAYS: Unit = ("days", 86_400.0);
 
 /// What `RESOURCES` and an event's `resources` accept.
 pub(crate) fn resource_names() -> String {

@@ -155,6 +155,10 @@ named! {
     BillingPlan = "billing_plan",
     /// A plan that is subscribed to.
     BillingSubscriptionItem = "billing_subscription_item",
+    /// That a user is, or was, signed in.
+    Session = "session",
+    /// A key that a user, an organization or a machine has made.
+    ApiKey = "api_key",
 }
 
 /// Whether a resource can be used.

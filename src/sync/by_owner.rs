@@ -1,4 +1,5 @@
-//! Walks a list owner by owner, in the order of its owners: the memberships of each organization.
+//! Walks a list owner by owner, in the order of its owners: the memberships of each organization,
+//! the sessions of each user.
 //!
 //! Many owners have one page each, so the first pages of several are asked for at once; they are
 //! handed out one owner after the other.
@@ -11,6 +12,7 @@ use crate::clerk::error::ClerkError;
 use crate::snapshot::records::Records;
 
 use super::bounds::Bounds;
+use super::endpoint::PartOfOwner;
 use super::page::{ReadPage, RowKey};
 use super::walk::{Allowed, Batch, Beginning, Place, Reader, Walk, WalkStop, Way, Within};
 
@@ -19,8 +21,8 @@ use super::walk::{Allowed, Batch, Beginning, Place, Reader, Walk, WalkStop, Way,
 pub struct WalkByOwner {
     /// Reads the list; its path is another for each owner.
     reader: Reader,
-    /// The path of an owner's part of the list.
-    path_of: fn(&str) -> String,
+    /// How an owner's part of the list is asked for.
+    part: PartOfOwner,
     /// The list of owners, not walked to its end yet.
     owners: Option<Walk>,
     /// Owners that are next.
@@ -44,18 +46,14 @@ impl WalkByOwner {
     /// A walk from `place` on: an owner's place, and the place within what it owns. `owners` reads
     /// the list of owners.
     #[must_use]
-    pub fn new(
-        reader: Reader,
-        path_of: fn(&str) -> String,
-        owners: Reader,
-        mut place: Place,
-    ) -> Self {
+    pub fn new(reader: Reader, part: PartOfOwner, owners: Reader, mut place: Place) -> Self {
         let within = place.within.take();
+        let way = Way::first(owners.endpoint);
         let owners = Walk::new(
             owners,
             Beginning {
                 bounds: Bounds::default(),
-                way: Way::Offset,
+                way,
                 rows: place.offset,
                 place: place.clone(),
                 expected: None,
@@ -64,7 +62,7 @@ impl WalkByOwner {
         );
         let mut walk = Self {
             reader,
-            path_of,
+            part,
             owners: Some(owners),
             waiting: VecDeque::new(),
             begun: VecDeque::new(),
@@ -166,7 +164,7 @@ impl WalkByOwner {
     }
 
     fn begin(&mut self, owner: RowKey, place: Place) {
-        let reader = Reader { path: (self.path_of)(&owner.id).into(), ..self.reader.clone() };
+        let reader = part_of(&self.reader, self.part, &owner.id);
         let beginning = Beginning {
             bounds: Bounds::default(),
             way: Way::Offset,
@@ -191,8 +189,7 @@ impl WalkByOwner {
         Batch {
             place: self.place.clone(),
             way: Way::ByOwner,
-            // Those of one owner; the list's own are asked for in the end.
-            total: None,
+            total: batch.total.filter(|_| batch.last),
             last: false,
             ..batch
         }
@@ -216,6 +213,16 @@ impl WalkByOwner {
             way: Way::ByOwner,
             total: None,
             last: true,
+        }
+    }
+}
+
+/// What an owner's part of a list is read with.
+pub(super) fn part_of(list: &Reader, part: PartOfOwner, owner: &str) -> Reader {
+    match part {
+        PartOfOwner::Path(path_of) => Reader { path: path_of(owner).into(), ..list.clone() },
+        PartOfOwner::Filter(parameter) => {
+            Reader { filters: vec![(parameter, owner.to_owned())], ..list.clone() }
         }
     }
 }

@@ -14,6 +14,7 @@ use super::copy::walk_to_end;
 use super::endpoint::{Endpoint, ListName, Order, Paging};
 use super::known::hash_of;
 use super::page::{ReadPage, RowKey};
+use super::plan;
 use super::run::{Run, Stop, progress_of};
 use super::stretch::{Number, StretchBuilder};
 use super::walk::{Beginning, Place, Walk, Way, row_at};
@@ -49,7 +50,7 @@ pub(super) async fn compare(run: &Run, endpoint: &'static Endpoint) -> Result<()
     let counted = match endpoint.paging {
         Paging::Cursor { count_path } => count(run, count_path, Bounds::default()).await?,
         Paging::Offset(_) | Paging::Whole => match run.list(name, |list| list.source_count.after) {
-            Some(counted) if way != Way::ByOwner => counted,
+            Some(counted) if way != Way::ByOwner || !endpoint.is_counted_as_a_whole() => counted,
             _ => row_at(&run.reader(endpoint), 0).await?.1.unwrap_or_default(),
         },
     };
@@ -68,6 +69,9 @@ pub(super) async fn compare(run: &Run, endpoint: &'static Endpoint) -> Result<()
     } else {
         Stage::Comparing
     };
+    if way != Way::ByOwner && plan::answers_in_part(run, endpoint, &stage).await? {
+        return run.commit_list(name, |list| list.begin_by_owner(endpoint)).await;
+    }
     let disagrees = stage == Stage::Comparing;
     if stage == Stage::Drifted && rows == 0 {
         return Err(Stop::Clerk(ClerkError::Protocol {
@@ -100,7 +104,9 @@ pub(super) async fn compare(run: &Run, endpoint: &'static Endpoint) -> Result<()
 /// other, as hashes of 8 bytes; one page cannot disagree with itself.
 async fn has_doubled_rows(run: &Run, endpoint: &'static Endpoint) -> Result<bool, Stop> {
     let rows = run.list(endpoint.name(), ListProgress::rows);
-    if endpoint.paging != Paging::Offset(Order::Any) || rows <= endpoint.page_rows {
+    let way = run.list(endpoint.name(), |list| list.way);
+    let is_one_list = endpoint.paging == Paging::Offset(Order::Any) && way == Way::Offset;
+    if !is_one_list || rows <= endpoint.page_rows {
         return Ok(false);
     }
     let stretches: Vec<Stretch> =

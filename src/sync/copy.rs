@@ -85,7 +85,7 @@ pub(super) fn walk_to_end<'a>(
                     run.commit_list(name, ListProgress::join_windows).await?;
                 }
                 Err(WalkFailure::AnswersBadly) => {
-                    run.commit_list(name, ListProgress::begin_by_owner).await?;
+                    run.commit_list(name, |list| list.begin_by_owner(endpoint)).await?;
                 }
                 Err(WalkFailure::LostPlace) if restarts < MOST_RESTARTS => {
                     restarts += 1;
@@ -128,7 +128,7 @@ enum Walked {
 enum WalkFailure {
     LostPlace,
     Unfiltered,
-    /// At large offsets, and what owns the rows answers better.
+    /// At large offsets, or as a whole, and what owns the rows answers better.
     AnswersBadly,
     Stop(Stop),
 }
@@ -154,7 +154,9 @@ impl WalkFailure {
             WalkStop::Unfiltered(_) => return Self::Unfiltered,
             stop => Stop::from(stop),
         };
-        if plan::fails_at_large_offsets(run, endpoint, &stop).await {
+        if plan::is_refused_as_a_whole(run, endpoint, &stop)
+            || plan::fails_at_large_offsets(run, endpoint, &stop).await
+        {
             Self::AnswersBadly
         } else if plan::fails_in_windows(run, endpoint, &stop).await {
             Self::Unfiltered

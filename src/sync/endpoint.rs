@@ -42,6 +42,12 @@ pub struct Endpoint {
 pub type Read = fn(&[u8], &PageContext) -> Result<ReadPage, PageError>;
 
 impl Endpoint {
+    /// Whether this list as a whole says how many rows it has.
+    #[must_use]
+    pub const fn is_counted_as_a_whole(&self) -> bool {
+        matches!(self.by_owner, None | Some(ByOwner { whole: WholeList::Complete, .. }))
+    }
+
     /// How the checkpoint calls it.
     #[must_use]
     pub const fn name(&self) -> ListName {
@@ -159,8 +165,32 @@ pub enum Order {
 pub struct ByOwner {
     /// The list of owners.
     pub owners: Resource,
-    /// The path of one owner's part, by the owner's id.
-    pub path: fn(&str) -> String,
+    /// Whether only owners that were active lately are asked for theirs (`SESSIONS_LOOKBACK_DAYS`).
+    pub active_only: bool,
+    /// How one owner's part is asked for.
+    pub part: PartOfOwner,
+    /// What there is beside the parts.
+    pub whole: WholeList,
+}
+
+/// How the part of a list is asked for that belongs to one owner.
+#[derive(Debug, Clone, Copy)]
+pub enum PartOfOwner {
+    /// By a path of its own, made from the owner's id.
+    Path(fn(&str) -> String),
+    /// By this parameter, which takes the owner's id.
+    Filter(&'static str),
+}
+
+/// What a list that is also listed by owner is as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WholeList {
+    /// Complete, and read rather than the parts.
+    Complete,
+    /// Tried, but it may be refused or answer in part.
+    Doubtful,
+    /// Not listed at all.
+    Missing,
 }
 
 /// A dataset that a list's rows become lines of.
@@ -275,7 +305,11 @@ pub const ENDPOINTS: &[Endpoint] = &[
         paging: Paging::Offset(Order::Creation),
         by_owner: Some(ByOwner {
             owners: Resource::Organizations,
-            path: |organization| format!("/organizations/{organization}/memberships"),
+            active_only: false,
+            part: PartOfOwner::Path(|organization| {
+                format!("/organizations/{organization}/memberships")
+            }),
+            whole: WholeList::Complete,
         }),
         feeds: &[Feed {
             dataset: Dataset::Grants,
@@ -416,6 +450,29 @@ pub const ENDPOINTS: &[Endpoint] = &[
             |body, context| read_page::<plain::BillingSubscriptionItem<'_>>(body, context),
         )
     },
+    Endpoint {
+        query: &[PAGINATED],
+        paging: Paging::Offset(Order::Any),
+        by_owner: Some(ByOwner {
+            owners: Resource::Users,
+            active_only: true,
+            part: PartOfOwner::Filter("user_id"),
+            whole: WholeList::Doubtful,
+        }),
+        ..listed(
+            Resource::Sessions,
+            "/sessions",
+            &[Feed { dataset: Dataset::Sessions, section: 0, needs: None }],
+            |body, context| read_page::<plain::Session<'_>>(body, context),
+        )
+    },
+    api_keys(0, Resource::Users, &[Feed { dataset: Dataset::ApiKeys, section: 0, needs: None }]),
+    api_keys(
+        1,
+        Resource::Organizations,
+        &[Feed { dataset: Dataset::ApiKeys, section: 1, needs: None }],
+    ),
+    api_keys(2, Resource::Machines, &[Feed { dataset: Dataset::ApiKeys, section: 2, needs: None }]),
 ];
 
 /// An entry without anything special: a list of up to 500 rows a page, oldest first, that nothing
@@ -437,6 +494,26 @@ const fn listed(
         by_owner: None,
         feeds,
         read,
+    }
+}
+
+/// One owner's API keys, those included that are no longer good for anything. 100 a page are the most
+/// (Clerk OpenAPI, GET /api_keys).
+const fn api_keys(part: u8, owners: Resource, feeds: &'static [Feed]) -> Endpoint {
+    Endpoint {
+        part,
+        query: &[("include_invalid", "true")],
+        page_rows: 100,
+        paging: Paging::Offset(Order::Any),
+        by_owner: Some(ByOwner {
+            owners,
+            active_only: false,
+            part: PartOfOwner::Filter("subject"),
+            whole: WholeList::Missing,
+        }),
+        ..listed(Resource::ApiKeys, "/api_keys", feeds, |body, context| {
+            read_page::<plain::ApiKey<'_>>(body, context)
+        })
     }
 }
 

@@ -16,6 +16,8 @@ pub(super) struct Gathering<'a> {
     stretch: StretchBuilder<'a>,
     newest: Option<Newest>,
     doubled: u64,
+    /// Rows of the owners' parts that have been read to their end, as Clerk counts them.
+    owned: u64,
 }
 
 /// What the newest page said of the walk.
@@ -39,7 +41,7 @@ impl<'a> Gathering<'a> {
         counted: Option<u64>,
     ) -> Result<Self, Stop> {
         let stretch = StretchBuilder::new(run, endpoint)?;
-        Ok(Self { window, counted, stretch, newest: None, doubled: 0 })
+        Ok(Self { window, counted, stretch, newest: None, doubled: 0, owned: 0 })
     }
 
     /// Whether no page waits to be stored.
@@ -66,10 +68,12 @@ impl<'a> Gathering<'a> {
         closure::close(run, &mut batch.page, &mut self.stretch).await?;
         self.stretch.add(&batch.page)?;
         self.doubled += batch.doubled;
+        let by_owner = batch.way == Way::ByOwner;
+        self.owned += batch.total.filter(|_| by_owner).unwrap_or_default();
         self.newest = Some(Newest {
             place: batch.place,
             way: batch.way,
-            total: batch.total,
+            total: batch.total.filter(|_| !by_owner),
             last: batch.last,
         });
         Ok(())
@@ -94,6 +98,7 @@ impl<'a> Gathering<'a> {
         let stored = gathered.stretch.store(number).await?;
         let pages = stored.pages;
         let added = stored.stretch.clone();
+        let by_owner = newest.way == Way::ByOwner;
         let latency = run.client.latency_of(endpoint.path);
         run.commit(|checkpoint| {
             stored.roles.into_iter().for_each(|role| checkpoint.roles.push(role));
@@ -112,6 +117,9 @@ impl<'a> Gathering<'a> {
             if list.stage == Stage::Walking {
                 list.source_count.after = newest.total.or(list.source_count.after);
             }
+            if by_owner && !endpoint.is_counted_as_a_whole() {
+                *list.source_count.after.get_or_insert(0) += gathered.owned;
+            }
             let window = &mut list.windows[gathered.window];
             window.stretches.extend(stored.stretch);
             window.place = newest.place;
@@ -124,9 +132,12 @@ impl<'a> Gathering<'a> {
             }
         })
         .await?;
-        // Where nothing was new the next invocation would stand where this one does.
-        if let Some(stretch) = added {
+        // Where nothing was new the next invocation would stand where this one does, but for owners
+        // that own nothing.
+        if added.is_some() || by_owner {
             run.patience.note_progress();
+        }
+        if let Some(stretch) = added {
             closure::note_stored(run, endpoint, &stretch);
         }
         run.keeper.read(|checkpoint| run.progress.show(checkpoint, run.facts()));

@@ -240,6 +240,7 @@ impl Sync<'_> {
             before,
             started: self.started,
             progress: self.invocation.progress.clone(),
+            sessions_lookback: self.config.sessions_lookback,
         };
         run.commit(|checkpoint| {
             checkpoint.instance = Some(instance);

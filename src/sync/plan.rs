@@ -1,4 +1,5 @@
-//! Notices that a list answers badly at large offsets, and whether it is better read by owner.
+//! Notices that a list answers badly at large offsets, or not in full, and whether it is better read
+//! by owner.
 //!
 //! The whole list never takes more requests than its parts, so it is tried first.
 
@@ -8,10 +9,12 @@ use tracing::warn;
 
 use crate::clerk::error::{ClerkError, Fault};
 
-use super::checkpoint::ListProgress;
-use super::endpoint::{ByOwner, Endpoint, endpoint};
+use super::by_owner::part_of;
+use super::checkpoint::{ListProgress, Stage};
+use super::endpoint::{ByOwner, Endpoint, WholeList, endpoint};
 use super::run::{Run, Stop};
-use super::walk::{PAGE_ROWS, Way, row_at};
+use super::walk::{PAGE_ROWS, Way, first_rows, row_at};
+use super::walker::owners;
 
 /// No answer that comes within this is called slow.
 const SLOW: Duration = Duration::from_secs(1);
@@ -37,7 +40,7 @@ pub(super) async fn is_slow_enough_to_change(
         return Ok(false);
     }
     let as_it_is = run.client.time_for(left.div_ceil(PAGE_ROWS), latency.recent);
-    let by_owners = run.client.time_for(owners(run, by_owner).await?, best);
+    let by_owners = run.client.time_for(count_of_owners(run, by_owner).await?, best);
     if as_it_is <= by_owners {
         return Ok(false);
     }
@@ -84,14 +87,79 @@ async fn only_fails_there(run: &Run, endpoint: &'static Endpoint, stop: &Stop) -
     did_not_answer && row_at(&run.reader(endpoint), 0).await.is_ok()
 }
 
-/// How a list could be read by owner that is not yet.
+/// Whether a list that need not answer as a whole does not, and its parts may.
+pub(super) fn is_refused_as_a_whole(run: &Run, endpoint: &'static Endpoint, stop: &Stop) -> bool {
+    let refuses = matches!(
+        stop,
+        Stop::Clerk(ClerkError::Rejected { status: 400 | 422, .. } | ClerkError::Protocol { .. })
+    );
+    let changes = refuses && doubtful(run, endpoint).is_some();
+    if changes {
+        warn!(
+            clerk.path = endpoint.path,
+            "the list is not answered as a whole; reading it by its owners"
+        );
+    }
+    changes
+}
+
+/// Owners that are asked whether they own what the whole list does not have.
+const OWNERS_ASKED: u64 = 5;
+
+/// Whether a list that need not answer in full has answered in part: its count never agrees, or it
+/// has no row where somebody who was active lately has one.
+///
+/// # Errors
+/// [`Stop`].
+pub(super) async fn answers_in_part(
+    run: &Run,
+    endpoint: &'static Endpoint,
+    stage: &Stage,
+) -> Result<bool, Stop> {
+    let Some(by_owner) = doubtful(run, endpoint) else { return Ok(false) };
+    let is_empty = run.list(endpoint.name(), |list| list.rows() == 0);
+    let changes = *stage == Stage::Drifted
+        || (*stage == Stage::Verified
+            && is_empty
+            && some_own_rows(run, endpoint, by_owner).await?);
+    if changes {
+        warn!(
+            clerk.path = endpoint.path,
+            "the list does not answer in full; reading it by its owners"
+        );
+    }
+    Ok(changes)
+}
+
+async fn some_own_rows(
+    run: &Run,
+    endpoint: &'static Endpoint,
+    by_owner: ByOwner,
+) -> Result<bool, Stop> {
+    let list = run.reader(endpoint);
+    for owner in first_rows(&owners(run, by_owner), OWNERS_ASKED).await? {
+        let (_, total) = row_at(&part_of(&list, by_owner.part, &owner.id), 0).await?;
+        if total.is_some_and(|total| total > 0) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// How a list could be read by owner that is not yet, where the whole need not be complete.
+fn doubtful(run: &Run, endpoint: &'static Endpoint) -> Option<ByOwner> {
+    let way = run.list(endpoint.name(), |list| list.way);
+    endpoint.by_owner.filter(|it| it.whole == WholeList::Doubtful && way == Way::Offset)
+}
+
+/// How a list could be read by owner that is not yet, where that gives the same rows.
 fn by_owner(run: &Run, endpoint: &'static Endpoint) -> Option<ByOwner> {
     let way = run.list(endpoint.name(), |list| list.way);
-    endpoint.by_owner.filter(|_| way == Way::Offset)
+    endpoint.by_owner.filter(|it| it.whole == WholeList::Complete && way == Way::Offset)
 }
 
 /// How many owners there are.
-async fn owners(run: &Run, by_owner: ByOwner) -> Result<u64, Stop> {
+async fn count_of_owners(run: &Run, by_owner: ByOwner) -> Result<u64, Stop> {
     let counted = run.list(by_owner.owners, |list| list.source_count.after);
     match counted {
         Some(counted) => Ok(counted),
@@ -101,8 +169,8 @@ async fn owners(run: &Run, by_owner: ByOwner) -> Result<u64, Stop> {
 
 impl ListProgress {
     /// Begins the list again, by owner.
-    pub(super) fn begin_by_owner(&mut self) {
-        let before = self.source_count.before;
+    pub(super) fn begin_by_owner(&mut self, endpoint: &Endpoint) {
+        let before = self.source_count.before.filter(|_| endpoint.is_counted_as_a_whole());
         *self = Self::new(Way::ByOwner);
         self.source_count.before = before;
     }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -55,7 +56,11 @@ pub struct Run {
     pub started: Instant,
     /// Shows people how far it is.
     pub progress: Progress,
+    /// How long ago a user may have been active last, for sessions to be asked for.
+    pub sessions_lookback: Duration,
 }
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The settings that shape what is written.
 #[derive(Debug, Clone, Copy)]
@@ -187,6 +192,14 @@ impl Run {
     ) -> Result<(), Stop> {
         let list = list.into();
         self.commit(|checkpoint| change(progress_of(checkpoint, list))).await
+    }
+
+    /// Who was active after this moment, in milliseconds since 1970, was active lately. Clerk knows
+    /// the day: days count whole, and all invocations of a run name the same.
+    pub fn active_after(&self) -> i64 {
+        let started_at = self.keeper.read(|checkpoint| checkpoint.started_at).unix_millis();
+        let first = started_at - self.sessions_lookback.as_millis() as i64;
+        first - first.rem_euclid(DAY.as_millis() as i64) - 1
     }
 
     /// What a list's pages are read with.

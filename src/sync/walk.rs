@@ -21,7 +21,7 @@ use crate::patience::{Exhausted, Patience};
 
 use super::at_stake::MOST_WAITING;
 use super::bounds::Bounds;
-use super::endpoint::{Endpoint, Order, Paging};
+use super::endpoint::{ByOwner, Endpoint, Order, Paging, WholeList};
 use super::moment::Moment;
 use super::page::{PageContext, ReadPage, ReadRow, RowKey};
 
@@ -85,9 +85,10 @@ impl Way {
     /// The way a list is first tried.
     #[must_use]
     pub const fn first(endpoint: &Endpoint) -> Self {
-        match endpoint.paging {
-            Paging::Cursor { .. } => Self::Cursor,
-            Paging::Offset(_) | Paging::Whole => Self::Offset,
+        match (endpoint.paging, endpoint.by_owner) {
+            (_, Some(ByOwner { whole: WholeList::Missing, .. })) => Self::ByOwner,
+            (Paging::Cursor { .. }, _) => Self::Cursor,
+            (Paging::Offset(_) | Paging::Whole, _) => Self::Offset,
         }
     }
 }
@@ -204,7 +205,7 @@ pub struct Batch {
     pub place: Place,
     /// The way it is walked now.
     pub way: Way,
-    /// Clerk's count, when this page told it.
+    /// Clerk's count, when this page told it; by owner, that of an owner's part with its last page.
     pub total: Option<u64>,
     /// Whether this page ends the list.
     pub last: bool,
@@ -639,11 +640,25 @@ pub async fn row_at(
     reader: &Reader,
     index: u64,
 ) -> Result<(Option<RowKey>, Option<u64>), ClerkError> {
-    let offset = index.to_string();
-    let mut query = reader.endpoint.query.to_vec();
-    query.extend([("limit", "1"), ("offset", offset.as_str())]);
-    let page = reader.client.get(reader.endpoint.path, &query, |body| reader.read(&body)).await?;
+    let place = [("limit", "1".to_owned()), ("offset", index.to_string())];
+    let page = look(reader, &place).await?;
     Ok((page.rows.into_iter().next().map(|row| row.key), page.total))
+}
+
+/// The first rows of a list, up to so many.
+///
+/// # Errors
+/// As of any request.
+pub async fn first_rows(reader: &Reader, most: u64) -> Result<Vec<RowKey>, ClerkError> {
+    let page = look(reader, &[("limit", most.to_string())]).await?;
+    Ok(page.rows.into_iter().map(|row| row.key).collect())
+}
+
+async fn look(reader: &Reader, place: &[(&str, String)]) -> Result<ReadPage, ClerkError> {
+    let mut query = reader.endpoint.query.to_vec();
+    let narrowed = reader.filters.iter().chain(place);
+    query.extend(narrowed.map(|(name, value)| (*name, value.as_str())));
+    reader.client.get(&reader.path, &query, |body| reader.read(&body)).await
 }
 
 /// Time stamps of a page, as the walk set them.

@@ -8,6 +8,16 @@ use super::page::PageContext;
 use super::run::Run;
 use super::walk::{Allowed, Batch, Beginning, Reader, Walk, WalkStop, Way};
 
+/// What the owners of a list are read with: for their ids alone.
+pub(super) fn owners(run: &Run, by_owner: ByOwner) -> Reader {
+    let filters = match by_owner.active_only {
+        true => vec![("last_active_at_after", run.active_after().to_string())],
+        false => Vec::new(),
+    };
+    let context = Arc::new(PageContext::for_check());
+    Reader { context, filters, ..run.reader(endpoint(by_owner.owners)) }
+}
+
 /// A walk over a window of a list, or over the parts that its owners have of it.
 pub(super) enum Walker {
     /// Page after page.
@@ -20,11 +30,10 @@ impl Walker {
     /// The walk that goes on where `beginning` says, and the way it says.
     pub(super) fn new(run: &Run, list: &'static Endpoint, beginning: Beginning) -> Self {
         match list.by_owner {
-            Some(ByOwner { owners, path }) if beginning.way == Way::ByOwner => {
-                // For their ids alone.
-                let context = Arc::new(PageContext::for_check());
-                let owners = Reader { context, ..run.reader(endpoint(owners)) };
-                let walk = WalkByOwner::new(run.reader(list), path, owners, beginning.place);
+            Some(by_owner) if beginning.way == Way::ByOwner => {
+                let owners = owners(run, by_owner);
+                let walk =
+                    WalkByOwner::new(run.reader(list), by_owner.part, owners, beginning.place);
                 Self::ByOwner(Box::new(walk))
             }
             _ => Self::Window(Box::new(Walk::new(run.reader(list), beginning))),

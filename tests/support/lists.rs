@@ -288,6 +288,33 @@ pub(crate) const PLAIN_LISTS: &[PlainList] = &[
             })
         },
     },
+    PlainList {
+        resource: "sessions",
+        kind: "session",
+        path: "sessions",
+        ascending: false,
+        profile: |row, _| {
+            let activity = [
+                "device_type",
+                "is_mobile",
+                "browser_name",
+                "browser_version",
+                "ip_address",
+                "city",
+                "country",
+            ];
+            json!({
+                "user_id": row["user_id"], "client_id": row["client_id"], "status": row["status"],
+                "actor": row["actor"],
+                "last_active_organization_id": row["last_active_organization_id"],
+                "last_active_at": moment(&row["last_active_at"]),
+                "latest_activity": taken_or_null(&row["latest_activity"], &activity),
+                "expire_at": moment(&row["expire_at"]),
+                "abandon_at": moment(&row["abandon_at"]),
+                "tasks": each(&row["tasks"], |task| taken(task, &["key"])),
+            })
+        },
+    },
 ];
 
 impl PlainList {

@@ -5,6 +5,7 @@
 //! must never be written out is not read. `docs/adding-a-list.md` shows how another is added.
 
 mod allowlist_identifier;
+mod api_key;
 mod billing_plan;
 mod billing_subscription_item;
 mod blocklist_identifier;
@@ -18,6 +19,7 @@ mod organization_domain;
 mod organization_invitation;
 mod redirect_url;
 mod role_set;
+mod session;
 mod waitlist_entry;
 
 use serde::Serialize;
@@ -30,6 +32,7 @@ use crate::snapshot::record::{DisplayName, ObjectReference, ObjectType, Resource
 use crate::snapshot::records::Records;
 
 pub(crate) use allowlist_identifier::AllowlistIdentifier;
+pub(crate) use api_key::ApiKey;
 pub(crate) use billing_plan::BillingPlan;
 pub(crate) use billing_subscription_item::BillingSubscriptionItem;
 pub(crate) use blocklist_identifier::BlocklistIdentifier;
@@ -43,6 +46,7 @@ pub(crate) use organization_domain::OrganizationDomain;
 pub(crate) use organization_invitation::OrganizationInvitation;
 pub(crate) use redirect_url::RedirectUrl;
 pub(crate) use role_set::RoleSet;
+pub(crate) use session::Session;
 pub(crate) use waitlist_entry::WaitlistEntry;
 
 /// A row that is its own profile.
