@@ -23,6 +23,7 @@ STATUSES = {
     "scheduler": "complete",
     "sync-force": "complete",
     "sync-users-only": "complete",
+    "sync-lists": "complete",
     "sync-restart": "complete",
     "sync-accept-shrink": "complete",
     "sync-short-budget": "partial",
