@@ -99,6 +99,28 @@ async fn nor_when_the_run_is_interrupted_again_and_again_meanwhile() {
 }
 
 /// Changes that end before the last list is read are followed to a snapshot that agrees with Clerk.
+/// Promise 6: rows that come as fast as they can be read are left for the next snapshot in the end.
+#[tokio::test(start_paused = true)]
+async fn a_list_that_grows_with_every_request_is_not_followed_for_ever() {
+    for seed in 0..48 {
+        fastrand::seed(seed);
+        let what = format!("seed {seed}");
+        let sandbox = behaving(plain(seed as usize % 3, 12, 0), DELETED_CURSORS[seed as usize % 4]);
+        sandbox.churn(ChurnPlan {
+            seed,
+            inserts: 2,
+            deletes: 1,
+            backdate_one_in: 0,
+            ..ChurnPlan::default()
+        });
+        let source = Source::of(&sandbox);
+        let most = most_requests(&sandbox);
+        let snapshot = complete(&world(&sandbox), &what).await;
+        source.assert_kept_by(&snapshot, &what);
+        assert!(sandbox.total_requests() <= most, "{what}: {} requests", sandbox.total_requests());
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn changes_that_end_in_time_leave_a_verified_snapshot() {
     for seed in 0..8 {

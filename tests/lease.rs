@@ -201,6 +201,38 @@ async fn a_holder_frozen_at_any_store_call_past_its_lease_changes_nothing_when_i
     }
 }
 
+/// One that was frozen before it took a run begins one, when it wakes up, that another has overtaken:
+/// it is not published, and in nobody's way.
+#[tokio::test(start_paused = true)]
+async fn one_frozen_before_it_took_a_run_blocks_no_later_one() {
+    let scene = Scene::small().await;
+    for call in 1..AFTER_TAKING {
+        let what = format!("frozen before store call {call}");
+        let stage = scene.stage();
+        let world = &stage.world;
+        let fuse = stage.fuse_at_store_call(call, Side::Before);
+        let mut sleeper = Box::pin(world.sync());
+        assert!(until_blown(&fuse, &mut sleeper).await.is_none(), "{what}");
+        tokio::time::advance(PAST_THE_LEASE).await;
+        let whole = world.complete().await;
+        let latest = world.memory.objects()["latest.json"].clone();
+        fuse.mend();
+        if sleeper.await.is_err() {
+            assert_eq!(world.memory.objects()["latest.json"], latest, "{what}");
+        }
+        tokio::time::advance(PAST_THE_LEASE).await;
+        assert_eq!(world.complete().await.digests(), whole.digests(), "{what}");
+        assert!(!world.has_checkpoint(), "{what}: the checkpoint is still there");
+        let objects = world.memory.objects();
+        let of_published = |key: &String| {
+            let folder = key.splitn(3, '/').take(2).collect::<Vec<_>>().join("/");
+            objects.contains_key(&format!("{folder}/manifest.json"))
+        };
+        let mut below_snapshots = objects.keys().filter(|key| key.starts_with("snapshots/"));
+        assert!(below_snapshots.all(of_published), "{what}: {:?}", objects.keys());
+    }
+}
+
 /// The next holder has just taken the run, and is frozen itself, when the first one wakes up.
 #[tokio::test(start_paused = true)]
 async fn a_holder_that_wakes_up_beside_its_successor_disturbs_neither_it_nor_readers() {

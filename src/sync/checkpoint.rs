@@ -91,6 +91,20 @@ impl Followed {
     }
 }
 
+/// Whether what `latest.json` names overtakes another snapshot, and is not the one that its run
+/// follows: that may be dated ahead by a wrong clock.
+#[must_use]
+pub fn overtakes(
+    latest: &Latest,
+    snapshot_id: &str,
+    started_at: Timestamp,
+    follows: Option<&Followed>,
+) -> bool {
+    latest.started_at > started_at
+        && latest.snapshot_id != snapshot_id
+        && follows != Some(&Followed::of(latest))
+}
+
 /// What the manifest says of a run that is complete. All of it stands in the checkpoint, so that
 /// whoever publishes the run, under whatever settings or version, writes the same bytes.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -13,7 +13,7 @@ use super::closure;
 use super::copy::walk_to_end;
 use super::endpoint::{Endpoint, ListName, Order, Paging};
 use super::known::hash_of;
-use super::page::{ReadPage, RowKey};
+use super::page::{ReadPage, ReadRow, RowKey};
 use super::plan;
 use super::run::{Run, Stop, progress_of};
 use super::stretch::{Number, StretchBuilder};
@@ -372,6 +372,8 @@ struct Edge {
     last: RowKey,
     /// Whether later rows are those behind it.
     is_by_creation: bool,
+    /// Rows of a full page.
+    page_rows: u64,
     /// The first rows of those behind it.
     others: HashSet<String>,
     /// Of those behind it that begin at the moment it ends, all rows, by [`hash_of`] their ids.
@@ -385,6 +387,7 @@ impl Edge {
         let behind = &window.stretches[index + 1..];
         Self {
             is_by_creation: endpoint.paging != Paging::Offset(Order::Any),
+            page_rows: endpoint.page_rows,
             last: window.stretches[index].last.clone(),
             others: behind.iter().map(|stretch| stretch.first.id.clone()).collect(),
             behind: HashSet::new(),
@@ -395,21 +398,34 @@ impl Edge {
     /// Drops the rows of a page that belong to a later stretch; whether more may follow.
     fn clip(&self, page: &mut ReadPage) -> bool {
         if self.is_last {
-            return true;
+            return !self.is_passed(page);
         }
         let mut within = true;
         for row in &mut page.rows {
             let beyond = self.others.contains(&row.key.id)
                 || (!self.behind.is_empty() && self.behind.contains(&hash_of(&row.key.id)))
-                || (self.is_by_creation
-                    && matches!(
-                        (row.key.created_at, self.last.created_at),
-                        (Some(created), Some(last)) if created > last
-                    ));
+                || self.is_before(row);
             within &= !beyond;
             row.kept &= within;
             within &= row.key.id != self.last.id;
         }
         within
+    }
+
+    /// Whether a page reaches beyond the end of the last stretch, and is not full. What was created
+    /// since is walked when the counts are compared again: here it might never end, as no count says
+    /// where.
+    fn is_passed(&self, page: &ReadPage) -> bool {
+        (page.rows.len() as u64) < self.page_rows
+            && page.rows.iter().any(|row| row.key.id == self.last.id || self.is_before(row))
+    }
+
+    /// Whether a row was created later than the last of the stretch.
+    fn is_before(&self, row: &ReadRow) -> bool {
+        self.is_by_creation
+            && matches!(
+                (row.key.created_at, self.last.created_at),
+                (Some(created), Some(last)) if created > last
+            )
     }
 }

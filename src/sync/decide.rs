@@ -13,7 +13,7 @@ use crate::snapshot::translate::RoleCatalogue;
 use crate::store::{Condition, ContentType, StoreError, Version};
 
 use super::Sync;
-use super::checkpoint::{Checkpoint, Followed, Lease};
+use super::checkpoint::{Checkpoint, Followed, Lease, overtakes};
 use super::state::{CheckpointFound, LatestFound, PublishedCounts, store_unavailable};
 
 /// How things stand when the invocation begins.
@@ -100,7 +100,11 @@ impl Sync<'_> {
         }
         let is_published =
             published.as_ref().is_some_and(|latest| latest.snapshot_id == checkpoint.snapshot_id);
-        let abandons = self.why_abandon(checkpoint, is_published, now);
+        let is_overtaken = found.latest.latest.as_ref().is_some_and(|latest| {
+            let Checkpoint { snapshot_id, started_at, follows, .. } = &**checkpoint;
+            overtakes(latest, snapshot_id, *started_at, follows.as_ref())
+        });
+        let abandons = self.why_abandon(checkpoint, is_published, is_overtaken, now);
         let next = if abandons.is_some() {
             let mut abandoned = checkpoint.abandoned.clone();
             if !is_published {
@@ -126,6 +130,7 @@ impl Sync<'_> {
         &self,
         checkpoint: &Checkpoint,
         is_published: bool,
+        is_overtaken: bool,
         now: Timestamp,
     ) -> Option<&'static str> {
         let age = now.saturating_duration_since(checkpoint.started_at);
@@ -133,6 +138,9 @@ impl Sync<'_> {
             Some("the event asks to restart")
         } else if is_published {
             None
+        } else if is_overtaken {
+            // Whoever began it was frozen before, and slept through another run.
+            Some("a newer snapshot has been published since it was begun")
         } else if age >= self.config.snapshot_max_age {
             Some("it is older than SNAPSHOT_MAX_AGE_HOURS")
         } else if checkpoint.config_fingerprint

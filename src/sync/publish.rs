@@ -15,7 +15,7 @@ use crate::snapshot::manifest::{DatasetStatus, Instance, Latest, MANIFEST_FORMAT
 use crate::snapshot::part::Part;
 use crate::store::{Condition, ContentType, DeleteCondition, Store, StoreError};
 
-use super::checkpoint::{Checkpoint, Completed, Followed};
+use super::checkpoint::{Checkpoint, Completed, Followed, overtakes};
 use super::keeper::Keeper;
 use super::run::Stop;
 use super::state::{LATEST_KEY, LatestFound, PublishedCounts};
@@ -156,9 +156,7 @@ impl Publisher {
                     return Ok(None);
                 }
                 // One that names this snapshot and says something else of it was not written here.
-                let is_own = standing.snapshot_id == latest.snapshot_id;
-                let is_followed = follows == Some(&Followed::of(standing));
-                if standing.started_at > latest.started_at && !is_followed && !is_own {
+                if overtakes(standing, &latest.snapshot_id, latest.started_at, follows) {
                     return Err(Stop::Superseded(standing.snapshot_id.clone()));
                 }
             }
