@@ -354,6 +354,21 @@ async fn what_an_abandoned_run_and_killed_ones_left_is_gone_after_publishing() {
     scene.assert_no_leftovers(world, "after two abandoned runs");
 }
 
+/// Whatever becomes of one deletion, the others are tried.
+#[tokio::test(start_paused = true)]
+async fn one_object_that_is_not_removed_at_once_keeps_none_of_the_others() {
+    let scene = Scene::small().await;
+    for effect in [Effect::FailBefore, Effect::FailAfter, Effect::LoseAnswer, Effect::RefuseAfter] {
+        let stage = scene.stage();
+        let world = &stage.world;
+        stage.interrupt_at_request(scene.requests).await;
+        world.store.fault(Fault::new(Operation::Delete, effect).on_key("/part-"));
+        let answer = world.handle(json!({"restart": true})).await.expect("sync");
+        assert_eq!(answer["status"], "complete", "{answer:#}");
+        scene.assert_no_leftovers(world, &format!("{effect:?}"));
+    }
+}
+
 /// The first part of the run is stored, the answer lost, and nothing stands in the checkpoint yet.
 #[tokio::test(start_paused = true)]
 async fn the_stray_part_of_a_run_that_failed_at_its_very_first_one_is_gone_in_the_end() {

@@ -230,20 +230,26 @@ fn manifest(checkpoint: &Checkpoint, completed: Completed) -> Manifest {
 /// written: what others put there is theirs.
 ///
 /// # Errors
-/// [`StoreError`] at the first that cannot be removed.
+/// [`StoreError`] of the last that cannot be removed; the others are.
 pub async fn remove_all(
     store: &dyn Store,
     folder: &str,
     named: &BTreeSet<String>,
 ) -> Result<(), StoreError> {
+    let mut result = Ok(());
     for listed in store.list(folder).await? {
         let key = listed.key.strip_prefix(folder).unwrap_or_default();
         let is_ours = key == "manifest.json" || Dataset::ALL.iter().any(|&it| is_part_of(it, key));
         if is_ours && !named.contains(&listed.key) {
-            store.delete(&listed.key, DeleteCondition::Any).await?;
+            let removed = match store.delete(&listed.key, DeleteCondition::Any).await {
+                // Nobody comes back for it.
+                Err(_) => store.delete(&listed.key, DeleteCondition::Any).await,
+                removed => removed,
+            };
+            result = removed.and(result);
         }
     }
-    Ok(())
+    result
 }
 
 /// Key of a run's manifest.

@@ -214,10 +214,7 @@ impl Stage {
         let end = self.invoke(event, deadline, &watch).await;
         self.note(&end, &watch, disturbed || self.is_struck_since(struck));
         if let Some((work, watch)) = second {
-            let end = match tokio::time::timeout(self.patience(deadline), work).await {
-                Ok(done) => End::from(done.expect("no panic")),
-                Err(_) => End::Killed,
-            };
+            let end = ended_within(self.patience(deadline), work).await;
             self.note(&end, &watch, true);
         }
     }
@@ -336,10 +333,7 @@ impl Stage {
     async fn thaw(&mut self) {
         for Frozen { gate, work } in std::mem::take(&mut self.frozen) {
             gate.open();
-            let end = match tokio::time::timeout(FOR_EVER, work).await {
-                Ok(done) => End::from(done.expect("no panic")),
-                Err(_) => End::Killed,
-            };
+            let end = ended_within(FOR_EVER, work).await;
             self.armed.rival = true;
             self.note(&end, &Watch::default(), true);
         }
@@ -411,6 +405,19 @@ impl Stage {
         let left = retry_at.map(|at| at.saturating_duration_since(self.world.clock.now()));
         // No server is believed that asks for more than a day.
         left.unwrap_or_default().min(Duration::from_secs(86_400)).max(A_WHILE)
+    }
+}
+
+/// Waits so long for an invocation, and kills it then: one that a store never answers would renew its
+/// lease for ever.
+async fn ended_within(patience: Duration, mut work: JoinHandle<Result<Value, Error>>) -> End {
+    match tokio::time::timeout(patience, &mut work).await {
+        Ok(done) => End::from(done.expect("no panic")),
+        Err(_) => {
+            work.abort();
+            let _cancelled = work.await;
+            End::Killed
+        }
     }
 }
 
