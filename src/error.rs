@@ -19,7 +19,8 @@ pub enum Error {
     /// A setting is missing, not understood or contradictory. Nothing was read or written.
     #[error(transparent)]
     InvalidConfig(#[from] InvalidConfig),
-    /// The event asks for something that is not known. Nothing was read or written.
+    /// The event asks for something that is not known, or for more than one answer can hold. Nothing
+    /// was written.
     #[error(transparent)]
     InvalidEvent(#[from] InvalidEvent),
     /// The key could not be read from Secrets Manager, or is none.
@@ -120,7 +121,7 @@ impl Error {
             Self::InvalidConfig(_) => {
                 "Correct the environment variables; nothing was read or written."
             }
-            Self::InvalidEvent(_) => "Correct the event; nothing was read or written.",
+            Self::InvalidEvent(_) => "Correct the event; nothing was written.",
             Self::SecretUnavailable(_) => {
                 "Check CLERK_SECRET_ID and CLERK_SECRET_FIELD, that the secret holds a Clerk \
                  secret key, and that the role may call secretsmanager:GetSecretValue on it (and \

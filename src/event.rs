@@ -1,6 +1,6 @@
 //! What an invocation is asked to do.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
@@ -9,8 +9,10 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
 use crate::config::{LONGEST_TIME_BUDGET, resource_names};
-use crate::quoted::Quoted;
+use crate::quoted::{Quoted, looks_like_a_key};
 use crate::resource::Resource;
+use crate::sync::endpoint::{ENDPOINTS, Endpoint, endpoint};
+use crate::sync::naming::{Naming, PATH_SAFE, is_path_safe};
 
 /// One request to this program (contract, section 3).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +23,8 @@ pub enum Event {
     Check,
     /// Tell the run in progress and the last published snapshot.
     Status,
+    /// Read one thing, as a snapshot would hold it.
+    Lookup(LookupOptions),
 }
 
 /// What a `sync` event may ask for; the default is a plain sync.
@@ -36,6 +40,27 @@ pub struct SyncOptions {
     pub restart: bool,
     /// `accept_shrink`: publish past the shrink guard.
     pub accept_shrink: bool,
+}
+
+/// What a `lookup` event asks for.
+#[derive(Clone, PartialEq, Eq)]
+pub struct LookupOptions {
+    /// `resource`: what it is.
+    pub resource: Resource,
+    /// How Clerk is asked for it.
+    pub naming: &'static Naming,
+    /// The fields that say which one it is, with what they say.
+    pub values: Vec<(&'static str, String)>,
+    /// `grants`: whether its grants are wanted as well.
+    pub grants: bool,
+}
+
+/// Without the values: they may be personal data.
+impl fmt::Debug for LookupOptions {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { resource, naming, values: _, grants } = self;
+        write!(formatter, "LookupOptions({resource}, {}, {grants})", naming.path)
+    }
 }
 
 impl Event {
@@ -82,7 +107,7 @@ impl Event {
     pub fn time_budget(&self) -> Option<Duration> {
         match self {
             Self::Sync(options) => options.time_budget,
-            Self::Check | Self::Status => None,
+            Self::Check | Self::Status | Self::Lookup(_) => None,
         }
     }
 }
@@ -107,6 +132,13 @@ impl InvalidEvent {
     #[must_use]
     pub fn unreadable(place: &str, error: &std::io::Error) -> Self {
         Self { problems: vec![format!("the event cannot be read from {place}: {error}")] }
+    }
+
+    /// More is asked for than one answer can hold.
+    pub(crate) fn too_much_asked() -> Self {
+        let problem = "grants are more than one answer can hold (accepted: a lookup without grants, \
+                       or a sync of organization_memberships)";
+        Self { problems: vec![problem.to_owned()] }
     }
 
     fn whole(what: &str) -> Self {
@@ -156,7 +188,7 @@ impl<'de> Deserialize<'de> for Fields {
     }
 }
 
-const ACTIONS: &str = "sync, check, status";
+const ACTIONS: &str = "sync, check, status, lookup";
 const SYNC_FIELDS: &str = "action, resources, time_budget_seconds, force, restart, accept_shrink";
 
 fn event(fields: &[(&str, &Value)]) -> Result<Event, InvalidEvent> {
@@ -171,21 +203,27 @@ fn event(fields: &[(&str, &Value)]) -> Result<Event, InvalidEvent> {
         Some(_) => None,
     };
     let event = match action {
-        Some("sync") => Event::Sync(sync_options(fields, &mut problems)),
-        Some("check") => without_fields(Event::Check, fields, &mut problems),
-        Some("status") => without_fields(Event::Status, fields, &mut problems),
-        Some(unknown) => {
-            problems.push(format!("action {} is unknown (accepted: {ACTIONS})", Quoted(unknown)));
+        Some("sync") => Some(Event::Sync(sync_options(fields, &mut problems))),
+        Some("check") => Some(without_fields(Event::Check, fields, &mut problems)),
+        Some("status") => Some(without_fields(Event::Status, fields, &mut problems)),
+        Some("lookup") => lookup_options(fields, &mut problems).map(Event::Lookup),
+        unknown => {
+            problems.push(match unknown {
+                Some(unknown) => {
+                    format!("action {} is unknown (accepted: {ACTIONS})", Quoted(unknown))
+                }
+                None => format!("action is not a string (accepted: {ACTIONS})"),
+            });
             // So that unknown fields are told as well.
-            Event::Sync(sync_options(fields, &mut problems))
-        }
-        None => {
-            problems.push(format!("action is not a string (accepted: {ACTIONS})"));
-            Event::Sync(sync_options(fields, &mut problems))
+            sync_options(fields, &mut problems);
+            None
         }
     };
 
-    if problems.is_empty() { Ok(event) } else { Err(InvalidEvent { problems }) }
+    match event {
+        Some(event) if problems.is_empty() => Ok(event),
+        _ => Err(InvalidEvent { problems }),
+    }
 }
 
 /// The `source` of the events that an EventBridge rule's schedule and EventBridge Scheduler send.
@@ -234,6 +272,101 @@ fn without_fields(event: Event, fields: &[(&str, &Value)], problems: &mut Vec<St
         }
     }
     event
+}
+
+/// The fields of every lookup.
+const LOOKUP_FIELDS: [&str; 3] = ["action", "resource", "grants"];
+
+/// What a lookup asks for; `None` where a problem has been noted.
+fn lookup_options(fields: &[(&str, &Value)], problems: &mut Vec<String>) -> Option<LookupOptions> {
+    let endpoint = noted(looked_up(fields), problems)?;
+    let accepted = || {
+        let ways =
+            endpoint.named_by.iter().map(|it| it.fields().collect::<Vec<_>>().join(" with "));
+        ways.collect::<Vec<_>>().join(", or ")
+    };
+    let known: BTreeSet<&'static str> =
+        endpoint.named_by.iter().flat_map(|naming| naming.fields()).collect();
+    let mut given: BTreeMap<&'static str, &Value> = BTreeMap::new();
+    let mut grants = false;
+    for &(name, value) in fields {
+        match name {
+            "action" | "resource" => {}
+            "grants" => grants = flag(name, value, problems),
+            _ => match known.get(name) {
+                Some(&name) => {
+                    given.insert(name, value);
+                }
+                None => problems.push(format!(
+                    "field {} is unknown for a lookup of {} (accepted: {}; {})",
+                    Quoted(name),
+                    endpoint.resource,
+                    LOOKUP_FIELDS.join(", "),
+                    accepted(),
+                )),
+            },
+        }
+    }
+    if grants && !endpoint.has_grants() {
+        problems.push(format!(
+            "grants is true, and a lookup of {} gives none beside the records (accepted: false)",
+            endpoint.resource
+        ));
+    }
+    let named = |naming: &&'static Naming| {
+        naming.fields().count() == given.len() && naming.fields().all(|it| given.contains_key(it))
+    };
+    let Some(naming) = endpoint.named_by.iter().find(named) else {
+        problems.push(format!(
+            "a lookup of {} is told by exactly one thing which it is (accepted: {})",
+            endpoint.resource,
+            accepted(),
+        ));
+        return None;
+    };
+    let mut values = Vec::new();
+    for (field, value) in given {
+        let value = noted(named_value(naming, field, value), problems);
+        values.extend(value.map(|value| (field, value)));
+    }
+    Some(LookupOptions { resource: endpoint.resource, naming, values, grants })
+}
+
+/// The list that `resource` names.
+fn looked_up(fields: &[(&str, &Value)]) -> Result<&'static Endpoint, String> {
+    let wrong = |what: &str| {
+        let known = ENDPOINTS.iter().filter(|endpoint| !endpoint.named_by.is_empty());
+        let names: Vec<&str> = known.map(|endpoint| endpoint.resource.name()).collect();
+        format!("resource {what} (accepted: one of {})", names.join(", "))
+    };
+    let Some((_, value)) = fields.iter().find(|(name, _)| *name == "resource") else {
+        return Err(wrong("is missing"));
+    };
+    let name = value.as_str().ok_or_else(|| wrong("is not a string"))?;
+    let resource = Resource::from_name(name)
+        .ok_or_else(|| wrong(&format!("names unknown {}", Quoted(name))))?;
+    let endpoint = endpoint(resource);
+    if endpoint.named_by.is_empty() {
+        return Err(wrong(&format!("is {resource}, which Clerk does not give one by one")));
+    }
+    Ok(endpoint)
+}
+
+/// Bytes of a value that something is looked up by: more than an address has, and fit for a URL.
+const LONGEST_NAME: usize = 512;
+
+/// A value that something is looked up by. It is not shown: it may be personal data, or a key that
+/// was pasted here.
+fn named_value(naming: &Naming, field: &str, value: &Value) -> Result<String, String> {
+    let text = value.as_str().ok_or_else(|| format!("{field} is not a string"))?;
+    if text.trim().is_empty() || text.len() > LONGEST_NAME || looks_like_a_key(text) {
+        let accepted = format!("a text of at most {LONGEST_NAME} bytes that is no key");
+        return Err(format!("{field} is not usable (accepted: {accepted})"));
+    }
+    if naming.puts_into_path(field) && !is_path_safe(text) {
+        return Err(format!("{field} is not usable (accepted: {PATH_SAFE})"));
+    }
+    Ok(text.to_owned())
 }
 
 fn noted<T>(result: Result<T, String>, problems: &mut Vec<String>) -> Option<T> {

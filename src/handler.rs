@@ -7,6 +7,7 @@ use crate::config::Config;
 use crate::dependencies::Dependencies;
 use crate::error::Error;
 use crate::event::Event;
+use crate::lookup::lookup;
 use crate::measures::Measures;
 use crate::patience::Patience;
 use crate::progress::Progress;
@@ -44,6 +45,9 @@ pub async fn handle(
         }
         Event::Check => Ok(Response::Check(check(dependencies, config, invocation).await)),
         Event::Status => Ok(Response::Status(Box::new(status(dependencies).await?))),
+        Event::Lookup(options) => {
+            Ok(Response::Lookup(lookup(dependencies, config, options, invocation).await?))
+        }
     }
 }
 

@@ -7,7 +7,8 @@
 //!   [`handler::handle`].
 //! - [`event`] and [`config`] say what is wanted, [`dependencies`] what it is done with.
 //! - [`sync`] is the main job: it finds the run in progress or begins one, reads what is missing,
-//!   checkpoints as it goes, and publishes. [`check`] looks whether it could.
+//!   checkpoints as it goes, and publishes. [`check`] looks whether it could; [`lookup`] reads one
+//!   thing and writes nothing.
 //! - [`secret_source`] reads the [`secret_key`]; [`clerk`] asks Clerk for pages, within
 //!   [`patience`].
 //! - [`snapshot`] turns rows into records, records into parts, parts into a manifest.
@@ -28,6 +29,7 @@ pub mod dependencies;
 pub mod event;
 
 pub mod check;
+pub mod lookup;
 pub mod sync;
 
 pub mod clerk;

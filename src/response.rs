@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::clock::Timestamp;
-use crate::resource::Dataset;
+use crate::resource::{Dataset, Resource};
 use crate::snapshot::manifest::Latest;
 
 /// An answer of any action, as JSON.
@@ -19,6 +20,8 @@ pub enum Response {
     Check(Vec<CheckAnswer>),
     /// To `status`.
     Status(Box<StatusAnswer>),
+    /// To `lookup`.
+    Lookup(LookupAnswer),
 }
 
 impl Response {
@@ -26,7 +29,7 @@ impl Response {
     #[must_use]
     pub fn exit_status(&self) -> u8 {
         match self {
-            Self::Check(_) | Self::Status(_) => 0,
+            Self::Check(_) | Self::Status(_) | Self::Lookup(_) => 0,
             Self::Sync(answer) => match answer.status {
                 SyncStatus::Complete | SyncStatus::Skipped => 0,
                 SyncStatus::Partial | SyncStatus::Busy => 75,
@@ -174,4 +177,18 @@ pub struct RunStatus {
     pub requests: u64,
     /// Invocations that held it so far.
     pub invocations: u64,
+}
+
+/// The answer to `lookup`.
+#[derive(Debug, Serialize)]
+pub struct LookupAnswer {
+    /// What was looked for.
+    pub resource: Resource,
+    /// What was found, each as its line in a snapshot.
+    pub records: Vec<Box<RawValue>>,
+    /// Its grants, if they were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grants: Option<Vec<Box<RawValue>>>,
+    /// One sentence for a person.
+    pub message: String,
 }

@@ -121,7 +121,7 @@ fn everything_unknown_is_named_at_once() {
         "accept_shrink": "yes"
     }));
     for part in [
-        r#"action "snyc" is unknown (accepted: sync, check, status)"#,
+        r#"action "snyc" is unknown (accepted: sync, check, status, lookup)"#,
         r#"field "resource" is unknown (accepted: action, resources, "#,
         r#"resources names unknown "teams" (accepted: "#,
         "time_budget_seconds is not usable (accepted: a number from 0",

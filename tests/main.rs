@@ -25,6 +25,7 @@ mod lease;
 mod limiter;
 mod limits;
 mod lists;
+mod lookup;
 mod program;
 mod refused;
 mod resume;

@@ -160,6 +160,10 @@ EVENT  a file with the event's JSON, - for standard input, nothing for {}
           \"accept_shrink\" (publish past the guard)
        {\"action\":\"check\"}       test the settings, the key, Clerk and the store
        {\"action\":\"status\"}      the run in progress and the last snapshot
+       {\"action\":\"lookup\"}      one thing as a snapshot would hold it; with
+          \"resource\", and \"id\", or for users \"email_address\", \"username\" or
+          \"external_id\", for organizations \"slug\", for organization_memberships
+          \"organization_id\" and \"user_id\"; \"grants\" (its grants as well)
 
 The response is one JSON document on standard output; logs go to standard
 error. Where AWS_LAMBDA_RUNTIME_API is set it runs as a Lambda function.

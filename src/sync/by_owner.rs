@@ -13,6 +13,7 @@ use crate::snapshot::records::Records;
 
 use super::bounds::Bounds;
 use super::endpoint::PartOfOwner;
+use super::naming::is_path_safe;
 use super::page::{ReadPage, RowKey};
 use super::walk::{Allowed, Batch, Beginning, Place, Reader, Walk, WalkStop, Way, Within};
 
@@ -229,9 +230,7 @@ pub(super) fn part_of(list: &Reader, part: PartOfOwner, owner: &str) -> Reader {
 
 /// Ids come from the server and go into a path here: nothing else may be meant by them.
 fn may_stand_in_a_path(id: &str, list: &str) -> Result<(), WalkStop> {
-    if !id.is_empty()
-        && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
-    {
+    if is_path_safe(id) {
         return Ok(());
     }
     let detail = "the id of an owner has characters that no id of Clerk's has".to_owned();

@@ -10,6 +10,7 @@ use crate::clerk::wire;
 use crate::resource::{Dataset, Resource};
 use crate::snapshot::translate::plain;
 
+use super::naming::Naming;
 use super::page::{PageContext, PageError, ReadPage, read_page};
 use super::walk::PAGE_ROWS;
 
@@ -34,6 +35,11 @@ pub struct Endpoint {
     pub by_owner: Option<ByOwner>,
     /// What its rows become, in order of their sections.
     pub feeds: &'static [Feed],
+    /// How one of its rows is asked for by itself, where Clerk allows it.
+    pub named_by: &'static [Naming],
+    /// Where the memberships of one of its rows are listed, by the row's id: their grants are the
+    /// row's.
+    pub memberships: Option<fn(&str) -> String>,
     /// Reads one page's body.
     pub read: Read,
 }
@@ -42,6 +48,13 @@ pub struct Endpoint {
 pub type Read = fn(&[u8], &PageContext) -> Result<ReadPage, PageError>;
 
 impl Endpoint {
+    /// Whether a row has grants beside its own record.
+    #[must_use]
+    pub fn has_grants(&self) -> bool {
+        let further = self.feeds.iter().skip(1);
+        self.memberships.is_some() || further.into_iter().any(|it| it.dataset == Dataset::Grants)
+    }
+
     /// Whether this list as a whole says how many rows it has.
     #[must_use]
     pub const fn is_counted_as_a_whole(&self) -> bool {
@@ -211,6 +224,13 @@ pub const MOST_FEEDS: usize = 2;
 /// (`+created_at` would decode to a space).
 const ASCENDING: (&str, &str) = ("order_by", "created_at");
 
+/// Without it organizations do not tell how many members they have.
+const COUNTED: &[(&str, &str)] = &[("include_members_count", "true")];
+
+fn memberships_of_organization(organization: &str) -> String {
+    format!("/organizations/{organization}/memberships")
+}
+
 /// Every list. Where a dataset has rows of several, the count of the last that was read stands for
 /// it.
 pub const ENDPOINTS: &[Endpoint] = &[
@@ -227,6 +247,8 @@ pub const ENDPOINTS: &[Endpoint] = &[
             Feed { dataset: Dataset::OrganizationPermissions, section: 0, needs: None },
             Feed { dataset: Dataset::Entitlements, section: 0, needs: None },
         ],
+        named_by: &[Naming::path("/organization_permissions/{id}")],
+        memberships: None,
         read: |body, context| read_page::<wire::OrganizationPermission<'_>>(body, context),
     },
     Endpoint {
@@ -242,6 +264,8 @@ pub const ENDPOINTS: &[Endpoint] = &[
             Feed { dataset: Dataset::OrganizationRoles, section: 0, needs: None },
             Feed { dataset: Dataset::Grants, section: 0, needs: None },
         ],
+        named_by: &[Naming::path("/organization_roles/{id}")],
+        memberships: None,
         read: |body, context| read_page::<wire::OrganizationRole<'_>>(body, context),
     },
     Endpoint {
@@ -249,6 +273,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
             Feed { dataset: Dataset::Machines, section: 0, needs: None },
             Feed { dataset: Dataset::Entitlements, section: 2, needs: None },
         ],
+        named_by: &[Naming::path("/machines/{id}")],
         ..listed(Resource::Machines, "/machines", &[], |body, context| {
             read_page::<plain::Machine<'_>>(body, context)
         })
@@ -274,13 +299,21 @@ pub const ENDPOINTS: &[Endpoint] = &[
         paging: Paging::Cursor { count_path: "/users/count" },
         by_owner: None,
         feeds: &[Feed { dataset: Dataset::Users, section: 0, needs: None }],
+        named_by: &[
+            Naming::path("/users/{id}"),
+            Naming::filter("/users", &[("email_address", "{email_address}")]),
+            Naming::filter("/users", &[("username", "{username}")]),
+            // A sign before it says whether it is to be there or not.
+            Naming::filter("/users", &[("external_id", "+{external_id}")]),
+        ],
+        memberships: Some(|user| format!("/users/{user}/organization_memberships")),
         read: |body, context| read_page::<wire::User<'_>>(body, context),
     },
     Endpoint {
         resource: Resource::Organizations,
         part: 0,
         path: "/organizations",
-        query: &[ASCENDING, ("include_members_count", "true")],
+        query: &[ASCENDING, COUNTED[0]],
         page_rows: PAGE_ROWS,
         phase: Phase::Holders,
         paging: Paging::Offset(Order::Creation),
@@ -293,6 +326,11 @@ pub const ENDPOINTS: &[Endpoint] = &[
                 needs: Some(Resource::OrganizationRoles),
             },
         ],
+        named_by: &[
+            Naming { query: COUNTED, ..Naming::path("/organizations/{id}") },
+            Naming { query: COUNTED, ..Naming::path("/organizations/{slug}") },
+        ],
+        memberships: Some(memberships_of_organization),
         read: |body, context| read_page::<wire::Organization<'_>>(body, context),
     },
     Endpoint {
@@ -306,9 +344,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         by_owner: Some(ByOwner {
             owners: Resource::Organizations,
             active_only: false,
-            part: PartOfOwner::Path(|organization| {
-                format!("/organizations/{organization}/memberships")
-            }),
+            part: PartOfOwner::Path(memberships_of_organization),
             whole: WholeList::Complete,
         }),
         feeds: &[Feed {
@@ -316,14 +352,22 @@ pub const ENDPOINTS: &[Endpoint] = &[
             section: 1,
             needs: Some(Resource::OrganizationRoles),
         }],
+        named_by: &[Naming::filter(
+            "/organizations/{organization_id}/memberships",
+            &[("user_id", "+{user_id}")],
+        )],
+        memberships: None,
         read: |body, context| read_page::<wire::OrganizationMembership<'_>>(body, context),
     },
-    listed(
-        Resource::RoleSets,
-        "/role_sets",
-        &[Feed { dataset: Dataset::RoleSets, section: 0, needs: None }],
-        |body, context| read_page::<plain::RoleSet<'_>>(body, context),
-    ),
+    Endpoint {
+        named_by: &[Naming::path("/role_sets/{id}")],
+        ..listed(
+            Resource::RoleSets,
+            "/role_sets",
+            &[Feed { dataset: Dataset::RoleSets, section: 0, needs: None }],
+            |body, context| read_page::<plain::RoleSet<'_>>(body, context),
+        )
+    },
     Endpoint {
         query: &[],
         paging: Paging::Whole,
@@ -337,6 +381,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
     Endpoint {
         query: &[PAGINATED],
         paging: Paging::Offset(Order::Any),
+        named_by: &[Naming::path("/redirect_urls/{id}")],
         ..listed(
             Resource::RedirectUrls,
             "/redirect_urls",
@@ -401,6 +446,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
     Endpoint {
         query: &[PAGINATED],
         paging: Paging::Offset(Order::Any),
+        named_by: &[Naming::path("/jwt_templates/{id}")],
         ..listed(
             Resource::JwtTemplates,
             "/jwt_templates",
@@ -408,15 +454,19 @@ pub const ENDPOINTS: &[Endpoint] = &[
             |body, context| read_page::<plain::JwtTemplate<'_>>(body, context),
         )
     },
-    listed(
-        Resource::OauthApplications,
-        "/oauth_applications",
-        &[Feed { dataset: Dataset::OauthApplications, section: 0, needs: None }],
-        |body, context| read_page::<plain::OauthApplication<'_>>(body, context),
-    ),
+    Endpoint {
+        named_by: &[Naming::path("/oauth_applications/{id}")],
+        ..listed(
+            Resource::OauthApplications,
+            "/oauth_applications",
+            &[Feed { dataset: Dataset::OauthApplications, section: 0, needs: None }],
+            |body, context| read_page::<plain::OauthApplication<'_>>(body, context),
+        )
+    },
     Endpoint {
         query: &[],
         paging: Paging::Offset(Order::Any),
+        named_by: &[Naming::path("/enterprise_connections/{id}")],
         ..listed(
             Resource::EnterpriseConnections,
             "/enterprise_connections",
@@ -459,6 +509,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
             part: PartOfOwner::Filter("user_id"),
             whole: WholeList::Doubtful,
         }),
+        named_by: &[Naming::path("/sessions/{id}")],
         ..listed(
             Resource::Sessions,
             "/sessions",
@@ -466,7 +517,14 @@ pub const ENDPOINTS: &[Endpoint] = &[
             |body, context| read_page::<plain::Session<'_>>(body, context),
         )
     },
-    api_keys(0, Resource::Users, &[Feed { dataset: Dataset::ApiKeys, section: 0, needs: None }]),
+    Endpoint {
+        named_by: &[Naming::path("/api_keys/{id}")],
+        ..api_keys(
+            0,
+            Resource::Users,
+            &[Feed { dataset: Dataset::ApiKeys, section: 0, needs: None }],
+        )
+    },
     api_keys(
         1,
         Resource::Organizations,
@@ -493,6 +551,8 @@ const fn listed(
         paging: Paging::Offset(Order::Creation),
         by_owner: None,
         feeds,
+        named_by: &[],
+        memberships: None,
         read,
     }
 }

@@ -46,6 +46,8 @@ pub fn clerk_error(error: ClerkError) -> Error {
     }
 }
 
-pub(super) fn internal(error: &dyn std::error::Error) -> Error {
+/// What cannot happen, and did.
+#[must_use]
+pub fn internal(error: &dyn std::error::Error) -> Error {
     Error::Internal(Failure::new(error.to_string()))
 }

@@ -28,6 +28,7 @@ pub mod keeper;
 mod known;
 pub mod malformed;
 mod moment;
+pub mod naming;
 pub mod page;
 mod plan;
 mod plausible;

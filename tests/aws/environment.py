@@ -18,6 +18,7 @@ from .stack import ROOT, load
 STATUSES = {
     "check": None,
     "status": None,
+    "lookup": None,
     "sync": "complete",
     "scheduled-rule": "complete",
     "scheduler": "complete",

@@ -1,0 +1,327 @@
+//! `lookup`: one thing as a snapshot would hold it, and its grants if they are asked for. Nothing is
+//! written.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use serde_json::value::RawValue;
+
+use crate::clerk::client::Client;
+use crate::clerk::error::{ClerkError, Unreadable};
+use crate::clerk::wire;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::dependencies::Dependencies;
+use crate::error::{Error, Failure};
+use crate::event::{InvalidEvent, LookupOptions};
+use crate::handler::Invocation;
+use crate::patience::Patience;
+use crate::resource::{Dataset, Resource};
+use crate::response::LookupAnswer;
+use crate::snapshot::translate::{RoleCatalogue, Translation};
+use crate::sync::bounds::Bounds;
+use crate::sync::endpoint::{Endpoint, Paging, endpoint};
+use crate::sync::failure::{clerk_error, internal};
+use crate::sync::naming::{Answered, filled};
+use crate::sync::page::{PageContext, ReadPage};
+use crate::sync::run::Stop;
+use crate::sync::walk::{Beginning, Place, Reader, Walk, WalkStop, Way};
+
+/// Rows asked for by a filter that leaves one or none.
+const MOST_ROWS_FOUND: usize = 100;
+/// Bytes of lines in one answer: AWS Lambda passes on 6 MB (AWS documentation, "Lambda quotas").
+const MOST_BYTES_ANSWERED: usize = 5_000_000;
+/// Clerk's rows nest four deep, the values that they are found by no deeper.
+const DEEPEST: usize = 6;
+
+/// Handles one `lookup` event.
+///
+/// # Errors
+/// One of the contract's errors; what Clerk refuses to tell is one, and never an empty answer.
+pub async fn lookup(
+    dependencies: &Dependencies,
+    config: &Config,
+    options: &LookupOptions,
+    invocation: &Invocation,
+) -> Result<LookupAnswer, Error> {
+    let client = dependencies.client(config, Arc::clone(&invocation.patience)).await?;
+    let search = Search {
+        client: Arc::new(client),
+        clock: dependencies.clock.clone(),
+        patience: Arc::clone(&invocation.patience),
+        endpoint: endpoint(options.resource),
+        options,
+        config,
+    };
+    let mut found = Lines::default();
+    let mut grants = Lines::default();
+    if search.find(&mut found, &mut grants).await? == Outcome::Absent {
+        (found, grants) = (Lines::default(), Lines::default());
+    }
+    let grants = options.grants.then_some(grants.lines);
+    Ok(LookupAnswer {
+        resource: options.resource,
+        message: message(options, found.lines.len(), grants.as_ref().map(Vec::len)),
+        records: found.lines,
+        grants,
+    })
+}
+
+fn message(options: &LookupOptions, records: usize, grants: Option<usize>) -> String {
+    let resource = options.resource;
+    if records == 0 {
+        let fields: Vec<&str> = options.values.iter().map(|(field, _)| *field).collect();
+        return format!("Found no record of {resource} with this {}.", fields.join(" and "));
+    }
+    let plural = |count| if count == 1 { "" } else { "s" };
+    let with = grants.map(|count| format!(", with {count} grant{}", plural(count)));
+    format!("Found {records} record{} of {resource}{}.", plural(records), with.unwrap_or_default())
+}
+
+/// Whether there is such a thing.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Present,
+    Absent,
+}
+
+/// One lookup and what it works with.
+struct Search<'a> {
+    client: Arc<Client>,
+    clock: Clock,
+    patience: Arc<Patience>,
+    endpoint: &'static Endpoint,
+    options: &'a LookupOptions,
+    config: &'a Config,
+}
+
+impl Search<'_> {
+    async fn find(&self, found: &mut Lines, grants: &mut Lines) -> Result<Outcome, Error> {
+        let Some(own) = self.endpoint.feeds.first() else { return Ok(Outcome::Absent) };
+        let memberships = self.endpoint.memberships.filter(|_| self.options.grants);
+        let names_roles = memberships.is_some() || own.needs == Some(Resource::OrganizationRoles);
+        let roles = if names_roles { self.roles().await? } else { RoleCatalogue::default() };
+
+        let feeds = self.endpoint.feeds.iter().map(|feed| feed.dataset);
+        let wanted = |&dataset: &Dataset| {
+            dataset == own.dataset || (dataset == Dataset::Grants && self.options.grants)
+        };
+        let context = self.context(feeds.filter(wanted).collect(), roles);
+        let Some(page) = self.row(&context).await? else { return Ok(Outcome::Absent) };
+        for (place, &dataset) in context.datasets.iter().enumerate() {
+            let lines = if dataset == own.dataset { &mut *found } else { &mut *grants };
+            lines.add(&page.kept_lines(place, dataset))?;
+        }
+        let Some(memberships) = memberships else { return Ok(Outcome::Present) };
+
+        let context = Arc::new(self.context(vec![Dataset::Grants], context.translation.roles));
+        for row in page.kept_rows() {
+            let path = memberships(&row.key.id);
+            let listed = self.walk(Resource::OrganizationMemberships, path, &context, |page| {
+                grants.add(&page.kept_lines(0, Dataset::Grants))
+            });
+            // Who was there a moment ago may be gone by now.
+            if listed.await? == Outcome::Absent {
+                return Ok(Outcome::Absent);
+            }
+        }
+        Ok(Outcome::Present)
+    }
+
+    fn context(&self, datasets: Vec<Dataset>, roles: RoleCatalogue) -> PageContext {
+        let translation = Translation {
+            metadata: self.config.metadata,
+            include_raw: self.config.include_raw,
+            roles,
+        };
+        PageContext { translation, datasets, known: Arc::default() }
+    }
+
+    /// Every role, for the keys that memberships carry.
+    async fn roles(&self) -> Result<RoleCatalogue, Error> {
+        let list = Resource::OrganizationRoles;
+        let path = endpoint(list).path.to_owned();
+        let context = Arc::new(self.context(Vec::new(), RoleCatalogue::default()));
+        let mut roles = RoleCatalogue::default();
+        let listed = self.walk(list, path.clone(), &context, |page| {
+            page.kept_rows().filter_map(|row| row.role.clone()).for_each(|role| roles.push(role));
+            Ok(())
+        });
+        if listed.await? == Outcome::Present {
+            return Ok(roles);
+        }
+        let what = format!("Clerk answered 404 at {path}, so no role key can be resolved");
+        Err(Error::ClerkProtocol(Failure::new(what)))
+    }
+
+    /// The page that holds what was asked for; `None` where Clerk says that there is none.
+    async fn row(&self, context: &PageContext) -> Result<Option<ReadPage>, Error> {
+        let LookupOptions { naming, values, .. } = self.options;
+        let path = filled(naming.path, values);
+        if matches!(self.endpoint.paging, Paging::Cursor { count_path } if count_path == path) {
+            // Something else of Clerk's has this path, so no row has.
+            return Ok(None);
+        }
+        let limit = MOST_ROWS_FOUND.to_string();
+        let parameters: Vec<(&str, String)> =
+            naming.query.iter().map(|(name, value)| (*name, filled(value, values))).collect();
+        let mut query: Vec<(&str, &str)> =
+            parameters.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        if naming.answer == Answered::Page {
+            query.push(("limit", &limit));
+        }
+        let read = |body: bytes::Bytes| match naming.answer {
+            Answered::Row => self.read_row(&body, context),
+            Answered::Page => self.read_page(&body, context),
+        };
+        let page = match self.client.get(&path, &query, read).await {
+            Ok(page) => page,
+            // A list that is not there is a mistake, and not a row that is not there.
+            Err(error) if is_absent(&error) && path != self.endpoint.path => return Ok(None),
+            Err(error) => return Err(refusal(error)),
+        };
+        // From here on the time budget counts: the first answer may overdraw it.
+        self.patience.note_progress();
+        let is_there = page.rows.iter().any(|row| row.kept);
+        Ok(is_there.then_some(page))
+    }
+
+    /// Reads a body that is one row.
+    fn read_row(&self, body: &[u8], context: &PageContext) -> Result<ReadPage, Unreadable> {
+        let row: &RawValue = wire::decode(body)?;
+        if !self.is_sought(row) {
+            return Err(Unreadable("it is another row than was asked for".to_owned()));
+        }
+        let mut page = (self.endpoint.read)(&[&b"["[..], body, b"]"].concat(), context)?;
+        self.keep_sought(&mut page, &[row]);
+        Ok(page)
+    }
+
+    /// Reads a page of what a filter leaves. Rows that it should not have left are not taken for
+    /// what was asked for; and only a page that is the whole list says that there is nothing else.
+    fn read_page(&self, body: &[u8], context: &PageContext) -> Result<ReadPage, Unreadable> {
+        let rows: wire::Page<&RawValue> = wire::decode_page(body)?;
+        let listed = rows.rows.len();
+        if listed >= MOST_ROWS_FOUND || rows.total_count.is_some_and(|total| total > listed as u64)
+        {
+            return Err(Unreadable("it lists more rows than were asked for".to_owned()));
+        }
+        let mut page = (self.endpoint.read)(body, context)?;
+        self.keep_sought(&mut page, &rows.rows);
+        Ok(page)
+    }
+
+    fn keep_sought(&self, page: &mut ReadPage, rows: &[&RawValue]) {
+        let by_id = self.options.values.iter().find(|(field, _)| *field == "id");
+        for (row, json) in page.rows.iter_mut().zip(rows) {
+            row.kept &= self.is_sought(json) && by_id.is_none_or(|(_, id)| *id == row.key.id);
+        }
+    }
+
+    /// Whether a row holds everything that it was asked for by.
+    fn is_sought(&self, row: &RawValue) -> bool {
+        self.options
+            .values
+            .iter()
+            .all(|(_, value)| holds(row.get(), &value.to_lowercase(), DEEPEST))
+    }
+
+    /// Reads a list to its end; absent where its owner is.
+    async fn walk(
+        &self,
+        list: Resource,
+        path: String,
+        context: &Arc<PageContext>,
+        mut take: impl FnMut(&ReadPage) -> Result<(), Error>,
+    ) -> Result<Outcome, Error> {
+        let reader = Reader {
+            client: Arc::clone(&self.client),
+            endpoint: endpoint(list),
+            path: Cow::Owned(path.clone()),
+            filters: Vec::new(),
+            context: Arc::clone(context),
+            clock: self.clock.clone(),
+            patience: Arc::clone(&self.patience),
+        };
+        let beginning = Beginning {
+            bounds: Bounds::default(),
+            way: Way::Offset,
+            place: Place::default(),
+            rows: 0,
+            expected: None,
+            moment: None,
+        };
+        let mut walk = Walk::new(reader, beginning);
+        loop {
+            match walk.next().await {
+                Ok(Some(batch)) => {
+                    self.patience.note_progress();
+                    take(&batch.page)?;
+                    walk.stored(1);
+                }
+                Ok(None) => return Ok(Outcome::Present),
+                Err(WalkStop::Clerk(error)) if is_absent(&error) => return Ok(Outcome::Absent),
+                Err(stop) => {
+                    return Err(match Stop::from(stop) {
+                        Stop::Clerk(error) => refusal(error),
+                        Stop::Paused(retry_at) => refusal(ClerkError::Paused { retry_at }),
+                        Stop::Exhausted(why) => {
+                            refusal(ClerkError::OutOfTime { endpoint: path, why })
+                        }
+                        stop => internal(&stop),
+                    });
+                }
+            }
+        }
+    }
+}
+
+/// Lines, up to as many as an answer may have.
+#[derive(Default)]
+struct Lines {
+    lines: Vec<Box<RawValue>>,
+    bytes: usize,
+}
+
+impl Lines {
+    fn add(&mut self, ndjson: &[u8]) -> Result<(), Error> {
+        self.bytes += ndjson.len();
+        if self.bytes > MOST_BYTES_ANSWERED {
+            return Err(InvalidEvent::too_much_asked().into());
+        }
+        for line in ndjson.split_inclusive(|&byte| byte == b'\n') {
+            self.lines.push(serde_json::from_slice(line).map_err(|error| internal(&error))?);
+        }
+        Ok(())
+    }
+}
+
+/// Whether a string of this text, whatever its case, stands anywhere in it.
+fn holds(json: &str, text: &str, depth_left: usize) -> bool {
+    let Some(deeper) = depth_left.checked_sub(1) else { return false };
+    match json.as_bytes().first() {
+        Some(b'"') => {
+            serde_json::from_str::<String>(json).is_ok_and(|it| it.to_lowercase() == text)
+        }
+        Some(b'[') => serde_json::from_str::<Vec<&RawValue>>(json)
+            .is_ok_and(|items| items.iter().any(|it| holds(it.get(), text, deeper))),
+        Some(b'{') => serde_json::from_str::<HashMap<Cow<'_, str>, &RawValue>>(json)
+            .is_ok_and(|fields| fields.values().any(|it| holds(it.get(), text, deeper))),
+        _ => false,
+    }
+}
+
+/// Clerk says that there is nothing at this path; a proxy's 404 has no code of Clerk's.
+fn is_absent(error: &ClerkError) -> bool {
+    matches!(error, ClerkError::Rejected { status: 404, refusal, .. } if refusal.code.is_some())
+}
+
+fn refusal(error: ClerkError) -> Error {
+    match error {
+        error @ ClerkError::Refused { .. } => Error::ClerkProtocol(
+            Failure::new("Clerk does not let it be looked up").caused_by(error),
+        ),
+        error => clerk_error(error),
+    }
+}

@@ -1,0 +1,394 @@
+//! Promise: `lookup` answers what a snapshot would hold of one thing, line for line, and its grants;
+//! says so when there is none, is an error when Clerk does not tell, and writes nothing.
+
+use std::time::Duration;
+
+use clerk_sandbox::{Effect, FaultRule, Population, Sandbox};
+use clerk_sync::error::Error;
+use clerk_sync::resource::Resource;
+use clerk_sync::sync::endpoint::{ENDPOINTS, Endpoint};
+use serde_json::{Value, json};
+
+use crate::support::captured::Captured;
+use crate::support::plain::plain;
+use crate::support::snapshot::Snapshot;
+use crate::support::world::World;
+
+/// A user with memberships in several organizations, organizations with members of all roles, and
+/// something in every other list.
+fn instance() -> Sandbox {
+    let population = Population::default().users(30).organizations(5).memberships(60);
+    Sandbox::new(population.permissions(6).other_rows(5))
+}
+
+fn event(resource: &str, fields: Value) -> Value {
+    let mut event = json!({"action": "lookup", "resource": resource});
+    event.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+    event
+}
+
+/// What a lookup answers; the store is not touched by it.
+async fn looked_up(world: &World, resource: &str, fields: Value) -> Value {
+    let answer = outcome(world, resource, fields).await;
+    answer.unwrap_or_else(|error| panic!("{error:?}"))
+}
+
+async fn outcome(world: &World, resource: &str, fields: Value) -> Result<Value, Error> {
+    let calls = world.store.calls();
+    let answer = world.handle(event(resource, fields)).await;
+    assert_eq!(world.store.calls(), calls, "the store is left alone");
+    assert_eq!(world.sandbox.violations(), []);
+    answer
+}
+
+/// What the snapshot holds of a dataset, as far as it is wanted, with the keys in their order.
+fn lines(snapshot: &Snapshot, dataset: &str, wanted: impl Fn(&Value) -> bool) -> Vec<String> {
+    snapshot.datasets[dataset].iter().filter(|row| wanted(row)).map(Value::to_string).collect()
+}
+
+fn as_lines(answer: &Value) -> Vec<String> {
+    answer.as_array().expect("an array").iter().map(Value::to_string).collect()
+}
+
+fn assert_found(answer: &Value, snapshot: &Snapshot, dataset: &str, id: &Value) {
+    let expected = lines(snapshot, dataset, |row| row["id"] == *id);
+    assert_eq!(expected.len(), 1, "{id}");
+    assert_eq!(as_lines(&answer["records"]), expected);
+    assert!(answer.get("grants").is_none(), "not asked for: {answer:#}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_row_is_found_by_its_id_as_the_snapshot_holds_it() {
+    let resources: Vec<&str> = Resource::ALL.iter().map(|resource| resource.name()).collect();
+    let world = World::new(instance()).with("RESOURCES", &resources.join(","));
+    let snapshot = world.complete().await;
+    let by_id =
+        |endpoint: &&Endpoint| endpoint.named_by.iter().any(|naming| naming.fields().eq(["id"]));
+    let lists = ENDPOINTS.iter().filter(by_id).map(|endpoint| endpoint.resource.name());
+    for resource in lists {
+        let ids = world.sandbox.ids(resource);
+        assert!(ids.len() > 3, "{resource}");
+        for id in ids {
+            let answer = looked_up(&world, resource, json!({"id": id})).await;
+            assert_eq!(answer["resource"], resource);
+            assert_found(&answer, &snapshot, resource, &json!(id));
+            let message = format!("Found 1 record of {resource}.");
+            assert_eq!(answer["message"], message);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn users_and_organizations_are_found_by_their_other_names() {
+    let world = World::new(instance());
+    let sandbox = &world.sandbox;
+    let id = sandbox.ids("users")[7].clone();
+    let set = |user: &mut Value| {
+        user["username"] = json!("ada");
+        user["external_id"] = json!("-17 of {id}");
+        user["email_addresses"][0]["email_address"] = json!("Ada+1@example.com");
+    };
+    sandbox.update("users", &id, set).unwrap();
+    let slug = sandbox.organizations()[2]["slug"].clone();
+    let snapshot = world.complete().await;
+    for name in [
+        json!({"username": "ada"}),
+        json!({"external_id": "-17 of {id}"}),
+        json!({"email_address": "Ada+1@example.com"}),
+    ] {
+        let answer = looked_up(&world, "users", name).await;
+        assert_found(&answer, &snapshot, "users", &json!(id));
+    }
+    let answer = looked_up(&world, "organizations", json!({"slug": slug})).await;
+    assert_found(&answer, &snapshot, "organizations", &sandbox.organizations()[2]["id"]);
+    // A slug is no id, though Clerk takes one for the other.
+    let answer = looked_up(&world, "organizations", json!({"id": slug})).await;
+    assert_eq!(answer["records"], json!([]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn settings_shape_the_records_as_they_do_a_snapshots() {
+    let world = World::new(instance())
+        .with("METADATA", "public,private,unsafe")
+        .with("INCLUDE_RAW", "true");
+    let snapshot = world.complete().await;
+    let id = world.sandbox.ids("users")[3].clone();
+    let answer = looked_up(&world, "users", json!({"id": id, "grants": false})).await;
+    assert_found(&answer, &snapshot, "users", &json!(id));
+    assert!(answer["records"][0]["raw"].is_object());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_grants_of_users_organizations_and_roles_are_those_of_the_snapshot() {
+    let world = World::new(instance());
+    let snapshot = world.complete().await;
+    let mut seen = 0;
+    for (resource, field) in
+        [("users", "principal"), ("organizations", "resource"), ("organization_roles", "principal")]
+    {
+        for id in world.sandbox.ids(resource) {
+            let answer = looked_up(&world, resource, json!({"id": id, "grants": true})).await;
+            let of_it = |row: &Value| row[field]["id"] == id;
+            let mut expected = lines(&snapshot, "grants", of_it);
+            let mut found = as_lines(&answer["grants"]);
+            seen += found.len();
+            let plural = if found.len() == 1 { "" } else { "s" };
+            let message =
+                format!("Found 1 record of {resource}, with {} grant{plural}.", found.len());
+            assert_eq!(answer["message"], message);
+            expected.sort();
+            found.sort();
+            assert_eq!(found, expected, "{resource} {id}");
+        }
+    }
+    assert!(seen > 200, "{seen}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn grants_are_read_page_after_page() {
+    let world = World::new(plain(1100, 1, 1100));
+    let organization = world.sandbox.ids("organizations")[0].clone();
+    let answer = looked_up(&world, "organizations", json!({"id": organization, "grants": true}));
+    let answer = answer.await;
+    assert_eq!(answer["grants"].as_array().unwrap().len(), 2200);
+    let path = format!("/v1/organizations/{organization}/memberships");
+    assert_eq!(world.sandbox.request_count(&path), 3);
+    assert_eq!(world.sandbox.total_requests(), 5, "roles, the organization, three pages");
+}
+
+/// AWS Lambda could not pass the answer on, and half of it would look like all.
+#[tokio::test(start_paused = true)]
+async fn more_grants_than_an_answer_can_hold_are_an_error() {
+    let world = World::new(plain(6000, 1, 6000));
+    let organization = world.sandbox.ids("organizations")[0].clone();
+    let fields = json!({"id": organization, "grants": true});
+    let error = outcome(&world, "organizations", fields).await.unwrap_err();
+    assert_eq!(error.name(), "InvalidEvent");
+    assert!(error.message().contains("more than one answer can hold"), "{}", error.message());
+    assert!(error.message().contains("organization_memberships"), "{}", error.message());
+    assert!(!error.message().contains("nothing was read"), "{}", error.message());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_membership_is_its_grants() {
+    let world = World::new(instance());
+    let snapshot = world.complete().await;
+    for membership in world.sandbox.memberships().iter().take(20) {
+        let organization = &membership["organization"]["id"];
+        let user = &membership["public_user_data"]["user_id"];
+        let fields = json!({"organization_id": organization, "user_id": user});
+        let answer = looked_up(&world, "organization_memberships", fields).await;
+        let expected = lines(&snapshot, "grants", |row| row["source"]["id"] == membership["id"]);
+        assert_eq!(expected.len(), 2);
+        assert_eq!(as_lines(&answer["records"]), expected);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_there_is_an_empty_list_that_says_so() {
+    let world = World::new(instance());
+    let organization = world.sandbox.ids("organizations")[0].clone();
+    for (resource, fields, names) in [
+        ("users", json!({"id": "user_gone", "grants": true}), "id"),
+        // `/users/count` is no user.
+        ("users", json!({"id": "count"}), "id"),
+        ("users", json!({"email_address": "nobody@example.com", "grants": true}), "email_address"),
+        ("users", json!({"username": "nobody"}), "username"),
+        ("users", json!({"external_id": "none"}), "external_id"),
+        ("organizations", json!({"id": "org_gone", "grants": true}), "id"),
+        ("organizations", json!({"slug": "no-such"}), "slug"),
+        ("organization_roles", json!({"id": "role_gone", "grants": true}), "id"),
+        ("organization_permissions", json!({"id": "perm_gone"}), "id"),
+        (
+            "organization_memberships",
+            json!({"organization_id": "org_gone", "user_id": "user_gone"}),
+            "organization_id and user_id",
+        ),
+        (
+            "organization_memberships",
+            json!({"organization_id": organization, "user_id": "user_gone"}),
+            "organization_id and user_id",
+        ),
+    ] {
+        let answer = looked_up(&world, resource, fields.clone()).await;
+        assert_eq!(answer["records"], json!([]), "{fields}");
+        let asked = fields.get("grants").map(|_| json!([]));
+        assert_eq!(answer.get("grants"), asked.as_ref(), "{fields}");
+        let message = format!("Found no record of {resource} with this {names}.");
+        assert_eq!(answer["message"], message);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_clerk_refuses_is_an_error_with_its_code_and_never_empty() {
+    for (status, code) in [
+        (402, "unsupported_subscription_plan_features"),
+        (403, "organization_not_enabled_in_instance"),
+        (410, "operation_deprecated"),
+        (422, "feature_not_enabled"),
+        (422, "form_param_unknown"),
+        (400, "form_param_format_invalid"),
+    ] {
+        for path in
+            ["/v1/users/*", "/v1/organization_roles", "/v1/users/*/organization_memberships"]
+        {
+            let world = World::new(instance());
+            let id = world.sandbox.ids("users")[0].clone();
+            world.sandbox.fault(FaultRule::on(path).status(status, code));
+            let error =
+                outcome(&world, "users", json!({"id": id, "grants": true})).await.unwrap_err();
+            assert_eq!(error.name(), "ClerkProtocol", "{path}: {error:?}");
+            assert!(error.message().contains(code), "{path}: {}", error.message());
+        }
+    }
+    let world = World::new(instance());
+    world.sandbox.fault(FaultRule::on("/v1/users/*").status(401, "clerk_key_invalid"));
+    let error = outcome(&world, "users", json!({"id": "user_1"})).await.unwrap_err();
+    assert_eq!(error.name(), "ClerkUnauthorized");
+}
+
+/// Only Clerk says that something is not there, and only of the thing itself.
+#[tokio::test(start_paused = true)]
+async fn a_404_of_a_list_or_of_something_else_than_clerk_is_an_error() {
+    let by_name = json!({"username": "ada"});
+    for (path, rule, fields) in [
+        ("/v1/users/*", Effect::Html(404), json!({"id": "user_1"})),
+        ("/v1/users/*", Effect::Html(200), json!({"id": "user_1"})),
+        ("/v1/users/*", Effect::Body("{}".to_owned()), json!({"id": "user_1"})),
+        ("/v1/users/*", Effect::Body(String::new()), json!({"id": "user_1"})),
+        ("/v1/users/*", Effect::Body("[]".to_owned()), json!({"id": "user_1"})),
+        ("/v1/users/*", Effect::Body("null".to_owned()), json!({"id": "user_1"})),
+        ("/v1/users/*", Effect::Body(r#"{"id":"user_2"}"#.to_owned()), json!({"id": "user_1"})),
+        ("/v1/users", Effect::Body("{}".to_owned()), by_name.clone()),
+        ("/v1/users", Effect::Body("null".to_owned()), by_name.clone()),
+    ] {
+        let world = World::new(instance());
+        world.sandbox.fault(FaultRule::on(path).effect(rule.clone()));
+        let error = outcome(&world, "users", fields).await.unwrap_err();
+        assert_eq!(error.name(), "ClerkProtocol", "{rule:?}: {error:?}");
+    }
+    for path in ["/v1/users", "/v1/organization_roles"] {
+        let world = World::new(instance());
+        world.sandbox.fault(FaultRule::on(path).status(404, "resource_not_found"));
+        let fields = json!({"username": "ada", "grants": true});
+        let error = outcome(&world, "users", fields).await.unwrap_err();
+        assert_eq!(error.name(), "ClerkProtocol", "{path}: {error:?}");
+        assert!(error.message().contains("404"), "{}", error.message());
+    }
+}
+
+/// A server that ignores a filter lists whoever comes first.
+#[tokio::test(start_paused = true)]
+async fn a_filter_that_is_ignored_brings_nobody_else() {
+    let ignored = |path, parameter: &str| {
+        FaultRule::on(path).effect(Effect::IgnoreParameter(parameter.to_owned()))
+    };
+    // Few rows: all of them are seen, and the right one is among them or not there.
+    let world = World::new(plain(20, 1, 20));
+    world.sandbox.fault(ignored("/v1/users", "external_id"));
+    world.sandbox.fault(ignored("/v1/organizations/*/memberships", "user_id"));
+    let set = |user: &mut Value| user["external_id"] = json!("e7");
+    world.sandbox.update("users", "users_000007", set).unwrap();
+    let answer = looked_up(&world, "users", json!({"external_id": "e7"})).await;
+    assert_eq!(answer["records"].as_array().unwrap().len(), 1);
+    assert_eq!(answer["records"][0]["id"], "users_000007");
+    let answer = looked_up(&world, "users", json!({"external_id": "e8"})).await;
+    assert_eq!(answer["records"], json!([]));
+    let organization = world.sandbox.ids("organizations")[0].clone();
+    let fields = json!({"organization_id": organization, "user_id": "users_000003"});
+    let answer = looked_up(&world, "organization_memberships", fields).await;
+    let records = answer["records"].as_array().unwrap();
+    assert_eq!(records.len(), 2);
+    assert!(records.iter().all(|grant| grant["principal"]["id"] == "users_000003"));
+    // Many rows: nobody can say.
+    let world = World::new(plain(200, 1, 0));
+    world.sandbox.fault(ignored("/v1/users", "external_id"));
+    let error = outcome(&world, "users", json!({"external_id": "e7"})).await.unwrap_err();
+    assert_eq!(error.name(), "ClerkProtocol");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_hostile_reaches_a_path_and_nothing_wrong_is_sent() {
+    let world = World::new(instance());
+    let key = format!("sk_{}_pasted", "live");
+    let long = "x".repeat(600);
+    for (resource, fields, told) in [
+        ("users", json!({"id": "../organizations"}), "id is not usable"),
+        ("users", json!({"id": ".."}), "id is not usable"),
+        ("users", json!({"id": "%2e%2e"}), "id is not usable"),
+        ("users", json!({"id": "user_1/oauth_access_tokens/oauth_google"}), "id is not usable"),
+        ("users", json!({"id": "user_1?limit=1"}), "id is not usable"),
+        ("users", json!({"id": "user_1#"}), "id is not usable"),
+        ("users", json!({"id": "user_1\\x"}), "id is not usable"),
+        ("users", json!({"id": "ada@example.com"}), "id is not usable"),
+        ("users", json!({"id": ""}), "id is not usable"),
+        ("users", json!({"id": " "}), "id is not usable"),
+        ("users", json!({"id": long}), "id is not usable"),
+        ("users", json!({"id": key}), "id is not usable"),
+        ("users", json!({"username": key}), "username is not usable"),
+        ("users", json!({"id": 7}), "id is not a string"),
+        ("users", json!({"id": null}), "id is not a string"),
+        ("organizations", json!({"slug": "../users"}), "slug is not usable"),
+        (
+            "organization_memberships",
+            json!({"organization_id": "a/b", "user_id": "user_1"}),
+            "organization_id is not usable",
+        ),
+        ("users", json!({}), "exactly one thing"),
+        ("users", json!({"id": "user_1", "username": "ada"}), "exactly one thing"),
+        ("organization_memberships", json!({"user_id": "user_1"}), "organization_id with user_id"),
+        ("organizations", json!({"username": "ada"}), "field \"username\" is unknown"),
+        ("users", json!({"id": "user_1", "force": true}), "field \"force\" is unknown"),
+        ("users", json!({"id": "user_1", "grants": "yes"}), "grants is not a boolean"),
+        ("organization_permissions", json!({"id": "p", "grants": true}), "grants is true"),
+        ("teams", json!({"id": "team_1"}), "resource names unknown \"teams\""),
+    ] {
+        let error = outcome(&world, resource, fields.clone()).await.unwrap_err();
+        assert_eq!(error.name(), "InvalidEvent", "{fields}");
+        assert!(error.message().contains(told), "{fields}: {}", error.message());
+        assert!(error.message().contains("accepted: ") || told.contains("string"), "{fields}");
+        assert!(!error.message().contains("ada@"), "{}", error.message());
+        assert!(!error.message().contains(&key), "{}", error.message());
+    }
+    let error = world.handle(json!({"action": "lookup"})).await.unwrap_err();
+    assert!(error.message().contains("resource is missing (accepted: one of "), "{error:?}");
+    assert_eq!(world.sandbox.total_requests(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_looked_for_is_in_no_log_line() {
+    let world = World::new(instance());
+    let log = Captured::start();
+    for fields in [
+        json!({"email_address": "ada.lovelace@example.com"}),
+        json!({"username": "ada.lovelace", "grants": true}),
+        json!({"id": "ada.lovelace"}),
+    ] {
+        let _ = outcome(&world, "users", fields).await;
+    }
+    world.sandbox.fault(FaultRule::on("/v1/users").effect(Effect::Html(502)));
+    let error = outcome(&world, "users", json!({"username": "ada.lovelace"})).await.unwrap_err();
+    assert_eq!(error.name(), "ClerkUnavailable");
+    assert!(!format!("{error:?}").contains("lovelace"), "{error:?}");
+    let log = log.text();
+    assert!(log.contains("asking Clerk again"), "{log}");
+    assert!(!log.contains("lovelace"), "{log}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lookup_keeps_to_the_time_budget() {
+    let world = World::new(plain(1100, 1, 1100)).with("TIME_BUDGET_SECONDS", "5");
+    let organization = world.sandbox.ids("organizations")[0].clone();
+    world.sandbox.fault(FaultRule::on("/v1/users/*").too_many_requests(60));
+    let begun = tokio::time::Instant::now();
+    let error = outcome(&world, "users", json!({"id": "user_1"})).await.unwrap_err();
+    assert_eq!(error.name(), "ClerkUnavailable");
+    assert!(error.message().contains("wait until"), "{}", error.message());
+
+    world.sandbox.set_latency(Duration::from_secs(3), Duration::ZERO);
+    let fields = json!({"id": organization, "grants": true});
+    let error = outcome(&world, "organizations", fields).await.unwrap_err();
+    assert_eq!(error.name(), "ClerkUnavailable");
+    assert!(error.message().contains("no time is left"), "{}", error.message());
+    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
+}
