@@ -107,6 +107,7 @@ fn context(resource: Resource, settings: u8) -> PageContext {
     let translation = Translation {
         include_raw: is_set(0),
         metadata: MetadataBags { public: is_set(1), private: is_set(2), unsafe_: is_set(3) },
+        redaction: None,
         roles: RoleCatalogue::from(roles),
     };
     let datasets = endpoint(resource).feeds.iter().map(|feed| feed.dataset).collect();

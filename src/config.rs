@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use url::Url;
 
+use crate::redaction::Personal;
 use crate::resource::Resource;
 use crate::secret_key::SecretKey;
 use crate::snapshot::translate::MetadataBags;
@@ -55,6 +56,9 @@ pub struct Config {
     pub metadata: MetadataBags,
     /// `INCLUDE_RAW`: whether Clerk's own object is added to each resource.
     pub include_raw: bool,
+    /// `REDACT`: which kinds of personal data are replaced by keyed hashes; not together with
+    /// `include_raw`.
+    pub redact: BTreeSet<Personal>,
     /// `SHRINK_GUARD_PERCENT`, 0 to 100: the snapshot is held when a dataset of at least 20
     /// records lost more than this share of them. Zero: no guard.
     pub shrink_guard_percent: f64,

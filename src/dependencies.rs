@@ -14,6 +14,7 @@ use crate::clock::Clock;
 use crate::config::{Config, KeySetting};
 use crate::error::{Error, Failure};
 use crate::patience::Patience;
+use crate::redaction::{Redaction, RedactionKey};
 use crate::secret_key::{KeyEnvironment, SecretKey};
 use crate::secret_source::{SecretError, SecretSource, SecretsManager};
 use crate::store::{self, Store};
@@ -82,6 +83,20 @@ impl Dependencies {
     }
 }
 
+impl Dependencies {
+    /// Reads the key of the hashes, if `REDACT` asks for any.
+    ///
+    /// # Errors
+    /// [`Error::SecretUnavailable`].
+    pub async fn redaction(&self, config: &Config) -> Result<Option<Redaction>, Error> {
+        if config.redact.is_empty() {
+            return Ok(None);
+        }
+        let key = self.secret.read_redaction_key().await.map_err(secret_unavailable)?;
+        Ok(Some(Redaction::new(config.redact.clone(), key)))
+    }
+}
+
 /// Requests per ten seconds that Clerk allows an instance (Clerk documentation, "Rate limits").
 fn usual_limit(key: &SecretKey) -> u32 {
     match key.environment() {
@@ -110,6 +125,16 @@ impl SecretSource for ConfiguredSecret {
             KeySetting::SecretsManager { secret_id, field } => {
                 let aws = self.aws.load().await;
                 SecretsManager::new(aws, secret_id, field.as_deref())?.read().await
+            }
+        }
+    }
+
+    async fn read_redaction_key(&self) -> Result<Option<RedactionKey>, SecretError> {
+        match &self.setting {
+            KeySetting::Environment(_) => Ok(None),
+            KeySetting::SecretsManager { secret_id, field } => {
+                let aws = self.aws.load().await;
+                SecretsManager::new(aws, secret_id, field.as_deref())?.read_redaction_key().await
             }
         }
     }

@@ -11,7 +11,8 @@
 //!   thing and writes nothing.
 //! - [`secret_source`] reads the [`secret_key`]; [`clerk`] asks Clerk for pages, within
 //!   [`patience`].
-//! - [`snapshot`] turns rows into records, records into parts, parts into a manifest.
+//! - [`redaction`] replaces personal data in rows, [`snapshot`] turns rows into records, records into
+//!   parts, parts into a manifest.
 //! - [`store`] keeps all of it in S3 or in a folder.
 //! - [`response`] and [`error`] are what comes back; [`telemetry`], [`progress`] and
 //!   [`measures`] what is seen meanwhile.
@@ -50,5 +51,6 @@ pub mod telemetry;
 pub mod aws;
 pub mod clock;
 mod quoted;
+pub mod redaction;
 pub mod resource;
 pub mod time_budget;

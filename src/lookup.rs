@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use futures_util::future::try_join;
 use serde_json::value::RawValue;
 
 use crate::clerk::client::Client;
@@ -17,6 +18,7 @@ use crate::error::{Error, Failure};
 use crate::event::{InvalidEvent, LookupOptions};
 use crate::handler::Invocation;
 use crate::patience::Patience;
+use crate::redaction::Redaction;
 use crate::resource::{Dataset, Resource};
 use crate::response::LookupAnswer;
 use crate::snapshot::translate::{RoleCatalogue, Translation};
@@ -45,7 +47,11 @@ pub async fn lookup(
     options: &LookupOptions,
     invocation: &Invocation,
 ) -> Result<LookupAnswer, Error> {
-    let client = dependencies.client(config, Arc::clone(&invocation.patience)).await?;
+    let (client, redaction) = try_join(
+        dependencies.client(config, Arc::clone(&invocation.patience)),
+        dependencies.redaction(config),
+    )
+    .await?;
     let search = Search {
         client: Arc::new(client),
         clock: dependencies.clock.clone(),
@@ -53,6 +59,7 @@ pub async fn lookup(
         endpoint: endpoint(options.resource),
         options,
         config,
+        redaction,
     };
     let mut found = Lines::default();
     let mut grants = Lines::default();
@@ -94,6 +101,7 @@ struct Search<'a> {
     endpoint: &'static Endpoint,
     options: &'a LookupOptions,
     config: &'a Config,
+    redaction: Option<Redaction>,
 }
 
 impl Search<'_> {
@@ -133,6 +141,7 @@ impl Search<'_> {
         let translation = Translation {
             metadata: self.config.metadata,
             include_raw: self.config.include_raw,
+            redaction: self.redaction.clone(),
             roles,
         };
         PageContext { translation, datasets, known: Arc::default() }

@@ -12,16 +12,25 @@ use secrecy::zeroize::Zeroizing;
 use serde_json::value::RawValue;
 
 use crate::aws::{AwsFailure, source_of};
+use crate::redaction::{RedactionKey, TooShort};
 use crate::secret_key::{SecretKey, SecretKeyError};
 
 /// The fields tried in a JSON secret when none is named, in this order (contract section 2).
 pub const DEFAULT_FIELDS: [&str; 3] = ["CLERK_SECRET_KEY", "secret_key", "secret-key"];
+
+/// The field of a JSON secret that holds the key of the hashes that `REDACT` asks for.
+pub const REDACTION_KEY_FIELD: &str = "redaction_key";
 
 /// Something that can be asked for the key, again after a rotation.
 #[async_trait]
 pub trait SecretSource: Send + Sync + fmt::Debug {
     /// Reads the key as it is now.
     async fn read(&self) -> Result<SecretKey, SecretError>;
+
+    /// Reads the key of the hashes that personal data is replaced by; `None` where there is none.
+    async fn read_redaction_key(&self) -> Result<Option<RedactionKey>, SecretError> {
+        Ok(None)
+    }
 
     /// Whether reading again may give another key.
     fn can_rotate(&self) -> bool;
@@ -122,13 +131,7 @@ impl KeyPlace {
                 }),
             };
         }
-        // Borrowed and raw: the other fields are never copied out of the wiped text.
-        let fields: BTreeMap<Cow<'_, str>, &RawValue> =
-            serde_json::from_str(value).map_err(|error| SecretError::NotJson {
-                secret_id: self.secret_id.clone(),
-                line: error.line(),
-                column: error.column(),
-            })?;
+        let fields = self.fields_of(value)?;
         let named = self.field.as_ref().map(Label::as_str);
         let tried: &[&str] = named.as_ref().map_or(&DEFAULT_FIELDS, std::slice::from_ref);
         let Some((name, raw)) = tried.iter().find_map(|name| Some((*name, fields.get(*name)?)))
@@ -138,10 +141,47 @@ impl KeyPlace {
                 tried: tried.join(", "),
             });
         };
-        let text = serde_json::from_str::<String>(raw.get()).map_err(|_| {
-            SecretError::NotAString { secret_id: self.secret_id.clone(), field: name.to_owned() }
+        self.parse(&self.text_of(name, raw)?, Some(name))
+    }
+
+    /// The key of the hashes in the secret's `value`; `None` where it is a bare key, or an object
+    /// without the field.
+    ///
+    /// # Errors
+    /// [`SecretError`], showing nothing of the value.
+    pub fn redaction_key_in(&self, value: &str) -> Result<Option<RedactionKey>, SecretError> {
+        let value = value.trim();
+        if !value.starts_with('{') {
+            return Ok(None);
+        }
+        let fields = self.fields_of(value)?;
+        let Some(raw) = fields.get(REDACTION_KEY_FIELD) else { return Ok(None) };
+        let text = self.text_of(REDACTION_KEY_FIELD, raw)?;
+        let key = RedactionKey::parse(&text).map_err(|problem| SecretError::NotARedactionKey {
+            secret_id: self.secret_id.clone(),
+            problem,
         })?;
-        self.parse(&Zeroizing::new(text), Some(name))
+        Ok(Some(key))
+    }
+
+    /// The fields of a JSON object, borrowed and raw: those that are not wanted are never copied out
+    /// of the wiped text.
+    fn fields_of<'a>(
+        &self,
+        value: &'a str,
+    ) -> Result<BTreeMap<Cow<'a, str>, &'a RawValue>, SecretError> {
+        serde_json::from_str(value).map_err(|error| SecretError::NotJson {
+            secret_id: self.secret_id.clone(),
+            line: error.line(),
+            column: error.column(),
+        })
+    }
+
+    fn text_of(&self, field: &str, raw: &RawValue) -> Result<Zeroizing<String>, SecretError> {
+        serde_json::from_str(raw.get()).map(Zeroizing::new).map_err(|_| SecretError::NotAString {
+            secret_id: self.secret_id.clone(),
+            field: field.to_owned(),
+        })
     }
 
     fn parse(&self, text: &str, field: Option<&str>) -> Result<SecretKey, SecretError> {
@@ -157,6 +197,10 @@ impl KeyPlace {
 impl SecretSource for SecretsManager {
     async fn read(&self) -> Result<SecretKey, SecretError> {
         self.place.key_in(&self.value().await?)
+    }
+
+    async fn read_redaction_key(&self) -> Result<Option<RedactionKey>, SecretError> {
+        self.place.redaction_key_in(&self.value().await?)
     }
 
     fn can_rotate(&self) -> bool {
@@ -345,9 +389,7 @@ pub enum SecretError {
     },
 
     /// The field is there, but not a string. Not retryable.
-    #[error(
-        "field {field} of secret {secret_id} is not a string; store the Clerk secret key in it"
-    )]
+    #[error("field {field} of secret {secret_id} is not a string; store the key in it")]
     NotAString {
         /// The secret's name or ARN.
         secret_id: Label,
@@ -364,6 +406,18 @@ pub enum SecretError {
         field: Option<String>,
         /// Why it is none.
         problem: SecretKeyError,
+    },
+
+    /// What stands in [`REDACTION_KEY_FIELD`] could be guessed. Not retryable.
+    #[error(
+        "field redaction_key of secret {secret_id} {problem}; store a random text there, such as \
+         that of openssl rand -hex 32"
+    )]
+    NotARedactionKey {
+        /// The secret's name or ARN.
+        secret_id: Label,
+        /// Why it is none.
+        problem: TooShort,
     },
 
     /// `CLERK_SECRET_ID` or `CLERK_SECRET_FIELD` is itself a key. Not retryable.
@@ -438,6 +492,25 @@ mod tests {
             let key =
                 place(field).key_in(&value).unwrap_or_else(|error| panic!("{value}: {error}"));
             assert!(key.same_as(&expected), "{value}");
+        }
+    }
+
+    #[test]
+    fn the_redaction_key_stands_beside_the_key() {
+        let long = "planted".repeat(5);
+        let found = |value: &str| place(Some("production")).redaction_key_in(value).unwrap();
+        assert!(found(&format!(r#"{{"production":1,"redaction_key":"{long}"}}"#)).is_some());
+        assert!(found(&format!(r#"{{"production":"{PLANTED}"}}"#)).is_none());
+        assert!(found(PLANTED).is_none());
+        for (value, message) in [
+            (format!(r#"{{"redaction_key":["{long}"]}}"#), "redaction_key of secret"),
+            (r#"{"redaction_key":"planted"}"#.to_owned(), "is shorter than 32 characters; store"),
+            (format!(r#"{{"redaction_key":"{long}""#), "is not valid JSON at line 1"),
+        ] {
+            let error = place(None).redaction_key_in(&value).unwrap_err();
+            let shown = format!("{error} {error:?}");
+            assert!(shown.contains(message), "{shown}");
+            assert!(!shown.contains("planted"), "{shown}");
         }
     }
 

@@ -443,6 +443,8 @@ fn the_fingerprint_changes_with_what_changes_the_output() {
         ("METADATA", "private"),
         ("METADATA", "unsafe"),
         ("INCLUDE_RAW", "true"),
+        ("REDACT", "email"),
+        ("REDACT", "email,phone"),
     ] {
         assert!(seen.insert(fingerprint(&[change])), "{change:?}");
     }
@@ -471,6 +473,7 @@ fn the_fingerprint_does_not_change_with_anything_else() {
         ("SNAPSHOT_MAX_AGE_HOURS", "1"),
         ("METADATA", ""),
         ("INCLUDE_RAW", "0"),
+        ("REDACT", "none"),
         ("SHRINK_GUARD_PERCENT", "0"),
         ("LOG_LEVEL", "trace"),
         ("METRICS_NAMESPACE", "ClerkSync"),

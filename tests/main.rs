@@ -27,6 +27,7 @@ mod limits;
 mod lists;
 mod lookup;
 mod program;
+mod redaction;
 mod refused;
 mod resume;
 mod secrecy;

@@ -26,12 +26,7 @@ fn canonical_text(config: &Config, resources: &BTreeSet<Resource>) -> String {
     let names: BTreeSet<&str> = resources.iter().map(|resource| resource.name()).collect();
     let names: Vec<&str> = names.into_iter().collect();
     let metadata = config.metadata;
-    // Only where it changes anything: other runs are continued whatever it is.
-    let sessions = match resources.contains(&Resource::Sessions) {
-        true => format!("sessions_lookback_seconds={}\n", config.sessions_lookback.as_secs()),
-        false => String::new(),
-    };
-    format!(
+    let mut text = format!(
         "clerk-sync/fingerprint/1\n\
          resources={}\n\
          clerk_api_url={}\n\
@@ -40,8 +35,7 @@ fn canonical_text(config: &Config, resources: &BTreeSet<Resource>) -> String {
          metadata_public={}\n\
          metadata_private={}\n\
          metadata_unsafe={}\n\
-         include_raw={}\n\
-         {sessions}",
+         include_raw={}\n",
         names.join(","),
         config.clerk.api_url,
         config.clerk.api_version,
@@ -50,5 +44,15 @@ fn canonical_text(config: &Config, resources: &BTreeSet<Resource>) -> String {
         metadata.private,
         metadata.unsafe_,
         config.include_raw,
-    )
+    );
+    // A later setting has a line only where it counts, so that runs without it go on.
+    if resources.contains(&Resource::Sessions) {
+        let seconds = config.sessions_lookback.as_secs();
+        text.push_str(&format!("sessions_lookback_seconds={seconds}\n"));
+    }
+    if !config.redact.is_empty() {
+        let kinds: Vec<&str> = config.redact.iter().map(|kind| kind.name()).collect();
+        text.push_str(&format!("redact={}\n", kinds.join(",")));
+    }
+    text
 }

@@ -118,6 +118,13 @@ pub const SETTINGS: &[Setting] = &[
         meaning: "true adds raw: Clerk's own object, less what must never be written out",
     },
     Setting {
+        name: parse::SETTING_REDACT,
+        default: "-",
+        meaning: "Comma-separated subset of email, phone, name and ip: personal data of these kinds \
+                  is replaced by a keyed hash, the key being the field redaction_key of the \
+                  secret, or by null where there is no key. Not together with INCLUDE_RAW",
+    },
+    Setting {
         name: parse::SETTING_SHRINK_GUARD,
         default: "50",
         meaning: "A snapshot in which any dataset of at least 20 records lost more than this \

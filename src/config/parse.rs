@@ -12,6 +12,7 @@ use super::problem::{InvalidConfig, Problem};
 use super::{ClerkSettings, Compression, Config, KeySetting, LogLevel};
 use crate::clock::Timestamp;
 use crate::quoted::{Quoted, looks_like_a_key};
+use crate::redaction::Personal;
 use crate::resource::Resource;
 use crate::secret_key::SecretKey;
 use crate::snapshot::translate::MetadataBags;
@@ -35,6 +36,7 @@ pub(super) const SETTING_SNAPSHOT_MAX_AGE: &str = "SNAPSHOT_MAX_AGE_HOURS";
 pub(super) const SETTING_COMPRESSION: &str = "COMPRESSION";
 pub(super) const SETTING_METADATA: &str = "METADATA";
 pub(super) const SETTING_INCLUDE_RAW: &str = "INCLUDE_RAW";
+pub(super) const SETTING_REDACT: &str = "REDACT";
 pub(super) const SETTING_SHRINK_GUARD: &str = "SHRINK_GUARD_PERCENT";
 pub(super) const SETTING_SESSIONS_LOOKBACK: &str = "SESSIONS_LOOKBACK_DAYS";
 pub(super) const SETTING_LOG_LEVEL: &str = "LOG_LEVEL";
@@ -107,6 +109,7 @@ pub(super) fn config(environment: &Environment, place: Place) -> Result<Config, 
     let metadata =
         reader.optional(SETTING_METADATA, METADATA_BAGS, metadata_bags).unwrap_or_default();
     let include_raw = reader.optional(SETTING_INCLUDE_RAW, BOOLEANS, boolean).unwrap_or(false);
+    let redact = redact(&mut reader, include_raw);
     let shrink_guard_percent = reader
         .optional(SETTING_SHRINK_GUARD, PERCENTAGES, |text| number_within(text, &(0.0..=100.0)))
         .unwrap_or(DEFAULT_SHRINK_GUARD_PERCENT);
@@ -141,6 +144,7 @@ pub(super) fn config(environment: &Environment, place: Place) -> Result<Config, 
         compression,
         metadata,
         include_raw,
+        redact,
         shrink_guard_percent,
         sessions_lookback,
         log_level,
@@ -160,6 +164,7 @@ const API_VERSIONS: &str = "a date, YYYY-MM-DD";
 const RATE_SHARES: &str = "a number above 0 and at most 1";
 const COMPRESSIONS: &str = "none, gzip, zstd";
 const METADATA_BAGS: &str = "none, or a comma-separated list of public, private, unsafe";
+const REDACTED: &str = "none, or a comma-separated list of email, phone, name, ip";
 const BOOLEANS: &str = "true, false";
 const PERCENTAGES: &str = "a number from 0 to 100";
 const LOG_LEVELS: &str = "error, warn, info, debug, trace";
@@ -453,6 +458,24 @@ fn metadata_bags(text: &str) -> Result<MetadataBags, String> {
         }
     }
     Ok(bags)
+}
+
+/// `REDACT`. Clerk's own object, which `INCLUDE_RAW` adds, holds the same data in fields that nobody has
+/// looked through, so the two exclude each other.
+fn redact(reader: &mut Reader<'_>, include_raw: bool) -> BTreeSet<Personal> {
+    let kinds = reader.optional(SETTING_REDACT, REDACTED, |text| match text {
+        "none" => Ok(BTreeSet::new()),
+        _ => Ok(listed(text, Personal::from_name)?.into_iter().collect()),
+    });
+    let kinds = kinds.unwrap_or_default();
+    if include_raw && !kinds.is_empty() {
+        reader.note(
+            SETTING_REDACT,
+            "is set together with INCLUDE_RAW, which would write out what it replaces",
+            "one of the two",
+        );
+    }
+    kinds
 }
 
 fn boolean(text: &str) -> Result<bool, String> {

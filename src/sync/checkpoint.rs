@@ -52,6 +52,9 @@ pub struct Checkpoint {
     pub resources_from_event: bool,
     /// The Clerk instance that is read, once it has said its name.
     pub instance: Option<Instance>,
+    /// Which key the hashes in its records are made with, if `REDACT` asks for any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redaction_key_id: Option<String>,
     /// Counts the writes, so that no two versions of the file are equal.
     pub revision: u64,
     /// Who may write.

@@ -171,6 +171,7 @@ impl Sync<'_> {
             resources,
             resources_from_event: self.options.resources.is_some(),
             instance: None,
+            redaction_key_id: None,
             revision: 0,
             lease: Lease { holder: String::new(), token: String::new(), until: None },
             retry_at: None,

@@ -46,7 +46,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use futures_util::FutureExt as _;
-use futures_util::future::ready;
+use futures_util::future::{ready, try_join};
 use tokio::time::Instant;
 use tracing::warn;
 
@@ -59,6 +59,7 @@ use crate::event::SyncOptions;
 use crate::handler::Invocation;
 use crate::measures::PublishedSizes;
 use crate::patience::Exhausted;
+use crate::redaction::Redaction;
 use crate::response::{PauseReason, SyncAnswer, SyncStatus};
 use crate::snapshot::manifest::{Generator, RunFacts};
 
@@ -106,7 +107,11 @@ pub async fn sync(
     let checkpoint = begin.checkpoint;
     invocation.measures.note(|measured| measured.resumed = checkpoint.run.invocations > 0);
     let to_be_read = checkpoint.completed.is_none();
-    let mut client = dependencies.client(config, Arc::clone(&invocation.patience)).boxed();
+    let mut client = try_join(
+        dependencies.client(config, Arc::clone(&invocation.patience)),
+        dependencies.redaction(config),
+    )
+    .boxed();
     let mut taken = pin!(Keeper::take(
         Arc::clone(&dependencies.store),
         dependencies.clock.clone(),
@@ -171,12 +176,12 @@ impl Sync<'_> {
     async fn work(
         &self,
         keeper: &Arc<Keeper>,
-        client: impl Future<Output = Result<Client, Error>>,
+        client: impl Future<Output = Result<(Client, Option<Redaction>), Error>>,
         found: Found,
     ) -> Result<Published, Failed> {
         if keeper.read(|checkpoint| checkpoint.completed.is_none()) {
-            let client = Arc::new(client.await.map_err(Failed::Error)?);
-            let run = self.begin_reading(keeper, client).await?;
+            let (client, redaction) = client.await.map_err(Failed::Error)?;
+            let run = self.begin_reading(keeper, Arc::new(client), redaction).await?;
             read::read_everything(&run).await?;
             if let Some(why) = self.invocation.patience.exhausted() {
                 return Err(Stop::Exhausted(why).into());
@@ -192,11 +197,13 @@ impl Sync<'_> {
         Ok(publisher.publish().await?)
     }
 
-    /// Asks Clerk for its instance, and makes sure that it is the run's.
+    /// Asks Clerk for its instance, and makes sure that it is the run's, and so is the key of the
+    /// hashes.
     async fn begin_reading(
         &self,
         keeper: &Arc<Keeper>,
         client: Arc<Client>,
+        redaction: Option<Redaction>,
     ) -> Result<Run, Failed> {
         self.note_reading(&client, keeper.read(|checkpoint| checkpoint.run));
         let now = self.dependencies.clock.now();
@@ -204,11 +211,19 @@ impl Sync<'_> {
             client.pause_for(retry_at.saturating_duration_since(now));
         }
         let instance = read::instance(&client).await.map_err(Stop::from)?;
-        let other = keeper.read(|checkpoint| {
-            checkpoint.instance.as_ref().is_some_and(|begun| begun.id != instance.id)
+        let redaction_key_id = redaction.as_ref().and_then(Redaction::key_id);
+        let other = keeper.read(|checkpoint| match &checkpoint.instance {
+            None => None,
+            Some(begun) if begun.id != instance.id => {
+                Some("the key belongs to another Clerk instance now")
+            }
+            Some(_) if checkpoint.redaction_key_id != redaction_key_id => {
+                Some("the secret holds another redaction_key now")
+            }
+            Some(_) => None,
         });
-        if other {
-            self.give_up("the key belongs to another Clerk instance now");
+        if let Some(reason) = other {
+            self.give_up(reason);
             keeper
                 .commit(|checkpoint| {
                     let mut abandoned = std::mem::take(&mut checkpoint.abandoned);
@@ -233,6 +248,7 @@ impl Sync<'_> {
                 compression: self.config.compression,
                 metadata: self.config.metadata,
                 include_raw: self.config.include_raw,
+                redaction,
             },
             max_concurrency: self.config.clerk.max_concurrency,
             at_stake: AtStake::new(self.config.clerk.max_concurrency),
@@ -245,6 +261,7 @@ impl Sync<'_> {
         };
         run.commit(|checkpoint| {
             checkpoint.instance = Some(instance);
+            checkpoint.redaction_key_id = redaction_key_id;
             checkpoint.retry_at = None;
         })
         .await?;

@@ -217,7 +217,10 @@ fn translate_rows<'a, R: Row>(
     // Once for the whole page.
     let known = context.known.read().unwrap_or_else(PoisonError::into_inner);
     for row in rows {
-        let (row, raw) = row?;
+        let (mut row, raw) = row?;
+        if let Some(redaction) = &context.translation.redaction {
+            row.redact(redaction);
+        }
         row.translate(raw, &context.translation, &mut records)?;
         let mut lines = [0; MOST_FEEDS];
         for ((&dataset, written), lines) in

@@ -12,6 +12,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::config::Compression;
 use crate::patience::{Exhausted, Patience};
 use crate::progress::Progress;
+use crate::redaction::Redaction;
 use crate::resource::{Dataset, Resource};
 use crate::snapshot::manifest::{Generator, RunFacts};
 use crate::snapshot::translate::{MetadataBags, Translation};
@@ -63,7 +64,7 @@ pub struct Run {
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The settings that shape what is written.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Output {
     /// Of parts.
     pub compression: Compression,
@@ -71,6 +72,8 @@ pub struct Output {
     pub metadata: MetadataBags,
     /// Whether Clerk's own object is added.
     pub include_raw: bool,
+    /// What is replaced in the rows.
+    pub redaction: Option<Redaction>,
 }
 
 /// Why the work stops before a snapshot is published.
@@ -214,6 +217,7 @@ impl Run {
                 translation: Translation {
                     metadata: self.output.metadata,
                     include_raw: self.output.include_raw,
+                    redaction: self.output.redaction.clone(),
                     roles,
                 },
                 datasets: self.feeds(endpoint).iter().map(|feed| feed.dataset).collect(),

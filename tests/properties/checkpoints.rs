@@ -195,13 +195,19 @@ fn checkpoints() -> impl Strategy<Value = Checkpoint> {
             btree_set(select(Resource::ALL), 0..5),
             (any::<bool>(), counts()),
         ),
-        (option::of(instance), lease, option::of(moments()), roles(), facts()),
+        (
+            (option::of(instance), option::of(text())),
+            lease,
+            option::of(moments()),
+            roles(),
+            facts(),
+        ),
         btree_map(list_names(), lists(), 0..3),
         (option::of(completed()), btree_set(snapshot_ids(), 0..3), option::of(follows)),
     )
         .prop_map(|(run, state, lists, (completed, abandoned, follows))| {
             let ((snapshot_id, started_at, config_fingerprint), resources, flags) = run;
-            let (instance, lease, retry_at, roles, facts) = state;
+            let ((instance, redaction_key_id), lease, retry_at, roles, facts) = state;
             let resources: BTreeSet<Resource> = resources;
             let lists: BTreeMap<ListName, ListProgress> = lists;
             // A run is complete when all it needs is read.
@@ -214,6 +220,7 @@ fn checkpoints() -> impl Strategy<Value = Checkpoint> {
                 resources,
                 resources_from_event: flags.0,
                 instance,
+                redaction_key_id,
                 revision: flags.1,
                 lease,
                 retry_at,

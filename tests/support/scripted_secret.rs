@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
+use clerk_sync::redaction::RedactionKey;
 use clerk_sync::secret_key::SecretKey;
 use clerk_sync::secret_source::{SecretError, SecretSource};
 
@@ -14,6 +15,7 @@ pub(crate) struct ScriptedSecret(Mutex<Script>);
 struct Script {
     values: VecDeque<String>,
     read: u32,
+    redaction_key: Option<RedactionKey>,
 }
 
 impl std::fmt::Debug for Script {
@@ -26,7 +28,14 @@ impl ScriptedSecret {
     /// A secret that reads as each of these in turn.
     pub(crate) fn new<'a>(values: impl IntoIterator<Item = &'a str>) -> Self {
         let values = values.into_iter().map(str::to_owned).collect();
-        Self(Mutex::new(Script { values, read: 0 }))
+        Self(Mutex::new(Script { values, read: 0, redaction_key: None }))
+    }
+
+    /// With a key of the hashes beside the key.
+    pub(crate) fn with_redaction_key(self, text: &str) -> Self {
+        let key = RedactionKey::parse(text).expect("long enough");
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).redaction_key = Some(key);
+        self
     }
 
     /// How often it has been read.
@@ -45,6 +54,10 @@ impl SecretSource for ScriptedSecret {
             _ => script.values.pop_front().unwrap_or_default(),
         };
         Ok(SecretKey::parse(&value).expect("the script holds keys"))
+    }
+
+    async fn read_redaction_key(&self) -> Result<Option<RedactionKey>, SecretError> {
+        Ok(self.0.lock().unwrap_or_else(PoisonError::into_inner).redaction_key.clone())
     }
 
     fn can_rotate(&self) -> bool {

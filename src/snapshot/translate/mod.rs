@@ -19,6 +19,7 @@ use super::record::{ObjectReference, ObjectType};
 use super::records::Records;
 use crate::clock::Timestamp;
 use crate::quoted::Quoted;
+use crate::redaction::Redaction;
 
 /// A row of one of Clerk's lists.
 pub trait Row {
@@ -37,6 +38,10 @@ pub trait Row {
     fn role(&self) -> Option<Role> {
         None
     }
+
+    /// Replaces the personal data in it that is to be replaced. A row that is given to
+    /// [`translate`](Self::translate) with `raw` has none replaced in there.
+    fn redact(&mut self, redaction: &Redaction);
 
     /// Adds the row's lines to `records`. `raw` is the whole row as Clerk gave it; it is looked at
     /// only with [`Translation::include_raw`].
@@ -68,12 +73,15 @@ pub struct References<'a> {
 }
 
 /// What a translation depends on besides the row.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Translation {
     /// Which metadata bags are copied (`METADATA`).
     pub metadata: MetadataBags,
     /// Whether Clerk's own object is added (`INCLUDE_RAW`).
     pub include_raw: bool,
+    /// What is replaced in rows before they are translated (`REDACT`); never together with
+    /// `include_raw`.
+    pub redaction: Option<Redaction>,
     /// The instance's roles: entitlements are made of them, memberships name their keys.
     pub roles: RoleCatalogue,
 }

@@ -7,6 +7,7 @@ use super::verbatim::Verbatim;
 use super::{Row, TranslateError, Translation, said};
 use crate::clerk::wire::Organization;
 use crate::clock::Timestamp;
+use crate::redaction::Redaction;
 use crate::resource::Dataset;
 use crate::snapshot::record::{
     DisplayName, EntitlementId, EntitlementRecord, ObjectReference, ObjectType, Purpose,
@@ -25,6 +26,9 @@ impl Row for Organization<'_> {
     fn created_at(&self) -> Option<i64> {
         self.created_at
     }
+
+    /// Nothing in it is about a person.
+    fn redact(&mut self, _redaction: &Redaction) {}
 
     fn translate(
         &self,

@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 use super::organization::MEMBER;
 use super::{References, Row, TranslateError, Translation};
 use crate::clerk::wire::OrganizationMembership;
+use crate::redaction::Redaction;
 use crate::resource::Dataset;
 use crate::snapshot::record::{EntitlementId, GrantRecord, ObjectReference, ObjectType};
 use crate::snapshot::records::Records;
@@ -25,6 +26,9 @@ impl Row for OrganizationMembership<'_> {
             ..References::default()
         }
     }
+
+    /// Its people are ids.
+    fn redact(&mut self, _redaction: &Redaction) {}
 
     /// Grants have no `raw`: nothing is made of it.
     fn translate(

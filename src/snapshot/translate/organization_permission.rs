@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 
 use super::{Row, TranslateError, Translation, said};
 use crate::clerk::wire::OrganizationPermission;
+use crate::redaction::Redaction;
 use crate::resource::Dataset;
 use crate::snapshot::record::{
     DisplayName, EntitlementId, EntitlementRecord, ObjectReference, ObjectType, Purpose,
@@ -20,6 +21,9 @@ impl Row for OrganizationPermission<'_> {
     fn created_at(&self) -> Option<i64> {
         self.created_at
     }
+
+    /// Nothing in it is about a person.
+    fn redact(&mut self, _redaction: &Redaction) {}
 
     fn translate(
         &self,

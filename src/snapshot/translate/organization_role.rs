@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 use super::organization_permission::assigned;
 use super::{References, Role, Row, TranslateError, Translation, said};
 use crate::clerk::wire::OrganizationRole;
+use crate::redaction::Redaction;
 use crate::resource::Dataset;
 use crate::snapshot::record::{
     DisplayName, GrantRecord, ObjectReference, ObjectType, ResourceRecord, Status,
@@ -33,6 +34,9 @@ impl Row for OrganizationRole<'_> {
             name: self.name.as_deref().map(str::to_owned),
         })
     }
+
+    /// Nothing in it is about a person.
+    fn redact(&mut self, _redaction: &Redaction) {}
 
     fn translate(
         &self,

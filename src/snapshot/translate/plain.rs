@@ -27,6 +27,7 @@ use serde_json::value::RawValue;
 
 use super::{References, Row, TranslateError, Translation, said};
 use crate::clerk::wire::Time;
+use crate::redaction::Redaction;
 use crate::resource::Dataset;
 use crate::snapshot::record::{DisplayName, ObjectReference, ObjectType, ResourceRecord, Status};
 use crate::snapshot::records::Records;
@@ -58,6 +59,9 @@ pub(crate) trait Plain: Serialize {
 
     /// What stands in its record before the profile.
     fn about(&self) -> About<'_>;
+
+    /// Replaces the personal data in it that is to be replaced: nothing, where it holds none.
+    fn redact(&mut self, _redaction: &Redaction) {}
 
     /// Its profile, where that depends on settings or other rows.
     fn profile<'s>(&'s self, _translation: &'s Translation) -> impl Serialize + 's {
@@ -98,6 +102,10 @@ impl<T: Plain> Row for T {
 
     fn references(&self) -> References<'_> {
         Plain::references(self)
+    }
+
+    fn redact(&mut self, redaction: &Redaction) {
+        Plain::redact(self, redaction);
     }
 
     fn translate(

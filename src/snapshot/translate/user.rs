@@ -7,6 +7,7 @@ use super::verbatim::Verbatim;
 use super::{Row, TranslateError, Translation, said};
 use crate::clerk::wire::{EmailAddress, Text, User, Verification};
 use crate::clock::Timestamp;
+use crate::redaction::{Personal, Redaction};
 use crate::resource::Dataset;
 use crate::snapshot::record::{DisplayName, ObjectReference, ObjectType, ResourceRecord, Status};
 use crate::snapshot::records::Records;
@@ -18,6 +19,25 @@ impl Row for User<'_> {
 
     fn created_at(&self) -> Option<i64> {
         self.created_at
+    }
+
+    /// What it is called in records is then made of what is left.
+    fn redact(&mut self, redaction: &Redaction) {
+        for name in [&mut self.first_name, &mut self.last_name, &mut self.username] {
+            redaction.replace(Personal::Name, name);
+        }
+        for email in self.email_addresses.iter_mut().flatten() {
+            redaction.replace(Personal::Email, &mut email.email_address);
+        }
+        for phone in self.phone_numbers.iter_mut().flatten() {
+            redaction.replace(Personal::Phone, &mut phone.phone_number);
+        }
+        for account in self.external_accounts.iter_mut().flatten() {
+            redaction.replace(Personal::Email, &mut account.email_address);
+        }
+        for account in self.enterprise_accounts.iter_mut().flatten() {
+            redaction.replace(Personal::Email, &mut account.email_address);
+        }
     }
 
     fn translate(

@@ -2,6 +2,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{About, Plain};
 use crate::clerk::wire::{Text, Time, identifier};
+use crate::redaction::Redaction;
 use crate::resource::Dataset;
 use crate::snapshot::record::{ObjectType, Status};
 
@@ -35,5 +36,9 @@ impl Plain for BlocklistIdentifier<'_> {
             created_at: self.created_at,
             updated_at: self.updated_at,
         }
+    }
+
+    fn redact(&mut self, redaction: &Redaction) {
+        redaction.replace_contact(&mut self.identifier);
     }
 }

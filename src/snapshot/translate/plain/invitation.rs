@@ -2,6 +2,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{About, Plain, Translation};
 use crate::clerk::wire::{Text, Time, identifier};
+use crate::redaction::{Personal, Redaction};
 use crate::resource::Dataset;
 use crate::snapshot::record::{ObjectType, Status};
 use crate::snapshot::translate::verbatim::Bag;
@@ -41,6 +42,10 @@ impl Plain for Invitation<'_> {
             created_at: self.created_at,
             updated_at: self.updated_at,
         }
+    }
+
+    fn redact(&mut self, redaction: &Redaction) {
+        redaction.replace(Personal::Email, &mut self.email_address);
     }
 
     fn profile<'s>(&'s self, translation: &'s Translation) -> impl Serialize + 's {

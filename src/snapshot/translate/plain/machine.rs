@@ -4,6 +4,7 @@ use serde_json::value::RawValue;
 use super::super::{References, Row, TranslateError, Translation, said};
 use super::{About, Plain};
 use crate::clerk::wire::{Text, Time, identifier};
+use crate::redaction::Redaction;
 use crate::resource::Dataset;
 use crate::snapshot::record::{
     DisplayName, EntitlementId, EntitlementRecord, GrantRecord, ObjectReference, ObjectType,
@@ -93,6 +94,9 @@ impl Row for Scopes<'_> {
             ..References::default()
         }
     }
+
+    /// Nothing in it is about a person.
+    fn redact(&mut self, _redaction: &Redaction) {}
 
     fn translate(
         &self,

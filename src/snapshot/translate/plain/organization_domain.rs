@@ -2,6 +2,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{About, Plain};
 use crate::clerk::wire::{Text, Time, identifier};
+use crate::redaction::{Personal, Redaction};
 use crate::resource::Dataset;
 use crate::snapshot::record::{ObjectType, Status};
 
@@ -67,5 +68,9 @@ impl Plain for OrganizationDomain<'_> {
             created_at: self.created_at,
             updated_at: self.updated_at,
         }
+    }
+
+    fn redact(&mut self, redaction: &Redaction) {
+        redaction.replace(Personal::Email, &mut self.affiliation_email_address);
     }
 }

@@ -2,6 +2,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{About, Plain};
 use crate::clerk::wire::{Text, Time, identifier};
+use crate::redaction::{Personal, Redaction};
 use crate::resource::Dataset;
 use crate::snapshot::record::{ObjectType, Status};
 use crate::snapshot::translate::verbatim::Json;
@@ -89,6 +90,12 @@ impl Plain for Session<'_> {
             status: Status::Enabled,
             created_at: self.created_at,
             updated_at: self.updated_at,
+        }
+    }
+
+    fn redact(&mut self, redaction: &Redaction) {
+        if let Some(activity) = &mut self.latest_activity {
+            redaction.replace(Personal::Ip, &mut activity.ip_address);
         }
     }
 }

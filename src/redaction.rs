@@ -1,0 +1,212 @@
+//! Personal data that is replaced before it is written (`REDACT`).
+
+use std::collections::BTreeSet;
+use std::fmt::{self, Write as _};
+
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
+
+use crate::clerk::wire::Text;
+
+/// A kind of personal data.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Personal {
+    /// E-mail addresses.
+    Email,
+    /// Phone numbers.
+    Phone,
+    /// What people are called: first, last and user names.
+    Name,
+    /// Network addresses.
+    Ip,
+}
+
+impl Personal {
+    /// Every kind, in the order the documentation names them.
+    pub const ALL: [Self; 4] = [Self::Email, Self::Phone, Self::Name, Self::Ip];
+
+    /// The word in `REDACT`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Email => "email",
+            Self::Phone => "phone",
+            Self::Name => "name",
+            Self::Ip => "ip",
+        }
+    }
+
+    /// The kind of that word.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|it| it.name() == name)
+    }
+}
+
+/// What is replaced, and by what.
+#[derive(Clone, Debug)]
+pub struct Redaction {
+    kinds: BTreeSet<Personal>,
+    key: Option<RedactionKey>,
+}
+
+impl Redaction {
+    /// Replaces these kinds by keyed hashes, or by nothing when there is no key for it.
+    #[must_use]
+    pub const fn new(kinds: BTreeSet<Personal>, key: Option<RedactionKey>) -> Self {
+        Self { kinds, key }
+    }
+
+    /// Replaces a text if it is of a kind that is. One of nothing but white space says nothing and
+    /// stays.
+    pub fn replace(&self, kind: Personal, text: &mut Option<Text<'_>>) {
+        if self.kinds.contains(&kind) {
+            self.put_in_place_of(kind, text);
+        }
+    }
+
+    /// Replaces what may be an e-mail address or a phone number, if either is replaced. A number reads
+    /// the same in lower case, so either way its hash is the one that it has elsewhere.
+    pub fn replace_contact(&self, text: &mut Option<Text<'_>>) {
+        if self.kinds.contains(&Personal::Email) || self.kinds.contains(&Personal::Phone) {
+            self.put_in_place_of(Personal::Email, text);
+        }
+    }
+
+    fn put_in_place_of(&self, kind: Personal, text: &mut Option<Text<'_>>) {
+        if let Some(said) = text.take_if(|said| !said.trim().is_empty()) {
+            *text = self.key.as_ref().map(|key| Text::from(key.hash(kind, &said)));
+        }
+    }
+
+    /// Tells one key from another without telling anything of it: hashes under two keys do not join.
+    #[must_use]
+    pub fn key_id(&self) -> Option<String> {
+        Some(self.key.as_ref()?.id())
+    }
+}
+
+/// The key of the hashes. `Debug` shows nothing of it.
+#[derive(Clone)]
+pub struct RedactionKey(Hmac<Sha256>);
+
+/// A shorter key could be guessed, and with it every address that was hashed.
+pub const SHORTEST_KEY: usize = 32;
+
+/// A text that is too short to be a key.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("is shorter than {SHORTEST_KEY} characters")]
+pub struct TooShort;
+
+impl RedactionKey {
+    /// The key that a text is, white space around it left out.
+    ///
+    /// # Errors
+    /// [`TooShort`].
+    #[expect(clippy::expect_used, reason = "HMAC takes a key of any length (RFC 2104)")]
+    pub fn parse(text: &str) -> Result<Self, TooShort> {
+        let text = text.trim();
+        if text.chars().count() < SHORTEST_KEY {
+            return Err(TooShort);
+        }
+        Ok(Self(Hmac::new_from_slice(text.as_bytes()).expect("a key of any length")))
+    }
+
+    /// `hmac-sha256:` and the HMAC-SHA-256 of the text in hexadecimal digits. Of an e-mail address
+    /// it is that of the lower-cased one: mail does not tell them apart.
+    fn hash(&self, kind: Personal, text: &str) -> String {
+        match kind {
+            Personal::Email => self.hmac(text.to_lowercase().as_bytes()),
+            Personal::Phone | Personal::Name | Personal::Ip => self.hmac(text.as_bytes()),
+        }
+    }
+
+    fn id(&self) -> String {
+        self.hmac(b"clerk-sync/redaction-key/1")
+    }
+
+    fn hmac(&self, bytes: &[u8]) -> String {
+        let mut mac = self.0.clone();
+        mac.update(bytes);
+        let mut text = String::with_capacity(PREFIX.len() + 64);
+        text.push_str(PREFIX);
+        for byte in mac.finalize().into_bytes() {
+            // Writing to a `String` cannot fail.
+            let _ = write!(text, "{byte:02x}");
+        }
+        text
+    }
+}
+
+const PREFIX: &str = "hmac-sha256:";
+
+impl fmt::Debug for RedactionKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("RedactionKey(hidden)")
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    fn key() -> RedactionKey {
+        RedactionKey::parse("0123456789abcdef0123456789abcdef\n").unwrap()
+    }
+
+    fn replaced(key: Option<RedactionKey>, kind: Personal, text: &str) -> Option<String> {
+        let mut text = Some(Text::from(text));
+        Redaction::new([kind].into(), key).replace(kind, &mut text);
+        text.map(|text| text.to_string())
+    }
+
+    // Computed with `openssl dgst -sha256 -hmac`, so that others can join with these hashes.
+    #[test]
+    fn a_hash_is_what_others_compute() {
+        let hash = replaced(Some(key()), Personal::Email, "Ada@Example.com");
+        let expected =
+            "hmac-sha256:e3e30b4d50224a4ba14084607085d072402144212a122eb4501daddd6bbe0ee3";
+        assert_eq!(hash.as_deref(), Some(expected));
+        let name = replaced(Some(key()), Personal::Name, "Ada");
+        assert_ne!(name, replaced(Some(key()), Personal::Name, "ada"));
+    }
+
+    #[test]
+    fn without_a_key_nothing_is_left() {
+        assert_eq!(replaced(None, Personal::Phone, "+15550100"), None);
+        assert_eq!(replaced(None, Personal::Name, " ").as_deref(), Some(" "));
+    }
+
+    #[test]
+    fn other_kinds_stay() {
+        let redaction = Redaction::new([Personal::Ip].into(), Some(key()));
+        let mut text = Some(Text::from("Ada"));
+        redaction.replace(Personal::Name, &mut text);
+        assert_eq!(text, Some(Text::from("Ada")));
+    }
+
+    #[test]
+    fn a_contact_has_the_hash_of_the_address_or_number_that_it_is() {
+        for (kind, text) in [(Personal::Email, "Ada@Example.com"), (Personal::Phone, "+15550100")] {
+            let expected = replaced(Some(key()), kind, text);
+            for asked in [Personal::Email, Personal::Phone] {
+                let mut contact = Some(Text::from(text));
+                Redaction::new([asked].into(), Some(key())).replace_contact(&mut contact);
+                assert_eq!(contact.as_deref(), expected.as_deref());
+            }
+        }
+        let mut contact = Some(Text::from("Ada@Example.com"));
+        Redaction::new([Personal::Name].into(), Some(key())).replace_contact(&mut contact);
+        assert_eq!(contact.as_deref(), Some("Ada@Example.com"));
+    }
+
+    #[test]
+    fn a_key_is_long_and_hidden_and_known_by_its_id() {
+        assert_eq!(RedactionKey::parse("0123456789abcdef0123456789abcde").unwrap_err(), TooShort);
+        assert_eq!(format!("{:?}", key()), "RedactionKey(hidden)");
+        assert_eq!(key().id(), key().id());
+        let other = RedactionKey::parse("0123456789abcdef0123456789abcdeg").unwrap();
+        assert_ne!(key().id(), other.id());
+    }
+}

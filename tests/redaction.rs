@@ -1,0 +1,283 @@
+//! Promise: what `REDACT` names is replaced in every line by a keyed hash, or by null without a key,
+//! and nothing else is; and the tables of `docs/data.md` say so field by field.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+use clerk_sandbox::{DEFAULT_KEY, Population, Sandbox};
+use clerk_sync::redaction::Personal;
+use clerk_sync::resource::{Dataset, Resource};
+use serde_json::{Value, json};
+
+use crate::support::captured::Captured;
+use crate::support::plain::FIRST;
+use crate::support::scripted_secret::ScriptedSecret;
+use crate::support::snapshot::Snapshot;
+use crate::support::world::World;
+
+const KEY: &str = "0123456789abcdef0123456789abcdef";
+
+/// The hash of `ada@example.com` under [`KEY`], as `openssl dgst -sha256 -hmac` gives it.
+const HASH_OF_ADA: &str =
+    "hmac-sha256:e3e30b4d50224a4ba14084607085d072402144212a122eb4501daddd6bbe0ee3";
+
+/// Something in every list, and users of every kind, one of whom has no name but an address, and one whose every field is known.
+fn instance() -> Sandbox {
+    let sandbox = Sandbox::new(
+        Population::default()
+            .users(60)
+            .organizations(4)
+            .memberships(40)
+            .permissions(5)
+            .other_rows(12),
+    );
+    let address = |id: &str, text: &str| json!({"id": id, "email_address": text, "verification": {"status": "verified"}});
+    sandbox
+        .insert(
+            "users",
+            json!({
+                "object": "user", "id": "user_nameless", "created_at": FIRST,
+                "primary_email_address_id": "idn_1",
+                "email_addresses": [address("idn_1", "nameless@example.com")],
+            }),
+        )
+        .unwrap();
+    let ada = json!({
+        "object": "user", "id": "user_ada", "created_at": FIRST + 1,
+        "first_name": "Planted-First", "last_name": "Planted-Last", "username": "planted-user",
+        "external_id": "external-1", "primary_email_address_id": "idn_2",
+        "email_addresses": [address("idn_2", "Ada@Example.com"), address("idn_3", " ")],
+        "phone_numbers": [{"id": "idn_4", "phone_number": "+15550100999"}],
+        "external_accounts": [{"provider": "oauth_google", "email_address": "ada@example.com"}],
+        "enterprise_accounts": [{"provider": "saml_okta", "email_address": "ADA@example.com"}],
+    });
+    sandbox.insert("users", ada).unwrap();
+    let mut domain = sandbox.rows("organization_domains")[0].clone();
+    domain["id"] = "orgdmn_affiliated".into();
+    domain["affiliation_email_address"] = "ada@example.com".into();
+    sandbox.insert("organization_domains", domain).unwrap();
+    sandbox
+}
+
+fn world(sandbox: &Sandbox, redact: &str, key: Option<&str>) -> World {
+    let secret = ScriptedSecret::new([DEFAULT_KEY]);
+    World::new(sandbox.clone())
+        .with("REDACT", redact)
+        .with_secret(key.into_iter().fold(secret, ScriptedSecret::with_redaction_key))
+}
+
+fn row<'a>(snapshot: &'a Snapshot, id: &str) -> &'a Value {
+    snapshot.datasets["users"].iter().find(|row| row["id"] == id).expect("it is there")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hash_takes_the_place_of_each_value() {
+    let snapshot = world(&instance(), "email,phone,name", Some(KEY)).complete().await;
+    let ada = row(&snapshot, "user_ada");
+    let profile = &ada["profile"];
+    assert_eq!(profile["primary_email"], HASH_OF_ADA);
+    assert_eq!(profile["emails"][0]["address"], HASH_OF_ADA);
+    assert_eq!(profile["emails"][0]["primary"], true);
+    assert_eq!(profile["emails"][1]["address"], " ", "says nothing");
+    assert_eq!(profile["external_accounts"][0]["email"], HASH_OF_ADA);
+    assert_eq!(profile["enterprise_accounts"][0]["email"], HASH_OF_ADA);
+    assert_eq!(profile["external_id"], "external-1");
+    let (first, last) = (&profile["first_name"], &profile["last_name"]);
+    let display_name = format!("{} {}", first.as_str().unwrap(), last.as_str().unwrap());
+    assert_eq!(ada["display_name"], display_name);
+    for value in [first, last, &profile["username"], &profile["phones"][0]["number"]] {
+        let digits = value.as_str().unwrap().strip_prefix("hmac-sha256:").unwrap();
+        assert!(digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    }
+    let nameless = row(&snapshot, "user_nameless");
+    assert_eq!(nameless["display_name"], nameless["profile"]["primary_email"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_key_nothing_is_left() {
+    let snapshot = world(&instance(), "email, phone, name, ip", None).complete().await;
+    for user in &snapshot.datasets["users"] {
+        let profile = &user["profile"];
+        for field in ["first_name", "last_name", "username", "primary_email"] {
+            assert_eq!(profile[field], Value::Null, "{field}");
+        }
+        assert_eq!(user["display_name"], user["id"]);
+    }
+    let ada = row(&snapshot, "user_ada");
+    assert_eq!(
+        ada["profile"]["emails"][0],
+        json!({
+            "address": null, "primary": true, "verified": true
+        })
+    );
+}
+
+/// Two snapshots, and a lookup, give one value one hash.
+#[tokio::test(start_paused = true)]
+async fn hashes_join_across_snapshots_and_with_lookups() {
+    let world = world(&instance(), "email,phone,name", Some(KEY));
+    let first = world.complete().await;
+    tokio::time::advance(std::time::Duration::from_secs(1)).await;
+    let second = world.complete().await;
+    assert_eq!(first.digests(), second.digests());
+    let event = json!({
+        "action": "lookup", "resource": "users", "email_address": "Ada@Example.com"
+    });
+    let answer = world.handle(event).await.unwrap();
+    assert_eq!(answer["records"][0].to_string(), row(&first, "user_ada").to_string());
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_that_is_replaced_is_stored_or_logged() {
+    let planted = ["planted", "5550100999", "ada@example", "nameless@"];
+    for key in [Some(KEY), None] {
+        let log = Captured::start();
+        let world = world(&instance(), "email,phone,name", key).with("COMPRESSION", "none");
+        world.handle(json!({"time_budget_seconds": 0})).await.unwrap();
+        world.complete().await;
+        let mut text = log.text();
+        for (name, bytes) in world.memory.objects() {
+            text.push_str(&format!("{name} {}", String::from_utf8_lossy(&bytes)));
+        }
+        let text = text.to_lowercase();
+        for planted in planted {
+            assert!(!text.contains(planted), "{planted}");
+        }
+        assert!(!text.contains(KEY));
+    }
+}
+
+/// Of one list half would be under one key, half under another.
+#[tokio::test(start_paused = true)]
+async fn a_run_is_not_continued_under_another_redaction_key() {
+    let sandbox = instance();
+    let begun = world(&sandbox, "email", Some(KEY));
+    let answer = begun.handle(json!({"time_budget_seconds": 0})).await.unwrap();
+    assert_eq!(answer["status"], "partial", "{answer:#}");
+
+    let same = begun.clone().sync().await.unwrap();
+    assert_eq!(same["invocations"], 2, "{same:#}");
+
+    for other in [Some("another-key-another-key-another-key"), None] {
+        let begun = world(&sandbox, "email", Some(KEY));
+        let partial = begun.handle(json!({"time_budget_seconds": 0})).await.unwrap();
+        let secret = ScriptedSecret::new([DEFAULT_KEY]);
+        let secret = other.into_iter().fold(secret, ScriptedSecret::with_redaction_key);
+        let answer = begun.with_secret(secret).sync().await.unwrap();
+        assert_eq!(answer["status"], "complete", "{answer:#}");
+        assert_ne!(answer["snapshot_id"], partial["snapshot_id"]);
+        let message = answer["message"].as_str().unwrap();
+        assert!(message.contains("given up: the secret holds another redaction_key"), "{message}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn raw_would_write_out_what_is_replaced() {
+    let world = world(&instance(), "ip", Some(KEY)).with("INCLUDE_RAW", "true");
+    let error = world.sync().await.unwrap_err();
+    assert_eq!(error.name(), "InvalidConfig");
+    assert!(error.message().contains("REDACT is set together with INCLUDE_RAW"));
+    assert_eq!(world.sandbox.total_requests(), 0);
+    let world = world.with("REDACT", "none");
+    world.complete().await;
+    let error = world.with("REDACT", "email,adress").sync().await.unwrap_err();
+    assert!(error.message().contains("REDACT names unknown \"adress\" (accepted: none, or "));
+}
+
+// ---- docs/data.md
+
+/// The rows of a dataset's table in `docs/data.md`: by field, the kinds that replace it.
+fn documented(dataset: &str) -> BTreeMap<String, BTreeSet<String>> {
+    let text = file("docs/data.md");
+    let heading = format!("### Fields of `{dataset}`\n");
+    let (_, below) = text.split_once(&heading).unwrap_or_else(|| panic!("no {heading}"));
+    let rows = below.lines().skip_while(|line| !line.starts_with("| `"));
+    let rows = rows.take_while(|line| line.starts_with("| `"));
+    rows.map(|line| {
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        let kinds = cells[5].split(", ").filter_map(|it| it.strip_prefix('`')?.strip_suffix('`'));
+        let field = cells[1].trim_matches('`').to_owned();
+        assert!(["yes", "no", "id", "as you use it"].contains(&cells[3]), "{line}");
+        (field, kinds.map(str::to_owned).collect())
+    })
+    .collect()
+}
+
+fn file(path: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).expect(path)
+}
+
+/// The fields that a JSON Schema allows, down to those that hold no others.
+fn allowed(schema: &Value, path: &str, fields: &mut BTreeSet<String>) {
+    if let Some(choices) = schema["oneOf"].as_array().or_else(|| schema["anyOf"].as_array()) {
+        choices.iter().for_each(|choice| allowed(choice, path, fields));
+    } else if let Some(properties) = schema["properties"].as_object() {
+        for (name, schema) in properties {
+            let separator = if path.is_empty() { "" } else { "." };
+            allowed(schema, &format!("{path}{separator}{name}"), fields);
+        }
+    } else if schema["items"].is_object() || schema["prefixItems"].is_array() {
+        allowed(&schema["items"], &format!("{path}[]"), fields);
+    } else if schema["type"] != "null" {
+        fields.insert(path.to_owned());
+    }
+}
+
+/// The fields in which two records differ.
+fn differences(left: &Value, right: &Value, path: &str, fields: &mut BTreeSet<String>) {
+    match (left, right) {
+        (Value::Object(left), Value::Object(right)) => {
+            assert!(left.keys().eq(right.keys()), "{path}");
+            for (name, value) in left {
+                let separator = if path.is_empty() { "" } else { "." };
+                differences(value, &right[name], &format!("{path}{separator}{name}"), fields);
+            }
+        }
+        (Value::Array(left), Value::Array(right)) => {
+            assert_eq!(left.len(), right.len(), "{path}");
+            for (left, right) in left.iter().zip(right) {
+                differences(left, right, &format!("{path}[]"), fields);
+            }
+        }
+        _ if left == right => {}
+        _ => {
+            fields.insert(path.to_owned());
+        }
+    }
+}
+
+#[test]
+fn every_field_of_every_dataset_is_in_the_tables() {
+    for dataset in Dataset::ALL {
+        let schema = file(&format!("schemas/{dataset}.schema.json"));
+        let mut fields = BTreeSet::new();
+        allowed(&serde_json::from_str(&schema).unwrap(), "", &mut fields);
+        assert!(fields.len() > 3, "{dataset}: {fields:?}");
+        let documented: BTreeSet<String> = documented(dataset.name()).into_keys().collect();
+        assert_eq!(documented, fields, "{dataset}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_tables_say_is_replaced_is_replaced_and_nothing_else() {
+    let sandbox = instance();
+    let resources: Vec<&str> = Resource::ALL.iter().map(|resource| resource.name()).collect();
+    let world = |redact| world(&sandbox, redact, Some(KEY)).with("RESOURCES", &resources.join(","));
+    let plain = world("none").complete().await;
+    assert_eq!(plain.datasets.len(), Dataset::ALL.len());
+    for kind in Personal::ALL {
+        let redacted = world(kind.name()).complete().await;
+        for (dataset, rows) in &plain.datasets {
+            let mut changed = BTreeSet::new();
+            assert_eq!(rows.len(), redacted.datasets[dataset].len());
+            for (row, redacted) in rows.iter().zip(&redacted.datasets[dataset]) {
+                differences(row, redacted, "", &mut changed);
+            }
+            let told = documented(dataset).into_iter();
+            let told = told.filter(|(_, kinds)| kinds.contains(kind.name()));
+            let told: BTreeSet<String> = told.map(|(field, _)| field).collect();
+            assert_eq!(changed, told, "{dataset} {kind:?}");
+        }
+    }
+}
