@@ -58,7 +58,8 @@ const EARLIEST_MILLIS: i64 = -62_167_219_200_000;
 /// 9999-12-31T23:59:59.999Z, in milliseconds since 1970: RFC 3339 has no later year.
 const LATEST_MILLIS: i64 = 253_402_300_799_999;
 
-const MILLIS_OF_DAY: i64 = 86_400_000;
+/// Of UTC, which has no leap seconds here.
+pub const MILLIS_OF_DAY: i64 = 86_400_000;
 /// What the Julian calendar of astronomers calls 1970-01-01.
 const JULIAN_DAY_OF_1970: i32 = 2_440_588;
 

@@ -59,6 +59,8 @@ pub struct Config {
     /// `REDACT`: which kinds of personal data are replaced by keyed hashes; not together with
     /// `include_raw`.
     pub redact: BTreeSet<Personal>,
+    /// `DAU_LOOKBACK_DAYS`, 1 to 365: how many days daily active users are counted of.
+    pub dau_lookback_days: u16,
     /// `SHRINK_GUARD_PERCENT`, 0 to 100: the snapshot is held when a dataset of at least 20
     /// records lost more than this share of them. Zero: no guard.
     pub shrink_guard_percent: f64,

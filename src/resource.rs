@@ -94,6 +94,8 @@ named! {
     Sessions = "sessions",
     /// Clerk: GET /api_keys of each user, organization and machine.
     ApiKeys = "api_keys",
+    /// Counted from Clerk: GET /users.
+    DailyActiveUsers = "daily_active_users",
 }
 
 named! {
@@ -146,6 +148,8 @@ named! {
     Sessions = "sessions",
     /// One line an API key.
     ApiKeys = "api_keys",
+    /// One line a day.
+    DailyActiveUsers = "daily_active_users",
 }
 
 #[cfg(test)]

@@ -445,6 +445,7 @@ fn the_fingerprint_changes_with_what_changes_the_output() {
         ("INCLUDE_RAW", "true"),
         ("REDACT", "email"),
         ("REDACT", "email,phone"),
+        ("RESOURCES", "daily_active_users"),
     ] {
         assert!(seen.insert(fingerprint(&[change])), "{change:?}");
     }
@@ -474,6 +475,7 @@ fn the_fingerprint_does_not_change_with_anything_else() {
         ("METADATA", ""),
         ("INCLUDE_RAW", "0"),
         ("REDACT", "none"),
+        ("DAU_LOOKBACK_DAYS", "7"),
         ("SHRINK_GUARD_PERCENT", "0"),
         ("LOG_LEVEL", "trace"),
         ("METRICS_NAMESPACE", "ClerkSync"),

@@ -11,6 +11,7 @@ mod properties;
 mod records;
 mod store;
 
+mod activity;
 mod answers;
 mod by_owner;
 mod chaos;

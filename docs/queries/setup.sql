@@ -117,6 +117,21 @@ SET VARIABLE latest_blocklist_identifiers_files = (SELECT files_of(getvariable('
 CREATE OR REPLACE VIEW blocklist_identifiers AS FROM blocklist_identifiers_in(getvariable('blocklist_identifiers_files'));
 CREATE OR REPLACE VIEW latest_blocklist_identifiers AS FROM blocklist_identifiers_in(getvariable('latest_blocklist_identifiers_files'));
 
+-- Daily active users
+CREATE OR REPLACE MACRO daily_active_users_in(files) AS TABLE
+  SELECT * EXCLUDE (filename), regexp_extract(filename, '([^/]+)/[^/]+/[^/]+$', 1) AS snapshot_id
+  FROM read_json(files, format = 'auto', filename = TRUE, columns = {
+    kind: 'VARCHAR',
+    name: 'VARCHAR',
+    date: 'VARCHAR',
+    value: 'BIGINT'
+  })
+  WHERE kind IS NOT NULL;
+SET VARIABLE daily_active_users_files = (SELECT files_of('*', 'daily_active_users'));
+SET VARIABLE latest_daily_active_users_files = (SELECT files_of(getvariable('latest'), 'daily_active_users'));
+CREATE OR REPLACE VIEW daily_active_users AS FROM daily_active_users_in(getvariable('daily_active_users_files'));
+CREATE OR REPLACE VIEW latest_daily_active_users AS FROM daily_active_users_in(getvariable('latest_daily_active_users_files'));
+
 -- Domain
 CREATE OR REPLACE MACRO domains_in(files) AS TABLE
   SELECT * EXCLUDE (filename), regexp_extract(filename, '([^/]+)/[^/]+/[^/]+$', 1) AS snapshot_id

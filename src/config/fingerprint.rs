@@ -54,5 +54,8 @@ fn canonical_text(config: &Config, resources: &BTreeSet<Resource>) -> String {
         let kinds: Vec<&str> = config.redact.iter().map(|kind| kind.name()).collect();
         text.push_str(&format!("redact={}\n", kinds.join(",")));
     }
+    if resources.contains(&Resource::DailyActiveUsers) {
+        text.push_str(&format!("dau_lookback_days={}\n", config.dau_lookback_days));
+    }
     text
 }

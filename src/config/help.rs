@@ -125,6 +125,12 @@ pub const SETTINGS: &[Setting] = &[
                   secret, or by null where there is no key. Not together with INCLUDE_RAW",
     },
     Setting {
+        name: parse::SETTING_DAU_LOOKBACK,
+        default: "30",
+        meaning: "How many days daily_active_users counts, up to the one the snapshot was started \
+                  on (1 to 365)",
+    },
+    Setting {
         name: parse::SETTING_SHRINK_GUARD,
         default: "50",
         meaning: "A snapshot in which any dataset of at least 20 records lost more than this \

@@ -37,6 +37,7 @@ pub(super) const SETTING_COMPRESSION: &str = "COMPRESSION";
 pub(super) const SETTING_METADATA: &str = "METADATA";
 pub(super) const SETTING_INCLUDE_RAW: &str = "INCLUDE_RAW";
 pub(super) const SETTING_REDACT: &str = "REDACT";
+pub(super) const SETTING_DAU_LOOKBACK: &str = "DAU_LOOKBACK_DAYS";
 pub(super) const SETTING_SHRINK_GUARD: &str = "SHRINK_GUARD_PERCENT";
 pub(super) const SETTING_SESSIONS_LOOKBACK: &str = "SESSIONS_LOOKBACK_DAYS";
 pub(super) const SETTING_LOG_LEVEL: &str = "LOG_LEVEL";
@@ -49,6 +50,7 @@ const DEFAULT_MAX_CONCURRENCY: usize = 32;
 const DEFAULT_DEADLINE_RESERVE: Duration = Duration::from_secs(20);
 const DEFAULT_LEASE: Duration = Duration::from_secs(60);
 const DEFAULT_SNAPSHOT_MAX_AGE: Duration = Duration::from_secs(24 * HOUR);
+const DEFAULT_DAU_LOOKBACK_DAYS: u16 = 30;
 const DEFAULT_SHRINK_GUARD_PERCENT: f64 = 50.0;
 const DEFAULT_SESSIONS_LOOKBACK: Duration = Duration::from_secs(30 * DAY);
 
@@ -110,6 +112,8 @@ pub(super) fn config(environment: &Environment, place: Place) -> Result<Config, 
         reader.optional(SETTING_METADATA, METADATA_BAGS, metadata_bags).unwrap_or_default();
     let include_raw = reader.optional(SETTING_INCLUDE_RAW, BOOLEANS, boolean).unwrap_or(false);
     let redact = redact(&mut reader, include_raw);
+    let dau_lookback_days =
+        reader.integer(SETTING_DAU_LOOKBACK, 1..=365).unwrap_or(DEFAULT_DAU_LOOKBACK_DAYS);
     let shrink_guard_percent = reader
         .optional(SETTING_SHRINK_GUARD, PERCENTAGES, |text| number_within(text, &(0.0..=100.0)))
         .unwrap_or(DEFAULT_SHRINK_GUARD_PERCENT);
@@ -145,6 +149,7 @@ pub(super) fn config(environment: &Environment, place: Place) -> Result<Config, 
         metadata,
         include_raw,
         redact,
+        dau_lookback_days,
         shrink_guard_percent,
         sessions_lookback,
         log_level,

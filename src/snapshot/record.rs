@@ -1,4 +1,4 @@
-//! The three kinds of line a snapshot is made of.
+//! The four kinds of line a snapshot is made of.
 //!
 //! A struct's fields stand in the order in which its keys are written. What Clerk did not say is
 //! `None` and written as `null`.
@@ -110,6 +110,18 @@ impl<'a> GrantRecord<'a> {
             updated_at: None,
         }
     }
+}
+
+/// A number of a day.
+#[derive(Debug, Serialize)]
+#[serde(tag = "kind", rename = "metric")]
+pub struct MetricRecord<'a> {
+    /// What is counted.
+    pub name: &'a str,
+    /// The day in UTC: `2026-11-20`.
+    pub date: &'a str,
+    /// How many.
+    pub value: u64,
 }
 
 named! {

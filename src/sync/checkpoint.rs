@@ -19,6 +19,7 @@ use crate::snapshot::manifest::{
 use crate::snapshot::part::Part;
 use crate::snapshot::translate::RoleCatalogue;
 
+use super::activity::DailyCounts;
 use super::bounds::Bounds;
 use super::endpoint::ListName;
 use super::malformed::Malformed;
@@ -231,6 +232,9 @@ pub struct Stretch {
     /// Role keys among them that no role has.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub unresolved_role_keys: BTreeMap<String, u64>,
+    /// How many of its users were last active on which day, where these are counted.
+    #[serde(default, skip_serializing_if = "DailyCounts::is_empty")]
+    pub active: DailyCounts,
 }
 
 /// A part that is stored.

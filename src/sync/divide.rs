@@ -240,6 +240,7 @@ mod tests {
             lines: [0; MOST_FEEDS],
             unknown: None,
             unresolved_role_key: None,
+            active_on: None,
             role: None,
         }
     }

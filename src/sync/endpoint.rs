@@ -48,6 +48,12 @@ pub struct Endpoint {
 pub type Read = fn(&[u8], &PageContext) -> Result<ReadPage, PageError>;
 
 impl Endpoint {
+    /// Whether it is read, and not made of what another list has brought.
+    #[must_use]
+    pub fn is_read(&self) -> bool {
+        self.phase != Phase::Derived
+    }
+
     /// Whether a row has grants beside its own record.
     #[must_use]
     pub fn has_grants(&self) -> bool {
@@ -136,10 +142,12 @@ pub enum Phase {
     Others,
     /// What rows of others may have become meanwhile.
     Last,
+    /// What is made of other lists when they are done: nothing is read for it.
+    Derived,
 }
 
 impl Phase {
-    /// Every phase, in order.
+    /// Every phase in which lists are read, in order.
     pub const ALL: [Self; 6] = [
         Self::Permissions,
         Self::Roles,
@@ -531,6 +539,21 @@ pub const ENDPOINTS: &[Endpoint] = &[
         &[Feed { dataset: Dataset::ApiKeys, section: 1, needs: None }],
     ),
     api_keys(2, Resource::Machines, &[Feed { dataset: Dataset::ApiKeys, section: 2, needs: None }]),
+    // Made of the users that are read for it.
+    Endpoint {
+        phase: Phase::Derived,
+        paging: Paging::Cursor { count_path: "/users/count" },
+        ..listed(
+            Resource::DailyActiveUsers,
+            "/users",
+            &[Feed {
+                dataset: Dataset::DailyActiveUsers,
+                section: 0,
+                needs: Some(Resource::Users),
+            }],
+            |body, context| read_page::<wire::User<'_>>(body, context),
+        )
+    },
 ];
 
 /// An entry without anything special: a list of up to 500 rows a page, oldest first, that nothing

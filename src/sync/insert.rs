@@ -9,6 +9,7 @@ use crate::clock::Timestamp;
 use crate::resource::Dataset;
 use crate::snapshot::part::{Lines, PartBuilder};
 
+use super::activity::days_counted;
 use super::checkpoint::{ListProgress, Stage, StoredPart, Stretch};
 use super::closure::note_stored;
 use super::endpoint::Endpoint;
@@ -88,6 +89,10 @@ async fn insert_into(
     if let Some(own) = feeds.first().and_then(|feed| parts.get(&feed.dataset)) {
         run.remember_ids(&own.part.key, ids);
     }
+    let mut active = stretch.active.clone();
+    if let Some(days) = days_counted(run) {
+        active.add(&days, rows.iter().map(|&row| &page.rows[row]));
+    }
     let inserted = rows.len() as u64;
     let first = page.rows[rows[0]].key.clone();
     let last = page.rows[rows[rows.len() - 1]].key.clone();
@@ -96,6 +101,7 @@ async fn insert_into(
         first: if first.created_at < stretch.first.created_at { first } else { stretch.first },
         last: if last.created_at > stretch.last.created_at { last } else { stretch.last },
         parts,
+        active,
         ..stretch
     };
     let stored = merged.clone();

@@ -8,8 +8,10 @@
 //!   is the better `plan`; pages on their way are in a `gathering`, and stored in `stretch`es;
 //! - `compare` holds what was read against Clerk's counts, `closure` holds grants against `known`
 //!   users and organizations and `insert`s those that are missing;
+//! - `activity` writes down which days the users were active on;
 //! - `publish` makes it visible, with `summary`'s counts; `answers` and `failure` say how it ended.
 
+pub mod activity;
 mod answers;
 pub mod at_stake;
 pub mod bounds;
@@ -249,6 +251,7 @@ impl Sync<'_> {
                 metadata: self.config.metadata,
                 include_raw: self.config.include_raw,
                 redaction,
+                dau_lookback_days: self.config.dau_lookback_days,
             },
             max_concurrency: self.config.clerk.max_concurrency,
             at_stake: AtStake::new(self.config.clerk.max_concurrency),

@@ -13,6 +13,7 @@ use crate::resource::{Dataset, Resource};
 use crate::snapshot::records::Records;
 use crate::snapshot::translate::{References, Role, Row, TranslateError, Translation};
 
+use super::activity::{Day, day_of};
 use super::endpoint::MOST_FEEDS;
 use super::known::Known;
 
@@ -65,6 +66,8 @@ pub struct ReadRow {
     pub unknown: Option<Unknown>,
     /// The role key it carries and no role has.
     pub unresolved_role_key: Option<String>,
+    /// The day on which whom it is was last active.
+    pub active_on: Option<Day>,
     /// The role it is, for the catalogue of roles.
     pub role: Option<Role>,
 }
@@ -239,6 +242,7 @@ fn translate_rows<'a, R: Row>(
             lines,
             unknown: unknown(row.references(), &known),
             unresolved_role_key: unresolved.into_keys().next(),
+            active_on: row.last_active_at().map(day_of),
             role: row.role(),
         });
     }

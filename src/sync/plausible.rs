@@ -49,7 +49,11 @@ fn could_be_stored(stretch: &Stretch) -> bool {
     let is_named_well = |(&dataset, stored): (&Dataset, &super::checkpoint::StoredPart)| {
         is_part_of(dataset, &stored.part.key)
     };
-    stretch.rows > 0 && stretch.sequence < MOST_STRETCHES && stretch.parts.iter().all(is_named_well)
+    let counts_its_rows = stretch.active.total().is_some_and(|total| total <= stretch.rows);
+    stretch.rows > 0
+        && stretch.sequence < MOST_STRETCHES
+        && counts_its_rows
+        && stretch.parts.iter().all(is_named_well)
 }
 
 /// A JSON document without a number that this program could not have written, and could not go on

@@ -10,6 +10,7 @@ use crate::clerk::wire;
 use crate::patience::Exhausted;
 use crate::snapshot::manifest::Instance;
 
+use super::activity;
 use super::checkpoint::{Completed, ListProgress};
 use super::closure;
 use super::copy::copy_list;
@@ -53,10 +54,13 @@ pub async fn read_everything(run: &Run) -> Result<(), Stop> {
     }
     // Grants may have made the lists grow that they refer to: these are compared once more.
     run.ids_by_part.lock().unwrap_or_else(PoisonError::into_inner).clear();
-    let reopened: Vec<ListName> =
-        needed.into_iter().filter(|&list| !run.list(list, ListProgress::is_done)).collect();
+    let reopened: Vec<ListName> = needed
+        .into_iter()
+        .filter(|&list| endpoint(list).is_read() && !run.list(list, ListProgress::is_done))
+        .collect();
     side_by_side(run, &reopened).await?;
     run.may_go_on()?;
+    activity::write_down(run).await?;
     let completed = Completed {
         at: run.clock.now(),
         run: run.facts(),

@@ -74,6 +74,8 @@ pub struct Output {
     pub include_raw: bool,
     /// What is replaced in the rows.
     pub redaction: Option<Redaction>,
+    /// How many days active users are counted of.
+    pub dau_lookback_days: u16,
 }
 
 /// Why the work stops before a snapshot is published.
@@ -274,6 +276,9 @@ pub fn lists_needed(resources: &BTreeSet<Resource>) -> BTreeSet<ListName> {
     ];
     if resolves_roles.iter().any(|resource| resources.contains(resource)) {
         needed.insert(Resource::OrganizationRoles);
+    }
+    if resources.contains(&Resource::DailyActiveUsers) {
+        needed.insert(Resource::Users);
     }
     lists_of(&needed).map(Endpoint::name).collect()
 }

@@ -2,6 +2,7 @@
 //! checkpoint, then the next pages.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use bytes::Bytes;
 use futures_util::future::try_join_all;
@@ -13,6 +14,7 @@ use crate::snapshot::part::{FinishedPart, Part, PartBuilder, extension};
 use crate::snapshot::translate::Role;
 use crate::store::{Condition, ContentType};
 
+use super::activity::{DailyCounts, Day, days_counted};
 use super::checkpoint::{Checkpoint, StoredPart, Stretch};
 use super::closure::is_referred_to;
 use super::endpoint::Endpoint;
@@ -37,6 +39,9 @@ pub(super) struct StretchBuilder<'a> {
     dangling_principals: u64,
     dangling_resources: u64,
     unresolved_role_keys: BTreeMap<String, u64>,
+    /// The days of which active users are counted, if any are.
+    days: Option<RangeInclusive<Day>>,
+    active: DailyCounts,
     clock: Clock,
 }
 
@@ -88,6 +93,8 @@ impl<'a> StretchBuilder<'a> {
             dangling_principals: 0,
             dangling_resources: 0,
             unresolved_role_keys: BTreeMap::new(),
+            days: days_counted(run),
+            active: DailyCounts::default(),
             clock: run.clock.clone(),
         })
     }
@@ -110,6 +117,9 @@ impl<'a> StretchBuilder<'a> {
             if let Some(key) = row.unresolved_role_key.as_ref().filter(|_| !row.dangling) {
                 *self.unresolved_role_keys.entry(key.clone()).or_default() += 1;
             }
+        }
+        if let Some(days) = &self.days {
+            self.active.add(days, page.kept_rows());
         }
         if let Some(row) = page.kept_rows().last() {
             self.last = Some(row.key.clone());
@@ -173,6 +183,7 @@ impl<'a> StretchBuilder<'a> {
                 dangling_principals: self.dangling_principals,
                 dangling_resources: self.dangling_resources,
                 unresolved_role_keys: self.unresolved_role_keys,
+                active: self.active,
             }),
             pages: self.pages,
             roles: self.roles,

@@ -34,6 +34,11 @@ pub trait Row {
         References::default()
     }
 
+    /// When whom the row is was last active, in milliseconds since 1970.
+    fn last_active_at(&self) -> Option<i64> {
+        None
+    }
+
     /// The role that the row is, for the catalogue.
     fn role(&self) -> Option<Role> {
         None

@@ -21,6 +21,10 @@ impl Row for User<'_> {
         self.created_at
     }
 
+    fn last_active_at(&self) -> Option<i64> {
+        self.last_active_at
+    }
+
     /// What it is called in records is then made of what is left.
     fn redact(&mut self, redaction: &Redaction) {
         for name in [&mut self.first_name, &mut self.last_name, &mut self.username] {

@@ -1,0 +1,167 @@
+//! Daily active users: how many users' latest activity fell on which day, counted as they are walked.
+//!
+//! The counts stand with the stretches whose rows they count, so what is read again is counted
+//! again, and nothing twice. When all lists are done they become lines.
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::{MILLIS_OF_DAY, Timestamp};
+use crate::resource::{Dataset, Resource};
+use crate::snapshot::part::PartBuilder;
+use crate::snapshot::record::MetricRecord;
+use crate::snapshot::records::Records;
+
+use super::checkpoint::{ListProgress, Stage, Stretch, Window};
+use super::page::{ReadRow, RowKey};
+use super::run::{Run, Stop};
+use super::stretch::{Number, store_part};
+
+/// Days since 1970, in UTC.
+pub type Day = i64;
+
+/// How many users were last active on each day; days with none are left out.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Vec<(Day, u64)>", into = "Vec<(Day, u64)>")]
+pub struct DailyCounts(BTreeMap<Day, u64>);
+
+impl From<Vec<(Day, u64)>> for DailyCounts {
+    fn from(days: Vec<(Day, u64)>) -> Self {
+        Self(days.into_iter().collect())
+    }
+}
+
+impl From<DailyCounts> for Vec<(Day, u64)> {
+    fn from(counts: DailyCounts) -> Self {
+        counts.0.into_iter().collect()
+    }
+}
+
+impl DailyCounts {
+    /// Counts rows, those whose day is one of `days`.
+    pub fn add<'a>(
+        &mut self,
+        days: &RangeInclusive<Day>,
+        rows: impl IntoIterator<Item = &'a ReadRow>,
+    ) {
+        for day in rows.into_iter().filter_map(|row| row.active_on).filter(|it| days.contains(it)) {
+            *self.0.entry(day).or_default() += 1;
+        }
+    }
+
+    /// Of one day.
+    #[must_use]
+    pub fn on(&self, day: Day) -> u64 {
+        self.0.get(&day).copied().unwrap_or_default()
+    }
+
+    /// Of all days; `None` if they are more than can be counted.
+    #[must_use]
+    pub fn total(&self) -> Option<u64> {
+        self.0.values().try_fold(0, |total: u64, count| total.checked_add(*count))
+    }
+
+    /// Whether nobody was counted.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// The day of a moment, in milliseconds since 1970.
+#[must_use]
+pub const fn day_of(milliseconds: i64) -> Day {
+    milliseconds.div_euclid(MILLIS_OF_DAY)
+}
+
+/// The days that a run counts: so many up to the one it was started on. `None` where they are not
+/// opted in.
+pub(super) fn days_counted(run: &Run) -> Option<RangeInclusive<Day>> {
+    let lookback = Day::from(run.output.dau_lookback_days);
+    run.keeper.read(|checkpoint| {
+        let today = day_of(checkpoint.started_at.unix_millis());
+        let opted_in = checkpoint.resources.contains(&Resource::DailyActiveUsers);
+        opted_in.then_some(today - lookback + 1..=today)
+    })
+}
+
+/// Writes a line for each day, once the users are done.
+///
+/// # Errors
+/// [`Stop`].
+pub(super) async fn write_down(run: &Run) -> Result<(), Stop> {
+    let Some(days) = days_counted(run) else { return Ok(()) };
+    let (mut counted, refused, values) = run.list(Resource::Users, |users| {
+        let mut counted = ListProgress::new(users.way);
+        counted.stage = users.stage.clone();
+        counted.source_count = users.source_count;
+        let on = |day| users.stretches().map(|stretch| stretch.active.on(day)).sum();
+        let values: Vec<u64> = days.clone().map(on).collect();
+        (counted, matches!(users.stage, Stage::Refused { .. }), values)
+    });
+    if !refused {
+        counted.windows = vec![Window {
+            ended: true,
+            stretches: vec![stored(run, &days, &values).await?],
+            ..Window::default()
+        }];
+    }
+    run.commit_list(Resource::DailyActiveUsers, |list| *list = counted).await
+}
+
+async fn stored(run: &Run, days: &RangeInclusive<Day>, values: &[u64]) -> Result<Stretch, Stop> {
+    let dataset = Dataset::DailyActiveUsers;
+    let mut records = Records::new(&[dataset]);
+    for (day, &value) in days.clone().zip(values) {
+        let date = &date_of(day)?;
+        records.push(dataset, &MetricRecord { name: dataset.name(), date, value });
+    }
+    let started_at = run.keeper.read(|checkpoint| checkpoint.started_at);
+    let mut part = PartBuilder::new(run.output.compression)?;
+    part.add_lines(records.bytes(dataset), (started_at, run.clock.now()))?;
+    run.keeper.assure_held().await?;
+    let number = Number { window: 0, sequence: 0 };
+    let mut parts = BTreeMap::new();
+    if let Some(finished) = part.finish()? {
+        parts.extend([store_part(run, dataset, 0, number, finished).await?]);
+    }
+    let key = |day| Ok::<_, Stop>(RowKey { id: date_of(day)?, created_at: None });
+    Ok(Stretch {
+        sequence: number.sequence,
+        rows: values.len() as u64,
+        first: key(*days.start())?,
+        last: key(*days.end())?,
+        parts,
+        dangling_principals: 0,
+        dangling_resources: 0,
+        unresolved_role_keys: BTreeMap::new(),
+        active: DailyCounts::default(),
+    })
+}
+
+/// `2026-11-20`
+fn date_of(day: Day) -> Result<String, Stop> {
+    let midnight = day.checked_mul(MILLIS_OF_DAY).and_then(Timestamp::from_unix_millis);
+    let outside = || Stop::Internal("a day lies outside the years 0000 to 9999".to_owned());
+    let mut date = midnight.ok_or_else(outside)?.to_string();
+    date.truncate("2026-11-20".len());
+    Ok(date)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_begins_at_midnight_in_utc() {
+        assert_eq!(day_of(0), 0);
+        assert_eq!(day_of(-1), -1);
+        assert_eq!(day_of(86_399_999), 0);
+        assert_eq!(day_of(86_400_000), 1);
+        assert_eq!(date_of(20_777).unwrap(), "2026-11-20");
+        assert!(date_of(i64::MAX).is_err());
+    }
+}
