@@ -11,7 +11,7 @@ use crate::resource::{Dataset, Resource};
 use crate::snapshot::translate::plain;
 
 use super::naming::Naming;
-use super::page::{PageContext, PageError, ReadPage, read_page};
+use super::page::{PageContext, PageError, ReadPage, plain_row, read_page, read_plain};
 use super::walk::PAGE_ROWS;
 
 /// One list of Clerk's Backend API.
@@ -283,7 +283,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         ],
         named_by: &[Naming::path("/machines/{id}")],
         ..listed(Resource::Machines, "/machines", &[], |body, context| {
-            read_page::<plain::Machine<'_>>(body, context)
+            read_plain(body, context, |raw| plain_row::<plain::Machine<'_>>(raw))
         })
     },
     // Once more, for the machines that each may call.
@@ -294,7 +294,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
             Resource::Machines,
             "/machines",
             &[Feed { dataset: Dataset::Grants, section: 2, needs: None }],
-            |body, context| read_page::<plain::Scopes<'_>>(body, context),
+            |body, context| read_plain(body, context, |raw| plain_row::<plain::Scopes<'_>>(raw)),
         )
     },
     Endpoint {
@@ -373,7 +373,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
             Resource::RoleSets,
             "/role_sets",
             &[Feed { dataset: Dataset::RoleSets, section: 0, needs: None }],
-            |body, context| read_page::<plain::RoleSet<'_>>(body, context),
+            |body, context| read_plain(body, context, |raw| plain_row::<plain::RoleSet<'_>>(raw)),
         )
     },
     Endpoint {
@@ -383,7 +383,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
             Resource::Domains,
             "/domains",
             &[Feed { dataset: Dataset::Domains, section: 0, needs: None }],
-            |body, context| read_page::<plain::Domain<'_>>(body, context),
+            |body, context| read_plain(body, context, |raw| plain_row::<plain::Domain<'_>>(raw)),
         )
     },
     Endpoint {
@@ -394,14 +394,18 @@ pub const ENDPOINTS: &[Endpoint] = &[
             Resource::RedirectUrls,
             "/redirect_urls",
             &[Feed { dataset: Dataset::RedirectUrls, section: 0, needs: None }],
-            |body, context| read_page::<plain::RedirectUrl<'_>>(body, context),
+            |body, context| {
+                read_plain(body, context, |raw| plain_row::<plain::RedirectUrl<'_>>(raw))
+            },
         )
     },
     listed(
         Resource::OrganizationInvitations,
         "/organization_invitations",
         &[Feed { dataset: Dataset::OrganizationInvitations, section: 0, needs: None }],
-        |body, context| read_page::<plain::OrganizationInvitation<'_>>(body, context),
+        |body, context| {
+            read_plain(body, context, |raw| plain_row::<plain::OrganizationInvitation<'_>>(raw))
+        },
     ),
     // Without a status Clerk lists those that are not revoked. These are read first: one that is
     // revoked meanwhile may then be in both, and never in neither.
@@ -411,7 +415,9 @@ pub const ENDPOINTS: &[Endpoint] = &[
             Resource::Invitations,
             "/invitations",
             &[Feed { dataset: Dataset::Invitations, section: 0, needs: None }],
-            |body, context| read_page::<plain::Invitation<'_>>(body, context),
+            |body, context| {
+                read_plain(body, context, |raw| plain_row::<plain::Invitation<'_>>(raw))
+            },
         )
     },
     Endpoint {
@@ -422,14 +428,18 @@ pub const ENDPOINTS: &[Endpoint] = &[
             Resource::Invitations,
             "/invitations",
             &[Feed { dataset: Dataset::Invitations, section: 1, needs: None }],
-            |body, context| read_page::<plain::Invitation<'_>>(body, context),
+            |body, context| {
+                read_plain(body, context, |raw| plain_row::<plain::Invitation<'_>>(raw))
+            },
         )
     },
     listed(
         Resource::OrganizationDomains,
         "/organization_domains",
         &[Feed { dataset: Dataset::OrganizationDomains, section: 0, needs: None }],
-        |body, context| read_page::<plain::OrganizationDomain<'_>>(body, context),
+        |body, context| {
+            read_plain(body, context, |raw| plain_row::<plain::OrganizationDomain<'_>>(raw))
+        },
     ),
     Endpoint {
         query: &[PAGINATED],
@@ -438,7 +448,9 @@ pub const ENDPOINTS: &[Endpoint] = &[
             Resource::AllowlistIdentifiers,
             "/allowlist_identifiers",
             &[Feed { dataset: Dataset::AllowlistIdentifiers, section: 0, needs: None }],
-            |body, context| read_page::<plain::AllowlistIdentifier<'_>>(body, context),
+            |body, context| {
+                read_plain(body, context, |raw| plain_row::<plain::AllowlistIdentifier<'_>>(raw))
+            },
         )
     },
     Endpoint {
@@ -448,7 +460,9 @@ pub const ENDPOINTS: &[Endpoint] = &[
             Resource::BlocklistIdentifiers,
             "/blocklist_identifiers",
             &[Feed { dataset: Dataset::BlocklistIdentifiers, section: 0, needs: None }],
-            |body, context| read_page::<plain::BlocklistIdentifier<'_>>(body, context),
+            |body, context| {
+                read_plain(body, context, |raw| plain_row::<plain::BlocklistIdentifier<'_>>(raw))
+            },
         )
     },
     Endpoint {
@@ -459,7 +473,9 @@ pub const ENDPOINTS: &[Endpoint] = &[
             Resource::JwtTemplates,
             "/jwt_templates",
             &[Feed { dataset: Dataset::JwtTemplates, section: 0, needs: None }],
-            |body, context| read_page::<plain::JwtTemplate<'_>>(body, context),
+            |body, context| {
+                read_plain(body, context, |raw| plain_row::<plain::JwtTemplate<'_>>(raw))
+            },
         )
     },
     Endpoint {
@@ -468,7 +484,9 @@ pub const ENDPOINTS: &[Endpoint] = &[
             Resource::OauthApplications,
             "/oauth_applications",
             &[Feed { dataset: Dataset::OauthApplications, section: 0, needs: None }],
-            |body, context| read_page::<plain::OauthApplication<'_>>(body, context),
+            |body, context| {
+                read_plain(body, context, |raw| plain_row::<plain::OauthApplication<'_>>(raw))
+            },
         )
     },
     Endpoint {
@@ -479,14 +497,16 @@ pub const ENDPOINTS: &[Endpoint] = &[
             Resource::EnterpriseConnections,
             "/enterprise_connections",
             &[Feed { dataset: Dataset::EnterpriseConnections, section: 0, needs: None }],
-            |body, context| read_page::<plain::EnterpriseConnection<'_>>(body, context),
+            |body, context| {
+                read_plain(body, context, |raw| plain_row::<plain::EnterpriseConnection<'_>>(raw))
+            },
         )
     },
     listed(
         Resource::WaitlistEntries,
         "/waitlist_entries",
         &[Feed { dataset: Dataset::WaitlistEntries, section: 0, needs: None }],
-        |body, context| read_page::<plain::WaitlistEntry<'_>>(body, context),
+        |body, context| read_plain(body, context, |raw| plain_row::<plain::WaitlistEntry<'_>>(raw)),
     ),
     Endpoint {
         query: &[PAGINATED],
@@ -495,7 +515,9 @@ pub const ENDPOINTS: &[Endpoint] = &[
             Resource::BillingPlans,
             "/billing/plans",
             &[Feed { dataset: Dataset::BillingPlans, section: 0, needs: None }],
-            |body, context| read_page::<plain::BillingPlan<'_>>(body, context),
+            |body, context| {
+                read_plain(body, context, |raw| plain_row::<plain::BillingPlan<'_>>(raw))
+            },
         )
     },
     Endpoint {
@@ -505,7 +527,11 @@ pub const ENDPOINTS: &[Endpoint] = &[
             Resource::BillingSubscriptionItems,
             "/billing/subscription_items",
             &[Feed { dataset: Dataset::BillingSubscriptionItems, section: 0, needs: None }],
-            |body, context| read_page::<plain::BillingSubscriptionItem<'_>>(body, context),
+            |body, context| {
+                read_plain(body, context, |raw| {
+                    plain_row::<plain::BillingSubscriptionItem<'_>>(raw)
+                })
+            },
         )
     },
     Endpoint {
@@ -522,7 +548,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
             Resource::Sessions,
             "/sessions",
             &[Feed { dataset: Dataset::Sessions, section: 0, needs: None }],
-            |body, context| read_page::<plain::Session<'_>>(body, context),
+            |body, context| read_plain(body, context, |raw| plain_row::<plain::Session<'_>>(raw)),
         )
     },
     Endpoint {
@@ -595,7 +621,7 @@ const fn api_keys(part: u8, owners: Resource, feeds: &'static [Feed]) -> Endpoin
             whole: WholeList::Missing,
         }),
         ..listed(Resource::ApiKeys, "/api_keys", feeds, |body, context| {
-            read_page::<plain::ApiKey<'_>>(body, context)
+            read_plain(body, context, |raw| plain_row::<plain::ApiKey<'_>>(raw))
         })
     }
 }

@@ -62,6 +62,41 @@ pub trait Row {
     ) -> Result<(), TranslateError>;
 }
 
+impl Row for Box<dyn Row + '_> {
+    fn id(&self) -> &str {
+        (**self).id()
+    }
+
+    fn created_at(&self) -> Option<i64> {
+        (**self).created_at()
+    }
+
+    fn references(&self) -> References<'_> {
+        (**self).references()
+    }
+
+    fn last_active_at(&self) -> Option<i64> {
+        (**self).last_active_at()
+    }
+
+    fn role(&self) -> Option<Role> {
+        (**self).role()
+    }
+
+    fn redact(&mut self, redaction: &Redaction) {
+        (**self).redact(redaction);
+    }
+
+    fn translate(
+        &self,
+        raw: Option<&RawValue>,
+        translation: &Translation,
+        records: &mut Records,
+    ) -> Result<(), TranslateError> {
+        (**self).translate(raw, translation, records)
+    }
+}
+
 /// What a row refers to, and a snapshot should therefore hold.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct References<'a> {
