@@ -13,6 +13,7 @@ mod organization_membership;
 mod organization_permission;
 mod organization_role;
 mod page;
+mod place;
 mod text;
 mod time;
 mod user;

@@ -8,6 +8,8 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::error::Category;
 
+use super::place::path_of;
+
 /// Why some JSON is not the row it should be.
 ///
 /// serde_json's own message is not kept as the source: it quotes the offending value, which may be
@@ -28,8 +30,7 @@ pub struct DecodeError {
 pub fn decode<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, DecodeError> {
     // UTF-8 is checked once for all and not again for every string: a quarter of the time.
     let json = std::str::from_utf8(json).map_err(|_| DecodeError::whole("not UTF-8"))?;
-    // The path is followed only when there is something to report: it costs a second reading.
-    serde_json::from_str(json).or_else(|_| decode_following_the_path(json))
+    serde_json::from_str(json).map_err(|error| DecodeError::new(json, &error))
 }
 
 /// Reads one JSON object.
@@ -65,30 +66,25 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
     }
 }
 
-fn decode_following_the_path<'a, T: Deserialize<'a>>(json: &'a str) -> Result<T, DecodeError> {
-    let mut deserializer = serde_json::Deserializer::from_str(json);
-    let value = serde_path_to_error::deserialize(&mut deserializer)
-        .map_err(|error| DecodeError::new(&error.path().to_string(), error.inner()))?;
-    deserializer.end().map_err(|error| DecodeError::new(".", &error))?;
-    Ok(value)
-}
-
 impl DecodeError {
     fn whole(problem: &str) -> Self {
         Self { path: ".".to_owned(), problem: problem.to_owned() }
     }
 
-    fn new(parent: &str, error: &serde_json::Error) -> Self {
+    fn new(json: &str, error: &serde_json::Error) -> Self {
         match error.classify() {
             Category::Eof => return Self::whole("the JSON is cut short"),
             Category::Syntax | Category::Io => return Self::whole("not JSON"),
             Category::Data => {}
         }
         let message = error.to_string();
-        let (path, problem) = match between(&message, "missing field `", "`") {
+        let missing = between(&message, "missing field `", "`");
+        let is_lacking = missing.is_some() || message.starts_with("invalid length");
+        let parent = path_of(json, error, is_lacking);
+        let (path, problem) = match missing {
             Some(field) if parent == "." => (field.to_owned(), "missing".to_owned()),
             Some(field) => (format!("{parent}.{field}"), "missing".to_owned()),
-            None => (parent.to_owned(), without_the_value(&message)),
+            None => (parent, without_the_value(&message)),
         };
         Self { path, problem }
     }
