@@ -93,7 +93,7 @@ fn stages(criterion: &mut Criterion) {
             }
             _ => bencher.iter(|| rows_of::<OrganizationMembership<'_>>(black_box(&page.body))),
         });
-        let read = || (endpoint(page.resource).read)(black_box(&page.body), &page.context);
+        let read = || endpoint(page.resource).read(black_box(&page.body), &page.context);
         group.bench_function("parse and translate", |bencher| bencher.iter(read));
 
         let read = read().expect("a page");

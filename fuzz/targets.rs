@@ -86,7 +86,7 @@ pub fn organization_memberships(data: &[u8]) {
 fn list(resource: Resource, data: &[u8]) {
     let Some((&settings, body)) = data.split_first() else { return };
     let context = context(resource, settings);
-    match (endpoint(resource).read)(body, &context) {
+    match endpoint(resource).read(body, &context) {
         Err(error @ PageError::Decode(_)) => assert_discreet(&error, body),
         // Names the row by its id.
         Err(error @ PageError::Translate(_)) => assert_fit_for_a_log(&with_causes(&error)),

@@ -110,7 +110,7 @@ async fn first_row(
     if endpoint.paging != Paging::Whole {
         query.push(("limit", "1"));
     }
-    client.get(&path, &query, |body| Ok((endpoint.read)(&body, &context)?)).await
+    client.get(&path, &query, |body| Ok(endpoint.read(&body, &context)?)).await
 }
 
 fn answer(check: &str, outcome: Result<String, String>) -> CheckAnswer {

@@ -202,7 +202,7 @@ impl Search<'_> {
         if !self.is_sought(row) {
             return Err(Unreadable("it is another row than was asked for".to_owned()));
         }
-        let mut page = (self.endpoint.read)(&[&b"["[..], body, b"]"].concat(), context)?;
+        let mut page = self.endpoint.read(&[&b"["[..], body, b"]"].concat(), context)?;
         self.keep_sought(&mut page, &[row]);
         Ok(page)
     }
@@ -216,7 +216,7 @@ impl Search<'_> {
         {
             return Err(Unreadable("it lists more rows than were asked for".to_owned()));
         }
-        let mut page = (self.endpoint.read)(body, context)?;
+        let mut page = self.endpoint.read(body, context)?;
         self.keep_sought(&mut page, &rows.rows);
         Ok(page)
     }

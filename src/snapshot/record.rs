@@ -184,6 +184,14 @@ pub enum Status {
     Disabled,
 }
 
+impl Status {
+    /// Of what cannot be used when one of these is true.
+    #[must_use]
+    pub fn unless_any(reasons: &[Option<bool>]) -> Self {
+        if reasons.contains(&Some(true)) { Self::Disabled } else { Self::Enabled }
+    }
+}
+
 /// What holding an entitlement means.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]

@@ -268,7 +268,7 @@ async fn page_by_id(
     let asked_at = run.clock.now();
     let mut page = run
         .client
-        .get(endpoint.path, &query, |body| Ok((endpoint.read)(&body, &reader.context)?))
+        .get(endpoint.path, &query, |body| Ok(endpoint.read(&body, &reader.context)?))
         .await?;
     page.fetched = Some((asked_at, run.clock.now()));
     // A server that ignores the filter would answer any rows.

@@ -11,7 +11,7 @@ use crate::resource::{Dataset, Resource};
 use crate::snapshot::translate::plain;
 
 use super::naming::Naming;
-use super::page::{PageContext, PageError, ReadPage, plain_row, read_page, read_plain};
+use super::page::{PageContext, PageError, ReadPage, RowReader, read_page, read_row, read_rows};
 use super::walk::PAGE_ROWS;
 
 /// One list of Clerk's Backend API.
@@ -40,14 +40,31 @@ pub struct Endpoint {
     /// Where the memberships of one of its rows are listed, by the row's id: their grants are the
     /// row's.
     pub memberships: Option<fn(&str) -> String>,
-    /// Reads one page's body.
-    pub read: Read,
+    /// How its rows are read.
+    pub rows: Rows,
 }
 
-/// Reads one page's body.
-pub type Read = fn(&[u8], &PageContext) -> Result<ReadPage, PageError>;
+/// How the rows of a page are read.
+#[derive(Debug, Clone, Copy)]
+pub enum Rows {
+    /// All of a page by code of their own, which is fast: for the lists that are long.
+    Whole(fn(&[u8], &PageContext) -> Result<ReadPage, PageError>),
+    /// One by one, by code that is shared: for all others.
+    Single(RowReader),
+}
 
 impl Endpoint {
+    /// Reads one page's body.
+    ///
+    /// # Errors
+    /// [`PageError`], naming the field and never its value.
+    pub fn read(&self, body: &[u8], context: &PageContext) -> Result<ReadPage, PageError> {
+        match self.rows {
+            Rows::Whole(read) => read(body, context),
+            Rows::Single(row) => read_rows(body, context, row),
+        }
+    }
+
     /// Whether it is read, and not made of what another list has brought.
     #[must_use]
     pub fn is_read(&self) -> bool {
@@ -225,6 +242,14 @@ pub struct Feed {
     pub needs: Option<Resource>,
 }
 
+impl Feed {
+    /// The lines of one list alone, of which each can be made by itself.
+    #[must_use]
+    pub const fn of(dataset: Dataset) -> Self {
+        Self { dataset, section: 0, needs: None }
+    }
+}
+
 /// Most datasets that one list feeds.
 pub const MOST_FEEDS: usize = 2;
 
@@ -251,13 +276,10 @@ pub const ENDPOINTS: &[Endpoint] = &[
         phase: Phase::Permissions,
         paging: Paging::Offset(Order::Creation),
         by_owner: None,
-        feeds: &[
-            Feed { dataset: Dataset::OrganizationPermissions, section: 0, needs: None },
-            Feed { dataset: Dataset::Entitlements, section: 0, needs: None },
-        ],
+        feeds: &[Feed::of(Dataset::OrganizationPermissions), Feed::of(Dataset::Entitlements)],
         named_by: &[Naming::path("/organization_permissions/{id}")],
         memberships: None,
-        read: |body, context| read_page::<wire::OrganizationPermission<'_>>(body, context),
+        rows: Rows::Single(|row| read_row::<wire::OrganizationPermission<'_>>(row)),
     },
     Endpoint {
         resource: Resource::OrganizationRoles,
@@ -268,23 +290,23 @@ pub const ENDPOINTS: &[Endpoint] = &[
         phase: Phase::Roles,
         paging: Paging::Offset(Order::Creation),
         by_owner: None,
-        feeds: &[
-            Feed { dataset: Dataset::OrganizationRoles, section: 0, needs: None },
-            Feed { dataset: Dataset::Grants, section: 0, needs: None },
-        ],
+        feeds: &[Feed::of(Dataset::OrganizationRoles), Feed::of(Dataset::Grants)],
         named_by: &[Naming::path("/organization_roles/{id}")],
         memberships: None,
-        read: |body, context| read_page::<wire::OrganizationRole<'_>>(body, context),
+        rows: Rows::Single(|row| read_row::<wire::OrganizationRole<'_>>(row)),
     },
     Endpoint {
         feeds: &[
-            Feed { dataset: Dataset::Machines, section: 0, needs: None },
-            Feed { dataset: Dataset::Entitlements, section: 2, needs: None },
+            Feed::of(Dataset::Machines),
+            Feed { section: 2, ..Feed::of(Dataset::Entitlements) },
         ],
         named_by: &[Naming::path("/machines/{id}")],
-        ..listed(Resource::Machines, "/machines", &[], |body, context| {
-            read_plain(body, context, |raw| plain_row::<plain::Machine<'_>>(raw))
-        })
+        ..listed(
+            Resource::Machines,
+            "/machines",
+            &[],
+            Rows::Single(|row| read_row::<plain::Machine<'_>>(row)),
+        )
     },
     // Once more, for the machines that each may call.
     Endpoint {
@@ -293,8 +315,8 @@ pub const ENDPOINTS: &[Endpoint] = &[
         ..listed(
             Resource::Machines,
             "/machines",
-            &[Feed { dataset: Dataset::Grants, section: 2, needs: None }],
-            |body, context| read_plain(body, context, |raw| plain_row::<plain::Scopes<'_>>(raw)),
+            &[Feed { section: 2, ..Feed::of(Dataset::Grants) }],
+            Rows::Single(|row| read_row::<plain::Scopes<'_>>(row)),
         )
     },
     Endpoint {
@@ -306,7 +328,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         phase: Phase::Holders,
         paging: Paging::Cursor { count_path: "/users/count" },
         by_owner: None,
-        feeds: &[Feed { dataset: Dataset::Users, section: 0, needs: None }],
+        feeds: &[Feed::of(Dataset::Users)],
         named_by: &[
             Naming::path("/users/{id}"),
             Naming::filter("/users", &[("email_address", "{email_address}")]),
@@ -315,7 +337,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
             Naming::filter("/users", &[("external_id", "+{external_id}")]),
         ],
         memberships: Some(|user| format!("/users/{user}/organization_memberships")),
-        read: |body, context| read_page::<wire::User<'_>>(body, context),
+        rows: Rows::Whole(|body, context| read_page::<wire::User<'_>>(body, context)),
     },
     Endpoint {
         resource: Resource::Organizations,
@@ -327,11 +349,11 @@ pub const ENDPOINTS: &[Endpoint] = &[
         paging: Paging::Offset(Order::Creation),
         by_owner: None,
         feeds: &[
-            Feed { dataset: Dataset::Organizations, section: 0, needs: None },
+            Feed::of(Dataset::Organizations),
             Feed {
-                dataset: Dataset::Entitlements,
                 section: 1,
                 needs: Some(Resource::OrganizationRoles),
+                ..Feed::of(Dataset::Entitlements)
             },
         ],
         named_by: &[
@@ -339,7 +361,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
             Naming { query: COUNTED, ..Naming::path("/organizations/{slug}") },
         ],
         memberships: Some(memberships_of_organization),
-        read: |body, context| read_page::<wire::Organization<'_>>(body, context),
+        rows: Rows::Whole(|body, context| read_page::<wire::Organization<'_>>(body, context)),
     },
     Endpoint {
         resource: Resource::OrganizationMemberships,
@@ -356,24 +378,26 @@ pub const ENDPOINTS: &[Endpoint] = &[
             whole: WholeList::Complete,
         }),
         feeds: &[Feed {
-            dataset: Dataset::Grants,
             section: 1,
             needs: Some(Resource::OrganizationRoles),
+            ..Feed::of(Dataset::Grants)
         }],
         named_by: &[Naming::filter(
             "/organizations/{organization_id}/memberships",
             &[("user_id", "+{user_id}")],
         )],
         memberships: None,
-        read: |body, context| read_page::<wire::OrganizationMembership<'_>>(body, context),
+        rows: Rows::Whole(|body, context| {
+            read_page::<wire::OrganizationMembership<'_>>(body, context)
+        }),
     },
     Endpoint {
         named_by: &[Naming::path("/role_sets/{id}")],
         ..listed(
             Resource::RoleSets,
             "/role_sets",
-            &[Feed { dataset: Dataset::RoleSets, section: 0, needs: None }],
-            |body, context| read_plain(body, context, |raw| plain_row::<plain::RoleSet<'_>>(raw)),
+            &[Feed::of(Dataset::RoleSets)],
+            Rows::Single(|row| read_row::<plain::RoleSet<'_>>(row)),
         )
     },
     Endpoint {
@@ -382,8 +406,8 @@ pub const ENDPOINTS: &[Endpoint] = &[
         ..listed(
             Resource::Domains,
             "/domains",
-            &[Feed { dataset: Dataset::Domains, section: 0, needs: None }],
-            |body, context| read_plain(body, context, |raw| plain_row::<plain::Domain<'_>>(raw)),
+            &[Feed::of(Dataset::Domains)],
+            Rows::Single(|row| read_row::<plain::Domain<'_>>(row)),
         )
     },
     Endpoint {
@@ -393,19 +417,15 @@ pub const ENDPOINTS: &[Endpoint] = &[
         ..listed(
             Resource::RedirectUrls,
             "/redirect_urls",
-            &[Feed { dataset: Dataset::RedirectUrls, section: 0, needs: None }],
-            |body, context| {
-                read_plain(body, context, |raw| plain_row::<plain::RedirectUrl<'_>>(raw))
-            },
+            &[Feed::of(Dataset::RedirectUrls)],
+            Rows::Single(|row| read_row::<plain::RedirectUrl<'_>>(row)),
         )
     },
     listed(
         Resource::OrganizationInvitations,
         "/organization_invitations",
-        &[Feed { dataset: Dataset::OrganizationInvitations, section: 0, needs: None }],
-        |body, context| {
-            read_plain(body, context, |raw| plain_row::<plain::OrganizationInvitation<'_>>(raw))
-        },
+        &[Feed::of(Dataset::OrganizationInvitations)],
+        Rows::Single(|row| read_row::<plain::OrganizationInvitation<'_>>(row)),
     ),
     // Without a status Clerk lists those that are not revoked. These are read first: one that is
     // revoked meanwhile may then be in both, and never in neither.
@@ -414,10 +434,8 @@ pub const ENDPOINTS: &[Endpoint] = &[
         ..listed(
             Resource::Invitations,
             "/invitations",
-            &[Feed { dataset: Dataset::Invitations, section: 0, needs: None }],
-            |body, context| {
-                read_plain(body, context, |raw| plain_row::<plain::Invitation<'_>>(raw))
-            },
+            &[Feed::of(Dataset::Invitations)],
+            Rows::Single(|row| read_row::<plain::Invitation<'_>>(row)),
         )
     },
     Endpoint {
@@ -427,19 +445,15 @@ pub const ENDPOINTS: &[Endpoint] = &[
         ..listed(
             Resource::Invitations,
             "/invitations",
-            &[Feed { dataset: Dataset::Invitations, section: 1, needs: None }],
-            |body, context| {
-                read_plain(body, context, |raw| plain_row::<plain::Invitation<'_>>(raw))
-            },
+            &[Feed { section: 1, ..Feed::of(Dataset::Invitations) }],
+            Rows::Single(|row| read_row::<plain::Invitation<'_>>(row)),
         )
     },
     listed(
         Resource::OrganizationDomains,
         "/organization_domains",
-        &[Feed { dataset: Dataset::OrganizationDomains, section: 0, needs: None }],
-        |body, context| {
-            read_plain(body, context, |raw| plain_row::<plain::OrganizationDomain<'_>>(raw))
-        },
+        &[Feed::of(Dataset::OrganizationDomains)],
+        Rows::Single(|row| read_row::<plain::OrganizationDomain<'_>>(row)),
     ),
     Endpoint {
         query: &[PAGINATED],
@@ -447,10 +461,8 @@ pub const ENDPOINTS: &[Endpoint] = &[
         ..listed(
             Resource::AllowlistIdentifiers,
             "/allowlist_identifiers",
-            &[Feed { dataset: Dataset::AllowlistIdentifiers, section: 0, needs: None }],
-            |body, context| {
-                read_plain(body, context, |raw| plain_row::<plain::AllowlistIdentifier<'_>>(raw))
-            },
+            &[Feed::of(Dataset::AllowlistIdentifiers)],
+            Rows::Single(|row| read_row::<plain::AllowlistIdentifier<'_>>(row)),
         )
     },
     Endpoint {
@@ -459,10 +471,8 @@ pub const ENDPOINTS: &[Endpoint] = &[
         ..listed(
             Resource::BlocklistIdentifiers,
             "/blocklist_identifiers",
-            &[Feed { dataset: Dataset::BlocklistIdentifiers, section: 0, needs: None }],
-            |body, context| {
-                read_plain(body, context, |raw| plain_row::<plain::BlocklistIdentifier<'_>>(raw))
-            },
+            &[Feed::of(Dataset::BlocklistIdentifiers)],
+            Rows::Single(|row| read_row::<plain::BlocklistIdentifier<'_>>(row)),
         )
     },
     Endpoint {
@@ -472,10 +482,8 @@ pub const ENDPOINTS: &[Endpoint] = &[
         ..listed(
             Resource::JwtTemplates,
             "/jwt_templates",
-            &[Feed { dataset: Dataset::JwtTemplates, section: 0, needs: None }],
-            |body, context| {
-                read_plain(body, context, |raw| plain_row::<plain::JwtTemplate<'_>>(raw))
-            },
+            &[Feed::of(Dataset::JwtTemplates)],
+            Rows::Single(|row| read_row::<plain::JwtTemplate<'_>>(row)),
         )
     },
     Endpoint {
@@ -483,10 +491,8 @@ pub const ENDPOINTS: &[Endpoint] = &[
         ..listed(
             Resource::OauthApplications,
             "/oauth_applications",
-            &[Feed { dataset: Dataset::OauthApplications, section: 0, needs: None }],
-            |body, context| {
-                read_plain(body, context, |raw| plain_row::<plain::OauthApplication<'_>>(raw))
-            },
+            &[Feed::of(Dataset::OauthApplications)],
+            Rows::Single(|row| read_row::<plain::OauthApplication<'_>>(row)),
         )
     },
     Endpoint {
@@ -496,17 +502,15 @@ pub const ENDPOINTS: &[Endpoint] = &[
         ..listed(
             Resource::EnterpriseConnections,
             "/enterprise_connections",
-            &[Feed { dataset: Dataset::EnterpriseConnections, section: 0, needs: None }],
-            |body, context| {
-                read_plain(body, context, |raw| plain_row::<plain::EnterpriseConnection<'_>>(raw))
-            },
+            &[Feed::of(Dataset::EnterpriseConnections)],
+            Rows::Single(|row| read_row::<plain::EnterpriseConnection<'_>>(row)),
         )
     },
     listed(
         Resource::WaitlistEntries,
         "/waitlist_entries",
-        &[Feed { dataset: Dataset::WaitlistEntries, section: 0, needs: None }],
-        |body, context| read_plain(body, context, |raw| plain_row::<plain::WaitlistEntry<'_>>(raw)),
+        &[Feed::of(Dataset::WaitlistEntries)],
+        Rows::Single(|row| read_row::<plain::WaitlistEntry<'_>>(row)),
     ),
     Endpoint {
         query: &[PAGINATED],
@@ -514,10 +518,8 @@ pub const ENDPOINTS: &[Endpoint] = &[
         ..listed(
             Resource::BillingPlans,
             "/billing/plans",
-            &[Feed { dataset: Dataset::BillingPlans, section: 0, needs: None }],
-            |body, context| {
-                read_plain(body, context, |raw| plain_row::<plain::BillingPlan<'_>>(raw))
-            },
+            &[Feed::of(Dataset::BillingPlans)],
+            Rows::Single(|row| read_row::<plain::BillingPlan<'_>>(row)),
         )
     },
     Endpoint {
@@ -526,12 +528,8 @@ pub const ENDPOINTS: &[Endpoint] = &[
         ..listed(
             Resource::BillingSubscriptionItems,
             "/billing/subscription_items",
-            &[Feed { dataset: Dataset::BillingSubscriptionItems, section: 0, needs: None }],
-            |body, context| {
-                read_plain(body, context, |raw| {
-                    plain_row::<plain::BillingSubscriptionItem<'_>>(raw)
-                })
-            },
+            &[Feed::of(Dataset::BillingSubscriptionItems)],
+            Rows::Single(|row| read_row::<plain::BillingSubscriptionItem<'_>>(row)),
         )
     },
     Endpoint {
@@ -547,24 +545,16 @@ pub const ENDPOINTS: &[Endpoint] = &[
         ..listed(
             Resource::Sessions,
             "/sessions",
-            &[Feed { dataset: Dataset::Sessions, section: 0, needs: None }],
-            |body, context| read_plain(body, context, |raw| plain_row::<plain::Session<'_>>(raw)),
+            &[Feed::of(Dataset::Sessions)],
+            Rows::Single(|row| read_row::<plain::Session<'_>>(row)),
         )
     },
     Endpoint {
         named_by: &[Naming::path("/api_keys/{id}")],
-        ..api_keys(
-            0,
-            Resource::Users,
-            &[Feed { dataset: Dataset::ApiKeys, section: 0, needs: None }],
-        )
+        ..api_keys(0, Resource::Users, &[Feed::of(Dataset::ApiKeys)])
     },
-    api_keys(
-        1,
-        Resource::Organizations,
-        &[Feed { dataset: Dataset::ApiKeys, section: 1, needs: None }],
-    ),
-    api_keys(2, Resource::Machines, &[Feed { dataset: Dataset::ApiKeys, section: 2, needs: None }]),
+    api_keys(1, Resource::Organizations, &[Feed { section: 1, ..Feed::of(Dataset::ApiKeys) }]),
+    api_keys(2, Resource::Machines, &[Feed { section: 2, ..Feed::of(Dataset::ApiKeys) }]),
     // Made of the users that are read for it.
     Endpoint {
         phase: Phase::Derived,
@@ -572,12 +562,8 @@ pub const ENDPOINTS: &[Endpoint] = &[
         ..listed(
             Resource::DailyActiveUsers,
             "/users",
-            &[Feed {
-                dataset: Dataset::DailyActiveUsers,
-                section: 0,
-                needs: Some(Resource::Users),
-            }],
-            |body, context| read_page::<wire::User<'_>>(body, context),
+            &[Feed { needs: Some(Resource::Users), ..Feed::of(Dataset::DailyActiveUsers) }],
+            Rows::Whole(|body, context| read_page::<wire::User<'_>>(body, context)),
         )
     },
 ];
@@ -588,7 +574,7 @@ const fn listed(
     resource: Resource,
     path: &'static str,
     feeds: &'static [Feed],
-    read: Read,
+    rows: Rows,
 ) -> Endpoint {
     Endpoint {
         resource,
@@ -602,7 +588,7 @@ const fn listed(
         feeds,
         named_by: &[],
         memberships: None,
-        read,
+        rows,
     }
 }
 
@@ -620,9 +606,12 @@ const fn api_keys(part: u8, owners: Resource, feeds: &'static [Feed]) -> Endpoin
             part: PartOfOwner::Filter("subject"),
             whole: WholeList::Missing,
         }),
-        ..listed(Resource::ApiKeys, "/api_keys", feeds, |body, context| {
-            read_plain(body, context, |raw| plain_row::<plain::ApiKey<'_>>(raw))
-        })
+        ..listed(
+            Resource::ApiKeys,
+            "/api_keys",
+            feeds,
+            Rows::Single(|row| read_row::<plain::ApiKey<'_>>(row)),
+        )
     }
 }
 

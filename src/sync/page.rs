@@ -209,30 +209,33 @@ pub fn read_page<'a, R: Row + Deserialize<'a>>(
     }
 }
 
+/// Reads one row.
+pub type RowReader = for<'a> fn(&'a RawValue) -> Result<Box<dyn Row + 'a>, DecodeError>;
+
 /// Reads the body of one page of a list that is short against the others: row by row and behind a
 /// pointer, so that what is compiled for each such list is little. (A program that is loaded at every
 /// cold start should not hold [`read_page`] twenty times.)
 ///
 /// # Errors
 /// [`PageError`], naming the field and never its value.
-pub fn read_plain(
+pub fn read_rows(
     body: &[u8],
     context: &PageContext,
-    row: for<'a> fn(&'a RawValue) -> Result<Box<dyn Row + 'a>, DecodeError>,
+    read: RowReader,
 ) -> Result<ReadPage, PageError> {
     let page: wire::Page<&RawValue> = wire::decode_page(body)?;
     let rows = page.rows.into_iter().map(|raw| {
         let asked_for = context.translation.include_raw.then_some(raw);
-        Ok((row(raw)?, asked_for))
+        Ok((read(raw)?, asked_for))
     });
     translate_rows(page.total_count, rows, context)
 }
 
-/// One row for [`read_plain`].
+/// The [`RowReader`] of a type of rows.
 ///
 /// # Errors
 /// [`DecodeError`], naming the field and never its value.
-pub fn plain_row<'a, R: Row + Deserialize<'a> + 'a>(
+pub fn read_row<'a, R: Row + Deserialize<'a> + 'a>(
     raw: &'a RawValue,
 ) -> Result<Box<dyn Row + 'a>, DecodeError> {
     Ok(Box::new(wire::decode_object::<R>(raw.get().as_bytes())?))

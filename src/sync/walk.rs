@@ -116,7 +116,7 @@ impl Reader {
     /// Reads a page's body. A list without a count of its own always states its size: without one an
     /// empty page would look like an empty list.
     fn read(&self, body: &[u8]) -> Result<ReadPage, Unreadable> {
-        let page = (self.endpoint.read)(body, &self.context)?;
+        let page = self.endpoint.read(body, &self.context)?;
         if page.total.is_none() && !matches!(self.endpoint.paging, Paging::Cursor { .. }) {
             return Err(Unreadable("`total_count`: missing".to_owned()));
         }

@@ -91,6 +91,13 @@ pub(crate) struct About<'a> {
     pub(crate) updated_at: Option<Time>,
 }
 
+impl<'a> About<'a> {
+    /// Of what has no name but its id, and what nothing says cannot be used.
+    const fn of(id: &'a str, created_at: Option<Time>, updated_at: Option<Time>) -> Self {
+        Self { id, names: [None, None], status: Status::Enabled, created_at, updated_at }
+    }
+}
+
 impl<T: Plain> Row for T {
     fn id(&self) -> &str {
         self.about().id

@@ -56,7 +56,7 @@ impl Row for User<'_> {
             object_type: this.object_type,
             id: this.id,
             display_name: display_name(self, primary),
-            status: status(self),
+            status: Status::unless_any(&[self.banned, self.locked, self.deprovisioned]),
             created_at: this.time("created_at", self.created_at)?,
             updated_at: this.time("updated_at", self.updated_at)?,
             profile: UserProfile::new(self, primary, this, translation)?,
@@ -84,11 +84,6 @@ fn display_name<'a>(user: &'a User<'_>, primary: Option<&'a EmailAddress<'a>>) -
             DisplayName::One(username.or_else(email).unwrap_or(&user.id))
         }
     }
-}
-
-fn status(user: &User<'_>) -> Status {
-    let reasons = [user.banned, user.locked, user.deprovisioned];
-    if reasons.contains(&Some(true)) { Status::Disabled } else { Status::Enabled }
 }
 
 #[derive(Serialize)]

@@ -4,7 +4,7 @@ use super::{About, Plain};
 use crate::clerk::wire::{Text, Time, identifier};
 use crate::redaction::Redaction;
 use crate::resource::Dataset;
-use crate::snapshot::record::{ObjectType, Status};
+use crate::snapshot::record::ObjectType;
 
 /// A row of Clerk: GET /allowlist_identifiers (Clerk OpenAPI 2026-05-12, schema
 /// AllowlistIdentifier): who may sign up.
@@ -32,13 +32,7 @@ impl Plain for AllowlistIdentifier<'_> {
     const DATASET: Dataset = Dataset::AllowlistIdentifiers;
 
     fn about(&self) -> About<'_> {
-        About {
-            id: &self.id,
-            names: [None, None],
-            status: Status::Enabled,
-            created_at: self.created_at,
-            updated_at: self.updated_at,
-        }
+        About::of(&self.id, self.created_at, self.updated_at)
     }
 
     fn redact(&mut self, redaction: &Redaction) {

@@ -55,15 +55,9 @@ impl Plain for ApiKey<'_> {
 
     fn about(&self) -> About<'_> {
         About {
-            id: &self.id,
             names: [self.name.as_deref(), None],
-            status: if [self.revoked, self.expired].contains(&Some(true)) {
-                Status::Disabled
-            } else {
-                Status::Enabled
-            },
-            created_at: self.created_at,
-            updated_at: self.updated_at,
+            status: Status::unless_any(&[self.revoked, self.expired]),
+            ..About::of(&self.id, self.created_at, self.updated_at)
         }
     }
 }

@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 use super::{About, Plain};
 use crate::clerk::wire::{Text, identifier};
 use crate::resource::Dataset;
-use crate::snapshot::record::{ObjectType, Status};
+use crate::snapshot::record::ObjectType;
 
 /// A row of Clerk: GET /billing/plans (Clerk OpenAPI 2026-05-12, schema CommercePlan): what users
 /// and organizations can subscribe to. Clerk does not say since when.
@@ -81,11 +81,8 @@ impl Plain for BillingPlan<'_> {
 
     fn about(&self) -> About<'_> {
         About {
-            id: &self.id,
             names: [self.name.as_deref(), self.slug.as_deref()],
-            status: Status::Enabled,
-            created_at: None,
-            updated_at: None,
+            ..About::of(&self.id, None, None)
         }
     }
 }

@@ -4,7 +4,7 @@ use super::billing_plan::Money;
 use super::{About, Plain};
 use crate::clerk::wire::{Text, Time, identifier};
 use crate::resource::Dataset;
-use crate::snapshot::record::{ObjectType, Status};
+use crate::snapshot::record::ObjectType;
 
 /// A row of Clerk: GET /billing/subscription_items (Clerk OpenAPI 2026-05-12, schema
 /// CommerceSubscriptionItem): who subscribes to which plan. How it is paid, and the payer's name
@@ -107,12 +107,6 @@ impl Plain for BillingSubscriptionItem<'_> {
     const DATASET: Dataset = Dataset::BillingSubscriptionItems;
 
     fn about(&self) -> About<'_> {
-        About {
-            id: &self.id,
-            names: [None, None],
-            status: Status::Enabled,
-            created_at: self.created_at,
-            updated_at: self.updated_at,
-        }
+        About::of(&self.id, self.created_at, self.updated_at)
     }
 }

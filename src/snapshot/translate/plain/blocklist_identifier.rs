@@ -4,7 +4,7 @@ use super::{About, Plain};
 use crate::clerk::wire::{Text, Time, identifier};
 use crate::redaction::Redaction;
 use crate::resource::Dataset;
-use crate::snapshot::record::{ObjectType, Status};
+use crate::snapshot::record::ObjectType;
 
 /// A row of Clerk: GET /blocklist_identifiers (Clerk OpenAPI 2026-05-12, schema
 /// BlocklistIdentifier): who may not sign up.
@@ -29,13 +29,7 @@ impl Plain for BlocklistIdentifier<'_> {
     const DATASET: Dataset = Dataset::BlocklistIdentifiers;
 
     fn about(&self) -> About<'_> {
-        About {
-            id: &self.id,
-            names: [None, None],
-            status: Status::Enabled,
-            created_at: self.created_at,
-            updated_at: self.updated_at,
-        }
+        About::of(&self.id, self.created_at, self.updated_at)
     }
 
     fn redact(&mut self, redaction: &Redaction) {

@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 use super::{About, Plain};
 use crate::clerk::wire::{Text, identifier};
 use crate::resource::Dataset;
-use crate::snapshot::record::{ObjectType, Status};
+use crate::snapshot::record::ObjectType;
 
 /// A row of Clerk: GET /domains (Clerk OpenAPI 2026-05-12, schema Domain): where the application is
 /// served. Clerk does not say since when.
@@ -50,12 +50,6 @@ impl Plain for Domain<'_> {
     const DATASET: Dataset = Dataset::Domains;
 
     fn about(&self) -> About<'_> {
-        About {
-            id: &self.id,
-            names: [self.name.as_deref(), None],
-            status: Status::Enabled,
-            created_at: None,
-            updated_at: None,
-        }
+        About { names: [self.name.as_deref(), None], ..About::of(&self.id, None, None) }
     }
 }

@@ -139,11 +139,9 @@ impl Plain for EnterpriseConnection<'_> {
 
     fn about(&self) -> About<'_> {
         About {
-            id: &self.id,
             names: [self.name.as_deref(), None],
-            status: if self.active == Some(false) { Status::Disabled } else { Status::Enabled },
-            created_at: self.created_at,
-            updated_at: self.updated_at,
+            status: Status::unless_any(&[self.active.map(|it| !it)]),
+            ..About::of(&self.id, self.created_at, self.updated_at)
         }
     }
 }

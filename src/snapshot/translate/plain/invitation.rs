@@ -4,7 +4,7 @@ use super::{About, Plain, Translation};
 use crate::clerk::wire::{Text, Time, identifier};
 use crate::redaction::{Personal, Redaction};
 use crate::resource::Dataset;
-use crate::snapshot::record::{ObjectType, Status};
+use crate::snapshot::record::ObjectType;
 use crate::snapshot::translate::verbatim::Bag;
 
 /// A row of Clerk: GET /invitations (Clerk OpenAPI 2026-05-12, schema Invitation): an invitation to
@@ -35,13 +35,7 @@ impl Plain for Invitation<'_> {
     const DATASET: Dataset = Dataset::Invitations;
 
     fn about(&self) -> About<'_> {
-        About {
-            id: &self.id,
-            names: [None, None],
-            status: Status::Enabled,
-            created_at: self.created_at,
-            updated_at: self.updated_at,
-        }
+        About::of(&self.id, self.created_at, self.updated_at)
     }
 
     fn redact(&mut self, redaction: &Redaction) {

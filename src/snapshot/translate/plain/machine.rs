@@ -8,7 +8,7 @@ use crate::redaction::Redaction;
 use crate::resource::Dataset;
 use crate::snapshot::record::{
     DisplayName, EntitlementId, EntitlementRecord, GrantRecord, ObjectReference, ObjectType,
-    Purpose, Status,
+    Purpose,
 };
 use crate::snapshot::records::Records;
 
@@ -48,11 +48,8 @@ impl Plain for Machine<'_> {
 
     fn about(&self) -> About<'_> {
         About {
-            id: &self.id,
             names: [self.name.as_deref(), None],
-            status: Status::Enabled,
-            created_at: self.created_at,
-            updated_at: self.updated_at,
+            ..About::of(&self.id, self.created_at, self.updated_at)
         }
     }
 

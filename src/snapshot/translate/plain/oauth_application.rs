@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 use super::{About, Plain};
 use crate::clerk::wire::{Text, Time, identifier};
 use crate::resource::Dataset;
-use crate::snapshot::record::{ObjectType, Status};
+use crate::snapshot::record::ObjectType;
 
 /// A row of Clerk: GET /oauth_applications (Clerk OpenAPI 2026-05-12, schema OAuthApplication): an
 /// application that users sign in to with this one. Its secret is not read.
@@ -60,11 +60,8 @@ impl Plain for OauthApplication<'_> {
 
     fn about(&self) -> About<'_> {
         About {
-            id: &self.id,
             names: [self.name.as_deref(), None],
-            status: Status::Enabled,
-            created_at: self.created_at,
-            updated_at: self.updated_at,
+            ..About::of(&self.id, self.created_at, self.updated_at)
         }
     }
 }

@@ -4,7 +4,7 @@ use super::{About, Plain};
 use crate::clerk::wire::{Text, Time, identifier};
 use crate::redaction::{Personal, Redaction};
 use crate::resource::Dataset;
-use crate::snapshot::record::{ObjectType, Status};
+use crate::snapshot::record::ObjectType;
 
 /// A row of Clerk: GET /organization_domains (Clerk OpenAPI 2026-05-12, schema OrganizationDomain):
 /// a domain whose users may join an organization.
@@ -62,11 +62,8 @@ impl Plain for OrganizationDomain<'_> {
 
     fn about(&self) -> About<'_> {
         About {
-            id: &self.id,
             names: [self.name.as_deref(), None],
-            status: Status::Enabled,
-            created_at: self.created_at,
-            updated_at: self.updated_at,
+            ..About::of(&self.id, self.created_at, self.updated_at)
         }
     }
 

@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 use super::{About, Plain};
 use crate::clerk::wire::{Text, Time, identifier};
 use crate::resource::Dataset;
-use crate::snapshot::record::{ObjectType, Status};
+use crate::snapshot::record::ObjectType;
 
 /// A row of Clerk: GET /redirect_urls (Clerk OpenAPI 2026-05-12, schema RedirectURL): where a
 /// native application may be redirected to.
@@ -25,12 +25,6 @@ impl Plain for RedirectUrl<'_> {
     const DATASET: Dataset = Dataset::RedirectUrls;
 
     fn about(&self) -> About<'_> {
-        About {
-            id: &self.id,
-            names: [None, None],
-            status: Status::Enabled,
-            created_at: self.created_at,
-            updated_at: self.updated_at,
-        }
+        About::of(&self.id, self.created_at, self.updated_at)
     }
 }

@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 use super::{About, Plain};
 use crate::clerk::wire::{Text, Time, identifier};
 use crate::resource::Dataset;
-use crate::snapshot::record::{ObjectType, Status};
+use crate::snapshot::record::ObjectType;
 
 /// A row of Clerk: GET /role_sets (Clerk OpenAPI 2026-05-12, schema RoleSet): the roles that
 /// organizations may choose from.
@@ -76,11 +76,8 @@ impl Plain for RoleSet<'_> {
 
     fn about(&self) -> About<'_> {
         About {
-            id: &self.id,
             names: [self.name.as_deref(), self.key.as_deref()],
-            status: Status::Enabled,
-            created_at: self.created_at,
-            updated_at: self.updated_at,
+            ..About::of(&self.id, self.created_at, self.updated_at)
         }
     }
 }

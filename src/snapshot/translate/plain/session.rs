@@ -4,7 +4,7 @@ use super::{About, Plain};
 use crate::clerk::wire::{Text, Time, identifier};
 use crate::redaction::{Personal, Redaction};
 use crate::resource::Dataset;
-use crate::snapshot::record::{ObjectType, Status};
+use crate::snapshot::record::ObjectType;
 use crate::snapshot::translate::verbatim::Json;
 
 /// A row of Clerk: GET /sessions (Clerk OpenAPI 2026-05-12, schema Session): that a user is, or
@@ -84,13 +84,7 @@ impl Plain for Session<'_> {
     const DATASET: Dataset = Dataset::Sessions;
 
     fn about(&self) -> About<'_> {
-        About {
-            id: &self.id,
-            names: [None, None],
-            status: Status::Enabled,
-            created_at: self.created_at,
-            updated_at: self.updated_at,
-        }
+        About::of(&self.id, self.created_at, self.updated_at)
     }
 
     fn redact(&mut self, redaction: &Redaction) {

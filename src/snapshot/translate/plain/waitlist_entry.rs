@@ -4,7 +4,7 @@ use super::{About, Plain};
 use crate::clerk::wire::{Text, Time, identifier};
 use crate::redaction::{Personal, Redaction};
 use crate::resource::Dataset;
-use crate::snapshot::record::{ObjectType, Status};
+use crate::snapshot::record::ObjectType;
 
 /// A row of Clerk: GET /waitlist_entries (Clerk OpenAPI 2026-05-12, schema WaitlistEntry): who
 /// waits to be invited. The `url` of the invitation, which holds a ticket, is not read.
@@ -49,13 +49,7 @@ impl Plain for WaitlistEntry<'_> {
     const DATASET: Dataset = Dataset::WaitlistEntries;
 
     fn about(&self) -> About<'_> {
-        About {
-            id: &self.id,
-            names: [None, None],
-            status: Status::Enabled,
-            created_at: self.created_at,
-            updated_at: self.updated_at,
-        }
+        About::of(&self.id, self.created_at, self.updated_at)
     }
 
     fn redact(&mut self, redaction: &Redaction) {
