@@ -97,6 +97,24 @@ async fn a_run_survives_an_outage_of_all_writes_from_any_one_on() {
     }
 }
 
+/// A store that takes every conditional write and then says that it was too late, as one does behind
+/// a proxy that repeats each, stops nothing: and above all nothing is written again and again.
+#[tokio::test(start_paused = true)]
+async fn a_store_that_refuses_each_write_after_taking_it_is_believed_to_have_taken_it() {
+    let scene = Scene::small().await;
+    let stage = scene.stage();
+    for key in ["checkpoint.json", "latest.json"] {
+        let fault = Fault::new(Operation::Put, Effect::RefuseAfter).on_key(key).from(1);
+        stage.world.store.fault(fault);
+    }
+    stage.world.complete().await;
+    scene.assert_as_uninterrupted(&stage.world, 0, "each write is refused once it is taken");
+    let undisturbed = calls_of(&scene, Operation::Put).await.len();
+    let calls = stage.world.store.calls().into_iter();
+    let written = calls.filter(|call| call.operation == Operation::Put).count();
+    assert!(written <= undisturbed + 2, "{written} writes, {undisturbed} without the trouble");
+}
+
 /// A conditional write whose answer was lost is repeated by the SDK and refused: by the holder's own
 /// first write. That is neither an error nor a lost lease.
 #[tokio::test(start_paused = true)]
