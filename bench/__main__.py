@@ -16,6 +16,7 @@ import sys
 
 from . import (
     cold_start,
+    everything,
     interruptions,
     limited,
     program_size,
@@ -40,6 +41,7 @@ BENCHMARKS = [
         interruptions,
         sizes,
         limited,
+        everything,
         stages,
         cold_start,
         program_size,

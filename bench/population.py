@@ -1,14 +1,25 @@
 """The instances that are copied, and what copying one takes at the least."""
 
+import pathlib
 from dataclasses import dataclass
 
 # Rows of a page, the most Clerk gives.
 PAGE = 500
 
-# What is copied: everything.
+# What is copied: everything that is so by default, and permissions.
 RESOURCES = (
     "users,organizations,organization_roles,organization_permissions,organization_memberships"
 )
+
+# Schemas of what is no resource to opt in.
+_NO_RESOURCES = {"entitlements", "grants", "latest", "manifest"}
+
+
+def every_resource() -> set[str]:
+    """Everything that can be opted in: all that have a schema of their own, and memberships."""
+    schemas = (pathlib.Path(__file__).parent.parent / "schemas").glob("*.schema.json")
+    named = {schema.name.split(".")[0] for schema in schemas} - _NO_RESOURCES
+    return named | set(RESOURCES.split(","))
 
 
 @dataclass(frozen=True)
@@ -18,6 +29,8 @@ class Population:
     users: int
     organizations: int
     memberships: int
+    # Rows of each of the further lists.
+    other_rows: int = 3
 
     @classmethod
     def of(cls, users: int) -> "Population":

@@ -23,6 +23,7 @@ class Sandbox:
                 *("--users", str(population.users)),
                 *("--organizations", str(population.organizations)),
                 *("--memberships", str(population.memberships)),
+                *("--other-rows", str(population.other_rows)),
             ],
             env=CLEAN,
             stdin=subprocess.DEVNULL,
