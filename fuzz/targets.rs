@@ -18,13 +18,14 @@ use clerk_sync::clerk::retry::{LONGEST_NAMED, retry_after};
 use clerk_sync::clerk::wire::{Instance, TotalCount, decode_object};
 use clerk_sync::config::{Config, Environment, Place};
 use clerk_sync::event::Event;
+use clerk_sync::redaction::{Personal, Redaction};
 use clerk_sync::resource::{Dataset, Resource};
 use clerk_sync::secret_source::KeyPlace;
 use clerk_sync::snapshot::manifest::Manifest;
 use clerk_sync::snapshot::translate::{MetadataBags, Role, RoleCatalogue, Translation};
 use clerk_sync::store::SnapshotUrl;
 use clerk_sync::sync::checkpoint::{Checkpoint, UnreadableCheckpoint};
-use clerk_sync::sync::endpoint::endpoint;
+use clerk_sync::sync::endpoint::{ENDPOINTS, Endpoint, Phase, endpoint};
 use clerk_sync::sync::page::{PageContext, PageError, ReadPage};
 use clerk_sync::sync::state::{PublishedCounts, latest as read_latest};
 use serde::de::IgnoredAny;
@@ -42,6 +43,7 @@ pub const TARGETS: &[Target] = &[
     ("organization_roles", organization_roles),
     ("organization_permissions", organization_permissions),
     ("organization_memberships", organization_memberships),
+    ("further_lists", further_lists),
     ("error_body", error_body),
     ("gzip", gzip),
     ("instance", instance),
@@ -60,68 +62,84 @@ pub const TARGETS: &[Target] = &[
 
 /// A page of `/users`.
 pub fn users(data: &[u8]) {
-    list(Resource::Users, data);
+    list(endpoint(Resource::Users), data);
 }
 
 /// A page of `/organizations`.
 pub fn organizations(data: &[u8]) {
-    list(Resource::Organizations, data);
+    list(endpoint(Resource::Organizations), data);
 }
 
 /// A page of `/organization_roles`.
 pub fn organization_roles(data: &[u8]) {
-    list(Resource::OrganizationRoles, data);
+    list(endpoint(Resource::OrganizationRoles), data);
 }
 
 /// A page of `/organization_permissions`.
 pub fn organization_permissions(data: &[u8]) {
-    list(Resource::OrganizationPermissions, data);
+    list(endpoint(Resource::OrganizationPermissions), data);
 }
 
 /// A page of `/organization_memberships`.
 pub fn organization_memberships(data: &[u8]) {
-    list(Resource::OrganizationMemberships, data);
+    list(endpoint(Resource::OrganizationMemberships), data);
 }
 
-fn list(resource: Resource, data: &[u8]) {
+/// A page of one of the other lists: the very first byte says of which.
+pub fn further_lists(data: &[u8]) {
+    let Some((&number, data)) = data.split_first() else { return };
+    let lists: Vec<_> = ENDPOINTS.iter().filter(|it| is_further(it) && it.is_read()).collect();
+    list(lists[usize::from(number) % lists.len()], data);
+}
+
+fn is_further(endpoint: &Endpoint) -> bool {
+    endpoint.phase >= Phase::Others
+}
+
+fn list(endpoint: &Endpoint, data: &[u8]) {
     let Some((&settings, body)) = data.split_first() else { return };
-    let context = context(resource, settings);
-    match endpoint(resource).read(body, &context) {
+    let context = context(endpoint, settings);
+    match endpoint.read(body, &context) {
         Err(error @ PageError::Decode(_)) => assert_discreet(&error, body),
         // Names the row by its id.
         Err(error @ PageError::Translate(_)) => assert_fit_for_a_log(&with_causes(&error)),
         Ok(page) => {
             assert_json(body);
             if let Ok(value) = serde_json::from_slice(body) {
-                assert_rows_of(&value, &page);
+                assert_rows_of(&value, &page, !is_further(endpoint));
             }
             assert_lines(body, &page, &context);
         }
     }
 }
 
-fn context(resource: Resource, settings: u8) -> PageContext {
+fn context(endpoint: &Endpoint, settings: u8) -> PageContext {
     let is_set = |bit: u8| settings & 1 << bit != 0;
     let role = |id: &str, key: &str| Role { id: id.to_owned(), key: key.to_owned(), name: None };
     let roles = vec![role("role_1", "org:admin"), role("role_2", "org:member")];
+    let include_raw = is_set(0);
+    let everything = || Redaction::new(Personal::ALL.into(), None);
     let translation = Translation {
-        include_raw: is_set(0),
+        include_raw,
         metadata: MetadataBags { public: is_set(1), private: is_set(2), unsafe_: is_set(3) },
-        redaction: None,
+        redaction: (is_set(4) && !include_raw).then(everything),
         roles: RoleCatalogue::from(roles),
     };
-    let datasets = endpoint(resource).feeds.iter().map(|feed| feed.dataset).collect();
+    let datasets = endpoint.feeds.iter().map(|feed| feed.dataset).collect();
     PageContext { translation, datasets, known: Arc::default() }
 }
 
 /// The page is what a parser that knows nothing of Clerk finds.
-fn assert_rows_of(body: &Value, page: &ReadPage) {
+/// `is_dated` if each row says when it was created; of some of the further lists none does, and what
+/// stands there all the same is not looked at.
+fn assert_rows_of(body: &Value, page: &ReadPage, is_dated: bool) {
     let rows = body.as_array().or_else(|| body["data"].as_array()).expect("a list of rows");
     assert_eq!(page.rows.len(), rows.len());
     assert_eq!(page.total, body.get("total_count").and_then(Value::as_u64));
     for (index, (read, row)) in page.rows.iter().zip(rows).enumerate() {
         assert_eq!(Some(read.key.id.as_str()), row["id"].as_str());
-        assert_eq!(read.key.created_at, row["created_at"].as_i64());
+        let created_at = row["created_at"].as_i64();
+        assert!(read.key.created_at == created_at || (!is_dated && read.key.created_at.is_none()));
         assert!(!read.key.id.is_empty());
         // Of a row that is shown again nothing is written.
         assert!(read.kept || page.rows[..index].iter().any(|before| before.key == read.key));
@@ -129,12 +147,16 @@ fn assert_rows_of(body: &Value, page: &ReadPage) {
 }
 
 /// Names of credentials: no line holds a field of such a name, but inside of metadata.
-const WITHHELD: [&str; 11] = [
+const WITHHELD: [&str; 15] = [
     "backup_codes",
     "url",
     "secret",
     "secret_key",
     "client_secret",
+    "private_key",
+    "signing_key",
+    "certificate",
+    "idp_certificate",
     "token",
     "token_secret",
     "access_token",
@@ -164,7 +186,9 @@ fn assert_lines(body: &[u8], page: &ReadPage, context: &PageContext) {
         let Some(rows) = rows.as_ref().filter(|_| is_of_resources(dataset)) else { continue };
         for (line, row) in lines.iter().zip(rows) {
             let line: Value = serde_json::from_slice(line).expect("as deep as the row it is from");
-            let raw = without_withheld(row.clone(), context.translation.metadata);
+            let url = dataset == Dataset::RedirectUrls;
+            let asked = Asked { bags: context.translation.metadata, url };
+            let raw = without_withheld(row.clone(), asked);
             assert_eq!(line.get("raw"), context.translation.include_raw.then_some(&raw));
         }
     }
@@ -192,18 +216,28 @@ fn assert_record(line: &Value, asked: MetadataBags) {
     }
     let profile = &line["profile"];
     assert_eq!(profile.get("private_metadata").is_some(), asked.private && has_bags(line));
+    let asked = Asked { bags: asked, url: line["type"] == "redirect_url" };
     for name in WITHHELD {
-        assert!(profile.get(name).is_none(), "a profile holds {name}");
+        assert!(profile.get(name).is_none() || !is_withheld(name, asked), "a profile holds {name}");
     }
     assert_nothing_withheld(&line["raw"], asked);
 }
 
-/// Users and organizations alone have metadata.
-fn has_bags(line: &Value) -> bool {
-    line["kind"] == "resource" && (line["type"] == "user" || line["type"] == "organization")
+/// What may be written for once.
+#[derive(Clone, Copy)]
+struct Asked {
+    bags: MetadataBags,
+    /// A redirect URL is one; elsewhere a `url` lets in whoever has it.
+    url: bool,
 }
 
-fn assert_nothing_withheld(value: &Value, asked: MetadataBags) {
+/// These alone have private metadata.
+fn has_bags(line: &Value) -> bool {
+    let of = ["user", "organization", "organization_invitation"];
+    line["kind"] == "resource" && of.iter().any(|it| line["type"] == *it)
+}
+
+fn assert_nothing_withheld(value: &Value, asked: Asked) {
     match value {
         Value::Object(fields) => {
             for (name, value) in fields {
@@ -219,7 +253,7 @@ fn assert_nothing_withheld(value: &Value, asked: MetadataBags) {
 }
 
 /// The row less what must never be written out, made in another way than the program does.
-fn without_withheld(value: Value, asked: MetadataBags) -> Value {
+fn without_withheld(value: Value, asked: Asked) -> Value {
     match value {
         Value::Object(fields) => Value::Object(
             fields
@@ -242,10 +276,10 @@ fn is_bag(name: &str) -> bool {
     matches!(name, "public_metadata" | "private_metadata" | "unsafe_metadata")
 }
 
-fn is_withheld(name: &str, asked: MetadataBags) -> bool {
-    WITHHELD.contains(&name)
-        || (name == "private_metadata" && !asked.private)
-        || (name == "unsafe_metadata" && !asked.unsafe_)
+fn is_withheld(name: &str, asked: Asked) -> bool {
+    (WITHHELD.contains(&name) && !(name == "url" && asked.url))
+        || (name == "private_metadata" && !asked.bags.private)
+        || (name == "unsafe_metadata" && !asked.bags.unsafe_)
 }
 
 // Clerk's other answers.
