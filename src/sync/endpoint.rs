@@ -35,7 +35,8 @@ pub struct Endpoint {
     pub by_owner: Option<ByOwner>,
     /// What its rows become, in order of their sections.
     pub feeds: &'static [Feed],
-    /// How one of its rows is asked for by itself, where Clerk allows it.
+    /// How one of its rows is asked for by itself, where Clerk allows it. Several that take the same
+    /// fields are tried in turn.
     pub named_by: &'static [Naming],
     /// Where the memberships of one of its rows are listed, by the row's id: their grants are the
     /// row's.
@@ -379,6 +380,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
     Endpoint {
         query: &[],
         paging: Paging::Whole,
+        named_by: &[Naming::among("/domains", &[])],
         ..listed(
             Resource::Domains,
             "/domains",
@@ -399,18 +401,25 @@ pub const ENDPOINTS: &[Endpoint] = &[
             },
         )
     },
-    listed(
-        Resource::OrganizationInvitations,
-        "/organization_invitations",
-        &[Feed { dataset: Dataset::OrganizationInvitations, section: 0, needs: None }],
-        |body, context| {
-            read_plain(body, context, |raw| plain_row::<plain::OrganizationInvitation<'_>>(raw))
-        },
-    ),
+    Endpoint {
+        named_by: &[Naming::path("/organizations/{organization_id}/invitations/{id}")],
+        ..listed(
+            Resource::OrganizationInvitations,
+            "/organization_invitations",
+            &[Feed { dataset: Dataset::OrganizationInvitations, section: 0, needs: None }],
+            |body, context| {
+                read_plain(body, context, |raw| plain_row::<plain::OrganizationInvitation<'_>>(raw))
+            },
+        )
+    },
     // Without a status Clerk lists those that are not revoked. These are read first: one that is
     // revoked meanwhile may then be in both, and never in neither.
     Endpoint {
         query: &[ASCENDING, PAGINATED],
+        named_by: &[
+            Naming::filter("/invitations", &[("query", "{id}"), PAGINATED]),
+            Naming::filter("/invitations", &[("query", "{id}"), PAGINATED, ("status", "revoked")]),
+        ],
         ..listed(
             Resource::Invitations,
             "/invitations",
@@ -433,14 +442,20 @@ pub const ENDPOINTS: &[Endpoint] = &[
             },
         )
     },
-    listed(
-        Resource::OrganizationDomains,
-        "/organization_domains",
-        &[Feed { dataset: Dataset::OrganizationDomains, section: 0, needs: None }],
-        |body, context| {
-            read_plain(body, context, |raw| plain_row::<plain::OrganizationDomain<'_>>(raw))
-        },
-    ),
+    Endpoint {
+        named_by: &[Naming::among(
+            "/organization_domains",
+            &[("organization_id", "{organization_id}")],
+        )],
+        ..listed(
+            Resource::OrganizationDomains,
+            "/organization_domains",
+            &[Feed { dataset: Dataset::OrganizationDomains, section: 0, needs: None }],
+            |body, context| {
+                read_plain(body, context, |raw| plain_row::<plain::OrganizationDomain<'_>>(raw))
+            },
+        )
+    },
     Endpoint {
         query: &[PAGINATED],
         paging: Paging::Offset(Order::Any),
@@ -456,6 +471,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
     Endpoint {
         query: &[],
         paging: Paging::Whole,
+        named_by: &[Naming::among("/blocklist_identifiers", &[])],
         ..listed(
             Resource::BlocklistIdentifiers,
             "/blocklist_identifiers",
@@ -502,12 +518,17 @@ pub const ENDPOINTS: &[Endpoint] = &[
             },
         )
     },
-    listed(
-        Resource::WaitlistEntries,
-        "/waitlist_entries",
-        &[Feed { dataset: Dataset::WaitlistEntries, section: 0, needs: None }],
-        |body, context| read_plain(body, context, |raw| plain_row::<plain::WaitlistEntry<'_>>(raw)),
-    ),
+    Endpoint {
+        named_by: &[Naming::filter("/waitlist_entries", &[("query", "{id}")])],
+        ..listed(
+            Resource::WaitlistEntries,
+            "/waitlist_entries",
+            &[Feed { dataset: Dataset::WaitlistEntries, section: 0, needs: None }],
+            |body, context| {
+                read_plain(body, context, |raw| plain_row::<plain::WaitlistEntry<'_>>(raw))
+            },
+        )
+    },
     Endpoint {
         query: &[PAGINATED],
         paging: Paging::Offset(Order::Any),
