@@ -5,7 +5,6 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use futures_util::future::try_join;
 use serde_json::value::RawValue;
 
 use crate::clerk::client::Client;
@@ -47,11 +46,8 @@ pub async fn lookup(
     options: &LookupOptions,
     invocation: &Invocation,
 ) -> Result<LookupAnswer, Error> {
-    let (client, redaction) = try_join(
-        dependencies.client(config, Arc::clone(&invocation.patience)),
-        dependencies.redaction(config),
-    )
-    .await?;
+    let patience = Arc::clone(&invocation.patience);
+    let (client, redaction) = dependencies.client(config, patience).await?;
     let search = Search {
         client: Arc::new(client),
         clock: dependencies.clock.clone(),
