@@ -643,6 +643,28 @@ async fn refused_api_keys_are_skipped() {
     }
 }
 
+/// Without the feature of one kind of owner the keys of the others are there, and nobody is told that
+/// these are all.
+#[tokio::test(start_paused = true)]
+async fn api_keys_of_owners_that_are_refused_are_missed() {
+    for (owners, section) in [("organizations", "part-01-"), ("machines", "part-02-")] {
+        for (status, code) in REFUSALS {
+            let sandbox = populated();
+            let of_them = |key: &Value| sandbox.row(owners, text(&key["subject"])).is_some();
+            let (refused, others): (Vec<Value>, Vec<Value>) =
+                sandbox.rows("api_keys").into_iter().partition(of_them);
+            assert!(!refused.is_empty() && !others.is_empty(), "{owners}");
+            sandbox.fault(FaultRule::on(format!("/v1/{owners}")).status(status, code));
+            let snapshot = complete(&world(&sandbox, &["api_keys"]), code).await;
+            let entry = &snapshot.manifest["datasets"]["api_keys"];
+            assert_eq!((&entry["status"], &entry["reason"]), (&json!("skipped"), &json!(code)));
+            assert!(!entry["parts"].to_string().contains(section), "{entry:#}");
+            let ids = others.iter().map(|key| text(&key["id"]).to_owned()).collect();
+            assert_eq!(sorted(snapshot.ids("api_keys")), sorted(ids), "{owners}");
+        }
+    }
+}
+
 /// `check` asks for the first owner's part where there is nothing else to ask for.
 #[tokio::test(start_paused = true)]
 async fn check_reads_a_row_of_what_is_read_by_owner() {
