@@ -12,6 +12,7 @@ use crate::clerk::error::ClerkError;
 use crate::config::{Config, KeySetting};
 use crate::dependencies::Dependencies;
 use crate::handler::Invocation;
+use crate::redaction::Redaction;
 use crate::response::CheckAnswer;
 use crate::store::{Condition, ContentType, DeleteCondition, Store, StoreError};
 use crate::sync::endpoint::{
@@ -32,8 +33,8 @@ pub async fn check(
     let mut answers = Vec::new();
     let clerk = async {
         match dependencies.client(config, Arc::clone(&invocation.patience)).await {
-            Ok(client) => {
-                answers.push(answer("secret", Ok(secret_detail(config))));
+            Ok((client, redaction)) => {
+                answers.push(answer("secret", Ok(secret_detail(config, redaction.as_ref()))));
                 check_clerk(&client, config, &mut answers).await;
             }
             Err(error) => answers.push(answer("secret", Err(error.message()))),
@@ -119,12 +120,17 @@ fn answer(check: &str, outcome: Result<String, String>) -> CheckAnswer {
     CheckAnswer { check: check.to_owned(), ok, detail }
 }
 
-fn secret_detail(config: &Config) -> String {
-    match &config.key {
-        KeySetting::SecretsManager { .. } => "a Clerk secret key was read from Secrets Manager",
-        KeySetting::Environment(_) => "a Clerk secret key was read from CLERK_SECRET_KEY",
-    }
-    .to_owned()
+fn secret_detail(config: &Config, redaction: Option<&Redaction>) -> String {
+    let place = match &config.key {
+        KeySetting::SecretsManager { .. } => "Secrets Manager",
+        KeySetting::Environment(_) => "CLERK_SECRET_KEY",
+    };
+    let replaced = match redaction.map(Redaction::key_id) {
+        None => "",
+        Some(Some(_)) => ", and the redaction_key beside it",
+        Some(None) => "; there is no redaction_key, so what REDACT names becomes null",
+    };
+    format!("a Clerk secret key was read from {place}{replaced}")
 }
 
 fn refusal(error: ClerkError) -> String {

@@ -49,15 +49,26 @@ impl Dependencies {
         })
     }
 
-    /// Reads the key and makes the invocation's client. Certificates are loaded while the key is
-    /// on its way.
+    /// Reads the secret and makes the invocation's client, and what replaces the data that `REDACT`
+    /// names. Certificates are loaded while the secret is on its way.
     ///
     /// # Errors
     /// [`Error::SecretUnavailable`], or [`Error::Internal`] when the HTTP client cannot be set up.
-    pub async fn client(&self, config: &Config, patience: Arc<Patience>) -> Result<Client, Error> {
+    pub async fn client(
+        &self,
+        config: &Config,
+        patience: Arc<Patience>,
+    ) -> Result<(Client, Option<Redaction>), Error> {
+        let keys = async {
+            if config.redact.is_empty() {
+                return Ok((self.secret.read().await?, None));
+            }
+            let (key, redaction_key) = self.secret.read_both().await?;
+            Ok((key, Some(Redaction::new(config.redact.clone(), redaction_key))))
+        };
         let prepared = async { self.transport.prepare() };
-        let (key, prepared) = join(self.secret.read(), prepared).await;
-        let key = key.map_err(secret_unavailable)?;
+        let (keys, prepared) = join(keys, prepared).await;
+        let (key, redaction) = keys.map_err(secret_unavailable)?;
         prepared.map_err(|error| {
             Error::Internal(Failure::new("Clerk cannot be asked").caused_by(error))
         })?;
@@ -72,28 +83,15 @@ impl Dependencies {
             max_concurrency: config.clerk.max_concurrency,
             retry: RetryPolicy::default(),
         };
-        Ok(Client::new(
+        let client = Client::new(
             settings,
             Arc::clone(&self.transport),
             key,
             Arc::clone(&self.secret),
             patience,
             self.clock.clone(),
-        ))
-    }
-}
-
-impl Dependencies {
-    /// Reads the key of the hashes, if `REDACT` asks for any.
-    ///
-    /// # Errors
-    /// [`Error::SecretUnavailable`].
-    pub async fn redaction(&self, config: &Config) -> Result<Option<Redaction>, Error> {
-        if config.redact.is_empty() {
-            return Ok(None);
-        }
-        let key = self.secret.read_redaction_key().await.map_err(secret_unavailable)?;
-        Ok(Some(Redaction::new(config.redact.clone(), key)))
+        );
+        Ok((client, redaction))
     }
 }
 
@@ -129,12 +127,12 @@ impl SecretSource for ConfiguredSecret {
         }
     }
 
-    async fn read_redaction_key(&self) -> Result<Option<RedactionKey>, SecretError> {
+    async fn read_both(&self) -> Result<(SecretKey, Option<RedactionKey>), SecretError> {
         match &self.setting {
-            KeySetting::Environment(_) => Ok(None),
+            KeySetting::Environment(key) => Ok((key.clone(), None)),
             KeySetting::SecretsManager { secret_id, field } => {
                 let aws = self.aws.load().await;
-                SecretsManager::new(aws, secret_id, field.as_deref())?.read_redaction_key().await
+                SecretsManager::new(aws, secret_id, field.as_deref())?.read_both().await
             }
         }
     }

@@ -47,8 +47,8 @@ pub struct SyncOptions {
 pub struct LookupOptions {
     /// `resource`: what it is.
     pub resource: Resource,
-    /// How Clerk is asked for it.
-    pub naming: &'static Naming,
+    /// How Clerk is asked for it, in turn until there is an answer; all take the same fields.
+    pub namings: Vec<&'static Naming>,
     /// The fields that say which one it is, with what they say.
     pub values: Vec<(&'static str, String)>,
     /// `grants`: whether its grants are wanted as well.
@@ -58,8 +58,9 @@ pub struct LookupOptions {
 /// Without the values: they may be personal data.
 impl fmt::Debug for LookupOptions {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { resource, naming, values: _, grants } = self;
-        write!(formatter, "LookupOptions({resource}, {}, {grants})", naming.path)
+        let Self { resource, namings, values: _, grants } = self;
+        let paths: Vec<&str> = namings.iter().map(|naming| naming.path).collect();
+        write!(formatter, "LookupOptions({resource}, {paths:?}, {grants})")
     }
 }
 
@@ -283,7 +284,9 @@ fn lookup_options(fields: &[(&str, &Value)], problems: &mut Vec<String>) -> Opti
     let accepted = || {
         let ways =
             endpoint.named_by.iter().map(|it| it.fields().collect::<Vec<_>>().join(" with "));
-        ways.collect::<Vec<_>>().join(", or ")
+        let mut ways: Vec<String> = ways.collect();
+        ways.dedup();
+        ways.join(", or ")
     };
     let known: BTreeSet<&'static str> =
         endpoint.named_by.iter().flat_map(|naming| naming.fields()).collect();
@@ -316,7 +319,8 @@ fn lookup_options(fields: &[(&str, &Value)], problems: &mut Vec<String>) -> Opti
     let named = |naming: &&'static Naming| {
         naming.fields().count() == given.len() && naming.fields().all(|it| given.contains_key(it))
     };
-    let Some(naming) = endpoint.named_by.iter().find(named) else {
+    let namings: Vec<_> = endpoint.named_by.iter().filter(named).collect();
+    let Some(naming) = namings.first() else {
         problems.push(format!(
             "a lookup of {} is told by exactly one thing which it is (accepted: {})",
             endpoint.resource,
@@ -329,7 +333,7 @@ fn lookup_options(fields: &[(&str, &Value)], problems: &mut Vec<String>) -> Opti
         let value = noted(named_value(naming, field, value), problems);
         values.extend(value.map(|value| (field, value)));
     }
-    Some(LookupOptions { resource: endpoint.resource, naming, values, grants })
+    Some(LookupOptions { resource: endpoint.resource, namings, values, grants })
 }
 
 /// The list that `resource` names.

@@ -5,7 +5,6 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use futures_util::future::try_join;
 use serde_json::value::RawValue;
 
 use crate::clerk::client::Client;
@@ -25,13 +24,13 @@ use crate::snapshot::translate::{RoleCatalogue, Translation};
 use crate::sync::bounds::Bounds;
 use crate::sync::endpoint::{Endpoint, Paging, endpoint};
 use crate::sync::failure::{clerk_error, internal};
-use crate::sync::naming::{Answered, filled};
+use crate::sync::naming::{Answered, Naming, filled};
 use crate::sync::page::{PageContext, ReadPage};
 use crate::sync::run::Stop;
 use crate::sync::walk::{Beginning, Place, Reader, Walk, WalkStop, Way};
 
 /// Rows asked for by a filter that leaves one or none.
-const MOST_ROWS_FOUND: usize = 100;
+const MOST_ROWS_FOUND: u64 = 100;
 /// Bytes of lines in one answer: AWS Lambda passes on 6 MB (AWS documentation, "Lambda quotas").
 const MOST_BYTES_ANSWERED: usize = 5_000_000;
 /// Clerk's rows nest four deep, the values that they are found by no deeper.
@@ -47,11 +46,8 @@ pub async fn lookup(
     options: &LookupOptions,
     invocation: &Invocation,
 ) -> Result<LookupAnswer, Error> {
-    let (client, redaction) = try_join(
-        dependencies.client(config, Arc::clone(&invocation.patience)),
-        dependencies.redaction(config),
-    )
-    .await?;
+    let patience = Arc::clone(&invocation.patience);
+    let (client, redaction) = dependencies.client(config, patience).await?;
     let search = Search {
         client: Arc::new(client),
         clock: dependencies.clock.clone(),
@@ -108,7 +104,9 @@ impl Search<'_> {
     async fn find(&self, found: &mut Lines, grants: &mut Lines) -> Result<Outcome, Error> {
         let Some(own) = self.endpoint.feeds.first() else { return Ok(Outcome::Absent) };
         let memberships = self.endpoint.memberships.filter(|_| self.options.grants);
-        let names_roles = memberships.is_some() || own.needs == Some(Resource::OrganizationRoles);
+        let names_roles = memberships.is_some()
+            || own.needs == Some(Resource::OrganizationRoles)
+            || self.endpoint.resource == Resource::OrganizationInvitations;
         let roles = if names_roles { self.roles().await? } else { RoleCatalogue::default() };
 
         let feeds = self.endpoint.feeds.iter().map(|feed| feed.dataset);
@@ -126,9 +124,13 @@ impl Search<'_> {
         let context = Arc::new(self.context(vec![Dataset::Grants], context.translation.roles));
         for row in page.kept_rows() {
             let path = memberships(&row.key.id);
-            let listed = self.walk(Resource::OrganizationMemberships, path, &context, |page| {
-                grants.add(&page.kept_lines(0, Dataset::Grants))
-            });
+            // Clerk documents no order of those of a user (Clerk OpenAPI 2026-05-12, GET
+            // /users/{user_id}/organization_memberships).
+            let ordered = self.endpoint.resource != Resource::Users;
+            let listed =
+                self.walk(Resource::OrganizationMemberships, path, ordered, &context, |page| {
+                    grants.add(&page.kept_lines(0, Dataset::Grants))
+                });
             // Who was there a moment ago may be gone by now.
             if listed.await? == Outcome::Absent {
                 return Ok(Outcome::Absent);
@@ -153,7 +155,7 @@ impl Search<'_> {
         let path = endpoint(list).path.to_owned();
         let context = Arc::new(self.context(Vec::new(), RoleCatalogue::default()));
         let mut roles = RoleCatalogue::default();
-        let listed = self.walk(list, path.clone(), &context, |page| {
+        let listed = self.walk(list, path.clone(), true, &context, |page| {
             page.kept_rows().filter_map(|row| row.role.clone()).for_each(|role| roles.push(role));
             Ok(())
         });
@@ -166,23 +168,41 @@ impl Search<'_> {
 
     /// The page that holds what was asked for; `None` where Clerk says that there is none.
     async fn row(&self, context: &PageContext) -> Result<Option<ReadPage>, Error> {
-        let LookupOptions { naming, values, .. } = self.options;
+        for naming in &self.options.namings {
+            if let Some(page) = self.named(naming, context).await? {
+                return Ok(Some(page));
+            }
+        }
+        Ok(None)
+    }
+
+    /// What one of the ways to ask for it brings.
+    async fn named(
+        &self,
+        naming: &Naming,
+        context: &PageContext,
+    ) -> Result<Option<ReadPage>, Error> {
+        let values = &self.options.values;
         let path = filled(naming.path, values);
         if matches!(self.endpoint.paging, Paging::Cursor { count_path } if count_path == path) {
             // Something else of Clerk's has this path, so no row has.
             return Ok(None);
         }
-        let limit = MOST_ROWS_FOUND.to_string();
+        let limit = match naming.answer {
+            Answered::Row => None,
+            _ if self.endpoint.paging == Paging::Whole => None,
+            Answered::Page => Some(MOST_ROWS_FOUND),
+            Answered::Among => Some(self.endpoint.page_rows),
+        };
+        let limit_text = limit.map(|limit| limit.to_string());
         let parameters: Vec<(&str, String)> =
             naming.query.iter().map(|(name, value)| (*name, filled(value, values))).collect();
         let mut query: Vec<(&str, &str)> =
             parameters.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        if naming.answer == Answered::Page {
-            query.push(("limit", &limit));
-        }
+        query.extend(limit_text.as_deref().map(|limit| ("limit", limit)));
         let read = |body: bytes::Bytes| match naming.answer {
             Answered::Row => self.read_row(&body, context),
-            Answered::Page => self.read_page(&body, context),
+            Answered::Page | Answered::Among => self.read_page(&body, limit, context),
         };
         let page = match self.client.get(&path, &query, read).await {
             Ok(page) => page,
@@ -209,10 +229,16 @@ impl Search<'_> {
 
     /// Reads a page of what a filter leaves. Rows that it should not have left are not taken for
     /// what was asked for; and only a page that is the whole list says that there is nothing else.
-    fn read_page(&self, body: &[u8], context: &PageContext) -> Result<ReadPage, Unreadable> {
+    fn read_page(
+        &self,
+        body: &[u8],
+        limit: Option<u64>,
+        context: &PageContext,
+    ) -> Result<ReadPage, Unreadable> {
         let rows: wire::Page<&RawValue> = wire::decode_page(body)?;
-        let listed = rows.rows.len();
-        if listed >= MOST_ROWS_FOUND || rows.total_count.is_some_and(|total| total > listed as u64)
+        let listed = rows.rows.len() as u64;
+        if limit.is_some_and(|limit| listed >= limit)
+            || rows.total_count.is_some_and(|total| total > listed)
         {
             return Err(Unreadable("it lists more rows than were asked for".to_owned()));
         }
@@ -241,6 +267,7 @@ impl Search<'_> {
         &self,
         list: Resource,
         path: String,
+        ordered: bool,
         context: &Arc<PageContext>,
         mut take: impl FnMut(&ReadPage) -> Result<(), Error>,
     ) -> Result<Outcome, Error> {
@@ -248,6 +275,7 @@ impl Search<'_> {
             client: Arc::clone(&self.client),
             endpoint: endpoint(list),
             path: Cow::Owned(path.clone()),
+            ordered,
             filters: Vec::new(),
             context: Arc::clone(context),
             clock: self.clock.clone(),

@@ -27,9 +27,10 @@ pub trait SecretSource: Send + Sync + fmt::Debug {
     /// Reads the key as it is now.
     async fn read(&self) -> Result<SecretKey, SecretError>;
 
-    /// Reads the key of the hashes that personal data is replaced by; `None` where there is none.
-    async fn read_redaction_key(&self) -> Result<Option<RedactionKey>, SecretError> {
-        Ok(None)
+    /// Reads the key, and that of the hashes that personal data is replaced by; `None` where there is
+    /// none.
+    async fn read_both(&self) -> Result<(SecretKey, Option<RedactionKey>), SecretError> {
+        Ok((self.read().await?, None))
     }
 
     /// Whether reading again may give another key.
@@ -199,8 +200,9 @@ impl SecretSource for SecretsManager {
         self.place.key_in(&self.value().await?)
     }
 
-    async fn read_redaction_key(&self) -> Result<Option<RedactionKey>, SecretError> {
-        self.place.redaction_key_in(&self.value().await?)
+    async fn read_both(&self) -> Result<(SecretKey, Option<RedactionKey>), SecretError> {
+        let value = self.value().await?;
+        Ok((self.place.key_in(&value)?, self.place.redaction_key_in(&value)?))
     }
 
     fn can_rotate(&self) -> bool {

@@ -1,12 +1,13 @@
 //! Promise: `lookup` answers what a snapshot would hold of one thing, line for line, and its grants;
 //! says so when there is none, is an error when Clerk does not tell, and writes nothing.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use clerk_sandbox::{Effect, FaultRule, Population, Sandbox};
 use clerk_sync::error::Error;
 use clerk_sync::resource::Resource;
-use clerk_sync::sync::endpoint::{ENDPOINTS, Endpoint};
+use clerk_sync::sync::endpoint::{ENDPOINTS, Endpoint, endpoint};
 use serde_json::{Value, json};
 
 use crate::support::captured::Captured;
@@ -76,6 +77,81 @@ async fn a_row_is_found_by_its_id_as_the_snapshot_holds_it() {
             assert_eq!(answer["message"], message);
         }
     }
+}
+
+/// What an organization owns is found there, and nowhere else.
+#[tokio::test(start_paused = true)]
+async fn what_organizations_own_is_found_by_both_ids() {
+    let resources = ["organization_invitations", "organization_domains"];
+    let world = World::new(instance()).with("RESOURCES", &resources.join(","));
+    let snapshot = world.complete().await;
+    for resource in resources {
+        let rows = world.sandbox.rows(resource);
+        assert!(rows.len() > 3, "{resource}");
+        for row in rows {
+            let fields = json!({"organization_id": row["organization_id"], "id": row["id"]});
+            let answer = looked_up(&world, resource, fields).await;
+            assert_found(&answer, &snapshot, resource, &row["id"]);
+            let elsewhere = json!({"organization_id": "org_other", "id": row["id"]});
+            let answer = looked_up(&world, resource, elsewhere).await;
+            assert_eq!(answer["records"], json!([]), "{resource}");
+        }
+    }
+}
+
+/// Clerk leaves revoked invitations out unless it is asked for them.
+#[tokio::test(start_paused = true)]
+async fn invitations_of_every_status_are_found() {
+    let world = World::new(instance());
+    let id = world.sandbox.ids("invitations")[0].clone();
+    for status in ["pending", "accepted", "expired", "revoked"] {
+        let set = |row: &mut Value| row["status"] = status.into();
+        world.sandbox.update("invitations", &id, set).unwrap();
+        let answer = looked_up(&world, "invitations", json!({"id": id})).await;
+        assert_eq!(answer["records"][0]["profile"]["status"], status);
+        let answer = looked_up(&world, "invitations", json!({"id": &id[..id.len() - 1]})).await;
+        assert_eq!(answer["records"], json!([]), "a part of an id is none");
+    }
+}
+
+/// The rows of a list that Clerk answers whole may be any number.
+#[tokio::test(start_paused = true)]
+async fn one_is_found_among_many() {
+    let world = World::new(Sandbox::new(Population::default().other_rows(700)));
+    for resource in ["domains", "blocklist_identifiers"] {
+        let id = world.sandbox.ids(resource)[600].clone();
+        let answer = looked_up(&world, resource, json!({"id": id})).await;
+        assert_eq!(answer["records"][0]["id"], id);
+    }
+}
+
+/// The reference names every way, and what cannot be looked up.
+#[test]
+fn the_reference_says_what_can_be_looked_up_and_by_what() {
+    let reference = include_str!("../docs/reference.md");
+    let table = reference.split("| looked up | by |").nth(1).expect("the table");
+    let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
+    let mut documented = BTreeMap::new();
+    for row in rows {
+        let cells: Vec<&str> = row.trim_matches('|').split('|').collect();
+        let ways: BTreeSet<Vec<String>> =
+            cells[1].split(", or ").map(|way| names(way).collect()).collect();
+        documented.extend(names(cells[0]).map(|resource| (resource, ways.clone())));
+    }
+    let mut ways: BTreeMap<String, BTreeSet<Vec<String>>> = BTreeMap::new();
+    for &resource in Resource::ALL {
+        let namings = endpoint(resource).named_by.iter();
+        let fields = namings.map(|naming| naming.fields().map(str::to_owned).collect());
+        let fields: BTreeSet<Vec<String>> = fields.collect();
+        let none = BTreeSet::from([Vec::new()]);
+        ways.insert(resource.name().to_owned(), if fields.is_empty() { none } else { fields });
+    }
+    assert_eq!(documented, ways);
+}
+
+/// What stands between backticks.
+fn names(text: &str) -> impl Iterator<Item = String> {
+    text.split('`').skip(1).step_by(2).map(str::to_owned)
 }
 
 #[tokio::test(start_paused = true)]
@@ -156,6 +232,22 @@ async fn grants_are_read_page_after_page() {
     assert_eq!(world.sandbox.total_requests(), 5, "roles, the organization, three pages");
 }
 
+/// Clerk documents no order of a user's memberships: none is asked for, and none is relied on.
+#[tokio::test(start_paused = true)]
+async fn the_memberships_of_a_user_are_read_in_whatever_order_they_come() {
+    let world = World::new(plain(1, 1100, 1100));
+    let answer = looked_up(&world, "users", json!({"id": "users_000000", "grants": true})).await;
+    assert_eq!(answer["grants"].as_array().unwrap().len(), 2200);
+    let path = "/v1/users/users_000000/organization_memberships";
+    let requests = world.sandbox.requests();
+    let pages: Vec<_> = requests.iter().filter(|request| request.path == path).collect();
+    assert_eq!(pages.len(), 3);
+    for page in pages {
+        let names: Vec<&str> = page.query.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["limit", "offset"]);
+    }
+}
+
 /// AWS Lambda could not pass the answer on, and half of it would look like all.
 #[tokio::test(start_paused = true)]
 async fn more_grants_than_an_answer_can_hold_are_an_error() {
@@ -199,6 +291,14 @@ async fn what_is_not_there_is_an_empty_list_that_says_so() {
         ("organizations", json!({"slug": "no-such"}), "slug"),
         ("organization_roles", json!({"id": "role_gone", "grants": true}), "id"),
         ("organization_permissions", json!({"id": "perm_gone"}), "id"),
+        ("invitations", json!({"id": "inv_gone"}), "id"),
+        ("waitlist_entries", json!({"id": "wle_gone"}), "id"),
+        ("domains", json!({"id": "dmn_gone"}), "id"),
+        (
+            "organization_invitations",
+            json!({"organization_id": organization, "id": "orginv_gone"}),
+            "id and organization_id",
+        ),
         (
             "organization_memberships",
             json!({"organization_id": "org_gone", "user_id": "user_gone"}),
@@ -337,6 +437,13 @@ async fn nothing_hostile_reaches_a_path_and_nothing_wrong_is_sent() {
         ("users", json!({}), "exactly one thing"),
         ("users", json!({"id": "user_1", "username": "ada"}), "exactly one thing"),
         ("organization_memberships", json!({"user_id": "user_1"}), "organization_id with user_id"),
+        (
+            "organization_invitations",
+            json!({"id": "orginv_1"}),
+            "accepted: organization_id with id)",
+        ),
+        ("invitations", json!({}), "accepted: id)"),
+        ("billing_plans", json!({"id": "cplan_1"}), "which Clerk does not give one by one"),
         ("organizations", json!({"username": "ada"}), "field \"username\" is unknown"),
         ("users", json!({"id": "user_1", "force": true}), "field \"force\" is unknown"),
         ("users", json!({"id": "user_1", "grants": "yes"}), "grants is not a boolean"),

@@ -4,10 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use clerk_sandbox::{DEFAULT_KEY, Population, Sandbox};
 use clerk_sync::redaction::Personal;
 use clerk_sync::resource::{Dataset, Resource};
+use clerk_sync::secret_source::SecretSource;
 use serde_json::{Value, json};
 
 use crate::support::captured::Captured;
@@ -111,6 +113,33 @@ async fn without_a_key_nothing_is_left() {
             "address": null, "primary": true, "verified": true
         })
     );
+}
+
+/// The key of the hashes stands in the same secret: one reading brings both.
+#[tokio::test(start_paused = true)]
+async fn the_secret_is_read_once() {
+    let secret = Arc::new(ScriptedSecret::new([DEFAULT_KEY]).with_redaction_key(KEY));
+    let mut world = World::new(instance()).with("REDACT", "email");
+    world.secret = Arc::clone(&secret) as Arc<dyn SecretSource>;
+    world.complete().await;
+    assert_eq!(secret.times_read(), 1);
+    world.handle(json!({"action": "lookup", "resource": "users", "id": "user_ada"})).await.unwrap();
+    assert_eq!(secret.times_read(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn check_says_whether_there_is_a_key_of_the_hashes() {
+    for (redact, key, told) in [
+        ("", None, "was read from Secrets Manager"),
+        ("email", Some(KEY), "and the redaction_key beside it"),
+        ("email", None, "what REDACT names becomes null"),
+    ] {
+        let answer = world(&instance(), redact, key).handle(json!({"action": "check"})).await;
+        let secret = answer.unwrap()[0].clone();
+        assert_eq!((&secret["check"], &secret["ok"]), (&json!("secret"), &json!(true)));
+        let detail = secret["detail"].as_str().unwrap();
+        assert!(detail.ends_with(told), "{detail}");
+    }
 }
 
 /// Two snapshots, and a lookup, give one value one hash.

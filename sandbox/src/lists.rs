@@ -400,24 +400,32 @@ pub(crate) static NESTED: &[Nested] = &[
         parent: ORGANIZATIONS,
         segment: "memberships",
         list: ORGANIZATION_MEMBERSHIPS,
+        ordered: true,
+        by_id: false,
         filters: MEMBERSHIP_FILTERS,
     },
     Nested {
         parent: ORGANIZATIONS,
         segment: "invitations",
         list: "organization_invitations",
+        ordered: true,
+        by_id: true,
         filters: &[STATUS],
     },
     Nested {
         parent: ORGANIZATIONS,
         segment: "domains",
         list: "organization_domains",
+        ordered: false,
+        by_id: false,
         filters: &[],
     },
     Nested {
         parent: USERS,
         segment: "organization_memberships",
         list: ORGANIZATION_MEMBERSHIPS,
+        ordered: false,
+        by_id: false,
         filters: &[],
     },
 ];
@@ -428,5 +436,16 @@ pub(crate) struct Nested {
     pub(crate) parent: &'static str,
     pub(crate) segment: &'static str,
     pub(crate) list: &'static str,
+    /// Whether `order_by` is understood; newest first otherwise.
+    pub(crate) ordered: bool,
+    /// `GET /v1/<parent>/{id}/<segment>/{id}` answers one row.
+    pub(crate) by_id: bool,
     pub(crate) filters: &'static [Filter],
+}
+
+impl Nested {
+    /// The rows below this path.
+    pub(crate) fn below(parent: &str, segment: &str) -> Option<&'static Self> {
+        NESTED.iter().find(|nested| nested.parent == parent && nested.segment == segment)
+    }
 }

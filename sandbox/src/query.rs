@@ -180,8 +180,9 @@ impl<'a> Search<'a> {
         Ok(rows)
     }
 
-    /// Rows found by id rather than by walking the list, where a filter names them.
+    /// Rows found by id or owner rather than by walking the list, where a filter names them.
     fn candidates(&self) -> Result<Option<Vec<Arc<Row>>>, Refusal> {
+        let table = self.data.table(self.list.name);
         for filter in self.filters {
             let found = match *filter {
                 Filter::Id(name) => {
@@ -199,10 +200,17 @@ impl<'a> Search<'a> {
                         .filter_map(|row| row.organization_id.as_deref().map(str::to_owned))
                         .collect()
                 }),
+                Filter::Owner(name) => self.signed(name)?.wanted.map(|owners| {
+                    let theirs = owners.iter().flat_map(|owner| table.of_owner(owner));
+                    // The base may be the rows of one organization.
+                    let in_question = |row: &&Arc<Row>| {
+                        self.base.binary_search_by_key(&row.place, |row| row.place).is_ok()
+                    };
+                    theirs.filter(in_question).map(|row| row.id.as_ref().to_owned()).collect()
+                }),
                 _ => None,
             };
             if let Some(ids) = found {
-                let table = self.data.table(self.list.name);
                 let mut rows: Vec<_> =
                     ids.iter().filter_map(|id| table.get(id)).map(Arc::clone).collect();
                 rows.sort_by_key(|row| row.place);

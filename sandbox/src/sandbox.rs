@@ -19,7 +19,7 @@ use crate::data::{Change, Data, RowRefused};
 use crate::faults::{Effect, FaultRule, Faults, Strike};
 use crate::limits::Limits;
 use crate::lists::{
-    ALL, Filter, List, NESTED, ORGANIZATION_MEMBERSHIPS, ORGANIZATION_PERMISSIONS,
+    ALL, Filter, List, Nested, ORGANIZATION_MEMBERSHIPS, ORGANIZATION_PERMISSIONS,
     ORGANIZATION_ROLES, ORGANIZATIONS, USERS,
 };
 use crate::population::Population;
@@ -688,10 +688,7 @@ impl Sandbox {
                 whole(body)
             }
             [parent, id, segment] => {
-                let nested = NESTED
-                    .iter()
-                    .find(|nested| nested.parent == parent && nested.segment == segment);
-                let nested = nested.ok_or_else(Refusal::not_found)?;
+                let nested = Nested::below(parent, segment).ok_or_else(Refusal::not_found)?;
                 data.table(parent).get(id).ok_or_else(Refusal::not_found)?;
                 let (index, list) = crate::data::known(nested.list);
                 let table = data.table_at(index);
@@ -701,7 +698,20 @@ impl Sandbox {
                     table.of_owner(id)
                 };
                 let filters: &[Filter] = nested.filters;
-                page(&search(list, filters, base), strike)
+                let unordered = query.without(&["order_by".to_owned()]);
+                let query = if nested.ordered { query } else { &unordered };
+                page(&Search { query, ..search(list, filters, base) }, strike)
+            }
+            [parent, id, segment, row] => {
+                let nested = Nested::below(parent, segment).filter(|nested| nested.by_id);
+                let nested = nested.ok_or_else(Refusal::not_found)?;
+                let (index, list) = crate::data::known(nested.list);
+                let of_parent = |row: &&Arc<Row>| row.organization_id.as_deref() == Some(id);
+                let row = data.table_at(index).get(row).filter(of_parent);
+                let mut body = String::new();
+                let row = row.ok_or_else(Refusal::not_found)?;
+                answer::push_row(&mut body, &data, list, query, row);
+                whole(body)
             }
             _ => Err(Refusal::not_found()),
         }

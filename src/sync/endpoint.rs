@@ -35,7 +35,8 @@ pub struct Endpoint {
     pub by_owner: Option<ByOwner>,
     /// What its rows become, in order of their sections.
     pub feeds: &'static [Feed],
-    /// How one of its rows is asked for by itself, where Clerk allows it.
+    /// How one of its rows is asked for by itself, where Clerk allows it. Several that take the same
+    /// fields are tried in turn.
     pub named_by: &'static [Naming],
     /// Where the memberships of one of its rows are listed, by the row's id: their grants are the
     /// row's.
@@ -403,6 +404,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
     Endpoint {
         query: &[],
         paging: Paging::Whole,
+        named_by: &[Naming::among("/domains", &[])],
         ..listed(
             Resource::Domains,
             "/domains",
@@ -421,16 +423,23 @@ pub const ENDPOINTS: &[Endpoint] = &[
             Rows::Single(|row| read_row::<plain::RedirectUrl<'_>>(row)),
         )
     },
-    listed(
-        Resource::OrganizationInvitations,
-        "/organization_invitations",
-        &[Feed::of(Dataset::OrganizationInvitations)],
-        Rows::Single(|row| read_row::<plain::OrganizationInvitation<'_>>(row)),
-    ),
+    Endpoint {
+        named_by: &[Naming::path("/organizations/{organization_id}/invitations/{id}")],
+        ..listed(
+            Resource::OrganizationInvitations,
+            "/organization_invitations",
+            &[Feed::of(Dataset::OrganizationInvitations)],
+            Rows::Single(|row| read_row::<plain::OrganizationInvitation<'_>>(row)),
+        )
+    },
     // Without a status Clerk lists those that are not revoked. These are read first: one that is
     // revoked meanwhile may then be in both, and never in neither.
     Endpoint {
         query: &[ASCENDING, PAGINATED],
+        named_by: &[
+            Naming::filter("/invitations", &[("query", "{id}"), PAGINATED]),
+            Naming::filter("/invitations", &[("query", "{id}"), PAGINATED, ("status", "revoked")]),
+        ],
         ..listed(
             Resource::Invitations,
             "/invitations",
@@ -449,12 +458,18 @@ pub const ENDPOINTS: &[Endpoint] = &[
             Rows::Single(|row| read_row::<plain::Invitation<'_>>(row)),
         )
     },
-    listed(
-        Resource::OrganizationDomains,
-        "/organization_domains",
-        &[Feed::of(Dataset::OrganizationDomains)],
-        Rows::Single(|row| read_row::<plain::OrganizationDomain<'_>>(row)),
-    ),
+    Endpoint {
+        named_by: &[Naming::among(
+            "/organization_domains",
+            &[("organization_id", "{organization_id}")],
+        )],
+        ..listed(
+            Resource::OrganizationDomains,
+            "/organization_domains",
+            &[Feed::of(Dataset::OrganizationDomains)],
+            Rows::Single(|row| read_row::<plain::OrganizationDomain<'_>>(row)),
+        )
+    },
     Endpoint {
         query: &[PAGINATED],
         paging: Paging::Offset(Order::Any),
@@ -468,6 +483,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
     Endpoint {
         query: &[],
         paging: Paging::Whole,
+        named_by: &[Naming::among("/blocklist_identifiers", &[])],
         ..listed(
             Resource::BlocklistIdentifiers,
             "/blocklist_identifiers",
@@ -506,12 +522,15 @@ pub const ENDPOINTS: &[Endpoint] = &[
             Rows::Single(|row| read_row::<plain::EnterpriseConnection<'_>>(row)),
         )
     },
-    listed(
-        Resource::WaitlistEntries,
-        "/waitlist_entries",
-        &[Feed::of(Dataset::WaitlistEntries)],
-        Rows::Single(|row| read_row::<plain::WaitlistEntry<'_>>(row)),
-    ),
+    Endpoint {
+        named_by: &[Naming::filter("/waitlist_entries", &[("query", "{id}")])],
+        ..listed(
+            Resource::WaitlistEntries,
+            "/waitlist_entries",
+            &[Feed::of(Dataset::WaitlistEntries)],
+            Rows::Single(|row| read_row::<plain::WaitlistEntry<'_>>(row)),
+        )
+    },
     Endpoint {
         query: &[PAGINATED],
         paging: Paging::Offset(Order::Any),

@@ -48,7 +48,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use futures_util::FutureExt as _;
-use futures_util::future::{ready, try_join};
+use futures_util::future::ready;
 use tokio::time::Instant;
 use tracing::warn;
 
@@ -109,11 +109,8 @@ pub async fn sync(
     let checkpoint = begin.checkpoint;
     invocation.measures.note(|measured| measured.resumed = checkpoint.run.invocations > 0);
     let to_be_read = checkpoint.completed.is_none();
-    let mut client = try_join(
-        dependencies.client(config, Arc::clone(&invocation.patience)),
-        dependencies.redaction(config),
-    )
-    .boxed();
+    let patience = Arc::clone(&invocation.patience);
+    let mut client = dependencies.client(config, patience).boxed();
     let mut taken = pin!(Keeper::take(
         Arc::clone(&dependencies.store),
         dependencies.clock.clone(),

@@ -18,6 +18,9 @@ pub enum Answered {
     Row,
     /// A page of the rows that a filter leaves: one, or none.
     Page,
+    /// A page of all rows that a list has, or one owner has of it: the event's `id` tells which one
+    /// is meant.
+    Among,
 }
 
 impl Naming {
@@ -36,10 +39,17 @@ impl Naming {
         Self { path, query, answer: Answered::Page }
     }
 
+    /// A row of a list that cannot be asked for one of them, but is short.
+    #[must_use]
+    pub const fn among(path: &'static str, query: &'static [(&'static str, &'static str)]) -> Self {
+        Self { path, query, answer: Answered::Among }
+    }
+
     /// The event's fields that it takes, all of them.
     pub fn fields(&self) -> impl Iterator<Item = &'static str> {
         let values = self.query.iter().map(|(_, value)| *value);
-        std::iter::once(self.path).chain(values).flat_map(fields_in)
+        let picked = (self.answer == Answered::Among).then_some("id");
+        std::iter::once(self.path).chain(values).flat_map(fields_in).chain(picked)
     }
 
     /// Whether a field becomes a segment of the path.
@@ -82,6 +92,7 @@ mod tests {
         assert_eq!(naming.fields().collect::<Vec<_>>(), ["a_id", "b_id"]);
         assert!(naming.puts_into_path("a_id") && !naming.puts_into_path("b_id"));
         let values = [("a_id", "a_1".to_owned()), ("b_id", "{a_id}".to_owned())];
+        assert_eq!(Naming::among("/a/{a_id}", &[]).fields().collect::<Vec<_>>(), ["a_id", "id"]);
         assert_eq!(filled(naming.path, &values), "/a/a_1/b");
         assert_eq!(filled("+{b_id}", &values), "+{a_id}");
     }

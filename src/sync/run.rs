@@ -214,6 +214,7 @@ impl Run {
             client: Arc::clone(&self.client),
             endpoint,
             path: endpoint.path.into(),
+            ordered: true,
             filters: Vec::new(),
             context: Arc::new(PageContext {
                 translation: Translation {

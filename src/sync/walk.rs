@@ -102,6 +102,8 @@ pub struct Reader {
     pub endpoint: &'static Endpoint,
     /// Its path, or that of one owner's part of it.
     pub path: Cow<'static, str>,
+    /// Whether that path takes the endpoint's `order_by`; the rows of one that does not come in any.
+    pub ordered: bool,
     /// What narrows it, beside the endpoint's own query.
     pub filters: Vec<(&'static str, String)>,
     /// How its rows become lines.
@@ -113,6 +115,18 @@ pub struct Reader {
 }
 
 impl Reader {
+    /// What every page is asked for with.
+    fn query(&self) -> Vec<(&'static str, &str)> {
+        let own =
+            self.endpoint.query.iter().filter(|(name, _)| self.ordered || *name != "order_by");
+        let filters = self.filters.iter().map(|(name, value)| (*name, value.as_str()));
+        own.copied().chain(filters).collect()
+    }
+
+    fn is_in_any_order(&self) -> bool {
+        !self.ordered || self.endpoint.paging == Paging::Offset(Order::Any)
+    }
+
     /// Reads a page's body. A list without a count of its own always states its size: without one an
     /// empty page would look like an empty list.
     fn read(&self, body: &[u8]) -> Result<ReadPage, Unreadable> {
@@ -524,7 +538,7 @@ impl Walk {
         if let Some(index) = rows.iter().rposition(|row| row.key.id == last.id) {
             return Some(index + 1);
         }
-        if self.reader.endpoint.paging == Paging::Offset(Order::Any) {
+        if self.reader.is_in_any_order() {
             let known = rows.iter().rposition(|row| self.place.knows(&row.key.id));
             return known.map(|index| index + 1).or((offset == 0 && rows.is_empty()).then_some(0));
         }
@@ -587,7 +601,7 @@ const fn overlap(offset: u64) -> u64 {
 }
 
 async fn fetch(reader: Reader, bounds: Bounds, asked: Asked) -> Result<ReadPage, ClerkError> {
-    let mut place = reader.filters.clone();
+    let mut place = Vec::new();
     if reader.endpoint.paging != Paging::Whole {
         place.push(("limit", reader.endpoint.page_rows.to_string()));
         place.extend(bounds.query());
@@ -597,7 +611,7 @@ async fn fetch(reader: Reader, bounds: Bounds, asked: Asked) -> Result<ReadPage,
             Asked::Cursor(None) => {}
         }
     }
-    let mut query = reader.endpoint.query.to_vec();
+    let mut query = reader.query();
     query.extend(place.iter().map(|(name, value)| (*name, value.as_str())));
     let from = reader.clock.now();
     let mut page = reader
@@ -655,9 +669,8 @@ pub async fn first_rows(reader: &Reader, most: u64) -> Result<Vec<RowKey>, Clerk
 }
 
 async fn look(reader: &Reader, place: &[(&str, String)]) -> Result<ReadPage, ClerkError> {
-    let mut query = reader.endpoint.query.to_vec();
-    let narrowed = reader.filters.iter().chain(place);
-    query.extend(narrowed.map(|(name, value)| (*name, value.as_str())));
+    let mut query = reader.query();
+    query.extend(place.iter().map(|(name, value)| (*name, value.as_str())));
     reader.client.get(&reader.path, &query, |body| reader.read(&body)).await
 }
 

@@ -151,14 +151,7 @@ pub(crate) fn named_by(snapshot: &Snapshot) -> BTreeSet<String> {
 impl Stage {
     /// A `sync` whose power fails at its n-th request. `None` when it did, or the answer.
     pub(crate) async fn cut_at_request(&self, request: u64) -> Option<Result<Value, Error>> {
-        let fuse = Fuse::blowing_at(request);
-        let burning = Arc::clone(&fuse);
-        self.world.sandbox.on_request(move |_, _| {
-            burning.step();
-        });
-        let answer = until_blown(&fuse, self.world.sync()).await;
-        self.world.sandbox.on_request(|_, _| ());
-        answer
+        cut_at_request(&self.world, request).await
     }
 
     /// A `sync` whose power fails at its n-th call of the store. `None` when it did, or the answer.
@@ -203,6 +196,18 @@ impl Stage {
         let answer = self.world.sync().await.unwrap_or_else(|error| panic!("{what}: {error:?}"));
         assert_eq!(answer["status"], "complete", "{what}: {answer:#}");
     }
+}
+
+/// A `sync` whose power fails at its n-th request. `None` when it did, or the answer.
+pub(crate) async fn cut_at_request(world: &World, request: u64) -> Option<Result<Value, Error>> {
+    let fuse = Fuse::blowing_at(request);
+    let burning = Arc::clone(&fuse);
+    world.sandbox.on_request(move |_, _| {
+        burning.step();
+    });
+    let answer = until_blown(&fuse, world.sync()).await;
+    world.sandbox.on_request(|_, _| ());
+    answer
 }
 
 /// Runs `work` until the fuse blows; drops it then, wherever it stands.

@@ -56,8 +56,9 @@ impl SecretSource for ScriptedSecret {
         Ok(SecretKey::parse(&value).expect("the script holds keys"))
     }
 
-    async fn read_redaction_key(&self) -> Result<Option<RedactionKey>, SecretError> {
-        Ok(self.0.lock().unwrap_or_else(PoisonError::into_inner).redaction_key.clone())
+    async fn read_both(&self) -> Result<(SecretKey, Option<RedactionKey>), SecretError> {
+        let key = self.read().await?;
+        Ok((key, self.0.lock().unwrap_or_else(PoisonError::into_inner).redaction_key.clone()))
     }
 
     fn can_rotate(&self) -> bool {
