@@ -572,6 +572,25 @@ async fn api_keys_of_all_owners_are_read() {
     assert_eq!(sandbox.violations(), []);
 }
 
+/// Neither a 404 nor a body that is no list is an owner without keys, or without sessions.
+#[tokio::test(start_paused = true)]
+async fn an_error_is_never_an_owner_that_owns_nothing() {
+    for (list, path) in [("api_keys", "/v1/api_keys"), ("sessions", "/v1/sessions")] {
+        for fault in [
+            FaultRule::on(path).calls(3, u64::MAX).status(404, "resource_not_found"),
+            FaultRule::on(path).calls(3, u64::MAX).effect(Effect::Body("[]".to_owned())),
+        ] {
+            let (sandbox, _) = with_sessions(30);
+            refusing_sessions_of_all(&sandbox);
+            sandbox.fault(fault.clone());
+            let world = world(&sandbox, &[list]);
+            let error = ends(&world, json!({})).await.expect_err("no list");
+            assert_eq!(error.name(), "ClerkProtocol", "{fault:?}: {error:?}");
+            assert!(world.published().is_none());
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn refused_api_keys_are_skipped() {
     for (status, code) in REFUSALS {
