@@ -591,6 +591,28 @@ async fn an_error_is_never_an_owner_that_owns_nothing() {
     }
 }
 
+/// Rows of others must not stand in for those that were asked for: they would be held twice, and what
+/// was asked for might be missing, though every count agrees.
+#[tokio::test(start_paused = true)]
+async fn a_filter_that_is_ignored_is_noticed() {
+    for (list, path, parameter) in [
+        ("sessions", "/v1/sessions", "user_id"),
+        ("api_keys", "/v1/api_keys", "subject"),
+        ("invitations", "/v1/invitations", "status"),
+    ] {
+        let sandbox = populated();
+        // So that sessions are read user by user, and answered without their user.
+        sandbox.fault(FaultRule::on("/v1/sessions").call(1).status(400, "form_param_missing"));
+        let ignored = Effect::IgnoreParameter(parameter.to_owned());
+        sandbox.fault(FaultRule::on(path).with_parameter(parameter).effect(ignored));
+        // The rows' moments lie far before and behind that of the world's clock.
+        let world = world(&sandbox, &[list]).with("SESSIONS_LOOKBACK_DAYS", "365");
+        let error = ends(&world, json!({})).await.expect_err(list);
+        assert_eq!(error.name(), "ClerkProtocol", "{list}: {error:?}");
+        assert!(world.published().is_none(), "{list}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn refused_api_keys_are_skipped() {
     for (status, code) in REFUSALS {
