@@ -11,6 +11,7 @@ use clerk_sync::sync::endpoint::lists_of;
 use serde_json::{Value, json};
 
 use crate::support::lists::{PLAIN_LISTS, PlainList};
+use crate::support::machines::{of_machines, scopes};
 use crate::support::oracle::moment;
 use crate::support::pieces::{complete, complete_in_pieces, ends};
 use crate::support::plain::{FIRST, before_request};
@@ -277,51 +278,8 @@ async fn metadata_of_invitations_is_copied_if_it_was_asked_for() {
     }
 }
 
-/// What machines may call, as entitlements and grants worked out from Clerk's rows.
-fn scopes(sandbox: &Sandbox) -> (Vec<String>, Vec<String>) {
-    let machines = sandbox.rows("machines");
-    let entitlements = machines.iter().map(|machine| {
-        json!({
-            "kind": "entitlement",
-            "id": format!("machine:{}:call", text(&machine["id"])),
-            "resource": { "type": "machine", "id": machine["id"] },
-            "slug": "call",
-            "purpose": "permission",
-            "display_name": machine["name"],
-            "grantable_to": ["machine"],
-            "role": null,
-        })
-    });
-    let grants = machines.iter().flat_map(|caller| {
-        let called = caller["scoped_machines"].as_array().expect("machines").iter();
-        called.map(move |called| {
-            let entitlement = format!("machine:{}:call", text(&called["id"]));
-            json!({
-                "kind": "grant",
-                "id": format!("{entitlement}:machine:{}", text(&caller["id"])),
-                "entitlement_id": entitlement,
-                "resource": { "type": "machine", "id": called["id"] },
-                "slug": "call",
-                "principal": { "type": "machine", "id": caller["id"] },
-                "role": null,
-                "permissions": null,
-                "source": null,
-                "created_at": moment(&caller["created_at"]),
-                "updated_at": moment(&caller["updated_at"]),
-            })
-        })
-    });
-    (entitlements.map(|it| it.to_string()).collect(), grants.map(|it| it.to_string()).collect())
-}
-
 fn text(value: &Value) -> &str {
     value.as_str().expect("a string")
-}
-
-/// The lines of a dataset that are about machines.
-fn of_machines(snapshot: &Snapshot, dataset: &str) -> Vec<String> {
-    let rows = snapshot.datasets[dataset].iter();
-    rows.filter(|row| row["resource"]["type"] == "machine").map(Value::to_string).collect()
 }
 
 /// A machine refers to another that was created after it.
