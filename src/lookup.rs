@@ -207,7 +207,7 @@ impl Search<'_> {
         let page = match self.client.get(&path, &query, read).await {
             Ok(page) => page,
             // A list that is not there is a mistake, and not a row that is not there.
-            Err(error) if is_absent(&error) && path != self.endpoint.path => return Ok(None),
+            Err(error) if error.says_absent() && path != self.endpoint.path => return Ok(None),
             Err(error) => return Err(refusal(error)),
         };
         // From here on the time budget counts: the first answer may overdraw it.
@@ -298,7 +298,7 @@ impl Search<'_> {
                     walk.stored(1);
                 }
                 Ok(None) => return Ok(Outcome::Present),
-                Err(WalkStop::Clerk(error)) if is_absent(&error) => return Ok(Outcome::Absent),
+                Err(WalkStop::Clerk(error)) if error.says_absent() => return Ok(Outcome::Absent),
                 Err(stop) => {
                     return Err(match Stop::from(stop) {
                         Stop::Clerk(error) => refusal(error),
@@ -347,11 +347,6 @@ fn holds(json: &str, text: &str, depth_left: usize) -> bool {
             .is_ok_and(|fields| fields.values().any(|it| holds(it.get(), text, deeper))),
         _ => false,
     }
-}
-
-/// Clerk says that there is nothing at this path; a proxy's 404 has no code of Clerk's.
-fn is_absent(error: &ClerkError) -> bool {
-    matches!(error, ClerkError::Rejected { status: 404, refusal, .. } if refusal.code.is_some())
 }
 
 fn refusal(error: ClerkError) -> Error {

@@ -226,3 +226,23 @@ async fn a_part_that_clerk_refuses_skips_the_dataset() {
     assert_eq!(grants(&snapshot)["status"], "skipped");
     assert_eq!(grants(&snapshot)["reason"], "organization_not_enabled_in_instance");
 }
+
+/// Not to find what somebody owns is an error as long as the owner is there.
+#[tokio::test(start_paused = true)]
+async fn a_404_is_no_owner_that_owns_nothing() {
+    type Fault = fn(FaultRule) -> FaultRule;
+    let faults: [(Fault, &str); 2] = [
+        (|rule| rule.status(404, "resource_not_found"), "Clerk's"),
+        (|rule| rule.effect(Effect::Html(404)), "a proxy's"),
+    ];
+    for (fault, what) in faults {
+        let sandbox = instance();
+        sandbox.fault(nothing_at_large_offsets());
+        sandbox.fault(fault(FaultRule::on(PARTS).call(5)));
+        let world = world(&sandbox);
+        let error = ends(&world, json!({})).await.expect_err(what);
+        assert_eq!(error.name(), "ClerkProtocol", "{what}: {error:?}");
+        assert!(world.published().is_none(), "{what}");
+        assert_memberships(&complete(&world, what).await, &sandbox, what);
+    }
+}

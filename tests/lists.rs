@@ -11,6 +11,7 @@ use clerk_sync::sync::endpoint::lists_of;
 use serde_json::{Value, json};
 
 use crate::support::lists::{PLAIN_LISTS, PlainList};
+use crate::support::machines::{of_machines, scopes};
 use crate::support::oracle::moment;
 use crate::support::pieces::{complete, complete_in_pieces, ends};
 use crate::support::plain::{FIRST, before_request};
@@ -278,51 +279,8 @@ async fn metadata_of_invitations_is_copied_if_it_was_asked_for() {
     }
 }
 
-/// What machines may call, as entitlements and grants worked out from Clerk's rows.
-fn scopes(sandbox: &Sandbox) -> (Vec<String>, Vec<String>) {
-    let machines = sandbox.rows("machines");
-    let entitlements = machines.iter().map(|machine| {
-        json!({
-            "kind": "entitlement",
-            "id": format!("machine:{}:call", text(&machine["id"])),
-            "resource": { "type": "machine", "id": machine["id"] },
-            "slug": "call",
-            "purpose": "permission",
-            "display_name": machine["name"],
-            "grantable_to": ["machine"],
-            "role": null,
-        })
-    });
-    let grants = machines.iter().flat_map(|caller| {
-        let called = caller["scoped_machines"].as_array().expect("machines").iter();
-        called.map(move |called| {
-            let entitlement = format!("machine:{}:call", text(&called["id"]));
-            json!({
-                "kind": "grant",
-                "id": format!("{entitlement}:machine:{}", text(&caller["id"])),
-                "entitlement_id": entitlement,
-                "resource": { "type": "machine", "id": called["id"] },
-                "slug": "call",
-                "principal": { "type": "machine", "id": caller["id"] },
-                "role": null,
-                "permissions": null,
-                "source": null,
-                "created_at": moment(&caller["created_at"]),
-                "updated_at": moment(&caller["updated_at"]),
-            })
-        })
-    });
-    (entitlements.map(|it| it.to_string()).collect(), grants.map(|it| it.to_string()).collect())
-}
-
 fn text(value: &Value) -> &str {
     value.as_str().expect("a string")
-}
-
-/// The lines of a dataset that are about machines.
-fn of_machines(snapshot: &Snapshot, dataset: &str) -> Vec<String> {
-    let rows = snapshot.datasets[dataset].iter();
-    rows.filter(|row| row["resource"]["type"] == "machine").map(Value::to_string).collect()
 }
 
 /// A machine refers to another that was created after it.
@@ -629,6 +587,47 @@ async fn api_keys_of_all_owners_are_read() {
         assert_eq!(row["profile"]["expiration"], moment(&source["expiration"]));
     }
     assert_eq!(sandbox.violations(), []);
+}
+
+/// Neither a 404 nor a body that is no list is an owner without keys, or without sessions.
+#[tokio::test(start_paused = true)]
+async fn an_error_is_never_an_owner_that_owns_nothing() {
+    for (list, path) in [("api_keys", "/v1/api_keys"), ("sessions", "/v1/sessions")] {
+        for fault in [
+            FaultRule::on(path).calls(3, u64::MAX).status(404, "resource_not_found"),
+            FaultRule::on(path).calls(3, u64::MAX).effect(Effect::Body("[]".to_owned())),
+        ] {
+            let (sandbox, _) = with_sessions(30);
+            refusing_sessions_of_all(&sandbox);
+            sandbox.fault(fault.clone());
+            let world = world(&sandbox, &[list]);
+            let error = ends(&world, json!({})).await.expect_err("no list");
+            assert_eq!(error.name(), "ClerkProtocol", "{fault:?}: {error:?}");
+            assert!(world.published().is_none());
+        }
+    }
+}
+
+/// Rows of others must not stand in for those that were asked for: they would be held twice, and what
+/// was asked for might be missing, though every count agrees.
+#[tokio::test(start_paused = true)]
+async fn a_filter_that_is_ignored_is_noticed() {
+    for (list, path, parameter) in [
+        ("sessions", "/v1/sessions", "user_id"),
+        ("api_keys", "/v1/api_keys", "subject"),
+        ("invitations", "/v1/invitations", "status"),
+    ] {
+        let sandbox = populated();
+        // So that sessions are read user by user, and answered without their user.
+        sandbox.fault(FaultRule::on("/v1/sessions").call(1).status(400, "form_param_missing"));
+        let ignored = Effect::IgnoreParameter(parameter.to_owned());
+        sandbox.fault(FaultRule::on(path).with_parameter(parameter).effect(ignored));
+        // The rows' moments lie far before and behind that of the world's clock.
+        let world = world(&sandbox, &[list]).with("SESSIONS_LOOKBACK_DAYS", "365");
+        let error = ends(&world, json!({})).await.expect_err(list);
+        assert_eq!(error.name(), "ClerkProtocol", "{list}: {error:?}");
+        assert!(world.published().is_none(), "{list}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -82,6 +82,14 @@ pub enum ClerkError {
     },
 }
 
+impl ClerkError {
+    /// Whether Clerk says that there is nothing at this path; a proxy's 404 has no code of Clerk's.
+    #[must_use]
+    pub const fn says_absent(&self) -> bool {
+        matches!(self, Self::Rejected { status: 404, refusal, .. } if refusal.code.is_some())
+    }
+}
+
 /// One attempt's failure; each is worth another.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {

@@ -13,7 +13,7 @@ use crate::snapshot::records::Records;
 
 use super::bounds::Bounds;
 use super::endpoint::PartOfOwner;
-use super::naming::is_path_safe;
+use super::naming::{filled, is_path_safe};
 use super::page::{ReadPage, RowKey};
 use super::walk::{Allowed, Batch, Beginning, Place, Reader, Walk, WalkStop, Way, Within};
 
@@ -24,6 +24,8 @@ pub struct WalkByOwner {
     reader: Reader,
     /// How an owner's part of the list is asked for.
     part: PartOfOwner,
+    /// Reads the list of owners.
+    owners_reader: Reader,
     /// The list of owners, not walked to its end yet.
     owners: Option<Walk>,
     /// Owners that are next.
@@ -50,6 +52,7 @@ impl WalkByOwner {
     pub fn new(reader: Reader, part: PartOfOwner, owners: Reader, mut place: Place) -> Self {
         let within = place.within.take();
         let way = Way::first(owners.endpoint);
+        let owners_reader = owners.clone();
         let owners = Walk::new(
             owners,
             Beginning {
@@ -64,6 +67,7 @@ impl WalkByOwner {
         let mut walk = Self {
             reader,
             part,
+            owners_reader,
             owners: Some(owners),
             waiting: VecDeque::new(),
             begun: VecDeque::new(),
@@ -109,7 +113,9 @@ impl WalkByOwner {
                     return Ok(Some(self.hand_out(next, batch)));
                 }
                 Ok(None) => self.pass(next.owner),
-                Err(WalkStop::Clerk(ClerkError::Rejected { status: 404, .. })) => {
+                Err(WalkStop::Clerk(error))
+                    if error.says_absent() && self.is_gone(&next.owner).await? =>
+                {
                     debug!("an owner is gone, and what it owned with it");
                     self.pass(next.owner);
                 }
@@ -193,6 +199,18 @@ impl WalkByOwner {
             total: batch.total.filter(|_| batch.last),
             last: false,
             ..batch
+        }
+    }
+
+    /// Whether Clerk has an owner no more. That it does not find what the owner owns is not enough:
+    /// an error must not look like an owner that owns nothing.
+    async fn is_gone(&self, owner: &RowKey) -> Result<bool, ClerkError> {
+        let Some(naming) = self.owners_reader.endpoint.named_by.first() else { return Ok(false) };
+        let path = filled(naming.path, &[("id", owner.id.clone())]);
+        match self.owners_reader.client.get(&path, &[], |_| Ok(())).await {
+            Ok(()) => Ok(false),
+            Err(error) if error.says_absent() => Ok(true),
+            Err(error) => Err(error),
         }
     }
 

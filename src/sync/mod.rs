@@ -31,6 +31,7 @@ mod known;
 pub mod malformed;
 mod moment;
 pub mod naming;
+mod narrowed;
 pub mod page;
 mod plan;
 mod plausible;

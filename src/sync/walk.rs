@@ -23,6 +23,7 @@ use super::at_stake::MOST_WAITING;
 use super::bounds::Bounds;
 use super::endpoint::{ByOwner, Endpoint, Order, Paging, WholeList};
 use super::moment::Moment;
+use super::narrowed;
 use super::page::{PageContext, ReadPage, ReadRow, RowKey};
 
 /// Most rows a page may have (Clerk OpenAPI, parameter `limit`: 1 to 500).
@@ -127,12 +128,15 @@ impl Reader {
         !self.ordered || self.endpoint.paging == Paging::Offset(Order::Any)
     }
 
-    /// Reads a page's body. A list without a count of its own always states its size: without one an
-    /// empty page would look like an empty list.
+    /// Reads a page's body, of rows that were asked for. A list without a count of its own always
+    /// states its size: without one an empty page would look like an empty list.
     fn read(&self, body: &[u8]) -> Result<ReadPage, Unreadable> {
         let page = self.endpoint.read(body, &self.context)?;
         if page.total.is_none() && !matches!(self.endpoint.paging, Paging::Cursor { .. }) {
             return Err(Unreadable("`total_count`: missing".to_owned()));
+        }
+        if let Some(parameter) = narrowed::ignored(body, self.query().into_iter()) {
+            return Err(Unreadable(format!("rows that `{parameter}` leaves out are listed")));
         }
         Ok(page)
     }

@@ -15,6 +15,8 @@ use clerk_sync::store::Store;
 use serde_json::{Value, json};
 use tokio::task::{JoinHandle, LocalSet};
 
+use super::changes::change_rows;
+use super::further::{Further, make_active};
 use super::judge::{Armed, Judge};
 use super::schedule::{Act, Damage, Event, Instance, Lie, Schedule, Stop};
 use super::wire::{Watch, WatchedTransport};
@@ -23,7 +25,7 @@ use crate::support::faulty_store::{Effect, FaultyStore};
 use crate::support::fuse::{Fuse, Side};
 use crate::support::gate::{Gate, GatedStore};
 use crate::support::plain::{FIRST, add_memberships, fill};
-use crate::support::world::World;
+use crate::support::world::{START, World};
 
 /// Simulated time after which an invocation without a deadline is taken to run for ever.
 const FOR_EVER: Duration = Duration::from_secs(20_000);
@@ -91,6 +93,10 @@ fn instance(instance: &Instance) -> Sandbox {
     fill(&sandbox, "users", instance.users, moment);
     fill(&sandbox, "organizations", instance.organizations, moment);
     add_memberships(&sandbox, instance.memberships, moment);
+    if let Some(further) = &instance.further {
+        make_active(&sandbox, START as i64);
+        further.fill(&sandbox, moment);
+    }
     sandbox.set_rules(instance.rules);
     sandbox.set_latency(instance.latency, Duration::ZERO);
     sandbox
@@ -98,6 +104,7 @@ fn instance(instance: &Instance) -> Sandbox {
 
 struct Stage {
     world: World,
+    further: Option<Further>,
     /// The store with its standing faults.
     store: Arc<FaultyStore>,
     secret: Arc<TroubledSecret>,
@@ -133,10 +140,14 @@ impl Stage {
         let mut world = World::new(sandbox.clone())
             .with("COMPRESSION", described.compression)
             .with("SHRINK_GUARD_PERCENT", "0");
+        for (name, value) in described.further.iter().flat_map(Further::settings) {
+            world = world.with(name, &value);
+        }
         world.secret = Arc::clone(&secret) as Arc<dyn SecretSource>;
         let store = Arc::clone(&world.store);
         Self {
-            judge: Judge::of(&sandbox),
+            judge: Judge::of(&sandbox, described.further.clone()),
+            further: described.further.clone(),
             world,
             store,
             secret,
@@ -195,7 +206,8 @@ impl Stage {
     }
 
     /// One invocation, or two side by side.
-    async fn sync(&mut self, event: Value, deadline: Option<Duration>, twice: bool) {
+    async fn sync(&mut self, mut event: Value, deadline: Option<Duration>, twice: bool) {
+        self.further.iter().for_each(|further| further.opt_in(&mut event));
         self.judge.before(&self.world.memory.objects());
         self.judge.raced = twice;
         let struck = (self.world.sandbox.faults_struck(), self.store.struck());
@@ -434,46 +446,6 @@ fn rotate(sandbox: &Sandbox, secret: &TroubledSecret, number: u32) {
     let key = format!("{DEFAULT_KEY}{number}");
     sandbox.rotate_key(key.clone());
     *secret.key.lock().unwrap_or_else(PoisonError::into_inner) = key;
-}
-
-pub(super) fn change_rows(sandbox: &Sandbox, event: Event, cursor: Option<&str>) {
-    let users = sandbox.ids("users");
-    let some = |ids: &[String]| ids.get(ids.len() / 2).cloned();
-    match event {
-        Event::DeleteCursorRow => {
-            if let Some(id) = cursor.map(str::to_owned).or_else(|| some(&users)) {
-                sandbox.delete("users", &id);
-            }
-        }
-        Event::Tie => {
-            let row = some(&users).and_then(|id| sandbox.row("users", &id));
-            let moment = row.map_or(FIRST, |row| row["created_at"].as_i64().expect("a time"));
-            sandbox.add_user(moment);
-            sandbox.add_user(sandbox.latest());
-        }
-        Event::Backdate => {
-            sandbox.add_user(FIRST);
-            sandbox.add_organization(FIRST + 500);
-        }
-        Event::ChangeRole => {
-            if let Some(id) = some(&sandbox.ids("organization_memberships")) {
-                let change = |row: &mut Value| row["role"] = json!("org:admin");
-                sandbox.update("organization_memberships", &id, change).expect("it is there");
-            }
-        }
-        Event::Rename => {
-            if let Some(id) = some(&users) {
-                let change = |row: &mut Value| row["first_name"] = json!("Renamed");
-                sandbox.update("users", &id, change).expect("it is there");
-            }
-        }
-        Event::DeleteOrganization => {
-            if let Some(id) = some(&sandbox.ids("organizations")) {
-                sandbox.delete("organizations", &id);
-            }
-        }
-        Event::PowerCut | Event::Interrupt | Event::RotateKey => {}
-    }
 }
 
 /// A secret that cannot be read so many times.

@@ -8,9 +8,9 @@ use clerk_sync::store::Operation;
 use fastrand::Rng;
 use serde_json::json;
 
+use super::further::{self, Further};
 use crate::support::faulty_store::{Effect as StoreEffect, Fault};
 use crate::support::fuse::Side;
-use crate::support::oracle::PATHS;
 
 /// A story. Acts can be left out of it, and the rest is a story still.
 #[derive(Debug, Clone)]
@@ -35,6 +35,8 @@ pub(super) struct Instance {
     pub(super) rules: Rules,
     pub(super) latency: Duration,
     pub(super) compression: &'static str,
+    /// What is opted in beside the five.
+    pub(super) further: Option<Further>,
 }
 
 /// One thing that happens.
@@ -102,6 +104,11 @@ pub(super) enum Event {
     ChangeRole,
     Rename,
     DeleteOrganization,
+    /// An invitation leaves one of Clerk's two lists for the other.
+    RevokeInvitation,
+    /// A machine is created, and another may call it.
+    CallNewMachine,
+    DeleteMachine,
 }
 
 /// How an invocation ends at a call of the store.
@@ -132,8 +139,12 @@ impl Damage {
 impl Schedule {
     /// The story of a seed.
     pub(super) fn of(seed: u64) -> Self {
-        let mut draw =
-            Draw { random: Rng::with_seed(seed), calm: seed.is_multiple_of(2), acts: Vec::new() };
+        let mut draw = Draw {
+            random: Rng::with_seed(seed),
+            calm: seed.is_multiple_of(2),
+            further: Further::of(seed, &SIZES),
+            acts: Vec::new(),
+        };
         let instance = draw.instance();
         for _ in 0..draw.random.u32(1..=5) {
             draw.round();
@@ -169,10 +180,13 @@ struct Draw {
     /// Rows do not change; instead Clerk may lie about them. Both at once could cancel out, and no
     /// program could tell.
     calm: bool,
+    further: Option<Further>,
     acts: Vec<Act>,
 }
 
 const COMPRESSIONS: [&str; 3] = ["none", "gzip", "zstd"];
+/// Rows of a further list: mostly few, or about a page.
+const SIZES: [usize; 12] = [0, 1, 3, 3, 12, 12, 40, 99, 101, 499, 501, 1_010];
 
 impl Draw {
     fn one_in(&mut self, times: u32) -> bool {
@@ -191,6 +205,9 @@ impl Draw {
             _ => self.of(&[0, 1, 3, 40, 499, 500, 501, 505, 999, 1_200]),
         };
         let organizations = self.of(&[0, 1, 12, 12, 60, 505]);
+        let further = self.further.clone();
+        let owners = |drawn| further.as_ref().map_or(drawn, |further| further.owners(drawn));
+        let (users, organizations) = (owners(users), owners(organizations));
         let most = (users * organizations).min(1_300);
         let memberships = self.of(&[0, 1, 40, 499, 505, 1_010, 1_300]).min(most);
         Instance {
@@ -208,10 +225,12 @@ impl Draw {
                     DeletedCursor::EmptyPage,
                     DeletedCursor::FirstPage,
                 ]),
+                sessions_need_user: further.as_ref().is_some_and(|it| it.sessions_need_user),
                 ..Rules::default()
             },
             latency: Duration::from_millis(self.of(&[0, 5, 30, 200, 1_500])),
             compression: self.of(&COMPRESSIONS),
+            further,
         }
     }
 
@@ -260,21 +279,17 @@ impl Draw {
             _ if self.calm => self.wire(),
             18 => self.churn(),
             _ => {
-                let change = self.of(&[
-                    Event::DeleteCursorRow,
-                    Event::Tie,
-                    Event::Backdate,
-                    Event::ChangeRole,
-                    Event::Rename,
-                    Event::DeleteOrganization,
-                ]);
-                Act::AtRequest(self.random.u64(1..=16), change)
+                let further = self.further.as_ref();
+                let change = further::some_change(further, &mut self.random);
+                let requests = further::requests(further, 16);
+                Act::AtRequest(self.random.u64(1..=requests), change)
             }
         }
     }
 
     fn churn(&mut self) -> Act {
         Act::Churn(ChurnPlan {
+            lists: further::lists_that_change(self.further.as_ref()),
             seed: self.random.u64(..),
             every_pages: self.random.u64(1..=2),
             inserts: self.random.usize(0..=2),
@@ -282,17 +297,16 @@ impl Draw {
             // A deletion and a backdated row cancel out in a count, and no program could tell.
             backdate_one_in: 0,
             last_page: self.of(&[2, 6, u64::MAX]),
-            ..ChurnPlan::default()
         })
     }
 
     /// A rule for the requests of one list or of all, from the n-th on, a few of them or for ever.
     fn rule(&mut self) -> FaultRule {
         let path = match self.random.u32(0..8) {
-            0 => "*",
-            1 => "/v1/users/count",
-            2 => "/v1/instance",
-            _ => self.of(&PATHS),
+            0 => "*".to_owned(),
+            1 => "/v1/users/count".to_owned(),
+            2 => "/v1/instance".to_owned(),
+            _ => further::some_path(self.further.as_ref(), &mut self.random),
         };
         let first = self.random.u64(1..=4);
         let last = if self.one_in(4) { u64::MAX } else { first + self.random.u64(0..=2) };
@@ -344,6 +358,11 @@ impl Draw {
             }
             15 => (rule.ignore_cursor(), Lie::None),
             16 => (FaultRule::on("/v1/users").refuse_cursor(), Lie::None),
+            17 if self.further.is_some() && self.random.bool() => {
+                // Rows or shapes show that these were not applied.
+                let parameter = self.of(&["status", "user_id", "subject", "paginated"]);
+                (rule.effect(Effect::IgnoreParameter(parameter.to_owned())), Lie::None)
+            }
             17 => {
                 let parameter = self.of(&["created_at_before", "created_at_after", "offset"]);
                 (rule.effect(Effect::IgnoreParameter(parameter.to_owned())), Lie::Rows)
@@ -363,6 +382,9 @@ impl Draw {
                     ("/id", "../../escaped"),
                     ("/created_at", "yesterday"),
                 ]);
+                let more = [("/scoped_machines/0/id", "mch_gone"), ("/subject", "user_gone")];
+                let in_others = self.further.is_some() && self.one_in(3);
+                let (pointer, value) = if in_others { self.of(&more) } else { (pointer, value) };
                 let pointer = pointer.to_owned();
                 let effect = Effect::EditRow { row, pointer, value: Some(json!(value)) };
                 (rule.effect(effect), Lie::Rows)

@@ -8,6 +8,7 @@ pub(crate) mod fuse;
 pub(crate) mod gate;
 pub(crate) mod lambda_runtime;
 pub(crate) mod lists;
+pub(crate) mod machines;
 pub(crate) mod memory_store;
 pub(crate) mod moto;
 pub(crate) mod oracle;

@@ -164,6 +164,8 @@ pub(crate) fn assert_closed(snapshot: &Snapshot, what: &str) {
         ("resource", "organization", "organizations"),
         ("principal", "organization_role", "organization_roles"),
         ("resource", "organization_permission", "organization_permissions"),
+        ("principal", "machine", "machines"),
+        ("resource", "machine", "machines"),
     ] {
         let entry = snapshot.manifest["datasets"].get(dataset);
         if entry.is_none_or(|entry| entry["status"] == "skipped") {

@@ -48,6 +48,9 @@ pub(crate) struct World {
     pub(crate) interrupt: watch::Sender<bool>,
 }
 
+/// When a world's clock begins, in milliseconds since 1970.
+pub(crate) const START: u64 = 1_763_640_000_000;
+
 /// Every resource of the contract.
 pub(crate) const ALL: &str = "users,organizations,organization_roles,organization_permissions,\
                               organization_memberships";
@@ -57,7 +60,7 @@ impl World {
     /// it under paused time: its clock runs with tokio's.
     pub(crate) fn new(sandbox: Sandbox) -> Self {
         let memory = Arc::new(MemoryStore::default());
-        let start = SystemTime::UNIX_EPOCH + Duration::from_secs(1_763_640_000);
+        let start = SystemTime::UNIX_EPOCH + Duration::from_millis(START);
         let world = Self {
             transport: Arc::new(SandboxTransport(sandbox.clone())),
             sandbox,

@@ -8,6 +8,7 @@ use clerk_sandbox::{ChurnPlan, Effect, FaultRule};
 use fastrand::Rng;
 use serde_json::json;
 
+use super::super::further::{self, Further};
 use super::super::schedule::{Damage, Event as Change, Lie};
 use crate::support::aws_proxy::{AwsCall, AwsEffect, AwsFault, Stop};
 use crate::support::fuse::Side;
@@ -36,8 +37,12 @@ pub(super) struct Function {
     /// `LEASE_SECONDS`. With the least that is accepted, time really passes; with more, the times
     /// in the checkpoint are moved back.
     pub(super) lease: u64,
+    /// What is opted in beside the five.
+    pub(super) further: Option<Further>,
 }
 
+/// Rows of a further list.
+const SIZES: [usize; 6] = [0, 1, 3, 12, 40, 101];
 /// The least that the contract accepts (section 2).
 pub(super) const SHORTEST_LEASE: u64 = 2;
 
@@ -98,8 +103,13 @@ pub(super) enum Event {
 impl Schedule {
     /// The story of a seed.
     pub(super) fn of(seed: u64) -> Self {
-        let random = Rng::with_seed(seed);
-        let mut draw = Draw { random, calm: seed.is_multiple_of(2), lease: 0, acts: Vec::new() };
+        let mut draw = Draw {
+            random: Rng::with_seed(seed),
+            calm: seed.is_multiple_of(2),
+            further: Further::of(seed, &SIZES),
+            lease: 0,
+            acts: Vec::new(),
+        };
         let function = draw.function();
         draw.lease = function.lease;
         for _ in 0..draw.random.u32(1..=4) {
@@ -123,6 +133,7 @@ struct Draw {
     random: Rng,
     /// Rows do not change; instead Clerk may lie about them.
     calm: bool,
+    further: Option<Further>,
     lease: u64,
     acts: Vec<Act>,
 }
@@ -139,6 +150,9 @@ impl Draw {
     fn function(&mut self) -> Function {
         let users = self.of(&[0, 1, 3, 40, 40, 120, 499, 505, 1_200]);
         let organizations = self.of(&[0, 1, 6, 12, 60]);
+        let further = self.further.clone();
+        let owners = |drawn| further.as_ref().map_or(drawn, |further| further.owners(drawn));
+        let (users, organizations) = (owners(users), owners(organizations));
         Function {
             users,
             organizations,
@@ -147,6 +161,7 @@ impl Draw {
             compression: self.of(&["none", "gzip", "zstd"]),
             log_level: self.of(&["info", "info", "debug", "trace"]),
             lease: self.of(&[SHORTEST_LEASE, 60]),
+            further,
         }
     }
 
@@ -197,6 +212,7 @@ impl Draw {
             17 => Act::AtRequest(self.random.u64(1..=8), Event::RotateKey),
             _ if self.calm => self.wire(),
             18 => Act::Churn(ChurnPlan {
+                lists: further::lists_that_change(self.further.as_ref()),
                 seed: self.random.u64(..),
                 every_pages: self.random.u64(1..=2),
                 inserts: self.random.usize(0..=2),
@@ -204,18 +220,12 @@ impl Draw {
                 // A deletion and a backdated row cancel out in a count, and no program could tell.
                 backdate_one_in: 0,
                 last_page: self.of(&[2, 6, u64::MAX]),
-                ..ChurnPlan::default()
             }),
             _ => {
-                let change = self.of(&[
-                    Change::DeleteCursorRow,
-                    Change::Tie,
-                    Change::Backdate,
-                    Change::ChangeRole,
-                    Change::Rename,
-                    Change::DeleteOrganization,
-                ]);
-                Act::AtRequest(self.random.u64(1..=10), Event::Rows(change))
+                let further = self.further.as_ref();
+                let change = further::some_change(further, &mut self.random);
+                let requests = further::requests(further, 10);
+                Act::AtRequest(self.random.u64(1..=requests), Event::Rows(change))
             }
         }
     }
@@ -232,10 +242,10 @@ impl Draw {
     /// repeated for seconds.
     fn rule(&mut self) -> FaultRule {
         let path = match self.random.u32(0..8) {
-            0 => "*",
-            1 => "/v1/users/count",
-            2 => "/v1/instance",
-            _ => self.of(&PATHS),
+            0 => "*".to_owned(),
+            1 => "/v1/users/count".to_owned(),
+            2 => "/v1/instance".to_owned(),
+            _ => further::some_path(self.further.as_ref(), &mut self.random),
         };
         let first = self.random.u64(1..=3);
         let last = if self.one_in(12) { u64::MAX } else { first + self.random.u64(0..=1) };

@@ -1,0 +1,205 @@
+//! What a share of the schedules opts in beside the five resources of the contract.
+
+use std::collections::BTreeSet;
+
+use clerk_sandbox::{ChurnPlan, Sandbox};
+use fastrand::Rng;
+use serde_json::{Value, json};
+
+use super::derived::assert_days;
+use super::schedule::Event;
+use crate::support::lists::{PLAIN_LISTS, PlainList};
+use crate::support::machines::{of_machines, scopes};
+use crate::support::oracle::{PATHS, RESOURCES};
+use crate::support::snapshot::Snapshot;
+
+/// One schedule in so many opts in more.
+const ONE_IN: u64 = 3;
+/// Most users and organizations where each of them is asked for what it owns.
+const MOST_OWNERS: usize = 60;
+
+/// What is opted in beside the five, and what there is of it.
+#[derive(Debug, Clone)]
+pub(super) struct Further {
+    /// The resources.
+    pub(super) resources: Vec<&'static str>,
+    /// How many rows each of their lists has.
+    rows: Vec<(&'static str, usize)>,
+    /// Whether the events opt them in, or `RESOURCES`.
+    pub(super) by_event: bool,
+    /// Whether personal data is replaced.
+    pub(super) redacted: bool,
+    /// Whether Clerk lists sessions user by user only.
+    pub(super) sessions_need_user: bool,
+    /// `SESSIONS_LOOKBACK_DAYS` and `DAU_LOOKBACK_DAYS`.
+    pub(super) lookback_days: i64,
+}
+
+impl Further {
+    /// What a seed opts in: everything, something, or mostly nothing. Its lists have rows of these
+    /// numbers.
+    pub(super) fn of(seed: u64, sizes: &[usize]) -> Option<Self> {
+        // Apart from everything else that is drawn: the other schedules stay what they were.
+        let mut random = Rng::with_seed(!seed);
+        if random.u64(0..ONE_IN) > 0 {
+            return None;
+        }
+        let everything = random.bool();
+        let lists = PLAIN_LISTS.iter().map(|list| list.resource);
+        let all: Vec<&str> = lists.chain(["api_keys", "daily_active_users"]).collect();
+        let resources: Vec<&str> =
+            all.into_iter().filter(|_| everything || random.u32(0..4) == 0).collect();
+        let has_owners = resources.contains(&"api_keys");
+        // Machines own API keys, whether they are opted in or not.
+        let others = (has_owners && !resources.contains(&"machines")).then_some("machines");
+        let lists = others.into_iter().chain(resources.iter().copied());
+        let mut size = |list| {
+            let most = if has_owners && list == "machines" { MOST_OWNERS } else { usize::MAX };
+            (list, sizes[random.usize(0..sizes.len())].min(most))
+        };
+        Some(Self {
+            rows: lists.filter(|list| *list != "daily_active_users").map(&mut size).collect(),
+            resources,
+            by_event: random.bool(),
+            redacted: random.u32(0..4) == 0,
+            sessions_need_user: random.bool(),
+            lookback_days: [1, 7, 30][random.usize(0..3)],
+        })
+    }
+
+    /// How many owners there may be of so many.
+    pub(super) fn owners(&self, drawn: usize) -> usize {
+        let asks_each = ["api_keys", "sessions"].iter().any(|it| self.resources.contains(it));
+        if asks_each { drawn.min(MOST_OWNERS) } else { drawn }
+    }
+
+    /// The lists that have rows of their own.
+    pub(super) fn lists(&self) -> impl Iterator<Item = &'static str> {
+        self.resources.iter().copied().filter(|resource| *resource != "daily_active_users")
+    }
+
+    /// The settings that it takes.
+    pub(super) fn settings(&self) -> Vec<(&'static str, String)> {
+        let mut settings = vec![
+            ("SESSIONS_LOOKBACK_DAYS", self.lookback_days.to_string()),
+            ("DAU_LOOKBACK_DAYS", self.lookback_days.to_string()),
+        ];
+        if !self.by_event {
+            settings.push(("RESOURCES", self.opted_in().join(",")));
+        }
+        if self.redacted {
+            settings.push(("REDACT", "email,phone,name,ip".to_owned()));
+        }
+        settings
+    }
+
+    /// Adds what an event has to say.
+    pub(super) fn opt_in(&self, event: &mut Value) {
+        if self.by_event {
+            event["resources"] = json!(self.opted_in());
+        }
+    }
+
+    fn opted_in(&self) -> Vec<&'static str> {
+        RESOURCES.into_iter().chain(self.resources.iter().copied()).collect()
+    }
+
+    /// Fills its lists.
+    pub(super) fn fill(&self, sandbox: &Sandbox, created_at: impl Fn(usize) -> i64) {
+        for &(list, rows) in &self.rows {
+            for number in 0..rows {
+                sandbox.add_sample(list, created_at(number)).expect("made of samples");
+            }
+        }
+    }
+
+    /// A snapshot is of what was opted in, and shows no address where personal data is replaced.
+    pub(super) fn assert_opted_in(&self, snapshot: &Snapshot) {
+        let resources = snapshot.manifest["resources"].as_array().expect("resources");
+        let named: BTreeSet<&str> = resources.iter().filter_map(Value::as_str).collect();
+        assert_eq!(named, self.opted_in().into_iter().collect(), "opted in");
+        if self.redacted {
+            let shows = |row: &&Value| row.to_string().contains('@');
+            let shown = snapshot.datasets.values().flatten().find(shows);
+            assert_eq!(shown, None, "an address is not replaced");
+        }
+    }
+
+    /// What its lists became is what the instance holds, line for line.
+    pub(super) fn assert_equals_source(&self, snapshot: &Snapshot, sandbox: &Sandbox) {
+        let active = sandbox.users().into_iter().filter_map(|it| it["last_active_at"].as_i64());
+        assert_days(snapshot, self.lookback_days, active);
+        if self.resources.contains(&"machines") {
+            let (entitlements, grants) = scopes(sandbox);
+            assert_eq!(of_machines(snapshot, "entitlements"), entitlements);
+            assert_eq!(of_machines(snapshot, "grants"), grants);
+        }
+        let by_user = snapshot.manifest["datasets"]["sessions"]["walk"] == "by_owner";
+        let whole = |list: &&PlainList| {
+            self.resources.contains(&list.resource) && !(by_user && list.resource == "sessions")
+        };
+        for list in PLAIN_LISTS.iter().filter(whole).filter(|_| !self.redacted) {
+            let same = snapshot.datasets[list.resource] == list.records(sandbox);
+            assert!(same, "{} differs from its source", list.resource);
+        }
+    }
+}
+
+/// The path of one of the lists that are copied.
+pub(super) fn some_path(further: Option<&Further>, random: &mut Rng) -> String {
+    let lists: Vec<&str> = further.into_iter().flat_map(Further::lists).collect();
+    if lists.is_empty() || random.u32(0..3) == 0 {
+        return PATHS[random.usize(0..PATHS.len())].to_owned();
+    }
+    path_of(lists[random.usize(0..lists.len())])
+}
+
+/// Where Clerk lists the rows of a resource.
+pub(super) fn path_of(list: &str) -> String {
+    let plain = PLAIN_LISTS.iter().find(|it| it.resource == list);
+    format!("/v1/{}", plain.map_or(list, |it| it.path))
+}
+
+/// The lists whose rows come and go.
+pub(super) fn lists_that_change(further: Option<&Further>) -> Vec<&'static str> {
+    let further = further.into_iter().flat_map(Further::lists);
+    ChurnPlan::default().lists.into_iter().chain(further).collect()
+}
+
+/// A change of single rows.
+pub(super) fn some_change(further: Option<&Further>, random: &mut Rng) -> Event {
+    let mut changes = vec![
+        Event::DeleteCursorRow,
+        Event::Tie,
+        Event::Backdate,
+        Event::ChangeRole,
+        Event::Rename,
+        Event::DeleteOrganization,
+    ];
+    let has = |list| further.is_some_and(|further| further.resources.contains(&list));
+    if has("invitations") {
+        changes.extend([Event::RevokeInvitation; 3]);
+    }
+    if has("machines") {
+        changes.extend([Event::CallNewMachine, Event::CallNewMachine, Event::DeleteMachine]);
+    }
+    changes[random.usize(0..changes.len())]
+}
+
+/// Requests of a sync in which something happens, when it has so many for the five.
+pub(super) fn requests(further: Option<&Further>, of_the_five: u64) -> u64 {
+    of_the_five + further.map_or(0, |further| 2 * further.resources.len() as u64)
+}
+
+/// Says of users on which day they were active last: up to 35 days before this moment, some the day
+/// after, some never.
+pub(super) fn make_active(sandbox: &Sandbox, now: i64) {
+    const DAY: i64 = 86_400_000;
+    let today = now - now.rem_euclid(DAY);
+    for (number, id) in sandbox.ids("users").iter().enumerate() {
+        let days_ago = (number * number % 37) as i64 - 1;
+        let active = (number % 10 != 3).then_some(today - days_ago * DAY);
+        let change = |row: &mut Value| row["last_active_at"] = json!(active);
+        sandbox.update("users", id, change).expect("it is there");
+    }
+}
