@@ -385,3 +385,23 @@ async fn the_stray_part_of_a_run_that_failed_at_its_very_first_one_is_gone_in_th
         assert_eq!(objects.into_keys().collect::<BTreeSet<_>>(), named, "{resource}");
     }
 }
+
+/// A store that refuses what it has done is believed to have done it, and is not asked for ever.
+#[tokio::test(start_paused = true)]
+async fn writes_that_take_effect_and_are_refused_are_written_once() {
+    const MANY: u64 = 60;
+    let scene = Scene::small().await;
+    let needed = {
+        let calls = calls_of(&scene, Operation::Put).await;
+        calls.iter().filter(|call| call.key == "checkpoint.json").count()
+    };
+    let stage = scene.stage();
+    for call in 1..=MANY {
+        let fault = Fault::new(Operation::Put, Effect::RefuseAfter).on_key("checkpoint.json");
+        stage.world.store.fault(fault.at(call));
+    }
+    stage.world.complete().await;
+    let calls = stage.world.store.calls();
+    let puts = calls.iter().filter(|it| it.operation == Operation::Put);
+    assert_eq!(puts.filter(|put| put.key == "checkpoint.json").count(), needed);
+}

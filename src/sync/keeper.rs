@@ -11,9 +11,12 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use crate::clock::{Clock, Timestamp};
-use crate::store::{Condition, ContentType, DeleteCondition, Store, StoreError, Version};
+use crate::store::{Condition, ContentType, DeleteCondition, Object, Store, StoreError, Version};
 
 use super::checkpoint::{CHECKPOINT_KEY, Checkpoint, Lease};
+
+/// How often one write is tried while the store says that the checkpoint is another one.
+const MOST_ATTEMPTS: u32 = 3;
 
 /// Holds the lease of a run and writes its checkpoint.
 #[derive(Debug)]
@@ -175,9 +178,9 @@ impl Keeper {
             match self.store.delete(CHECKPOINT_KEY, condition).await {
                 Ok(()) => return Ok(()),
                 Err(error) if error.is_precondition_failed() => {
-                    match self.our_own_version().await? {
-                        Stands::Ours(version) if version != written.version => {
-                            written.version = version;
+                    match self.our_own().await? {
+                        Stands::Ours(object) if object.version != written.version => {
+                            written.version = object.version;
                         }
                         // Removed already: the answer to an earlier attempt was lost.
                         Stands::Nothing => return Ok(()),
@@ -211,24 +214,26 @@ impl Keeper {
             (Bytes::from(draft.to_json()?), draft.revision)
         };
         let at = Instant::now();
+        let mut attempts = 0;
         let version = loop {
+            attempts += 1;
             let put =
                 self.store.put(CHECKPOINT_KEY, bytes.clone(), ContentType::Json, condition.clone());
             match put.await {
                 Ok(version) => break version,
-                // The write may be refused because an earlier attempt of ours did take effect and
-                // only its answer was lost. Our token tells.
-                Err(error) if error.is_precondition_failed() => {
-                    match self.our_own_version().await? {
-                        Stands::Ours(version)
-                            if condition != Condition::Matches(version.clone()) =>
-                        {
-                            condition = Condition::Matches(version);
-                        }
-                        Stands::Ours(_) => return Err(error.into()),
-                        Stands::Nothing | Stands::Theirs => return Err(self.lose()),
+                // The write may be refused because an attempt of ours did take effect and only its
+                // answer was lost: this one, or one before it. Our token tells.
+                Err(error) if error.is_precondition_failed() => match self.our_own().await? {
+                    Stands::Ours(object) if object.bytes == bytes => break object.version,
+                    Stands::Ours(object)
+                        if condition != Condition::Matches(object.version.clone())
+                            && attempts < MOST_ATTEMPTS =>
+                    {
+                        condition = Condition::Matches(object.version);
                     }
-                }
+                    Stands::Ours(_) => return Err(error.into()),
+                    Stands::Nothing | Stands::Theirs => return Err(self.lose()),
+                },
                 Err(error) => return Err(error.into()),
             }
         };
@@ -236,12 +241,12 @@ impl Keeper {
         Ok(())
     }
 
-    async fn our_own_version(&self) -> Result<Stands, StoreError> {
+    async fn our_own(&self) -> Result<Stands, StoreError> {
         let Some(object) = self.store.get(CHECKPOINT_KEY).await? else {
             return Ok(Stands::Nothing);
         };
         Ok(match Checkpoint::from_json(&object.bytes) {
-            Ok(checkpoint) if checkpoint.lease.token == self.token => Stands::Ours(object.version),
+            Ok(checkpoint) if checkpoint.lease.token == self.token => Stands::Ours(object),
             _ => Stands::Theirs,
         })
     }
@@ -258,7 +263,7 @@ impl Keeper {
 
 /// Whose checkpoint stands in the store.
 enum Stands {
-    Ours(Version),
+    Ours(Object),
     Theirs,
     Nothing,
 }
