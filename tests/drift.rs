@@ -2,6 +2,8 @@
 //! deleted around it while it is read; and no way in which a server ends, shortens or miscounts a
 //! list makes rows absent or a wrong snapshot `verified`.
 
+use std::time::Duration;
+
 use clerk_sandbox::{ChurnPlan, DeletedCursor, Effect, FaultRule, Rules, Sandbox};
 use serde_json::{Value, json};
 
@@ -515,6 +517,23 @@ async fn pages_that_are_silently_capped_are_read_to_the_end() {
             assert!(requests <= most, "{what}: {requests} requests");
         }
     }
+}
+
+/// Two pages that each leave a row out, and so never join: the walk looks further up for known rows,
+/// finds them, and is then no further. It says so rather than going on like that.
+#[tokio::test(start_paused = true)]
+async fn pages_that_never_join_are_given_up() {
+    let sandbox = Sandbox::empty();
+    sandbox.add_role("org:admin", "Admin", &[], 1);
+    sandbox.add_role("org:member", "Member", &[], 2);
+    sandbox.fault(FaultRule::on("/v1/organization_roles").effect(Effect::HideRow(1)));
+    let world = World::new(sandbox.clone()).with("RESOURCES", "organization_roles");
+    let ended = tokio::time::timeout(Duration::from_secs(3600), world.sync()).await;
+    let error = ended.expect("it ends").expect_err("a row is hidden");
+    assert_eq!(error.name(), "ClerkProtocol", "{error:?}");
+    assert!(error.message().contains("/organization_roles"), "{}", error.message());
+    assert!(world.published().is_none());
+    assert!(sandbox.total_requests() < 300, "{} requests", sandbox.total_requests());
 }
 
 /// Where a list's size is told.

@@ -162,6 +162,8 @@ pub struct Walk {
     page_rows: u64,
     /// How far the next step back goes; 0 while pages join.
     step_back: u64,
+    /// Steps back since there was a new row.
+    steps_back: u32,
     /// How many rows of the tail the cursor steps back; 0 for the last one.
     cursor_back: usize,
     /// Pages in a row that brought nothing new though more was promised.
@@ -248,6 +250,9 @@ pub enum WalkStop {
 
 /// Pages without a new row, though more rows were promised, that are asked for in a row.
 const MOST_STALLED: u32 = 3;
+/// Steps back without a new row between them. One list of a hundred million rows needs fourteen to find
+/// known rows wherever they are.
+const MOST_STEPS_BACK: u32 = 24;
 
 impl Walk {
     /// A walk with one page in flight at a time, until more is [allowed](Self::allow).
@@ -272,6 +277,7 @@ impl Walk {
             step_back: 0,
             cursor_back: 0,
             stalled: 0,
+            steps_back: 0,
             allowed: Allowed { in_flight: 1, at_stake: 1 },
             not_stored: 0,
             finished: false,
@@ -498,6 +504,9 @@ impl Walk {
         }
         let beyond = page.rows.iter().any(|row| self.bounds.end_before(row));
         let new = page.rows.iter().filter(|row| row.kept).count() as u64;
+        if new > 0 {
+            self.steps_back = 0;
+        }
         let behind = offset + page.rows.len() as u64;
         let full = page.rows.len() as u64 >= self.reader.endpoint.page_rows;
         // Servers have been seen to send short pages in the middle: the end is where one more brings
@@ -572,7 +581,8 @@ impl Walk {
     /// The page begins behind what is known: rows before it were deleted. Looks further up.
     fn step_back(&mut self) -> Result<(), WalkStop> {
         let from = self.place.offset;
-        if self.step_back >= from {
+        self.steps_back += 1;
+        if self.step_back >= from || self.steps_back > MOST_STEPS_BACK {
             return Err(WalkStop::LostPlace(self.reader.endpoint.path));
         }
         self.step_back = if self.step_back == 0 { 8 } else { self.step_back * 4 };

@@ -303,6 +303,9 @@ impl Stage {
         let interrupt = self.world.interrupt.clone();
         let (seen, next_key) = (AtomicU64::new(0), self.keys + 1);
         self.keys += events.len() as u32;
+        // An invocation reads the secret once more, and not for ever.
+        let rotations = events.iter().filter(|(_, event)| matches!(event, Event::RotateKey));
+        self.armed.key |= rotations.count() > 1;
         self.world.sandbox.on_request(move |sandbox, request| {
             let number = seen.fetch_add(1, Ordering::SeqCst) + 1;
             for (index, (_, event)) in events.iter().enumerate().filter(|(_, at)| at.0 == number) {
