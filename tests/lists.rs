@@ -678,9 +678,9 @@ async fn check_reads_a_row_of_what_is_read_by_owner() {
     }
 }
 
-/// The README's table is the code's.
-#[test]
-fn the_readme_says_what_every_resource_writes_and_asks_for() {
+/// The README's table is what a run does.
+#[tokio::test(start_paused = true)]
+async fn the_readme_says_what_every_resource_writes_and_asks_for() {
     let readme = include_str!("../README.md");
     let table = readme.split("| in `RESOURCES` |").nth(1).expect("the table");
     let rows: Vec<Vec<BTreeSet<&str>>> = table
@@ -695,11 +695,14 @@ fn the_readme_says_what_every_resource_writes_and_asks_for() {
     for row in rows {
         let name = row[0].first().expect("a name");
         let resource = Resource::from_name(name).expect("a resource");
-        let lists: Vec<_> = lists_of(&BTreeSet::from([resource])).collect();
-        let feeds = lists.iter().flat_map(|list| list.feeds);
-        let datasets: BTreeSet<&str> = feeds.map(|feed| feed.dataset.name()).collect();
-        assert_eq!(row[1], datasets, "{name}");
-        assert!(lists.iter().all(|list| row[2].contains(list.path)), "{name}");
+        let sandbox = populated();
+        // Sessions are asked for as a whole, and then user by user.
+        refusing_sessions_of_all(&sandbox);
+        let snapshot = complete(&world(&sandbox, &[resource.name()]), name).await;
+        assert_eq!(row[1], snapshot.datasets.keys().map(String::as_str).collect(), "{name}");
+        let asked = sandbox.requests_by_path();
+        let paths = asked.keys().filter_map(|path| path.strip_prefix("/v1"));
+        assert_eq!(row[2], paths.filter(|path| *path != "/instance").collect(), "{name}");
     }
 }
 

@@ -401,7 +401,7 @@ pub(crate) static NESTED: &[Nested] = &[
         segment: "memberships",
         list: ORGANIZATION_MEMBERSHIPS,
         ordered: true,
-        by_id: false,
+        alone_without: None,
         filters: MEMBERSHIP_FILTERS,
     },
     Nested {
@@ -409,7 +409,7 @@ pub(crate) static NESTED: &[Nested] = &[
         segment: "invitations",
         list: "organization_invitations",
         ordered: true,
-        by_id: true,
+        alone_without: Some(&["public_organization_data"]),
         filters: &[STATUS],
     },
     Nested {
@@ -417,7 +417,7 @@ pub(crate) static NESTED: &[Nested] = &[
         segment: "domains",
         list: "organization_domains",
         ordered: false,
-        by_id: false,
+        alone_without: None,
         filters: &[],
     },
     Nested {
@@ -425,7 +425,7 @@ pub(crate) static NESTED: &[Nested] = &[
         segment: "organization_memberships",
         list: ORGANIZATION_MEMBERSHIPS,
         ordered: false,
-        by_id: false,
+        alone_without: None,
         filters: &[],
     },
 ];
@@ -438,8 +438,8 @@ pub(crate) struct Nested {
     pub(crate) list: &'static str,
     /// Whether `order_by` is understood; newest first otherwise.
     pub(crate) ordered: bool,
-    /// `GET /v1/<parent>/{id}/<segment>/{id}` answers one row.
-    pub(crate) by_id: bool,
+    /// `GET /v1/<parent>/{id}/<segment>/{id}` answers one row, without these fields.
+    pub(crate) alone_without: Option<&'static [&'static str]>,
     pub(crate) filters: &'static [Filter],
 }
 

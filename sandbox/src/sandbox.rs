@@ -709,15 +709,15 @@ impl Sandbox {
                 page(&Search { query, ..search(list, filters, base) }, strike)
             }
             [parent, id, segment, row] => {
-                let nested = Nested::below(parent, segment).filter(|nested| nested.by_id);
-                let nested = nested.ok_or_else(Refusal::not_found)?;
-                let (index, list) = crate::data::known(nested.list);
+                let nested = Nested::below(parent, segment).ok_or_else(Refusal::not_found)?;
+                let without = nested.alone_without.ok_or_else(Refusal::not_found)?;
                 let of_parent = |row: &&Arc<Row>| row.organization_id.as_deref() == Some(id);
-                let row = data.table_at(index).get(row).filter(of_parent);
-                let mut body = String::new();
-                let row = row.ok_or_else(Refusal::not_found)?;
-                answer::push_row(&mut body, &data, list, query, row);
-                whole(body)
+                let row = data.table(nested.list).get(row).filter(of_parent);
+                let mut row = row.ok_or_else(Refusal::not_found)?.value();
+                if let Some(fields) = row.as_object_mut() {
+                    fields.retain(|name, _| !without.contains(&name.as_str()));
+                }
+                whole(row.to_string())
             }
             _ => Err(Refusal::not_found()),
         }

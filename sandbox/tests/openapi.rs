@@ -36,6 +36,9 @@ async fn every_answer_is_valid_by_clerks_document() {
     let first = |list: &str| sandbox.ids(list)[0].clone();
     let (user, organization, role) =
         (first("users"), first("organizations"), first("organization_roles"));
+    let invitation = &sandbox.rows("organization_invitations")[0];
+    let text = |field: &str| invitation[field].as_str().unwrap().to_owned();
+    let (inviting, invitation) = (text("organization_id"), text("id"));
     let key_subject = sandbox.rows("api_keys")[0]["subject"].as_str().unwrap().to_owned();
     let token_subject = sandbox.rows("m2m_tokens")[0]["subject"].as_str().unwrap().to_owned();
 
@@ -84,6 +87,10 @@ async fn every_answer_is_valid_by_clerks_document() {
         (
             format!("/v1/organizations/{organization}/invitations"),
             "organizations/{organization_id}/invitations",
+        ),
+        (
+            format!("/v1/organizations/{inviting}/invitations/{invitation}"),
+            "organizations/{organization_id}/invitations/{invitation_id}",
         ),
         (
             format!("/v1/organizations/{organization}/domains"),
