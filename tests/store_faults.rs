@@ -403,3 +403,21 @@ async fn the_stray_part_of_a_run_that_failed_at_its_very_first_one_is_gone_in_th
         assert_eq!(objects.into_keys().collect::<BTreeSet<_>>(), named, "{resource}");
     }
 }
+
+/// Of the two parts of the run's first rows one is refused while the other is on its way: it arrives,
+/// and so it has to be waited for before the run is forgotten.
+#[tokio::test(start_paused = true)]
+async fn a_part_on_its_way_when_another_is_refused_is_not_left_behind() {
+    let world = World::of(40, 6, 50).with("RESOURCES", "organization_permissions");
+    let part = |dataset, effect| Fault::new(Operation::Put, effect).on_key(dataset);
+    world.store.fault(part("/organization_permissions/part-", Effect::Linger));
+    world.store.fault(part("/entitlements/part-", Effect::RefusePrecondition));
+    let ended = world.sync().await;
+    assert!(matches!(ended, Err(Error::StoreUnavailable(_))), "{ended:?}");
+    world.store.heal();
+    tokio::time::sleep(PAST_THE_LEASE).await;
+    world.complete().await;
+    let objects = world.memory.objects();
+    let named = named_by_latest(&objects);
+    assert_eq!(objects.into_keys().collect::<BTreeSet<_>>(), named);
+}

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use bytes::Bytes;
-use futures_util::future::try_join_all;
+use futures_util::future::join_all;
 
 use crate::clock::Clock;
 use crate::resource::Dataset;
@@ -166,8 +166,9 @@ impl<'a> StretchBuilder<'a> {
                 storing.push(store_part(self.run, feed.dataset, feed.section, number, finished));
             }
         }
+        // If one is refused the others may be on their way: whoever looks what is there must see them.
         let parts: BTreeMap<Dataset, StoredPart> =
-            try_join_all(storing).await?.into_iter().collect();
+            join_all(storing).await.into_iter().collect::<Result<_, _>>()?;
         if let Some(own) = feeds.first().and_then(|feed| parts.get(&feed.dataset))
             && self.is_referred_to
         {

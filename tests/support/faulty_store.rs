@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test binary uses its own share of this")]
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -52,6 +53,8 @@ pub(crate) enum Effect {
     RefuseAfter,
     /// Nothing happens, and no answer ever comes.
     Hang,
+    /// A write takes a second, and takes place even if the caller waits no longer: it is on its way.
+    Linger,
 }
 
 /// One call, in the order they came in.
@@ -179,7 +182,7 @@ impl FaultyStore {
         let unavailable =
             |url| StoreError::Unavailable { operation, url, source: "a planted fault".into() };
         match effect {
-            None => work.await,
+            None | Some(Effect::Linger) => work.await,
             Some(Effect::FailBefore) => Err(unavailable(url)),
             Some(Effect::RefusePrecondition) => {
                 Err(StoreError::PreconditionFailed { operation, url })
@@ -222,6 +225,14 @@ impl Store for FaultyStore {
         condition: Condition,
     ) -> Result<Version, StoreError> {
         let effect = self.begin(Operation::Put, key, Some(&bytes), Some(&condition));
+        if effect == Some(Effect::Linger) {
+            let (inner, key) = (Arc::clone(&self.inner), key.to_owned());
+            let arrives = tokio::spawn(async move {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                inner.put(&key, bytes, content_type, condition).await
+            });
+            return arrives.await.expect("no panic");
+        }
         let work = self.inner.put(key, bytes, content_type, condition);
         self.strike(effect, Operation::Put, key, work).await
     }
