@@ -15,6 +15,8 @@ use crate::support::snapshot::Snapshot;
 
 /// One schedule in so many opts in more.
 const ONE_IN: u64 = 3;
+/// Pages after which there are no new ones.
+const LAST_PAGE: u64 = 60;
 /// Most users and organizations where each of them is asked for what it owns.
 const MOST_OWNERS: usize = 60;
 
@@ -69,8 +71,11 @@ impl Further {
 
     /// How many owners there may be of so many.
     pub(super) fn owners(&self, drawn: usize) -> usize {
-        let asks_each = ["api_keys", "sessions"].iter().any(|it| self.resources.contains(it));
-        if asks_each { drawn.min(MOST_OWNERS) } else { drawn }
+        if self.asks_each_owner() { drawn.min(MOST_OWNERS) } else { drawn }
+    }
+
+    fn asks_each_owner(&self) -> bool {
+        ["api_keys", "sessions"].iter().any(|it| self.resources.contains(it))
     }
 
     /// The lists that have rows of their own.
@@ -164,6 +169,12 @@ pub(super) fn path_of(list: &str) -> String {
 pub(super) fn lists_that_change(further: Option<&Further>) -> Vec<&'static str> {
     let further = further.into_iter().flat_map(Further::lists);
     ChurnPlan::default().lists.into_iter().chain(further).collect()
+}
+
+/// The last page that rows come and go behind. New owners at every page would be asked for ever: each
+/// of them with a page of its own.
+pub(super) fn last_page(further: Option<&Further>, drawn: u64) -> u64 {
+    if further.is_some_and(Further::asks_each_owner) { drawn.min(LAST_PAGE) } else { drawn }
 }
 
 /// A change of single rows.

@@ -296,8 +296,13 @@ impl Draw {
             deletes: self.random.usize(0..=2),
             // A deletion and a backdated row cancel out in a count, and no program could tell.
             backdate_one_in: 0,
-            last_page: self.of(&[2, 6, u64::MAX]),
+            last_page: self.last_page(),
         })
+    }
+
+    fn last_page(&mut self) -> u64 {
+        let drawn = self.of(&[2, 6, u64::MAX]);
+        further::last_page(self.further.as_ref(), drawn)
     }
 
     /// A rule for the requests of one list or of all, from the n-th on, a few of them or for ever.

@@ -219,7 +219,7 @@ impl Draw {
                 deletes: self.random.usize(0..=2),
                 // A deletion and a backdated row cancel out in a count, and no program could tell.
                 backdate_one_in: 0,
-                last_page: self.of(&[2, 6, u64::MAX]),
+                last_page: self.last_page(),
             }),
             _ => {
                 let further = self.further.as_ref();
@@ -250,6 +250,11 @@ impl Draw {
         let first = self.random.u64(1..=3);
         let last = if self.one_in(12) { u64::MAX } else { first + self.random.u64(0..=1) };
         FaultRule::on(path).calls(first, last)
+    }
+
+    fn last_page(&mut self) -> u64 {
+        let drawn = self.of(&[2, 6, u64::MAX]);
+        further::last_page(self.further.as_ref(), drawn)
     }
 
     fn wire(&mut self) -> Act {
