@@ -1,7 +1,7 @@
 //! Users walked in windows of creation times, side by side: every promise holds as it does for one
 //! walk, whatever the server makes of the filters, and speed costs few requests.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use clerk_sandbox::{ChurnPlan, DeletedCursor, Effect, FaultRule, LoggedRequest, Rules, Sandbox};
@@ -343,4 +343,23 @@ async fn nothing_is_divided_when_the_limit_is_what_takes_the_time() {
     let snapshot = complete(&world, "100 in 10 s").await;
     assert_same(&snapshot, &sandbox, "100 in 10 s");
     assert_eq!(counts(&sandbox), 2);
+}
+
+/// Windows end together, so that as many requests are in flight to the end as fill the pace: the one
+/// with most rows left is always next.
+#[tokio::test(start_paused = true)]
+async fn windows_end_together() {
+    let sandbox = Sandbox::empty();
+    fill(&sandbox, "users", 3 * USERS, |number| every_hour_and_a_half(number / 3));
+    // Three to five requests at a time fill this pace.
+    let world = world(&sandbox).with("CLERK_REQUESTS_PER_10S", "500");
+    let snapshot = complete(&world, "500 in 10 s").await;
+    assert_same(&snapshot, &sandbox, "500 in 10 s");
+    assert!(windows(&sandbox).len() >= 6, "{:?}", windows(&sandbox));
+    let pages = pages(&sandbox);
+    let mut ends: BTreeMap<&str, usize> = BTreeMap::new();
+    for (number, page) in pages.iter().enumerate() {
+        ends.insert(parameter(page, "created_at_before").unwrap_or_default(), number);
+    }
+    assert!(ends.values().all(|&end| end > pages.len() / 2), "of {}: {ends:?}", pages.len());
 }

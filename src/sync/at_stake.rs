@@ -19,9 +19,9 @@ pub struct AtStake {
 /// Pages that may be lost to a kill at any time.
 const ALWAYS: usize = 2;
 /// Pages stored before more are put at stake.
-const CAREFUL: usize = 16;
+const CAREFUL: usize = 8;
 /// One page more is asked for ahead for so many stored.
-const STORED_PER_PAGE_AHEAD: usize = 4;
+const STORED_PER_PAGE_AHEAD: usize = 3;
 /// Most bytes of lines of one list that wait for their turn to be stored: 27 pages of usual users, or
 /// 14 of memberships with many permissions.
 pub(super) const MOST_WAITING: usize = 16 * 1024 * 1024;
@@ -86,7 +86,7 @@ mod tests {
     fn what_is_at_stake_follows_what_is_safe() {
         let at_stake = AtStake::new(32);
         for safe in 0..1000 {
-            assert!(at_stake.allowed() <= (safe / 4).max(2), "{safe}");
+            assert!(at_stake.allowed() <= (safe / 3).max(2), "{safe}");
             assert!(at_stake.pages_together(1) <= (safe / 16).max(1), "{safe}");
             assert!(at_stake.pages_together(32) <= at_stake.pages_together(1));
             at_stake.note_stored(1);

@@ -1,7 +1,5 @@
 //! Copies one list to its end: walks its windows side by side, and changes the plan where it fails.
 
-use std::cmp::Reverse;
-
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
@@ -18,6 +16,7 @@ use super::endpoint::{Endpoint, ListName, Paging, endpoint};
 use super::gathering::Gathering;
 use super::plan;
 use super::run::{Run, Stop};
+use super::waiting::Waiting;
 use super::walk::{Allowed, Beginning, WalkStop, Way};
 use super::walker::Walker;
 
@@ -125,6 +124,14 @@ enum Walked {
     FarEnoughToDivide,
 }
 
+/// How far a window was walked.
+enum Turn {
+    ToTheEnd,
+    /// Until another had more rows left.
+    Over(usize),
+    FarEnoughToDivide,
+}
+
 enum WalkFailure {
     LostPlace,
     Unfiltered,
@@ -173,19 +180,20 @@ async fn walk_windows(
     endpoint: &'static Endpoint,
     counted: Option<u64>,
 ) -> Result<Walked, WalkFailure> {
-    let mut waiting = run.list(endpoint.name(), to_be_walked).into_iter().peekable();
+    let waiting = Waiting::new(run, endpoint);
     let mut walking = FuturesUnordered::new();
     let mut outcome = Ok(Walked::ToTheEnd);
     loop {
         while walking.len() < walks_at_once(run) && outcome.is_ok() {
-            let Some(window) = waiting.next() else { break };
-            walking.push(walk_window(run, endpoint, window, counted));
+            let Some(window) = waiting.take() else { break };
+            walking.push(walk_window(run, endpoint, window, counted, &waiting));
         }
         tokio::select! {
             walked = walking.next() => match walked {
                 None => return outcome,
-                Some(Ok(Walked::ToTheEnd)) => {}
-                Some(Ok(Walked::FarEnoughToDivide)) => outcome = Ok(Walked::FarEnoughToDivide),
+                Some(Ok(Turn::ToTheEnd)) => {}
+                Some(Ok(Turn::Over(window))) => waiting.put(window),
+                Some(Ok(Turn::FarEnoughToDivide)) => outcome = Ok(Walked::FarEnoughToDivide),
                 Some(Err(failure)) => {
                     if failure.ends_the_run() {
                         // The others store what is in flight.
@@ -196,24 +204,9 @@ async fn walk_windows(
                     }
                 }
             },
-            () = run.at_stake.grown(), if waiting.peek().is_some() => {}
+            () = run.at_stake.grown(), if !waiting.is_empty() => {}
         }
     }
-}
-
-/// The windows that have not ended, or else the last one. Those with most rows left come first: of
-/// users who were created at one moment there may be a window that nothing can divide.
-fn to_be_walked(list: &ListProgress) -> Vec<usize> {
-    let mut open: Vec<usize> =
-        (0..list.windows.len()).filter(|&index| !list.windows[index].ended).collect();
-    open.sort_by_key(|&index| {
-        let window = &list.windows[index];
-        Reverse(window.expected.unwrap_or(0).saturating_sub(window.rows()))
-    });
-    if open.is_empty() {
-        open.push(list.windows.len() - 1);
-    }
-    open
 }
 
 /// How many windows are walked at the same time: as many as fill the pace, and are safe.
@@ -221,13 +214,14 @@ fn walks_at_once(run: &Run) -> usize {
     run.at_stake.allowed().min(run.client.requests_to_fill_the_pace()).max(1)
 }
 
-/// Walks one window to its end.
+/// Walks one window to its end, or until one that waits has more rows left.
 async fn walk_window(
     run: &Run,
     endpoint: &'static Endpoint,
     window: usize,
     counted: Option<u64>,
-) -> Result<Walked, WalkFailure> {
+    waiting: &Waiting<'_>,
+) -> Result<Turn, WalkFailure> {
     let beginning = run.list(endpoint.name(), |list| beginning(list, window, counted));
     let mut walk = Walker::new(run, endpoint, beginning);
     let mut gathering = Gathering::new(run, endpoint, window, counted)?;
@@ -244,7 +238,7 @@ async fn walk_window(
         });
         let has_begun = run.list(endpoint.name(), |list| list.rows() > 0);
         if to_be_divided && has_begun && gathering.is_empty() {
-            return Ok(Walked::FarEnoughToDivide);
+            return Ok(Turn::FarEnoughToDivide);
         }
         match walk.next().await {
             Ok(Some(batch)) => {
@@ -255,15 +249,22 @@ async fn walk_window(
                     || gathering.is_full()
                     || run.patience.exhausted().is_some()
                 {
+                    let before = run.list(endpoint.name(), |list| list.windows[window].rows());
                     let stored = gathering.store(run, endpoint).await?;
                     walk.stored(stored);
                     run.at_stake.note_stored(stored);
                     if !last && plan::is_slow_enough_to_change(run, endpoint).await? {
                         return Err(WalkFailure::AnswersBadly);
                     }
+                    // What a walk knows about a list that does not get on must not be forgotten.
+                    let got_on =
+                        run.list(endpoint.name(), |list| list.windows[window].rows()) > before;
+                    if !last && got_on && walk.is_at_rest() && waiting.has_longer_than(window) {
+                        return Ok(Turn::Over(window));
+                    }
                 }
             }
-            Ok(None) => return Ok(Walked::ToTheEnd),
+            Ok(None) => return Ok(Turn::ToTheEnd),
             Err(stop) => {
                 gathering.store(run, endpoint).await?;
                 return Err(WalkFailure::of(run, endpoint, stop).await);

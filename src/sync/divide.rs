@@ -26,6 +26,8 @@ const MOST_ROUNDS: usize = 8;
 const MOST_COUNTS: usize = 60;
 /// Counts of one round between two known edges, where users may stand unevenly in time.
 const COUNTS_BETWEEN: usize = 8;
+/// Most counts of the first round: one for each window, in case they stand evenly.
+const COUNTS_AT_FIRST: usize = 24;
 
 /// How many windows what is left of a list should be walked in; 1 when it is best left as it is.
 pub(super) fn windows_wanted(
@@ -139,7 +141,11 @@ fn next_moments(known: &[Edge], wanted: usize) -> Vec<i64> {
             gaps.entry(behind).or_default().push(target);
         }
     }
-    let more = COUNTS_BETWEEN / gaps.len().max(1);
+    let most = match known.len() {
+        2 => wanted.clamp(COUNTS_BETWEEN, COUNTS_AT_FIRST),
+        _ => COUNTS_BETWEEN,
+    };
+    let more = most / gaps.len().max(1);
     let mut moments: Vec<i64> = gaps
         .into_iter()
         .flat_map(|(behind, targets)| {
@@ -147,7 +153,7 @@ fn next_moments(known: &[Edge], wanted: usize) -> Vec<i64> {
             let share = move |target| (target - fewer) as f64 / (rows - fewer) as f64;
             let more = more.saturating_sub(targets.len());
             let evenly = (1..=more).map(move |place| place as f64 / (more + 1) as f64);
-            let step = targets.len().div_ceil(COUNTS_BETWEEN);
+            let step = targets.len().div_ceil(most);
             let guesses = targets.into_iter().step_by(step).map(share);
             let place = move |share| from + ((to - from) as f64 * share) as i64;
             guesses.chain(evenly).map(place).filter(move |&it| from < it && it < to)

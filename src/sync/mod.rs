@@ -4,7 +4,7 @@
 //! - `state` finds the run in progress and what is published; `decide` says what to do about it;
 //! - `keeper` takes the lease and writes the `checkpoint`, which is believed if it is `plausible`;
 //! - `read` goes through the lists of the table in `endpoint`: `copy` takes each to its end, in
-//!   windows if there is something to `divide`, by a `walk` over its `page`s, or `by_owner` if that
+//!   windows if there is something to `divide`, some of which are `waiting`, by a `walk` over its `page`s, or `by_owner` if that
 //!   is the better `plan`; pages on their way are in a `gathering`, and stored in `stretch`es;
 //! - `compare` holds what was read against Clerk's counts, `closure` holds grants against `known`
 //!   users and organizations and `insert`s those that are missing;
@@ -41,6 +41,7 @@ pub mod run;
 pub mod state;
 mod stretch;
 pub mod summary;
+mod waiting;
 pub mod walk;
 mod walker;
 

@@ -294,6 +294,12 @@ impl Walk {
         self.not_stored -= pages;
     }
 
+    /// Whether nothing is in flight.
+    #[must_use]
+    pub fn is_at_rest(&self) -> bool {
+        self.in_flight.is_empty()
+    }
+
     /// The next page, or `None` behind the last one.
     ///
     /// # Errors

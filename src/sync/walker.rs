@@ -56,6 +56,14 @@ impl Walker {
         }
     }
 
+    /// Whether nothing is in flight that would be lost if it went no further.
+    pub(super) fn is_at_rest(&self) -> bool {
+        match self {
+            Self::Window(walk) => walk.is_at_rest(),
+            Self::ByOwner(_) => false,
+        }
+    }
+
     /// The next page, or `None` behind the last one.
     ///
     /// # Errors
