@@ -269,7 +269,7 @@ async fn read_again(
     beginning.moment = ids_of(run, endpoint, &neighbours.before).await?;
     edge.behind = ids_of(run, endpoint, &neighbours.behind).await?.into_iter().flatten().collect();
     let mut walk = Walk::new(run.reader(endpoint), beginning);
-    let mut again = StretchBuilder::new(run, endpoint)?;
+    let mut again = StretchBuilder::new(run, endpoint);
     let mut place = None;
     let mut total = None;
     let mut within = true;

@@ -224,7 +224,7 @@ async fn walk_window(
 ) -> Result<Turn, WalkFailure> {
     let beginning = run.list(endpoint.name(), |list| beginning(list, window, counted));
     let mut walk = Walker::new(run, endpoint, beginning);
-    let mut gathering = Gathering::new(run, endpoint, window, counted)?;
+    let mut gathering = Gathering::new(run, endpoint, window, counted);
     loop {
         let walks = walks_side_by_side(run, endpoint);
         let together = run.at_stake.pages_together(walks);

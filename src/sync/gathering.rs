@@ -31,17 +31,14 @@ struct Newest {
 impl<'a> Gathering<'a> {
     /// Nothing yet. `counted` is Clerk's count of the list before its walk, where its pages do not
     /// tell it.
-    ///
-    /// # Errors
-    /// When a compressor cannot be set up.
     pub(super) fn new(
         run: &'a Run,
         endpoint: &'static Endpoint,
         window: usize,
         counted: Option<u64>,
-    ) -> Result<Self, Stop> {
-        let stretch = StretchBuilder::new(run, endpoint)?;
-        Ok(Self { window, counted, stretch, newest: None, doubled: 0, owned: 0 })
+    ) -> Self {
+        let stretch = StretchBuilder::new(run, endpoint);
+        Self { window, counted, stretch, newest: None, doubled: 0, owned: 0 }
     }
 
     /// Whether no page waits to be stored.
@@ -89,8 +86,7 @@ impl<'a> Gathering<'a> {
         endpoint: &'static Endpoint,
     ) -> Result<usize, Stop> {
         let Some(newest) = self.newest.take() else { return Ok(0) };
-        let gathered =
-            std::mem::replace(self, Self::new(run, endpoint, self.window, self.counted)?);
+        let gathered = std::mem::replace(self, Self::new(run, endpoint, self.window, self.counted));
         let number = run.list(endpoint.name(), |list| Number {
             window: gathered.window,
             sequence: list.windows[gathered.window].next_sequence(),

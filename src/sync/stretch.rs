@@ -27,6 +27,8 @@ use super::walk::fetched;
 pub(super) struct StretchBuilder<'a> {
     run: &'a Run,
     endpoint: &'static Endpoint,
+    /// None before the first page: a compressor takes a quarter of a mebibyte, and a walk that waits for
+    /// its page needs none.
     parts: Vec<PartBuilder>,
     rows: u64,
     first: Option<RowKey>,
@@ -70,19 +72,11 @@ const FULL_PART: usize = 4 * 1024 * 1024;
 
 impl<'a> StretchBuilder<'a> {
     /// An empty stretch.
-    ///
-    /// # Errors
-    /// When a compressor cannot be set up.
-    pub(super) fn new(run: &'a Run, endpoint: &'static Endpoint) -> Result<Self, Stop> {
-        let parts = run
-            .feeds(endpoint)
-            .iter()
-            .map(|_| PartBuilder::new(run.output.compression))
-            .collect::<Result<_, _>>()?;
-        Ok(Self {
+    pub(super) fn new(run: &'a Run, endpoint: &'static Endpoint) -> Self {
+        Self {
             run,
             endpoint,
-            parts,
+            parts: Vec::new(),
             rows: 0,
             first: None,
             last: None,
@@ -96,7 +90,7 @@ impl<'a> StretchBuilder<'a> {
             days: days_counted(run),
             active: DailyCounts::default(),
             clock: run.clock.clone(),
-        })
+        }
     }
 
     /// Adds the rows of a page that are kept.
@@ -126,6 +120,9 @@ impl<'a> StretchBuilder<'a> {
         }
         let moment = fetched(page, &self.clock);
         let feeds = self.run.feeds(self.endpoint);
+        while self.parts.len() < feeds.len() {
+            self.parts.push(PartBuilder::new(self.run.output.compression)?);
+        }
         for (place, (feed, part)) in feeds.iter().zip(&mut self.parts).enumerate() {
             part.add_lines(&page.kept_lines(place, feed.dataset), moment)?;
         }
