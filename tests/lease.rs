@@ -201,6 +201,58 @@ async fn a_holder_frozen_at_any_store_call_past_its_lease_changes_nothing_when_i
     }
 }
 
+/// A part that such a write brings into a snapshot that is published by then is in nobody's way, and gone
+/// with the next snapshot.
+#[tokio::test(start_paused = true)]
+async fn what_a_holder_stores_after_another_has_published_does_not_stay() {
+    let scene = Scene::small().await;
+    let mut late = 0;
+    for call in AFTER_TAKING..=scene.store_calls {
+        let what = format!("frozen before store call {call}");
+        let stage = scene.stage();
+        let world = &stage.world;
+        let fuse = stage.fuse_at_store_call(call, Side::Before);
+        let mut holder = Box::pin(world.sync());
+        assert!(until_blown(&fuse, &mut holder).await.is_none(), "{what}");
+        tokio::time::advance(PAST_THE_LEASE).await;
+        // What the next one reads is not what the frozen one is about to store.
+        for row in scene.sandbox.rows("organizations") {
+            let id = row["id"].as_str().expect("an id");
+            let rename = |row: &mut Value| row["name"] = Value::from(what.as_str());
+            scene.sandbox.update("organizations", id, rename).expect("it is there");
+        }
+        world.complete().await;
+        fuse.mend();
+        let _answer_or_error = holder.await;
+        late += usize::from(!unnamed(world).is_empty());
+        tokio::time::advance(PAST_THE_LEASE).await;
+        world.complete().await;
+        assert_eq!(unnamed(world), BTreeSet::new(), "{what}");
+    }
+    assert!(late > 0, "no write came late");
+}
+
+/// Objects that neither a manifest nor the contract names.
+fn unnamed(world: &World) -> BTreeSet<String> {
+    let mut objects = world.memory.objects();
+    let manifests: Vec<(String, Value)> = objects
+        .iter()
+        .filter(|(key, _)| key.ends_with("/manifest.json"))
+        .map(|(key, bytes)| (key.clone(), serde_json::from_slice(bytes).expect("JSON")))
+        .collect();
+    for (key, manifest) in manifests {
+        let folder = key.trim_end_matches("manifest.json");
+        for dataset in manifest["datasets"].as_object().expect("datasets").values() {
+            for part in dataset["parts"].as_array().expect("parts") {
+                objects.remove(&format!("{folder}{}", part["key"].as_str().expect("a key")));
+            }
+        }
+        objects.remove(&key);
+    }
+    objects.remove("latest.json");
+    objects.into_keys().collect()
+}
+
 /// One that was frozen before it took a run begins one, when it wakes up, that another has overtaken:
 /// it is not published, and in nobody's way.
 #[tokio::test(start_paused = true)]

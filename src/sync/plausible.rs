@@ -32,7 +32,7 @@ pub(super) fn problem_of(checkpoint: &Checkpoint) -> Option<&'static str> {
 }
 
 /// `20261120T120000Z-3f9a1c` (contract 5). It becomes the name of a folder.
-fn is_snapshot_id(id: &str) -> bool {
+pub(super) fn is_snapshot_id(id: &str) -> bool {
     const PATTERN: &str = "00000000T000000Z-xxxxxx";
     let fits = |(byte, pattern): (u8, u8)| match pattern {
         b'0' => byte.is_ascii_digit(),

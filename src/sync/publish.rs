@@ -18,8 +18,8 @@ use crate::store::{Condition, ContentType, DeleteCondition, Store, StoreError};
 use super::checkpoint::{Checkpoint, Completed, Followed, overtakes};
 use super::keeper::Keeper;
 use super::run::Stop;
-use super::state::{LATEST_KEY, LatestFound, PublishedCounts};
-use super::stretch::{is_part_of, snapshot_folder};
+use super::state::{self, LATEST_KEY, LatestFound, PublishedCounts};
+use super::stretch::{folder_of, is_part_of, snapshot_folder};
 use super::summary;
 
 /// What publishing needs: no key, no Clerk.
@@ -140,12 +140,12 @@ impl Publisher {
 
     /// Moves `latest.json` forward: from the snapshot that the run `follows`, or else from one that
     /// was started earlier. A refused write may be the echo of one of ours whose answer was lost.
-    /// Gives the name of the snapshot whose place it took.
+    /// Gives what it said of the snapshot whose place this one took.
     async fn point_latest_to(
         &self,
         latest: &Latest,
         follows: Option<&Followed>,
-    ) -> Result<Option<String>, Stop> {
+    ) -> Result<Option<Latest>, Stop> {
         let bytes = json(latest)?;
         let mut found = self.latest.clone();
         let mut attempts = 0;
@@ -164,7 +164,7 @@ impl Publisher {
             let condition = found.version.clone().map_or(Condition::Absent, Condition::Matches);
             let put = self.store.put(LATEST_KEY, bytes.clone(), ContentType::Json, condition).await;
             match put {
-                Ok(_) => return Ok(found.latest.map(|replaced| replaced.snapshot_id)),
+                Ok(_) => return Ok(found.latest),
                 Err(error) if error.is_precondition_failed() && attempts < MOST_ATTEMPTS => {
                     found = LatestFound::read_leniently(&*self.store).await?;
                 }
@@ -173,15 +173,16 @@ impl Publisher {
         }
     }
 
-    /// Removes what no manifest names: parts that were replaced or stored just before a cut, and
-    /// runs that were given up. The snapshot is published whether or not this succeeds.
+    /// Removes what no manifest names: parts that were replaced or stored just before a cut, runs
+    /// that were given up, and what somebody who had lost the run before this one stored when that was
+    /// published already. The snapshot is published whether or not this succeeds.
     ///
     /// What was published before, as far as it is known, stays, whatever the checkpoint says.
     async fn clean_up(
         &self,
         checkpoint: &Checkpoint,
         manifest: &Manifest,
-        replaced: Option<String>,
+        replaced: Option<Latest>,
     ) {
         let folder = snapshot_folder(checkpoint);
         let mut named: BTreeSet<String> = manifest
@@ -192,16 +193,29 @@ impl Publisher {
             .collect();
         named.insert(manifest_key(checkpoint));
         let mut result = remove_all(&*self.store, &folder, &named).await;
+        if let Some(replaced) = &replaced {
+            result = result.and(tidy(&*self.store, replaced).await);
+        }
         let followed = checkpoint.follows.as_ref().map(|followed| &followed.snapshot_id);
-        let was_published = |id: &&String| Some(*id) == followed || Some(*id) == replaced.as_ref();
+        let replaced = replaced.as_ref().map(|replaced| &replaced.snapshot_id);
+        let was_published = |id: &&String| Some(*id) == followed || Some(*id) == replaced;
         for abandoned in checkpoint.abandoned.iter().filter(|id| !was_published(id)) {
-            let folder = format!("snapshots/{abandoned}/");
+            let folder = folder_of(abandoned);
             result = result.and(remove_all(&*self.store, &folder, &BTreeSet::new()).await);
         }
         result = result.and(self.store.remove_leftovers().await.map(|_| ()));
         if let Err(error) = result {
             warn!(error = %error, "leftovers could not be removed; they are not part of any snapshot");
         }
+    }
+}
+
+/// Removes what a published snapshot's folder holds and its manifest does not name: nothing ever will.
+async fn tidy(store: &dyn Store, published: &Latest) -> Result<(), StoreError> {
+    match state::objects_of(store, published).await? {
+        Some(named) => remove_all(store, &folder_of(&published.snapshot_id), &named).await,
+        // Better too much is left than too little.
+        None => Ok(()),
     }
 }
 

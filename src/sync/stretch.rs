@@ -250,5 +250,11 @@ const LONGEST_PART_NAME: usize = 64;
 /// The folder of a run's snapshot, below `SNAPSHOT_URL`, with its slash.
 #[must_use]
 pub(super) fn snapshot_folder(checkpoint: &Checkpoint) -> String {
-    format!("snapshots/{}/", checkpoint.snapshot_id)
+    folder_of(&checkpoint.snapshot_id)
+}
+
+/// The folder of a snapshot, below `SNAPSHOT_URL`, with its slash.
+#[must_use]
+pub(super) fn folder_of(snapshot_id: &str) -> String {
+    format!("snapshots/{snapshot_id}/")
 }
