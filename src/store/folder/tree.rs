@@ -18,8 +18,8 @@ use crate::store::{
 /// Read at a time when a file is hashed.
 const HASH_BUFFER_BYTES: usize = 256 * 1024;
 
-/// Another process's clean-up may take away a folder that is still empty, just before the temporary
-/// file is made in it; it would have to do so this often for a write to fail.
+/// Another process's clean-up may take away a folder that is still empty, just before the next one or
+/// the temporary file is made in it; it would have to do so this often for a write to fail.
 const FOLDER_ATTEMPTS: u32 = 10;
 
 /// A folder and everything below it.
@@ -187,8 +187,8 @@ impl Tree {
         let folder = path.parent().unwrap_or(&self.root);
         let mut attempt = 1;
         loop {
-            self.make_folder(folder)?;
-            match Temporary::write(folder, bytes) {
+            let written = self.make_folder(folder).and_then(|()| Temporary::write(folder, bytes));
+            match written {
                 Err(error)
                     if error.kind() == io::ErrorKind::NotFound && attempt < FOLDER_ATTEMPTS =>
                 {
@@ -212,7 +212,10 @@ impl Tree {
         let made =
             if folder == self.root { fs::create_dir_all(folder) } else { fs::create_dir(folder) };
         match made {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
+            // Whoever made it may have taken it away again: then it is not found.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                if fs::metadata(folder)?.is_dir() { Ok(()) } else { Err(error) }
+            }
             Err(error) => Err(error),
             Ok(()) => sync_parent(folder),
         }
