@@ -70,18 +70,25 @@ async fn look_at(client: &Client, endpoint: &Endpoint) -> Result<String, ClerkEr
         Some(ByOwner { whole: WholeList::Missing, .. }) => None,
         _ => Some(first_row(client, endpoint, None).await),
     };
-    let by_owner = match (whole, endpoint.by_owner) {
-        (None, Some(by_owner)) => by_owner,
+    let (by_owner, refused) = match (whole, endpoint.by_owner) {
+        (None, Some(by_owner)) => (by_owner, None),
         (
-            Some(Err(ClerkError::Rejected { status: 400 | 422, .. })),
+            Some(Err(
+                error @ (ClerkError::Rejected { status: 400 | 422, .. }
+                | ClerkError::Refused { .. }),
+            )),
             Some(by_owner @ ByOwner { whole: WholeList::Doubtful, .. }),
-        ) => by_owner,
+        ) => (by_owner, Some(error)),
         (Some(read), _) => return Ok(rows_of(&read?)),
         (None, None) => return Ok("nobody owns any row of it".to_owned()),
     };
     let owners = first_row(client, endpoint_of(by_owner.owners), None).await?;
     let Some(owner) = owners.rows.first() else {
-        return Ok(format!("readable for each of {}, of which there are none", by_owner.owners));
+        return match refused {
+            // A sync would skip it.
+            Some(error @ ClerkError::Refused { .. }) => Err(error),
+            _ => Ok(format!("readable for each of {}, of which there are none", by_owner.owners)),
+        };
     };
     let part = first_row(client, endpoint, Some((by_owner.part, &owner.key.id))).await?;
     Ok(format!("{} of the first of {}", rows_of(&part), by_owner.owners))

@@ -59,7 +59,7 @@ pub async fn lookup(
     };
     let mut found = Lines::default();
     let mut grants = Lines::default();
-    if search.find(&mut found, &mut grants).await? == Outcome::Absent {
+    if !search.find(&mut found, &mut grants).await? {
         (found, grants) = (Lines::default(), Lines::default());
     }
     let grants = options.grants.then_some(grants.lines);
@@ -82,11 +82,12 @@ fn message(options: &LookupOptions, records: usize, grants: Option<usize>) -> St
     format!("Found {records} record{} of {resource}{}.", plural(records), with.unwrap_or_default())
 }
 
-/// Whether there is such a thing.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Outcome {
-    Present,
+/// How the reading of a list ended.
+enum Walked {
+    ToTheEnd,
+    /// Whose list it is, is not there.
     Absent,
+    Refused(ClerkError),
 }
 
 /// One lookup and what it works with.
@@ -101,8 +102,9 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    async fn find(&self, found: &mut Lines, grants: &mut Lines) -> Result<Outcome, Error> {
-        let Some(own) = self.endpoint.feeds.first() else { return Ok(Outcome::Absent) };
+    /// Whether there is such a thing.
+    async fn find(&self, found: &mut Lines, grants: &mut Lines) -> Result<bool, Error> {
+        let Some(own) = self.endpoint.feeds.first() else { return Ok(false) };
         let memberships = self.endpoint.memberships.filter(|_| self.options.grants);
         let names_roles = memberships.is_some()
             || own.needs == Some(Resource::OrganizationRoles)
@@ -114,12 +116,12 @@ impl Search<'_> {
             dataset == own.dataset || (dataset == Dataset::Grants && self.options.grants)
         };
         let context = self.context(feeds.filter(wanted).collect(), roles);
-        let Some(page) = self.row(&context).await? else { return Ok(Outcome::Absent) };
+        let Some(page) = self.row(&context).await? else { return Ok(false) };
         for (place, &dataset) in context.datasets.iter().enumerate() {
             let lines = if dataset == own.dataset { &mut *found } else { &mut *grants };
             lines.add(&page.kept_lines(place, dataset))?;
         }
-        let Some(memberships) = memberships else { return Ok(Outcome::Present) };
+        let Some(memberships) = memberships else { return Ok(true) };
 
         let context = Arc::new(self.context(vec![Dataset::Grants], context.translation.roles));
         for row in page.kept_rows() {
@@ -131,12 +133,14 @@ impl Search<'_> {
                 self.walk(Resource::OrganizationMemberships, path, ordered, &context, |page| {
                     grants.add(&page.kept_lines(0, Dataset::Grants))
                 });
-            // Who was there a moment ago may be gone by now.
-            if listed.await? == Outcome::Absent {
-                return Ok(Outcome::Absent);
+            match listed.await? {
+                Walked::ToTheEnd => {}
+                // Who was there a moment ago may be gone by now.
+                Walked::Absent => return Ok(false),
+                Walked::Refused(error) => return Err(refusal(error)),
             }
         }
-        Ok(Outcome::Present)
+        Ok(true)
     }
 
     fn context(&self, datasets: Vec<Dataset>, roles: RoleCatalogue) -> PageContext {
@@ -159,11 +163,18 @@ impl Search<'_> {
             page.kept_rows().filter_map(|row| row.role.clone()).for_each(|role| roles.push(role));
             Ok(())
         });
-        if listed.await? == Outcome::Present {
-            return Ok(roles);
+        match listed.await? {
+            Walked::ToTheEnd => Ok(roles),
+            // The id of its role is null then, as in a snapshot.
+            Walked::Refused(_) if self.endpoint.resource == Resource::OrganizationInvitations => {
+                Ok(RoleCatalogue::default())
+            }
+            Walked::Refused(error) => Err(refusal(error)),
+            Walked::Absent => {
+                let what = format!("Clerk answered 404 at {path}, so no role key can be resolved");
+                Err(Error::ClerkProtocol(Failure::new(what)))
+            }
         }
-        let what = format!("Clerk answered 404 at {path}, so no role key can be resolved");
-        Err(Error::ClerkProtocol(Failure::new(what)))
     }
 
     /// The page that holds what was asked for; `None` where Clerk says that there is none.
@@ -262,7 +273,7 @@ impl Search<'_> {
             .all(|(_, value)| holds(row.get(), &value.to_lowercase(), DEEPEST))
     }
 
-    /// Reads a list to its end; absent where its owner is.
+    /// Reads a list to its end.
     async fn walk(
         &self,
         list: Resource,
@@ -270,7 +281,7 @@ impl Search<'_> {
         ordered: bool,
         context: &Arc<PageContext>,
         mut take: impl FnMut(&ReadPage) -> Result<(), Error>,
-    ) -> Result<Outcome, Error> {
+    ) -> Result<Walked, Error> {
         let reader = Reader {
             client: Arc::clone(&self.client),
             endpoint: endpoint(list),
@@ -297,8 +308,11 @@ impl Search<'_> {
                     take(&batch.page)?;
                     walk.stored(1);
                 }
-                Ok(None) => return Ok(Outcome::Present),
-                Err(WalkStop::Clerk(error)) if error.says_absent() => return Ok(Outcome::Absent),
+                Ok(None) => return Ok(Walked::ToTheEnd),
+                Err(WalkStop::Clerk(error)) if error.says_absent() => return Ok(Walked::Absent),
+                Err(WalkStop::Clerk(error @ ClerkError::Refused { .. })) => {
+                    return Ok(Walked::Refused(error));
+                }
                 Err(stop) => {
                     return Err(match Stop::from(stop) {
                         Stop::Clerk(error) => refusal(error),

@@ -2,7 +2,7 @@
 //! `busy`; one that lost its hold writes nothing that a reader or the holder could see.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +17,9 @@ use serde_json::{Value, json};
 use crate::support::faulty_store::FaultyStore;
 use crate::support::fuse::{Fuse, Side};
 use crate::support::gate::{Gate, GatedStore};
-use crate::support::scene::{PAST_THE_LEASE, Scene, Stage, named_by_latest, until_blown};
+use crate::support::scene::{
+    PAST_THE_LEASE, Scene, Stage, named_by_latest, named_by_manifest, until_blown,
+};
 use crate::support::world::World;
 
 /// The first call of the store by a holder: before it come the checkpoint, `latest.json` and its
@@ -149,14 +151,25 @@ fn visible(world: &World) -> BTreeMap<String, Bytes> {
     objects
 }
 
+/// An invocation that was frozen where the fuse blows, past its lease.
+async fn frozen<'a>(
+    world: &'a World,
+    fuse: &'a Arc<Fuse>,
+    what: &'a str,
+) -> Pin<Box<impl Future<Output = Result<Value, Error>> + use<'a>>> {
+    let mut invocation = Box::pin(world.sync());
+    let ended = until_blown(fuse, &mut invocation).await;
+    assert!(ended.is_none(), "{what}: it ended before it froze");
+    tokio::time::advance(PAST_THE_LEASE).await;
+    invocation
+}
+
 /// Freezes a holder where the fuse blows, lets another invocation finish the run, and wakes the
 /// first one up again.
 async fn freeze(stage: &Stage, fuse: &Arc<Fuse>, what: &str) {
     let world = &stage.world;
-    let mut holder = Box::pin(world.sync());
-    assert!(until_blown(fuse, &mut holder).await.is_none(), "{what}: it ended before it froze");
+    let holder = frozen(world, fuse, what).await;
     let published = world.published().expect("published").latest["snapshot_id"].clone();
-    tokio::time::advance(PAST_THE_LEASE).await;
     let answer = world.sync().await.unwrap_or_else(|error| panic!("{what}: {error:?}"));
     assert_eq!(answer["status"], "complete", "{what}: {answer:#}");
     let seen = visible(world);
@@ -212,9 +225,7 @@ async fn what_a_holder_stores_after_another_has_published_does_not_stay() {
         let stage = scene.stage();
         let world = &stage.world;
         let fuse = stage.fuse_at_store_call(call, Side::Before);
-        let mut holder = Box::pin(world.sync());
-        assert!(until_blown(&fuse, &mut holder).await.is_none(), "{what}");
-        tokio::time::advance(PAST_THE_LEASE).await;
+        let holder = frozen(world, &fuse, &what).await;
         // What the next one reads is not what the frozen one is about to store.
         for row in scene.sandbox.rows("organizations") {
             let id = row["id"].as_str().expect("an id");
@@ -234,23 +245,15 @@ async fn what_a_holder_stores_after_another_has_published_does_not_stay() {
 
 /// Objects that neither a manifest nor the contract names.
 fn unnamed(world: &World) -> BTreeSet<String> {
-    let mut objects = world.memory.objects();
-    let manifests: Vec<(String, Value)> = objects
-        .iter()
-        .filter(|(key, _)| key.ends_with("/manifest.json"))
-        .map(|(key, bytes)| (key.clone(), serde_json::from_slice(bytes).expect("JSON")))
+    let objects = world.memory.objects();
+    let manifests = objects.iter().filter(|(key, _)| key.ends_with("/manifest.json"));
+    let named: BTreeSet<String> = manifests
+        .flat_map(|(key, json)| {
+            named_by_manifest(key, &serde_json::from_slice(json).expect("JSON"))
+        })
         .collect();
-    for (key, manifest) in manifests {
-        let folder = key.trim_end_matches("manifest.json");
-        for dataset in manifest["datasets"].as_object().expect("datasets").values() {
-            for part in dataset["parts"].as_array().expect("parts") {
-                objects.remove(&format!("{folder}{}", part["key"].as_str().expect("a key")));
-            }
-        }
-        objects.remove(&key);
-    }
-    objects.remove("latest.json");
-    objects.into_keys().collect()
+    let is_named = |key: &String| named.contains(key) || key == "latest.json";
+    objects.into_keys().filter(|key| !is_named(key)).collect()
 }
 
 /// One that was frozen before it took a run begins one, when it wakes up, that another has overtaken:
@@ -263,9 +266,7 @@ async fn one_frozen_before_it_took_a_run_blocks_no_later_one() {
         let stage = scene.stage();
         let world = &stage.world;
         let fuse = stage.fuse_at_store_call(call, Side::Before);
-        let mut sleeper = Box::pin(world.sync());
-        assert!(until_blown(&fuse, &mut sleeper).await.is_none(), "{what}");
-        tokio::time::advance(PAST_THE_LEASE).await;
+        let sleeper = frozen(world, &fuse, &what).await;
         let whole = world.complete().await;
         let latest = world.memory.objects()["latest.json"].clone();
         fuse.mend();
@@ -294,9 +295,7 @@ async fn a_holder_that_wakes_up_beside_its_successor_disturbs_neither_it_nor_rea
         let stage = scene.stage();
         let world = &stage.world;
         let fuse = stage.fuse_at_store_call(call, Side::Before);
-        let mut holder = Box::pin(world.sync());
-        assert!(until_blown(&fuse, &mut holder).await.is_none(), "{what}");
-        tokio::time::advance(PAST_THE_LEASE).await;
+        let holder = frozen(world, &fuse, &what).await;
         let fuse_of_successor = stage.fuse_at_store_call(AFTER_TAKING - 1, Side::After);
         let mut successor = Box::pin(world.sync());
         assert!(until_blown(&fuse_of_successor, &mut successor).await.is_none(), "{what}");

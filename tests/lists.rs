@@ -10,9 +10,8 @@ use clerk_sync::resource::Resource;
 use clerk_sync::sync::endpoint::lists_of;
 use serde_json::{Value, json};
 
-use crate::support::lists::{PLAIN_LISTS, PlainList};
+use crate::support::lists::{API_KEYS, PLAIN_LISTS, PlainList, every_list};
 use crate::support::machines::{of_machines, scopes};
-use crate::support::oracle::moment;
 use crate::support::pieces::{complete, complete_in_pieces, ends};
 use crate::support::plain::{FIRST, before_request};
 use crate::support::scene::{PAST_THE_LEASE, cut_at_request};
@@ -29,8 +28,14 @@ fn world(sandbox: &Sandbox, resources: &[&str]) -> World {
     World::new(sandbox.clone()).with("RESOURCES", &resources.join(",")).with("COMPRESSION", "none")
 }
 
+/// What is asked for as a whole.
 fn all() -> Vec<&'static str> {
     PLAIN_LISTS.iter().map(|list| list.resource).collect()
+}
+
+/// That, and API keys.
+fn every_resource() -> Vec<&'static str> {
+    every_list().map(|list| list.resource).collect()
 }
 
 /// Every record, key for key.
@@ -50,8 +55,8 @@ fn assert_equals_source(snapshot: &Snapshot, list: &PlainList, source: &Sandbox)
 #[tokio::test(start_paused = true)]
 async fn every_dataset_equals_its_source() {
     let sandbox = populated();
-    let snapshot = complete(&world(&sandbox, &all()), "all lists").await;
-    for list in PLAIN_LISTS {
+    let snapshot = complete(&world(&sandbox, &every_resource()), "all lists").await;
+    for list in every_list() {
         assert!(sandbox.count(list.resource) > 10, "{}", list.resource);
         assert_equals_source(&snapshot, list, &sandbox);
     }
@@ -65,22 +70,60 @@ async fn every_line_is_valid_by_its_schema() {
         [("INCLUDE_RAW", "false"), ("METADATA", "")],
         [("INCLUDE_RAW", "true"), ("METADATA", "public,private")],
     ] {
-        let mut world = world(&populated(), &all());
+        let mut world = world(&populated(), &every_resource());
         for (name, value) in settings {
             world = world.with(name, value);
         }
         let snapshot = complete(&world, "all lists").await;
+        assert!(snapshot.datasets.contains_key("api_keys"));
         for (dataset, rows) in &snapshot.datasets {
-            let path = format!("{}/schemas/{dataset}.schema.json", env!("CARGO_MANIFEST_DIR"));
-            let schema = std::fs::read_to_string(&path).expect(&path);
-            let schema = serde_json::from_str(&schema).expect("JSON");
-            let schema = jsonschema::validator_for(&schema).expect("a schema");
+            let schema = jsonschema::validator_for(&schema_of(dataset)).expect("a schema");
             for row in rows {
                 let errors: Vec<_> = schema.iter_errors(row).map(|it| it.to_string()).collect();
                 assert!(errors.is_empty(), "{errors:?}\n{row}");
             }
         }
     }
+}
+
+fn schema_of(dataset: &str) -> Value {
+    let path = format!("{}/schemas/{dataset}.schema.json", env!("CARGO_MANIFEST_DIR"));
+    let schema = std::fs::read_to_string(&path).expect(&path);
+    serde_json::from_str(&schema).expect("JSON")
+}
+
+/// Where null was compared with null, nobody would see that a field is not read: every field of every
+/// profile has a value in some row of these lists.
+#[tokio::test(start_paused = true)]
+async fn every_field_of_every_profile_has_a_value_in_some_record() {
+    let world = world(&populated(), &every_resource()).with("METADATA", "public,private");
+    let snapshot = complete(&world, "all lists").await;
+    for list in every_list() {
+        let profile = &schema_of(list.resource)["properties"]["profile"];
+        assert!(profile["properties"].is_object(), "{}: {profile}", list.resource);
+        let profiles: Vec<&Value> =
+            snapshot.datasets[list.resource].iter().map(|row| &row["profile"]).collect();
+        let never = never_said(profile, &profiles, "profile");
+        assert!(never.is_empty(), "{} never says {never:?}", list.resource);
+    }
+}
+
+/// The fields that a schema allows, down to those that hold no others, and that are null in all of
+/// these values.
+fn never_said(schema: &Value, values: &[&Value], path: &str) -> Vec<String> {
+    if let Some(fields) = schema["properties"].as_object() {
+        let of_field = |(name, schema): (&String, &Value)| {
+            let values: Vec<&Value> = values.iter().filter_map(|it| it.get(name)).collect();
+            never_said(schema, &values, &format!("{path}.{name}"))
+        };
+        return fields.iter().flat_map(of_field).collect();
+    }
+    if schema["items"].is_object() {
+        let values: Vec<&Value> = values.iter().filter_map(|it| it.as_array()).flatten().collect();
+        return never_said(&schema["items"], &values, &format!("{path}[]"));
+    }
+    let is_said = values.iter().any(|it| !it.is_null());
+    if is_said { Vec::new() } else { vec![path.to_owned()] }
 }
 
 /// A list of several pages: more rows than the population makes.
@@ -159,18 +202,47 @@ const REFUSALS: [(u16, &str); 4] = [
     (422, "feature_not_enabled"),
 ];
 
+/// Datasets that are skipped where a list is refused: those that cannot be known without it.
+fn skipped_with(list: &'static str) -> BTreeSet<&'static str> {
+    BTreeSet::from_iter(match list {
+        "users" => vec!["users", "daily_active_users", "api_keys"],
+        "organizations" => vec!["organizations", "entitlements", "api_keys"],
+        "organization_roles" => vec!["organization_roles", "entitlements", "grants"],
+        "organization_permissions" => vec!["organization_permissions", "entitlements"],
+        "organization_memberships" => vec!["grants"],
+        "machines" => vec!["machines", "entitlements", "grants", "api_keys"],
+        other => vec![other],
+    })
+}
+
+/// With everything opted in, a refused list is skipped with its code and takes along what cannot be known
+/// without it; the rest is exact.
 #[tokio::test(start_paused = true)]
-async fn a_refused_list_is_skipped_with_its_code_and_the_rest_is_exact() {
-    for (number, refused) in PLAIN_LISTS.iter().enumerate() {
-        let (status, code) = REFUSALS[number % REFUSALS.len()];
+async fn a_refused_list_takes_along_only_what_needs_it() {
+    let everything: Vec<&str> = Resource::ALL.iter().map(|resource| resource.name()).collect();
+    let usual = complete(&world(&populated(), &everything), "nothing refused").await;
+    // What is no list of Clerk's cannot be refused.
+    let lists = everything.iter().filter(|name| **name != "daily_active_users");
+    for (list, (status, code)) in lists.zip(REFUSALS.into_iter().cycle()) {
         let sandbox = populated();
-        sandbox.fault(FaultRule::on(format!("/v1/{}", refused.path)).status(status, code));
-        let snapshot = complete(&world(&sandbox, &all()), refused.resource).await;
-        let entry = &snapshot.manifest["datasets"][refused.resource];
-        assert_eq!((&entry["status"], &entry["reason"]), (&json!("skipped"), &json!(code)));
-        assert_eq!(entry["content_digest"], Value::Null, "{}", refused.resource);
-        for list in PLAIN_LISTS.iter().filter(|list| list.resource != refused.resource) {
-            assert_equals_source(&snapshot, list, &sandbox);
+        let plain = PLAIN_LISTS.iter().find(|plain| plain.resource == *list);
+        let path = plain.map_or(*list, |plain| plain.path);
+        sandbox.fault(FaultRule::on(format!("/v1/{path}")).status(status, code));
+        let snapshot = complete(&world(&sandbox, &everything), list).await;
+        let skipped = skipped_with(list);
+        for (name, entry) in snapshot.manifest["datasets"].as_object().expect("datasets") {
+            if skipped.contains(name.as_str()) {
+                let said = (&entry["status"], &entry["reason"]);
+                assert_eq!(said, (&json!("skipped"), &json!(code)), "{list}: {name}");
+                let is_empty = entry["content_digest"].is_null();
+                assert!(is_empty || name != list, "{list}: {name}");
+                continue;
+            }
+            let same = &usual.manifest["datasets"][name]["content_digest"];
+            let without_role_ids =
+                name == "organization_invitations" && *list == "organization_roles";
+            assert_eq!(entry["status"], "verified", "{list}: {name}");
+            assert_eq!(entry["content_digest"] == *same, !without_role_ids, "{list}: {name}");
         }
     }
 }
@@ -211,7 +283,7 @@ async fn check_reads_a_row_of_each() {
 async fn no_secret_of_any_list_is_written_even_with_raw() {
     const SECRET: &str = "never-to-be-written";
     let sandbox = populated();
-    for list in PLAIN_LISTS {
+    for list in every_list() {
         for id in sandbox.ids(list.resource) {
             let spoil = |row: &mut Value| {
                 for field in [
@@ -242,14 +314,15 @@ async fn no_secret_of_any_list_is_written_even_with_raw() {
             sandbox.update(list.resource, &id, spoil).expect("it is there");
         }
     }
-    let world = world(&sandbox, &all()).with("INCLUDE_RAW", "true");
+    let world = world(&sandbox, &every_resource()).with("INCLUDE_RAW", "true");
     let snapshot = complete(&world, "all lists").await;
     for (key, bytes) in world.memory.objects() {
         let text = String::from_utf8_lossy(&bytes);
         assert!(!text.contains(SECRET), "{key} holds a secret");
     }
-    for list in PLAIN_LISTS {
+    for list in every_list() {
         let rows = &snapshot.datasets[list.resource];
+        assert!(!rows.is_empty(), "{}", list.resource);
         assert!(rows.iter().all(|row| row["raw"]["id"] == row["id"]), "{}", list.resource);
     }
     let urls = &snapshot.datasets["redirect_urls"];
@@ -429,6 +502,39 @@ async fn sessions_are_read_user_by_user_where_clerk_does_not_list_them_all() {
     }
 }
 
+/// Where Clerk refuses the list of all with a code that means a feature, and answers for a user, the
+/// feature is there; where nobody was active, nobody can be asked for, and nothing is known.
+#[tokio::test(start_paused = true)]
+async fn a_refusal_of_all_sessions_is_none_of_each_users() {
+    for (status, code) in REFUSALS {
+        for (lookback, is_read) in [("30", true), ("0", false)] {
+            let (sandbox, of_the_active) = with_sessions(60);
+            sandbox.fault(FaultRule::on("/v1/sessions").call(1).status(status, code));
+            let world = world(&sandbox, &["sessions"]).with("SESSIONS_LOOKBACK_DAYS", lookback);
+            let snapshot = complete(&world, code).await;
+            let entry = &snapshot.manifest["datasets"]["sessions"];
+            if is_read {
+                assert_eq!(snapshot.ids("sessions"), of_the_active, "{code}");
+                assert_eq!(entry["status"], "verified", "{entry:#}");
+                assert_eq!(entry["walk"], "by_owner", "{code}");
+            } else {
+                let said = (&entry["status"], &entry["reason"]);
+                assert_eq!(said, (&json!("skipped"), &json!(code)), "{entry:#}");
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn sessions_are_read_user_by_user_where_large_offsets_are_not_answered() {
+    let (sandbox, of_the_active) = with_sessions(600);
+    let fault = FaultRule::on("/v1/sessions").past_offset(400);
+    sandbox.fault(fault.status(504, "gateway_timeout"));
+    let snapshot = complete(&world(&sandbox, &["sessions"]), "no large offsets").await;
+    assert_eq!(snapshot.ids("sessions"), of_the_active);
+    assert_eq!(snapshot.manifest["datasets"]["sessions"]["walk"], "by_owner");
+}
+
 #[tokio::test(start_paused = true)]
 async fn how_far_sessions_look_back_is_a_setting() {
     let (sandbox, _) = with_sessions(60);
@@ -540,20 +646,6 @@ async fn refused_sessions_are_skipped_whichever_way_they_are_read() {
     }
 }
 
-/// Keys of users, then of organizations, then of machines, in the order of their owners.
-fn keys_by_owner(sandbox: &Sandbox) -> Vec<String> {
-    let keys = sandbox.rows("api_keys");
-    let mut ids = Vec::new();
-    for owners in ["users", "organizations", "machines"] {
-        for owner in sandbox.ids(owners) {
-            // Newest first.
-            let its = keys.iter().rev().filter(|key| key["subject"] == owner);
-            ids.extend(its.map(|key| text(&key["id"]).to_owned()));
-        }
-    }
-    ids
-}
-
 #[tokio::test(start_paused = true)]
 async fn api_keys_of_all_owners_are_read() {
     let sandbox = populated();
@@ -567,25 +659,14 @@ async fn api_keys_of_all_owners_are_read() {
         key["created_at"] = (FIRST + number).into();
         sandbox.insert("api_keys", key).expect("the id is new");
     }
-    let expected = keys_by_owner(&sandbox);
-    assert_eq!(expected.len(), sandbox.count("api_keys"));
+    assert_eq!(API_KEYS.records(&sandbox).len(), sandbox.count("api_keys"));
     sandbox.set_latency(Duration::from_millis(50), Duration::ZERO);
     let whole = complete(&world(&sandbox, &["api_keys"]), "at once").await;
-    assert_eq!(whole.ids("api_keys"), expected);
-    let entry = &whole.manifest["datasets"]["api_keys"];
-    assert_eq!(entry["status"], "verified", "{entry:#}");
-    assert_eq!(entry["source_count"]["after"], expected.len());
+    assert_equals_source(&whole, API_KEYS, &sandbox);
     let pieces = world(&sandbox, &["api_keys"]);
     let (invocations, cut) = complete_in_pieces(&pieces, 0.3, "in pieces").await;
     assert!(invocations > 3, "{invocations}");
     assert_eq!(cut.digests(), whole.digests());
-    for row in &whole.datasets["api_keys"] {
-        let source = sandbox.row("api_keys", text(&row["id"])).expect("it is there");
-        let usable = source["revoked"] == false && source["expired"] == false;
-        assert_eq!(row["status"] == "enabled", usable, "{row}");
-        assert_eq!(row["profile"]["subject"], source["subject"]);
-        assert_eq!(row["profile"]["expiration"], moment(&source["expiration"]));
-    }
     assert_eq!(sandbox.violations(), []);
 }
 
@@ -646,7 +727,9 @@ async fn refused_api_keys_are_skipped() {
 /// these are all.
 #[tokio::test(start_paused = true)]
 async fn api_keys_of_owners_that_are_refused_are_missed() {
-    for (owners, section) in [("organizations", "part-01-"), ("machines", "part-02-")] {
+    for (owners, section) in
+        [("users", "part-00-"), ("organizations", "part-01-"), ("machines", "part-02-")]
+    {
         for (status, code) in REFUSALS {
             let sandbox = populated();
             let of_them = |key: &Value| sandbox.row(owners, text(&key["subject"])).is_some();
@@ -675,6 +758,25 @@ async fn check_reads_a_row_of_what_is_read_by_owner() {
     assert!(checks.iter().all(|check| check["ok"] == true), "{answer:#}");
     for name in ["sessions", "api_keys", "api_keys.1", "api_keys.2"] {
         assert!(checks.iter().any(|check| check["check"] == name), "{name}: {answer:#}");
+    }
+}
+
+/// `check` says what a sync would make of a refusal.
+#[tokio::test(start_paused = true)]
+async fn check_asks_for_sessions_as_a_sync_would() {
+    for (users, is_read) in [(9, true), (0, false)] {
+        for (status, code) in REFUSALS {
+            let (sandbox, _) = with_sessions(users);
+            sandbox.fault(FaultRule::on("/v1/sessions").call(1).status(status, code));
+            let answer = world(&sandbox, &["sessions"]).handle(json!({"action": "check"})).await;
+            let answer = answer.expect("check");
+            let checks = answer.as_array().expect("checks");
+            let of_sessions = checks.iter().find(|check| check["check"] == "sessions");
+            let of_sessions = of_sessions.expect("a check of sessions");
+            assert_eq!(of_sessions["ok"], is_read, "{code}: {answer:#}");
+            let says_skipped = text(&of_sessions["detail"]).contains("a snapshot would skip it");
+            assert_eq!(says_skipped, !is_read, "{code}: {answer:#}");
+        }
     }
 }
 

@@ -99,6 +99,39 @@ async fn what_organizations_own_is_found_by_both_ids() {
     }
 }
 
+/// An invitation is there whether or not its role can be named: what has no id says so, in a lookup as in
+/// a snapshot.
+#[tokio::test(start_paused = true)]
+async fn an_invitation_is_found_where_its_role_cannot_be() {
+    type Trouble = fn(&Sandbox);
+    let troubles: [(&str, Trouble); 2] = [
+        ("roles are refused", |sandbox| {
+            let rule = FaultRule::on("/v1/organization_roles");
+            sandbox.fault(rule.status(402, "unsupported_subscription_plan_features"));
+        }),
+        ("no such role", |sandbox| {
+            for id in sandbox.ids("organization_invitations") {
+                let change = |row: &mut Value| row["role"] = "org:gone".into();
+                sandbox.update("organization_invitations", &id, change).unwrap();
+            }
+        }),
+    ];
+    for (what, trouble) in troubles {
+        let world = World::new(instance()).with("RESOURCES", "organization_invitations");
+        trouble(&world.sandbox);
+        let snapshot = world.complete().await;
+        let entry = &snapshot.manifest["datasets"]["organization_invitations"];
+        assert_eq!(entry["status"], "verified", "{what}: {entry:#}");
+        for row in world.sandbox.rows("organization_invitations") {
+            let fields = json!({"organization_id": row["organization_id"], "id": row["id"]});
+            let answer = looked_up(&world, "organization_invitations", fields).await;
+            assert_found(&answer, &snapshot, "organization_invitations", &row["id"]);
+            let profile = &answer["records"][0]["profile"];
+            assert_eq!((&profile["role_key"], &profile["role_id"]), (&row["role"], &Value::Null));
+        }
+    }
+}
+
 /// Clerk leaves revoked invitations out unless it is asked for them.
 #[tokio::test(start_paused = true)]
 async fn invitations_of_every_status_are_found() {

@@ -14,6 +14,7 @@ use clerk_sync::config::{Config, Environment, Place, SETTINGS};
 use clerk_sync::dependencies::Dependencies;
 use clerk_sync::event::Event;
 use clerk_sync::patience::Patience;
+use clerk_sync::resource::Resource;
 use clerk_sync::store::Operation;
 use clerk_sync::time_budget::TimeBudget;
 use serde_json::{Value, json};
@@ -396,12 +397,25 @@ async fn raw_holds_no_credential_wherever_clerk_puts_one() {
     assert!(!stored.contains("a-planted-code"));
 }
 
-/// Clerk's own objects that hold nothing but secrets are never asked for.
+/// Clerk's own objects that hold nothing but secrets are never asked for, whatever is opted in or looked
+/// up.
 #[tokio::test(start_paused = true)]
 async fn no_secret_is_ever_asked_for() {
-    let world = confidential();
+    let population = Population::default().users(30).organizations(3).memberships(20);
+    let everything: Vec<&str> = Resource::ALL.iter().map(|resource| resource.name()).collect();
+    let world =
+        World::new(Sandbox::new(population.other_rows(3))).with("RESOURCES", &everything.join(","));
     world.complete().await;
     world.handle(json!({"action": "check"})).await.expect("a check");
+    let mut looked_up = 0;
+    // Daily active users are no list of Clerk's.
+    for resource in everything.into_iter().filter(|name| *name != "daily_active_users") {
+        for id in world.sandbox.ids(resource) {
+            let event = json!({"action": "lookup", "resource": resource, "id": id});
+            looked_up += usize::from(world.handle(event).await.is_ok());
+        }
+    }
+    assert!(looked_up > 50, "{looked_up}");
     assert_only_get(&world.sandbox);
     for path in world.sandbox.requests_by_path().into_keys() {
         assert!(!path.contains("secret") && !path.contains("token"), "{path}");

@@ -68,7 +68,7 @@ CREATE OR REPLACE MACRO billing_plans_in(files) AS TABLE
     status: 'VARCHAR',
     created_at: 'JSON',
     updated_at: 'JSON',
-    profile: 'STRUCT("slug" VARCHAR, "description" VARCHAR, "product_id" VARCHAR, "for_payer_type" VARCHAR, "is_default" BOOLEAN, "is_recurring" BOOLEAN, "publicly_visible" BOOLEAN, "has_base_fee" BOOLEAN, "fee" STRUCT("amount" BIGINT, "currency" VARCHAR), "annual_monthly_fee" STRUCT("amount" BIGINT, "currency" VARCHAR), "annual_fee" STRUCT("amount" BIGINT, "currency" VARCHAR), "free_trial_enabled" BOOLEAN, "free_trial_days" BIGINT, "features" STRUCT("id" VARCHAR, "slug" VARCHAR, "name" VARCHAR)[])',
+    profile: 'STRUCT("slug" VARCHAR, "description" VARCHAR, "product_id" VARCHAR, "for_payer_type" VARCHAR, "is_default" BOOLEAN, "is_recurring" BOOLEAN, "publicly_visible" BOOLEAN, "has_base_fee" BOOLEAN, "fee" STRUCT("amount" BIGINT, "currency" VARCHAR), "annual_monthly_fee" STRUCT("amount" BIGINT, "currency" VARCHAR), "annual_fee" STRUCT("amount" BIGINT, "currency" VARCHAR), "unit_prices" STRUCT("name" VARCHAR, "block_size" BIGINT, "tiers" STRUCT("starts_at_block" BIGINT, "ends_after_block" BIGINT, "fee_per_block" STRUCT("amount" BIGINT, "currency" VARCHAR))[])[], "free_trial_enabled" BOOLEAN, "free_trial_days" BIGINT, "features" STRUCT("id" VARCHAR, "slug" VARCHAR, "name" VARCHAR)[])',
     raw: 'JSON'
   })
   WHERE kind IS NOT NULL;
@@ -163,7 +163,7 @@ CREATE OR REPLACE MACRO enterprise_connections_in(files) AS TABLE
     status: 'VARCHAR',
     created_at: 'VARCHAR',
     updated_at: 'VARCHAR',
-    profile: 'STRUCT("provider" VARCHAR, "active" BOOLEAN, "domains" VARCHAR[], "organization_id" VARCHAR, "sync_user_attributes" BOOLEAN, "disable_additional_identifications" BOOLEAN, "allow_organization_account_linking" BOOLEAN, "custom_attributes" STRUCT("name" VARCHAR, "key" VARCHAR, "sso_path" VARCHAR, "scim_path" VARCHAR, "multi_valued" BOOLEAN)[], "saml_connection" STRUCT("id" VARCHAR, "name" VARCHAR, "active" BOOLEAN, "idp_entity_id" VARCHAR, "idp_sso_url" VARCHAR, "idp_metadata_url" VARCHAR, "acs_url" VARCHAR, "sp_entity_id" VARCHAR, "sp_metadata_url" VARCHAR, "allow_idp_initiated" BOOLEAN, "allow_subdomains" BOOLEAN, "force_authn" BOOLEAN), "oauth_config" STRUCT("id" VARCHAR, "name" VARCHAR, "provider_key" VARCHAR, "client_id" VARCHAR, "discovery_url" VARCHAR, "auth_url" VARCHAR, "token_url" VARCHAR, "user_info_url" VARCHAR, "requires_pkce" BOOLEAN))',
+    profile: 'STRUCT("provider" VARCHAR, "active" BOOLEAN, "authenticatable" BOOLEAN, "domains" VARCHAR[], "organization_id" VARCHAR, "sync_user_attributes" BOOLEAN, "disable_jit_provisioning" BOOLEAN, "disable_additional_identifications" BOOLEAN, "allow_organization_account_linking" BOOLEAN, "custom_attributes" STRUCT("name" VARCHAR, "key" VARCHAR, "sso_path" VARCHAR, "scim_path" VARCHAR, "directory_path" VARCHAR, "multi_valued" BOOLEAN)[], "saml_connection" STRUCT("id" VARCHAR, "name" VARCHAR, "active" BOOLEAN, "idp_entity_id" VARCHAR, "idp_sso_url" VARCHAR, "idp_metadata_url" VARCHAR, "acs_url" VARCHAR, "sp_entity_id" VARCHAR, "sp_metadata_url" VARCHAR, "allow_idp_initiated" BOOLEAN, "allow_subdomains" BOOLEAN, "force_authn" BOOLEAN, "login_hint" STRUCT("mode" VARCHAR, "source" VARCHAR)), "oauth_config" STRUCT("id" VARCHAR, "name" VARCHAR, "provider_key" VARCHAR, "client_id" VARCHAR, "discovery_url" VARCHAR, "auth_url" VARCHAR, "token_url" VARCHAR, "user_info_url" VARCHAR, "requires_pkce" BOOLEAN))',
     raw: 'JSON'
   })
   WHERE kind IS NOT NULL;
@@ -424,7 +424,7 @@ CREATE OR REPLACE MACRO role_sets_in(files) AS TABLE
     status: 'VARCHAR',
     created_at: 'VARCHAR',
     updated_at: 'VARCHAR',
-    profile: 'STRUCT("key" VARCHAR, "description" VARCHAR, "type" VARCHAR, "roles" STRUCT("id" VARCHAR, "key" VARCHAR)[], "default_role" STRUCT("id" VARCHAR, "key" VARCHAR), "creator_role" STRUCT("id" VARCHAR, "key" VARCHAR), "role_set_migration" STRUCT("status" VARCHAR, "organization_id" VARCHAR, "source_role_set_id" VARCHAR, "dest_role_set_id" VARCHAR, "migrated_members" BIGINT))',
+    profile: 'STRUCT("key" VARCHAR, "description" VARCHAR, "type" VARCHAR, "roles" STRUCT("id" VARCHAR, "key" VARCHAR, "name" VARCHAR, "members_count" BIGINT, "has_members" BOOLEAN)[], "default_role" STRUCT("id" VARCHAR, "key" VARCHAR), "creator_role" STRUCT("id" VARCHAR, "key" VARCHAR), "role_set_migration" STRUCT("status" VARCHAR, "trigger_type" VARCHAR, "organization_id" VARCHAR, "source_role_set_id" VARCHAR, "dest_role_set_id" VARCHAR, "mappings" JSON, "migrated_members" BIGINT, "started_at" VARCHAR))',
     raw: 'JSON'
   })
   WHERE kind IS NOT NULL;

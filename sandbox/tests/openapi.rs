@@ -68,7 +68,7 @@ async fn every_answer_is_valid_by_clerks_document() {
     checks.extend([
         ("/v1/billing/plans?limit=500&paginated=true".into(), "billing/plans"),
         (
-            "/v1/billing/subscription_items?limit=500&include_free=true".into(),
+            "/v1/billing/subscription_items?limit=500&include_free=true&paginated=true".into(),
             "billing/subscription_items",
         ),
         ("/v1/users?limit=500&offset=500".into(), "users"),
@@ -103,6 +103,19 @@ async fn every_answer_is_valid_by_clerks_document() {
         (format!("/v1/api_keys?limit=100&subject={key_subject}"), "api_keys"),
         (format!("/v1/m2m_tokens?limit=100&subject={token_subject}"), "m2m_tokens"),
     ]);
+    for (list, by_id) in [
+        ("organization_permissions", "organization_permissions/{permission_id}"),
+        ("role_sets", "role_sets/{role_set_key_or_id}"),
+        ("sessions", "sessions/{session_id}"),
+        ("jwt_templates", "jwt_templates/{template_id}"),
+        ("redirect_urls", "redirect_urls/{id}"),
+        ("oauth_applications", "oauth_applications/{oauth_application_id}"),
+        ("enterprise_connections", "enterprise_connections/{enterprise_connection_id}"),
+        ("machines", "machines/{machine_id}"),
+        ("api_keys", "api_keys/{apiKeyID}"),
+    ] {
+        checks.push((format!("/v1/{list}/{}", first(list)), by_id));
+    }
     for (target, path) in checks {
         let answer = sandbox.get(&target, &HEADERS).await.unwrap();
         assert_eq!(answer.status, 200, "{target}");
@@ -111,6 +124,18 @@ async fn every_answer_is_valid_by_clerks_document() {
             &answer.json(),
             &target,
         );
+    }
+
+    // Of these the document describes the bare array alone, which is what `data` holds.
+    for list in
+        ["invitations", "sessions", "allowlist_identifiers", "jwt_templates", "redirect_urls"]
+    {
+        let target = format!("/v1/{list}?limit=500&paginated=true");
+        let answer = sandbox.get(&target, &HEADERS).await.unwrap().json();
+        let listed = answer["data"].as_array().unwrap().len();
+        assert!(listed > 5 && answer["total_count"] == listed, "{target}: {listed}");
+        let schema = document.response_schema(&format!("/{list}"));
+        document.assert_valid(schema, &answer["data"], &target);
     }
 
     for (target, status) in [

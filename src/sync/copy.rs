@@ -161,9 +161,12 @@ impl WalkFailure {
             WalkStop::Unfiltered(_) => return Self::Unfiltered,
             stop => Stop::from(stop),
         };
-        if plan::is_refused_as_a_whole(run, endpoint, &stop)
-            || plan::fails_at_large_offsets(run, endpoint, &stop).await
-        {
+        match plan::is_refused_as_a_whole(run, endpoint, &stop).await {
+            Ok(true) => return Self::AnswersBadly,
+            Ok(false) => {}
+            Err(stop) => return Self::Stop(stop),
+        }
+        if plan::fails_at_large_offsets(run, endpoint, &stop).await {
             Self::AnswersBadly
         } else if plan::fails_in_windows(run, endpoint, &stop).await {
             Self::Unfiltered

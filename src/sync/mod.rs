@@ -4,12 +4,14 @@
 //! - `state` finds the run in progress and what is published; `decide` says what to do about it;
 //! - `keeper` takes the lease and writes the `checkpoint`, which is believed if it is `plausible`;
 //! - `read` goes through the lists of the table in `endpoint`: `copy` takes each to its end, in
-//!   windows if there is something to `divide`, some of which are `waiting`, by a `walk` over its `page`s, or `by_owner` if that
-//!   is the better `plan`; pages on their way are in a `gathering`, and stored in `stretch`es;
+//!   windows if there is something to `divide`, some of which are `waiting`, by a `walk` over its
+//!   `page`s, or `by_owner` if that is the better `plan`; pages on their way are in a `gathering`,
+//!   and stored in `stretch`es;
 //! - `compare` holds what was read against Clerk's counts, `closure` holds grants against `known`
 //!   users and organizations and `insert`s those that are missing;
 //! - `activity` writes down which days the users were active on;
-//! - `publish` makes it visible, with `summary`'s counts; `answers` and `failure` say how it ended.
+//! - `publish` makes it visible, with `summary`'s counts, and then `cleanup` takes away what nothing
+//!   names; `answers` and `failure` say how it ended.
 
 pub mod activity;
 mod answers;
@@ -17,6 +19,7 @@ pub mod at_stake;
 pub mod bounds;
 pub mod by_owner;
 pub mod checkpoint;
+mod cleanup;
 mod closure;
 mod compare;
 mod copy;

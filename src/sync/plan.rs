@@ -30,7 +30,7 @@ pub(super) async fn is_slow_enough_to_change(
     run: &Run,
     endpoint: &'static Endpoint,
 ) -> Result<bool, Stop> {
-    let Some(by_owner) = by_owner(run, endpoint) else { return Ok(false) };
+    let Some(by_owner) = by_owner(run, endpoint, WholeList::Complete) else { return Ok(false) };
     let Some(latency) = run.client.latency_of(endpoint.path) else { return Ok(false) };
     let (left, best) = run.list(endpoint.name(), |list| {
         let left = list.source_count.after.unwrap_or_default().saturating_sub(list.rows());
@@ -60,7 +60,7 @@ pub(super) async fn fails_at_large_offsets(
 ) -> bool {
     let has_begun = run.list(endpoint.name(), |list| list.rows() > 0);
     if !has_begun
-        || by_owner(run, endpoint).is_none()
+        || !is_read_as_a_whole(run, endpoint)
         || !only_fails_there(run, endpoint, stop).await
     {
         return false;
@@ -88,19 +88,50 @@ async fn only_fails_there(run: &Run, endpoint: &'static Endpoint, stop: &Stop) -
 }
 
 /// Whether a list that need not answer as a whole does not, and its parts may.
-pub(super) fn is_refused_as_a_whole(run: &Run, endpoint: &'static Endpoint, stop: &Stop) -> bool {
-    let refuses = matches!(
-        stop,
-        Stop::Clerk(ClerkError::Rejected { status: 400 | 422, .. } | ClerkError::Protocol { .. })
-    );
-    let changes = refuses && doubtful(run, endpoint).is_some();
+///
+/// # Errors
+/// [`Stop`], when it cannot be found out whether they do.
+pub(super) async fn is_refused_as_a_whole(
+    run: &Run,
+    endpoint: &'static Endpoint,
+    stop: &Stop,
+) -> Result<bool, Stop> {
+    let Some(by_owner) = by_owner(run, endpoint, WholeList::Doubtful) else { return Ok(false) };
+    let changes = match stop {
+        Stop::Clerk(
+            ClerkError::Rejected { status: 400 | 422, .. } | ClerkError::Protocol { .. },
+        ) => true,
+        Stop::Clerk(ClerkError::Refused { .. }) => {
+            first_part_is_answered(run, endpoint, by_owner).await?
+        }
+        _ => false,
+    };
     if changes {
         warn!(
             clerk.path = endpoint.path,
             "the list is not answered as a whole; reading it by its owners"
         );
     }
-    changes
+    Ok(changes)
+}
+
+/// Whether Clerk answers for one owner at least: if it does not, it is not the way of asking that is
+/// refused, and the list has to be skipped instead of taken for empty.
+async fn first_part_is_answered(
+    run: &Run,
+    endpoint: &'static Endpoint,
+    by_owner: ByOwner,
+) -> Result<bool, Stop> {
+    let part_of_first = async {
+        let owners = first_rows(&owners(run, by_owner), 1).await?;
+        let Some(owner) = owners.first() else { return Ok(false) };
+        let part = part_of(&run.reader(endpoint), by_owner.part, &owner.id);
+        row_at(&part, 0).await.map(|_| true)
+    };
+    match part_of_first.await {
+        Err(ClerkError::Refused { .. } | ClerkError::Rejected { .. }) => Ok(false),
+        answered => Ok(answered?),
+    }
 }
 
 /// Owners that are asked whether they own what the whole list does not have.
@@ -116,7 +147,7 @@ pub(super) async fn answers_in_part(
     endpoint: &'static Endpoint,
     stage: &Stage,
 ) -> Result<bool, Stop> {
-    let Some(by_owner) = doubtful(run, endpoint) else { return Ok(false) };
+    let Some(by_owner) = by_owner(run, endpoint, WholeList::Doubtful) else { return Ok(false) };
     let is_empty = run.list(endpoint.name(), |list| list.rows() == 0);
     let changes = *stage == Stage::Drifted
         || (*stage == Stage::Verified
@@ -146,16 +177,14 @@ async fn some_own_rows(
     Ok(false)
 }
 
-/// How a list could be read by owner that is not yet, where the whole need not be complete.
-fn doubtful(run: &Run, endpoint: &'static Endpoint) -> Option<ByOwner> {
-    let way = run.list(endpoint.name(), |list| list.way);
-    endpoint.by_owner.filter(|it| it.whole == WholeList::Doubtful && way == Way::Offset)
+/// How a list could be read by owner that is not yet, if this is what its whole is.
+fn by_owner(run: &Run, endpoint: &'static Endpoint, whole: WholeList) -> Option<ByOwner> {
+    endpoint.by_owner.filter(|it| it.whole == whole && is_read_as_a_whole(run, endpoint))
 }
 
-/// How a list could be read by owner that is not yet, where that gives the same rows.
-fn by_owner(run: &Run, endpoint: &'static Endpoint) -> Option<ByOwner> {
-    let way = run.list(endpoint.name(), |list| list.way);
-    endpoint.by_owner.filter(|it| it.whole == WholeList::Complete && way == Way::Offset)
+/// Whether a list is not read by owner yet, and could be.
+fn is_read_as_a_whole(run: &Run, endpoint: &'static Endpoint) -> bool {
+    endpoint.by_owner.is_some() && run.list(endpoint.name(), |list| list.way == Way::Offset)
 }
 
 /// How many owners there are.

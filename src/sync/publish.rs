@@ -1,7 +1,7 @@
-//! Makes a complete run visible: parts confirmed, manifest, `latest.json`, and the rest cleaned up.
+//! Makes a complete run visible: parts confirmed, manifest, `latest.json`.
 //! Every step may be repeated after a cut.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -13,13 +13,14 @@ use crate::response::Shrunk;
 use crate::snapshot::digest::Sha256Hex;
 use crate::snapshot::manifest::{DatasetStatus, Instance, Latest, MANIFEST_FORMAT, Manifest};
 use crate::snapshot::part::Part;
-use crate::store::{Condition, ContentType, DeleteCondition, Store, StoreError};
+use crate::store::{Condition, ContentType, Store};
 
 use super::checkpoint::{Checkpoint, Completed, Followed, overtakes};
+use super::cleanup;
 use super::keeper::Keeper;
 use super::run::Stop;
-use super::state::{self, LATEST_KEY, LatestFound, PublishedCounts};
-use super::stretch::{folder_of, is_part_of, snapshot_folder};
+use super::state::{LATEST_KEY, LatestFound, PublishedCounts};
+use super::stretch::{MANIFEST, snapshot_folder};
 use super::summary;
 
 /// What publishing needs: no key, no Clerk.
@@ -84,7 +85,7 @@ impl Publisher {
         };
         let replaced = self.point_latest_to(&latest, checkpoint.follows.as_ref()).await?;
         info!(snapshot_id = manifest.snapshot_id, "snapshot published");
-        self.clean_up(&checkpoint, &manifest, replaced).await;
+        cleanup::clean_up(&*self.store, &checkpoint, &manifest, replaced.as_ref()).await;
         if let Err(error) = self.keeper.remove().await {
             // What is published is published; the next invocation takes the checkpoint away.
             warn!(error = %error, "the checkpoint of the published snapshot could not be removed");
@@ -172,51 +173,6 @@ impl Publisher {
             }
         }
     }
-
-    /// Removes what no manifest names: parts that were replaced or stored just before a cut, runs
-    /// that were given up, and what somebody who had lost the run before this one stored when that was
-    /// published already. The snapshot is published whether or not this succeeds.
-    ///
-    /// What was published before, as far as it is known, stays, whatever the checkpoint says.
-    async fn clean_up(
-        &self,
-        checkpoint: &Checkpoint,
-        manifest: &Manifest,
-        replaced: Option<Latest>,
-    ) {
-        let folder = snapshot_folder(checkpoint);
-        let mut named: BTreeSet<String> = manifest
-            .datasets
-            .values()
-            .flat_map(|dataset| &dataset.parts)
-            .map(|part| format!("{folder}{}", part.key))
-            .collect();
-        named.insert(manifest_key(checkpoint));
-        let mut result = remove_all(&*self.store, &folder, &named).await;
-        if let Some(replaced) = &replaced {
-            result = result.and(tidy(&*self.store, replaced).await);
-        }
-        let followed = checkpoint.follows.as_ref().map(|followed| &followed.snapshot_id);
-        let replaced = replaced.as_ref().map(|replaced| &replaced.snapshot_id);
-        let was_published = |id: &&String| Some(*id) == followed || Some(*id) == replaced;
-        for abandoned in checkpoint.abandoned.iter().filter(|id| !was_published(id)) {
-            let folder = folder_of(abandoned);
-            result = result.and(remove_all(&*self.store, &folder, &BTreeSet::new()).await);
-        }
-        result = result.and(self.store.remove_leftovers().await.map(|_| ()));
-        if let Err(error) = result {
-            warn!(error = %error, "leftovers could not be removed; they are not part of any snapshot");
-        }
-    }
-}
-
-/// Removes what a published snapshot's folder holds and its manifest does not name: nothing ever will.
-async fn tidy(store: &dyn Store, published: &Latest) -> Result<(), StoreError> {
-    match state::objects_of(store, published).await? {
-        Some(named) => remove_all(store, &folder_of(&published.snapshot_id), &named).await,
-        // Better too much is left than too little.
-        None => Ok(()),
-    }
 }
 
 /// Depends on the checkpoint alone: whoever writes it writes the same bytes.
@@ -240,36 +196,10 @@ fn manifest(checkpoint: &Checkpoint, completed: Completed) -> Manifest {
     }
 }
 
-/// Removes every object of a snapshot's folder that is not named, and that this program could have
-/// written: what others put there is theirs.
-///
-/// # Errors
-/// [`StoreError`] of the last that cannot be removed; the others are.
-pub async fn remove_all(
-    store: &dyn Store,
-    folder: &str,
-    named: &BTreeSet<String>,
-) -> Result<(), StoreError> {
-    let mut result = Ok(());
-    for listed in store.list(folder).await? {
-        let key = listed.key.strip_prefix(folder).unwrap_or_default();
-        let is_ours = key == "manifest.json" || Dataset::ALL.iter().any(|&it| is_part_of(it, key));
-        if is_ours && !named.contains(&listed.key) {
-            let removed = match store.delete(&listed.key, DeleteCondition::Any).await {
-                // Nobody comes back for it.
-                Err(_) => store.delete(&listed.key, DeleteCondition::Any).await,
-                removed => removed,
-            };
-            result = removed.and(result);
-        }
-    }
-    result
-}
-
 /// Key of a run's manifest.
 #[must_use]
 pub fn manifest_key(checkpoint: &Checkpoint) -> String {
-    format!("{}manifest.json", snapshot_folder(checkpoint))
+    format!("{}{MANIFEST}", snapshot_folder(checkpoint))
 }
 
 fn json(document: &impl serde::Serialize) -> Result<Bytes, Stop> {

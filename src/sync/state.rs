@@ -1,19 +1,16 @@
 //! What the store says when an invocation begins: the run in progress and the last published
 //! snapshot.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
 use crate::error::{Error, Failure};
-use crate::snapshot::digest::Sha256Hex;
 use crate::snapshot::manifest::Latest;
 use crate::store::{Store, StoreError, Version};
 
 use super::checkpoint::{CHECKPOINT_KEY, Checkpoint};
 use super::malformed::Malformed;
-use super::plausible::is_snapshot_id;
-use super::stretch::folder_of;
 
 /// Key of the pointer to the newest published snapshot, below `SNAPSHOT_URL`.
 pub const LATEST_KEY: &str = "latest.json";
@@ -135,43 +132,6 @@ impl LatestFound {
             .map_err(|error| unreadable(store, key, error))?;
         Ok(Some(counts))
     }
-}
-
-/// Keys of the objects that make up a published snapshot, by its manifest and with it; `None` when that
-/// is not what was published.
-///
-/// # Errors
-/// As the store's.
-pub(super) async fn objects_of(
-    store: &dyn Store,
-    published: &Latest,
-) -> Result<Option<BTreeSet<String>>, StoreError> {
-    #[derive(Deserialize)]
-    struct Named {
-        datasets: BTreeMap<String, Entry>,
-    }
-    #[derive(Deserialize)]
-    struct Entry {
-        parts: Vec<Object>,
-    }
-    #[derive(Deserialize)]
-    struct Object {
-        key: String,
-    }
-    let folder = folder_of(&published.snapshot_id);
-    if !is_snapshot_id(&published.snapshot_id)
-        || published.manifest.strip_prefix(&folder) != Some("manifest.json")
-    {
-        return Ok(None);
-    }
-    let Some(object) = store.get(&published.manifest).await? else { return Ok(None) };
-    if Sha256Hex::of(&object.bytes) != published.manifest_sha256 {
-        return Ok(None);
-    }
-    let Ok(Named { datasets }) = serde_json::from_slice(&object.bytes) else { return Ok(None) };
-    let parts = datasets.into_values().flat_map(|dataset| dataset.parts);
-    let keys = parts.map(|part| format!("{folder}{}", part.key));
-    Ok(Some(keys.chain([published.manifest.clone()]).collect()))
 }
 
 /// What a `latest.json` says.

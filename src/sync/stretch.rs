@@ -247,6 +247,9 @@ pub(super) fn is_part_of(dataset: Dataset, key: &str) -> bool {
 /// Characters behind `part-`: twice as many as the longest name has.
 const LONGEST_PART_NAME: usize = 64;
 
+/// The manifest's name in its snapshot's folder.
+pub(super) const MANIFEST: &str = "manifest.json";
+
 /// The folder of a run's snapshot, below `SNAPSHOT_URL`, with its slash.
 #[must_use]
 pub(super) fn snapshot_folder(checkpoint: &Checkpoint) -> String {

@@ -79,6 +79,8 @@ pub(super) struct Judge {
     checkpoint_before: Option<Bytes>,
     /// Two invocations are at work.
     pub(super) raced: bool,
+    /// Whether the invocation that is judged was frozen: others may have ended its run since.
+    pub(super) thawed: bool,
     /// Clerk has said wrong things about rows.
     pub(super) lied: bool,
     /// Clerk has refused a list.
@@ -103,6 +105,7 @@ impl Judge {
             published: BTreeMap::new(),
             checkpoint_before: None,
             raced: false,
+            thawed: false,
             lied: false,
             refused: false,
             damaged: false,
@@ -131,7 +134,10 @@ impl Judge {
         let checkpoint = objects.get("checkpoint.json").cloned();
         if status == "partial" {
             assert!(answer["reason"].is_string(), "{answer:#}");
-            assert!(checkpoint.is_some(), "paused without a checkpoint: {answer:#}");
+            assert!(
+                checkpoint.is_some() || (self.thawed && is_past(answer, objects)),
+                "paused without a checkpoint: {answer:#}"
+            );
             let waits = answer["reason"] == "rate_limited";
             assert!(
                 disturbed || waits || checkpoint != self.checkpoint_before,
@@ -139,13 +145,12 @@ impl Judge {
             );
         }
         if status == "complete" {
-            let latest = objects.get("latest.json").expect("complete means published");
-            let latest: Value = serde_json::from_slice(latest).expect("JSON");
-            let (own, latest) = (&answer["snapshot_id"], &latest["snapshot_id"]);
+            let latest = latest_id(objects).expect("complete means published");
+            let own = &answer["snapshot_id"];
             // Of two at once, the other may have begun and published its own since.
-            let is_past = self.raced && begun(own) <= begun(latest);
-            assert!(own == latest || is_past, "{own} is complete, and {latest} is latest");
-            if own != latest {
+            let is_past = self.raced && is_past(answer, objects);
+            assert!(*own == latest || is_past, "{own} is complete, and {latest} is latest");
+            if *own != latest {
                 let folder = format!("snapshots/{}/", own.as_str().expect("an id"));
                 let its = objects.iter().filter(|(key, _)| key.starts_with(&folder));
                 self.published.extend(its.map(|(key, bytes)| (key.clone(), bytes.clone())));
@@ -396,6 +401,16 @@ impl Judge {
 /// The time in a snapshot's id.
 fn begun(snapshot_id: &Value) -> Option<&str> {
     snapshot_id.as_str()?.split('-').next()
+}
+
+fn latest_id(objects: &Objects) -> Option<Value> {
+    let latest: Value = serde_json::from_slice(objects.get("latest.json")?).expect("JSON");
+    Some(latest["snapshot_id"].clone())
+}
+
+/// Whether a snapshot begun no earlier than the one an answer is about has been published.
+fn is_past(answer: &Value, objects: &Objects) -> bool {
+    latest_id(objects).is_some_and(|latest| begun(&answer["snapshot_id"]) <= begun(&latest))
 }
 
 fn assert_hidden(text: &str, place: &str) {

@@ -350,7 +350,9 @@ impl Stage {
             gate.open();
             let end = ended_within(FOR_EVER, work).await;
             self.armed.rival = true;
+            self.judge.thawed = true;
             self.note(&end, &Watch::default(), true);
+            self.judge.thawed = false;
         }
     }
 

@@ -26,15 +26,24 @@ pub(crate) const PLAIN_LISTS: &[PlainList] = &[
         path: "role_sets",
         ascending: true,
         profile: |row, _| {
-            let role = |role: &Value| match role {
+            let role = ["id", "key", "name", "members_count", "has_members"];
+            let migration = match &row["role_set_migration"] {
                 Value::Null => Value::Null,
-                role => json!({"id": role["id"], "key": role["key"]}),
+                it => json!({
+                    "status": it["status"], "trigger_type": it["trigger_type"],
+                    "organization_id": it["organization_id"],
+                    "source_role_set_id": it["source_role_set_id"],
+                    "dest_role_set_id": it["dest_role_set_id"], "mappings": it["mappings"],
+                    "migrated_members": it["migrated_members"],
+                    "started_at": moment(&it["started_at"]),
+                }),
             };
             json!({
                 "key": row["key"], "description": row["description"], "type": row["type"],
-                "roles": each(&row["roles"], role), "default_role": role(&row["default_role"]),
-                "creator_role": role(&row["creator_role"]),
-                "role_set_migration": row["role_set_migration"],
+                "roles": each(&row["roles"], |it| taken(it, &role)),
+                "default_role": taken_or_null(&row["default_role"], &["id", "key"]),
+                "creator_role": taken_or_null(&row["creator_role"], &["id", "key"]),
+                "role_set_migration": migration,
             })
         },
     },
@@ -174,7 +183,8 @@ pub(crate) const PLAIN_LISTS: &[PlainList] = &[
         path: "enterprise_connections",
         ascending: false,
         profile: |row, _| {
-            let attribute = ["name", "key", "sso_path", "scim_path", "multi_valued"];
+            let attribute =
+                ["name", "key", "sso_path", "scim_path", "directory_path", "multi_valued"];
             let saml = [
                 "id",
                 "name",
@@ -200,14 +210,21 @@ pub(crate) const PLAIN_LISTS: &[PlainList] = &[
                 "user_info_url",
                 "requires_pkce",
             ];
+            let mut saml_connection = taken_or_null(&row["saml_connection"], &saml);
+            if saml_connection.is_object() {
+                let hint = &row["saml_connection"]["login_hint"];
+                saml_connection["login_hint"] = taken_or_null(hint, &["mode", "source"]);
+            }
             json!({
-                "provider": row["provider"], "active": row["active"], "domains": row["domains"],
+                "provider": row["provider"], "active": row["active"],
+                "authenticatable": row["authenticatable"], "domains": row["domains"],
                 "organization_id": row["organization_id"],
                 "sync_user_attributes": row["sync_user_attributes"],
+                "disable_jit_provisioning": row["disable_jit_provisioning"],
                 "disable_additional_identifications": row["disable_additional_identifications"],
                 "allow_organization_account_linking": row["allow_organization_account_linking"],
                 "custom_attributes": each(&row["custom_attributes"], |it| taken(it, &attribute)),
-                "saml_connection": taken_or_null(&row["saml_connection"], &saml),
+                "saml_connection": saml_connection,
                 "oauth_config": taken_or_null(&row["oauth_config"], &oauth),
             })
         },
@@ -250,14 +267,30 @@ pub(crate) const PLAIN_LISTS: &[PlainList] = &[
         path: "billing/plans",
         ascending: false,
         profile: |row, _| {
-            let money = |fee: &str| taken_or_null(&row[fee], &["amount", "currency"]);
+            let of = |fee: &Value| taken_or_null(fee, &["amount", "currency"]);
+            let money = |fee: &str| of(&row[fee]);
+            let tier = |it: &Value| {
+                json!({
+                    "starts_at_block": it["starts_at_block"],
+                    "ends_after_block": it["ends_after_block"],
+                    "fee_per_block": of(&it["fee_per_block"]),
+                })
+            };
+            let unit_price = |it: &Value| {
+                json!({
+                    "name": it["name"], "block_size": it["block_size"],
+                    "tiers": each(&it["tiers"], tier),
+                })
+            };
             json!({
                 "slug": row["slug"], "description": row["description"],
                 "product_id": row["product_id"], "for_payer_type": row["for_payer_type"],
                 "is_default": row["is_default"], "is_recurring": row["is_recurring"],
                 "publicly_visible": row["publicly_visible"], "has_base_fee": row["has_base_fee"],
                 "fee": money("fee"), "annual_monthly_fee": money("annual_monthly_fee"),
-                "annual_fee": money("annual_fee"), "free_trial_enabled": row["free_trial_enabled"],
+                "annual_fee": money("annual_fee"),
+                "unit_prices": each(&row["unit_prices"], unit_price),
+                "free_trial_enabled": row["free_trial_enabled"],
                 "free_trial_days": row["free_trial_days"],
                 "features": each(&row["features"], |it| taken(it, &["id", "slug", "name"])),
             })
@@ -317,6 +350,29 @@ pub(crate) const PLAIN_LISTS: &[PlainList] = &[
     },
 ];
 
+/// The keys of users, organizations and machines. Clerk lists them owner by owner only, so what holds
+/// for a list that is asked for as a whole need not hold for this one.
+pub(crate) const API_KEYS: &PlainList = &PlainList {
+    resource: "api_keys",
+    kind: "api_key",
+    path: "api_keys",
+    ascending: false,
+    profile: |row, _| {
+        json!({
+            "type": row["type"], "subject": row["subject"], "description": row["description"],
+            "claims": row["claims"], "scopes": row["scopes"], "revoked": row["revoked"],
+            "revocation_reason": row["revocation_reason"], "expired": row["expired"],
+            "expiration": moment(&row["expiration"]), "created_by": row["created_by"],
+            "last_used_at": moment(&row["last_used_at"]),
+        })
+    },
+};
+
+/// All of these, whichever way Clerk lists them.
+pub(crate) fn every_list() -> impl Iterator<Item = &'static PlainList> {
+    PLAIN_LISTS.iter().chain([API_KEYS])
+}
+
 impl PlainList {
     /// The records of all rows of the sandbox, in order.
     pub(crate) fn records(&self, source: &Sandbox) -> Vec<Value> {
@@ -327,6 +383,9 @@ impl PlainList {
         if self.resource == "invitations" {
             // Clerk lists them apart.
             rows.sort_by_key(|row| row["status"] == "revoked");
+        }
+        if self.resource == "api_keys" {
+            rows = owner_by_owner(&rows, source);
         }
         rows.iter().map(|row| self.record(row, source)).collect()
     }
@@ -348,6 +407,17 @@ impl PlainList {
             "profile": (self.profile)(row, source),
         })
     }
+}
+
+/// Keys of users, then of organizations, then of machines, in the order of their owners. Those of an
+/// owner that is gone are not asked for.
+fn owner_by_owner(keys: &[Value], source: &Sandbox) -> Vec<Value> {
+    let owners = ["users", "organizations", "machines"];
+    let owners = owners.into_iter().flat_map(|list| source.ids(list));
+    owners
+        .flat_map(|owner| keys.iter().filter(move |key| key["subject"] == owner))
+        .cloned()
+        .collect()
 }
 
 /// These fields as they stand.

@@ -140,12 +140,16 @@ pub(crate) fn named_by_latest(objects: &BTreeMap<String, Bytes>) -> BTreeSet<Str
 
 /// Every file of a snapshot.
 pub(crate) fn named_by(snapshot: &Snapshot) -> BTreeSet<String> {
-    let manifest = snapshot.latest["manifest"].as_str().expect("a key").to_owned();
-    let folder = manifest.trim_end_matches("manifest.json").to_owned();
-    let datasets = snapshot.manifest["datasets"].as_object().expect("datasets");
+    named_by_manifest(snapshot.latest["manifest"].as_str().expect("a key"), &snapshot.manifest)
+}
+
+/// The manifest with this key, and every file that it names.
+pub(crate) fn named_by_manifest(key: &str, manifest: &Value) -> BTreeSet<String> {
+    let folder = key.trim_end_matches("manifest.json");
+    let datasets = manifest["datasets"].as_object().expect("datasets");
     let parts = datasets.values().flat_map(|dataset| dataset["parts"].as_array().expect("parts"));
     let keys = parts.map(|part| format!("{folder}{}", part["key"].as_str().expect("a key")));
-    keys.chain([manifest.clone()]).collect()
+    keys.chain([key.to_owned()]).collect()
 }
 
 impl Stage {

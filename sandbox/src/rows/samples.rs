@@ -33,15 +33,17 @@ pub(crate) mod sample {
 
     /// Schema `RoleSet`.
     pub(crate) fn role_set(around: &mut Surroundings<'_>) -> Value {
-        let created_at = around.created_at;
+        let (created_at, number) = (around.created_at, around.number);
+        let members_count = number.is_multiple_of(2).then_some(number);
         let items: Vec<Value> = around
             .roles
             .iter()
             .map(|role| {
                 json!({
                     "object": "role_set_item", "id": role["id"], "name": role["name"],
-                    "key": role["key"],
-                    "description": role["description"], "members_count": null, "has_members": null,
+                    "key": role["key"], "description": role["description"],
+                    "members_count": members_count,
+                    "has_members": members_count.map(|count| count > 0),
                     "created_at": created_at, "updated_at": created_at,
                 })
             })
@@ -50,18 +52,18 @@ pub(crate) mod sample {
             items.iter().find(|item| item["key"] == key).cloned().unwrap_or(Value::Null)
         };
         let (default_role, creator_role) = (item("org:member"), item("org:admin"));
-        let first = around.number == 0;
-        let (name, key) = match around.number {
+        let (name, key) = match number {
             0 => ("Default".to_owned(), "role_set:default".to_owned()),
             number => (format!("Role set {number}"), format!("role_set:custom_{number}")),
         };
+        let id = identifier(around.random, "role_set_");
+        let migration = role_set_migration(around, &id);
         json!({
-            "object": "role_set", "id": identifier(around.random, "role_set_"),
-            "name": name,
-            "key": key,
-            "description": null, "roles": items, "default_role": default_role,
-            "creator_role": creator_role,
-            "type": if first { "initial" } else { "custom" }, "role_set_migration": null,
+            "object": "role_set", "id": id, "name": name, "key": key,
+            "description": (number % 2 == 1).then(|| format!("Roles of branch {number}")),
+            "roles": items, "default_role": default_role, "creator_role": creator_role,
+            "type": if number == 0 { "initial" } else { "custom" },
+            "role_set_migration": migration,
             "created_at": created_at, "updated_at": created_at,
         })
     }
@@ -89,17 +91,7 @@ pub(crate) mod sample {
     /// Schema `Invitation`. Its `url` holds a ticket.
     pub(crate) fn invitation(around: &mut Surroundings<'_>) -> Value {
         let status = ["pending", "accepted", "expired", "revoked"][around.number % 4];
-        let mut row = json!({
-            "object": "invitation", "id": identifier(around.random, "inv_"),
-            "email_address": email(around.random),
-            "public_metadata": {}, "revoked": status == "revoked", "status": status,
-            "expires_at": around.created_at + 30 * DAY_MS,
-            "created_at": around.created_at, "updated_at": around.created_at,
-        });
-        if status == "pending" {
-            row["url"] = ticket_url(around.random).into();
-        }
-        row
+        invitation_with(around, status)
     }
 
     /// Schema `OrganizationDomain`.
@@ -109,12 +101,18 @@ pub(crate) mod sample {
             "expire_at": around.created_at + DAY_MS, "verified_at": around.created_at,
         });
         let verified = around.number.is_multiple_of(2);
+        // Clerk gives `verified_at` of ownerships only; here it is there for tests to see it copied.
+        let affiliation = json!({
+            "status": "verified", "strategy": "affiliation_email_code", "attempts": 2,
+            "expire_at": around.created_at + 2 * DAY_MS, "verified_at": around.created_at + 1,
+        });
         json!({
             "object": "organization_domain", "id": identifier(around.random, "orgdmn_"),
             "organization_id": around.organization["id"],
             "name": format!("{}.example.com", hexadecimal(around.random, 8)),
             "enrollment_mode": pick(around.random, &["manual_invitation", "automatic_suggestion"]),
-            "affiliation_email_address": null, "affiliation_verification": null,
+            "affiliation_email_address": (!verified).then(|| email(around.random)),
+            "affiliation_verification": if verified { Value::Null } else { affiliation },
             "ownership_verification": if verified { verification.clone() } else { Value::Null },
             "verification": if verified { verification } else { Value::Null },
             "total_pending_invitations": 0, "total_pending_suggestions": 0,
@@ -128,10 +126,16 @@ pub(crate) mod sample {
         let id = identifier(around.random, "sess_");
         let active_at = around.created_at + DAY_MS / 2;
         let organization_id = organization_id_or_null(around, around.number.is_multiple_of(2));
-        let status = ["active", "ended", "expired", "revoked"][around.number % 4];
+        let status = ["active", "ended", "expired", "revoked", "pending"][around.number % 5];
+        let client_id = identifier(around.random, "client_");
+        let actor = (around.number % 3 == 1).then(|| {
+            json!({
+                "iss": "https://dashboard.example.com", "sub": identifier(around.random, "user_"),
+            })
+        });
         json!({
             "object": "session", "id": id, "user_id": around.user_id,
-            "client_id": identifier(around.random, "client_"), "actor": null,
+            "client_id": client_id, "actor": actor,
             "status": status,
             "last_active_organization_id": organization_id,
             "last_active_at": active_at,
@@ -143,7 +147,8 @@ pub(crate) mod sample {
             }) },
             "expire_at": around.created_at + 7 * DAY_MS,
             "abandon_at": around.created_at + 30 * DAY_MS,
-            "updated_at": active_at, "created_at": around.created_at, "tasks": null,
+            "updated_at": active_at, "created_at": around.created_at,
+            "tasks": (status == "pending").then(|| json!([{ "key": "choose-organization" }])),
         })
     }
 
@@ -170,7 +175,8 @@ pub(crate) mod sample {
             "object": "domain", "id": identifier(around.random, "dmn_"), "name": name,
             "is_satellite": around.number > 0, "frontend_api_url": format!("https://clerk.{name}"),
             "accounts_portal_url": (around.number == 0).then(|| format!("https://accounts.{name}")),
-            "proxy_url": null, "development_origin": "",
+            "proxy_url": (around.number % 2 == 1).then(|| format!("https://{name}/__clerk")),
+            "development_origin": "",
             "cname_targets": [
                 { "host": format!("clerk.{name}"), "value": "frontend-api.example.net", "required": true }
             ],
@@ -205,7 +211,7 @@ pub(crate) mod sample {
             "object": "oauth_application", "id": identifier(around.random, "oa_"),
             "instance_id": around.instance_id,
             "name": format!("Application {}", around.number), "client_id": client_id,
-            "client_uri": null,
+            "client_uri": (around.number % 2 == 1).then_some("https://app.example.com"),
             "client_image_url": null, "dynamically_registered": false,
             "consent_screen_enabled": true,
             "pkce_required": true, "public": around.number.is_multiple_of(2),
@@ -224,8 +230,12 @@ pub(crate) mod sample {
     /// Schema `EnterpriseConnection`.
     pub(crate) fn enterprise_connection(around: &mut Surroundings<'_>) -> Value {
         let id = identifier(around.random, "entconn_");
-        let saml = around.number.is_multiple_of(2);
         let organization_id = organization_id_or_null(around, !around.number.is_multiple_of(3));
+        let saml = around.number.is_multiple_of(2);
+        // Of both kinds there are some of which all is known, and some of which little is.
+        let known = around.number % 4 < 2;
+        let saml_connection = saml.then(|| saml_connection(around, known));
+        let oauth_config = (!saml).then(|| oauth_config(around, known));
         json!({
             "object": "enterprise_connection", "id": id,
             "name": format!("Connection {}", around.number),
@@ -234,25 +244,11 @@ pub(crate) mod sample {
             "domains": [format!("connection-{}.example.com", around.number)],
             "organization_id": organization_id,
             "sync_user_attributes": true, "disable_additional_identifications": false,
-            "allow_organization_account_linking": false, "custom_attributes": [],
-            "authenticatable": true, "disable_jit_provisioning": false,
-            "saml_connection": if saml { json!({
-                "id": identifier(around.random, "samlc_"), "name": "SAML",
-                "idp_entity_id": "https://idp.example.com",
-                "idp_sso_url": "https://idp.example.com/sso", "idp_metadata_url": null,
-                "acs_url": "https://clerk.example.com/v1/saml/acs",
-                "sp_entity_id": "https://clerk.example.com/saml",
-                "sp_metadata_url": null, "active": true, "allow_idp_initiated": false,
-                "allow_subdomains": false,
-                "force_authn": false,
-            }) } else { Value::Null },
-            "oauth_config": if saml { Value::Null } else { json!({
-                "id": identifier(around.random, "oconf_"), "name": "OIDC",
-                "provider_key": "oidc_custom",
-                "client_id": "client", "discovery_url": null, "auth_url": null, "token_url": null,
-                "user_info_url": null, "requires_pkce": true, "logo_public_url": null,
-                "created_at": around.created_at, "updated_at": around.created_at,
-            }) },
+            "allow_organization_account_linking": false,
+            "custom_attributes": if known { custom_attributes() } else { json!([]) },
+            "authenticatable": around.number % 3 != 2,
+            "disable_jit_provisioning": around.number % 3 == 1,
+            "saml_connection": saml_connection, "oauth_config": oauth_config,
             "created_at": around.created_at, "updated_at": around.created_at,
         })
     }
@@ -277,12 +273,13 @@ pub(crate) mod sample {
             true => Value::Null,
             false => money(amount * 100),
         };
-        json!({
+        let mut row = json!({
             "object": "commerce_plan", "id": identifier(around.random, "cplan_"),
             "name": if is_free { "Free".to_owned() } else { format!("Plan {number}") },
             "fee": fee(10 * number), "annual_monthly_fee": fee(9 * number),
             "annual_fee": fee(108 * number),
-            "description": null, "product_id": "cprod_sandbox", "is_default": is_free,
+            "description": (number % 2 == 1).then(|| format!("All of plan {}", number - 1)),
+            "product_id": "cprod_sandbox", "is_default": is_free,
             "is_recurring": true, "publicly_visible": number % 3 != 2, "has_base_fee": !is_free,
             "for_payer_type": if number.is_multiple_of(2) { "user" } else { "org" },
             "slug": format!("plan-{number}"), "avatar_url": null,
@@ -292,7 +289,12 @@ pub(crate) mod sample {
             }],
             "free_trial_enabled": number.is_multiple_of(4),
             "free_trial_days": number.is_multiple_of(4).then_some(14),
-        })
+        });
+        if number % 2 == 1 {
+            // Left out rather than null where nothing is counted.
+            row["unit_prices"] = unit_prices(number);
+        }
+        row
     }
 
     /// Schema `CommerceSubscriptionItem`.
@@ -324,7 +326,8 @@ pub(crate) mod sample {
                 "email": email(around.random),
             },
             "is_free_trial": false, "period_start": around.created_at,
-            "period_end": around.created_at + 30 * DAY_MS, "canceled_at": null,
+            "period_end": around.created_at + 30 * DAY_MS,
+            "canceled_at": (status == "canceled").then_some(around.created_at + 20 * DAY_MS),
             "past_due_at": (status == "past_due").then_some(around.created_at + 31 * DAY_MS),
             "ended_at": (status == "ended").then_some(around.created_at + 30 * DAY_MS),
             "created_at": around.created_at, "updated_at": around.created_at,
@@ -340,11 +343,20 @@ pub(crate) mod sample {
     /// Schema `WaitlistEntry`.
     pub(crate) fn waitlist_entry(around: &mut Surroundings<'_>) -> Value {
         let status = ["pending", "invited", "rejected", "completed"][around.number % 4];
+        let (id, address) = (identifier(around.random, "wle_"), email(around.random));
+        let mut invitation = match status {
+            "invited" => invitation_with(around, "pending"),
+            "completed" => invitation_with(around, "accepted"),
+            _ => Value::Null,
+        };
+        if !invitation.is_null() {
+            invitation["email_address"] = address.clone().into();
+        }
         json!({
-            "object": "waitlist_entry", "id": identifier(around.random, "wle_"),
-            "email_address": email(around.random),
+            "object": "waitlist_entry", "id": id, "email_address": address,
             "status": status, "is_locked": false,
-            "created_at": around.created_at, "updated_at": around.created_at, "invitation": null,
+            "created_at": around.created_at, "updated_at": around.created_at,
+            "invitation": invitation,
         })
     }
 
@@ -357,15 +369,18 @@ pub(crate) mod sample {
         };
         let revoked = around.number % 5 == 3;
         let expired = around.number % 5 == 4;
+        let used = around.number % 2 == 1;
         json!({
             "object": "api_key", "id": format!("ak_{}", hexadecimal(around.random, 32)),
             "type": "api_key",
-            "subject": subject, "name": format!("key {}", around.number), "description": null,
-            "claims": null,
+            "subject": subject, "name": format!("key {}", around.number),
+            "description": used.then(|| format!("for import {}", around.number)),
+            "claims": used.then(|| json!({ "region": "eu", "levels": [1, { "of": null }] })),
             "scopes": ["read"], "revoked": revoked,
             "revocation_reason": revoked.then_some("lost"), "expired": expired,
             "expiration": expired.then_some(around.created_at + DAY_MS),
-            "created_by": null, "last_used_at": null,
+            "created_by": used.then(|| around.user_id.clone()),
+            "last_used_at": used.then_some(around.created_at + DAY_MS / 4),
             "created_at": around.created_at, "updated_at": around.created_at,
         })
     }
@@ -393,6 +408,98 @@ fn listed_identifier(around: &mut Surroundings<'_>, object: &str, prefix: &str) 
         "identifier_type": kind, "instance_id": around.instance_id,
         "created_at": around.created_at, "updated_at": around.created_at,
     })
+}
+
+/// Schema `Invitation`. Its `url` holds a ticket.
+fn invitation_with(around: &mut Surroundings<'_>, status: &str) -> Value {
+    let mut row = json!({
+        "object": "invitation", "id": identifier(around.random, "inv_"),
+        "email_address": email(around.random),
+        "public_metadata": {}, "revoked": status == "revoked", "status": status,
+        "expires_at": around.created_at + 30 * DAY_MS,
+        "created_at": around.created_at, "updated_at": around.created_at,
+    });
+    if status == "pending" {
+        row["url"] = ticket_url(around.random).into();
+    }
+    row
+}
+
+/// Schema `RoleSetMigration`, of a role set that is being left: none, one that waits, or one that
+/// has begun.
+fn role_set_migration(around: &mut Surroundings<'_>, source_id: &str) -> Value {
+    let begun = match around.number % 3 {
+        0 => return Value::Null,
+        rest => rest == 2,
+    };
+    json!({
+        "object": "role_set_migration", "id": identifier(around.random, "role_set_migration_"),
+        "organization_id": if begun { Value::Null } else { around.organization["id"].clone() },
+        "instance_id": around.instance_id, "source_role_set_id": source_id,
+        "dest_role_set_id": begun.then(|| identifier(around.random, "role_set_")),
+        "trigger_type": if begun { "role_set_deletion" } else { "role_removal" },
+        "status": if begun { "in_progress" } else { "enqueued" },
+        "migrated_members": if begun { around.number } else { 0 },
+        "mappings": begun.then(|| json!({ "org:member": "org:guest", "org:admin": "org:member" })),
+        "started_at": begun.then_some(around.created_at + DAY_MS), "completed_at": null,
+        "created_at": around.created_at, "updated_at": around.created_at,
+    })
+}
+
+/// Schema `EnterpriseConnection`, `custom_attributes`: what may be left out is there once.
+fn custom_attributes() -> Value {
+    let path = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User.department";
+    json!([
+        {
+            "name": "Department", "key": "department", "sso_path": "user.department",
+            "scim_path": path, "directory_path": path, "multi_valued": true,
+        },
+        { "name": "Employee number", "key": "employee_number" },
+    ])
+}
+
+/// Schema `EnterpriseConnection`, `saml_connection`.
+fn saml_connection(around: &mut Surroundings<'_>, known: bool) -> Value {
+    let url = |path: &str| known.then(|| format!("https://{path}/metadata"));
+    let mut connection = json!({
+        "id": identifier(around.random, "samlc_"), "name": "SAML",
+        "idp_entity_id": "https://idp.example.com",
+        "idp_sso_url": "https://idp.example.com/sso", "idp_metadata_url": url("idp.example.com"),
+        "acs_url": "https://clerk.example.com/v1/saml/acs",
+        "sp_entity_id": "https://clerk.example.com/saml",
+        "sp_metadata_url": url("clerk.example.com/saml"), "active": true,
+        "allow_idp_initiated": false, "allow_subdomains": false, "force_authn": false,
+    });
+    if known {
+        connection["login_hint"] =
+            json!({ "mode": "custom_attribute", "source": "employee_number" });
+    } else if around.number.is_multiple_of(3) {
+        connection["login_hint"] = json!({ "mode": "off" });
+    }
+    connection
+}
+
+/// Schema `EnterpriseConnection`, `oauth_config`.
+fn oauth_config(around: &mut Surroundings<'_>, known: bool) -> Value {
+    let url = |path: &str| known.then(|| format!("https://idp.example.com/{path}"));
+    json!({
+        "id": identifier(around.random, "oconf_"), "name": "OIDC", "provider_key": "oidc_custom",
+        "client_id": "client", "discovery_url": url(".well-known/openid-configuration"),
+        "auth_url": url("authorize"), "token_url": url("token"),
+        "user_info_url": url("userinfo"), "requires_pkce": true, "logo_public_url": null,
+        "created_at": around.created_at, "updated_at": around.created_at,
+    })
+}
+
+/// Schema `CommercePlanUnitPrice`, one of seats: the first ten are cheaper.
+fn unit_prices(number: usize) -> Value {
+    json!([{
+        "name": "seats", "block_size": 5,
+        "tiers": [
+            { "starts_at_block": 1, "ends_after_block": 2, "fee_per_block": money(100 * number) },
+            { "starts_at_block": 3, "ends_after_block": null, "fee_per_block": money(200 * number) },
+        ],
+    }])
 }
 
 /// A machine as another one lists it.

@@ -42,6 +42,9 @@ pub(crate) struct BillingPlan<'a> {
     /// By the year.
     #[serde(borrow)]
     annual_fee: Option<Money<'a>>,
+    /// What it costs by the unit.
+    #[serde(borrow)]
+    unit_prices: Option<Vec<UnitPrice<'a>>>,
     /// Whether it can be tried.
     free_trial_enabled: Option<bool>,
     /// For how long.
@@ -59,6 +62,31 @@ pub(super) struct Money<'a> {
     /// ISO 4217.
     #[serde(borrow)]
     currency: Option<Text<'a>>,
+}
+
+/// Schema CommercePlanUnitPrice.
+#[derive(Debug, Deserialize, Serialize)]
+struct UnitPrice<'a> {
+    /// What is counted, such as `seats`.
+    #[serde(borrow)]
+    name: Option<Text<'a>>,
+    /// How many of them are one block.
+    block_size: Option<i64>,
+    /// What a block costs, from which one on.
+    #[serde(borrow)]
+    tiers: Option<Vec<Tier<'a>>>,
+}
+
+/// Schema CommercePlanUnitPriceTier.
+#[derive(Debug, Deserialize, Serialize)]
+struct Tier<'a> {
+    /// The first block of the tier.
+    starts_at_block: Option<i64>,
+    /// The last one; null: there is none.
+    ends_after_block: Option<i64>,
+    /// For each block.
+    #[serde(borrow)]
+    fee_per_block: Option<Money<'a>>,
 }
 
 /// Schema FeatureResponse.

@@ -19,6 +19,9 @@ pub(crate) struct EnterpriseConnection<'a> {
     provider: Option<Text<'a>>,
     /// Whether it can be used.
     active: Option<bool>,
+    /// Whether users can sign in and sign up with it. Of this one and of `disable_jit_provisioning`
+    /// the document says only that they are there; Clerk's own clients read booleans.
+    authenticatable: Option<bool>,
     /// Whose users it signs in.
     #[serde(borrow)]
     domains: Option<Vec<Text<'a>>>,
@@ -27,6 +30,8 @@ pub(crate) struct EnterpriseConnection<'a> {
     organization_id: Option<Text<'a>>,
     /// Whether users' attributes are updated at each sign-in.
     sync_user_attributes: Option<bool>,
+    /// Whether whoever signs in without an account is given none.
+    disable_jit_provisioning: Option<bool>,
     /// Whether its users can add no further identifications.
     disable_additional_identifications: Option<bool>,
     /// Whether accounts are linked by membership.
@@ -61,6 +66,9 @@ struct CustomAttribute<'a> {
     /// Where SCIM has it.
     #[serde(borrow)]
     scim_path: Option<Text<'a>>,
+    /// Where a directory has it: Clerk's new name of `scim_path`.
+    #[serde(borrow)]
+    directory_path: Option<Text<'a>>,
     /// Whether it has several values.
     multi_valued: Option<bool>,
 }
@@ -100,6 +108,20 @@ struct SamlConnection<'a> {
     allow_subdomains: Option<bool>,
     /// Whether users have to sign in anew.
     force_authn: Option<bool>,
+    /// What the provider is told of who signs in.
+    #[serde(borrow)]
+    login_hint: Option<LoginHint<'a>>,
+}
+
+/// Schema EnterpriseConnection, login_hint.
+#[derive(Debug, Deserialize, Serialize)]
+struct LoginHint<'a> {
+    /// `email_address`, `custom_attribute` or `off`, an open set.
+    #[serde(borrow)]
+    mode: Option<Text<'a>>,
+    /// The key of users' `public_metadata` that is told, where mode is `custom_attribute`.
+    #[serde(borrow)]
+    source: Option<Text<'a>>,
 }
 
 /// Schema EnterpriseConnection, oauth_config.

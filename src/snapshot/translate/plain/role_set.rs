@@ -4,6 +4,7 @@ use super::{About, Plain};
 use crate::clerk::wire::{Text, Time, identifier};
 use crate::resource::Dataset;
 use crate::snapshot::record::ObjectType;
+use crate::snapshot::translate::verbatim::Json;
 
 /// A row of Clerk: GET /role_sets (Clerk OpenAPI 2026-05-12, schema RoleSet): the roles that
 /// organizations may choose from.
@@ -27,10 +28,10 @@ pub(crate) struct RoleSet<'a> {
     roles: Option<Vec<RoleOfSet<'a>>>,
     /// What new members get.
     #[serde(borrow)]
-    default_role: Option<RoleOfSet<'a>>,
+    default_role: Option<RoleReference<'a>>,
     /// What whoever creates an organization gets.
     #[serde(borrow)]
-    creator_role: Option<RoleOfSet<'a>>,
+    creator_role: Option<RoleReference<'a>>,
     /// The change of members' roles that is under way.
     #[serde(borrow)]
     role_set_migration: Option<Migration<'a>>,
@@ -49,6 +50,24 @@ struct RoleOfSet<'a> {
     /// Its key.
     #[serde(borrow)]
     key: Option<Text<'a>>,
+    /// Its name.
+    #[serde(borrow)]
+    name: Option<Text<'a>>,
+    /// How many members have it, in organizations with this set.
+    members_count: Option<i64>,
+    /// Whether anybody has it there.
+    has_members: Option<bool>,
+}
+
+/// Schema RoleSetItem, of a role that stands among the set's own.
+#[derive(Debug, Deserialize, Serialize)]
+struct RoleReference<'a> {
+    /// The role.
+    #[serde(borrow, deserialize_with = "identifier")]
+    id: Text<'a>,
+    /// Its key.
+    #[serde(borrow)]
+    key: Option<Text<'a>>,
 }
 
 /// Schema RoleSetMigration.
@@ -57,6 +76,9 @@ struct Migration<'a> {
     /// `enqueued` or `in_progress`, an open set.
     #[serde(borrow)]
     status: Option<Text<'a>>,
+    /// What began it, such as `role_removal`, an open set.
+    #[serde(borrow)]
+    trigger_type: Option<Text<'a>>,
     /// The organization it is limited to.
     #[serde(borrow)]
     organization_id: Option<Text<'a>>,
@@ -66,8 +88,13 @@ struct Migration<'a> {
     /// To where.
     #[serde(borrow)]
     dest_role_set_id: Option<Text<'a>>,
+    /// Which role key becomes which, as it stands.
+    #[serde(borrow)]
+    mappings: Option<Json<'a>>,
     /// How many members so far.
     migrated_members: Option<i64>,
+    /// When it began.
+    started_at: Option<Time>,
 }
 
 impl Plain for RoleSet<'_> {

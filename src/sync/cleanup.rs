@@ -1,0 +1,118 @@
+//! Takes away what no manifest names, once a snapshot is published.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+use tracing::warn;
+
+use crate::resource::Dataset;
+use crate::snapshot::digest::Sha256Hex;
+use crate::snapshot::manifest::{Latest, Manifest};
+use crate::store::{DeleteCondition, Store, StoreError};
+
+use super::checkpoint::Checkpoint;
+use super::plausible::is_snapshot_id;
+use super::stretch::{MANIFEST, folder_of, is_part_of, snapshot_folder};
+
+/// Removes parts that were replaced or stored just before a cut, runs that were given up, and what
+/// somebody who had lost the run before this one stored when that was published already.
+///
+/// What was published before, as far as it is known, stays, whatever the checkpoint says. The snapshot
+/// is published whether or not this succeeds.
+pub(super) async fn clean_up(
+    store: &dyn Store,
+    checkpoint: &Checkpoint,
+    manifest: &Manifest,
+    replaced: Option<&Latest>,
+) {
+    let folder = snapshot_folder(checkpoint);
+    let parts = manifest.datasets.values().flat_map(|dataset| &dataset.parts);
+    let named = named(&folder, parts.map(|part| part.key.as_str()));
+    let mut result = remove_all(store, &folder, &named).await;
+    if let Some(replaced) = replaced {
+        result = result.and(tidy(store, replaced).await);
+    }
+    let followed = checkpoint.follows.as_ref().map(|followed| &followed.snapshot_id);
+    let replaced = replaced.map(|replaced| &replaced.snapshot_id);
+    let was_published = |id: &&String| Some(*id) == followed || Some(*id) == replaced;
+    for abandoned in checkpoint.abandoned.iter().filter(|id| !was_published(id)) {
+        result = result.and(remove_all(store, &folder_of(abandoned), &BTreeSet::new()).await);
+    }
+    result = result.and(store.remove_leftovers().await.map(|_| ()));
+    if let Err(error) = result {
+        warn!(error = %error, "leftovers could not be removed; they are not part of any snapshot");
+    }
+}
+
+/// Removes what a published snapshot's folder holds and its manifest does not name: nothing ever will.
+async fn tidy(store: &dyn Store, published: &Latest) -> Result<(), StoreError> {
+    match objects_of(store, published).await? {
+        Some(named) => remove_all(store, &folder_of(&published.snapshot_id), &named).await,
+        // Better too much is left than too little.
+        None => Ok(()),
+    }
+}
+
+/// Keys of the objects that make up a published snapshot; `None` when its manifest is not what was
+/// published.
+async fn objects_of(
+    store: &dyn Store,
+    published: &Latest,
+) -> Result<Option<BTreeSet<String>>, StoreError> {
+    #[derive(Deserialize)]
+    struct Named {
+        datasets: BTreeMap<String, Entry>,
+    }
+    #[derive(Deserialize)]
+    struct Entry {
+        parts: Vec<Object>,
+    }
+    #[derive(Deserialize)]
+    struct Object {
+        key: String,
+    }
+    let folder = folder_of(&published.snapshot_id);
+    if !is_snapshot_id(&published.snapshot_id)
+        || published.manifest.strip_prefix(&folder) != Some(MANIFEST)
+    {
+        return Ok(None);
+    }
+    let Some(object) = store.get(&published.manifest).await? else { return Ok(None) };
+    if Sha256Hex::of(&object.bytes) != published.manifest_sha256 {
+        return Ok(None);
+    }
+    let Ok(Named { datasets }) = serde_json::from_slice(&object.bytes) else { return Ok(None) };
+    let parts = datasets.values().flat_map(|dataset| &dataset.parts);
+    Ok(Some(named(&folder, parts.map(|part| part.key.as_str()))))
+}
+
+/// The manifest of a snapshot's folder and the parts that it names.
+fn named<'a>(folder: &str, parts: impl Iterator<Item = &'a str>) -> BTreeSet<String> {
+    parts.chain([MANIFEST]).map(|key| format!("{folder}{key}")).collect()
+}
+
+/// Removes every object of a snapshot's folder that is not named, and that this program could have
+/// written: what others put there is theirs.
+///
+/// # Errors
+/// [`StoreError`] of the last that cannot be removed; the others are.
+async fn remove_all(
+    store: &dyn Store,
+    folder: &str,
+    named: &BTreeSet<String>,
+) -> Result<(), StoreError> {
+    let mut result = Ok(());
+    for listed in store.list(folder).await? {
+        let key = listed.key.strip_prefix(folder).unwrap_or_default();
+        let is_ours = key == MANIFEST || Dataset::ALL.iter().any(|&it| is_part_of(it, key));
+        if is_ours && !named.contains(&listed.key) {
+            let removed = match store.delete(&listed.key, DeleteCondition::Any).await {
+                // Nobody comes back for it.
+                Err(_) => store.delete(&listed.key, DeleteCondition::Any).await,
+                removed => removed,
+            };
+            result = removed.and(result);
+        }
+    }
+    result
+}
