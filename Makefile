@@ -66,13 +66,13 @@ package: ## the zip for Lambda, from the release build, with its size (ARCHITECT
 release: ## zips for both architectures, with SBOM and checksums (VERIFY=1: built twice and compared)
 	@scripts/release $(if $(VERIFY),--verify) $(ARCHITECTURE)
 
-deploy: ## build and deploy to your AWS account; asks for the settings the first time
+deploy: ## build and deploy to your AWS account; asks the first time (CONFIG=name: another stack)
 	@scripts/python-environment lambda cross sam
 	@scripts/deploy
 
 invoke: ## the deployed function, once (EVENT=check: events/check.json)
-	@scripts/python-environment sam
-	@scripts/deploy invoke $(or $(EVENT),check)
+	@scripts/python-environment test
+	@.venv/bin/python scripts/deploy invoke $(or $(EVENT),check)
 
 logs: ## the log of the deployed function, as it is written
 	@scripts/python-environment sam
@@ -80,7 +80,8 @@ logs: ## the log of the deployed function, as it is written
 
 latest-views: ## Athena's latest_… views, of the newest snapshot (DATABASE=clerk SNAPSHOT_URL=s3://bucket/prefix)
 	@scripts/python-environment test
-	@.venv/bin/python scripts/latest-views $(DATABASE) $(SNAPSHOT_URL) $(WORKGROUP)
+	@.venv/bin/python scripts/latest-views $(DATABASE) $(SNAPSHOT_URL) \
+		$(if $(WORKGROUP),--workgroup $(WORKGROUP)) $(if $(OUTPUT),--output $(OUTPUT))
 
 check: ## formatting, lints, documentation, licences, the template
 	@scripts/python-environment check sam checkov

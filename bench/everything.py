@@ -4,7 +4,7 @@ import dataclasses
 
 from .copying import Copy, copy
 from .figures import Figure
-from .population import RESOURCES, every_resource
+from .population import RESOURCES, Population, every_resource
 from .report import Benchmark, Report, Verdict, at_most, table
 from .workbench import Workbench
 
@@ -28,6 +28,12 @@ def run(bench: Workbench) -> Report:
         what: bench.repeat(what, lambda: copy(bench.clerk_sync, sandbox, RESOURCES=resources))
         for what, resources in opted_in.items()
     }
+    many_users = bench.sandbox(bench.large)
+    with_many_users = bench.repeat(
+        f"everything but API keys, {bench.large.users:,} users",
+        lambda: copy(bench.clerk_sync, many_users, RESOURCES=",".join(sorted(lists))),
+        1,
+    )
     lines = [
         f"{population}, and {population.other_rows:,} rows in each of the further lists. No limit, no "
         "latency, gzip, into a folder. API keys are listed by their owners: a request for every user, "
@@ -35,10 +41,17 @@ def run(bench: Workbench) -> Report:
         "",
         *table(
             ["opted in", "records", "wall", "CPU", "CPU a record", "peak memory", "requests"],
-            [row(what, runs[what]) for what in runs],
+            [
+                *(row(what, runs[what]) for what in runs),
+                row(f"everything but API keys, of {bench.large.users:,} users", with_many_users),
+            ],
         ),
     ]
-    return Report(lines, verdicts(population.allowed_memory, runs))
+    peaks = {
+        population: [run for of_all in runs.values() for run in of_all],
+        bench.large: with_many_users,
+    }
+    return Report(lines, {CPU: cpu(runs["everything but API keys"]), MEMORY: memory(peaks)})
 
 
 def row(what: str, runs: list[Copy]) -> list[str]:
@@ -53,13 +66,18 @@ def row(what: str, runs: list[Copy]) -> list[str]:
     ]
 
 
-def verdicts(allowed: int, runs: dict[str, list[Copy]]) -> dict[str, Verdict]:
-    lists = Figure(run.cpu_per_record for run in runs["everything but API keys"]).median
-    highest = max(run.finished.peak_bytes for of_all in runs.values() for run in of_all)
-    return {
-        CPU: at_most(lists, 10e-6, f"{lists * 1e6:.2f} µs, without API keys"),
-        MEMORY: at_most(highest, allowed, f"{highest / 2**20:.1f} of {allowed / 2**20:.1f} MiB"),
-    }
+def cpu(runs: list[Copy]) -> Verdict:
+    each = Figure(run.cpu_per_record for run in runs).median
+    return at_most(each, 10e-6, f"{each * 1e6:.2f} µs, without API keys")
+
+
+def memory(runs: dict[Population, list[Copy]]) -> Verdict:
+    """The largest share of what is allowed decides."""
+    peaks = {one: max(run.finished.peak_bytes for run in runs[one]) for one in runs}
+    worst = max(peaks, key=lambda one: peaks[one] / one.allowed_memory)
+    allowed = worst.allowed_memory
+    told = f"{peaks[worst] / 2**20:.1f} of {allowed / 2**20:.1f} MiB at {worst.users:,} users"
+    return at_most(peaks[worst], allowed, told)
 
 
 BENCHMARK = Benchmark("Everything opted in", (CPU, MEMORY), run)

@@ -12,16 +12,29 @@ import sys
 import tempfile
 import time
 
-from . import continuation, creation, environment, permissions, queries, stack
+from . import (
+    arm64,
+    commands,
+    continuation,
+    creation,
+    environment,
+    permissions,
+    queries,
+    stack,
+    template,
+)
 from .aws import Aws
 from .scene import KEY, Failed, Scene, programs
 
 PROOFS = {
+    "template": template.prove,
     "creation": creation.prove,
     "permissions": permissions.prove,
     "environment": environment.prove,
     "continuation": continuation.prove,
     "queries": queries.prove,
+    "commands": commands.prove,
+    "arm64": arm64.prove,
 }
 
 

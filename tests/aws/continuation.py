@@ -2,7 +2,9 @@
 state with functions that answer by a script, and with the real program.
 
 What the interpreter does not do, and so is not shown here: it does not assume the role, and
-time-outs of a task and of the whole execution do not come to pass.
+time-outs of a task (`States.Timeout`) and of the whole execution do not come to pass. It takes the
+name of an error from the function's answer; that Step Functions calls a killed invocation
+`Sandbox.Timedout` or `Runtime.ExitError` is assumed (AWS's documentation says `Lambda.Unknown`).
 """
 
 from __future__ import annotations
@@ -36,7 +38,7 @@ def prove(scene: Scene) -> None:
     scene.notes.append(f"{len(SCENARIOS)} scenarios, through all {len(machine.states)} states")
     patient = Machine(scene.aws, 150)
     the_real_program_goes_on(scene, patient)
-    the_real_program_waits_for_a_lease(scene, patient)
+    the_real_program_is_killed(scene, patient)
 
 
 class Machine:
@@ -164,9 +166,14 @@ def skipped(machine: Machine) -> None:
     expect_end(machine.run(script(says("skipped"))), "done")
 
 
-def busy_with_and_without_an_end(machine: Machine) -> None:
-    busy = says("busy", held_until=in_a_second())
-    expect_end(machine.run(script(busy, says("busy", held_until=None), says("complete"))), "done")
+def busy_more_often_than_the_bound(machine: Machine) -> None:
+    """Waiting for another is no failure, and takes nothing from the invocations that work."""
+    busy = [says("busy", held_until=in_a_second())] * (MOST_INVOCATIONS + 2)
+    partial = [says("partial", reason="time_budget")] * (MOST_INVOCATIONS - 1)
+    ended = machine.run(script(*busy, *partial, *busy, says("complete")))
+    expect_end(ended, "done")
+    (outcome,) = outcomes(ended)
+    expect(outcome["invocations"] == MOST_INVOCATIONS, outcome)
 
 
 def clerk_names_a_time(machine: Machine) -> None:
@@ -184,6 +191,26 @@ def errors_that_pass(machine: Machine) -> None:
         says("complete"),
     )
     expect_end(machine.run(function), "done")
+
+
+def killed(machine: Machine) -> None:
+    """At the time-out or for want of memory: what comes after goes on."""
+    names = ("Sandbox.Timedout", "Runtime.ExitError", "Lambda.Unknown")
+    ended = machine.run(script(*map(fails, names), says("complete")))
+    expect_end(ended, "done")
+
+
+def killed_every_time(machine: Machine) -> None:
+    """Once, and in three retries."""
+    invocations = []
+
+    def function(event: Any) -> Answer:
+        invocations.append(event)
+        return fails("Runtime.ExitError")
+
+    ended = machine.run(function)
+    expect_end(ended, "failed", error="InstanceFailed")
+    expect(len(invocations) == 4, f"{len(invocations)} invocations")
 
 
 def an_error_that_stays(machine: Machine) -> None:
@@ -219,10 +246,12 @@ def one_of_several_fails(machine: Machine) -> None:
 SCENARIOS = (
     partial_three_times_then_complete,
     skipped,
-    busy_with_and_without_an_end,
+    busy_more_often_than_the_bound,
     clerk_names_a_time,
     held,
     errors_that_pass,
+    killed,
+    killed_every_time,
     an_error_that_stays,
     never_done,
     not_the_answer_of_a_sync,
@@ -251,33 +280,34 @@ def the_real_program_goes_on(scene: Scene, machine: Machine) -> None:
     scene.notes.append(f"the real program, two instances: {invocations} invocations")
 
 
-def the_real_program_waits_for_a_lease(scene: Scene, machine: Machine) -> None:
-    """A killed invocation leaves its lease behind: busy, until that has run out."""
+def the_real_program_is_killed(scene: Scene, machine: Machine) -> None:
+    """It leaves its lease behind, so that the retry is busy until that has run out."""
     scene.empty_bucket()
     with scene.sandbox() as clerk:
         clerk.behave(latency_ms=400)
         settings = scene.settings(clerk, LEASE_SECONDS="3", DEADLINE_RESERVE_SECONDS="0")
-        log = scene.scratch / "leased.log"
-        with Environment(scene.program, settings, log) as killed:
-            answers: list[Answer] = []
-            victim = threading.Thread(target=lambda: answers.append(killed.invoke({})))
-            victim.start()
-            end = time.monotonic() + 60
-            while not any(key.endswith("checkpoint.json") for key in scene.objects()):
-                expect(time.monotonic() < end, "no checkpoint appears")
-                time.sleep(0.05)
-            killed.kill()
-            victim.join()
-            expect(answers[0].is_error, answers[0].payload)
-            clerk.behave()
-            statuses = []
+        answered = []
+        with Environment(scene.program, settings, scene.scratch / "killed.log") as environment:
+
+            def kill() -> None:
+                end = time.monotonic() + 60
+                while not any(key.endswith("checkpoint.json") for key in scene.objects()):
+                    expect(time.monotonic() < end, "no checkpoint appears")
+                    time.sleep(0.05)
+                environment.kill()
+                clerk.behave()
 
             def function(event: Any) -> Answer:
-                answer = killed.invoke(event)
-                statuses.append(answer.payload.get("status"))
+                answer = environment.invoke(event)
+                answered.append(answer.payload.get("status") or answer.payload["errorType"])
                 return answer
 
-            expect_end(machine.run(function), "done")
-    expect(statuses[0] == "busy" and statuses[-1] == "complete", f"{statuses}")
-    busy = statuses.count("busy")
-    scene.notes.append(f"the real program, after a kill: {busy} times busy, then complete")
+            killer = threading.Thread(target=kill)
+            killer.start()
+            ended = machine.run(function)
+            killer.join()
+    expect_end(ended, "done")
+    first, *between, last = answered
+    expect((first, last) == ("Runtime.ExitError", "complete"), f"{answered}")
+    expect(between and set(between) == {"busy"}, f"{answered}")
+    scene.notes.append(f"the real program, killed: {len(between)} times busy, then complete")

@@ -1,11 +1,16 @@
-"""The template, translated as CloudFormation's transform does it, is created as a stack."""
+"""The template, translated as CloudFormation's transform does it, is created as a stack, in every
+way to deploy it: what is created, and what the roles in it may do, is what is expected."""
 
 from __future__ import annotations
 
 import json
+from typing import Any
 
-from .scene import SNAPSHOT_URL, Scene, expect
-from .stack import OTHER_FUNCTIONS
+from . import stack as stacks
+from .evaluation import Evaluation
+from .roles import Role, roles
+from .scene import SNAPSHOT_URL, Failed, Scene, expect
+from .stack import OTHER_FUNCTIONS, Launched
 
 # What moto's CloudFormation cannot create; their properties are checked by cfn-lint alone.
 UNKNOWN_TO_MOTO = {
@@ -20,6 +25,16 @@ UNKNOWN_TO_MOTO = {
 
 
 def prove(scene: Scene) -> None:
+    everything_is_created(scene)
+    for number, (name, chosen) in enumerate(stacks.SETS.items()):
+        try:
+            is_created(scene, f"set-{number}", stacks.REQUIRED | chosen)
+        except Failed as problem:
+            raise Failed(f"with {name}: {problem}") from None
+    scene.notes.append(f"{len(stacks.SETS)} sets of parameters: {', '.join(stacks.SETS)}")
+
+
+def everything_is_created(scene: Scene) -> None:
     """The stack was created; what it created is what the template says."""
     stack = scene.stack
     surprising = {
@@ -45,3 +60,55 @@ def prove(scene: Scene) -> None:
     expect(len(widgets) == 9, f"the dashboard has {len(widgets)} widgets")
     unresolved = [widget for widget in widgets if "${" in json.dumps(widget)]
     expect(not unresolved, unresolved)
+
+
+def is_created(scene: Scene, name: str, parameters: dict[str, str]) -> None:
+    """Moto creates what our own evaluation says, with the roles that are written out."""
+    template = stacks.translated(parameters)
+    evaluation = Evaluation(template, parameters)
+    refused = evaluation.refused_by()
+    expect(not refused, f"refused: {refused}")
+    launched = stacks.launch(scene.aws, name, template, parameters)
+    expected = {
+        logical: resource["Type"]
+        for logical, resource in evaluation.resources.items()
+        if resource["Type"] not in UNKNOWN_TO_MOTO
+    }
+    expect(launched.types == expected, {"created": launched.types, "expected": expected})
+
+    written_out = roles(parameters)
+    expect(set(written_out) == {role for role in expected if role.endswith("Role")}, expected)
+    for logical, role in written_out.items():
+        expect_role(logical, role, evaluated_role(evaluation.properties(logical)))
+        expect_role(logical, role, created_role(scene, launched, logical, role.policy))
+
+
+def expect_role(name: str, expected: Role, found: Role) -> None:
+    expect(found.trusted == expected.trusted, {f"{name} trusts": found.trusted})
+    expect(found.policy == expected.policy, {f"{name} has the policy": found.policy})
+    wrong = [statement for statement in found.statements if statement not in expected.statements]
+    missing = [statement for statement in expected.statements if statement not in found.statements]
+    expect(found == expected, {"in": name, "wrong": wrong, "missing": missing})
+
+
+def evaluated_role(properties: dict[str, Any]) -> Role:
+    # Nothing that is not compared gives permissions.
+    expect(set(properties) == {"Description", "AssumeRolePolicyDocument", "Policies"}, properties)
+    (trusted,) = properties["AssumeRolePolicyDocument"]["Statement"]
+    (policy,) = properties["Policies"]
+    return Role(trusted, policy["PolicyName"], policy["PolicyDocument"]["Statement"])
+
+
+def created_role(scene: Scene, launched: Launched, logical: str, policy: str) -> Role:
+    """The role as moto has it, with logical names for those that CloudFormation chose."""
+    role = launched.created[logical]
+    trust = scene.aws.client("iam").get_role(RoleName=role)["Role"]["AssumeRolePolicyDocument"]
+    (trusted,) = trust["Statement"]
+    statements = json.dumps(stacks.role_policy(scene.aws, role, policy)["Statement"])
+    for name, physical in launched.created.items():
+        own_name = physical.rsplit("/", 1)[-1].rsplit(":", 1)[-1]
+        if own_name.startswith("set-"):
+            statements = statements.replace(own_name, f"<{name}>")
+    # Moto forgets how the ARN of a log group ends (AWS: "AWS::Logs::LogGroup", return values).
+    statements = statements.replace('<LogGroup>"', '<LogGroup>:*"')
+    return Role(trusted, policy, json.loads(statements))

@@ -12,6 +12,7 @@ from typing import Any
 
 from .lambda_runtime import CONFINE, Environment
 from .scene import Failed, Scene, expect
+from .scripts import module
 from .stack import ROOT, load
 
 # What each event of events/ is answered with. A pair: either, by the speed of the machine.
@@ -19,6 +20,8 @@ STATUSES = {
     "check": None,
     "status": None,
     "lookup": None,
+    "lookup-membership": None,
+    "lookup-invitation": None,
     "sync": "complete",
     "scheduled-rule": "complete",
     "scheduler": "complete",
@@ -84,15 +87,7 @@ def pauses_before_its_deadline(function: Environment) -> None:
 
 def unpacked(scene: Scene) -> pathlib.Path:
     """The program as `make package` zips it and Lambda unpacks it."""
-    import importlib.machinery
-    import importlib.util
-
-    loader = importlib.machinery.SourceFileLoader("package", str(ROOT / "scripts" / "package"))
-    spec = importlib.util.spec_from_loader("package", loader)
-    assert spec is not None
-    package = importlib.util.module_from_spec(spec)
-    loader.exec_module(package)
-
+    package = module(ROOT / "scripts" / "package")
     archive = scene.scratch / "clerk-sync.zip"
     package.write(archive, scene.program.read_bytes(), compression=1)
     folder = scene.scratch / "task"

@@ -6,7 +6,6 @@ taken out of the policy it fails in at least one besides `check`, which tries ev
 
 from __future__ import annotations
 
-import ast
 import copy
 import json
 from collections.abc import Callable
@@ -16,7 +15,7 @@ from bench.population import Population
 from bench.sandbox import Sandbox
 
 from .scene import Failed, Scene, expect
-from .stack import BUCKET, PREFIX
+from .stack import BUCKET, PREFIX, role_policy
 
 POLICY = "clerk-sync"
 
@@ -143,11 +142,7 @@ def below_the_prefix(scene: Scene, first: int) -> None:
 
 def policy_of(scene: Scene) -> dict[str, Any]:
     role = scene.stack.outputs["FunctionRoleArn"].rsplit("/", 1)[-1]
-    answer = scene.aws.client("iam").get_role_policy(RoleName=role, PolicyName=POLICY)
-    # Moto hands out what CloudFormation gave it, unprinted, with None for AWS::NoValue.
-    policy = ast.literal_eval(answer["PolicyDocument"])
-    policy["Statement"] = [statement for statement in policy["Statement"] if statement]
-    return policy
+    return role_policy(scene.aws, role, POLICY)
 
 
 def set_policy(scene: Scene, policy: dict[str, Any]) -> None:

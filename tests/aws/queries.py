@@ -23,7 +23,7 @@ from bench.sandbox import KEY, Sandbox
 
 from .aws import ANYBODY, REGION
 from .scene import SNAPSHOT_URL, Scene, expect
-from .stack import ROOT
+from .stack import ROOT, load
 
 QUERIES = ROOT / "docs" / "queries"
 LISTS = RESOURCES.split(",")
@@ -250,7 +250,8 @@ def same(found: list[Row], right: list[Row]) -> bool:
 
 
 def datasets_may_be_absent(scene: Scene) -> None:
-    """Of a dataset that was not copied there are no files; its view is empty, and others work."""
+    """Of a dataset that was not copied there are no files; its view is empty, others work, and each
+    saved query runs."""
     folder = scene.scratch / "users-only"
     with scene.sandbox(Population(20, 2, 20)) as clerk:
         snapshot(scene, clerk, folder, "users")
@@ -259,33 +260,68 @@ def datasets_may_be_absent(scene: Scene) -> None:
         "SELECT (SELECT count(*) FROM latest_users), (SELECT count(*) FROM latest_grants)"
     )
     expect(counts == [(20, 0)], f"rows of users and of grants: {counts}")
+    for name in ANSWERS:
+        database.rows((QUERIES / f"{name}.sql").read_text(encoding="utf-8"))
 
 
 def views_name_the_newest(scene: Scene) -> None:
-    """Moto takes Athena's statements and runs none."""
+    """Each table has one, though the snapshot has users alone. Moto takes Athena's statements and
+    runs none."""
     scene.empty_bucket()
     with scene.sandbox(Population(20, 2, 20)) as clerk:
-        answer = scene.run({}, scene.settings(clerk))
+        answer = scene.run({}, scene.settings(clerk, RESOURCES="users"))
     expect(answer.get("status") == "complete", answer)
+    catalog = load(ROOT / "catalog.yaml")["Resources"].values()
+    tables = [
+        resource["Properties"]["TableInput"]["Name"]
+        for resource in catalog
+        if resource["Type"] == "AWS::Glue::Table"
+    ]
+    right = [
+        f"CREATE OR REPLACE VIEW latest_{table} AS "
+        f"SELECT * FROM {table} WHERE snapshot_id = '{answer['snapshot_id']}'"
+        for table in tables
+    ]
+    # The workgroup `primary` of a new account says no place for results.
+    refused, message = latest_views(scene)
+    expect(refused and "OUTPUT=" in message, message)
+    expect(not statements(scene), statements(scene))
+
+    failed, message = latest_views(scene, "--output", "s3://results/athena/")
+    expect(not failed, message)
+    told = statements(scene)
+    expect(sorted(told) == sorted((text, "s3://results/athena") for text in right), told)
+
+    place = {"ResultConfiguration": {"OutputLocation": "s3://results/analysts/"}}
+    scene.aws.client("athena").create_work_group(Name="analysts", Configuration=place)
+    failed, message = latest_views(scene, "--workgroup", "analysts")
+    expect(not failed, message)
+    scene.notes.append(f"latest-views: {len(right)} views of a snapshot of users")
+
+
+def latest_views(scene: Scene, *options: str) -> tuple[int, str]:
     finished = subprocess.run(
-        [sys.executable, ROOT / "scripts" / "latest-views", "clerk", SNAPSHOT_URL],
+        [sys.executable, ROOT / "scripts" / "latest-views", "clerk", SNAPSHOT_URL, *options],
         env=scene.aws.settings(ANYBODY) | {"AWS_DEFAULT_REGION": REGION},
         capture_output=True,
         text=True,
         check=False,
     )
-    expect(finished.returncode == 0, finished.stderr)
+    return finished.returncode, finished.stderr
+
+
+def statements(scene: Scene) -> list[tuple[str, str]]:
+    """What Athena was told to run, and the folder it was told to put results in."""
     athena = scene.aws.client("athena")
-    statements = sorted(
-        athena.get_query_execution(QueryExecutionId=execution)["QueryExecution"]["Query"]
-        for execution in athena.list_query_executions()["QueryExecutionIds"]
-    )
-    right = [
-        f"CREATE OR REPLACE VIEW latest_{dataset} AS "
-        f"SELECT * FROM {dataset} WHERE snapshot_id = '{answer['snapshot_id']}'"
-        for dataset in sorted(answer["records"])
+    executions = [
+        athena.get_query_execution(QueryExecutionId=execution)["QueryExecution"]
+        for page in athena.get_paginator("list_query_executions").paginate()
+        for execution in page["QueryExecutionIds"]
     ]
-    expect(statements == right, statements)
+    return [
+        (execution["Query"], execution["ResultConfiguration"]["OutputLocation"].rpartition("/")[0])
+        for execution in executions
+    ]
 
 
 def are_athenas(texts: dict[str, str]) -> None:

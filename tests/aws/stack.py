@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import itertools
 import json
 import pathlib
 from dataclasses import dataclass
@@ -9,14 +11,14 @@ from typing import Any
 
 import yaml
 
-from .aws import REGION, Aws
+from .aws import ACCOUNT, REGION, Aws
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUCKET = "clerk-snapshots"
 PREFIX = "identity/clerk"
 
 OTHER_FUNCTIONS = [
-    f"arn:aws:lambda:{REGION}:123456789012:function:of-another-stack-{number}" for number in (1, 2)
+    f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:of-another-stack-{number}" for number in (1, 2)
 ]
 
 # Every optional part switched on, so that everything the template can create is created.
@@ -32,6 +34,46 @@ EVERYTHING = {
     "DatabaseName": "clerk",
     "ExpireSnapshotsDays": "400",
     "ScheduleFlexibleMinutes": "5",
+}
+
+# What has no default.
+REQUIRED = {
+    "ClerkSecretArn": f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:clerk-a1b2c3",
+    "Resources": "users",
+}
+
+STATE_MACHINE = {"Continuation": "StateMachine"}
+TRACED = {"Tracing": "Active"}
+KMS = {
+    "ClerkSecretKmsKeyArn": f"arn:aws:kms:{REGION}:{ACCOUNT}:key/of-the-secret",
+    "SnapshotKmsKeyArn": f"arn:aws:kms:{REGION}:{ACCOUNT}:key/of-the-bucket",
+}
+LOCKED = {"ObjectLockMode": "GOVERNANCE", "ObjectLockDays": "365"}
+EXISTING_BUCKET = {"ExistingBucketName": "somebody-elses", "SnapshotPrefix": PREFIX}
+TOPIC = {"AlarmTopicArn": f"arn:aws:sns:{REGION}:{ACCOUNT}:of-the-account"}
+
+# Ways to deploy it. Each is translated, evaluated and created.
+SETS: dict[str, dict[str, str]] = {
+    "an existing bucket": EXISTING_BUCKET,
+    "an existing bucket with a key": EXISTING_BUCKET | KMS,
+    "Object Lock": LOCKED,
+    "a topic": TOPIC,
+    "a topic and an address": TOPIC | {"AlarmEmail": "operations@example.com"} | STATE_MACHINE,
+    "reserved concurrency": {"ReservedConcurrency": "1"},
+    "no alarms": {"Alarms": "false", "AlarmEmail": "operations@example.com"} | STATE_MACHINE,
+    "no metrics": {"MetricsNamespace": ""},
+    "no dashboard": {"Dashboard": "false"},
+    "a disabled schedule": {"ScheduleState": "DISABLED"},
+    "a disabled schedule + state machine": {"ScheduleState": "DISABLED"} | STATE_MACHINE,
+    "everything": EVERYTHING | {"SnapshotBucketName": "everything"},
+} | {
+    " + ".join(name for name, _ in chosen) or "the defaults": dict(
+        item for _, parameters in chosen for item in parameters.items()
+    )
+    for count in range(4)
+    for chosen in itertools.combinations(
+        [("state machine", STATE_MACHINE), ("KMS", KMS), ("traces", TRACED)], count
+    )
 }
 
 
@@ -94,7 +136,10 @@ def translated(parameters: dict[str, str]) -> dict[str, Any]:
 
     session = boto3.session.Session(region_name=REGION)
     translator = Translator({}, Parser(), boto_session=session)
-    return translator.translate(packaged(), dict(parameters))
+    template = translator.translate(packaged(), dict(parameters))
+    # To nobody; it would complain otherwise.
+    translator.metrics.publish()
+    return template
 
 
 @dataclass(frozen=True)
@@ -110,6 +155,16 @@ class Stack:
     unknown: dict[str, str]
 
 
+@dataclass(frozen=True)
+class Launched:
+    """What moto made of a template."""
+
+    outputs: dict[str, str]
+    # What each resource that it knows how to create is called, by logical name.
+    created: dict[str, str]
+    types: dict[str, str]
+
+
 def create(aws: Aws, secret_arn: str) -> Stack:
     parameters = EVERYTHING | {"ClerkSecretArn": secret_arn}
     template = translated(parameters)
@@ -122,33 +177,49 @@ def create(aws: Aws, secret_arn: str) -> Stack:
     s3.put_object(
         Bucket="packages", Key="catalog.yaml", Body=(ROOT / "catalog.yaml").read_bytes()
     )
-    cloudformation = aws.client("cloudformation")
-    cloudformation.create_stack(
-        StackName="clerk",
-        TemplateBody=json.dumps(template),
-        Parameters=[
-            {"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items()
-        ],
-        Capabilities=["CAPABILITY_IAM"],
-    )
-    (stack,) = cloudformation.describe_stacks(StackName="clerk")["Stacks"]
-    outputs = {item["OutputKey"]: item["OutputValue"] for item in stack["Outputs"]}
-    described = cloudformation.list_stack_resources(StackName="clerk")["StackResourceSummaries"]
-    # What moto does not know it lists without a name.
-    created = {
-        item["LogicalResourceId"]: item["ResourceType"]
-        for item in described
-        if item["LogicalResourceId"]
-    }
+    launched = launch(aws, "clerk", template, parameters)
     unknown = {
         name: resource["Type"]
         for name, resource in template["Resources"].items()
-        if name not in created
+        if name not in launched.created
     }
     function = aws.client("lambda").get_function_configuration(
-        FunctionName=outputs["FunctionName"]
+        FunctionName=launched.outputs["FunctionName"]
     )
-    return Stack(outputs, function["Environment"]["Variables"], created, unknown)
+    variables = function["Environment"]["Variables"]
+    return Stack(launched.outputs, variables, launched.types, unknown)
+
+
+def launch(
+    aws: Aws, name: str, template: dict[str, Any], parameters: dict[str, str]
+) -> Launched:
+    cloudformation = aws.client("cloudformation")
+    cloudformation.create_stack(
+        StackName=name,
+        TemplateBody=json.dumps(template),
+        Parameters=[
+            {"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()
+        ],
+        Capabilities=["CAPABILITY_IAM"],
+    )
+    (stack,) = cloudformation.describe_stacks(StackName=name)["Stacks"]
+    outputs = {item["OutputKey"]: item["OutputValue"] for item in stack["Outputs"]}
+    described = cloudformation.list_stack_resources(StackName=name)["StackResourceSummaries"]
+    # What moto does not know it lists without a name.
+    known = [item for item in described if item["LogicalResourceId"]]
+    return Launched(
+        outputs,
+        {item["LogicalResourceId"]: item["PhysicalResourceId"] for item in known},
+        {item["LogicalResourceId"]: item["ResourceType"] for item in known},
+    )
+
+
+def role_policy(aws: Aws, role: str, policy: str) -> dict[str, Any]:
+    document = aws.client("iam").get_role_policy(RoleName=role, PolicyName=policy)
+    # Moto hands out what CloudFormation gave it, unprinted, with None for AWS::NoValue.
+    found = ast.literal_eval(document["PolicyDocument"])
+    found["Statement"] = [statement for statement in found["Statement"] if statement]
+    return found
 
 
 def _empty_zip() -> bytes:
