@@ -51,7 +51,11 @@ def run(bench: Workbench) -> Report:
         population: [run for of_all in runs.values() for run in of_all],
         bench.large: with_many_users,
     }
-    return Report(lines, {CPU: cpu(runs["everything but API keys"]), MEMORY: memory(peaks)})
+    verdicts = {
+        CPU: cpu(runs["everything"], runs["everything but API keys"]),
+        MEMORY: memory(peaks),
+    }
+    return Report(lines, verdicts)
 
 
 def row(what: str, runs: list[Copy]) -> list[str]:
@@ -66,9 +70,11 @@ def row(what: str, runs: list[Copy]) -> list[str]:
     ]
 
 
-def cpu(runs: list[Copy]) -> Verdict:
-    each = Figure(run.cpu_per_record for run in runs).median
-    return at_most(each, 10e-6, f"{each * 1e6:.2f} µs, without API keys")
+def cpu(everything: list[Copy], but_by_owner: list[Copy]) -> Verdict:
+    each = Figure(run.cpu_per_record for run in everything).median
+    without = Figure(run.cpu_per_record for run in but_by_owner).median
+    told = f"{each * 1e6:.2f} µs; {without * 1e6:.2f} µs without API keys"
+    return at_most(each, 10e-6, told)
 
 
 def memory(runs: dict[Population, list[Copy]]) -> Verdict:

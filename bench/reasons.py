@@ -1,5 +1,6 @@
 """Why a promise is not kept, where that is known: written by hand, shown while it is not kept."""
 
+from .everything import CPU as CPU_OF_EVERYTHING
 from .interruptions import COST
 from .sizes import CPU, SAME_MEMORY
 from .unlimited import CHEAPER, FASTER
@@ -15,6 +16,8 @@ REASONS: dict[str, str] = {
     "([decision 5](decisions/0005-at-stake.md))",
     CPU: "the time of this machine scatters by a third from one day to the next: a program that took 8.24 µs "
     "at 10,000 users took 10.5 on another day, side by side with a newer one that took 10.4",
+    CPU_OF_EVERYTHING: "Clerk lists API keys for one owner at a time: here more than ten requests for each key there is, and "
+    "a request and its answer alone cost ten times what a record may",
     SAME_MEMORY: "a small instance has fewer pages to ask for ahead, so that less is in flight; the bound on "
     "that is the same for every size",
 }
