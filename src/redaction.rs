@@ -1,12 +1,13 @@
 //! Personal data that is replaced before it is written (`REDACT`).
 
 use std::collections::BTreeSet;
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
 use crate::clerk::wire::Text;
+use crate::snapshot::digest::Sha256Hex;
 
 /// A kind of personal data.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -128,13 +129,7 @@ impl RedactionKey {
     fn hmac(&self, bytes: &[u8]) -> String {
         let mut mac = self.0.clone();
         mac.update(bytes);
-        let mut text = String::with_capacity(PREFIX.len() + 64);
-        text.push_str(PREFIX);
-        for byte in mac.finalize().into_bytes() {
-            // Writing to a `String` cannot fail.
-            let _ = write!(text, "{byte:02x}");
-        }
-        text
+        format!("{PREFIX}{}", Sha256Hex(mac.finalize().into_bytes().into()))
     }
 }
 

@@ -1,22 +1,14 @@
 //! The digest that tells whether a run may be continued with these settings.
 
 use std::collections::BTreeSet;
-use std::fmt::Write;
-
-use sha2::{Digest, Sha256};
 
 use super::Config;
 use crate::resource::Resource;
+use crate::snapshot::digest::Sha256Hex;
 
 /// See [`Config::fingerprint`].
 pub(super) fn fingerprint(config: &Config, resources: &BTreeSet<Resource>) -> String {
-    let digest = Sha256::digest(canonical_text(config, resources));
-    let mut text = String::from("sha256:");
-    for byte in digest {
-        // Writing to a `String` cannot fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
+    format!("sha256:{}", Sha256Hex::of(canonical_text(config, resources).as_bytes()))
 }
 
 /// One line a setting, in a fixed order. A change to this text makes every run in progress start

@@ -41,7 +41,11 @@ impl ContentDigest {
 
 impl std::fmt::Display for ContentDigest {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.iter().try_for_each(|word| write!(formatter, "{word:016x}"))
+        let mut bytes = [0; 32];
+        for (chunk, word) in bytes.chunks_exact_mut(8).zip(self.0) {
+            chunk.copy_from_slice(&word.to_be_bytes());
+        }
+        Sha256Hex(bytes).fmt(formatter)
     }
 }
 
@@ -71,7 +75,14 @@ impl Sha256Hex {
 
 impl std::fmt::Display for Sha256Hex {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(formatter, "{byte:02x}"))
+        // At once: every checkpoint writes two of these for each part.
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut text = [0; 64];
+        for (pair, byte) in text.chunks_exact_mut(2).zip(self.0) {
+            pair[0] = DIGITS[usize::from(byte >> 4)];
+            pair[1] = DIGITS[usize::from(byte & 0xf)];
+        }
+        formatter.pad(std::str::from_utf8(&text).map_err(|_| std::fmt::Error)?)
     }
 }
 

@@ -9,6 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::lock::{FolderLock, LockError};
 use super::temporary::{Temporary, is_leftover, sync_parent};
+use crate::snapshot::digest::Sha256Hex;
 use crate::store::key::{check_key, check_prefix};
 use crate::store::{
     Condition, DeleteCondition, FolderProblem, Listed, MOST_BYTES_READ, Object, Operation,
@@ -338,12 +339,7 @@ fn version_of(bytes: &[u8]) -> Version {
 }
 
 fn version_named(sha256: &[u8; 32]) -> Version {
-    use std::fmt::Write as _;
-    let mut name = String::with_capacity(64);
-    for byte in sha256 {
-        let _ = write!(name, "{byte:02x}");
-    }
-    Version::new(name)
+    Version::new(Sha256Hex(*sha256).to_string())
 }
 
 fn hash_file(path: &Path) -> io::Result<Stored> {
