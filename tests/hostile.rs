@@ -539,6 +539,9 @@ const EDITED: &[Change] = &[
     ("a stretch of nothing", |it| first_stretch(it)["rows"] = json!(0)),
     ("more rows than can be counted", |it| first_stretch(it)["rows"] = json!(u64::MAX)),
     ("a number behind the last", |it| first_stretch(it)["sequence"] = json!(u32::MAX)),
+    ("numbers from behind the last", |it| {
+        first_list(it)["windows"][0]["numbered_from"] = json!(u32::MAX);
+    }),
     ("a place beyond everything", |it| {
         first_list(it)["windows"][0]["place"]["offset"] = json!(u64::MAX - 1);
     }),

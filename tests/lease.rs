@@ -2,7 +2,7 @@
 //! `busy`; one that lost its hold writes nothing that a reader or the holder could see.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::support::faulty_store::FaultyStore;
 use crate::support::fuse::{Fuse, Side};
 use crate::support::gate::{Gate, GatedStore};
 use crate::support::scene::{
-    PAST_THE_LEASE, Scene, Stage, named_by_latest, named_by_manifest, until_blown,
+    PAST_THE_LEASE, Scene, Stage, frozen, named_by_latest, unnamed, until_blown,
 };
 use crate::support::world::World;
 
@@ -151,19 +151,6 @@ fn visible(world: &World) -> BTreeMap<String, Bytes> {
     objects
 }
 
-/// An invocation that was frozen where the fuse blows, past its lease.
-async fn frozen<'a>(
-    world: &'a World,
-    fuse: &'a Arc<Fuse>,
-    what: &'a str,
-) -> Pin<Box<impl Future<Output = Result<Value, Error>> + use<'a>>> {
-    let mut invocation = Box::pin(world.sync());
-    let ended = until_blown(fuse, &mut invocation).await;
-    assert!(ended.is_none(), "{what}: it ended before it froze");
-    tokio::time::advance(PAST_THE_LEASE).await;
-    invocation
-}
-
 /// Freezes a holder where the fuse blows, lets another invocation finish the run, and wakes the
 /// first one up again.
 async fn freeze(stage: &Stage, fuse: &Arc<Fuse>, what: &str) {
@@ -226,11 +213,19 @@ async fn what_a_holder_stores_after_another_has_published_does_not_stay() {
         let world = &stage.world;
         let fuse = stage.fuse_at_store_call(call, Side::Before);
         let holder = frozen(world, &fuse, &what).await;
-        // What the next one reads is not what the frozen one is about to store.
-        for row in scene.sandbox.rows("organizations") {
-            let id = row["id"].as_str().expect("an id");
-            let rename = |row: &mut Value| row["name"] = Value::from(what.as_str());
-            scene.sandbox.update("organizations", id, rename).expect("it is there");
+        // What the next one reads is not what the frozen one is about to store, whichever list that is:
+        // lists that are read side by side take their turns in any order.
+        for (list, name) in [
+            ("users", "first_name"),
+            ("organizations", "name"),
+            ("organization_roles", "name"),
+            ("organization_permissions", "name"),
+        ] {
+            for row in scene.sandbox.rows(list) {
+                let id = row["id"].as_str().expect("an id");
+                let rename = |row: &mut Value| row[name] = Value::from(what.as_str());
+                scene.sandbox.update(list, id, rename).expect("it is there");
+            }
         }
         world.complete().await;
         fuse.mend();
@@ -241,19 +236,6 @@ async fn what_a_holder_stores_after_another_has_published_does_not_stay() {
         assert_eq!(unnamed(world), BTreeSet::new(), "{what}");
     }
     assert!(late > 0, "no write came late");
-}
-
-/// Objects that neither a manifest nor the contract names.
-fn unnamed(world: &World) -> BTreeSet<String> {
-    let objects = world.memory.objects();
-    let manifests = objects.iter().filter(|(key, _)| key.ends_with("/manifest.json"));
-    let named: BTreeSet<String> = manifests
-        .flat_map(|(key, json)| {
-            named_by_manifest(key, &serde_json::from_slice(json).expect("JSON"))
-        })
-        .collect();
-    let is_named = |key: &String| named.contains(key) || key == "latest.json";
-    objects.into_keys().filter(|key| !is_named(key)).collect()
 }
 
 /// One that was frozen before it took a run begins one, when it wakes up, that another has overtaken:

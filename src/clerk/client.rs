@@ -144,10 +144,19 @@ impl Client {
     /// How many requests have to be in flight for the pace to be kept, answers taking as long as the
     /// latest one did.
     pub fn requests_to_fill_the_pace(&self) -> usize {
-        let latency = Duration::from_micros(self.latest_latency.load(Ordering::Relaxed));
-        let kept_up = self.pace.requests_in(latency.max(SHORTEST_LATENCY));
-        // Half as many again: answers differ.
-        (kept_up * 1.5).ceil() as usize
+        self.requests_to_fill(self.latest_latency())
+    }
+
+    /// How many requests have to be under way for the pace to be kept, each being so for `time`.
+    pub fn requests_to_fill(&self, time: Duration) -> usize {
+        // Half as many again: times differ.
+        (self.pace.requests_in(time) * 1.5).ceil() as usize
+    }
+
+    /// How long the latest answer took, or any will be counted upon to take.
+    pub fn latest_latency(&self) -> Duration {
+        let latest = Duration::from_micros(self.latest_latency.load(Ordering::Relaxed));
+        latest.max(SHORTEST_LATENCY)
     }
 
     /// How long a list takes to answer; `None` before it was asked.

@@ -2,7 +2,8 @@
 //! little; a share of what is safe later, so that a long run fills the rate; and never more than
 //! there is memory for.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
@@ -12,6 +13,8 @@ pub struct AtStake {
     stored: AtomicUsize,
     /// Bytes of its lines.
     largest: AtomicUsize,
+    /// How long the latest ones took to be stored, in microseconds.
+    storing: AtomicU64,
     most: usize,
     grown: Notify,
 }
@@ -37,6 +40,7 @@ impl AtStake {
         Self {
             stored: AtomicUsize::new(0),
             largest: AtomicUsize::new(1),
+            storing: AtomicU64::new(0),
             most: most.max(ALWAYS),
             grown: Notify::new(),
         }
@@ -47,10 +51,17 @@ impl AtStake {
         self.largest.fetch_max(bytes, Ordering::Relaxed);
     }
 
-    /// `pages` more are stored.
-    pub fn note_stored(&self, pages: usize) {
+    /// `pages` more are stored, which took so long.
+    pub fn note_stored(&self, pages: usize, took: Duration) {
         self.stored.fetch_add(pages, Ordering::Relaxed);
+        self.storing.store(took.as_micros() as u64, Ordering::Relaxed);
         self.grown.notify_waiters();
+    }
+
+    /// How long it takes to store pages.
+    #[must_use]
+    pub fn storing(&self) -> Duration {
+        Duration::from_micros(self.storing.load(Ordering::Relaxed))
     }
 
     /// Most pages of one list that may be asked for and not yet stored.
@@ -89,7 +100,7 @@ mod tests {
             assert!(at_stake.allowed() <= (safe / 3).max(2), "{safe}");
             assert!(at_stake.pages_together(1) <= (safe / 16).max(1), "{safe}");
             assert!(at_stake.pages_together(32) <= at_stake.pages_together(1));
-            at_stake.note_stored(1);
+            at_stake.note_stored(1, Duration::ZERO);
         }
         assert_eq!((at_stake.allowed(), at_stake.pages_together(1)), (32, 32));
     }
@@ -98,7 +109,7 @@ mod tests {
     #[test]
     fn large_pages_are_few() {
         let at_stake = AtStake::new(32);
-        at_stake.note_stored(1000);
+        at_stake.note_stored(1000, Duration::ZERO);
         at_stake.note_page(300_000);
         assert_eq!(at_stake.allowed(), 32);
         at_stake.note_page(14_000_000);

@@ -189,6 +189,9 @@ pub struct Window {
     pub ended: bool,
     /// Its rows in stretches as they were stored, in order.
     pub stretches: Vec<Stretch>,
+    /// The sequence of the first one: those below were given out before the list was begun anew.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub numbered_from: u32,
 }
 
 /// What remains to be done with a list.
@@ -247,9 +250,8 @@ pub struct StoredPart {
     pub digest: ContentDigest,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
-const fn is_zero(number: &u64) -> bool {
-    *number == 0
+fn is_zero<T: Default + PartialEq>(number: &T) -> bool {
+    *number == T::default()
 }
 
 /// A checkpoint that this program cannot continue from.
@@ -335,12 +337,22 @@ impl ListProgress {
         }
     }
 
+    /// The list begun anew: nothing of it counts that was read before. Its parts are numbered on, so that
+    /// no name comes back: somebody who has lost the run may still remove a part that was joined.
+    #[must_use]
+    pub fn anew(&self, way: Way) -> Self {
+        let mut anew = Self::new(way);
+        let next = self.windows.iter().map(Window::next_sequence).max().unwrap_or_default();
+        anew.windows.iter_mut().for_each(|window| window.numbered_from = next);
+        anew
+    }
+
     /// Nothing of it counts that was read before, but for how often that has happened.
     pub fn begin_again(&mut self) {
         let before = self.source_count.before;
         let repairs = self.repairs + 1;
         let rows_repaired = self.rows_repaired + self.rows();
-        *self = Self { repairs, rows_repaired, ..Self::new(self.way) };
+        *self = Self { repairs, rows_repaired, ..self.anew(self.way) };
         self.source_count.before = before;
     }
 
@@ -399,6 +411,6 @@ impl Window {
     /// The sequence of a stretch that is added at the end.
     #[must_use]
     pub fn next_sequence(&self) -> u32 {
-        self.stretches.last().map_or(0, |stretch| stretch.sequence + 1)
+        self.stretches.last().map_or(self.numbered_from, |stretch| stretch.sequence + 1)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures_util::stream::{self, StreamExt as _};
 use serde::Deserialize;
 use tracing::warn;
 
@@ -14,6 +15,9 @@ use super::checkpoint::Checkpoint;
 use super::plausible::is_snapshot_id;
 use super::stretch::{MANIFEST, folder_of, is_part_of, snapshot_folder};
 
+/// Objects removed side by side.
+const REMOVED_AT_ONCE: usize = 16;
+
 /// Removes parts that were replaced or stored just before a cut, runs that were given up, and what
 /// somebody who had lost the run before this one stored when that was published already.
 ///
@@ -25,13 +29,15 @@ pub(super) async fn clean_up(
     manifest: &Manifest,
     replaced: Option<&Latest>,
 ) {
+    let mut result = match replaced {
+        // First: who goes on after a cut finds `latest.json` moved, and no longer knows of it.
+        Some(replaced) => tidy(store, replaced).await,
+        None => Ok(()),
+    };
     let folder = snapshot_folder(checkpoint);
     let parts = manifest.datasets.values().flat_map(|dataset| &dataset.parts);
     let named = named(&folder, parts.map(|part| part.key.as_str()));
-    let mut result = remove_all(store, &folder, &named).await;
-    if let Some(replaced) = replaced {
-        result = result.and(tidy(store, replaced).await);
-    }
+    result = result.and(remove_all(store, &folder, &named).await);
     let followed = checkpoint.follows.as_ref().map(|followed| &followed.snapshot_id);
     let replaced = replaced.map(|replaced| &replaced.snapshot_id);
     let was_published = |id: &&String| Some(*id) == followed || Some(*id) == replaced;
@@ -101,18 +107,22 @@ async fn remove_all(
     folder: &str,
     named: &BTreeSet<String>,
 ) -> Result<(), StoreError> {
-    let mut result = Ok(());
-    for listed in store.list(folder).await? {
-        let key = listed.key.strip_prefix(folder).unwrap_or_default();
-        let is_ours = key == MANIFEST || Dataset::ALL.iter().any(|&it| is_part_of(it, key));
-        if is_ours && !named.contains(&listed.key) {
-            let removed = match store.delete(&listed.key, DeleteCondition::Any).await {
-                // Nobody comes back for it.
-                Err(_) => store.delete(&listed.key, DeleteCondition::Any).await,
-                removed => removed,
-            };
-            result = removed.and(result);
-        }
+    let is_ours = |key: &str| {
+        let key = key.strip_prefix(folder).unwrap_or_default();
+        key == MANIFEST || Dataset::ALL.iter().any(|&it| is_part_of(it, key))
+    };
+    let listed = store.list(folder).await?.into_iter().map(|listed| listed.key);
+    stream::iter(listed.filter(|key| is_ours(key) && !named.contains(key)))
+        .map(|key| async move { remove(store, &key).await })
+        .buffer_unordered(REMOVED_AT_ONCE)
+        .fold(Ok(()), async |result, removed| removed.and(result))
+        .await
+}
+
+async fn remove(store: &dyn Store, key: &str) -> Result<(), StoreError> {
+    match store.delete(key, DeleteCondition::Any).await {
+        // Nobody comes back for it.
+        Err(_) => store.delete(key, DeleteCondition::Any).await,
+        removed => removed,
     }
-    result
 }

@@ -3,6 +3,7 @@
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use tokio::time::Instant;
 use tracing::warn;
 
 use crate::clerk::error::ClerkError;
@@ -14,6 +15,7 @@ use super::compare;
 use super::divide::{divide, windows_wanted};
 use super::endpoint::{Endpoint, ListName, Paging, endpoint};
 use super::gathering::Gathering;
+use super::join::join_small;
 use super::plan;
 use super::run::{Run, Stop};
 use super::waiting::Waiting;
@@ -90,7 +92,7 @@ pub(super) fn walk_to_end<'a>(
                     restarts += 1;
                     warn!(clerk.path = endpoint.path, "rows moved too far; reading the list again");
                     run.commit_list(name, |list| {
-                        *list = ListProgress::new(match list.way {
+                        *list = list.anew(match list.way {
                             Way::ByOwner => Way::ByOwner,
                             Way::Cursor | Way::Offset => Way::first(endpoint),
                         });
@@ -229,14 +231,12 @@ async fn walk_window(
     let mut walk = Walker::new(run, endpoint, beginning);
     let mut gathering = Gathering::new(run, endpoint, window, counted);
     loop {
-        let walks = walks_side_by_side(run, endpoint);
-        let together = run.at_stake.pages_together(walks);
+        let Ahead { in_flight, together } = ahead(run, endpoint);
         let to_be_divided = windows_wanted(run, endpoint, counted) > 1;
         walk.allow(if to_be_divided {
             // The next page will belong to another window's walk.
             Allowed { in_flight: 1, at_stake: 1 }
         } else {
-            let in_flight = (run.at_stake.allowed() / walks).max(1);
             Allowed { in_flight, at_stake: in_flight + together - 1 }
         });
         let has_begun = run.list(endpoint.name(), |list| list.rows() > 0);
@@ -253,9 +253,11 @@ async fn walk_window(
                     || run.patience.exhausted().is_some()
                 {
                     let before = run.list(endpoint.name(), |list| list.windows[window].rows());
+                    let began = Instant::now();
                     let stored = gathering.store(run, endpoint).await?;
                     walk.stored(stored);
-                    run.at_stake.note_stored(stored);
+                    run.at_stake.note_stored(stored, began.elapsed());
+                    join_small(run, endpoint, window).await?;
                     if !last && plan::is_slow_enough_to_change(run, endpoint).await? {
                         return Err(WalkFailure::AnswersBadly);
                     }
@@ -273,6 +275,36 @@ async fn walk_window(
                 return Err(WalkFailure::of(run, endpoint, stop).await);
             }
         }
+    }
+}
+
+/// How far one walk may run ahead of what is stored.
+struct Ahead {
+    /// Most pages in flight.
+    in_flight: usize,
+    /// Pages that are stored together.
+    together: usize,
+}
+
+/// Where so few requests keep the pace up, no more are put at stake, if each has no more than the rows of
+/// one owner: there a page is lost as soon as another, and costs a request like any other.
+const FEW: usize = 8;
+
+/// As far as is safe, or as the pace needs.
+fn ahead(run: &Run, endpoint: &'static Endpoint) -> Ahead {
+    let walks = walks_side_by_side(run, endpoint);
+    let safe = Ahead {
+        in_flight: (run.at_stake.allowed() / walks).max(1),
+        together: run.at_stake.pages_together(walks),
+    };
+    let storing = run.at_stake.storing();
+    let needed = run.client.requests_to_fill(run.client.latest_latency() + storing);
+    if needed > FEW || run.list(endpoint.name(), |list| list.way) != Way::ByOwner {
+        return safe;
+    }
+    Ahead {
+        in_flight: safe.in_flight.min(needed.max(2)),
+        together: safe.together.min(run.client.requests_to_fill(storing)).max(1),
     }
 }
 

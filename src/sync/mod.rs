@@ -29,6 +29,7 @@ pub mod endpoint;
 pub mod failure;
 mod gathering;
 mod insert;
+mod join;
 pub mod keeper;
 mod known;
 pub mod malformed;

@@ -200,7 +200,7 @@ impl ListProgress {
     /// Begins the list again, by owner.
     pub(super) fn begin_by_owner(&mut self, endpoint: &Endpoint) {
         let before = self.source_count.before.filter(|_| endpoint.is_counted_as_a_whole());
-        *self = Self::new(Way::ByOwner);
+        *self = self.anew(Way::ByOwner);
         self.source_count.before = before;
     }
 }

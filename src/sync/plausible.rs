@@ -6,7 +6,7 @@ use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use crate::resource::Dataset;
 
-use super::checkpoint::{Checkpoint, ListProgress, Stretch};
+use super::checkpoint::{Checkpoint, ListProgress, Stretch, Window};
 use super::run::lists_needed;
 use super::stretch::is_part_of;
 
@@ -20,6 +20,8 @@ pub(super) fn problem_of(checkpoint: &Checkpoint) -> Option<&'static str> {
         Some("it gives up its own snapshot")
     } else if lists.values().any(|list| list.windows.is_empty()) {
         Some("a list has no windows")
+    } else if lists.values().flat_map(|list| &list.windows).any(numbers_too_high) {
+        Some("it numbers parts from where there are none")
     } else if !lists.values().flat_map(ListProgress::stretches).all(could_be_stored) {
         Some("it names a part that no part is called")
     } else if checkpoint.completed.is_some()
@@ -44,6 +46,10 @@ pub(super) fn is_snapshot_id(id: &str) -> bool {
 
 /// Parts of a window: as many as there would be if each row had its own.
 const MOST_STRETCHES: u32 = 100_000_000;
+
+const fn numbers_too_high(window: &Window) -> bool {
+    window.numbered_from >= MOST_STRETCHES
+}
 
 fn could_be_stored(stretch: &Stretch) -> bool {
     let is_named_well = |(&dataset, stored): (&Dataset, &super::checkpoint::StoredPart)| {

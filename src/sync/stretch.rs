@@ -194,13 +194,17 @@ impl<'a> StretchBuilder<'a> {
 /// # Errors
 /// [`Stop::PartLost`] when it is not there as it was written, or [`Stop::Store`].
 pub(super) async fn read_part(run: &Run, stored: &StoredPart) -> Result<Bytes, Stop> {
-    let key =
-        run.keeper.read(|checkpoint| format!("{}{}", snapshot_folder(checkpoint), stored.part.key));
+    let key = whole_key(run, stored);
     let object = run.store.get(&key).await?;
     object
         .map(|object| object.bytes)
         .filter(|bytes| Sha256Hex::of(bytes) == stored.part.sha256)
         .ok_or_else(|| Stop::PartLost(run.store.url_of(&key)))
+}
+
+/// A part's key below `SNAPSHOT_URL`.
+pub(super) fn whole_key(run: &Run, stored: &StoredPart) -> String {
+    run.keeper.read(|checkpoint| format!("{}{}", snapshot_folder(checkpoint), stored.part.key))
 }
 
 /// The name holds a piece of the content's own checksum: an invocation that lost its lease cannot

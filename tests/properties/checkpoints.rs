@@ -113,13 +113,16 @@ fn stretches() -> impl Strategy<Value = Stretch> {
 fn windows() -> impl Strategy<Value = Window> {
     let bounds = (option::of(milliseconds()), option::of(milliseconds()));
     let bounds = bounds.prop_map(|(from, until)| Bounds { from, until });
-    (bounds, option::of(counts()), places(), any::<bool>(), vec(stretches(), 0..3)).prop_map(
-        |(bounds, expected, place, ended, stretches)| Window {
+    let stretches = vec(stretches(), 0..3);
+    let numbers = 0..100_000_000_u32;
+    (bounds, option::of(counts()), places(), any::<bool>(), stretches, numbers).prop_map(
+        |(bounds, expected, place, ended, stretches, numbered_from)| Window {
             bounds,
             expected,
             place,
             ended,
             stretches,
+            numbered_from,
         },
     )
 }

@@ -2,6 +2,7 @@
 //! the same run is interrupted.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,7 +37,7 @@ pub(crate) struct Scene {
     pub(crate) store_calls: u64,
 }
 
-/// A world of a scene, its store on a fuse.
+/// A world whose store is on a fuse.
 pub(crate) struct Stage {
     /// The world.
     pub(crate) world: World,
@@ -74,7 +75,7 @@ impl Scene {
         scene.digests = snapshot.digests();
         scene.by_path = scene.sandbox.requests_by_path();
         scene.requests = scene.sandbox.total_requests();
-        scene.store_calls = second.fused.calls();
+        scene.store_calls = second.store_calls();
         scene
     }
 
@@ -83,13 +84,11 @@ impl Scene {
         self.sandbox.clear_requests();
         self.sandbox.clear_faults();
         self.sandbox.on_request(|_, _| ());
-        let mut world = World::new(self.sandbox.clone());
+        let world = World::new(self.sandbox.clone());
         for (key, bytes) in &self.before {
             world.memory.plant(key, bytes.clone());
         }
-        let fused = FusedStore::new(Arc::clone(&world.memory) as Arc<dyn Store>);
-        world.store = FaultyStore::new(Arc::clone(&fused) as Arc<dyn Store>);
-        Stage { world, fused }
+        Stage::of(world)
     }
 
     /// The bytes of `latest.json` before the run.
@@ -144,7 +143,7 @@ pub(crate) fn named_by(snapshot: &Snapshot) -> BTreeSet<String> {
 }
 
 /// The manifest with this key, and every file that it names.
-pub(crate) fn named_by_manifest(key: &str, manifest: &Value) -> BTreeSet<String> {
+fn named_by_manifest(key: &str, manifest: &Value) -> BTreeSet<String> {
     let folder = key.trim_end_matches("manifest.json");
     let datasets = manifest["datasets"].as_object().expect("datasets");
     let parts = datasets.values().flat_map(|dataset| dataset["parts"].as_array().expect("parts"));
@@ -152,7 +151,45 @@ pub(crate) fn named_by_manifest(key: &str, manifest: &Value) -> BTreeSet<String>
     keys.chain([key.to_owned()]).collect()
 }
 
+/// An invocation that was frozen where the fuse blows, past its lease.
+pub(crate) async fn frozen<'a>(
+    world: &'a World,
+    fuse: &'a Arc<Fuse>,
+    what: &'a str,
+) -> Pin<Box<impl Future<Output = Result<Value, Error>> + use<'a>>> {
+    let mut invocation = Box::pin(world.sync());
+    let ended = until_blown(fuse, &mut invocation).await;
+    assert!(ended.is_none(), "{what}: it ended before it froze");
+    tokio::time::advance(PAST_THE_LEASE).await;
+    invocation
+}
+
+/// Objects that neither a manifest nor the contract names.
+pub(crate) fn unnamed(world: &World) -> BTreeSet<String> {
+    let objects = world.memory.objects();
+    let manifests = objects.iter().filter(|(key, _)| key.ends_with("/manifest.json"));
+    let named: BTreeSet<String> = manifests
+        .flat_map(|(key, json)| {
+            named_by_manifest(key, &serde_json::from_slice(json).expect("JSON"))
+        })
+        .collect();
+    let is_named = |key: &String| named.contains(key) || key == "latest.json";
+    objects.into_keys().filter(|key| !is_named(key)).collect()
+}
+
 impl Stage {
+    /// A world, its store put on a fuse.
+    pub(crate) fn of(mut world: World) -> Self {
+        let fused = FusedStore::new(Arc::clone(&world.memory) as Arc<dyn Store>);
+        world.store = FaultyStore::new(Arc::clone(&fused) as Arc<dyn Store>);
+        Self { world, fused }
+    }
+
+    /// Calls of the store so far.
+    pub(crate) fn store_calls(&self) -> u64 {
+        self.fused.calls()
+    }
+
     /// A `sync` whose power fails at its n-th request. `None` when it did, or the answer.
     pub(crate) async fn cut_at_request(&self, request: u64) -> Option<Result<Value, Error>> {
         cut_at_request(&self.world, request).await
