@@ -242,6 +242,7 @@ impl Sync<'_> {
         }
         let before = keeper.read(|checkpoint| checkpoint.run);
         self.note_reading(&client, before);
+        keeper.read(|checkpoint| self.invocation.progress.begin(checkpoint));
         let run = Run {
             store: Arc::clone(&self.dependencies.store),
             client,
