@@ -54,7 +54,7 @@ test-aws: ## the deployment as far as it can be proven without an AWS account
 	@.venv/bin/python -B -m tests.aws $(PROOF)
 
 measure: ## peak memory and requests of a large sync, with the release build
-	@cargo build --release --workspace --bins --examples --locked --quiet
+	@cargo build --release --workspace --bins --examples --no-default-features --locked --quiet
 	@python3 -m bench.measure --release
 
 bench: ## all benchmarks, some 25 minutes; writes docs/benchmarks.md (QUICK=1: tiny, writes nothing)

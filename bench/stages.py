@@ -85,6 +85,7 @@ def run(bench: Workbench) -> Report:
 
 def build() -> None:
     command = ["cargo", "build", "--profile", "profiling", "--bin", "clerk-sync", "--locked", "--quiet"]
+    command.append("--no-default-features")
     if subprocess.run(command, check=False).returncode != 0:
         raise RuntimeError("the build with function names failed")
 

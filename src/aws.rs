@@ -1,16 +1,24 @@
 //! AWS settings shared by the S3 store and the Secrets Manager source, and what a failed call
 //! means.
 
-use std::error::Error as StdError;
+mod credentials;
+mod failure;
+
 use std::time::Duration;
 
 use aws_config::meta::region::RegionProviderChain;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, ConfigLoader, SdkConfig};
-use aws_sdk_s3::config::http::HttpResponse;
-use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::config::interceptors::InterceptorContext;
+use aws_sdk_s3::config::retry::{ClassifyRetry, RetryAction};
+use aws_types::os_shim_internal::{Env, Fs};
 use tokio::sync::OnceCell;
+
+pub use self::credentials::CredentialsProblem;
+pub use self::failure::AwsObstacle;
+pub(crate) use self::failure::{AwsFailure, Refusal, is_html, is_page};
+use crate::no_answer::NoAnswer;
 
 /// Longest wait for a TCP and TLS connection; AWS endpoints answer within tens of milliseconds, so
 /// past this the attempt is given up and retried.
@@ -56,6 +64,25 @@ pub fn aws_config_loader() -> ConfigLoader {
         .retry_config(RetryConfig::standard().with_max_attempts(MAX_ATTEMPTS))
 }
 
+/// Keeps the SDK from repeating a request that cannot succeed before a person acts, such as one to a
+/// server whose certificate is not accepted.
+#[derive(Debug)]
+pub(crate) struct NeverRepeatInVain;
+
+impl ClassifyRetry for NeverRepeatInVain {
+    fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
+        let failed = context.output_or_error().and_then(Result::err);
+        match failed.and_then(|error| error.as_connector_error()) {
+            Some(error) if NoAnswer::of(error).is_permanent() => RetryAction::RetryForbidden,
+            _ => RetryAction::NoActionIndicated,
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        "never repeat in vain"
+    }
+}
+
 /// AWS settings that are loaded when something first needs them: a run that writes to a folder with
 /// a key from the environment never pays for them.
 #[derive(Debug, Default)]
@@ -68,9 +95,33 @@ impl LazyAwsConfig {
     }
 
     /// The settings, loaded at the first call.
-    pub async fn load(&self) -> &SdkConfig {
-        self.0.get_or_init(load_aws_config).await
+    ///
+    /// # Errors
+    /// [`CredentialsProblem::NoSuchProfile`]: the SDK would look for credentials elsewhere, and find
+    /// those of another account or none.
+    pub async fn load(&self) -> Result<&SdkConfig, AwsObstacle> {
+        let load = async {
+            match missing_profile().await {
+                Some(name) => {
+                    Err(AwsObstacle::Credentials(CredentialsProblem::no_such_profile(&name)))
+                }
+                None => Ok(load_aws_config().await),
+            }
+        };
+        self.0.get_or_try_init(|| load).await
     }
+}
+
+/// The value of `AWS_PROFILE`, if there is no such profile and the credentials should come from it.
+async fn missing_profile() -> Option<String> {
+    let name = std::env::var("AWS_PROFILE").ok().filter(|name| !name.is_empty())?;
+    if std::env::var_os("AWS_ACCESS_KEY_ID").is_some() {
+        return None;
+    }
+    let (files, environment) = (Default::default(), Env::real());
+    // A file that cannot be read is told when credentials are needed.
+    let profiles = aws_config::profile::load(&Fs::real(), &environment, &files, None).await.ok()?;
+    profiles.get_profile(&name).is_none().then_some(name)
 }
 
 /// Settings already at hand.
@@ -78,80 +129,4 @@ impl From<SdkConfig> for LazyAwsConfig {
     fn from(config: SdkConfig) -> Self {
         Self(OnceCell::new_with(Some(config)))
     }
-}
-
-/// What a failed call means, without the service's own words.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum AwsFailure {
-    /// No answer, a time-out, a 5xx or a throttle, after the SDK's own retries.
-    Unavailable,
-    /// The SDK found no credentials to sign with.
-    NoCredentials,
-    /// The service does not accept the credentials: wrong or expired.
-    CredentialsRefused,
-    /// Any other answer; the code is empty where the service sends none (HEAD requests).
-    Refused {
-        /// HTTP status.
-        status: u16,
-        /// The service's error code.
-        code: String,
-    },
-}
-
-impl AwsFailure {
-    /// Reads the failure out of an SDK error.
-    pub(crate) fn of<E>(error: &SdkError<E, HttpResponse>) -> Self
-    where
-        E: ProvideErrorMetadata + StdError + 'static,
-    {
-        let SdkError::ServiceError(answer) = error else {
-            return Self::without_answer(error);
-        };
-        let status = answer.raw().status().as_u16();
-        let code = answer.err().code().unwrap_or_default();
-        match code {
-            _ if status >= 500 || status == 429 || status == 408 => Self::Unavailable,
-            "RequestTimeout"
-            | "RequestTimeoutException"
-            | "SlowDown"
-            | "ThrottlingException"
-            | "Throttling"
-            | "TooManyRequestsException" => Self::Unavailable,
-            "InvalidAccessKeyId"
-            | "SignatureDoesNotMatch"
-            | "ExpiredToken"
-            | "ExpiredTokenException"
-            | "InvalidToken"
-            | "InvalidClientTokenId"
-            | "InvalidSignatureException"
-            | "TokenRefreshRequired"
-            | "RequestTimeTooSkewed"
-            | "UnrecognizedClientException" => Self::CredentialsRefused,
-            code => Self::Refused { status, code: code.to_owned() },
-        }
-    }
-
-    /// The SDK's type for "no credentials" lies in a crate of its own, so its message is looked at;
-    /// a miss only costs the better advice.
-    fn without_answer<E>(error: &SdkError<E, HttpResponse>) -> Self
-    where
-        E: StdError + 'static,
-    {
-        let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
-        while let Some(error) = cause {
-            if error.to_string().contains("credential") {
-                return Self::NoCredentials;
-            }
-            cause = error.source();
-        }
-        Self::Unavailable
-    }
-}
-
-/// The cause of an SDK error, without the raw response: its body may quote what was signed.
-pub(crate) fn source_of<E>(error: SdkError<E, HttpResponse>) -> Box<dyn StdError + Send + Sync>
-where
-    E: StdError + Send + Sync + 'static,
-{
-    error.into_source().unwrap_or_else(|_| "the SDK gave no cause".into())
 }

@@ -24,43 +24,76 @@ use crate::sync::read;
 use crate::sync::run::lists_needed;
 
 /// Checks the secret, Clerk's instance, one row of each list needed, and the store. Every check is
-/// answered, whatever the others say.
+/// answered, whatever the others say: one that another's failure leaves no way to make is not ok, and
+/// says so.
 pub async fn check(
     dependencies: &Dependencies,
     config: &Config,
     invocation: &Invocation,
 ) -> Vec<CheckAnswer> {
-    let mut answers = Vec::new();
-    let clerk = async {
-        match dependencies.client(config, Arc::clone(&invocation.patience)).await {
-            Ok((client, redaction)) => {
-                answers.push(answer("secret", Ok(secret_detail(config, redaction.as_ref()))));
-                check_clerk(&client, config, &mut answers).await;
-            }
-            Err(error) => answers.push(answer("secret", Err(error.message()))),
-        }
-    };
-    let (store, ()) = join(check_store(&*dependencies.store), clerk).await;
+    let (mut answers, store) =
+        join(check_clerk(dependencies, config, invocation), check_store(&*dependencies.store))
+            .await;
     answers.push(answer("store", store.map_err(|error| describe(&error))));
     answers
 }
 
-async fn check_clerk(client: &Client, config: &Config, answers: &mut Vec<CheckAnswer>) {
-    let instance = read::instance(client).await;
-    let found = instance.is_ok();
+/// The secret, and all that can be asked with the key in it.
+async fn check_clerk(
+    dependencies: &Dependencies,
+    config: &Config,
+    invocation: &Invocation,
+) -> Vec<CheckAnswer> {
+    let needed = lists_needed(&config.resources).into_iter();
+    let lists: Vec<_> = needed.map(endpoint_of).filter(|endpoint| endpoint.is_read()).collect();
+    let not_asked = |why: &str| {
+        let lists = lists.iter().map(|endpoint| endpoint.name().to_string());
+        lists
+            .map(|list| answer(&list, Err(format!("not asked, because {why}"))))
+            .collect::<Vec<_>>()
+    };
+    let client = dependencies.client(config, Arc::clone(&invocation.patience)).await;
+    let (client, redaction) = match client {
+        Ok(made) => made,
+        Err(error) => {
+            let why = "the secret key could not be had";
+            let instance = answer("instance", Err(format!("not asked, because {why}")));
+            let mut answers = vec![answer("secret", Err(error.message())), instance];
+            answers.extend(not_asked(why));
+            return answers;
+        }
+    };
+    let mut answers = vec![answer("secret", Ok(secret_detail(config, redaction.as_ref())))];
+    let instance = read::instance(&client).await;
+    let blocked = instance.as_ref().err().and_then(blocks_every_list);
     answers.push(answer(
         "instance",
         instance
             .map(|instance| format!("Clerk's instance {} ({})", instance.id, instance.environment))
             .map_err(refusal),
     ));
-    if !found {
-        return;
+    if let Some(why) = blocked {
+        return answers.into_iter().chain(not_asked(why)).collect();
     }
-    let needed = lists_needed(&config.resources).into_iter();
-    for list in needed.filter(|&list| endpoint_of(list).is_read()) {
-        let row = look_at(client, endpoint_of(list)).await.map_err(refusal);
-        answers.push(answer(&list.to_string(), row));
+    for endpoint in lists {
+        let row = look_at(&client, endpoint).await.map_err(refusal);
+        answers.push(answer(&endpoint.name().to_string(), row));
+    }
+    answers
+}
+
+/// Why no list need be asked after the question for the instance has failed; `None` where a list may
+/// fare better.
+const fn blocks_every_list(error: &ClerkError) -> Option<&'static str> {
+    match error {
+        ClerkError::Unauthorized { .. } | ClerkError::SecretUnavailable { .. } => {
+            Some("Clerk does not accept the key")
+        }
+        ClerkError::Unavailable { .. } | ClerkError::NotClerk { .. } => {
+            Some("Clerk could not be reached")
+        }
+        ClerkError::Paused { .. } | ClerkError::OutOfTime { .. } => Some("no time was left for it"),
+        _ => None,
     }
 }
 

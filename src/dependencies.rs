@@ -16,9 +16,9 @@ use crate::error::{Error, Failure};
 use crate::patience::Patience;
 use crate::redaction::{Redaction, RedactionKey};
 use crate::secret_key::{KeyEnvironment, SecretKey};
-use crate::secret_source::{SecretError, SecretSource, SecretsManager};
+use crate::secret_source::{Label, SecretError, SecretSource, SecretsManager};
 use crate::store::{self, Store};
-use crate::sync::state::store_unavailable;
+use crate::sync::failure::unreachable;
 
 /// Everything outside the process. Tests put their own in.
 #[derive(Debug, Clone)]
@@ -35,25 +35,21 @@ pub struct Dependencies {
 
 impl Dependencies {
     /// The real ones, as the configuration names them. Nothing is read yet.
-    ///
-    /// # Errors
-    /// [`Error::StoreUnavailable`] when the store cannot be opened.
-    pub async fn open(config: &Config) -> Result<Self, Error> {
+    pub async fn open(config: &Config) -> Self {
         let aws = Arc::new(LazyAwsConfig::new());
-        let store = store::open(&config.snapshot_url, &aws).await.map_err(store_unavailable)?;
-        Ok(Self {
-            store,
+        Self {
+            store: store::open(&config.snapshot_url, &aws).await,
             secret: Arc::new(ConfiguredSecret { setting: config.key.clone(), aws }),
             transport: Arc::new(HttpTransport::new(&config.clerk.api_url)),
             clock: Clock::system(),
-        })
+        }
     }
 
     /// Reads the secret and makes the invocation's client, and what replaces the data that `REDACT`
     /// names. Certificates are loaded while the secret is on its way.
     ///
     /// # Errors
-    /// [`Error::SecretUnavailable`], or [`Error::Internal`] when the HTTP client cannot be set up.
+    /// [`Error::SecretUnavailable`], or [`Error::ClerkUnavailable`] when no certificate is trusted.
     pub async fn client(
         &self,
         config: &Config,
@@ -69,9 +65,7 @@ impl Dependencies {
         let prepared = async { self.transport.prepare() };
         let (keys, prepared) = join(keys, prepared).await;
         let (key, redaction) = keys.map_err(secret_unavailable)?;
-        prepared.map_err(|error| {
-            Error::Internal(Failure::new("Clerk cannot be asked").caused_by(error))
-        })?;
+        prepared.map_err(unreachable)?;
         let limit = config.clerk.requests_per_10s.unwrap_or_else(|| usual_limit(&key));
         let api_version = HeaderValue::from_str(&config.clerk.api_version).map_err(|_| {
             Error::Internal(Failure::new("CLERK_API_VERSION cannot be sent in a header"))
@@ -105,7 +99,12 @@ fn usual_limit(key: &SecretKey) -> u32 {
 
 /// The secret's failure under its name in the contract.
 pub fn secret_unavailable(error: SecretError) -> Error {
-    Error::SecretUnavailable(Failure::new("the secret key could not be read").caused_by(error))
+    let advice = error.advice();
+    Error::SecretUnavailable(
+        Failure::new("the key that CLERK_SECRET_ID names could not be read")
+            .caused_by(error)
+            .advising(advice),
+    )
 }
 
 /// The key's source as configured; AWS is set up only when it is first asked.
@@ -115,14 +114,29 @@ struct ConfiguredSecret {
     aws: Arc<LazyAwsConfig>,
 }
 
+impl ConfiguredSecret {
+    async fn secrets_manager(
+        &self,
+        secret_id: &str,
+        field: Option<&str>,
+    ) -> Result<SecretsManager, SecretError> {
+        match self.aws.load().await {
+            Ok(config) => SecretsManager::new(config, secret_id, field),
+            Err(obstacle) => {
+                let secret_id = Label::new(secret_id).ok_or(SecretError::KeyAsName)?;
+                Err(SecretError::Obstacle { secret_id, obstacle })
+            }
+        }
+    }
+}
+
 #[async_trait]
 impl SecretSource for ConfiguredSecret {
     async fn read(&self) -> Result<SecretKey, SecretError> {
         match &self.setting {
             KeySetting::Environment(key) => Ok(key.clone()),
             KeySetting::SecretsManager { secret_id, field } => {
-                let aws = self.aws.load().await;
-                SecretsManager::new(aws, secret_id, field.as_deref())?.read().await
+                self.secrets_manager(secret_id, field.as_deref()).await?.read().await
             }
         }
     }
@@ -131,8 +145,7 @@ impl SecretSource for ConfiguredSecret {
         match &self.setting {
             KeySetting::Environment(key) => Ok((key.clone(), None)),
             KeySetting::SecretsManager { secret_id, field } => {
-                let aws = self.aws.load().await;
-                SecretsManager::new(aws, secret_id, field.as_deref())?.read_both().await
+                self.secrets_manager(secret_id, field.as_deref()).await?.read_both().await
             }
         }
     }

@@ -57,19 +57,28 @@ pub struct Failure {
     message: String,
     #[source]
     source: Option<Box<dyn StdError + Send + Sync>>,
+    advice: Option<String>,
 }
 
 impl Failure {
     /// A failure without a cause. `message` says what happened and to what, without a full stop:
     /// "GET /users answered 500 five times".
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), source: None }
+        Self { message: message.into(), source: None, advice: None }
     }
 
     /// The same failure with the error behind it, whose `Display` becomes part of the message.
     #[must_use]
     pub fn caused_by(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.source = Some(source.into());
+        self
+    }
+
+    /// The same failure with what to do about this very cause, in place of what is usually to be done
+    /// about an error of its name. One sentence or two.
+    #[must_use]
+    pub fn advising(mut self, advice: impl Into<String>) -> Self {
+        self.advice = Some(advice.into());
         self
     }
 }
@@ -116,7 +125,26 @@ impl Error {
         }
     }
 
-    fn advice(&self) -> &'static str {
+    /// What to do: about the cause, where that is known, or else about an error of this name.
+    fn advice(&self) -> &str {
+        self.failure().and_then(|failure| failure.advice.as_deref()).unwrap_or(self.usual_advice())
+    }
+
+    const fn failure(&self) -> Option<&Failure> {
+        match self {
+            Self::InvalidConfig(_) | Self::InvalidEvent(_) => None,
+            Self::SecretUnavailable(failure)
+            | Self::ClerkUnauthorized(failure)
+            | Self::ClerkUnavailable(failure)
+            | Self::ClerkProtocol(failure)
+            | Self::StoreUnavailable(failure)
+            | Self::LeaseLost(failure)
+            | Self::StateUnreadable(failure)
+            | Self::Internal(failure) => Some(failure),
+        }
+    }
+
+    const fn usual_advice(&self) -> &'static str {
         match self {
             Self::InvalidConfig(_) => {
                 "Correct the environment variables; nothing was read or written."
@@ -157,13 +185,13 @@ impl Error {
 }
 
 /// The error and its causes on one line, outermost first, separated by colons. A cause that the
-/// text before it already ends with is not repeated.
+/// text before it already holds is not repeated.
 pub(crate) fn with_causes(error: &dyn StdError) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {
         let told = cause.to_string();
-        if !told.is_empty() && !text.ends_with(&told) {
+        if !told.is_empty() && !text.contains(&told) {
             text.push_str(": ");
             text.push_str(&told);
         }
@@ -263,6 +291,12 @@ mod tests {
         );
         let what = "putting part-00000.ndjson failed: wrote nothing: disk full. Check ";
         assert!(error.message().starts_with(what), "{}", error.message());
+    }
+
+    #[test]
+    fn advice_about_the_cause_takes_the_place_of_the_usual_one() {
+        let error = Error::ClerkUnavailable(failure().advising("Set the clock right."));
+        assert!(error.message().ends_with("five times. Set the clock right."), "{error:?}");
     }
 
     // Engine, promise 7: the runtime logs the `Debug` of an error, and the `Debug` of an AWS

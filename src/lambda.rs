@@ -1,11 +1,9 @@
 //! The Lambda function: takes events from the runtime and answers them.
 
-use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use futures_util::FutureExt as _;
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde_json::Value;
 use tokio::sync::{OnceCell, watch};
@@ -18,6 +16,7 @@ use crate::error::{Error, Failure};
 use crate::event::Event;
 use crate::handler::{Invocation, handle};
 use crate::measures::Measures;
+use crate::panics::{self, catch_panic};
 use crate::patience::Patience;
 use crate::progress::Progress;
 use crate::telemetry::metrics::Labels;
@@ -29,6 +28,7 @@ use crate::time_budget::{TimeBudget, time_until_deadline};
 pub async fn run(environment: Environment) -> ExitCode {
     let telemetry =
         telemetry::install(Place::Lambda, LogLevel::of(&environment)).unwrap_or_default();
+    panics::say_where_alone();
     let function = Function {
         environment,
         telemetry,
@@ -61,19 +61,14 @@ impl Function {
             xray_trace_id: event.context.xray_trace_id.clone(),
         }));
         // The runtime would report a panic under the type name of its payload.
-        AssertUnwindSafe(self.answer(event)).catch_unwind().await.unwrap_or_else(|_| {
-            Err(Error::Internal(Failure::new(
-                "the program panicked; see the log of this invocation",
-            )))
-        })
+        catch_panic(self.answer(event)).await
     }
 
     async fn answer(&self, event: LambdaEvent<Value>) -> Result<Value, Error> {
         let started = Instant::now();
         let config = Config::from_environment(&self.environment, Place::Lambda)?;
         let request = Event::from_value(&event.payload)?;
-        let dependencies =
-            self.dependencies.get_or_try_init(|| Dependencies::open(&config)).await?;
+        let dependencies = self.dependencies.get_or_init(|| Dependencies::open(&config)).await;
         let deadline_in =
             time_until_deadline(event.context.deadline(), std::time::SystemTime::now());
         let budget = TimeBudget::new(

@@ -50,6 +50,8 @@ pub mod telemetry;
 
 pub mod aws;
 pub mod clock;
+pub mod no_answer;
+pub mod panics;
 mod quoted;
 pub mod redaction;
 pub mod resource;

@@ -17,6 +17,7 @@ use crate::error::{Error, Failure};
 use crate::event::Event;
 use crate::handler::{Invocation, handle};
 use crate::measures::Measures;
+use crate::panics::{self, catch_panic};
 use crate::patience::Patience;
 use crate::progress::Progress;
 use crate::quoted::escaped_json;
@@ -45,34 +46,46 @@ pub async fn run(
     };
     let telemetry =
         telemetry::install(Place::Program, LogLevel::of(&environment)).unwrap_or_default();
+    panics::say_where_alone();
     let progress =
         if std::io::stderr().is_terminal() { Progress::on_terminal() } else { Progress::default() };
     telemetry.set_progress(progress.bars());
-    let answered = answer(&source, &environment, &progress).await;
+    let ended = end(answer(&source, &environment, &progress)).await;
     progress.finish();
     telemetry.set_progress(None);
-    match answered {
-        Ok(response) => match response.to_json() {
-            Ok(json) => {
-                let written = print(&escaped_json(format!("{json:#}\n")));
-                if written == ExitCode::SUCCESS {
-                    ExitCode::from(response.exit_status())
-                } else {
-                    written
-                }
-            }
-            Err(failure) => {
-                error!("the answer could not be written: {failure}");
-                ExitCode::FAILURE
-            }
-        },
-        Err(failure) => {
+    let written = print(&ended.document);
+    if written == ExitCode::SUCCESS { ExitCode::from(ended.status) } else { written }
+}
+
+/// What the program ends with once the event is handled, or a panic has kept it from that.
+pub async fn end(work: impl Future<Output = Result<Response, Error>>) -> Ended {
+    Ended::of(catch_panic(work).await)
+}
+
+/// How the program ends: the one document on standard output, and the exit status.
+#[derive(Debug)]
+pub struct Ended {
+    /// JSON, with a line break at its end.
+    pub document: String,
+    /// The exit status.
+    pub status: u8,
+}
+
+impl Ended {
+    /// What an event came to. A failure is logged, and told in the form in which Lambda reports it.
+    fn of(answered: Result<Response, Error>) -> Self {
+        let told = answered.and_then(|response| {
+            let json = response.to_json().map_err(|error| {
+                Error::Internal(Failure::new("the answer could not be written").caused_by(error))
+            })?;
+            Ok((json, response.exit_status()))
+        });
+        let (json, status) = told.unwrap_or_else(|failure| {
             error!("{}: {}", failure.name(), failure.message());
-            // In the form in which Lambda reports it.
             let json = json!({"errorType": failure.name(), "errorMessage": failure.message()});
-            print(&escaped_json(format!("{json:#}\n")));
-            ExitCode::from(failure.exit_status())
-        }
+            (json, failure.exit_status())
+        });
+        Self { document: escaped_json(format!("{json:#}\n")), status }
     }
 }
 
@@ -85,7 +98,7 @@ async fn answer(
     let config = Config::from_environment(environment, Place::Program)?;
     let event = source.read()?;
     let interrupt = interrupt_on_signals()?;
-    let dependencies = Dependencies::open(&config).await?;
+    let dependencies = Dependencies::open(&config).await;
     let budget = TimeBudget::new(
         started,
         None,

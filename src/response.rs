@@ -29,7 +29,8 @@ impl Response {
     #[must_use]
     pub fn exit_status(&self) -> u8 {
         match self {
-            Self::Check(_) | Self::Status(_) | Self::Lookup(_) => 0,
+            Self::Check(checks) => u8::from(checks.iter().any(|check| !check.ok)),
+            Self::Status(_) | Self::Lookup(_) => 0,
             Self::Sync(answer) => match answer.status {
                 SyncStatus::Complete | SyncStatus::Skipped => 0,
                 SyncStatus::Partial | SyncStatus::Busy => 75,

@@ -11,7 +11,8 @@ use aws_sdk_secretsmanager::Client;
 use secrecy::zeroize::Zeroizing;
 use serde_json::value::RawValue;
 
-use crate::aws::{AwsFailure, source_of};
+use crate::aws::{AwsFailure, AwsObstacle, NeverRepeatInVain};
+use crate::no_answer::{NoAnswer, Server};
 use crate::redaction::{RedactionKey, TooShort};
 use crate::secret_key::{SecretKey, SecretKeyError};
 
@@ -81,16 +82,19 @@ impl SecretsManager {
         if config.region().is_none() {
             return Err(SecretError::NoRegion { secret_id: place.secret_id });
         }
-        Ok(Self { client: Client::new(config), place })
+        let config = aws_sdk_secretsmanager::config::Builder::from(config)
+            .retry_classifier(NeverRepeatInVain)
+            .build();
+        Ok(Self { client: Client::from_conf(config), place })
     }
 
     async fn value(&self) -> Result<Zeroizing<String>, SecretError> {
         let secret_id = || self.place.secret_id.clone();
         let request = self.client.get_secret_value().secret_id(self.place.secret_id.as_str());
-        let answer = request.send().await.map_err(|error| {
-            let failure = AwsFailure::of(&error);
-            SecretError::of(failure, secret_id(), source_of(error))
-        })?;
+        let answer = request
+            .send()
+            .await
+            .map_err(|error| SecretError::of(AwsFailure::of(&error), secret_id()))?;
         if let Some(text) = answer.secret_string {
             return Ok(Zeroizing::new(text));
         }
@@ -242,10 +246,7 @@ impl fmt::Display for Label {
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
     /// No answer, a time-out, a 5xx or a throttle. Retryable.
-    #[error(
-        "reading secret {secret_id}: AWS Secrets Manager could not be reached or is overloaded; \
-         try again later, and check the network (a VPC needs an endpoint for it)"
-    )]
+    #[error("reading secret {secret_id}: {}", unavailable(&**source))]
     Unavailable {
         /// The secret's name or ARN.
         secret_id: Label,
@@ -297,28 +298,14 @@ pub enum SecretError {
         secret_id: Label,
     },
 
-    /// There are no AWS credentials. Not retryable.
-    #[error(
-        "reading secret {secret_id}: no AWS credentials were found; configure a profile, a role \
-         or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-    )]
-    NoCredentials {
+    /// Something on the caller's own side stands between this program and Secrets Manager. Not
+    /// retryable.
+    #[error("reading secret {secret_id}: {obstacle}")]
+    Obstacle {
         /// The secret's name or ARN.
         secret_id: Label,
-        /// What the SDK tried.
-        source: Box<dyn Error + Send + Sync>,
-    },
-
-    /// AWS does not accept the credentials: unknown, expired, or the clock is wrong. Not retryable.
-    #[error(
-        "reading secret {secret_id}: AWS did not accept the credentials; renew them and check \
-         this machine's clock"
-    )]
-    CredentialsRefused {
-        /// The secret's name or ARN.
-        secret_id: Label,
-        /// Secrets Manager's answer.
-        source: Box<dyn Error + Send + Sync>,
+        /// What stands there, and what to do about it.
+        obstacle: AwsObstacle,
     },
 
     /// Secrets Manager refused for a reason of its own, such as a secret marked for deletion. Not
@@ -334,8 +321,6 @@ pub enum SecretError {
         status: u16,
         /// The service's error code.
         code: String,
-        /// Secrets Manager's answer.
-        source: Box<dyn Error + Send + Sync>,
     },
 
     /// The secret has no current value. Not retryable.
@@ -437,20 +422,49 @@ impl SecretError {
         matches!(self, Self::Unavailable { .. })
     }
 
-    fn of(failure: AwsFailure, secret_id: Label, source: Box<dyn Error + Send + Sync>) -> Self {
-        match failure {
-            AwsFailure::Unavailable => Self::Unavailable { secret_id, source },
-            AwsFailure::NoCredentials => Self::NoCredentials { secret_id, source },
-            AwsFailure::CredentialsRefused => Self::CredentialsRefused { secret_id, source },
-            AwsFailure::Refused { status, code } => match code.as_str() {
-                "ResourceNotFoundException" => Self::NotFound { secret_id },
-                "AccessDeniedException" | "AccessDenied" => {
-                    Self::AccessDenied { secret_id, source }
-                }
-                "DecryptionFailure" => Self::Decryption { secret_id, source },
-                _ => Self::Refused { secret_id, status, code, source },
-            },
+    fn of(failure: AwsFailure, secret_id: Label) -> Self {
+        let refusal = match failure {
+            AwsFailure::Unavailable(source) => return Self::Unavailable { secret_id, source },
+            AwsFailure::Obstacle(obstacle) => return Self::Obstacle { secret_id, obstacle },
+            AwsFailure::Full => return Self::not_aws(secret_id, 507),
+            AwsFailure::Refused(refusal) => refusal,
+        };
+        match refusal.code.as_str() {
+            // Secrets Manager never refuses without a code.
+            "" => Self::not_aws(secret_id, refusal.status),
+            "ResourceNotFoundException" => Self::NotFound { secret_id },
+            "AccessDeniedException" | "AccessDenied" => {
+                Self::AccessDenied { secret_id, source: refusal.into() }
+            }
+            "DecryptionFailure" => Self::Decryption { secret_id, source: refusal.into() },
+            _ => Self::Refused { secret_id, status: refusal.status, code: refusal.code },
         }
+    }
+
+    fn not_aws(secret_id: Label, status: u16) -> Self {
+        Self::Obstacle { secret_id, obstacle: AwsObstacle::NotAws { status } }
+    }
+
+    /// What remains to be said once the error itself has said what to do, as a sentence.
+    pub const fn advice(&self) -> &'static str {
+        match self {
+            Self::Unavailable { .. } => "The next invocation continues.",
+            Self::AccessDenied { .. } | Self::Decryption { .. } => {
+                "It is the role or user of this program that needs the right."
+            }
+            _ => "Nothing is lost: the next invocation continues.",
+        }
+    }
+}
+
+/// Who must act when no usable answer came: AWS, or this machine's side.
+fn unavailable(source: &(dyn Error + Send + Sync + 'static)) -> String {
+    match source.downcast_ref::<NoAnswer>() {
+        Some(why) => format!(
+            "AWS Secrets Manager could not be reached: {why}; {} (a VPC needs an endpoint for it)",
+            why.advice(Server::Aws)
+        ),
+        None => "AWS Secrets Manager is overloaded; try again later".to_owned(),
     }
 }
 

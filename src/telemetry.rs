@@ -26,13 +26,17 @@ use crate::measures::Measured;
 /// Where this program's own lines come from; every other target is a dependency.
 const OWN_TARGET: &str = "clerk_sync";
 
+/// The AWS SDK's lines repeat whole answers, and what a `credential_process` printed; what they are
+/// about fails, and is told then.
+const AWS_TARGETS: &str = "aws_";
+
 /// Starts logging for the rest of the process: in Lambda one JSON object a line on standard
 /// output, elsewhere text on standard error, in colours if that is a terminal and `NO_COLOR` is
 /// not set.
 ///
 /// `level` is the level of this program's own lines. Its dependencies are never asked for more
 /// than warnings, whatever the level: below that, HTTP clients log headers, which hold the key,
-/// and the Lambda runtime logs whole events.
+/// and the Lambda runtime logs whole events. The AWS SDK is not asked at all.
 ///
 /// # Errors
 /// If the process has a subscriber already.
@@ -142,7 +146,12 @@ fn subscriber(lines: Lines, level: LogLevel) -> impl Subscriber + Send + Sync {
     let own = LevelFilter::from(level);
     let dependencies = own.min(LevelFilter::WARN);
     let filter = filter_fn(move |metadata| {
-        let most = if is_own(metadata.target()) { own } else { dependencies };
+        let target = metadata.target();
+        let most = match target {
+            _ if is_own(target) => own,
+            _ if target.starts_with(AWS_TARGETS) => LevelFilter::OFF,
+            _ => dependencies,
+        };
         *metadata.level() <= most
     });
     let filter = filter.with_max_level_hint(own);

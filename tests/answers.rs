@@ -5,9 +5,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use clerk_sandbox::{DEFAULT_KEY, FaultRule};
 use clerk_sync::clock::Clock;
+use clerk_sync::secret_key::SecretKey;
+use clerk_sync::secret_source::{Label, SecretError, SecretSource};
 use clerk_sync::store::Operation;
 use serde_json::{Value, json};
 
@@ -523,9 +526,11 @@ async fn check_names_each_thing_that_fails_and_what_to_do() {
     let world = World::of(5, 2, 4);
     world.sandbox.rotate_key("sk_test_rotated");
     let checks = check(&world).await;
-    assert_eq!(failing(&checks), ["instance"]);
+    assert_all_told(&checks);
+    assert_eq!(checks.values().filter(|(ok, _)| *ok).count(), 2, "secret and store: {checks:?}");
     assert!(checks["instance"].1.contains("401"), "{checks:?}");
-    assert!(checks["store"].0);
+    assert!(checks["users"].1.contains("not asked, because Clerk does not accept the key"));
+    assert!(checks["secret"].0 && checks["store"].0);
 
     let world = World::of(5, 2, 4);
     world.sandbox.fault(
@@ -558,6 +563,52 @@ async fn check_names_each_thing_that_fails_and_what_to_do() {
         );
         let others = answer.as_array().into_iter().flatten();
         assert!(others.filter(|it| it["check"] != "store").all(|it| it["ok"] == true), "{answer}");
+    }
+}
+
+fn assert_all_told(checks: &BTreeMap<String, (bool, String)>) {
+    for name in ALL.split(',').map(str::trim).chain(["secret", "instance", "store"]) {
+        assert!(checks.contains_key(name), "{name} is not told: {checks:?}");
+    }
+}
+
+/// Whatever failed before, every check is told; one that cannot be made is not ok.
+#[tokio::test(start_paused = true)]
+async fn check_tells_every_check_whatever_failed_before() {
+    let world = World::of(5, 2, 4).with_secret(NoSecret);
+    let checks = check(&world).await;
+    assert_all_told(&checks);
+    assert_eq!(checks.values().filter(|(ok, _)| *ok).count(), 1, "the store: {checks:?}");
+    assert!(checks["users"].1.contains("not asked, because the secret"), "{checks:?}");
+    assert_eq!(world.sandbox.total_requests(), 0);
+
+    // The instance says nothing of the lists: a firewall may let one through and not the other.
+    let world = World::of(5, 2, 4);
+    world.sandbox.fault(FaultRule::on("/v1/instance").effect(clerk_sandbox::Effect::MalformedJson));
+    let checks = check(&world).await;
+    assert_all_told(&checks);
+    assert_eq!(failing(&checks), ["instance"]);
+
+    let world = World::of(5, 2, 4);
+    world.sandbox.fault(FaultRule::on("*").status(503, "unavailable"));
+    let checks = check(&world).await;
+    assert_all_told(&checks);
+    assert!(checks["users"].1.contains("not asked, because Clerk could not be reached"));
+    assert!(checks["secret"].0 && checks["store"].0, "{checks:?}");
+}
+
+/// A secret that cannot be read.
+#[derive(Debug)]
+struct NoSecret;
+
+#[async_trait]
+impl SecretSource for NoSecret {
+    async fn read(&self) -> Result<SecretKey, SecretError> {
+        Err(SecretError::NoValue { secret_id: Label::new("clerk/secret-key").expect("no key") })
+    }
+
+    fn can_rotate(&self) -> bool {
+        true
     }
 }
 

@@ -206,7 +206,7 @@ async fn a_decompression_bomb_is_refused() {
 async fn a_length_that_lies_makes_no_shorter_page() {
     let more = [head("content-length: 1000"), b"[{\"id\":\"user_1\"}".to_vec()].concat();
     let server = Server::that(Sends::once(more)).await;
-    assert!(matches!(server.asked().await, Err(TransportError::CutShort(_))));
+    assert!(matches!(server.asked().await, Err(TransportError::CutShort)));
     let less = [head("content-length: 16"), b"[{\"id\":\"user_1\"},{\"id\":\"user_2\"}]".to_vec()];
     let server = Server::that(Sends::once(less.concat())).await;
     let body = server.asked().await.expect("a whole answer").body;
@@ -223,7 +223,7 @@ async fn a_head_without_end_is_an_error() {
     };
     let server = Server::that(sends).await;
     let answer = server.asked().await;
-    assert!(matches!(answer, Err(TransportError::Broken(_))), "{answer:?}");
+    assert!(matches!(answer, Err(TransportError::Broken)), "{answer:?}");
     assert!(server.sent.load(Ordering::SeqCst) < 32 * 1024 * 1024);
 }
 

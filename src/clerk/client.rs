@@ -13,6 +13,7 @@ use tracing::{debug, warn};
 use url::Url;
 
 use crate::clock::{Clock, Timestamp};
+use crate::no_answer::is_web_page;
 use crate::patience::Patience;
 use crate::secret_key::SecretKey;
 use crate::secret_source::SecretSource;
@@ -332,6 +333,9 @@ impl Client {
         let wait = self.named_wait(&answer);
         let endpoint = || path.to_owned();
         match answer.status {
+            status @ 200..=299 if is_web_page(&answer.body) => {
+                Ok(Verdict::Faulty(Fault::WebPage(status), None))
+            }
             200..=299 => Ok(Verdict::Good(answer.body)),
             401 => self.unauthorized(path, &answer, generation).await,
             429 => {
@@ -365,10 +369,8 @@ impl Client {
                     Err(ClerkError::Rejected { endpoint: endpoint(), status, refusal })
                 }
             }
-            status => Err(ClerkError::Protocol {
-                endpoint: endpoint(),
-                detail: format!("status {status} (redirects are not followed)"),
-            }),
+            // A redirect (none is followed) or no status of HTTP.
+            status => Err(ClerkError::NotClerk { endpoint: endpoint(), status }),
         }
     }
 
@@ -422,12 +424,13 @@ impl Client {
         attempts: Attempts,
     ) -> Result<(), ClerkError> {
         let endpoint = path.to_owned();
-        if attempts.spent(&self.retry) {
+        if attempts.spent(&self.retry) || fault.is_permanent() {
             return Err(match fault {
                 Fault::Unreadable(unreadable) => {
                     ClerkError::Protocol { endpoint, detail: unreadable.0 }
                 }
-                last @ Fault::Transport(TransportError::CutShort(_) | TransportError::TooLarge) => {
+                Fault::WebPage(status) => ClerkError::NotClerk { endpoint, status },
+                last @ Fault::Transport(TransportError::CutShort | TransportError::TooLarge) => {
                     ClerkError::Protocol { endpoint, detail: last.to_string() }
                 }
                 last => ClerkError::Unavailable { endpoint, attempts: attempts.total(), last },

@@ -48,7 +48,7 @@ pub enum ClerkError {
         refusal: Refusal,
     },
     /// Every attempt allowed ended in a fault of the server or the network.
-    #[error("{endpoint} did not answer in {attempts} attempts")]
+    #[error("{endpoint} did not answer in {attempts} {}", if *attempts == 1 { "attempt" } else { "attempts" })]
     Unavailable {
         /// Path of the request.
         endpoint: String,
@@ -65,6 +65,15 @@ pub enum ClerkError {
         endpoint: String,
         /// What is wrong with it; names a field, never a value.
         detail: String,
+    },
+    /// Something else answered in Clerk's place: every attempt allowed brought a web page, or one a
+    /// redirect.
+    #[error("what answered {endpoint} with {status} is not Clerk's API")]
+    NotClerk {
+        /// Path of the request.
+        endpoint: String,
+        /// HTTP status.
+        status: u16,
     },
     /// Clerk asked for a pause that outlasts what is left of the budget.
     #[error("Clerk asked to wait until {retry_at}")]
@@ -90,7 +99,7 @@ impl ClerkError {
     }
 }
 
-/// One attempt's failure; each is worth another.
+/// One attempt's failure; each is worth another, but for those that [`Fault::is_permanent`] tells of.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
     /// 429: too many requests.
@@ -99,12 +108,23 @@ pub enum Fault {
     /// 5xx.
     #[error("it answered {0}")]
     Status(u16),
+    /// A web page with a good status, as a login page or a captive portal shows it.
+    #[error("it answered {0} with a web page")]
+    WebPage(u16),
     /// No complete answer.
     #[error(transparent)]
     Transport(#[from] TransportError),
     /// A body that is not what the API promises.
     #[error(transparent)]
     Unreadable(#[from] Unreadable),
+}
+
+impl Fault {
+    /// Whether it stays so until a person acts, so that no other attempt is made.
+    #[must_use]
+    pub const fn is_permanent(&self) -> bool {
+        matches!(self, Self::Transport(error) if error.is_permanent())
+    }
 }
 
 /// A body that is not what the API promises. Says where and what, never the content.

@@ -15,6 +15,7 @@ use url::Url;
 
 use super::bytes_in_flight::Room;
 use super::gunzip::gunzip;
+use crate::no_answer::{NoAnswer, trusts_anybody};
 
 /// Sends one GET and returns the whole answer.
 #[async_trait]
@@ -52,17 +53,16 @@ pub struct Answer {
     pub body: Bytes,
 }
 
-/// Why no complete answer arrived. Each of these is worth another attempt, by
-/// [`Client`](super::client::Client).
+/// Why no complete answer arrived. Those that [`TransportError::is_permanent`] tells of stay so until
+/// a person acts; each other is worth another attempt, by [`Client`](super::client::Client).
 #[derive(Debug, thiserror::Error)]
 pub enum TransportError {
-    /// The TLS stack cannot be set up, for instance without any root certificate. The one failure
-    /// that no other attempt helps, which is why [`Transport::prepare`] shows it first.
-    #[error("the HTTP client could not be set up")]
-    Setup(#[source] ErrorSource),
-    /// No connection within the time allowed, or it was refused.
-    #[error("no connection could be made")]
-    Connect(#[source] ErrorSource),
+    /// The TLS stack cannot be set up: there is no CA certificate, or a proxy's address is none.
+    #[error("the HTTP client could not be set up: {0}")]
+    Setup(NoAnswer),
+    /// No connection within the time allowed, or it was refused by one side or the other.
+    #[error("no connection could be made: {0}")]
+    Connect(NoAnswer),
     /// The connection was made, but no answer began in time.
     #[error("no answer began within {} s", .0.as_secs())]
     FirstByteTimeOut(Duration),
@@ -71,10 +71,10 @@ pub enum TransportError {
     BodyTimeOut(Duration),
     /// The connection broke before an answer began.
     #[error("the connection broke before an answer began")]
-    Broken(#[source] ErrorSource),
+    Broken,
     /// The answer began, and its body was cut short or could not be decompressed.
     #[error("the body was cut short or could not be decompressed")]
-    CutShort(#[source] ErrorSource),
+    CutShort,
     /// The body is larger than [`MAX_BODY_BYTES`], counted after decompression.
     #[error("the answer is larger than {MAX_BODY_BYTES} bytes")]
     TooLarge,
@@ -86,9 +86,26 @@ impl TransportError {
     pub const fn is_time_out(&self) -> bool {
         matches!(self, Self::FirstByteTimeOut(_) | Self::BodyTimeOut(_))
     }
-}
 
-type ErrorSource = Box<dyn std::error::Error + Send + Sync>;
+    /// Whether it stays so until a person acts.
+    #[must_use]
+    pub const fn is_permanent(&self) -> bool {
+        match self {
+            Self::Setup(_) => true,
+            Self::Connect(why) => why.is_permanent(),
+            _ => false,
+        }
+    }
+
+    /// What stood between this machine and Clerk, if the fault is of that kind.
+    #[must_use]
+    pub const fn no_answer(&self) -> Option<NoAnswer> {
+        match self {
+            Self::Setup(why) | Self::Connect(why) => Some(*why),
+            _ => None,
+        }
+    }
+}
 
 /// Largest body accepted, in bytes after decompression. A page of 500 users with full metadata
 /// bags is about 14 MB; four times that is a server gone wrong (or a decompression bomb).
@@ -125,8 +142,14 @@ impl HttpTransport {
         if let Some(client) = self.client.get() {
             return Ok(client);
         }
-        let client =
-            self.build().map_err(|error| TransportError::Setup(error.without_url().into()))?;
+        let client = self.build().map_err(|_| {
+            // The verifier of certificates cannot be made without any.
+            TransportError::Setup(if trusts_anybody() {
+                NoAnswer::ProxyFailed
+            } else {
+                NoAnswer::NoTrustedCertificates
+            })
+        })?;
         Ok(self.client.get_or_init(|| client))
     }
 
@@ -186,7 +209,7 @@ async fn read_body(
     // A hint only: a server that announces too much does not get it.
     let announced = response.content_length().map_or(0, |bytes| bytes.min(1024 * 1024));
     let mut body = Vec::with_capacity(announced as usize);
-    let cut_short = |error: reqwest::Error| TransportError::CutShort(error.without_url().into());
+    let cut_short = |_: reqwest::Error| TransportError::CutShort;
     let mut deadline = Instant::now() + BODY_TIME_OUT;
     loop {
         let chunk = tokio::time::timeout_at(deadline, response.chunk())
@@ -220,16 +243,16 @@ fn is_gzip(headers: &HeaderMap) -> bool {
 
 fn decompress(body: &[u8]) -> Result<Vec<u8>, TransportError> {
     gunzip(body, MAX_BODY_BYTES)
-        .map_err(|error| TransportError::CutShort(Box::new(error)))?
+        .map_err(|_| TransportError::CutShort)?
         .ok_or(TransportError::TooLarge)
 }
 
-/// The URL is taken out of the error: its query can hold ids and e-mail addresses.
+/// The error's own text is not kept: it may repeat the query, which can hold ids and e-mail addresses,
+/// or what the server sent.
 fn broken(error: reqwest::Error) -> TransportError {
-    let error = error.without_url();
     if error.is_connect() {
-        TransportError::Connect(Box::new(error))
+        TransportError::Connect(NoAnswer::of(&error))
     } else {
-        TransportError::Broken(Box::new(error))
+        TransportError::Broken
     }
 }

@@ -12,6 +12,21 @@ const LAMBDA_RUNTIME_API: &str = "AWS_LAMBDA_RUNTIME_API";
 /// Set by AWS Lambda to the log level of the function's logging configuration.
 pub(super) const LAMBDA_LOG_LEVEL: &str = "AWS_LAMBDA_LOG_LEVEL";
 
+/// Addresses that take the place of AWS's own, read by the SDK: of all services, of S3, of Secrets
+/// Manager.
+pub(super) const AWS_ENDPOINT_URL: &str = "AWS_ENDPOINT_URL";
+pub(super) const AWS_ENDPOINT_URL_S3: &str = "AWS_ENDPOINT_URL_S3";
+pub(super) const AWS_ENDPOINT_URL_SECRETS_MANAGER: &str = "AWS_ENDPOINT_URL_SECRETS_MANAGER";
+
+/// Variables that are not settings of this program's own.
+const OTHERS: [&str; 5] = [
+    LAMBDA_RUNTIME_API,
+    LAMBDA_LOG_LEVEL,
+    AWS_ENDPOINT_URL,
+    AWS_ENDPOINT_URL_S3,
+    AWS_ENDPOINT_URL_SECRETS_MANAGER,
+];
+
 /// Where the program runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
@@ -88,7 +103,7 @@ impl Environment {
 }
 
 fn names_read() -> impl Iterator<Item = &'static str> {
-    SETTINGS.iter().map(|setting| setting.name).chain([LAMBDA_RUNTIME_API, LAMBDA_LOG_LEVEL])
+    SETTINGS.iter().map(|setting| setting.name).chain(OTHERS)
 }
 
 impl fmt::Debug for Environment {

@@ -197,7 +197,7 @@ AWS endpoints, region and credentials come from the SDK's usual places.
 
 Exit status:
    0  complete, skipped, or an answered query
-   1  any other error
+   1  any other error, and a check of which a part is not ok
    2  bad configuration or event
    3  held by the shrink guard
   75  partial or busy: run it again to continue. Ctrl-C checkpoints first

@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use url::{Host, Url};
 
-use super::environment::{Environment, LAMBDA_LOG_LEVEL, Place};
+use super::environment::{
+    AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL_SECRETS_MANAGER, Environment,
+    LAMBDA_LOG_LEVEL, Place,
+};
 use super::problem::{InvalidConfig, Problem};
 use super::{ClerkSettings, Compression, Config, KeySetting, LogLevel};
 use crate::clock::Timestamp;
@@ -123,6 +126,7 @@ pub(super) fn config(environment: &Environment, place: Place) -> Result<Config, 
     let log_level = log_level(&mut reader).unwrap_or_default();
     let metrics_namespace =
         reader.optional(SETTING_METRICS_NAMESPACE, NAMESPACES, metrics_namespace);
+    aws_endpoints(&mut reader, snapshot_url.as_ref(), key.as_ref());
 
     let (true, Some(snapshot_url), Some(resources), Some(key), Some(api_url)) =
         (reader.problems.is_empty(), snapshot_url, resources, key, api_url)
@@ -165,6 +169,7 @@ const SECRET_KEYS: &str = "the instance's secret key, sk_live_… or sk_test_…
 const ONE_OF_ID_AND_KEY: &str = "exactly one of CLERK_SECRET_ID and CLERK_SECRET_KEY, which is \
                                  for runs outside Lambda only";
 const API_URLS: &str = "an https URL, with or without /v1; http for loopback hosts only";
+const ENDPOINT_URLS: &str = "an address that begins with http:// or https://";
 const API_VERSIONS: &str = "a date, YYYY-MM-DD";
 const RATE_SHARES: &str = "a number above 0 and at most 1";
 const COMPRESSIONS: &str = "none, gzip, zstd";
@@ -314,6 +319,34 @@ fn listed<T>(text: &str, from_name: impl Fn(&str) -> Option<T>) -> Result<Vec<T>
         Ok(items)
     } else {
         Err(format!("names unknown {}", unknown.join(", ")))
+    }
+}
+
+/// The SDK takes any text for an address and fails at the first request, without a word of why. Those
+/// of services that are not used do not matter.
+fn aws_endpoints(
+    reader: &mut Reader<'_>,
+    snapshot_url: Option<&SnapshotUrl>,
+    key: Option<&KeySetting>,
+) {
+    let s3 = matches!(snapshot_url, Some(SnapshotUrl::S3 { .. }));
+    let secrets_manager = matches!(key, Some(KeySetting::SecretsManager { .. }));
+    for (is_used, variable) in [
+        (s3 || secrets_manager, AWS_ENDPOINT_URL),
+        (s3, AWS_ENDPOINT_URL_S3),
+        (secrets_manager, AWS_ENDPOINT_URL_SECRETS_MANAGER),
+    ] {
+        if is_used {
+            reader.optional(variable, ENDPOINT_URLS, endpoint_url);
+        }
+    }
+}
+
+fn endpoint_url(text: &str) -> Result<(), String> {
+    let is_one = |url: &Url| matches!(url.scheme(), "http" | "https") && url.host().is_some();
+    match Url::parse(text) {
+        Ok(url) if is_one(&url) => Ok(()),
+        _ => Err(is(text)),
     }
 }
 

@@ -4,6 +4,9 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 
+use crate::aws::AwsObstacle;
+use crate::no_answer::{NoAnswer, Server};
+
 /// A failed operation on a store. Holds addresses, never content or credentials.
 ///
 /// None is retried by the store itself beyond what its variant says; [`StoreError::is_retryable`]
@@ -23,9 +26,7 @@ pub enum StoreError {
 
     /// No usable answer: time-out, lost connection, 5xx, throttled, or a folder's lock is busy.
     /// Retryable; the SDK has already tried three times. A write may have taken effect.
-    #[error(
-        "{operation} {url}: the store did not answer in time or is overloaded; try again later"
-    )]
+    #[error("{operation} {url}: {}", unavailable(&**source))]
     Unavailable {
         /// What was attempted.
         operation: Operation,
@@ -61,7 +62,8 @@ pub enum StoreError {
     /// The bucket lives in another AWS region. Not retryable.
     #[error(
         "{operation} {url}: bucket {bucket} is in another AWS region than {region}; set \
-         AWS_REGION to the bucket's"
+         AWS_REGION{}",
+        right_region(right.as_deref())
     )]
     WrongRegion {
         /// What was attempted.
@@ -72,6 +74,8 @@ pub enum StoreError {
         bucket: String,
         /// The region that was asked.
         region: String,
+        /// The bucket's own, where the answer names it.
+        right: Option<String>,
     },
 
     /// The credentials do not allow the operation. Not retryable.
@@ -97,32 +101,28 @@ pub enum StoreError {
         url: String,
     },
 
-    /// There are no AWS credentials. Not retryable.
-    #[error(
-        "{operation} {url}: no AWS credentials were found; configure a profile, a role or \
-         AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-    )]
-    NoCredentials {
+    /// Something on the caller's own side stands between this program and the store. Not retryable.
+    #[error("{operation} {url}: {obstacle}")]
+    Obstacle {
         /// What was attempted.
         operation: Operation,
         /// The object, or the prefix of a listing.
         url: String,
-        /// What the SDK tried.
-        source: Box<dyn Error + Send + Sync>,
+        /// What stands there, and what to do about it.
+        obstacle: AwsObstacle,
     },
 
-    /// AWS does not accept the credentials: unknown, expired, or the clock is wrong. Not retryable.
+    /// The store has no room: the bucket's or account's quota is spent, or its disk is full. Not
+    /// retryable.
     #[error(
-        "{operation} {url}: AWS did not accept the credentials; renew them and check this \
-         machine's clock"
+        "{operation} {url}: the store is full; raise the quota of the bucket or account, or remove old \
+         snapshots"
     )]
-    CredentialsRefused {
+    Full {
         /// What was attempted.
         operation: Operation,
         /// The object, or the prefix of a listing.
         url: String,
-        /// S3's answer.
-        source: Box<dyn Error + Send + Sync>,
     },
 
     /// S3 refused for a reason of its own. Not retryable.
@@ -139,8 +139,6 @@ pub enum StoreError {
         status: u16,
         /// S3's error code; empty where it sends none.
         code: String,
-        /// S3's answer.
-        source: Box<dyn Error + Send + Sync>,
     },
 
     /// The file system refused. Not retryable.
@@ -188,8 +186,8 @@ impl StoreError {
             | Self::WrongRegion { .. }
             | Self::AccessDenied { .. }
             | Self::NoRegion { .. }
-            | Self::NoCredentials { .. }
-            | Self::CredentialsRefused { .. }
+            | Self::Obstacle { .. }
+            | Self::Full { .. }
             | Self::Refused { .. }
             | Self::Folder { .. }
             | Self::TooLarge { .. }
@@ -197,9 +195,43 @@ impl StoreError {
         }
     }
 
+    /// What remains to be said once the error itself has said what to do, as a sentence.
+    pub const fn advice(&self) -> &'static str {
+        match self {
+            Self::Unavailable { .. } | Self::ChecksumMismatch { .. } => {
+                "The next invocation continues; if it goes on, check SNAPSHOT_URL and the store \
+                 behind it."
+            }
+            Self::PreconditionFailed { .. } => {
+                "The next invocation continues; if it goes on, find out what else writes below \
+                 SNAPSHOT_URL."
+            }
+            _ => "Nothing is lost: the next invocation continues.",
+        }
+    }
+
     /// Whether the write or removal was refused because the object is in another state.
     pub const fn is_precondition_failed(&self) -> bool {
         matches!(self, Self::PreconditionFailed { .. })
+    }
+}
+
+/// Who must act when no usable answer came: the store's side, or this machine's.
+fn unavailable(source: &(dyn Error + Send + Sync + 'static)) -> String {
+    match source.downcast_ref::<NoAnswer>() {
+        Some(NoAnswer::TimedOut) | None => {
+            "the store did not answer in time or is overloaded; try again later".to_owned()
+        }
+        Some(why) => {
+            format!("the store could not be reached: {why}; {}", why.advice(Server::Aws))
+        }
+    }
+}
+
+fn right_region(right: Option<&str>) -> String {
+    match right {
+        Some(region) => format!("={region}"),
+        None => " to the bucket's".to_owned(),
     }
 }
 

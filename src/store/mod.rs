@@ -5,6 +5,7 @@ mod folder;
 mod key;
 mod s3;
 mod snapshot_url;
+mod unopened;
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -16,19 +17,25 @@ pub use error::{FolderProblem, KeyProblem, Operation, StoreError};
 pub use folder::FolderStore;
 pub use s3::S3Store;
 pub use snapshot_url::{SnapshotUrl, SnapshotUrlError};
+use unopened::Unopened;
 
 use crate::aws::LazyAwsConfig;
 
-/// Opens the store at `url`. Nothing is read or written yet: a missing bucket or folder shows at
-/// the first operation (a folder is made by the first write).
+/// Opens the store at `url`. Nothing is read or written yet: a missing bucket or folder, or AWS
+/// settings that lead nowhere, show at the first operation (a folder is made by the first write).
 ///
 /// `aws` is loaded only for S3.
-pub async fn open(url: &SnapshotUrl, aws: &LazyAwsConfig) -> Result<Arc<dyn Store>, StoreError> {
-    match url {
-        SnapshotUrl::S3 { bucket, prefix } => {
-            Ok(Arc::new(S3Store::new(aws.load().await, bucket, prefix)?))
-        }
-        SnapshotUrl::Folder(folder) => Ok(Arc::new(FolderStore::new(folder))),
+pub async fn open(url: &SnapshotUrl, aws: &LazyAwsConfig) -> Arc<dyn Store> {
+    let (bucket, prefix) = match url {
+        SnapshotUrl::S3 { bucket, prefix } => (bucket, prefix),
+        SnapshotUrl::Folder(folder) => return Arc::new(FolderStore::new(folder)),
+    };
+    match aws.load().await {
+        Err(obstacle) => Arc::new(Unopened::behind(url.to_string(), obstacle)),
+        Ok(config) => match S3Store::new(config, bucket, prefix) {
+            Ok(store) => Arc::new(store),
+            Err(_) => Arc::new(Unopened::without_region(url.to_string())),
+        },
     }
 }
 

@@ -23,7 +23,11 @@ use super::{
     Condition, ContentType, DeleteCondition, Listed, MOST_BYTES_READ, Object, Operation, Store,
     StoreError, Stored, Version,
 };
-use crate::aws::{ATTEMPT_TIMEOUT, AwsFailure, OPERATION_TIMEOUT, source_of};
+use crate::aws::{
+    ATTEMPT_TIMEOUT, AwsFailure, AwsObstacle, NeverRepeatInVain, OPERATION_TIMEOUT, Refusal,
+    is_html, is_page,
+};
+use crate::no_answer::NoAnswer;
 
 /// The slowest upload that is waited for, in bytes a second; a slower one is given up and retried.
 const SLOWEST_UPLOAD: u64 = 256 * 1024;
@@ -62,6 +66,7 @@ impl S3Store {
         };
         let s3_config = aws_sdk_s3::config::Builder::from(config)
             .force_path_style(has_own_endpoint(config))
+            .retry_classifier(NeverRepeatInVain)
             .build();
         Ok(Self {
             client: Client::from_conf(s3_config),
@@ -116,33 +121,56 @@ impl S3Store {
         E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
     {
         let url = self.url_of(key);
+        match AwsFailure::of(&error) {
+            AwsFailure::Unavailable(source) => StoreError::Unavailable { operation, url, source },
+            AwsFailure::Obstacle(obstacle) => StoreError::Obstacle { operation, url, obstacle },
+            AwsFailure::Full => StoreError::Full { operation, url },
+            AwsFailure::Refused(refusal) => self.refused(operation, url, refusal),
+        }
+    }
+
+    fn refused(&self, operation: Operation, url: String, refusal: Refusal) -> StoreError {
         let bucket = self.bucket.clone();
-        let failure = AwsFailure::of(&error);
-        let source = source_of(error);
-        let AwsFailure::Refused { status, code } = failure else {
-            return match failure {
-                AwsFailure::NoCredentials => StoreError::NoCredentials { operation, url, source },
-                AwsFailure::CredentialsRefused => {
-                    StoreError::CredentialsRefused { operation, url, source }
-                }
-                AwsFailure::Unavailable | AwsFailure::Refused { .. } => {
-                    StoreError::Unavailable { operation, url, source }
-                }
-            };
-        };
-        match (status, code.as_str()) {
+        match (refusal.status, refusal.code.as_str()) {
             (412, _) => StoreError::PreconditionFailed { operation, url },
             (409, "ConditionalRequestConflict" | "OperationAborted") => {
-                StoreError::Unavailable { operation, url, source }
+                StoreError::Unavailable { operation, url, source: refusal.into() }
             }
             (404, "NoSuchBucket") => StoreError::NoSuchBucket { operation, url, bucket },
-            (301 | 307, _)
-            | (400, "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException") => {
-                StoreError::WrongRegion { operation, url, bucket, region: self.region.clone() }
-            }
-            (401 | 403, _) => StoreError::AccessDenied { operation, url, source },
-            _ => StoreError::Refused { operation, url, status, code, source },
+            _ if is_elsewhere(&refusal) => StoreError::WrongRegion {
+                operation,
+                url,
+                bucket,
+                region: self.region.clone(),
+                right: refusal.region,
+            },
+            // Where S3 redirects to it says so: anything else redirects to a page.
+            (300..=399, "") => StoreError::Obstacle {
+                operation,
+                url,
+                obstacle: AwsObstacle::NotAws { status: refusal.status },
+            },
+            (401 | 403, _) => StoreError::AccessDenied { operation, url, source: refusal.into() },
+            (status, _) => StoreError::Refused { operation, url, status, code: refusal.code },
         }
+    }
+
+    /// An answer without what every S3 sends, or with what none does.
+    fn incomplete(&self, operation: Operation, key: &str) -> StoreError {
+        let obstacle = AwsObstacle::NotAws { status: 200 };
+        StoreError::Obstacle { operation, url: self.url_of(key), obstacle }
+    }
+}
+
+/// Whether an answer says that the bucket is in another region. (HEAD answers have no code.)
+fn is_elsewhere(refusal: &Refusal) -> bool {
+    let other = refusal.region.is_some();
+    match refusal.code.as_str() {
+        "PermanentRedirect"
+        | "TemporaryRedirect"
+        | "AuthorizationHeaderMalformed"
+        | "IllegalLocationConstraintException" => true,
+        _ => other && matches!(refusal.status, 301 | 307 | 400),
     }
 }
 
@@ -161,9 +189,15 @@ impl Store for S3Store {
             Err(error) if is_absent(&error) => return Ok(None),
             Err(error) => return Err(self.failed(operation, key, error)),
         };
-        let unavailable =
-            |source| StoreError::Unavailable { operation, url: self.url_of(key), source };
-        let version = answer.e_tag.ok_or_else(|| unavailable("the answer has no ETag".into()))?;
+        let unavailable = |why: NoAnswer| StoreError::Unavailable {
+            operation,
+            url: self.url_of(key),
+            source: why.into(),
+        };
+        if answer.content_type.as_deref().is_some_and(is_html) {
+            return Err(self.incomplete(operation, key));
+        }
+        let version = answer.e_tag.ok_or_else(|| self.incomplete(operation, key))?;
         let announced = answer.content_length.and_then(|length| u64::try_from(length).ok());
         let read = async {
             let mut body = answer.body;
@@ -177,8 +211,8 @@ impl Store for S3Store {
         };
         let read: Result<_, ByteStreamError> = tokio::time::timeout(BODY_TIMEOUT, read)
             .await
-            .map_err(|elapsed| unavailable(elapsed.into()))?;
-        let bytes = read.map_err(|error| unavailable(error.into()))?;
+            .map_err(|_| unavailable(NoAnswer::TimedOut))?;
+        let bytes = read.map_err(|error| unavailable(NoAnswer::of(&error)))?;
         let too_large = || StoreError::TooLarge { operation, url: self.url_of(key) };
         let bytes = bytes.ok_or_else(too_large)?;
         Ok(Some(Object { bytes, version: Version::new(version) }))
@@ -218,11 +252,7 @@ impl Store for S3Store {
         if answer.checksum_sha256.is_some_and(|stored| stored != checksum) {
             return Err(StoreError::ChecksumMismatch { operation, url: self.url_of(key) });
         }
-        answer.e_tag.map(Version::new).ok_or_else(|| StoreError::Unavailable {
-            operation,
-            url: self.url_of(key),
-            source: "the answer has no ETag".into(),
-        })
+        answer.e_tag.map(Version::new).ok_or_else(|| self.incomplete(operation, key))
     }
 
     async fn delete(&self, key: &str, condition: DeleteCondition) -> Result<(), StoreError> {
@@ -283,11 +313,7 @@ impl Store for S3Store {
             Err(error) => return Err(self.failed(operation, key, error)),
         };
         let bytes = answer.content_length.and_then(|length| u64::try_from(length).ok());
-        let bytes = bytes.ok_or_else(|| StoreError::Unavailable {
-            operation,
-            url: self.url_of(key),
-            source: "the answer has no content length".into(),
-        })?;
+        let bytes = bytes.ok_or_else(|| self.incomplete(operation, key))?;
         let sha256 = answer.checksum_sha256.as_deref().and_then(sha256_of_base64);
         Ok(Some(Stored { bytes, sha256 }))
     }
@@ -317,9 +343,12 @@ fn upload_timeouts(bytes: usize) -> TimeoutConfig {
         .build()
 }
 
-/// A 404 for the object; one for the bucket is another matter. (HEAD answers have no code.)
+/// A 404 for the object; one for the bucket is another matter, and so is a page of somebody else's that
+/// is not found. (HEAD answers have no code.)
 fn is_absent<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> bool {
-    error.raw_response().is_some_and(|response| response.status().as_u16() == 404)
+    error
+        .raw_response()
+        .is_some_and(|response| response.status().as_u16() == 404 && !is_page(response))
         && error.code() != Some("NoSuchBucket")
 }
 

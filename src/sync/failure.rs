@@ -1,7 +1,9 @@
 //! What stopped the work, under its name in the contract.
 
-use crate::clerk::error::ClerkError;
+use crate::clerk::error::{ClerkError, Fault};
+use crate::clerk::transport::TransportError;
 use crate::error::{Error, Failure};
+use crate::no_answer::Server;
 
 use super::run::Stop;
 use super::state::store_unavailable;
@@ -32,18 +34,52 @@ pub fn clerk_error(error: ClerkError) -> Error {
         ClerkError::Unauthorized { .. } => {
             Error::ClerkUnauthorized(Failure::new("the secret key is not valid").caused_by(error))
         }
-        ClerkError::SecretUnavailable { .. } => {
-            Error::SecretUnavailable(Failure::new("the secret could not be read").caused_by(error))
+        ClerkError::SecretUnavailable { ref source, .. } => {
+            let advice = source.advice();
+            Error::SecretUnavailable(
+                Failure::new("the secret could not be read").caused_by(error).advising(advice),
+            )
+        }
+        ClerkError::Unavailable { last: Fault::Transport(ref fault), .. }
+            if let Some(advice) = advice_about(fault) =>
+        {
+            Error::ClerkUnavailable(
+                Failure::new("Clerk could not be reached").caused_by(error).advising(advice),
+            )
         }
         ClerkError::Unavailable { .. }
         | ClerkError::Paused { .. }
         | ClerkError::OutOfTime { .. } => {
             Error::ClerkUnavailable(Failure::new("Clerk could not be read").caused_by(error))
         }
+        ClerkError::NotClerk { .. } => Error::ClerkProtocol(
+            Failure::new("Clerk could not be asked").caused_by(error).advising(
+                "A login page, a proxy or a captive portal may stand between: check this machine's \
+                 network, HTTPS_PROXY and CLERK_API_URL. No snapshot was published.",
+            ),
+        ),
         ClerkError::Protocol { .. } | ClerkError::Rejected { .. } | ClerkError::Refused { .. } => {
             Error::ClerkProtocol(Failure::new("Clerk could not be understood").caused_by(error))
         }
     }
+}
+
+/// The contract's name for a transport that cannot carry any request.
+pub(crate) fn unreachable(fault: TransportError) -> Error {
+    let advice = advice_about(&fault);
+    let failure = Failure::new("Clerk could not be reached").caused_by(fault);
+    Error::ClerkUnavailable(match advice {
+        Some(advice) => failure.advising(advice),
+        None => failure,
+    })
+}
+
+/// What to do about a fault on the way to Clerk.
+fn advice_about(fault: &TransportError) -> Option<String> {
+    let advice = fault.no_answer()?.advice(Server::Clerk);
+    let mut characters = advice.chars();
+    let capital = characters.next()?.to_uppercase();
+    Some(format!("{capital}{}. Progress is kept.", characters.as_str()))
 }
 
 /// What cannot happen, and did.

@@ -171,7 +171,10 @@ struct Missing;
 
 /// The store's failure under its name in the contract.
 pub fn store_unavailable(error: StoreError) -> Error {
-    Error::StoreUnavailable(Failure::new("the snapshot store failed").caused_by(error))
+    let advice = error.advice();
+    Error::StoreUnavailable(
+        Failure::new("the snapshot store failed").caused_by(error).advising(advice),
+    )
 }
 
 fn unreadable(

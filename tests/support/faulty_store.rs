@@ -191,8 +191,7 @@ impl FaultyStore {
             Some(Effect::FailAfter) => {
                 work.await?;
                 let code = "PlantedFault".to_owned();
-                let source = "a planted fault".into();
-                Err(StoreError::Refused { operation, url, status: 400, code, source })
+                Err(StoreError::Refused { operation, url, status: 400, code })
             }
             Some(Effect::LoseAnswer) => {
                 work.await?;

@@ -20,4 +20,6 @@ pub(crate) mod scene;
 pub(crate) mod scripted_secret;
 pub(crate) mod snapshot;
 pub(crate) mod source;
+pub(crate) mod stand_in;
+pub(crate) mod tls;
 pub(crate) mod world;

@@ -15,6 +15,7 @@ use clerk_sync::handler::{Invocation, handle};
 use clerk_sync::measures::Measures;
 use clerk_sync::patience::Patience;
 use clerk_sync::progress::Progress;
+use clerk_sync::response::Response;
 use clerk_sync::secret_source::SecretSource;
 use clerk_sync::store::Store;
 use clerk_sync::time_budget::TimeBudget;
@@ -43,6 +44,8 @@ pub(crate) struct World {
     pub(crate) transport: Arc<dyn Transport>,
     /// The time of day.
     pub(crate) clock: Clock,
+    /// What a person at a terminal would see.
+    pub(crate) progress: Progress,
     settings: Vec<(String, String)>,
     /// Ends invocations early, like Ctrl-C.
     pub(crate) interrupt: watch::Sender<bool>,
@@ -68,6 +71,7 @@ impl World {
             memory,
             secret: Arc::new(ScriptedSecret::new([DEFAULT_KEY])),
             clock: Clock::simulated(start),
+            progress: Progress::default(),
             settings: Vec::new(),
             interrupt: watch::channel(false).0,
         };
@@ -124,6 +128,16 @@ impl World {
         event: Value,
         deadline_in: Option<Duration>,
     ) -> Result<Value, Error> {
+        let response = self.respond(event, deadline_in).await?;
+        Ok(response.to_json().expect("an answer is JSON"))
+    }
+
+    /// The handler's response itself.
+    pub(crate) async fn respond(
+        &self,
+        event: Value,
+        deadline_in: Option<Duration>,
+    ) -> Result<Response, Error> {
         let pairs = self.settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let environment = Environment::from_pairs(pairs);
         let config = Config::from_environment(&environment, Place::Program)?;
@@ -141,11 +155,10 @@ impl World {
         let invocation = Invocation {
             request_id: format!("request-{:08x}", fastrand::u32(..)),
             patience: Arc::new(Patience::new(budget, deadline_in, reserve, interrupt)),
-            progress: Progress::default(),
+            progress: self.progress.clone(),
             measures: Measures::default(),
         };
-        let response = handle(&event, &config, &dependencies, &invocation).await?;
-        Ok(response.to_json().expect("an answer is JSON"))
+        handle(&event, &config, &dependencies, &invocation).await
     }
 
     /// The published snapshot, read and checked as a consumer would.

@@ -1,0 +1,79 @@
+//! A store that cannot even be addressed.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use super::{
+    Condition, ContentType, DeleteCondition, Listed, Object, Operation, Store, StoreError, Stored,
+    Version,
+};
+use crate::aws::AwsObstacle;
+
+/// Stands for a store that the AWS settings give no way to: every operation says why. So `check` can
+/// tell of the store and of all else.
+#[derive(Clone, Debug)]
+pub(super) struct Unopened {
+    url: String,
+    why: Why,
+}
+
+#[derive(Clone, Debug)]
+enum Why {
+    NoRegion,
+    Obstacle(AwsObstacle),
+}
+
+impl Unopened {
+    /// A store for which no region is configured.
+    pub(super) const fn without_region(url: String) -> Self {
+        Self { url, why: Why::NoRegion }
+    }
+
+    /// A store with something before it.
+    pub(super) const fn behind(url: String, obstacle: AwsObstacle) -> Self {
+        Self { url, why: Why::Obstacle(obstacle) }
+    }
+
+    fn failed<T>(&self, operation: Operation, key: &str) -> Result<T, StoreError> {
+        let url = self.url_of(key);
+        Err(match &self.why {
+            Why::NoRegion => StoreError::NoRegion { url },
+            Why::Obstacle(obstacle) => {
+                StoreError::Obstacle { operation, url, obstacle: obstacle.clone() }
+            }
+        })
+    }
+}
+
+#[async_trait]
+impl Store for Unopened {
+    fn url_of(&self, key: &str) -> String {
+        format!("{}/{key}", self.url)
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<Object>, StoreError> {
+        self.failed(Operation::Get, key)
+    }
+
+    async fn put(
+        &self,
+        key: &str,
+        _bytes: Bytes,
+        _content_type: ContentType,
+        _condition: Condition,
+    ) -> Result<Version, StoreError> {
+        self.failed(Operation::Put, key)
+    }
+
+    async fn delete(&self, key: &str, _condition: DeleteCondition) -> Result<(), StoreError> {
+        self.failed(Operation::Delete, key)
+    }
+
+    async fn list(&self, prefix: &str) -> Result<Vec<Listed>, StoreError> {
+        self.failed(Operation::List, prefix)
+    }
+
+    async fn verify(&self, key: &str) -> Result<Option<Stored>, StoreError> {
+        self.failed(Operation::Verify, key)
+    }
+}
