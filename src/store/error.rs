@@ -198,7 +198,7 @@ impl StoreError {
     /// What remains to be said once the error itself has said what to do, as a sentence.
     pub const fn advice(&self) -> &'static str {
         match self {
-            Self::Unavailable { .. } | Self::ChecksumMismatch { .. } => {
+            Self::Unavailable { .. } | Self::ChecksumMismatch { .. } | Self::Refused { .. } => {
                 "The next invocation continues; if it goes on, check SNAPSHOT_URL and the store \
                  behind it."
             }
