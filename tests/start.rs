@@ -174,7 +174,7 @@ async fn no_certificate_is_loaded_without_https_or_before_clerk_is_to_be_asked()
     let secure = program.with("CLERK_API_URL", "https://127.0.0.1:1");
     let skipping = secure.clone().with("SNAPSHOT_INTERVAL_MINUTES", "60");
     assert_eq!(skipping.run().await.answer(0)["status"], "skipped");
-    let message = secure.run().await.error(1, "Internal");
-    assert!(message.contains("HTTP client"), "{message}");
+    let message = secure.run().await.error(1, "ClerkUnavailable");
+    assert!(message.contains("has no CA certificates"), "{message}");
     assert!(!folder.path().join("out/checkpoint.json").exists(), "a mistake leaves no trace");
 }

@@ -343,6 +343,32 @@ async fn a_clerk_that_cannot_be_reached_is_not_called_overloaded() {
     }
 }
 
+/// Both HTTP clients go through `HTTPS_PROXY`, and one that wants a password is not asked again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_proxy_that_wants_a_password_is_named() {
+    let place = tempfile::tempdir().expect("a folder");
+    let wants = "407 Proxy Authentication Required";
+    let proxy =
+        StandIn::new(move |_| answer(wants, &[("proxy-authenticate", MARKER)], &page())).await;
+    let far = "https://no-such-host.invalid";
+    let folder = format!("file://{}", place.path().display());
+    let program = program(&proxy).with("HTTPS_PROXY", &proxy.url()).with("AWS_ENDPOINT_URL", far);
+    let clerk = program.clone().with("SNAPSHOT_URL", &folder).with("CLERK_API_URL", far);
+    for (program, name, most) in [(clerk, "ClerkUnavailable", 1), (program, "StoreUnavailable", 2)]
+    {
+        let before = proxy.requests().len();
+        let finished = program.run().await;
+        let message = finished.error(1, name);
+        assert!(message.contains("the proxy asks for a user name and password"), "{message}");
+        assert!(message.contains("HTTPS_PROXY"), "{message}");
+        assert!(!finished.stderr.contains(MARKER), "{}", finished.stderr);
+        let asked = proxy.requests().split_off(before);
+        assert!((1..=most).contains(&asked.len()), "{asked:?}");
+        assert!(asked.iter().all(|head| head.starts_with("CONNECT ")), "{asked:?}");
+        assert!(asked.iter().all(|head| !head.contains(DEFAULT_KEY)), "the key stays here");
+    }
+}
+
 /// A login page between this machine and Clerk is not Clerk's answer.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_page_in_clerks_place_is_said_to_be_one() {

@@ -14,7 +14,7 @@ use super::fuse::Fuse;
 use super::moto::Moto;
 use super::world::ALL;
 
-/// A command line and its environment; nothing is inherited.
+/// A command line and its environment; nothing is inherited (but which bug is planted).
 #[derive(Debug, Clone)]
 pub(crate) struct Program {
     settings: BTreeMap<String, String>,
@@ -84,6 +84,8 @@ impl Program {
             .args(&self.arguments)
             .env_clear()
             .envs(&self.settings)
+            // `make mutants` plants its bugs in this process as well.
+            .envs(std::env::vars_os().filter(|(name, _)| name == "CLERK_SYNC_PLANTED"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

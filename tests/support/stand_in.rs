@@ -2,10 +2,9 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
-use tokio_rustls::TlsAcceptor;
 
 /// A server on a loopback port that answers each request by a function of its head; ends when dropped.
 pub(crate) struct StandIn {
@@ -20,18 +19,7 @@ type Answers = dyn Fn(&str) -> String + Send + Sync;
 impl StandIn {
     /// A server that speaks plain HTTP.
     pub(crate) async fn new(answers: impl Fn(&str) -> String + Send + Sync + 'static) -> Self {
-        Self::start(None, Arc::new(answers)).await
-    }
-
-    /// A server that speaks HTTPS.
-    pub(crate) async fn with_tls(
-        tls: TlsAcceptor,
-        answers: impl Fn(&str) -> String + Send + Sync + 'static,
-    ) -> Self {
-        Self::start(Some(tls), Arc::new(answers)).await
-    }
-
-    async fn start(tls: Option<TlsAcceptor>, answers: Arc<Answers>) -> Self {
+        let answers: Arc<Answers> = Arc::new(answers);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address").to_string();
         let requests = Arc::new(Mutex::new(Vec::new()));
@@ -40,17 +28,9 @@ impl StandIn {
             async move {
                 loop {
                     let (connection, _) = listener.accept().await.expect("a connection");
-                    let (tls, answers, requests) =
-                        (tls.clone(), Arc::clone(&answers), Arc::clone(&requests));
+                    let (answers, requests) = (Arc::clone(&answers), Arc::clone(&requests));
                     tokio::spawn(async move {
-                        match tls {
-                            None => answer_one(connection, &*answers, &requests).await,
-                            // A client that refuses the certificate is gone before it asks.
-                            Some(tls) => {
-                                let Ok(connection) = tls.accept(connection).await else { return };
-                                answer_one(connection, &*answers, &requests).await;
-                            }
-                        }
+                        answer_one(connection, &*answers, &requests).await;
                     });
                 }
             }
@@ -81,11 +61,7 @@ impl Drop for StandIn {
 }
 
 /// Reads a request with its body, answers it and closes the connection.
-async fn answer_one(
-    mut connection: impl AsyncRead + AsyncWrite + Unpin,
-    answers: &Answers,
-    requests: &Mutex<Vec<String>>,
-) {
+async fn answer_one(mut connection: TcpStream, answers: &Answers, requests: &Mutex<Vec<String>>) {
     let mut received = Vec::new();
     let head = loop {
         let text = String::from_utf8_lossy(&received).into_owned();
