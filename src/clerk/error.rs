@@ -68,7 +68,7 @@ pub enum ClerkError {
     },
     /// Something else answered in Clerk's place: every attempt allowed brought a web page, or one a
     /// redirect.
-    #[error("what answered {endpoint} with {status} is not Clerk's API")]
+    #[error("what answered {endpoint} with {status} is not Clerk's API{}", about_redirects(*status))]
     NotClerk {
         /// Path of the request.
         endpoint: String,
@@ -96,6 +96,13 @@ impl ClerkError {
     #[must_use]
     pub const fn says_absent(&self) -> bool {
         matches!(self, Self::Rejected { status: 404, refusal, .. } if refusal.code.is_some())
+    }
+}
+
+const fn about_redirects(status: u16) -> &'static str {
+    match status {
+        300..=399 => " (redirects are not followed)",
+        _ => "",
     }
 }
 
