@@ -38,6 +38,7 @@ mod secrecy;
 mod snapshot;
 mod start;
 mod store_faults;
+mod values;
 mod who_must_act;
 mod windows;
 mod wire;

@@ -385,6 +385,7 @@ async fn raw_holds_no_credential_wherever_clerk_puts_one() {
     let id = world.sandbox.ids("users")[0].clone();
     let planted = json!({
         "backup_codes": ["a-planted-code"],
+        "verification": {"external_verification_redirect_url": "https://x.example/a-planted-code"},
         "deeper": [{"backup_codes": ["a-planted-code"], "kept": "a-planted-word"}],
     });
     let planting = world.sandbox.update("users", &id, |user| {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use serde::de::IgnoredAny;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tracing::{debug, warn};
@@ -183,7 +184,8 @@ impl Client {
     }
 
     /// Asks for `path` (like `/users`) with `query` and decodes the body. A body that does not
-    /// decode is asked for again like any other fault.
+    /// decode is asked for again like any other fault; one that is whole JSON, [`MOST_UNREADABLE`] times
+    /// in all.
     ///
     /// # Errors
     /// [`ClerkError`]; every kind says who deals with it.
@@ -201,9 +203,12 @@ impl Client {
             let mut room = self.bytes.room(&list);
             let asked = self.send(path, &url, attempts.total() > 0, &mut room).await?;
             let (fault, wait) = match self.judge(path, asked).await? {
-                Verdict::Good(body) => match decode(body) {
+                Verdict::Good(body) => match decode(body.clone()) {
                     Ok(decoded) => return Ok(decoded),
-                    Err(unreadable) => (Fault::Unreadable(unreadable), None),
+                    Err(unreadable) => {
+                        attempts.unreadable += u32::from(is_json(&body));
+                        (Fault::Unreadable(unreadable), None)
+                    }
                 },
                 Verdict::NewKey => {
                     attempts.faults += 1;
@@ -480,6 +485,18 @@ enum Verdict {
 struct Attempts {
     faults: u32,
     rate_limited: u32,
+    /// Of the faults, answers that were whole and could not be read.
+    unreadable: u32,
+}
+
+/// Attempts at an answer that is whole JSON and cannot be read: what went wrong once in a server may not
+/// the next time, and what is in the data stays.
+const MOST_UNREADABLE: u32 = 2;
+
+/// Whether a body is whole, and only not what it should be.
+fn is_json(body: &[u8]) -> bool {
+    let text = std::str::from_utf8(body).ok();
+    text.is_some_and(|text| serde_json::from_str::<IgnoredAny>(text).is_ok())
 }
 
 impl Attempts {
@@ -495,7 +512,9 @@ impl Attempts {
     }
 
     const fn spent(self, policy: &RetryPolicy) -> bool {
-        self.faults >= policy.attempts || self.rate_limited >= policy.rate_limited_attempts
+        self.faults >= policy.attempts
+            || self.rate_limited >= policy.rate_limited_attempts
+            || self.unreadable >= MOST_UNREADABLE
     }
 }
 

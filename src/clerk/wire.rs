@@ -1,9 +1,9 @@
 //! Clerk's rows as they arrive, borrowing from the body: only what a snapshot needs.
 //!
-//! Ids, keys and times are strict: the wrong type is a [`DecodeError`] that names its path.
-//! Everything else is lenient, because Clerk adds fields and values without notice: a field that is
-//! absent or `null` is `None`, an unknown field is passed over, and statuses, providers and types
-//! are open strings. Field names and shapes are those of Clerk's OpenAPI document 2026-05-12.
+//! A field that is absent or `null` is `None`, an unknown field is ignored, and statuses, providers and
+//! types are open strings, because Clerk adds fields and values without notice. A value of another type
+//! is a [`DecodeError`] that names its path; [`repair`] then reads the row without that value, unless
+//! the row needs it. Field names and shapes are those of Clerk's OpenAPI document 2026-05-12.
 
 mod decode;
 mod error_body;
@@ -14,10 +14,12 @@ mod organization_permission;
 mod organization_role;
 mod page;
 mod place;
+mod repair;
 mod text;
 mod time;
 mod user;
 
+pub(crate) use decode::present;
 pub use decode::{DecodeError, Object, decode, decode_object};
 pub use error_body::{ErrorBody, ErrorItem, ErrorMeta};
 pub use instance::{Instance, TotalCount};
@@ -26,10 +28,11 @@ pub use organization_membership::{MembershipOrganization, OrganizationMembership
 pub use organization_permission::OrganizationPermission;
 pub use organization_role::{OrganizationRole, RolePermission};
 pub use page::{MOST_ROWS, Page, decode_page};
+pub(crate) use repair::{Repaired, repair};
 pub use text::Text;
-pub(crate) use text::identifier;
+pub(crate) use text::{identifier, optional_identifier};
 pub use time::Time;
 pub use user::{
-    EmailAddress, EnterpriseAccount, ExternalAccount, Passkeys, PhoneNumber, User, Verification,
-    Web3Wallet,
+    AccountVerification, EmailAddress, EnterpriseAccount, ExternalAccount, Passkeys, PhoneNumber,
+    User, Verification, Web3Wallet,
 };

@@ -93,6 +93,10 @@ pub struct DatasetEntry {
     pub duplicates_dropped: u64,
     /// Rows read again because Clerk's counts disagreed with what had been read.
     pub rows_repaired: u64,
+    /// Fields of Clerk's rows that are `null` in records because their values could not be read, and of
+    /// how many rows.
+    #[serde(default)]
+    pub unreadable_fields: BTreeMap<String, u64>,
     /// Of the set of lines; `None` when skipped without any.
     pub content_digest: Option<ContentDigest>,
     /// Its parts in the order of their names.

@@ -85,7 +85,7 @@ pub struct GrantRecord<'a> {
     /// The role that it stands for, if any.
     pub role: Option<RoleReference<'a>>,
     /// The keys of the permissions that come with the role, as the membership carries them.
-    pub permissions: Option<Vec<&'a str>>,
+    pub permissions: Option<Vec<Option<&'a str>>>,
     /// The object of Clerk's that says so, where it is not the principal itself.
     pub source: Option<ObjectReference<'a>>,
     /// Since when.

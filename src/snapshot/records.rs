@@ -18,6 +18,8 @@ pub struct Records {
     lines: [Option<Lines>; Dataset::ALL.len()],
     /// How many memberships named a role key that no role has, by key.
     pub unresolved_role_keys: BTreeMap<String, u64>,
+    /// Whether `raw` of the newest row is `null` because it could hold what must not be written.
+    pub raw_is_unreadable: bool,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -34,7 +36,7 @@ impl Records {
         for &dataset in kept {
             lines[dataset as usize] = Some(Lines::default());
         }
-        Self { lines, unresolved_role_keys: BTreeMap::new() }
+        Self { lines, unresolved_role_keys: BTreeMap::new(), raw_is_unreadable: false }
     }
 
     /// Whether lines of `dataset` are kept.
@@ -108,6 +110,7 @@ impl Records {
             lines.ends.clear();
         }
         self.unresolved_role_keys.clear();
+        self.raw_is_unreadable = false;
     }
 }
 

@@ -137,6 +137,7 @@ async fn stored(run: &Run, days: &RangeInclusive<Day>, values: &[u64]) -> Result
         dangling_principals: 0,
         dangling_resources: 0,
         unresolved_role_keys: BTreeMap::new(),
+        unreadable_fields: BTreeMap::new(),
         active: DailyCounts::default(),
     })
 }

@@ -235,6 +235,9 @@ pub struct Stretch {
     /// Role keys among them that no role has.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub unresolved_role_keys: BTreeMap<String, u64>,
+    /// The fields of them that are `null` because their values could not be read, and of how many rows.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub unreadable_fields: BTreeMap<String, u64>,
     /// How many of its users were last active on which day, where these are counted.
     #[serde(default, skip_serializing_if = "DailyCounts::is_empty")]
     pub active: DailyCounts,

@@ -242,6 +242,8 @@ mod tests {
             key: RowKey { id: "user_1".to_owned(), created_at: Some(created_at) },
             kept: true,
             dangling: false,
+            belongs_to_nobody: false,
+            unreadable: Vec::new(),
             left_out: Vec::new(),
             lines: [0; MOST_FEEDS],
             unknown: None,

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::resource::{Dataset, Resource};
 
 use super::naming::Naming;
-use super::page::{PageContext, PageError, ReadPage, RowReader, read_rows};
+use super::page::{Needed, PageContext, PageError, ReadPage, RowReader, read_rows};
 
 pub use self::table::{ENDPOINTS, endpoint, lists_of};
 
@@ -41,6 +41,9 @@ pub struct Endpoint {
     /// Where the memberships of one of its rows are listed, by the row's id: their grants are the
     /// row's.
     pub memberships: Option<fn(&str) -> String>,
+    /// What its rows cannot be without, beside their ids and, where it is walked in the order of their
+    /// creation, `created_at`: the fields that grants are made of and roles are known by.
+    pub needed: &'static [&'static str],
     /// How its rows are read.
     pub rows: Rows,
 }
@@ -48,8 +51,9 @@ pub struct Endpoint {
 /// How the rows of a page are read.
 #[derive(Debug, Clone, Copy)]
 pub enum Rows {
-    /// All of a page by code of their own, which is fast: for the lists that are long.
-    Whole(fn(&[u8], &PageContext) -> Result<ReadPage, PageError>),
+    /// All of a page by code of their own, which is fast: for the lists that are long. A page that has
+    /// to be read row by row is read as those of the others.
+    Whole(fn(&[u8], &PageContext, Needed) -> Option<ReadPage>, RowReader),
     /// One by one, by code that is shared: for all others.
     Single(RowReader),
 }
@@ -60,9 +64,17 @@ impl Endpoint {
     /// # Errors
     /// [`PageError`], naming the field and never its value.
     pub fn read(&self, body: &[u8], context: &PageContext) -> Result<ReadPage, PageError> {
-        match self.rows {
-            Rows::Whole(read) => read(body, context),
-            Rows::Single(row) => read_rows(body, context, row),
+        let created_at =
+            matches!(self.paging, Paging::Cursor { .. } | Paging::Offset(Order::Creation));
+        let needed = Needed { created_at, fields: self.needed };
+        let (at_once, row) = match self.rows {
+            Rows::Whole(page, row) => (Some(page), row),
+            Rows::Single(row) => (None, row),
+        };
+        let at_once = at_once.filter(|_| !context.translation.include_raw);
+        match at_once.and_then(|page| page(body, context, needed)) {
+            Some(page) => Ok(page),
+            None => read_rows(body, context, needed, row),
         }
     }
 

@@ -93,6 +93,11 @@ async fn insert_into(
     if let Some(days) = days_counted(run) {
         active.add(&days, rows.iter().map(|&row| &page.rows[row]));
     }
+    let mut unreadable_fields = stretch.unreadable_fields.clone();
+    for row in rows.iter().map(|&row| &page.rows[row]) {
+        run.note_unreadable(endpoint, row);
+        row.count_unreadable(&mut unreadable_fields);
+    }
     let inserted = rows.len() as u64;
     let first = page.rows[rows[0]].key.clone();
     let last = page.rows[rows[rows.len() - 1]].key.clone();
@@ -102,6 +107,7 @@ async fn insert_into(
         last: if last.created_at > stretch.last.created_at { last } else { stretch.last },
         parts,
         active,
+        unreadable_fields,
         ..stretch
     };
     let stored = merged.clone();

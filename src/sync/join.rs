@@ -100,10 +100,13 @@ async fn join(
         }
     }
     let sum = |count: fn(&Stretch) -> u64| stretches.iter().map(count).sum();
-    let mut unresolved_role_keys = BTreeMap::new();
-    for (key, count) in stretches.iter().flat_map(|stretch| &stretch.unresolved_role_keys) {
-        *unresolved_role_keys.entry(key.clone()).or_default() += count;
-    }
+    let counted = |counts: fn(&Stretch) -> &BTreeMap<String, u64>| {
+        let mut sums = BTreeMap::new();
+        for (name, count) in stretches.iter().flat_map(counts) {
+            *sums.entry(name.clone()).or_default() += count;
+        }
+        sums
+    };
     Ok(Stretch {
         sequence: last.sequence,
         rows: sum(|stretch| stretch.rows),
@@ -112,7 +115,8 @@ async fn join(
         parts,
         dangling_principals: sum(|stretch| stretch.dangling_principals),
         dangling_resources: sum(|stretch| stretch.dangling_resources),
-        unresolved_role_keys,
+        unresolved_role_keys: counted(|stretch| &stretch.unresolved_role_keys),
+        unreadable_fields: counted(|stretch| &stretch.unreadable_fields),
         // Of users, whose list is read as a whole.
         active: DailyCounts::default(),
     })
@@ -192,6 +196,7 @@ mod tests {
             dangling_principals: 0,
             dangling_resources: 0,
             unresolved_role_keys: BTreeMap::new(),
+            unreadable_fields: BTreeMap::new(),
             active: DailyCounts::default(),
         }
     }

@@ -261,6 +261,7 @@ impl Sync<'_> {
             at_stake: AtStake::new(self.config.clerk.max_concurrency),
             known: Arc::new(RwLock::default()),
             ids_by_part: Mutex::new(HashMap::new()),
+            told_unreadable: Mutex::default(),
             before,
             started: self.started,
             progress: self.invocation.progress.clone(),

@@ -2,6 +2,7 @@
 //! and its count agrees with them.
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use crate::clerk::wire::{self, Text};
 
@@ -12,21 +13,22 @@ const FIELDS: [&str; 3] = ["status", "user_id", "subject"];
 #[derive(Deserialize)]
 struct Narrowed<'a> {
     #[serde(borrow)]
-    status: Option<Text<'a>>,
+    status: Option<&'a RawValue>,
     #[serde(borrow)]
-    user_id: Option<Text<'a>>,
+    user_id: Option<&'a RawValue>,
     #[serde(borrow)]
-    subject: Option<Text<'a>>,
+    subject: Option<&'a RawValue>,
 }
 
 impl Narrowed<'_> {
-    fn field(&self, name: &str) -> Option<&str> {
+    /// A field's text; one of another type says nothing.
+    fn field(&self, name: &str) -> Option<Text<'_>> {
         let field = match name {
-            "status" => &self.status,
-            "user_id" => &self.user_id,
-            _ => &self.subject,
+            "status" => self.status,
+            "user_id" => self.user_id,
+            _ => self.subject,
         };
-        field.as_deref()
+        serde_json::from_str(field?.get()).ok()
     }
 }
 
@@ -43,7 +45,7 @@ pub(super) fn ignored<'q>(
     let page = wire::decode_page::<wire::Object<Narrowed<'_>>>(body).ok()?;
     let is_other = |name, value| {
         let mut fields = page.rows.iter().filter_map(|row| row.0.field(name));
-        fields.any(|field| field != value)
+        fields.any(|field| &*field != value)
     };
     compared.into_iter().find(|&(name, value)| is_other(name, value)).map(|(name, _)| name)
 }
@@ -64,6 +66,9 @@ mod tests {
         let one = r#"[{"user_id":"user_1","status":"active"}]"#;
         assert_eq!(ignored(one, &[("user_id", "user_1")]), None);
         assert_eq!(ignored(one, &[("user_id", "user_2")]), Some("user_id"));
+        let odd = r#"[{"user_id":7},{"user_id":"user_1","status":[]}]"#;
+        assert_eq!(ignored(odd, &[("user_id", "user_2")]), Some("user_id"));
+        assert_eq!(ignored(odd, &[("user_id", "user_1")]), None);
         assert_eq!(ignored("[1]", &[("user_id", "user_2")]), None);
     }
 }

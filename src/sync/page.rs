@@ -1,7 +1,8 @@
 //! One page of a list: its rows' places, and the lines they become.
 
 use std::borrow::Cow;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -9,9 +10,10 @@ use serde_json::value::RawValue;
 use crate::clerk::error::Unreadable;
 use crate::clerk::wire::{self, DecodeError};
 use crate::clock::Timestamp;
+use crate::quoted::Quoted;
 use crate::resource::{Dataset, Resource};
 use crate::snapshot::records::Records;
-use crate::snapshot::translate::{References, Role, Row, TranslateError, Translation};
+use crate::snapshot::translate::{References, Role, Row, Translation};
 
 use super::activity::{Day, day_of};
 use super::endpoint::MOST_FEEDS;
@@ -58,6 +60,10 @@ pub struct ReadRow {
     pub kept: bool,
     /// Whether it refers to something that is gone, so that its lines are left out.
     pub dangling: bool,
+    /// Whether it is a grant that nobody holds any more: it has no lines.
+    pub belongs_to_nobody: bool,
+    /// The fields that are `null` in its lines because their values could not be read.
+    pub unreadable: Vec<String>,
     /// Which of its grants are left out, because the permission or machine they are about is gone.
     pub left_out: Vec<usize>,
     /// How many lines it became, in each dataset of the context.
@@ -75,6 +81,13 @@ pub struct ReadRow {
 impl ReadRow {
     const fn is_written(&self) -> bool {
         self.kept && !self.dangling
+    }
+
+    /// Adds its unreadable fields to the rows of each. Those of a row that is left out are in no record.
+    pub fn count_unreadable(&self, rows_by_field: &mut BTreeMap<String, u64>) {
+        for field in self.unreadable.iter().filter(|_| self.is_written()) {
+            *rows_by_field.entry(field.clone()).or_default() += 1;
+        }
     }
 }
 
@@ -133,15 +146,59 @@ impl From<RowKey> for (String, Option<i64>) {
 pub enum PageError {
     /// The body is not what the API promises.
     #[error(transparent)]
-    Decode(#[from] DecodeError),
-    /// A row holds a value that no record can.
-    #[error(transparent)]
-    Translate(#[from] TranslateError),
+    Page(#[from] DecodeError),
+    /// A row lacks something that is needed.
+    #[error("{}", .0.on("its page"))]
+    Row(RowError),
+}
+
+/// A row that lacks something that is needed.
+#[derive(Debug)]
+pub struct RowError {
+    /// Its place in the page, from 0.
+    index: usize,
+    /// Its id, where that can be read.
+    id: Option<String>,
+    /// What is wrong.
+    problem: DecodeError,
+}
+
+impl RowError {
+    fn new(index: usize, raw: &RawValue, problem: DecodeError) -> Self {
+        #[derive(Deserialize)]
+        struct Named<'a> {
+            #[serde(borrow, deserialize_with = "wire::identifier")]
+            id: wire::Text<'a>,
+        }
+        let named = serde_json::from_str::<Named<'_>>(raw.get()).ok();
+        Self { index, id: named.map(|row| row.id.to_string()), problem }
+    }
+
+    /// `` `key` of row "perm_1" (row 17 of the page at offset 499): missing ``
+    fn on(&self, page: &str) -> String {
+        let Self { index, id, problem: DecodeError { path, problem } } = self;
+        let field = if path == "." { String::new() } else { format!("`{path}` of ") };
+        match id {
+            Some(id) => format!("{field}row {} (row {index} of {page}): {problem}", Quoted(id)),
+            None => format!("{field}row {index} of {page}: {problem}"),
+        }
+    }
+}
+
+impl PageError {
+    /// Says where the page stands in its list, such as `the page at offset 499`.
+    #[must_use]
+    pub fn on(self, page: &str) -> Unreadable {
+        Unreadable(match self {
+            Self::Page(error) => error.to_string(),
+            Self::Row(error) => error.on(page),
+        })
+    }
 }
 
 impl From<PageError> for Unreadable {
     fn from(error: PageError) -> Self {
-        Self(error.to_string())
+        error.on("its page")
     }
 }
 
@@ -187,100 +244,169 @@ impl ReadPage {
     }
 }
 
-/// Reads the body of one page: a bare array, or `{"data":[…],"total_count":n}`.
-///
-/// # Errors
-/// [`PageError`], naming the field and never its value.
-pub fn read_page<'a, R: Row + Deserialize<'a>>(
-    body: &'a [u8],
-    context: &PageContext,
-) -> Result<ReadPage, PageError> {
-    if context.translation.include_raw {
-        let page: wire::Page<&RawValue> = wire::decode_page(body)?;
-        let rows = page.rows.into_iter().map(|raw| {
-            let row = wire::decode_object::<R>(raw.get().as_bytes())?;
-            Ok((row, Some(raw)))
-        });
-        translate_rows(page.total_count, rows, context)
-    } else {
-        let page: wire::Page<wire::Object<R>> = wire::decode_page(body)?;
-        let rows = page.rows.into_iter().map(|wire::Object(row)| Ok((row, None)));
-        translate_rows(page.total_count, rows, context)
+/// What a list's rows cannot be without.
+#[derive(Debug, Clone, Copy)]
+pub struct Needed {
+    /// Whether the list is walked in the order of their creation.
+    pub created_at: bool,
+    /// Further fields, by the names that Clerk gives them, with dots between those inside of others.
+    pub fields: &'static [&'static str],
+}
+
+impl Needed {
+    /// Whether a row is nothing without this field, or without one inside of it.
+    fn has(&self, field: &str) -> bool {
+        let is_or_holds = |needed: &&str| {
+            needed.strip_prefix(field).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        field == "id"
+            || (self.created_at && field == "created_at")
+            || self.fields.iter().any(is_or_holds)
     }
 }
 
-/// Reads one row.
-pub type RowReader = for<'a> fn(&'a RawValue) -> Result<Box<dyn Row + 'a>, DecodeError>;
+/// Reads the body of one page at once, if every value in it is of the type that it should be: a bare
+/// array, or `{"data":[…],"total_count":n}`.
+pub fn read_page<'a, R: Row + Deserialize<'a>>(
+    body: &'a [u8],
+    context: &PageContext,
+    needed: Needed,
+) -> Option<ReadPage> {
+    let page: wire::Page<wire::Object<R>> = wire::decode_page(body).ok()?;
+    let mut reading = Reading::new(context, needed, page.rows.len());
+    for wire::Object(row) in page.rows {
+        reading.add(row, None, Vec::new()).ok()?;
+    }
+    Some(reading.end(page.total_count))
+}
 
-/// Reads the body of one page of a list that is short against the others: row by row and behind a
-/// pointer, so that what is compiled for each such list is little. (A program that is loaded at every
-/// cold start should not hold [`read_page`] twenty times.)
+/// Reads one row.
+pub type RowReader = for<'a> fn(&'a str) -> serde_json::Result<Box<dyn Row + 'a>>;
+
+/// Reads the body of one page row by row and behind a pointer, so that what is compiled for each list is
+/// little: lists that are short against the others (a program that is loaded at every cold start should
+/// not hold [`read_page`] twenty times), and pages with values of other types than they should be.
 ///
 /// # Errors
 /// [`PageError`], naming the field and never its value.
 pub fn read_rows(
     body: &[u8],
     context: &PageContext,
+    needed: Needed,
     read: RowReader,
 ) -> Result<ReadPage, PageError> {
     let page: wire::Page<&RawValue> = wire::decode_page(body)?;
-    let rows = page.rows.into_iter().map(|raw| {
-        let asked_for = context.translation.include_raw.then_some(raw);
-        Ok((read(raw)?, asked_for))
-    });
-    translate_rows(page.total_count, rows, context)
+    let mut reading = Reading::new(context, needed, page.rows.len());
+    for (index, raw) in page.rows.into_iter().enumerate() {
+        let added = match read(raw.get()) {
+            Ok(row) => reading.add(row, Some(raw), Vec::new()),
+            Err(problem) => reading.add_repaired(raw, problem, read),
+        };
+        added.map_err(|problem| PageError::Row(RowError::new(index, raw, problem)))?;
+    }
+    Ok(reading.end(page.total_count))
 }
 
 /// The [`RowReader`] of a type of rows.
 ///
 /// # Errors
-/// [`DecodeError`], naming the field and never its value.
+/// When the row is not what the type is made of.
 pub fn read_row<'a, R: Row + Deserialize<'a> + 'a>(
-    raw: &'a RawValue,
-) -> Result<Box<dyn Row + 'a>, DecodeError> {
-    Ok(Box::new(wire::decode_object::<R>(raw.get().as_bytes())?))
+    json: &'a str,
+) -> serde_json::Result<Box<dyn Row + 'a>> {
+    let wire::Object(row) = serde_json::from_str::<wire::Object<R>>(json)?;
+    Ok(Box::new(row))
 }
 
-fn translate_rows<'a, R: Row>(
-    total: Option<u64>,
-    rows: impl Iterator<Item = Result<(R, Option<&'a RawValue>), PageError>>,
-    context: &PageContext,
-) -> Result<ReadPage, PageError> {
-    let mut records = Records::new(&context.datasets);
-    let mut read_rows = Vec::with_capacity(rows.size_hint().0);
-    let mut written = [0; MOST_FEEDS];
-    // Once for the whole page.
-    let known = context.known.read().unwrap_or_else(PoisonError::into_inner);
-    for row in rows {
-        let (mut row, raw) = row?;
-        if let Some(redaction) = &context.translation.redaction {
+/// A page that is being read.
+struct Reading<'c> {
+    context: &'c PageContext,
+    needed: Needed,
+    /// Locked once for the whole page.
+    known: RwLockReadGuard<'c, Known>,
+    records: Records,
+    rows: Vec<ReadRow>,
+    /// Lines so far, in each dataset of the context.
+    written: [u64; MOST_FEEDS],
+}
+
+impl<'c> Reading<'c> {
+    fn new(context: &'c PageContext, needed: Needed, rows: usize) -> Self {
+        Self {
+            context,
+            needed,
+            known: context.known.read().unwrap_or_else(PoisonError::into_inner),
+            records: Records::new(&context.datasets),
+            rows: Vec::with_capacity(rows),
+            written: [0; MOST_FEEDS],
+        }
+    }
+
+    /// Adds a row in which some values are of other types than they should be.
+    fn add_repaired(
+        &mut self,
+        raw: &RawValue,
+        problem: serde_json::Error,
+        read: RowReader,
+    ) -> Result<(), DecodeError> {
+        let is_needed = |field: &str| self.needed.has(field);
+        let problem_of = |json: &str| read(json).err();
+        let wire::Repaired { json, unreadable } =
+            wire::repair(raw.get(), problem, is_needed, problem_of)?;
+        let row = read(&json).map_err(|error| DecodeError::new(&json, &error))?;
+        self.add(row, Some(raw), unreadable.into_iter().collect())
+    }
+
+    fn add<R: Row>(
+        &mut self,
+        mut row: R,
+        raw: Option<&RawValue>,
+        mut unreadable: Vec<String>,
+    ) -> Result<(), DecodeError> {
+        let translation = &self.context.translation;
+        let created_at = row.created_at();
+        if self.needed.created_at && created_at.is_none() {
+            return Err(DecodeError::missing("created_at"));
+        }
+        if let Some(redaction) = &translation.redaction {
             row.redact(redaction);
         }
-        row.translate(raw, &context.translation, &mut records)?;
+        row.translate(raw, translation, &mut self.records);
         let mut lines = [0; MOST_FEEDS];
-        for ((&dataset, written), lines) in
-            context.datasets.iter().zip(&mut written).zip(&mut lines)
-        {
-            let before = std::mem::replace(written, records.count(dataset));
+        let datasets = self.context.datasets.iter();
+        for ((&dataset, written), lines) in datasets.zip(&mut self.written).zip(&mut lines) {
+            let before = std::mem::replace(written, self.records.count(dataset));
             *lines = (*written - before) as u32;
         }
-        let unresolved = std::mem::take(&mut records.unresolved_role_keys);
-        let key = RowKey { id: row.id().to_owned(), created_at: row.created_at() };
-        read_rows.push(ReadRow {
-            kept: !is_repeated(&read_rows, &key),
+        let unresolved = std::mem::take(&mut self.records.unresolved_role_keys);
+        if std::mem::take(&mut self.records.raw_is_unreadable) {
+            unreadable.push("raw".to_owned());
+        }
+        let key = RowKey { id: row.id().to_owned(), created_at };
+        let belongs_to_nobody = row.belongs_to_nobody();
+        let unknown = if belongs_to_nobody { None } else { unknown(row.references(), &self.known) };
+        self.rows.push(ReadRow {
+            kept: !is_repeated(&self.rows, &key),
             key,
             dangling: false,
+            belongs_to_nobody,
+            unreadable,
             left_out: Vec::new(),
             lines,
-            unknown: unknown(row.references(), &known),
+            unknown,
             unresolved_role_key: unresolved.into_keys().next(),
             active_on: row.last_active_at().map(day_of),
             role: row.role(),
         });
+        Ok(())
     }
-    // The page may have to wait for its turn.
-    records.shrink();
-    Ok(ReadPage { total, rows: read_rows, records, fetched: None })
+
+    fn end(self, total: Option<u64>) -> ReadPage {
+        let Self { mut records, rows, .. } = self;
+        // The page may have to wait for its turn.
+        records.shrink();
+        ReadPage { total, rows, records, fetched: None }
+    }
 }
 
 /// Whether a page has shown a row before: then that one counts.

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio::time::Instant;
+use tracing::warn;
 
 use crate::clerk::client::Client;
 use crate::clerk::error::ClerkError;
@@ -12,6 +13,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::config::Compression;
 use crate::patience::{Exhausted, Patience};
 use crate::progress::Progress;
+use crate::quoted::Quoted;
 use crate::redaction::Redaction;
 use crate::resource::{Dataset, Resource};
 use crate::snapshot::manifest::{Generator, RunFacts};
@@ -23,7 +25,7 @@ use super::checkpoint::{Checkpoint, ListProgress};
 use super::endpoint::{Endpoint, Feed, ListName, endpoint, lists_of};
 use super::keeper::{KeepError, Keeper};
 use super::known::Known;
-use super::page::PageContext;
+use super::page::{PageContext, ReadRow};
 use super::walk::{Reader, WalkStop, Way};
 
 /// One invocation's hold on a run.
@@ -51,6 +53,8 @@ pub struct Run {
     pub known: Arc<RwLock<Known>>,
     /// Hashed ids of the rows written by this invocation, by part.
     pub ids_by_part: Mutex<HashMap<String, Vec<u64>>>,
+    /// Which unreadable fields of which lists the log tells of already.
+    pub told_unreadable: Mutex<BTreeSet<(ListName, String)>>,
     /// What the run had taken before this invocation.
     pub before: RunFacts,
     /// When this invocation began.
@@ -199,8 +203,8 @@ impl Run {
         self.commit(|checkpoint| change(progress_of(checkpoint, list))).await
     }
 
-    /// Who was active after this moment, in milliseconds since 1970, was active lately. Clerk knows
-    /// the day: days count whole, and all invocations of a run name the same.
+    /// Who was active after this moment, in milliseconds since 1970, was active lately. Days count
+    /// whole, and all invocations of a run name the same.
     pub fn active_after(&self) -> i64 {
         let started_at = self.keeper.read(|checkpoint| checkpoint.started_at).unix_millis();
         let first = started_at - self.sessions_lookback.as_millis() as i64;
@@ -236,6 +240,22 @@ impl Run {
         let opted_in =
             self.keeper.read(|checkpoint| checkpoint.resources.contains(&endpoint.resource));
         if opted_in { endpoint.feeds } else { &[] }
+    }
+
+    /// Logs the fields of a row that could not be read, each field of a list once.
+    pub fn note_unreadable(&self, endpoint: &Endpoint, row: &ReadRow) {
+        for field in &row.unreadable {
+            let mut told = self.told_unreadable.lock().unwrap_or_else(PoisonError::into_inner);
+            if told.insert((endpoint.name(), field.clone())) {
+                warn!(
+                    clerk.path = endpoint.path,
+                    clerk.field = field,
+                    clerk.id = %Quoted(&row.key.id),
+                    "a value is not of the type that Clerk's API promises; it is null in the \
+                     snapshot, and the manifest counts such rows"
+                );
+            }
+        }
     }
 
     /// The ids of one part written by this invocation, to be kept in mind.

@@ -41,6 +41,7 @@ pub(super) struct StretchBuilder<'a> {
     dangling_principals: u64,
     dangling_resources: u64,
     unresolved_role_keys: BTreeMap<String, u64>,
+    unreadable_fields: BTreeMap<String, u64>,
     /// The days of which active users are counted, if any are.
     days: Option<RangeInclusive<Day>>,
     active: DailyCounts,
@@ -87,6 +88,7 @@ impl<'a> StretchBuilder<'a> {
             dangling_principals: 0,
             dangling_resources: 0,
             unresolved_role_keys: BTreeMap::new(),
+            unreadable_fields: BTreeMap::new(),
             days: days_counted(run),
             active: DailyCounts::default(),
             clock: run.clock.clone(),
@@ -111,6 +113,9 @@ impl<'a> StretchBuilder<'a> {
             if let Some(key) = row.unresolved_role_key.as_ref().filter(|_| !row.dangling) {
                 *self.unresolved_role_keys.entry(key.clone()).or_default() += 1;
             }
+            self.dangling_principals += u64::from(row.belongs_to_nobody);
+            self.run.note_unreadable(self.endpoint, row);
+            row.count_unreadable(&mut self.unreadable_fields);
         }
         if let Some(days) = &self.days {
             self.active.add(days, page.kept_rows());
@@ -181,6 +186,7 @@ impl<'a> StretchBuilder<'a> {
                 dangling_principals: self.dangling_principals,
                 dangling_resources: self.dangling_resources,
                 unresolved_role_keys: self.unresolved_role_keys,
+                unreadable_fields: self.unreadable_fields,
                 active: self.active,
             }),
             pages: self.pages,

@@ -82,9 +82,22 @@ fn entry(checkpoint: &Checkpoint, dataset: Dataset) -> DatasetEntry {
         },
         duplicates_dropped: lists().map(|list| list.duplicates_dropped).sum(),
         rows_repaired: lists().map(|list| list.rows_repaired).sum(),
+        unreadable_fields: unreadable_fields(checkpoint, dataset),
         walk: main.first().map(|list| walked(list)),
         parts: named,
     }
+}
+
+/// Of the rows whose own dataset it is: what else they become is made of few of their fields.
+fn unreadable_fields(checkpoint: &Checkpoint, dataset: Dataset) -> BTreeMap<String, u64> {
+    let is_own = |endpoint: &Endpoint| endpoint.feeds.first().map(|it| it.dataset) == Some(dataset);
+    let own = sources(checkpoint, dataset).filter(|(endpoint, _)| is_own(endpoint));
+    let stretches = own.filter_map(|(_, list)| list).flat_map(ListProgress::stretches);
+    let mut rows_by_field = BTreeMap::new();
+    for (field, rows) in stretches.flat_map(|stretch| &stretch.unreadable_fields) {
+        *rows_by_field.entry(field.clone()).or_default() += rows;
+    }
+    rows_by_field
 }
 
 fn walked(list: &ListProgress) -> Walked {

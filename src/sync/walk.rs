@@ -7,6 +7,7 @@
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -18,6 +19,7 @@ use crate::clerk::error::{ClerkError, Unreadable};
 use crate::clerk::wire::MOST_ROWS;
 use crate::clock::{Clock, Timestamp};
 use crate::patience::{Exhausted, Patience};
+use crate::quoted::Quoted;
 
 use super::at_stake::MOST_WAITING;
 use super::bounds::Bounds;
@@ -130,8 +132,9 @@ impl Reader {
 
     /// Reads a page's body, of rows that were asked for. A list without a count of its own always
     /// states its size: without one an empty page would look like an empty list.
-    fn read(&self, body: &[u8]) -> Result<ReadPage, Unreadable> {
-        let page = self.endpoint.read(body, &self.context)?;
+    /// `place` says where the page stands in the list, in words.
+    fn read(&self, body: &[u8], place: &str) -> Result<ReadPage, Unreadable> {
+        let page = self.endpoint.read(body, &self.context).map_err(|error| error.on(place))?;
         if page.total.is_none() && !matches!(self.endpoint.paging, Paging::Cursor { .. }) {
             return Err(Unreadable("`total_count`: missing".to_owned()));
         }
@@ -212,6 +215,16 @@ struct InFlight {
 enum Asked {
     Offset(u64),
     Cursor(Option<String>),
+}
+
+impl fmt::Display for Asked {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Offset(offset) => write!(formatter, "the page at offset {offset}"),
+            Self::Cursor(Some(id)) => write!(formatter, "the page behind row {}", Quoted(id)),
+            Self::Cursor(None) => formatter.write_str("the first page"),
+        }
+    }
 }
 
 /// The rows of one page that are new, in order.
@@ -637,7 +650,7 @@ async fn fetch(reader: Reader, bounds: Bounds, asked: Asked) -> Result<ReadPage,
     let mut page = reader
         .client
         .get(&reader.path, &query, |body| {
-            let page = reader.read(&body)?;
+            let page = reader.read(&body, &asked.to_string())?;
             not_cut_short(&page, &asked)?;
             Ok(page)
         })
@@ -675,7 +688,7 @@ pub async fn row_at(
     index: u64,
 ) -> Result<(Option<RowKey>, Option<u64>), ClerkError> {
     let place = [("limit", "1".to_owned()), ("offset", index.to_string())];
-    let page = look(reader, &place).await?;
+    let page = look(reader, &place, &Asked::Offset(index)).await?;
     Ok((page.rows.into_iter().next().map(|row| row.key), page.total))
 }
 
@@ -684,14 +697,19 @@ pub async fn row_at(
 /// # Errors
 /// As of any request.
 pub async fn first_rows(reader: &Reader, most: u64) -> Result<Vec<RowKey>, ClerkError> {
-    let page = look(reader, &[("limit", most.to_string())]).await?;
+    let place = [("limit", most.to_string())];
+    let page = look(reader, &place, &Asked::Cursor(None)).await?;
     Ok(page.rows.into_iter().map(|row| row.key).collect())
 }
 
-async fn look(reader: &Reader, place: &[(&str, String)]) -> Result<ReadPage, ClerkError> {
+async fn look(
+    reader: &Reader,
+    place: &[(&str, String)],
+    asked: &Asked,
+) -> Result<ReadPage, ClerkError> {
     let mut query = reader.query();
     query.extend(place.iter().map(|(name, value)| (*name, value.as_str())));
-    reader.client.get(&reader.path, &query, |body| reader.read(&body)).await
+    reader.client.get(&reader.path, &query, |body| reader.read(&body, &asked.to_string())).await
 }
 
 /// Time stamps of a page, as the walk set them.

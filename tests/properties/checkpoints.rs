@@ -90,24 +90,29 @@ fn stretches() -> impl Strategy<Value = Stretch> {
         (0..100_000_000_u32, 1..=LARGEST, counts(), counts()),
         (row_keys(), row_keys()),
         vec(parts(), 0..3).prop_map(BTreeMap::from_iter),
-        btree_map(text(), counts(), 0..3),
+        (btree_map(text(), counts(), 0..3), btree_map(text(), counts(), 0..3)),
         btree_map(milliseconds(), 0..=LARGEST, 0..3),
     )
-        .prop_map(|(numbers, (first, last), parts, unresolved_role_keys, active)| Stretch {
-            sequence: numbers.0,
-            rows: numbers.1,
-            first,
-            last,
-            parts,
-            dangling_principals: numbers.2,
-            dangling_resources: numbers.3,
-            unresolved_role_keys,
-            // No more are active than there are.
-            active: Vec::from_iter(
-                active.into_iter().map(|(day, count)| (day, count % (numbers.1 / 3 + 1))),
-            )
-            .into(),
-        })
+        .prop_map(
+            |(numbers, (first, last), parts, (unresolved_role_keys, unreadable_fields), active)| {
+                Stretch {
+                    sequence: numbers.0,
+                    rows: numbers.1,
+                    first,
+                    last,
+                    parts,
+                    dangling_principals: numbers.2,
+                    dangling_resources: numbers.3,
+                    unresolved_role_keys,
+                    unreadable_fields,
+                    // No more are active than there are.
+                    active: Vec::from_iter(
+                        active.into_iter().map(|(day, count)| (day, count % (numbers.1 / 3 + 1))),
+                    )
+                    .into(),
+                }
+            },
+        )
 }
 
 fn windows() -> impl Strategy<Value = Window> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::draw::{COMPANY_KINDS, COMPANY_NAMES, DAY_MS, identifier, one_in, pick};
+use super::draw::{COMPANY_KINDS, COMPANY_NAMES, identifier, one_in, pick};
 use super::json::Object;
 use super::{Facts, Place, Recipe, Row, Style};
 
@@ -52,7 +52,7 @@ pub(crate) fn render(out: &mut String, seed: u64, created_at: i64, style: &Style
         if !one_in(random, 4) {
             let active_at =
                 created_at + ((style.now - created_at).max(0) as f64 * random.f64()) as i64;
-            object.number("last_active_at", active_at - active_at.rem_euclid(DAY_MS));
+            object.number("last_active_at", active_at);
         }
         match random.u32(0..4) {
             0 => object.null("role_set_key"),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::draw::{DAY_MS, FIRST_NAMES, LAST_NAMES, hexadecimal, identifier, one_in, pick};
+use super::draw::{FIRST_NAMES, LAST_NAMES, hexadecimal, identifier, one_in, pick};
 use super::json::{Array, Object};
 use super::{Facts, Place, Recipe, Row, Style};
 
@@ -55,8 +55,7 @@ impl User {
         let lifetime = (style.now - created_at).max(0);
         let last_sign_in_at = (!one_in(&mut random, 8))
             .then(|| created_at + (lifetime as f64 * random.f64().sqrt()) as i64);
-        // Clerk keeps the day only.
-        let last_active_at = last_sign_in_at.map(|at| at - at.rem_euclid(DAY_MS));
+        let last_active_at = last_sign_in_at.map(|at| at + (style.now - at).max(0) / 8);
         Self {
             id,
             first_name,

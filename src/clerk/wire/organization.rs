@@ -3,10 +3,10 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::text::{Text, identifier};
+use super::text::{Text, identifier, optional_identifier};
+use super::time::Time;
 
-/// A row of Clerk: GET /organizations (Clerk OpenAPI 2026-05-12, schema Organization). Times are
-/// milliseconds since 1970.
+/// A row of Clerk: GET /organizations (Clerk OpenAPI 2026-05-12, schema Organization).
 #[derive(Debug, Deserialize)]
 pub struct Organization<'a> {
     /// `org_…`.
@@ -33,14 +33,14 @@ pub struct Organization<'a> {
     #[serde(borrow)]
     pub private_metadata: Option<&'a RawValue>,
     /// The id of the user who created it.
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "optional_identifier")]
     pub created_by: Option<Text<'a>>,
     /// When it was created.
-    pub created_at: Option<i64>,
+    pub created_at: Option<Time>,
     /// When it last changed.
-    pub updated_at: Option<i64>,
+    pub updated_at: Option<Time>,
     /// When a member last was active in it.
-    pub last_active_at: Option<i64>,
+    pub last_active_at: Option<Time>,
     /// The key of its role set.
     #[serde(borrow)]
     pub role_set_key: Option<Text<'a>>,

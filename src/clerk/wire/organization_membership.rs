@@ -2,10 +2,12 @@
 
 use serde::Deserialize;
 
-use super::text::{Text, identifier, key};
+use super::decode::Object;
+use super::text::{Text, identifier, key, optional_identifier};
+use super::time::Time;
 
 /// A row of Clerk: GET /organization_memberships (Clerk OpenAPI 2026-05-12, schema
-/// OrganizationMembership). Times are milliseconds since 1970.
+/// OrganizationMembership).
 #[derive(Debug, Deserialize)]
 pub struct OrganizationMembership<'a> {
     /// `orgmem_…`.
@@ -16,18 +18,17 @@ pub struct OrganizationMembership<'a> {
     pub role: Text<'a>,
     /// The keys of the permissions that come with it.
     #[serde(borrow)]
-    pub permissions: Option<Vec<Text<'a>>>,
+    pub permissions: Option<Vec<Option<Text<'a>>>>,
     /// In what.
     #[serde(borrow)]
-    pub organization: MembershipOrganization<'a>,
-    /// Who. Not in Clerk's required list, but a membership of nobody cannot be written down: its
-    /// absence is an error to report, never a row to drop.
+    pub organization: Object<MembershipOrganization<'a>>,
+    /// Who. A membership without it belongs to nobody any more.
     #[serde(borrow)]
-    pub public_user_data: PublicUserData<'a>,
+    pub public_user_data: Option<Object<PublicUserData<'a>>>,
     /// When it was created.
-    pub created_at: Option<i64>,
+    pub created_at: Option<Time>,
     /// When it last changed.
-    pub updated_at: Option<i64>,
+    pub updated_at: Option<Time>,
 }
 
 /// The organization inside a membership: its id; the rest is in `/organizations`.
@@ -43,6 +44,6 @@ pub struct MembershipOrganization<'a> {
 #[derive(Debug, Deserialize)]
 pub struct PublicUserData<'a> {
     /// `user_…`.
-    #[serde(borrow, deserialize_with = "identifier")]
-    pub user_id: Text<'a>,
+    #[serde(borrow, default, deserialize_with = "optional_identifier")]
+    pub user_id: Option<Text<'a>>,
 }

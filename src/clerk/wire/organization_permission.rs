@@ -3,9 +3,10 @@
 use serde::Deserialize;
 
 use super::text::{Text, identifier};
+use super::time::Time;
 
 /// A row of Clerk: GET /organization_permissions (Clerk OpenAPI 2026-05-12, schema Permission).
-/// Times are milliseconds since 1970.
+///
 #[derive(Debug, Deserialize)]
 pub struct OrganizationPermission<'a> {
     /// `perm_…`.
@@ -24,7 +25,7 @@ pub struct OrganizationPermission<'a> {
     #[serde(borrow, rename = "type")]
     pub permission_type: Option<Text<'a>>,
     /// When it was created.
-    pub created_at: Option<i64>,
+    pub created_at: Option<Time>,
     /// When it last changed.
-    pub updated_at: Option<i64>,
+    pub updated_at: Option<Time>,
 }

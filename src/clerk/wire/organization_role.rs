@@ -2,10 +2,11 @@
 
 use serde::Deserialize;
 
+use super::decode::Object;
 use super::text::{Text, identifier};
+use super::time::Time;
 
-/// A row of Clerk: GET /organization_roles (Clerk OpenAPI 2026-05-12, schema Role). Times are
-/// milliseconds since 1970.
+/// A row of Clerk: GET /organization_roles (Clerk OpenAPI 2026-05-12, schema Role).
 #[derive(Debug, Deserialize)]
 pub struct OrganizationRole<'a> {
     /// `role_…`; stable, where the key may be edited.
@@ -24,11 +25,11 @@ pub struct OrganizationRole<'a> {
     pub is_creator_eligible: Option<bool>,
     /// What it permits.
     #[serde(borrow)]
-    pub permissions: Option<Vec<RolePermission<'a>>>,
+    pub permissions: Option<Vec<Object<RolePermission<'a>>>>,
     /// When it was created.
-    pub created_at: Option<i64>,
+    pub created_at: Option<Time>,
     /// When it last changed.
-    pub updated_at: Option<i64>,
+    pub updated_at: Option<Time>,
 }
 
 /// A permission as a role lists it (Clerk OpenAPI 2026-05-12, schema Permission).

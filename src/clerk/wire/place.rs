@@ -4,56 +4,134 @@
 //! reads is compiled once more for every type of row: a twentieth of the zip
 //! (docs/decisions/0017-a-quick-start-and-a-small-binary.md).
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
+use std::ops::Range;
 
 use serde_json::Error;
 
+/// One step from a value to one inside of it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Step<'a> {
+    json: &'a str,
+    newest: Newest,
+    /// Where the value begins, once something of it was read.
+    begin: Option<usize>,
+}
+
 /// The newest value of an array or object that is not closed yet.
-#[derive(Clone, Copy)]
-enum Newest<'a> {
+#[derive(Clone, Copy, Debug)]
+enum Newest {
     /// None, or one whose key is to come.
     Unnamed,
-    Field(&'a str),
+    /// Its key begins here.
+    Field(usize),
     Element(usize),
 }
 
-/// The path of the value that `error` is about, such as `data[3].id`, or `.` for the whole. Where that
-/// was read to the end of an array or object, it is about the last value in there, or about all of it
-/// if it lacks something (`is_lacking`).
-pub(super) fn path_of(json: &str, error: &Error, is_lacking: bool) -> String {
+/// The steps to the value that `error` is about, none of them for the whole. Where that was read to the
+/// end of an array or object, it is about the last value in there, or about all of it if it lacks
+/// something (`is_lacking`).
+pub(super) fn path_of<'a>(json: &'a str, error: &Error, is_lacking: bool) -> Vec<Step<'a>> {
     let before: usize =
         json.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();
     let read = &json.as_bytes()[..json.len().min(before + error.column())];
-    let mut open: Vec<Newest<'_>> = Vec::new();
+    let step = |newest| Step { json, newest, begin: None };
+    let mut open: Vec<Step<'_>> = Vec::new();
     let mut closed = None;
     let mut at = 0;
     while let Some(&byte) = read.get(at) {
         let begin = at;
         at = if byte == b'"' { end_of_string(read, begin) } else { begin + 1 };
+        let newest = open.last_mut();
         match byte {
             b' ' | b'\t' | b'\n' | b'\r' => continue,
             b'}' | b']' => {
                 closed = open.pop();
                 continue;
             }
-            b',' => match open.last_mut() {
-                Some(Newest::Element(index)) => *index += 1,
-                Some(newest) => *newest = Newest::Unnamed,
-                None => {}
-            },
-            b'"' => {
-                if let Some(newest @ Newest::Unnamed) = open.last_mut() {
-                    *newest = Newest::Field(json.get(begin + 1..at - 1).unwrap_or_default());
+            b',' => {
+                if let Some(Step { newest, begin, .. }) = newest {
+                    *begin = None;
+                    *newest = match *newest {
+                        Newest::Element(index) => Newest::Element(index + 1),
+                        Newest::Field(_) | Newest::Unnamed => Newest::Unnamed,
+                    };
                 }
             }
-            b'{' => open.push(Newest::Unnamed),
-            b'[' => open.push(Newest::Element(0)),
-            _ => {}
+            b':' => {}
+            b'"' if newest.as_ref().is_some_and(|it| matches!(it.newest, Newest::Unnamed)) => {
+                newest.into_iter().for_each(|it| it.newest = Newest::Field(begin));
+            }
+            _ => {
+                newest.into_iter().for_each(|it| it.begin = it.begin.or(Some(begin)));
+                match byte {
+                    b'{' => open.push(step(Newest::Unnamed)),
+                    b'[' => open.push(step(Newest::Element(0))),
+                    _ => {}
+                }
+            }
         }
         closed = None;
     }
     open.extend(closed.filter(|_| !is_lacking));
-    written(&open)
+    open.retain(|step| !matches!(step.newest, Newest::Unnamed));
+    open
+}
+
+impl<'a> Step<'a> {
+    /// Whether it leads to an element of an array.
+    pub(super) const fn is_element(&self) -> bool {
+        matches!(self.newest, Newest::Element(_))
+    }
+
+    /// The key as it stands in the JSON, with its quotes; `None` for an element.
+    pub(super) fn key(&self) -> Option<Range<usize>> {
+        let Newest::Field(begin) = self.newest else { return None };
+        Some(begin..end_of_string(self.json.as_bytes(), begin))
+    }
+
+    /// The name of the field; `None` for an element, and for a key that is no text.
+    pub(super) fn name(&self) -> Option<Cow<'a, str>> {
+        let quoted = self.json.get(self.key()?)?;
+        serde_json::from_str::<super::Text<'a>>(quoted).ok().map(super::Text::into_inner)
+    }
+
+    /// Where the value stands.
+    pub(super) fn value(&self) -> Option<Range<usize>> {
+        let bytes = self.json.as_bytes();
+        let behind = self.key().map_or(0, |key| key.end);
+        let is_between = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b':');
+        let begin = match self.begin {
+            Some(begin) => begin,
+            None => behind + bytes.get(behind..)?.iter().position(|byte| !is_between(byte))?,
+        };
+        Some(begin..end_of_value(bytes, begin))
+    }
+}
+
+/// Where the value ends that begins at `begin`.
+fn end_of_value(json: &[u8], begin: usize) -> usize {
+    let mut depth = 0_usize;
+    let mut at = begin;
+    while let Some(&byte) = json.get(at) {
+        match byte {
+            b'"' => {
+                at = end_of_string(json, at);
+                if depth == 0 {
+                    return at;
+                }
+                continue;
+            }
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' if depth <= 1 => return if depth == 0 { at } else { at + 1 },
+            b'}' | b']' => depth -= 1,
+            b',' | b' ' | b'\t' | b'\n' | b'\r' if depth == 0 => return at,
+            _ => {}
+        }
+        at += 1;
+    }
+    json.len()
 }
 
 /// Where the string ends that begins at `begin`, or all that was read.
@@ -69,15 +147,16 @@ fn end_of_string(read: &[u8], begin: usize) -> usize {
     }
 }
 
-fn written(path: &[Newest<'_>]) -> String {
+/// `email_addresses[0].id`, or `.` for the whole.
+pub(super) fn written(path: &[Step<'_>]) -> String {
     let mut text = String::new();
     for step in path {
         // A `String` takes everything.
-        let _infallible = match step {
-            Newest::Unnamed => Ok(()),
-            Newest::Field(key) if text.is_empty() => text.write_str(key),
-            Newest::Field(key) => write!(text, ".{key}"),
-            Newest::Element(index) => write!(text, "[{index}]"),
+        let _infallible = match (step.newest, step.name()) {
+            (Newest::Element(index), _) => write!(text, "[{index}]"),
+            (_, None) => Ok(()),
+            (_, Some(key)) if text.is_empty() => text.write_str(&key),
+            (_, Some(key)) => write!(text, ".{key}"),
         };
     }
     if text.is_empty() { ".".to_owned() } else { text }

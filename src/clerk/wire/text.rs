@@ -22,6 +22,13 @@ impl Text<'_> {
     }
 }
 
+impl<'a> Text<'a> {
+    /// The string itself, borrowed for as long as it can be.
+    pub(super) fn into_inner(self) -> Cow<'a, str> {
+        self.0
+    }
+}
+
 impl Deref for Text<'_> {
     type Target = str;
 
@@ -64,6 +71,22 @@ pub(crate) fn identifier<'de: 'a, 'a, D: Deserializer<'de>>(
     Ok(text)
 }
 
+/// For ids that a row may be without: an empty one is none.
+pub(crate) fn optional_identifier<'de: 'a, 'a, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Text<'a>>, D::Error> {
+    let text = said(deserializer)?;
+    text.map(within_the_longest).transpose()
+}
+
+/// For ids that are not Clerk's own and may be of any length: an empty one is none as well.
+pub(crate) fn said<'de: 'a, 'a, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Text<'a>>, D::Error> {
+    let text = Option::<Text<'de>>::deserialize(deserializer)?;
+    Ok(text.filter(|text| !text.is_empty()))
+}
+
 /// For keys: an empty one is one that nothing has.
 pub(super) fn key<'de: 'a, 'a, D: Deserializer<'de>>(
     deserializer: D,
@@ -75,9 +98,12 @@ fn short<'de, D: Deserializer<'de>>(
     deserializer: D,
     expecting: &'static str,
 ) -> Result<Text<'de>, D::Error> {
-    let text = deserializer.deserialize_str(Expecting(expecting))?;
+    within_the_longest(deserializer.deserialize_str(Expecting(expecting))?)
+}
+
+fn within_the_longest<E: Error>(text: Text<'_>) -> Result<Text<'_>, E> {
     if text.len() > LONGEST_IDENTIFIER {
-        return Err(Error::invalid_value(Unexpected::Other("text"), &"at most 256 bytes"));
+        return Err(E::invalid_value(Unexpected::Other("text"), &"at most 256 bytes"));
     }
     Ok(text)
 }

@@ -1,21 +1,75 @@
 //! A moment as Clerk writes it.
 
-use serde::de::{Deserializer, Error, Unexpected};
-use serde::{Deserialize, Serialize};
+use std::fmt;
+
+use serde::de::{Deserializer, Error, Unexpected, Visitor};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::clock::Timestamp;
 
 /// Milliseconds since 1970 in Clerk's JSON, RFC 3339 in records.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
-#[serde(transparent)]
-pub struct Time(pub Timestamp);
+///
+/// Clerk writes 0, and Go's zero time (-62135596800000), where there is none: a time that is not after
+/// 1970 is kept as a number, because lists are in the order of such numbers, and written as `null`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Time {
+    /// From the year 0 to the year 9999.
+    milliseconds: i64,
+}
+
+/// The year 0; what is before it says no more than that there is no time.
+const EARLIEST: i64 = -62_167_219_200_000;
+
+impl Time {
+    /// The number that Clerk wrote, without its fraction.
+    #[must_use]
+    pub const fn milliseconds(self) -> i64 {
+        self.milliseconds
+    }
+
+    /// The moment; `None` where Clerk says that there is none.
+    #[must_use]
+    pub fn timestamp(self) -> Option<Timestamp> {
+        (self.milliseconds > 0).then(|| Timestamp::from_unix_millis(self.milliseconds)).flatten()
+    }
+}
+
+impl Serialize for Time {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.timestamp().serialize(serializer)
+    }
+}
 
 impl<'de> Deserialize<'de> for Time {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let milliseconds = i64::deserialize(deserializer)?;
-        Timestamp::from_unix_millis(milliseconds).map(Self).ok_or_else(|| {
-            Error::invalid_value(Unexpected::Other("time"), &"a time in the years 0000 to 9999")
-        })
+        deserializer.deserialize_i64(Milliseconds)
+    }
+}
+
+struct Milliseconds;
+
+impl Visitor<'_> for Milliseconds {
+    type Value = Time;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a time in milliseconds up to the year 9999")
+    }
+
+    fn visit_i64<E: Error>(self, milliseconds: i64) -> Result<Time, E> {
+        let time = Time { milliseconds: milliseconds.max(EARLIEST) };
+        match Timestamp::from_unix_millis(time.milliseconds) {
+            Some(_) => Ok(time),
+            None => Err(E::invalid_value(Unexpected::Other("time"), &self)),
+        }
+    }
+
+    fn visit_u64<E: Error>(self, milliseconds: u64) -> Result<Time, E> {
+        self.visit_i64(i64::try_from(milliseconds).unwrap_or(i64::MAX))
+    }
+
+    /// A part of a millisecond is dropped. (A number that no `i64` holds becomes the nearest one.)
+    fn visit_f64<E: Error>(self, milliseconds: f64) -> Result<Time, E> {
+        self.visit_i64(milliseconds.floor() as i64)
     }
 }
 
@@ -25,21 +79,48 @@ mod tests {
     use super::super::decode;
     use super::*;
 
+    fn written(json: &str) -> String {
+        let time: Time = decode(json.as_bytes()).unwrap();
+        serde_json::to_string(&time).unwrap()
+    }
+
     #[test]
-    fn milliseconds_become_a_date() {
-        let time: Time = decode(b"1795176000123").unwrap();
-        assert_eq!(serde_json::to_string(&time).unwrap(), r#""2026-11-20T12:00:00.123Z""#);
+    fn milliseconds_become_a_date_whole_or_not() {
+        for json in ["1795176000123", "1795176000123.0", "1795176000123.999", "1.795176000123e12"] {
+            assert_eq!(written(json), r#""2026-11-20T12:00:00.123Z""#, "{json}");
+        }
+        assert_eq!(written("253402300799999"), r#""9999-12-31T23:59:59.999Z""#);
+        assert_eq!(written("1"), r#""1970-01-01T00:00:00.001Z""#);
+    }
+
+    #[test]
+    fn zero_and_below_mean_that_there_is_none() {
+        for json in
+            ["0", "-0", "0.0", "0.5", "-1", "-62135596800000", "-9223372036854775808", "-1e300"]
+        {
+            assert_eq!(written(json), "null", "{json}");
+        }
+        let time: Time = decode(b"-62135596800000").unwrap();
+        assert_eq!(time.milliseconds(), -62_135_596_800_000, "lists are in the order of numbers");
     }
 
     #[test]
     fn what_is_no_time_is_an_error_that_does_not_repeat_it() {
-        for (json, problem) in [
-            ("9223372036854775807", "expected a time in the years 0000 to 9999"),
-            ("1.5", "expected a 64-bit integer"),
-            ("\"2026-11-20\"", "expected a 64-bit integer"),
+        for json in [
+            "253402300800000",
+            "9223372036854775807",
+            "18446744073709551615",
+            "1e300",
+            "\"2026-11-20\"",
+            "true",
+            "{}",
+            "[]",
         ] {
             let error = decode::<Time>(json.as_bytes()).unwrap_err();
-            assert_eq!(error.problem, problem, "{json}");
+            assert_eq!(
+                error.problem, "expected a time in milliseconds up to the year 9999",
+                "{json}"
+            );
         }
     }
 }

@@ -6,23 +6,24 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::text::{Text, identifier};
+use super::decode::{Object, present};
+use super::text::{Text, identifier, optional_identifier, said};
+use super::time::Time;
 
-/// A row of Clerk: GET /users (Clerk OpenAPI 2026-05-12, schema User). Times are milliseconds
-/// since 1970.
+/// A row of Clerk: GET /users (Clerk OpenAPI 2026-05-12, schema User).
 #[derive(Debug, Deserialize)]
 pub struct User<'a> {
     /// `user_…`.
     #[serde(borrow, deserialize_with = "identifier")]
     pub id: Text<'a>,
     /// The customer's own id of the user.
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "said")]
     pub external_id: Option<Text<'a>>,
     /// Which of `email_addresses` is the primary one.
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "optional_identifier")]
     pub primary_email_address_id: Option<Text<'a>>,
     /// Which of `phone_numbers` is the primary one.
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "optional_identifier")]
     pub primary_phone_number_id: Option<Text<'a>>,
     /// The name to sign in with, where the instance uses them.
     #[serde(borrow)]
@@ -47,13 +48,13 @@ pub struct User<'a> {
     pub unsafe_metadata: Option<&'a RawValue>,
     /// Every e-mail address.
     #[serde(borrow)]
-    pub email_addresses: Option<Vec<EmailAddress<'a>>>,
+    pub email_addresses: Option<Vec<Object<EmailAddress<'a>>>>,
     /// Every phone number.
     #[serde(borrow)]
-    pub phone_numbers: Option<Vec<PhoneNumber<'a>>>,
+    pub phone_numbers: Option<Vec<Object<PhoneNumber<'a>>>>,
     /// Every web3 wallet.
     #[serde(borrow)]
-    pub web3_wallets: Option<Vec<Web3Wallet<'a>>>,
+    pub web3_wallets: Option<Vec<Object<Web3Wallet<'a>>>>,
     /// How many passkeys there are.
     pub passkeys: Option<Passkeys>,
     /// Whether a password is set.
@@ -65,19 +66,23 @@ pub struct User<'a> {
     /// Whether backup codes exist.
     pub backup_code_enabled: Option<bool>,
     /// When a second factor was last turned on; kept when it is turned off again.
-    pub mfa_enabled_at: Option<i64>,
+    pub mfa_enabled_at: Option<Time>,
     /// When the second factors were last turned off; kept when one is turned on again.
-    pub mfa_disabled_at: Option<i64>,
+    pub mfa_disabled_at: Option<Time>,
     /// Accounts at social and other OAuth providers.
     #[serde(borrow)]
-    pub external_accounts: Option<Vec<ExternalAccount<'a>>>,
-    /// Accounts at enterprise connections (SAML, OIDC).
+    pub external_accounts: Option<Vec<Object<ExternalAccount<'a>>>>,
+    /// Accounts at enterprise connections (SAML, OIDC); the outer `None` where Clerk does not speak of
+    /// them.
+    #[serde(borrow, default, deserialize_with = "present")]
+    pub enterprise_accounts: Option<Option<Vec<Object<EnterpriseAccount<'a>>>>>,
+    /// What answers of 2024 have in the place of `enterprise_accounts`.
     #[serde(borrow)]
-    pub enterprise_accounts: Option<Vec<EnterpriseAccount<'a>>>,
+    pub saml_accounts: Option<Vec<Object<EnterpriseAccount<'a>>>>,
     /// When the user last signed in.
-    pub last_sign_in_at: Option<i64>,
-    /// Latest activity, with the precision of a day.
-    pub last_active_at: Option<i64>,
+    pub last_sign_in_at: Option<Time>,
+    /// The moment of the latest activity.
+    pub last_active_at: Option<Time>,
     /// Banned by an administrator.
     pub banned: Option<bool>,
     /// Locked out, by hand or after too many attempts.
@@ -89,32 +94,32 @@ pub struct User<'a> {
     /// Whether the user may create organizations.
     pub create_organization_enabled: Option<bool>,
     /// When the legal terms were accepted.
-    pub legal_accepted_at: Option<i64>,
+    pub legal_accepted_at: Option<Time>,
     /// When the user was created; may be backdated by whoever creates it through the API.
-    pub created_at: Option<i64>,
+    pub created_at: Option<Time>,
     /// When the user last changed.
-    pub updated_at: Option<i64>,
+    pub updated_at: Option<Time>,
 }
 
 /// Clerk OpenAPI 2026-05-12, schema EmailAddress.
 #[derive(Debug, Deserialize)]
 pub struct EmailAddress<'a> {
     /// `idn_…`; not in Clerk's required list.
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "optional_identifier")]
     pub id: Option<Text<'a>>,
     /// The address.
     #[serde(borrow)]
     pub email_address: Option<Text<'a>>,
     /// How it was verified, if it was tried.
     #[serde(borrow)]
-    pub verification: Option<Verification<'a>>,
+    pub verification: Option<Object<Verification<'a>>>,
 }
 
 /// Clerk OpenAPI 2026-05-12, schema PhoneNumber. Its `backup_codes` are not read.
 #[derive(Debug, Deserialize)]
 pub struct PhoneNumber<'a> {
     /// `idn_…`; not in Clerk's required list.
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "optional_identifier")]
     pub id: Option<Text<'a>>,
     /// The number in E.164 form.
     #[serde(borrow)]
@@ -123,7 +128,7 @@ pub struct PhoneNumber<'a> {
     pub reserved_for_second_factor: Option<bool>,
     /// How it was verified, if it was tried.
     #[serde(borrow)]
-    pub verification: Option<Verification<'a>>,
+    pub verification: Option<Object<Verification<'a>>>,
 }
 
 /// Clerk OpenAPI 2026-05-12, schema Web3Wallet.
@@ -137,15 +142,15 @@ pub struct Web3Wallet<'a> {
 /// Clerk OpenAPI 2026-05-12, schema ExternalAccountWithVerification.
 #[derive(Debug, Deserialize)]
 pub struct ExternalAccount<'a> {
-    /// Such as `oauth_google`.
-    #[serde(borrow)]
-    pub provider: Option<Text<'a>>,
+    /// Such as `oauth_google`; the outer `None` where Clerk does not say, as in answers of 2024.
+    #[serde(borrow, default, deserialize_with = "present")]
+    pub provider: Option<Option<Text<'a>>>,
     /// The address the provider knows.
     #[serde(borrow)]
     pub email_address: Option<Text<'a>>,
     /// How it was verified, if it was tried.
     #[serde(borrow)]
-    pub verification: Option<Verification<'a>>,
+    pub verification: Option<Object<AccountVerification<'a>>>,
 }
 
 /// Clerk OpenAPI 2026-05-12, schema EnterpriseAccount.
@@ -167,6 +172,17 @@ pub struct Verification<'a> {
     /// `verified`, or one of an open set: `unverified`, `failed`, `expired`, `transferable`, …
     #[serde(borrow)]
     pub status: Option<Text<'a>>,
+}
+
+/// That of an external account: such a verification also says with what.
+#[derive(Debug, Deserialize)]
+pub struct AccountVerification<'a> {
+    /// As in [`Verification`].
+    #[serde(borrow)]
+    pub status: Option<Text<'a>>,
+    /// Such as `oauth_google`.
+    #[serde(borrow)]
+    pub strategy: Option<Text<'a>>,
 }
 
 /// How many passkeys a user has: the keys themselves are not read.

@@ -15,10 +15,10 @@ use serde_json::value::RawValue;
 pub use role_catalogue::{Role, RoleCatalogue};
 
 use self::withheld::without_withheld;
-use super::record::{ObjectReference, ObjectType};
+use super::record::ObjectReference;
 use super::records::Records;
+use crate::clerk::wire::Time;
 use crate::clock::Timestamp;
-use crate::quoted::Quoted;
 use crate::redaction::Redaction;
 
 /// A row of one of Clerk's lists.
@@ -32,6 +32,11 @@ pub trait Row {
     /// What the row refers to by id.
     fn references(&self) -> References<'_> {
         References::default()
+    }
+
+    /// Whether the row is a grant that nobody holds any more.
+    fn belongs_to_nobody(&self) -> bool {
+        false
     }
 
     /// When whom the row is was last active, in milliseconds since 1970.
@@ -50,16 +55,7 @@ pub trait Row {
 
     /// Adds the row's lines to `records`. `raw` is the whole row as Clerk gave it; it is looked at
     /// only with [`Translation::include_raw`].
-    ///
-    /// # Errors
-    /// [`TranslateError`] when the row says something that cannot be written; `records` is then as
-    /// it was before.
-    fn translate(
-        &self,
-        raw: Option<&RawValue>,
-        translation: &Translation,
-        records: &mut Records,
-    ) -> Result<(), TranslateError>;
+    fn translate(&self, raw: Option<&RawValue>, translation: &Translation, records: &mut Records);
 }
 
 impl Row for Box<dyn Row + '_> {
@@ -75,6 +71,10 @@ impl Row for Box<dyn Row + '_> {
         (**self).references()
     }
 
+    fn belongs_to_nobody(&self) -> bool {
+        (**self).belongs_to_nobody()
+    }
+
     fn last_active_at(&self) -> Option<i64> {
         (**self).last_active_at()
     }
@@ -87,13 +87,8 @@ impl Row for Box<dyn Row + '_> {
         (**self).redact(redaction);
     }
 
-    fn translate(
-        &self,
-        raw: Option<&RawValue>,
-        translation: &Translation,
-        records: &mut Records,
-    ) -> Result<(), TranslateError> {
-        (**self).translate(raw, translation, records)
+    fn translate(&self, raw: Option<&RawValue>, translation: &Translation, records: &mut Records) {
+        (**self).translate(raw, translation, records);
     }
 }
 
@@ -137,69 +132,26 @@ pub struct MetadataBags {
     pub unsafe_: bool,
 }
 
-/// A row that cannot be written down.
-#[derive(Debug, thiserror::Error)]
-pub enum TranslateError {
-    /// A time before the year 0 or after the year 9999.
-    #[error("{object} {}: `{field}` is a time outside the years 0000 to 9999", Quoted(id))]
-    TimeOutOfRange {
-        /// The type of the row.
-        object: ObjectType,
-        /// The id of the row.
-        id: String,
-        /// Clerk's name of the field.
-        field: &'static str,
-    },
-    /// `raw` cannot be rid of what must never be written out, so it is not written.
-    #[error("{object} {}: its JSON cannot be filtered for `raw`", Quoted(id))]
-    Raw {
-        /// The type of the row.
-        object: ObjectType,
-        /// The id of the row.
-        id: String,
-        /// What is wrong with the JSON; it quotes none of it.
-        source: serde_json::Error,
-    },
-}
-
 impl ObjectReference<'_> {
-    /// The value of this object's time `field`, given in milliseconds since 1970.
-    fn time(
-        self,
-        field: &'static str,
-        milliseconds: Option<i64>,
-    ) -> Result<Option<Timestamp>, TranslateError> {
-        let Some(milliseconds) = milliseconds else {
-            return Ok(None);
-        };
-        match Timestamp::from_unix_millis(milliseconds) {
-            Some(timestamp) => Ok(Some(timestamp)),
-            None => Err(TranslateError::TimeOutOfRange {
-                object: self.object_type,
-                id: self.id.to_owned(),
-                field,
-            }),
-        }
-    }
-
-    /// The value of this object's record's `raw`.
+    /// The value of this object's record's `raw`: `null` where Clerk's object cannot be rid of what must
+    /// never be written out.
     fn raw(
         self,
         raw: Option<&RawValue>,
         translation: &Translation,
-    ) -> Result<Option<Option<Box<RawValue>>>, TranslateError> {
-        if !translation.include_raw {
-            return Ok(None);
-        }
-        let filtered = raw
-            .map(|raw| without_withheld(raw, self.object_type, translation.metadata))
-            .transpose();
-        filtered.map(Some).map_err(|source| TranslateError::Raw {
-            object: self.object_type,
-            id: self.id.to_owned(),
-            source,
+        records: &mut Records,
+    ) -> Option<Option<Box<RawValue>>> {
+        translation.include_raw.then(|| {
+            let filtered = without_withheld(raw?, self.object_type, translation.metadata).ok();
+            records.raw_is_unreadable |= filtered.is_none();
+            filtered
         })
     }
+}
+
+/// What a record says of a time of Clerk's.
+fn moment(time: Option<Time>) -> Option<Timestamp> {
+    time.and_then(Time::timestamp)
 }
 
 /// `name` as Clerk gave it; one of nothing but white space is none.

@@ -4,8 +4,8 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::verbatim::Verbatim;
-use super::{Row, TranslateError, Translation, said};
-use crate::clerk::wire::Organization;
+use super::{Row, Translation, moment, said};
+use crate::clerk::wire::{Organization, Time};
 use crate::clock::Timestamp;
 use crate::redaction::Redaction;
 use crate::resource::Dataset;
@@ -24,18 +24,13 @@ impl Row for Organization<'_> {
     }
 
     fn created_at(&self) -> Option<i64> {
-        self.created_at
+        self.created_at.map(Time::milliseconds)
     }
 
     /// Nothing in it is about a person.
     fn redact(&mut self, _redaction: &Redaction) {}
 
-    fn translate(
-        &self,
-        raw: Option<&RawValue>,
-        translation: &Translation,
-        records: &mut Records,
-    ) -> Result<(), TranslateError> {
+    fn translate(&self, raw: Option<&RawValue>, translation: &Translation, records: &mut Records) {
         let this = ObjectReference { object_type: ObjectType::Organization, id: &self.id };
         let name = display_name(self);
         let record = ResourceRecord {
@@ -43,10 +38,10 @@ impl Row for Organization<'_> {
             id: this.id,
             display_name: DisplayName::One(name),
             status: Status::Enabled,
-            created_at: this.time("created_at", self.created_at)?,
-            updated_at: this.time("updated_at", self.updated_at)?,
-            profile: OrganizationProfile::new(self, this, translation)?,
-            raw: this.raw(raw, translation)?,
+            created_at: moment(self.created_at),
+            updated_at: moment(self.updated_at),
+            profile: OrganizationProfile::new(self, translation),
+            raw: this.raw(raw, translation, records),
         };
         records.push(Dataset::Organizations, &record);
 
@@ -57,7 +52,6 @@ impl Row for Organization<'_> {
             let holds_role = entitlement(this, &role.id, display_name, Some(role.reference()));
             records.push(Dataset::Entitlements, &holds_role);
         }
-        Ok(())
     }
 }
 
@@ -101,13 +95,9 @@ struct OrganizationProfile<'a> {
 }
 
 impl<'a> OrganizationProfile<'a> {
-    fn new(
-        organization: &'a Organization<'_>,
-        this: ObjectReference<'_>,
-        translation: &Translation,
-    ) -> Result<Self, TranslateError> {
+    fn new(organization: &'a Organization<'_>, translation: &Translation) -> Self {
         let metadata = translation.metadata;
-        Ok(Self {
+        Self {
             slug: organization.slug.as_deref(),
             members_count: organization.members_count,
             pending_invitations_count: organization.pending_invitations_count,
@@ -115,9 +105,9 @@ impl<'a> OrganizationProfile<'a> {
             admin_delete_enabled: organization.admin_delete_enabled,
             created_by: organization.created_by.as_deref(),
             role_set_key: organization.role_set_key.as_deref(),
-            last_active_at: this.time("last_active_at", organization.last_active_at)?,
+            last_active_at: moment(organization.last_active_at),
             public_metadata: Verbatim::if_asked(metadata.public, organization.public_metadata),
             private_metadata: Verbatim::if_asked(metadata.private, organization.private_metadata),
-        })
+        }
     }
 }

@@ -3,8 +3,8 @@
 use serde_json::value::RawValue;
 
 use super::organization::MEMBER;
-use super::{References, Row, TranslateError, Translation};
-use crate::clerk::wire::OrganizationMembership;
+use super::{References, Row, Translation, moment};
+use crate::clerk::wire::{OrganizationMembership, Time};
 use crate::redaction::Redaction;
 use crate::resource::Dataset;
 use crate::snapshot::record::{EntitlementId, GrantRecord, ObjectReference, ObjectType};
@@ -16,58 +16,61 @@ impl Row for OrganizationMembership<'_> {
     }
 
     fn created_at(&self) -> Option<i64> {
-        self.created_at
+        self.created_at.map(Time::milliseconds)
     }
 
     fn references(&self) -> References<'_> {
         References {
-            user: Some(&self.public_user_data.user_id),
+            user: user_id(self),
             organization: Some(&self.organization.id),
             ..References::default()
         }
     }
 
+    /// Clerk says of a membership whose user is gone that it has no user.
+    fn belongs_to_nobody(&self) -> bool {
+        user_id(self).is_none()
+    }
+
     /// Its people are ids.
     fn redact(&mut self, _redaction: &Redaction) {}
 
-    /// Grants have no `raw`: nothing is made of it.
-    fn translate(
-        &self,
-        _raw: Option<&RawValue>,
-        translation: &Translation,
-        records: &mut Records,
-    ) -> Result<(), TranslateError> {
+    /// Grants have no `raw`: nothing is made of it. Where there is nobody, there is no grant.
+    fn translate(&self, _raw: Option<&RawValue>, translation: &Translation, records: &mut Records) {
+        let Some(user_id) = user_id(self) else { return };
         let this =
             ObjectReference { object_type: ObjectType::OrganizationMembership, id: &self.id };
         let resource =
             ObjectReference { object_type: ObjectType::Organization, id: &self.organization.id };
-        let principal =
-            ObjectReference { object_type: ObjectType::User, id: &self.public_user_data.user_id };
+        let principal = ObjectReference { object_type: ObjectType::User, id: user_id };
 
         let member = GrantRecord {
             source: Some(this),
-            created_at: this.time("created_at", self.created_at)?,
-            updated_at: this.time("updated_at", self.updated_at)?,
+            created_at: moment(self.created_at),
+            updated_at: moment(self.updated_at),
             ..GrantRecord::new(EntitlementId { resource, slug: MEMBER }, principal)
         };
         records.push(Dataset::Grants, &member);
 
         let Some(role) = translation.roles.by_key(&self.role) else {
             count_unresolved(&self.role, records);
-            return Ok(());
+            return;
         };
         let permissions = self.permissions.as_ref();
         let holds_role = GrantRecord {
             role: Some(role.reference()),
-            permissions: permissions.map(|keys| keys.iter().map(|key| key.as_str()).collect()),
+            permissions: permissions.map(|keys| keys.iter().map(Option::as_deref).collect()),
             source: member.source,
             created_at: member.created_at,
             updated_at: member.updated_at,
             ..GrantRecord::new(EntitlementId { resource, slug: &role.id }, principal)
         };
         records.push(Dataset::Grants, &holds_role);
-        Ok(())
     }
+}
+
+fn user_id<'a>(membership: &'a OrganizationMembership<'_>) -> Option<&'a str> {
+    membership.public_user_data.as_ref()?.user_id.as_deref()
 }
 
 fn count_unresolved(key: &str, records: &mut Records) {

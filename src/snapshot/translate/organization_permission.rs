@@ -3,8 +3,8 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{Row, TranslateError, Translation, said};
-use crate::clerk::wire::OrganizationPermission;
+use super::{Row, Translation, moment, said};
+use crate::clerk::wire::{OrganizationPermission, Time};
 use crate::redaction::Redaction;
 use crate::resource::Dataset;
 use crate::snapshot::record::{
@@ -19,18 +19,13 @@ impl Row for OrganizationPermission<'_> {
     }
 
     fn created_at(&self) -> Option<i64> {
-        self.created_at
+        self.created_at.map(Time::milliseconds)
     }
 
     /// Nothing in it is about a person.
     fn redact(&mut self, _redaction: &Redaction) {}
 
-    fn translate(
-        &self,
-        raw: Option<&RawValue>,
-        translation: &Translation,
-        records: &mut Records,
-    ) -> Result<(), TranslateError> {
+    fn translate(&self, raw: Option<&RawValue>, translation: &Translation, records: &mut Records) {
         let id = assigned(&self.id);
         let this = id.resource;
         let display_name = DisplayName::One(display_name(self));
@@ -39,14 +34,14 @@ impl Row for OrganizationPermission<'_> {
             id: this.id,
             display_name,
             status: Status::Enabled,
-            created_at: this.time("created_at", self.created_at)?,
-            updated_at: this.time("updated_at", self.updated_at)?,
+            created_at: moment(self.created_at),
+            updated_at: moment(self.updated_at),
             profile: OrganizationPermissionProfile {
                 key: &self.key,
                 description: self.description.as_deref(),
                 permission_type: self.permission_type.as_deref(),
             },
-            raw: this.raw(raw, translation)?,
+            raw: this.raw(raw, translation, records),
         };
         records.push(Dataset::OrganizationPermissions, &record);
 
@@ -60,7 +55,6 @@ impl Row for OrganizationPermission<'_> {
             role: None,
         };
         records.push(Dataset::Entitlements, &entitlement);
-        Ok(())
     }
 }
 

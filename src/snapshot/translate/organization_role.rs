@@ -4,8 +4,8 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::organization_permission::assigned;
-use super::{References, Role, Row, TranslateError, Translation, said};
-use crate::clerk::wire::OrganizationRole;
+use super::{References, Role, Row, Translation, moment, said};
+use crate::clerk::wire::{OrganizationRole, Time};
 use crate::redaction::Redaction;
 use crate::resource::Dataset;
 use crate::snapshot::record::{
@@ -19,7 +19,7 @@ impl Row for OrganizationRole<'_> {
     }
 
     fn created_at(&self) -> Option<i64> {
-        self.created_at
+        self.created_at.map(Time::milliseconds)
     }
 
     fn references(&self) -> References<'_> {
@@ -38,15 +38,10 @@ impl Row for OrganizationRole<'_> {
     /// Nothing in it is about a person.
     fn redact(&mut self, _redaction: &Redaction) {}
 
-    fn translate(
-        &self,
-        raw: Option<&RawValue>,
-        translation: &Translation,
-        records: &mut Records,
-    ) -> Result<(), TranslateError> {
+    fn translate(&self, raw: Option<&RawValue>, translation: &Translation, records: &mut Records) {
         let this = ObjectReference { object_type: ObjectType::OrganizationRole, id: &self.id };
-        let created_at = this.time("created_at", self.created_at)?;
-        let updated_at = this.time("updated_at", self.updated_at)?;
+        let created_at = moment(self.created_at);
+        let updated_at = moment(self.updated_at);
         let record = ResourceRecord {
             object_type: this.object_type,
             id: this.id,
@@ -55,7 +50,7 @@ impl Row for OrganizationRole<'_> {
             created_at,
             updated_at,
             profile: OrganizationRoleProfile::new(self),
-            raw: this.raw(raw, translation)?,
+            raw: this.raw(raw, translation, records),
         };
         records.push(Dataset::OrganizationRoles, &record);
 
@@ -67,7 +62,6 @@ impl Row for OrganizationRole<'_> {
             };
             records.push(Dataset::Grants, &grant);
         }
-        Ok(())
     }
 }
 

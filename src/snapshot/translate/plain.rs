@@ -25,7 +25,7 @@ mod waitlist_entry;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{References, Row, TranslateError, Translation, said};
+use super::{References, Row, Translation, moment, said};
 use crate::clerk::wire::Time;
 use crate::redaction::Redaction;
 use crate::resource::Dataset;
@@ -104,7 +104,7 @@ impl<T: Plain> Row for T {
     }
 
     fn created_at(&self) -> Option<i64> {
-        self.about().created_at.map(|time| time.0.unix_millis())
+        self.about().created_at.map(Time::milliseconds)
     }
 
     fn references(&self) -> References<'_> {
@@ -115,12 +115,7 @@ impl<T: Plain> Row for T {
         Plain::redact(self, redaction);
     }
 
-    fn translate(
-        &self,
-        raw: Option<&RawValue>,
-        translation: &Translation,
-        records: &mut Records,
-    ) -> Result<(), TranslateError> {
+    fn translate(&self, raw: Option<&RawValue>, translation: &Translation, records: &mut Records) {
         let About { id, names, status, created_at, updated_at } = self.about();
         let this = ObjectReference { object_type: T::TYPE, id };
         let record = ResourceRecord {
@@ -128,13 +123,12 @@ impl<T: Plain> Row for T {
             id,
             display_name: DisplayName::One(names.into_iter().find_map(said).unwrap_or(id)),
             status,
-            created_at: created_at.map(|time| time.0),
-            updated_at: updated_at.map(|time| time.0),
+            created_at: moment(created_at),
+            updated_at: moment(updated_at),
             profile: self.profile(translation),
-            raw: this.raw(raw, translation)?,
+            raw: this.raw(raw, translation, records),
         };
         records.push(T::DATASET, &record);
         self.add_further(records);
-        Ok(())
     }
 }

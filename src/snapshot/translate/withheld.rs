@@ -11,10 +11,11 @@ use super::verbatim::on_one_line;
 use crate::clerk::wire::Text;
 use crate::snapshot::record::ObjectType;
 
-/// Fields that are left out wherever they stand outside of metadata. `backup_codes` (phone numbers)
-/// and `url` (invitations, and waitlist entries with one inside: it holds a ticket) are what Clerk's
-/// lists hold today; of redirect URLs alone `url` is no secret but what they are. The rest are the names
-/// by which Clerk calls credentials elsewhere (Clerk OpenAPI 2026-05-12, schemas OAuthAccessToken,
+/// Fields that are left out wherever they stand outside of metadata. `backup_codes` (phone numbers),
+/// `url` (invitations, and waitlist entries with one inside: it holds a ticket) and
+/// `external_verification_redirect_url` (verifications: whoever follows it continues a sign-in) are what
+/// Clerk's lists hold today; of redirect URLs alone `url` is no secret but what they are. The rest are the
+/// names by which Clerk calls credentials elsewhere (Clerk OpenAPI 2026-05-12, schemas OAuthAccessToken,
 /// OAuthApplicationWithSecret, SignInToken, EnterpriseConnectionTestRun, SAMLConnection; GET
 /// /machines/{id}/secret_key, GET /api_keys/{id}/secret), should it ever put one inside.
 const WITHHELD: &[&str] = &[
@@ -33,6 +34,7 @@ const WITHHELD: &[&str] = &[
     "refresh_token",
     "id_token",
     "ticket",
+    "external_verification_redirect_url",
 ];
 
 /// Clerk's objects nest four deep. Past this, something is not one of Clerk's objects, and
@@ -205,6 +207,17 @@ mod tests {
     fn a_field_is_recognised_however_json_escapes_it_and_however_often_it_comes() {
         let json = r#"{"priv\u0061te_metadata":1,"private_metadata":2,"backup\u005fcodes":3,"private_metadata":4}"#;
         assert_eq!(filter(json, NOTHING), "{}");
+    }
+
+    // It continues a sign-in: whoever has it goes on in its place.
+    #[test]
+    fn where_a_verification_goes_on_is_left_out() {
+        let json = r#"{"external_accounts":[{"id":"e","verification":{"status":"unverified",
+            "external_verification_redirect_url":"https://accounts.example/?state=s"}}]}"#;
+        assert_eq!(
+            filter(json, NOTHING),
+            r#"{"external_accounts":[{"id":"e","verification":{"status":"unverified"}}]}"#
+        );
     }
 
     #[test]

@@ -20,6 +20,11 @@ const ASCENDING: (&str, &str) = ("order_by", "created_at");
 /// Without it organizations do not tell how many members they have.
 const COUNTED: &[(&str, &str)] = &[("include_members_count", "true")];
 
+const USERS: Rows = Rows::Whole(
+    |body, context, needed| read_page::<wire::User<'_>>(body, context, needed),
+    |row| read_row::<wire::User<'_>>(row),
+);
+
 fn memberships_of_organization(organization: &str) -> String {
     format!("/organizations/{organization}/memberships")
 }
@@ -39,6 +44,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         feeds: &[Feed::of(Dataset::OrganizationPermissions), Feed::of(Dataset::Entitlements)],
         named_by: &[Naming::path("/organization_permissions/{id}")],
         memberships: None,
+        needed: &["key"],
         rows: Rows::Single(|row| read_row::<wire::OrganizationPermission<'_>>(row)),
     },
     Endpoint {
@@ -53,6 +59,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         feeds: &[Feed::of(Dataset::OrganizationRoles), Feed::of(Dataset::Grants)],
         named_by: &[Naming::path("/organization_roles/{id}")],
         memberships: None,
+        needed: &["key", "permissions.id", "permissions.key"],
         rows: Rows::Single(|row| read_row::<wire::OrganizationRole<'_>>(row)),
     },
     Endpoint {
@@ -97,7 +104,8 @@ pub const ENDPOINTS: &[Endpoint] = &[
             Naming::filter("/users", &[("external_id", "+{external_id}")]),
         ],
         memberships: Some(|user| format!("/users/{user}/organization_memberships")),
-        rows: Rows::Whole(|body, context| read_page::<wire::User<'_>>(body, context)),
+        needed: &[],
+        rows: USERS,
     },
     Endpoint {
         resource: Resource::Organizations,
@@ -121,7 +129,11 @@ pub const ENDPOINTS: &[Endpoint] = &[
             Naming { query: COUNTED, ..Naming::path("/organizations/{slug}") },
         ],
         memberships: Some(memberships_of_organization),
-        rows: Rows::Whole(|body, context| read_page::<wire::Organization<'_>>(body, context)),
+        needed: &[],
+        rows: Rows::Whole(
+            |body, context, needed| read_page::<wire::Organization<'_>>(body, context, needed),
+            |row| read_row::<wire::Organization<'_>>(row),
+        ),
     },
     Endpoint {
         resource: Resource::OrganizationMemberships,
@@ -147,9 +159,13 @@ pub const ENDPOINTS: &[Endpoint] = &[
             &[("user_id", "+{user_id}")],
         )],
         memberships: None,
-        rows: Rows::Whole(|body, context| {
-            read_page::<wire::OrganizationMembership<'_>>(body, context)
-        }),
+        needed: &["organization.id", "role"],
+        rows: Rows::Whole(
+            |body, context, needed| {
+                read_page::<wire::OrganizationMembership<'_>>(body, context, needed)
+            },
+            |row| read_row::<wire::OrganizationMembership<'_>>(row),
+        ),
     },
     Endpoint {
         named_by: &[Naming::path("/role_sets/{id}")],
@@ -341,7 +357,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
             Resource::DailyActiveUsers,
             "/users",
             &[Feed { needs: Some(Resource::Users), ..Feed::of(Dataset::DailyActiveUsers) }],
-            Rows::Whole(|body, context| read_page::<wire::User<'_>>(body, context)),
+            USERS,
         )
     },
 ];
@@ -366,6 +382,7 @@ const fn listed(
         feeds,
         named_by: &[],
         memberships: None,
+        needed: &[],
         rows,
     }
 }

@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{About, Plain};
-use crate::clerk::wire::{Text, Time, identifier};
+use crate::clerk::wire::{Text, Time, identifier, optional_identifier};
 use crate::redaction::Redaction;
 use crate::resource::Dataset;
 use crate::snapshot::record::ObjectType;
@@ -19,7 +19,7 @@ pub(crate) struct AllowlistIdentifier<'a> {
     #[serde(borrow)]
     identifier_type: Option<Text<'a>>,
     /// The invitation that was sent to it.
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "optional_identifier")]
     invitation_id: Option<Text<'a>>,
     #[serde(skip_serializing)]
     created_at: Option<Time>,

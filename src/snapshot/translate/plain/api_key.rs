@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{About, Plain};
-use crate::clerk::wire::{Text, Time, identifier};
+use crate::clerk::wire::{Text, Time, identifier, optional_identifier};
 use crate::resource::Dataset;
 use crate::snapshot::record::{ObjectType, Status};
 use crate::snapshot::translate::verbatim::Json;
@@ -18,7 +18,7 @@ pub(crate) struct ApiKey<'a> {
     #[serde(borrow, rename = "type")]
     key_type: Option<Text<'a>>,
     /// The user, organization or machine it belongs to.
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "optional_identifier")]
     subject: Option<Text<'a>>,
     /// What it is for.
     #[serde(borrow)]
@@ -28,7 +28,7 @@ pub(crate) struct ApiKey<'a> {
     claims: Option<Json<'a>>,
     /// What it may do.
     #[serde(borrow)]
-    scopes: Option<Vec<Text<'a>>>,
+    scopes: Option<Vec<Option<Text<'a>>>>,
     /// Whether it was withdrawn.
     revoked: Option<bool>,
     /// Why.
@@ -39,7 +39,7 @@ pub(crate) struct ApiKey<'a> {
     /// When its time is over; null: never.
     expiration: Option<Time>,
     /// Who made it.
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "optional_identifier")]
     created_by: Option<Text<'a>>,
     /// When it was last used.
     last_used_at: Option<Time>,

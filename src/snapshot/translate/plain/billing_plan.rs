@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{About, Plain};
-use crate::clerk::wire::{Text, identifier};
+use crate::clerk::wire::{Object, Text, identifier, optional_identifier};
 use crate::resource::Dataset;
 use crate::snapshot::record::ObjectType;
 
@@ -20,7 +20,7 @@ pub(crate) struct BillingPlan<'a> {
     #[serde(borrow)]
     description: Option<Text<'a>>,
     /// The product it belongs to.
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "optional_identifier")]
     product_id: Option<Text<'a>>,
     /// `user` or `org`, an open set.
     #[serde(borrow)]
@@ -35,23 +35,23 @@ pub(crate) struct BillingPlan<'a> {
     has_base_fee: Option<bool>,
     /// By the month.
     #[serde(borrow)]
-    fee: Option<Money<'a>>,
+    fee: Option<Object<Money<'a>>>,
     /// By the month, when paid by the year.
     #[serde(borrow)]
-    annual_monthly_fee: Option<Money<'a>>,
+    annual_monthly_fee: Option<Object<Money<'a>>>,
     /// By the year.
     #[serde(borrow)]
-    annual_fee: Option<Money<'a>>,
+    annual_fee: Option<Object<Money<'a>>>,
     /// What it costs by the unit.
     #[serde(borrow)]
-    unit_prices: Option<Vec<UnitPrice<'a>>>,
+    unit_prices: Option<Vec<Object<UnitPrice<'a>>>>,
     /// Whether it can be tried.
     free_trial_enabled: Option<bool>,
     /// For how long.
     free_trial_days: Option<i64>,
     /// What it includes.
     #[serde(borrow)]
-    features: Option<Vec<Feature<'a>>>,
+    features: Option<Vec<Object<Feature<'a>>>>,
 }
 
 /// Schema CommerceMoneyResponse.
@@ -74,7 +74,7 @@ struct UnitPrice<'a> {
     block_size: Option<i64>,
     /// What a block costs, from which one on.
     #[serde(borrow)]
-    tiers: Option<Vec<Tier<'a>>>,
+    tiers: Option<Vec<Object<Tier<'a>>>>,
 }
 
 /// Schema CommercePlanUnitPriceTier.
@@ -86,15 +86,15 @@ struct Tier<'a> {
     ends_after_block: Option<i64>,
     /// For each block.
     #[serde(borrow)]
-    fee_per_block: Option<Money<'a>>,
+    fee_per_block: Option<Object<Money<'a>>>,
 }
 
 /// Schema FeatureResponse.
 #[derive(Debug, Deserialize, Serialize)]
 struct Feature<'a> {
     /// The feature.
-    #[serde(borrow, deserialize_with = "identifier")]
-    id: Text<'a>,
+    #[serde(borrow, default, deserialize_with = "optional_identifier")]
+    id: Option<Text<'a>>,
     /// By which the application checks for it.
     #[serde(borrow)]
     slug: Option<Text<'a>>,

@@ -2,7 +2,7 @@ use serde::{Deserialize, Serialize};
 
 use super::billing_plan::Money;
 use super::{About, Plain};
-use crate::clerk::wire::{Text, Time, identifier};
+use crate::clerk::wire::{Object, Text, Time, identifier, optional_identifier};
 use crate::resource::Dataset;
 use crate::snapshot::record::ObjectType;
 
@@ -17,23 +17,23 @@ pub(crate) struct BillingSubscriptionItem<'a> {
     #[serde(borrow)]
     status: Option<Text<'a>>,
     /// The plan.
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "optional_identifier")]
     plan_id: Option<Text<'a>>,
     /// At which price.
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "optional_identifier")]
     price_id: Option<Text<'a>>,
     /// What the plan is called.
     #[serde(borrow)]
-    plan: Option<PlanOfItem<'a>>,
+    plan: Option<Object<PlanOfItem<'a>>>,
     /// `month` or `annual`, an open set.
     #[serde(borrow)]
     plan_period: Option<Text<'a>>,
     /// Clerk's id of who pays.
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "optional_identifier")]
     payer_id: Option<Text<'a>>,
     /// The user or organization that this is.
     #[serde(borrow)]
-    payer: Option<Payer<'a>>,
+    payer: Option<Object<Payer<'a>>>,
     /// Whether it is only tried.
     is_free_trial: Option<bool>,
     /// Since when it is paid.
@@ -47,13 +47,13 @@ pub(crate) struct BillingSubscriptionItem<'a> {
     /// When it ended.
     ended_at: Option<Time>,
     /// How many seats it pays for.
-    seats: Option<Seats>,
+    seats: Option<Object<Seats>>,
     /// What has been paid so far.
     #[serde(borrow)]
-    lifetime_paid: Option<Money<'a>>,
+    lifetime_paid: Option<Object<Money<'a>>>,
     /// What will be paid next.
     #[serde(borrow)]
-    next_payment: Option<NextPayment<'a>>,
+    next_payment: Option<Object<NextPayment<'a>>>,
     #[serde(skip_serializing)]
     created_at: Option<Time>,
     #[serde(skip_serializing)]
@@ -64,8 +64,8 @@ pub(crate) struct BillingSubscriptionItem<'a> {
 #[derive(Debug, Deserialize, Serialize)]
 struct PlanOfItem<'a> {
     /// The plan.
-    #[serde(borrow, deserialize_with = "identifier")]
-    id: Text<'a>,
+    #[serde(borrow, default, deserialize_with = "optional_identifier")]
+    id: Option<Text<'a>>,
     /// Its slug.
     #[serde(borrow)]
     slug: Option<Text<'a>>,
@@ -78,10 +78,10 @@ struct PlanOfItem<'a> {
 #[derive(Debug, Deserialize, Serialize)]
 struct Payer<'a> {
     /// The user.
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "optional_identifier")]
     user_id: Option<Text<'a>>,
     /// The organization.
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "optional_identifier")]
     organization_id: Option<Text<'a>>,
 }
 
@@ -97,7 +97,7 @@ struct Seats {
 struct NextPayment<'a> {
     /// How much.
     #[serde(borrow)]
-    amount: Option<Money<'a>>,
+    amount: Option<Object<Money<'a>>>,
     /// When.
     date: Option<Time>,
 }

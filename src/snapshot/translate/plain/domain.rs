@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{About, Plain};
-use crate::clerk::wire::{Text, identifier};
+use crate::clerk::wire::{Object, Text, identifier};
 use crate::resource::Dataset;
 use crate::snapshot::record::ObjectType;
 
@@ -29,7 +29,7 @@ pub(crate) struct Domain<'a> {
     development_origin: Option<Text<'a>>,
     /// The DNS records it needs.
     #[serde(borrow)]
-    cname_targets: Option<Vec<CnameTarget<'a>>>,
+    cname_targets: Option<Vec<Object<CnameTarget<'a>>>>,
 }
 
 /// Schema CNameTarget.

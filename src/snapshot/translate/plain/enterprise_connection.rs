@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{About, Plain};
-use crate::clerk::wire::{Text, Time, identifier};
+use crate::clerk::wire::{Object, Text, Time, identifier, optional_identifier};
 use crate::resource::Dataset;
 use crate::snapshot::record::{ObjectType, Status};
 
@@ -24,9 +24,9 @@ pub(crate) struct EnterpriseConnection<'a> {
     authenticatable: Option<bool>,
     /// Whose users it signs in.
     #[serde(borrow)]
-    domains: Option<Vec<Text<'a>>>,
+    domains: Option<Vec<Option<Text<'a>>>>,
     /// The organization it belongs to.
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "optional_identifier")]
     organization_id: Option<Text<'a>>,
     /// Whether users' attributes are updated at each sign-in.
     sync_user_attributes: Option<bool>,
@@ -38,13 +38,13 @@ pub(crate) struct EnterpriseConnection<'a> {
     allow_organization_account_linking: Option<bool>,
     /// What is taken over from the provider.
     #[serde(borrow)]
-    custom_attributes: Option<Vec<CustomAttribute<'a>>>,
+    custom_attributes: Option<Vec<Object<CustomAttribute<'a>>>>,
     /// Where it speaks SAML.
     #[serde(borrow)]
-    saml_connection: Option<SamlConnection<'a>>,
+    saml_connection: Option<Object<SamlConnection<'a>>>,
     /// Where it speaks OpenID Connect.
     #[serde(borrow)]
-    oauth_config: Option<OauthConfig<'a>>,
+    oauth_config: Option<Object<OauthConfig<'a>>>,
     #[serde(skip_serializing)]
     created_at: Option<Time>,
     #[serde(skip_serializing)]
@@ -77,7 +77,7 @@ struct CustomAttribute<'a> {
 #[derive(Debug, Deserialize, Serialize)]
 struct SamlConnection<'a> {
     /// Clerk's id of it.
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "optional_identifier")]
     id: Option<Text<'a>>,
     /// Name.
     #[serde(borrow)]
@@ -110,7 +110,7 @@ struct SamlConnection<'a> {
     force_authn: Option<bool>,
     /// What the provider is told of who signs in.
     #[serde(borrow)]
-    login_hint: Option<LoginHint<'a>>,
+    login_hint: Option<Object<LoginHint<'a>>>,
 }
 
 /// Schema EnterpriseConnection, login_hint.
@@ -128,7 +128,7 @@ struct LoginHint<'a> {
 #[derive(Debug, Deserialize, Serialize)]
 struct OauthConfig<'a> {
     /// Clerk's id of it.
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "optional_identifier")]
     id: Option<Text<'a>>,
     /// Name.
     #[serde(borrow)]
@@ -137,7 +137,7 @@ struct OauthConfig<'a> {
     #[serde(borrow)]
     provider_key: Option<Text<'a>>,
     /// By which Clerk names itself; no secret.
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "optional_identifier")]
     client_id: Option<Text<'a>>,
     /// The provider's.
     #[serde(borrow)]

@@ -1,9 +1,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::super::{References, Row, TranslateError, Translation, said};
+use super::super::{References, Row, Translation, moment, said};
 use super::{About, Plain};
-use crate::clerk::wire::{Text, Time, identifier};
+use crate::clerk::wire::{Object, Text, Time, identifier, optional_identifier};
 use crate::redaction::Redaction;
 use crate::resource::Dataset;
 use crate::snapshot::record::{
@@ -24,7 +24,7 @@ pub(crate) struct Machine<'a> {
     default_token_ttl: Option<i64>,
     /// The machines it may call.
     #[serde(borrow)]
-    scoped_machines: Option<Vec<ScopedMachine<'a>>>,
+    scoped_machines: Option<Vec<Object<ScopedMachine<'a>>>>,
     #[serde(skip_serializing)]
     created_at: Option<Time>,
     #[serde(skip_serializing)]
@@ -35,8 +35,8 @@ pub(crate) struct Machine<'a> {
 #[derive(Debug, Deserialize, Serialize)]
 struct ScopedMachine<'a> {
     /// The machine.
-    #[serde(borrow, deserialize_with = "identifier")]
-    id: Text<'a>,
+    #[serde(borrow, default, deserialize_with = "optional_identifier")]
+    id: Option<Text<'a>>,
     /// Its name.
     #[serde(borrow)]
     name: Option<Text<'a>>,
@@ -72,22 +72,41 @@ impl Plain for Machine<'_> {
 /// The same row, as the grants of the machines it may call. They are read when all machines are
 /// known: one may call another that comes behind it.
 #[derive(Debug, Deserialize)]
-#[serde(transparent)]
-pub(crate) struct Scopes<'a>(#[serde(borrow)] Machine<'a>);
+pub(crate) struct Scopes<'a> {
+    #[serde(borrow, deserialize_with = "identifier")]
+    id: Text<'a>,
+    #[serde(borrow)]
+    scoped_machines: Option<Vec<Object<Called<'a>>>>,
+    created_at: Option<Time>,
+    updated_at: Option<Time>,
+}
+
+/// Schema Machine.
+#[derive(Debug, Deserialize)]
+struct Called<'a> {
+    #[serde(borrow, default, deserialize_with = "optional_identifier")]
+    id: Option<Text<'a>>,
+}
+
+impl Scopes<'_> {
+    fn called(&self) -> impl Iterator<Item = &str> {
+        self.scoped_machines.iter().flatten().filter_map(|machine| machine.id.as_deref())
+    }
+}
 
 impl Row for Scopes<'_> {
     fn id(&self) -> &str {
-        &self.0.id
+        &self.id
     }
 
     fn created_at(&self) -> Option<i64> {
-        self.0.created_at.map(|time| time.0.unix_millis())
+        self.created_at.map(Time::milliseconds)
     }
 
     fn references(&self) -> References<'_> {
         References {
-            machine: Some(&self.0.id),
-            machines: self.0.scoped_machines.iter().flatten().map(|it| &*it.id).collect(),
+            machine: Some(&self.id),
+            machines: self.called().collect(),
             ..References::default()
         }
     }
@@ -100,17 +119,16 @@ impl Row for Scopes<'_> {
         _raw: Option<&RawValue>,
         _translation: &Translation,
         records: &mut Records,
-    ) -> Result<(), TranslateError> {
-        let caller = ObjectReference { object_type: ObjectType::Machine, id: &self.0.id };
-        for called in self.0.scoped_machines.iter().flatten() {
+    ) {
+        let caller = ObjectReference { object_type: ObjectType::Machine, id: &self.id };
+        for called in self.called() {
             let grant = GrantRecord {
-                created_at: self.0.created_at.map(|time| time.0),
-                updated_at: self.0.updated_at.map(|time| time.0),
-                ..GrantRecord::new(call(&called.id), caller)
+                created_at: moment(self.created_at),
+                updated_at: moment(self.updated_at),
+                ..GrantRecord::new(call(called), caller)
             };
             records.push(Dataset::Grants, &grant);
         }
-        Ok(())
     }
 }
 

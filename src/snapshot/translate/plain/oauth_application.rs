@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{About, Plain};
-use crate::clerk::wire::{Text, Time, identifier};
+use crate::clerk::wire::{Text, Time, identifier, optional_identifier};
 use crate::resource::Dataset;
 use crate::snapshot::record::ObjectType;
 
@@ -14,7 +14,7 @@ pub(crate) struct OauthApplication<'a> {
     #[serde(borrow, skip_serializing)]
     name: Option<Text<'a>>,
     /// By which it names itself; no secret.
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "optional_identifier")]
     client_id: Option<Text<'a>>,
     /// Its own page.
     #[serde(borrow)]
@@ -32,7 +32,7 @@ pub(crate) struct OauthApplication<'a> {
     scopes: Option<Text<'a>>,
     /// Where it may redirect to.
     #[serde(borrow)]
-    redirect_uris: Option<Vec<Text<'a>>>,
+    redirect_uris: Option<Vec<Option<Text<'a>>>>,
     /// Clerk's.
     #[serde(borrow)]
     authorize_url: Option<Text<'a>>,

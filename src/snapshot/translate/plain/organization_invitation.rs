@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{About, Plain, Translation};
-use crate::clerk::wire::{Text, Time, identifier};
+use crate::clerk::wire::{Text, Time, identifier, optional_identifier};
 use crate::redaction::{Personal, Redaction};
 use crate::resource::Dataset;
 use crate::snapshot::record::ObjectType;
@@ -21,7 +21,7 @@ pub(crate) struct OrganizationInvitation<'a> {
     #[serde(borrow)]
     status: Option<Text<'a>>,
     /// Where to.
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "optional_identifier")]
     organization_id: Option<Text<'a>>,
     /// The key of the role that comes with it.
     #[serde(borrow, rename(deserialize = "role"))]
@@ -33,7 +33,7 @@ pub(crate) struct OrganizationInvitation<'a> {
     #[serde(borrow)]
     role_name: Option<Text<'a>>,
     /// The user who sent it.
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "optional_identifier")]
     inviter_id: Option<Text<'a>>,
     /// Until when it can be accepted.
     expires_at: Option<Time>,

@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{About, Plain};
-use crate::clerk::wire::{Text, Time, identifier};
+use crate::clerk::wire::{Object, Text, Time, identifier, optional_identifier};
 use crate::resource::Dataset;
 use crate::snapshot::record::ObjectType;
 use crate::snapshot::translate::verbatim::Json;
@@ -25,16 +25,16 @@ pub(crate) struct RoleSet<'a> {
     set_type: Option<Text<'a>>,
     /// Its roles.
     #[serde(borrow)]
-    roles: Option<Vec<RoleOfSet<'a>>>,
+    roles: Option<Vec<Object<RoleOfSet<'a>>>>,
     /// What new members get.
     #[serde(borrow)]
-    default_role: Option<RoleReference<'a>>,
+    default_role: Option<Object<RoleReference<'a>>>,
     /// What whoever creates an organization gets.
     #[serde(borrow)]
-    creator_role: Option<RoleReference<'a>>,
+    creator_role: Option<Object<RoleReference<'a>>>,
     /// The change of members' roles that is under way.
     #[serde(borrow)]
-    role_set_migration: Option<Migration<'a>>,
+    role_set_migration: Option<Object<Migration<'a>>>,
     #[serde(skip_serializing)]
     created_at: Option<Time>,
     #[serde(skip_serializing)]
@@ -45,8 +45,8 @@ pub(crate) struct RoleSet<'a> {
 #[derive(Debug, Deserialize, Serialize)]
 struct RoleOfSet<'a> {
     /// The role.
-    #[serde(borrow, deserialize_with = "identifier")]
-    id: Text<'a>,
+    #[serde(borrow, default, deserialize_with = "optional_identifier")]
+    id: Option<Text<'a>>,
     /// Its key.
     #[serde(borrow)]
     key: Option<Text<'a>>,
@@ -63,8 +63,8 @@ struct RoleOfSet<'a> {
 #[derive(Debug, Deserialize, Serialize)]
 struct RoleReference<'a> {
     /// The role.
-    #[serde(borrow, deserialize_with = "identifier")]
-    id: Text<'a>,
+    #[serde(borrow, default, deserialize_with = "optional_identifier")]
+    id: Option<Text<'a>>,
     /// Its key.
     #[serde(borrow)]
     key: Option<Text<'a>>,
@@ -80,13 +80,13 @@ struct Migration<'a> {
     #[serde(borrow)]
     trigger_type: Option<Text<'a>>,
     /// The organization it is limited to.
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "optional_identifier")]
     organization_id: Option<Text<'a>>,
     /// From where.
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "optional_identifier")]
     source_role_set_id: Option<Text<'a>>,
     /// To where.
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "optional_identifier")]
     dest_role_set_id: Option<Text<'a>>,
     /// Which role key becomes which, as it stands.
     #[serde(borrow)]

@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{About, Plain};
-use crate::clerk::wire::{Text, Time, identifier};
+use crate::clerk::wire::{Object, Text, Time, identifier, optional_identifier};
 use crate::redaction::{Personal, Redaction};
 use crate::resource::Dataset;
 use crate::snapshot::record::ObjectType;
@@ -14,10 +14,10 @@ pub(crate) struct Session<'a> {
     #[serde(borrow, deserialize_with = "identifier", skip_serializing)]
     id: Text<'a>,
     /// Whose it is.
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "optional_identifier")]
     user_id: Option<Text<'a>>,
     /// The browser or device.
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "optional_identifier")]
     client_id: Option<Text<'a>>,
     /// Such as `active`, `ended` or `revoked`, an open set.
     #[serde(borrow)]
@@ -26,20 +26,20 @@ pub(crate) struct Session<'a> {
     #[serde(borrow)]
     actor: Option<Json<'a>>,
     /// The organization that was chosen last.
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "optional_identifier")]
     last_active_organization_id: Option<Text<'a>>,
     /// When it was last used.
     last_active_at: Option<Time>,
     /// From where.
     #[serde(borrow)]
-    latest_activity: Option<Activity<'a>>,
+    latest_activity: Option<Object<Activity<'a>>>,
     /// When it ends.
     expire_at: Option<Time>,
     /// When it is given up, if it is not used.
     abandon_at: Option<Time>,
     /// What is left to be done before it is active.
     #[serde(borrow)]
-    tasks: Option<Vec<Task<'a>>>,
+    tasks: Option<Vec<Object<Task<'a>>>>,
     #[serde(skip_serializing)]
     created_at: Option<Time>,
     #[serde(skip_serializing)]

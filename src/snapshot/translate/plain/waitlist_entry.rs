@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{About, Plain};
-use crate::clerk::wire::{Text, Time, identifier};
+use crate::clerk::wire::{Object, Text, Time, identifier, optional_identifier};
 use crate::redaction::{Personal, Redaction};
 use crate::resource::Dataset;
 use crate::snapshot::record::ObjectType;
@@ -22,7 +22,7 @@ pub(crate) struct WaitlistEntry<'a> {
     is_locked: Option<bool>,
     /// The invitation that followed.
     #[serde(borrow)]
-    invitation: Option<InvitationOfEntry<'a>>,
+    invitation: Option<Object<InvitationOfEntry<'a>>>,
     #[serde(skip_serializing)]
     created_at: Option<Time>,
     #[serde(skip_serializing)]
@@ -33,8 +33,8 @@ pub(crate) struct WaitlistEntry<'a> {
 #[derive(Debug, Deserialize, Serialize)]
 struct InvitationOfEntry<'a> {
     /// The invitation.
-    #[serde(borrow, deserialize_with = "identifier")]
-    id: Text<'a>,
+    #[serde(borrow, default, deserialize_with = "optional_identifier")]
+    id: Option<Text<'a>>,
     /// As that of invitations.
     #[serde(borrow)]
     status: Option<Text<'a>>,
