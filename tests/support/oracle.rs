@@ -222,7 +222,7 @@ impl Oracle<'_> {
     /// Clerk's object less what must never be written out.
     fn without_secrets(&self, value: &Value) -> Value {
         let withheld = |field: &str| match field {
-            "backup_codes" => true,
+            "backup_codes" | "external_verification_redirect_url" => true,
             "private_metadata" => !self.metadata.contains(&"private"),
             "unsafe_metadata" => !self.metadata.contains(&"unsafe"),
             _ => false,
