@@ -373,6 +373,7 @@ async fn manifest_and_latest_say_what_the_contract_says_in_its_order() {
                 "source_count",
                 "duplicates_dropped",
                 "rows_repaired",
+                "unreadable_fields",
                 "content_digest",
                 "parts",
                 "walk"

@@ -490,7 +490,7 @@ async fn sessions_are_read_user_by_user_where_clerk_does_not_list_them_all() {
         }),
         ("cut short", |sandbox| {
             sandbox
-                .fault(FaultRule::on("/v1/sessions").calls(1, 8).effect(Effect::TruncatePage(0)));
+                .fault(FaultRule::on("/v1/sessions").calls(1, 3).effect(Effect::TruncatePage(0)));
         }),
     ];
     for (what, trouble) in troubles {

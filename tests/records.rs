@@ -687,7 +687,8 @@ fn the_manifest_of_the_contract_is_valid() {
     let mut skipped = example.clone();
     skipped["datasets"]["grants"] = json!({"status": "skipped", "reason": "feature_not_enabled",
         "records": 0, "source_count": {"before": null, "after": null}, "duplicates_dropped": 0,
-        "rows_repaired": 0, "content_digest": null, "parts": [], "walk": null});
+        "rows_repaired": 0, "unreadable_fields": {}, "content_digest": null,
+        "parts": [], "walk": null});
     assert_valid(&manifest, &skipped);
 
     for (pointer, value) in [

@@ -378,7 +378,8 @@ fn text(value: &Value) -> &str {
 /// Clerk's milliseconds as RFC 3339, by the calendar's own arithmetic (days since 1970 to year,
 /// month and day, as Howard Hinnant's `civil_from_days` does).
 pub(crate) fn moment(value: &Value) -> Value {
-    let Some(millis) = value.as_i64() else { return Value::Null };
+    // 0 and below mean that there is none.
+    let Some(millis) = value.as_i64().filter(|millis| *millis > 0) else { return Value::Null };
     let (days, rest) = (millis.div_euclid(86_400_000), millis.rem_euclid(86_400_000));
     let shifted = days + 719_468;
     let (era, day_of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
