@@ -26,7 +26,8 @@ pub enum Error {
     /// The key could not be read from Secrets Manager, or is none.
     #[error(transparent)]
     SecretUnavailable(Failure),
-    /// Clerk refused the key with 401, also after it was read once more.
+    /// Clerk refused the key with 401, also after it was read once more; or it does not let the key
+    /// read what is opted in; or the secret holds another instance's key in the middle of a run.
     #[error(transparent)]
     ClerkUnauthorized(Failure),
     /// Clerk could not be reached or kept failing until the retries were spent. The progress is

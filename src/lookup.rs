@@ -24,6 +24,7 @@ use crate::snapshot::translate::{RoleCatalogue, Translation};
 use crate::sync::bounds::Bounds;
 use crate::sync::endpoint::{Endpoint, Paging, endpoint};
 use crate::sync::failure::{clerk_error, internal};
+use crate::sync::list_error::ListError;
 use crate::sync::naming::{Answered, Naming, filled};
 use crate::sync::page::{PageContext, ReadPage};
 use crate::sync::run::Stop;
@@ -309,13 +310,18 @@ impl Search<'_> {
                     walk.stored(1);
                 }
                 Ok(None) => return Ok(Walked::ToTheEnd),
-                Err(WalkStop::Clerk(error)) if error.says_absent() => return Ok(Walked::Absent),
-                Err(WalkStop::Clerk(error @ ClerkError::Refused { .. })) => {
+                Err(WalkStop::Clerk(failure)) if failure.error.says_absent() => {
+                    return Ok(Walked::Absent);
+                }
+                Err(WalkStop::Clerk(ListError {
+                    error: error @ ClerkError::Refused { .. },
+                    ..
+                })) => {
                     return Ok(Walked::Refused(error));
                 }
                 Err(stop) => {
                     return Err(match Stop::from(stop) {
-                        Stop::Clerk(error) => refusal(error),
+                        Stop::List(failure) => refusal(failure.error),
                         Stop::Paused(retry_at) => refusal(ClerkError::Paused { retry_at }),
                         Stop::Exhausted(why) => {
                             refusal(ClerkError::OutOfTime { endpoint: path, why })

@@ -27,6 +27,8 @@ pub struct Measured {
     pub waited: Duration,
     /// What it published, if it did.
     pub published: Option<PublishedSizes>,
+    /// How the datasets of the snapshot fared that it published or holds back.
+    pub outcomes: Option<DatasetOutcomes>,
     /// Whether the shrink guard holds the snapshot.
     pub held: bool,
     /// When the newest published snapshot was started.
@@ -36,7 +38,7 @@ pub struct Measured {
 /// The sizes of a snapshot.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PublishedSizes {
-    /// Lines by dataset; a dataset that Clerk refused is not named.
+    /// Lines by dataset; a dataset that was skipped or failed is not named.
     pub records: BTreeMap<Dataset, u64>,
     /// Bytes of all parts as they are stored.
     pub bytes: u64,
@@ -46,12 +48,37 @@ impl PublishedSizes {
     /// The sizes of the snapshot that a manifest describes.
     #[must_use]
     pub fn of(manifest: &Manifest) -> Self {
-        let read =
-            manifest.datasets.iter().filter(|(_, entry)| entry.status != DatasetStatus::Skipped);
+        let read = manifest.datasets.iter().filter(|(_, entry)| !entry.status.is_left_out());
         let parts = manifest.datasets.values().flat_map(|entry| &entry.parts);
         Self {
             records: read.map(|(&dataset, entry)| (dataset, entry.records)).collect(),
             bytes: parts.map(|part| part.bytes).sum(),
+        }
+    }
+}
+
+/// How many datasets of a snapshot are not what a reader would like.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct DatasetOutcomes {
+    /// Clerk refused a list they need.
+    pub skipped: u64,
+    /// They could not be read.
+    pub failed: u64,
+    /// Clerk changed faster than repair could follow.
+    pub drifted: u64,
+}
+
+impl DatasetOutcomes {
+    /// Those of the snapshot that a manifest describes.
+    #[must_use]
+    pub fn of(manifest: &Manifest) -> Self {
+        let count = |status| {
+            manifest.datasets.values().filter(|entry| entry.status == status).count() as u64
+        };
+        Self {
+            skipped: count(DatasetStatus::Skipped),
+            failed: count(DatasetStatus::Failed),
+            drifted: count(DatasetStatus::Drifted),
         }
     }
 }

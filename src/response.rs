@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use crate::clock::Timestamp;
 use crate::resource::{Dataset, Resource};
-use crate::snapshot::manifest::Latest;
+use crate::snapshot::manifest::{DatasetStatus, Latest};
 
 /// An answer of any action, as JSON.
 #[derive(Debug, Serialize)]
@@ -73,9 +73,9 @@ pub struct SyncAnswer {
     pub snapshot_id: Option<String>,
     /// Address of its manifest, once that is written.
     pub manifest: Option<String>,
-    /// Lines by dataset; a dataset that Clerk refused is not named.
+    /// Lines by dataset; a dataset of which nothing could be read is not named.
     pub records: BTreeMap<Dataset, u64>,
-    /// Whether no dataset drifted; `false` while incomplete.
+    /// Whether no dataset drifted or failed; `false` while incomplete.
     pub verified: bool,
     /// Requests sent to Clerk.
     pub requests: u64,
@@ -104,7 +104,7 @@ pub struct SyncAnswer {
     /// Of `skipped`: when the next snapshot is due.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_due_at: Option<Timestamp>,
-    /// Of `held`: the datasets that shrank.
+    /// Of `held`: the datasets that shrank, or could not be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shrunk: Option<BTreeMap<Dataset, Shrunk>>,
 }
@@ -130,13 +130,16 @@ pub struct DatasetProgress {
     pub expected: Option<u64>,
 }
 
-/// A dataset that lost more than the guard allows.
+/// A dataset that lost more than the guard allows, or that had records and could not be read now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Shrunk {
     /// Records in the last published snapshot.
     pub before: u64,
     /// Records now.
     pub after: u64,
+    /// `skipped` or `failed`, where it is that now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<DatasetStatus>,
 }
 
 /// One line of the answer to `check`.

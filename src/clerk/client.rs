@@ -19,6 +19,7 @@ use crate::patience::Patience;
 use crate::secret_key::SecretKey;
 use crate::secret_source::SecretSource;
 
+use super::answer_codes::{Meaning, meaning_of};
 use super::bytes_in_flight::{BytesInFlight, Room};
 use super::concurrency::Concurrency;
 use super::error::{ClerkError, Fault, Refusal, Unreadable};
@@ -356,22 +357,24 @@ impl Client {
                 }
                 Ok(Verdict::Faulty(Fault::Status(answer.status), wait))
             }
-            status @ (402 | 403 | 410) => {
-                let refusal = Refusal::from_body(&answer.body);
-                if refusal.code.is_some() {
-                    Err(ClerkError::Refused { endpoint: endpoint(), status, refusal })
-                } else {
-                    // A proxy or firewall, not Clerk: nothing is skipped on its word.
-                    let what = format!("status {status} without an error code of Clerk's");
-                    Ok(Verdict::Faulty(Fault::Unreadable(Unreadable(what)), None))
-                }
-            }
             status @ 400..=499 => {
-                let refusal = Refusal::from_body(&answer.body);
-                if status == 422 && names_a_feature(&refusal) {
-                    Err(ClerkError::Refused { endpoint: endpoint(), status, refusal })
-                } else {
-                    Err(ClerkError::Rejected { endpoint: endpoint(), status, refusal })
+                let (endpoint, refusal) = (endpoint(), Refusal::from_body(&answer.body));
+                match meaning_of(status, refusal.code.as_deref()) {
+                    Meaning::NoSuchFeature => {
+                        Err(ClerkError::Refused { endpoint, status, refusal })
+                    }
+                    Meaning::KeyMayNot => Err(ClerkError::Forbidden { endpoint, status, refusal }),
+                    Meaning::NotAccepted => Err(ClerkError::Rejected { endpoint, status, refusal }),
+                    Meaning::TryAgain => {
+                        if let Some(wait) = wait {
+                            self.pace.pause(now, wait);
+                        }
+                        let fault = match refusal.code {
+                            Some(_) => Fault::Status(status),
+                            None => Fault::NotClerks(status),
+                        };
+                        Ok(Verdict::Faulty(fault, wait))
+                    }
                 }
             }
             // A redirect (none is followed) or no status of HTTP.
@@ -516,16 +519,6 @@ impl Attempts {
             || self.rate_limited >= policy.rate_limited_attempts
             || self.unreadable >= MOST_UNREADABLE
     }
-}
-
-/// Clerk's feature codes name themselves so, e.g. `feature_not_enabled`
-/// (Clerk documentation, "Errors / Backend API").
-fn names_a_feature(refusal: &Refusal) -> bool {
-    refusal.code.as_deref().is_some_and(|code| {
-        ["feature", "not_enabled", "disabled", "unsupported_subscription_plan", "deprecated"]
-            .iter()
-            .any(|word| code.contains(word))
-    })
 }
 
 /// A path without the ids in it: answers of one list are alike, and there are as many ids as there

@@ -27,7 +27,19 @@ pub enum ClerkError {
         #[source]
         source: SecretError,
     },
-    /// 402, 403, 410 or a 422 that names a feature: the list is skipped, with this code.
+    /// A 403 that is about this key and not about a feature: what it may read, or a quota that is used
+    /// up. Not retried.
+    #[error("Clerk does not let this key read {endpoint} ({status} {refusal})")]
+    Forbidden {
+        /// Path of the request.
+        endpoint: String,
+        /// HTTP status.
+        status: u16,
+        /// Clerk's own words.
+        refusal: Refusal,
+    },
+    /// The instance does not have the feature: the list is skipped, with this code. See
+    /// [`answer_codes`](super::answer_codes).
     #[error("Clerk refused {endpoint} ({status} {refusal})")]
     Refused {
         /// Path of the request.
@@ -37,7 +49,7 @@ pub enum ClerkError {
         /// Clerk's own words.
         refusal: Refusal,
     },
-    /// Any other 4xx. Not retried; a walk may choose another way.
+    /// Any other 4xx with a code of Clerk's. Not retried; a walk may choose another way.
     #[error("Clerk rejected {endpoint} ({status} {refusal})")]
     Rejected {
         /// Path of the request.
@@ -92,10 +104,22 @@ pub enum ClerkError {
 }
 
 impl ClerkError {
-    /// Whether Clerk says that there is nothing at this path; a proxy's 404 has no code of Clerk's.
+    /// Whether Clerk says that there is nothing at this path. A proxy's 404, which has no code of
+    /// Clerk's, says nothing.
     #[must_use]
     pub const fn says_absent(&self) -> bool {
-        matches!(self, Self::Rejected { status: 404, refusal, .. } if refusal.code.is_some())
+        matches!(self, Self::Rejected { status: 404, .. })
+    }
+
+    /// Whether the request itself was not accepted, so that another way of asking may be: by Clerk, or
+    /// by something in between that does not know a parameter.
+    #[must_use]
+    pub const fn rejects_the_request(&self) -> bool {
+        match self {
+            Self::Rejected { .. } => true,
+            Self::Unavailable { last: Fault::NotClerks(400 | 404 | 422), .. } => true,
+            _ => false,
+        }
     }
 }
 
@@ -112,12 +136,15 @@ pub enum Fault {
     /// 429: too many requests.
     #[error("it answered 429 (too many requests)")]
     RateLimited,
-    /// 5xx.
+    /// 5xx, or a 4xx with which Clerk asks to be asked again.
     #[error("it answered {0}")]
     Status(u16),
     /// A web page with a good status, as a login page or a captive portal shows it.
     #[error("it answered {0} with a web page")]
     WebPage(u16),
+    /// A 4xx without a code of Clerk's: a proxy or firewall answered.
+    #[error("it answered {0} without an error code of Clerk's, as a proxy or firewall does")]
+    NotClerks(u16),
     /// No complete answer.
     #[error(transparent)]
     Transport(#[from] TransportError),

@@ -1,5 +1,6 @@
 //! Everything that is known about talking to Clerk's Backend API.
 
+pub mod answer_codes;
 pub mod bytes_in_flight;
 pub mod client;
 pub mod concurrency;

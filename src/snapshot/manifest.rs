@@ -27,7 +27,7 @@ pub struct Manifest {
     pub started_at: Timestamp,
     /// When its last dataset was complete.
     pub completed_at: Timestamp,
-    /// Whether no dataset drifted.
+    /// Whether no dataset drifted or failed.
     pub verified: bool,
     /// What wrote it.
     pub generator: Generator,
@@ -83,9 +83,10 @@ impl Generator {
 pub struct DatasetEntry {
     /// How far it can be trusted.
     pub status: DatasetStatus,
-    /// Clerk's code when a list it needs was refused.
+    /// Why it is skipped or failed: Clerk's code when a list it needs was refused, or which endpoint
+    /// could not be read and why.
     pub reason: Option<String>,
-    /// Lines in all parts. When skipped, only those of the lists that were not refused.
+    /// Lines in all parts. When skipped, only those of the lists that could be read.
     pub records: u64,
     /// Clerk's own count of the list the dataset is made of.
     pub source_count: SourceCount,
@@ -97,7 +98,7 @@ pub struct DatasetEntry {
     /// how many rows.
     #[serde(default)]
     pub unreadable_fields: BTreeMap<String, u64>,
-    /// Of the set of lines; `None` when skipped without any.
+    /// Of the set of lines; `None` when failed, or skipped without any.
     pub content_digest: Option<ContentDigest>,
     /// Its parts in the order of their names.
     pub parts: Vec<Part>,
@@ -120,6 +121,14 @@ pub enum Walked {
     ByOwner,
 }
 
+impl DatasetStatus {
+    /// Whether what it lacks is not known, rather than not there.
+    #[must_use]
+    pub const fn is_left_out(self) -> bool {
+        matches!(self, Self::Skipped | Self::Failed)
+    }
+}
+
 /// How far a dataset can be trusted (contract 5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -128,8 +137,11 @@ pub enum DatasetStatus {
     Verified,
     /// Clerk changed faster than repair could follow.
     Drifted,
-    /// Clerk refused a list it needs: what is missing says nothing about the instance.
+    /// Clerk refused a list it needs, or a list of another resource that adds to it could not be
+    /// read: what is missing says nothing about the instance.
     Skipped,
+    /// A list of its own could not be read: it has no records, which says nothing about the instance.
+    Failed,
 }
 
 /// Clerk's own count of a list.
@@ -180,7 +192,7 @@ pub struct Latest {
     pub started_at: Timestamp,
     /// When its last dataset was complete.
     pub completed_at: Timestamp,
-    /// Whether no dataset drifted.
+    /// Whether no dataset drifted or failed.
     pub verified: bool,
 }
 

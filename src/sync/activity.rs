@@ -14,7 +14,7 @@ use crate::snapshot::part::PartBuilder;
 use crate::snapshot::record::MetricRecord;
 use crate::snapshot::records::Records;
 
-use super::checkpoint::{ListProgress, Stage, Stretch, Window};
+use super::checkpoint::{ListProgress, Stretch, Window};
 use super::page::{ReadRow, RowKey};
 use super::run::{Run, Stop};
 use super::stretch::{Number, store_part};
@@ -93,15 +93,15 @@ pub(super) fn days_counted(run: &Run) -> Option<RangeInclusive<Day>> {
 /// [`Stop`].
 pub(super) async fn write_down(run: &Run) -> Result<(), Stop> {
     let Some(days) = days_counted(run) else { return Ok(()) };
-    let (mut counted, refused, values) = run.list(Resource::Users, |users| {
+    let (mut counted, left_out, values) = run.list(Resource::Users, |users| {
         let mut counted = ListProgress::new(users.way);
         counted.stage = users.stage.clone();
         counted.source_count = users.source_count;
         let on = |day| users.stretches().map(|stretch| stretch.active.on(day)).sum();
         let values: Vec<u64> = days.clone().map(on).collect();
-        (counted, matches!(users.stage, Stage::Refused { .. }), values)
+        (counted, users.is_left_out(), values)
     });
-    if !refused {
+    if !left_out {
         counted.windows = vec![Window {
             ended: true,
             stretches: vec![stored(run, &days, &values).await?],

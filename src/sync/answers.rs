@@ -160,34 +160,73 @@ impl Sync<'_> {
 
 pub(super) fn complete_message(answer: &SyncAnswer, manifest: &Manifest) -> String {
     let records: u64 = answer.records.values().sum();
-    let verified = if answer.verified {
-        "and agrees with Clerk's own counts"
-    } else {
-        "but Clerk changed faster than repair could follow: see `drifted` in the manifest"
+    let drifted = named_with_reasons(manifest, DatasetStatus::Drifted);
+    let failed = named_with_reasons(manifest, DatasetStatus::Failed);
+    let skipped = named_with_reasons(manifest, DatasetStatus::Skipped);
+    let verified = match (drifted.is_empty(), failed.is_empty()) {
+        (true, true) => "and agrees with Clerk's own counts",
+        (true, false) => "but is not verified, because not everything could be read",
+        (false, _) => {
+            "but Clerk changed faster than repair could follow: see `drifted` in the manifest"
+        }
     };
-    let skipped: Vec<String> = manifest
-        .datasets
-        .iter()
-        .filter(|(_, entry)| entry.status == DatasetStatus::Skipped)
-        .map(|(dataset, entry)| {
-            format!("{} ({})", dataset.name(), entry.reason.as_deref().unwrap_or("refused"))
-        })
-        .collect();
     let mut message = format!("The snapshot of {records} records is published {verified}.");
-    if !skipped.is_empty() {
-        message.push_str(" Skipped, because Clerk refused to list it: ");
-        message.push_str(&skipped.join(", "));
-        message.push('.');
+    for (what, datasets) in
+        [("Failed, because it could not be read", failed), (SKIPPED_BECAUSE, skipped)]
+    {
+        if !datasets.is_empty() {
+            message.push_str(&format!(" {what}: {}.", datasets.join(", ")));
+        }
     }
     message
 }
 
-pub(super) fn held_message(shrunk: &BTreeMap<Dataset, Shrunk>) -> String {
-    let names: Vec<_> = shrunk.keys().map(|dataset| dataset.name()).collect();
+const SKIPPED_BECAUSE: &str = "Skipped, because Clerk refused to list it";
+
+/// The datasets of a status, each with the reason that it gives.
+fn named_with_reasons(manifest: &Manifest, status: DatasetStatus) -> Vec<String> {
+    let entries = manifest.datasets.iter().filter(|(_, entry)| entry.status == status);
+    entries
+        .map(|(dataset, entry)| match &entry.reason {
+            Some(reason) => format!("{} ({reason})", dataset.name()),
+            None => dataset.name().to_owned(),
+        })
+        .collect()
+}
+
+pub(super) fn held_message(shrunk: &BTreeMap<Dataset, Shrunk>, manifest: &Manifest) -> String {
+    let smaller: Vec<_> = shrunk
+        .iter()
+        .filter(|(_, shrunk)| shrunk.status.is_none())
+        .map(|(dataset, _)| dataset.name())
+        .collect();
+    let unread: Vec<_> = shrunk
+        .iter()
+        .filter_map(|(dataset, shrunk)| {
+            let status = match shrunk.status? {
+                DatasetStatus::Failed => "failed",
+                _ => "skipped",
+            };
+            let reason = manifest.datasets.get(dataset).and_then(|entry| entry.reason.as_deref());
+            Some(format!("{} ({status}: {})", dataset.name(), reason.unwrap_or("no reason given")))
+        })
+        .collect();
+    let mut why = Vec::new();
+    if !smaller.is_empty() {
+        let smaller = smaller.join(", ");
+        why.push(format!(
+            "{smaller} lost more than SHRINK_GUARD_PERCENT allows since the last one"
+        ));
+    }
+    if !unread.is_empty() {
+        why.push(format!(
+            "what had records in the last one could not be read: {}",
+            unread.join(", ")
+        ));
+    }
     format!(
-        "The snapshot is complete and held back, because {} lost more than SHRINK_GUARD_PERCENT \
-         allows since the last one; look at it, then publish it with \"accept_shrink\": true or \
-         begin anew with \"restart\": true.",
-        names.join(", ")
+        "The snapshot is complete and held back, because {}; look at it, then publish it with \
+         \"accept_shrink\": true or begin anew with \"restart\": true.",
+        why.join("; and ")
     )
 }

@@ -8,11 +8,11 @@ use std::collections::VecDeque;
 
 use tracing::debug;
 
-use crate::clerk::error::ClerkError;
 use crate::snapshot::records::Records;
 
 use super::bounds::Bounds;
 use super::endpoint::PartOfOwner;
+use super::list_error::ListError;
 use super::naming::{filled, is_path_safe};
 use super::page::{ReadPage, RowKey};
 use super::walk::{Allowed, Batch, Beginning, Place, Reader, Walk, WalkStop, Way, Within};
@@ -113,8 +113,8 @@ impl WalkByOwner {
                     return Ok(Some(self.hand_out(next, batch)));
                 }
                 Ok(None) => self.pass(next.owner),
-                Err(WalkStop::Clerk(error))
-                    if error.says_absent() && self.is_gone(&next.owner).await? =>
+                Err(WalkStop::Clerk(failure))
+                    if failure.error.says_absent() && self.is_gone(&next.owner).await? =>
                 {
                     debug!("an owner is gone, and what it owned with it");
                     self.pass(next.owner);
@@ -139,7 +139,7 @@ impl WalkByOwner {
                 return if nothing_left { Err(WalkStop::Exhausted(why)) } else { Ok(()) };
             }
             if let Some(owner) = self.waiting.pop_front() {
-                may_stand_in_a_path(&owner.id, self.reader.endpoint.path)?;
+                self.may_stand_in_a_path(&owner.id)?;
                 self.begin(owner, Place::default());
             } else if !self.list_owners().await? {
                 return Ok(());
@@ -202,15 +202,24 @@ impl WalkByOwner {
         }
     }
 
+    /// Ids come from the server and go into a path here: nothing else may be meant by them.
+    fn may_stand_in_a_path(&self, id: &str) -> Result<(), WalkStop> {
+        if is_path_safe(id) {
+            return Ok(());
+        }
+        let detail = "the id of an owner has characters that no id of Clerk's has".to_owned();
+        Err(self.owners_reader.protocol(detail))
+    }
+
     /// Whether Clerk has an owner no more. That it does not find what the owner owns is not enough:
     /// an error must not look like an owner that owns nothing.
-    async fn is_gone(&self, owner: &RowKey) -> Result<bool, ClerkError> {
+    async fn is_gone(&self, owner: &RowKey) -> Result<bool, ListError> {
         let Some(naming) = self.owners_reader.endpoint.named_by.first() else { return Ok(false) };
         let path = filled(naming.path, &[("id", owner.id.clone())]);
         match self.owners_reader.client.get(&path, &[], |_| Ok(())).await {
             Ok(()) => Ok(false),
             Err(error) if error.says_absent() => Ok(true),
-            Err(error) => Err(error),
+            Err(error) => Err(ListError::of(self.owners_reader.endpoint)(error)),
         }
     }
 
@@ -244,13 +253,4 @@ pub(super) fn part_of(list: &Reader, part: PartOfOwner, owner: &str) -> Reader {
             Reader { filters: vec![(parameter, owner.to_owned())], ..list.clone() }
         }
     }
-}
-
-/// Ids come from the server and go into a path here: nothing else may be meant by them.
-fn may_stand_in_a_path(id: &str, list: &str) -> Result<(), WalkStop> {
-    if is_path_safe(id) {
-        return Ok(());
-    }
-    let detail = "the id of an owner has characters that no id of Clerk's has".to_owned();
-    Err(WalkStop::Clerk(ClerkError::Protocol { endpoint: list.to_owned(), detail }))
 }

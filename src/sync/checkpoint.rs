@@ -208,8 +208,13 @@ pub enum Stage {
     Drifted,
     /// Clerk refused the list, with this code.
     Refused {
-        /// Clerk's code, or the status where it gave none.
+        /// Clerk's code.
         code: String,
+    },
+    /// The list could not be read, and the rest of the snapshot is worth having without it.
+    Failed {
+        /// Which endpoint, and what was wrong with its answer.
+        reason: String,
     },
 }
 
@@ -400,7 +405,13 @@ impl ListProgress {
     /// Whether nothing remains to be done with it.
     #[must_use]
     pub const fn is_done(&self) -> bool {
-        matches!(self.stage, Stage::Verified | Stage::Drifted | Stage::Refused { .. })
+        matches!(self.stage, Stage::Verified | Stage::Drifted) || self.is_left_out()
+    }
+
+    /// Whether Clerk does not list it: its rows are not in the snapshot, and nothing is known of them.
+    #[must_use]
+    pub const fn is_left_out(&self) -> bool {
+        matches!(self.stage, Stage::Refused { .. } | Stage::Failed { .. })
     }
 }
 

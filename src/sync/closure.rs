@@ -13,11 +13,12 @@ use tracing::info;
 use crate::resource::Resource;
 use crate::snapshot::part::Lines;
 
-use super::checkpoint::{Stage, StoredPart, Stretch};
+use super::checkpoint::{ListProgress, StoredPart, Stretch};
 use super::copy::walk_to_end;
 use super::endpoint::{Endpoint, ListName, endpoint};
 use super::insert::insert;
 use super::known::hash_of;
+use super::list_error::ListError;
 use super::page::ReadPage;
 use super::run::{Run, Stop};
 use super::stretch::{StretchBuilder, read_part};
@@ -71,8 +72,7 @@ pub(super) async fn learn(run: &Run, lists: &[ListName]) -> Result<(), Stop> {
         .collect();
     for resource in referred {
         let opted_in = run.keeper.read(|checkpoint| checkpoint.resources.contains(&resource));
-        let refused = run.list(resource, |list| matches!(list.stage, Stage::Refused { .. }));
-        if !opted_in || refused {
+        if !opted_in || run.list(resource, ListProgress::is_left_out) {
             continue;
         }
         let parts: Vec<StoredPart> = run.list(resource, |list| {
@@ -269,7 +269,8 @@ async fn page_by_id(
     let mut page = run
         .client
         .get(endpoint.path, &query, |body| Ok(endpoint.read(&body, &reader.context)?))
-        .await?;
+        .await
+        .map_err(ListError::of(endpoint))?;
     page.fetched = Some((asked_at, run.clock.now()));
     // A server that ignores the filter would answer any rows.
     for row in &mut page.rows {

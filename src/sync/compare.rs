@@ -13,6 +13,7 @@ use super::closure;
 use super::copy::walk_to_end;
 use super::endpoint::{Endpoint, ListName, Order, Paging};
 use super::known::hash_of;
+use super::list_error::ListError;
 use super::page::{ReadPage, ReadRow, RowKey};
 use super::plan;
 use super::run::{Run, Stop, progress_of};
@@ -22,20 +23,39 @@ use super::walk::{Beginning, Place, Walk, Way, row_at};
 /// Repairs of one list before it is called drifted.
 const MOST_REPAIRS: u32 = 12;
 
-/// Asks a count of its own, such as `/users/count`, of the rows within bounds; where the server
+/// Asks a list's count of its own, such as `/users/count`, of the rows within bounds; where the server
 /// includes the moments that bound them, rows of a millisecond more may be counted.
 ///
 /// # Errors
 /// [`Stop`].
-pub(super) async fn count(run: &Run, path: &'static str, bounds: Bounds) -> Result<u64, Stop> {
+pub(super) async fn count(
+    run: &Run,
+    endpoint: &'static Endpoint,
+    path: &'static str,
+    bounds: Bounds,
+) -> Result<u64, Stop> {
     let filters = bounds.query();
     let query: Vec<(&str, &str)> =
         filters.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let count = run
         .client
         .get(path, &query, |body| Ok(wire::decode_object::<wire::TotalCount>(&body)?.total_count))
-        .await?;
+        .await
+        .map_err(ListError::of(endpoint))?;
     Ok(count)
+}
+
+/// Whether a question was not answered that need not be: there is another way to find out.
+pub(super) const fn is_not_answered(stop: &Stop) -> bool {
+    matches!(
+        stop,
+        Stop::List(ListError {
+            error: ClerkError::Rejected { .. }
+                | ClerkError::Unavailable { .. }
+                | ClerkError::Protocol { .. },
+            ..
+        })
+    )
 }
 
 /// Compares a list that was walked to its end with Clerk's count. Where they differ, one repair is
@@ -48,7 +68,9 @@ pub(super) async fn compare(run: &Run, endpoint: &'static Endpoint) -> Result<()
     let name = endpoint.name();
     let (rows, repairs, way) = run.list(name, |list| (list.rows(), list.repairs, list.way));
     let counted = match endpoint.paging {
-        Paging::Cursor { count_path } => count(run, count_path, Bounds::default()).await?,
+        Paging::Cursor { count_path } => {
+            count(run, endpoint, count_path, Bounds::default()).await?
+        }
         Paging::Offset(_) | Paging::Whole => match run.list(name, |list| list.source_count.after) {
             Some(counted) if way != Way::ByOwner || !endpoint.is_counted_as_a_whole() => counted,
             _ => row_at(&run.reader(endpoint), 0).await?.1.unwrap_or_default(),
@@ -74,10 +96,8 @@ pub(super) async fn compare(run: &Run, endpoint: &'static Endpoint) -> Result<()
     }
     let disagrees = stage == Stage::Comparing;
     if stage == Stage::Drifted && rows == 0 {
-        return Err(Stop::Clerk(ClerkError::Protocol {
-            endpoint: endpoint.path.to_owned(),
-            detail: "it lists no row though its count says there are some".to_owned(),
-        }));
+        let detail = "it lists no row though its count says there are some".to_owned();
+        return Err(run.reader(endpoint).protocol(detail).into());
     }
     run.commit_list(name, |list| {
         list.source_count.after = Some(counted);
@@ -200,14 +220,10 @@ impl Probe {
         let Paging::Cursor { count_path } = endpoint.paging else { return Ok(Self::Row) };
         // Nothing was created in 1970; a server that says otherwise does not apply the filter.
         let longest_ago = Bounds { from: None, until: Some(1) };
-        match count(run, count_path, longest_ago).await {
+        match count(run, endpoint, count_path, longest_ago).await {
             Ok(0) => Ok(Self::Count(count_path)),
-            Ok(_)
-            | Err(Stop::Clerk(
-                ClerkError::Rejected { .. }
-                | ClerkError::Unavailable { .. }
-                | ClerkError::Protocol { .. },
-            )) => Ok(Self::Row),
+            Ok(_) => Ok(Self::Row),
+            Err(stop) if is_not_answered(&stop) => Ok(Self::Row),
             Err(stop) => Err(stop),
         }
     }
@@ -234,7 +250,7 @@ impl Probe {
         match self {
             Self::Count(path) => {
                 let bounds = Bounds { from: None, until: end.last.created_at.map(|last| last + 1) };
-                Ok(count(run, path, bounds).await? == end.rows)
+                Ok(count(run, endpoint, path, bounds).await? == end.rows)
             }
             Self::Nowhere | Self::Row => {
                 let (found, total) = row_at(&run.reader(endpoint), end.rows - 1).await?;

@@ -6,8 +6,6 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::time::Instant;
 use tracing::warn;
 
-use crate::clerk::error::ClerkError;
-
 use super::bounds::Bounds;
 use super::checkpoint::{ListProgress, Stage};
 use super::closure;
@@ -16,6 +14,7 @@ use super::divide::{divide, windows_wanted};
 use super::endpoint::{Endpoint, ListName, Paging, endpoint};
 use super::gathering::Gathering;
 use super::join::join_small;
+use super::left_out::{self, AskedAgain, leave_out};
 use super::plan;
 use super::run::{Run, Stop};
 use super::waiting::Waiting;
@@ -25,37 +24,25 @@ use super::walker::Walker;
 /// How often a list is begun again after all rows known were deleted under the walk.
 const MOST_RESTARTS: u32 = 2;
 
-/// Copies a list until it is done: walked to its end, and compared with Clerk's count.
+/// Copies a list until it is done: walked to its end, and compared with Clerk's count; or left out,
+/// because Clerk does not list it.
 ///
 /// # Errors
 /// [`Stop`]; what was read before is stored.
 pub(super) async fn copy_list(run: &Run, name: ListName) -> Result<(), Stop> {
     let endpoint = endpoint(name);
-    loop {
+    let mut asked_again = AskedAgain::default();
+    while !run.list(name, ListProgress::is_done) {
         let step = match run.list(name, |list| list.stage.clone()) {
-            Stage::Walking => walk_to_end(run, endpoint).await,
             Stage::Comparing => compare::compare(run, endpoint).await,
-            Stage::Verified | Stage::Drifted | Stage::Refused { .. } => return Ok(()),
+            _ => walk_to_end(run, endpoint).await,
         };
         match step {
-            Err(Stop::Clerk(ClerkError::Refused { endpoint: path, status, refusal })) => {
-                let code = refusal.code.clone().unwrap_or_else(|| status.to_string());
-                warn!(
-                    clerk.path = path,
-                    clerk.code = code,
-                    "Clerk refuses this list; it is skipped"
-                );
-                run.commit_list(name, |list| refuse(list, code)).await?;
-                run.patience.note_progress();
-            }
+            Err(Stop::List(failure)) => leave_out(run, name, failure, &mut asked_again).await?,
             step => step?,
         }
     }
-}
-
-fn refuse(list: &mut ListProgress, code: String) {
-    *list = ListProgress::new(list.way);
-    list.stage = Stage::Refused { code };
+    Ok(())
 }
 
 /// Walks on from where the list stands to its end, even if that was reached before.
@@ -100,7 +87,7 @@ pub(super) fn walk_to_end<'a>(
                     .await?;
                 }
                 Err(WalkFailure::LostPlace | WalkFailure::Unfiltered) => {
-                    return Err(WalkStop::LostPlace(endpoint.path).into());
+                    return Err(WalkStop::LostPlace(endpoint).into());
                 }
                 Err(WalkFailure::Stop(stop)) => return Err(stop),
             }
@@ -115,7 +102,7 @@ async fn count_before(run: &Run, endpoint: &'static Endpoint) -> Result<Option<u
     match endpoint.paging {
         Paging::Cursor { count_path } if counted.is_none() => {
             run.may_go_on()?;
-            Ok(Some(compare::count(run, count_path, Bounds::default()).await?))
+            Ok(Some(compare::count(run, endpoint, count_path, Bounds::default()).await?))
         }
         _ => Ok(counted),
     }
@@ -150,10 +137,10 @@ impl<E: Into<Stop>> From<E> for WalkFailure {
 
 impl WalkFailure {
     /// Whether nothing more can be read, of this list or of another.
-    const fn ends_the_run(&self) -> bool {
+    fn ends_the_run(&self) -> bool {
         match self {
             Self::LostPlace | Self::Unfiltered | Self::AnswersBadly => false,
-            Self::Stop(stop) => !matches!(stop, Stop::Clerk(ClerkError::Refused { .. })),
+            Self::Stop(stop) => left_out::ends_the_run(stop),
         }
     }
 

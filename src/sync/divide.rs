@@ -6,8 +6,6 @@ use std::collections::BTreeMap;
 use futures_util::future::join_all;
 use tracing::{info, warn};
 
-use crate::clerk::error::ClerkError;
-
 use super::bounds::Bounds;
 use super::checkpoint::{ListProgress, Window};
 use super::compare;
@@ -65,7 +63,7 @@ pub(super) async fn divide(run: &Run, endpoint: &'static Endpoint) -> Result<(),
         (Paging::Cursor { count_path }, Some((newest, rows, expected))) => {
             let now = run.clock.now().unix_millis();
             let mut known = vec![(newest + 1, rows), (now.max(newest + 2), expected)];
-            narrow_down(run, count_path, &mut known, wanted).await?;
+            narrow_down(run, endpoint, count_path, &mut known, wanted).await?;
             edges(&known, wanted)
         }
         _ => Vec::new(),
@@ -83,6 +81,7 @@ type Edge = (i64, u64);
 /// stays sorted, by moment and by count.
 async fn narrow_down(
     run: &Run,
+    endpoint: &'static Endpoint,
     count_path: &'static str,
     known: &mut Vec<Edge>,
     wanted: usize,
@@ -98,17 +97,13 @@ async fn narrow_down(
         run.may_go_on()?;
         let counts = moments.iter().map(|&moment| async move {
             let bounds = Bounds { from: None, until: Some(moment) };
-            (moment, compare::count(run, count_path, bounds).await)
+            (moment, compare::count(run, endpoint, count_path, bounds).await)
         });
         for (moment, counted) in join_all(counts).await {
             match counted {
                 Ok(counted) => learn(known, (moment, counted)),
                 // If nothing answers, the walk will find out; without windows the list can be read.
-                Err(Stop::Clerk(
-                    ClerkError::Rejected { .. }
-                    | ClerkError::Unavailable { .. }
-                    | ClerkError::Protocol { .. },
-                )) => {
+                Err(stop) if compare::is_not_answered(&stop) => {
                     warn!(clerk.path = count_path, "the server does not count by creation time");
                     return Ok(());
                 }

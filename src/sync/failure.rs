@@ -11,7 +11,8 @@ use super::state::store_unavailable;
 /// The contract's name for what stopped the work.
 pub(super) fn error_of(stop: Stop) -> Error {
     match stop {
-        Stop::Clerk(error) => clerk_error(error),
+        Stop::Instance(error) => clerk_error(error),
+        Stop::List(failure) => clerk_error(failure.error),
         Stop::Store(error) => store_unavailable(error),
         stop @ Stop::PartLost(_) => Error::StoreUnavailable(
             Failure::new("a part of the run in progress is not as it was stored; begin anew with \"restart\": true")
@@ -47,6 +48,18 @@ pub fn clerk_error(error: ClerkError) -> Error {
                 Failure::new("Clerk could not be reached").caused_by(error).advising(advice),
             )
         }
+        ClerkError::Forbidden { .. } => Error::ClerkUnauthorized(
+            Failure::new("Clerk refuses the secret key, not a feature").caused_by(error).advising(
+                "Look in Clerk's dashboard what this key may read and whether a quota is used \
+                     up, or take the resource out of RESOURCES; the next invocation continues.",
+            ),
+        ),
+        ClerkError::Unavailable { last: Fault::NotClerks(_), .. } => Error::ClerkUnavailable(
+            Failure::new("something else than Clerk answers").caused_by(error).advising(
+                "Check CLERK_API_URL, and the proxies and firewalls on the way to it. Progress is \
+                 kept: the next invocation continues.",
+            ),
+        ),
         ClerkError::Unavailable { .. }
         | ClerkError::Paused { .. }
         | ClerkError::OutOfTime { .. } => {

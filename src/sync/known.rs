@@ -57,6 +57,11 @@ impl Known {
         self.0.insert(resource, Ids::new(ids));
     }
 
+    /// The list turned out not to be listed: from now on nothing can be said about it.
+    pub fn forget(&mut self, resource: Resource) {
+        self.0.remove(&resource);
+    }
+
     /// Whether a row is in the snapshot, or its list is not opted in.
     #[must_use]
     pub fn has(&self, resource: Resource, id: &str) -> bool {
@@ -108,5 +113,7 @@ mod tests {
         known.add(Resource::Users, &[hash_of("user_2")]);
         assert!(known.has(Resource::Users, "user_2"));
         assert!(known.has(Resource::Organizations, "org_1"));
+        known.forget(Resource::Users);
+        assert!(known.has(Resource::Users, "user_3"));
     }
 }

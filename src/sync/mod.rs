@@ -32,6 +32,8 @@ mod insert;
 mod join;
 pub mod keeper;
 mod known;
+mod left_out;
+pub mod list_error;
 pub mod malformed;
 mod moment;
 pub mod naming;
@@ -65,7 +67,7 @@ use crate::dependencies::Dependencies;
 use crate::error::Error;
 use crate::event::SyncOptions;
 use crate::handler::Invocation;
-use crate::measures::PublishedSizes;
+use crate::measures::{DatasetOutcomes, PublishedSizes};
 use crate::patience::Exhausted;
 use crate::redaction::Redaction;
 use crate::response::{PauseReason, SyncAnswer, SyncStatus};
@@ -215,7 +217,7 @@ impl Sync<'_> {
         if let Some(retry_at) = keeper.read(|checkpoint| checkpoint.paused_until(now)) {
             client.pause_for(retry_at.saturating_duration_since(now));
         }
-        let instance = read::instance(&client).await.map_err(Stop::from)?;
+        let instance = read::instance(&client).await.map_err(Stop::of_instance)?;
         let redaction_key_id = redaction.as_ref().and_then(Redaction::key_id);
         let other = keeper.read(|checkpoint| match &checkpoint.instance {
             None => None,
@@ -320,7 +322,7 @@ impl Sync<'_> {
             Ok(Published::Held(manifest, shrunk)) => {
                 self.release(keeper, facts, None).await?;
                 SyncAnswer {
-                    message: held_message(&shrunk),
+                    message: held_message(&shrunk, &manifest),
                     shrunk: Some(shrunk),
                     ..self.about_manifest(SyncStatus::Held, keeper, &manifest, facts)
                 }
@@ -351,6 +353,9 @@ impl Sync<'_> {
             measured.retries = counted.retries;
             measured.rate_limited = counted.rate_limited;
             measured.waited = counted.waited;
+            if let Ok(Published::Complete(manifest) | Published::Held(manifest, _)) = worked {
+                measured.outcomes = Some(DatasetOutcomes::of(manifest));
+            }
             match worked {
                 Ok(Published::Complete(manifest)) => {
                     measured.newest_started_at = Some(manifest.started_at);

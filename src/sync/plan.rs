@@ -12,6 +12,7 @@ use crate::clerk::error::{ClerkError, Fault};
 use super::by_owner::part_of;
 use super::checkpoint::{ListProgress, Stage};
 use super::endpoint::{ByOwner, Endpoint, WholeList, endpoint};
+use super::list_error::ListError;
 use super::run::{Run, Stop};
 use super::walk::{PAGE_ROWS, Way, first_rows, row_at};
 use super::walker::owners;
@@ -39,8 +40,9 @@ pub(super) async fn is_slow_enough_to_change(
     if latency.recent < SLOW || latency.recent < best * TIMES_SLOWER {
         return Ok(false);
     }
+    let Some(owners) = count_of_owners(run, by_owner).await? else { return Ok(false) };
     let as_it_is = run.client.time_for(left.div_ceil(PAGE_ROWS), latency.recent);
-    let by_owners = run.client.time_for(count_of_owners(run, by_owner).await?, best);
+    let by_owners = run.client.time_for(owners, best);
     if as_it_is <= by_owners {
         return Ok(false);
     }
@@ -82,7 +84,10 @@ pub(super) async fn fails_in_windows(run: &Run, endpoint: &'static Endpoint, sto
 async fn only_fails_there(run: &Run, endpoint: &'static Endpoint, stop: &Stop) -> bool {
     let did_not_answer = matches!(
         stop,
-        Stop::Clerk(ClerkError::Unavailable { last: Fault::Transport(_) | Fault::Status(_), .. })
+        Stop::List(ListError {
+            error: ClerkError::Unavailable { last: Fault::Transport(_) | Fault::Status(_), .. },
+            ..
+        })
     );
     did_not_answer && row_at(&run.reader(endpoint), 0).await.is_ok()
 }
@@ -97,13 +102,13 @@ pub(super) async fn is_refused_as_a_whole(
     stop: &Stop,
 ) -> Result<bool, Stop> {
     let Some(by_owner) = by_owner(run, endpoint, WholeList::Doubtful) else { return Ok(false) };
-    let changes = match stop {
-        Stop::Clerk(
-            ClerkError::Rejected { status: 400 | 422, .. } | ClerkError::Protocol { .. },
-        ) => true,
-        Stop::Clerk(ClerkError::Refused { .. }) => {
-            first_part_is_answered(run, endpoint, by_owner).await?
-        }
+    let Stop::List(ListError { list, error }) = stop else { return Ok(false) };
+    let changes = match error {
+        _ if *list != endpoint.name() => false,
+        ClerkError::Rejected { status: 400 | 422, .. }
+        | ClerkError::Unavailable { last: Fault::NotClerks(400 | 422), .. }
+        | ClerkError::Protocol { .. } => true,
+        ClerkError::Refused { .. } => first_part_is_answered(run, endpoint, by_owner).await?,
         _ => false,
     };
     if changes {
@@ -122,16 +127,24 @@ async fn first_part_is_answered(
     endpoint: &'static Endpoint,
     by_owner: ByOwner,
 ) -> Result<bool, Stop> {
-    let part_of_first = async {
-        let owners = first_rows(&owners(run, by_owner), 1).await?;
-        let Some(owner) = owners.first() else { return Ok(false) };
-        let part = part_of(&run.reader(endpoint), by_owner.part, &owner.id);
-        row_at(&part, 0).await.map(|_| true)
+    let owners = match first_rows(&owners(run, by_owner), 1).await {
+        Err(failure) if is_left_out(run, &failure) => return Ok(false),
+        owners => owners?,
     };
-    match part_of_first.await {
-        Err(ClerkError::Refused { .. } | ClerkError::Rejected { .. }) => Ok(false),
-        answered => Ok(answered?),
+    let Some(owner) = owners.first() else { return Ok(false) };
+    let part = part_of(&run.reader(endpoint), by_owner.part, &owner.id);
+    match row_at(&part, 0).await {
+        Err(ListError {
+            error: ClerkError::Refused { .. } | ClerkError::Rejected { .. }, ..
+        }) => Ok(false),
+        answered => Ok(answered.map(|_| true)?),
     }
+}
+
+/// Whether Clerk refuses a list that the run does not read, or has left out by now: no dataset has to
+/// say so.
+fn is_left_out(run: &Run, failure: &ListError) -> bool {
+    matches!(failure.error, ClerkError::Refused { .. }) && !run.reads(failure.list)
 }
 
 /// Owners that are asked whether they own what the whole list does not have.
@@ -187,12 +200,15 @@ fn is_read_as_a_whole(run: &Run, endpoint: &'static Endpoint) -> bool {
     endpoint.by_owner.is_some() && run.list(endpoint.name(), |list| list.way == Way::Offset)
 }
 
-/// How many owners there are.
-async fn count_of_owners(run: &Run, by_owner: ByOwner) -> Result<u64, Stop> {
+/// How many owners there are; `None` where Clerk does not list them.
+async fn count_of_owners(run: &Run, by_owner: ByOwner) -> Result<Option<u64>, Stop> {
     let counted = run.list(by_owner.owners, |list| list.source_count.after);
-    match counted {
-        Some(counted) => Ok(counted),
-        None => Ok(row_at(&run.reader(endpoint(by_owner.owners)), 0).await?.1.unwrap_or(u64::MAX)),
+    if counted.is_some() {
+        return Ok(counted);
+    }
+    match row_at(&run.reader(endpoint(by_owner.owners)), 0).await {
+        Err(failure) if is_left_out(run, &failure) => Ok(None),
+        counted => Ok(Some(counted?.1.unwrap_or(u64::MAX))),
     }
 }
 

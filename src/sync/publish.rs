@@ -116,8 +116,9 @@ impl Publisher {
         if as_written { Ok(()) } else { Err(Stop::PartLost(self.store.url_of(&key))) }
     }
 
-    /// The datasets that lost more than the guard allows. A dataset that is skipped, or is not
-    /// opted in any more, has not shrunk: its entry says what it is.
+    /// The datasets that lost more than the guard allows, and those that had records and are skipped
+    /// or failed now, however few. A dataset that is not opted in any more has not shrunk: somebody
+    /// decided that.
     fn shrunk(&self, manifest: &Manifest) -> BTreeMap<Dataset, Shrunk> {
         let Some(published) = &self.published else { return BTreeMap::new() };
         if published.snapshot_id == manifest.snapshot_id {
@@ -126,15 +127,18 @@ impl Publisher {
         let allowed = self.shrink_guard_percent;
         let entries = manifest.datasets.iter();
         entries
-            .filter(|(_, entry)| entry.status != DatasetStatus::Skipped)
             .filter_map(|(&dataset, entry)| {
                 let before = *published.records.get(dataset.name())?;
                 let after = entry.records;
+                if entry.status.is_left_out() {
+                    let shrunk = Shrunk { before, after, status: Some(entry.status) };
+                    return (before > 0).then_some((dataset, shrunk));
+                }
                 // Both sides are exact for whole percentages, so that the edge is.
                 let lost_too_much =
                     before.saturating_sub(after) as f64 * 100.0 > before as f64 * allowed;
                 (before >= GUARDED_FROM && lost_too_much)
-                    .then_some((dataset, Shrunk { before, after }))
+                    .then_some((dataset, Shrunk { before, after, status: None }))
             })
             .collect()
     }
@@ -185,7 +189,9 @@ fn manifest(checkpoint: &Checkpoint, completed: Completed) -> Manifest {
         instance: checkpoint.instance.clone().unwrap_or_else(unnamed),
         started_at: checkpoint.started_at,
         completed_at: completed.at,
-        verified: datasets.values().all(|dataset| dataset.status != DatasetStatus::Drifted),
+        verified: datasets.values().all(|dataset| {
+            !matches!(dataset.status, DatasetStatus::Drifted | DatasetStatus::Failed)
+        }),
         generator: completed.generator,
         config_fingerprint: checkpoint.config_fingerprint.clone(),
         resources: checkpoint.resources.iter().copied().collect(),

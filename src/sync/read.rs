@@ -103,7 +103,7 @@ const fn significance(stop: &Stop) -> u8 {
         Stop::LeaseLost => 0,
         Stop::Internal(_) | Stop::PartLost(_) | Stop::Superseded(_) => 1,
         Stop::Store(_) => 2,
-        Stop::Clerk(_) => 3,
+        Stop::Instance(_) | Stop::List(_) => 3,
         Stop::Paused(_) => 4,
         Stop::Exhausted(Exhausted::Interrupted) => 5,
         Stop::Exhausted(Exhausted::TimeBudget) => 6,

@@ -25,6 +25,7 @@ use super::checkpoint::{Checkpoint, ListProgress};
 use super::endpoint::{Endpoint, Feed, ListName, endpoint, lists_of};
 use super::keeper::{KeepError, Keeper};
 use super::known::Known;
+use super::list_error::ListError;
 use super::page::{PageContext, ReadRow};
 use super::walk::{Reader, WalkStop, Way};
 
@@ -91,9 +92,12 @@ pub enum Stop {
     /// Clerk asked for a pause that outlasts what is left.
     #[error("Clerk asked to wait until {0}")]
     Paused(Timestamp),
-    /// Clerk did not answer as needed.
+    /// Clerk did not say which instance the key belongs to.
     #[error(transparent)]
-    Clerk(ClerkError),
+    Instance(ClerkError),
+    /// Clerk did not answer for a list as needed.
+    #[error(transparent)]
+    List(ListError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -111,26 +115,40 @@ pub enum Stop {
     Internal(String),
 }
 
-impl From<ClerkError> for Stop {
-    fn from(error: ClerkError) -> Self {
+impl Stop {
+    /// Clerk was asked for the instance.
+    #[must_use]
+    pub fn of_instance(error: ClerkError) -> Self {
+        Self::pause_of(&error).unwrap_or(Self::Instance(error))
+    }
+
+    /// Those errors that only mean that it is not the time to ask.
+    const fn pause_of(error: &ClerkError) -> Option<Self> {
         match error {
-            ClerkError::Paused { retry_at } => Self::Paused(retry_at),
-            ClerkError::OutOfTime { why, .. } => Self::Exhausted(why),
-            error => Self::Clerk(error),
+            ClerkError::Paused { retry_at } => Some(Self::Paused(*retry_at)),
+            ClerkError::OutOfTime { why, .. } => Some(Self::Exhausted(*why)),
+            _ => None,
         }
+    }
+}
+
+/// There is no such conversion of a bare [`ClerkError`]: it would not say which list was asked.
+impl From<ListError> for Stop {
+    fn from(failure: ListError) -> Self {
+        Self::pause_of(&failure.error).unwrap_or(Self::List(failure))
     }
 }
 
 impl From<WalkStop> for Stop {
     fn from(stop: WalkStop) -> Self {
         match stop {
-            WalkStop::Clerk(error) => error.into(),
+            WalkStop::Clerk(failure) => failure.into(),
             WalkStop::Exhausted(why) => Self::Exhausted(why),
-            WalkStop::LostPlace(path) | WalkStop::Unfiltered(path) => {
-                Self::Clerk(ClerkError::Protocol {
-                    endpoint: path.to_owned(),
+            WalkStop::LostPlace(endpoint) | WalkStop::Unfiltered(endpoint) => {
+                Self::List(ListError::of(endpoint)(ClerkError::Protocol {
+                    endpoint: endpoint.path.to_owned(),
                     detail: "its rows move faster than they can be read".to_owned(),
-                })
+                }))
             }
         }
     }
@@ -188,6 +206,12 @@ impl Run {
             Some(list) => read(list),
             None => read(&ListProgress::new(Way::first(endpoint(list)))),
         })
+    }
+
+    /// Whether a list is one of the run's, and has not been left out.
+    pub fn reads(&self, list: ListName) -> bool {
+        let needed = self.keeper.read(|checkpoint| lists_needed(&checkpoint.resources));
+        needed.contains(&list) && !self.list(list, ListProgress::is_left_out)
     }
 
     /// Changes one list's progress and stores the checkpoint.

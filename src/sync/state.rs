@@ -44,7 +44,7 @@ pub struct LatestFound {
     pub unreadable: Option<bytes::Bytes>,
 }
 
-/// How many records the last published snapshot has, by dataset; skipped ones are left out.
+/// How many records the last published snapshot has, by dataset; skipped and failed ones are left out.
 #[derive(Debug, Clone)]
 pub struct PublishedCounts {
     /// Which snapshot.
@@ -159,7 +159,8 @@ impl PublishedCounts {
             records: u64,
         }
         let Counted { snapshot_id, datasets } = serde_json::from_slice(json)?;
-        let counted = datasets.into_iter().filter(|(_, entry)| entry.status != "skipped");
+        let is_left_out = |entry: &Entry| ["skipped", "failed"].contains(&entry.status.as_str());
+        let counted = datasets.into_iter().filter(|(_, entry)| !is_left_out(entry));
         let records = counted.map(|(name, entry)| (name, entry.records)).collect();
         Ok(Self { snapshot_id, records })
     }

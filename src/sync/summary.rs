@@ -8,18 +8,18 @@ use crate::snapshot::digest::ContentDigest;
 use crate::snapshot::manifest::{DatasetEntry, DatasetStatus, Referential, SourceCount, Walked};
 
 use super::checkpoint::{Checkpoint, ListProgress, Stage, StoredPart, Stretch};
-use super::endpoint::{Endpoint, ListName, lists_of};
+use super::endpoint::{Endpoint, ListName, endpoint, lists_of};
 use super::run::datasets_of;
 use super::walk::Way;
 
-/// How many lines each dataset has so far, and how many are expected. A dataset of which Clerk
-/// refused every list is left out: skipped is never empty.
+/// How many lines each dataset has so far, and how many are expected. A dataset of which no list could
+/// be read is left out: neither skipped nor failed is empty.
 #[must_use]
 pub fn progress(checkpoint: &Checkpoint) -> BTreeMap<Dataset, DatasetProgress> {
     datasets_of(&checkpoint.resources)
         .into_iter()
         .filter(|&dataset| {
-            status(checkpoint, dataset) != DatasetStatus::Skipped
+            !status(checkpoint, dataset).is_left_out()
                 || parts(checkpoint, dataset).next().is_some()
         })
         .map(|dataset| {
@@ -29,7 +29,7 @@ pub fn progress(checkpoint: &Checkpoint) -> BTreeMap<Dataset, DatasetProgress> {
         .collect()
 }
 
-/// How many lines each dataset has; refused ones are left out.
+/// How many lines each dataset has; those of which no list could be read are left out.
 #[must_use]
 pub fn records(checkpoint: &Checkpoint) -> BTreeMap<Dataset, u64> {
     let progress = progress(checkpoint);
@@ -73,9 +73,9 @@ fn entry(checkpoint: &Checkpoint, dataset: Dataset) -> DatasetEntry {
     }
     DatasetEntry {
         status,
-        reason: refusals(checkpoint, dataset).next(),
+        reason: failure(checkpoint, dataset).or_else(|| gaps(checkpoint, dataset).next()),
         records: named.iter().map(|part| part.records).sum(),
-        content_digest: (status != DatasetStatus::Skipped || !named.is_empty()).then_some(digest),
+        content_digest: (!status.is_left_out() || !named.is_empty()).then_some(digest),
         source_count: SourceCount {
             before: counted(|count| count.before),
             after: counted(|count| count.after),
@@ -109,10 +109,13 @@ fn walked(list: &ListProgress) -> Walked {
     }
 }
 
-/// A dataset is skipped when a list that it needs was refused, drifted when one of its own did.
+/// A dataset has failed when a list of its resource has, is skipped when a list is left out that it
+/// needs, and has drifted when one of its own did.
 fn status(checkpoint: &Checkpoint, dataset: Dataset) -> DatasetStatus {
     let mut lists = sources(checkpoint, dataset).filter_map(|(_, list)| list);
-    if refusals(checkpoint, dataset).next().is_some() {
+    if failure(checkpoint, dataset).is_some() {
+        DatasetStatus::Failed
+    } else if gaps(checkpoint, dataset).next().is_some() {
         DatasetStatus::Skipped
     } else if lists.any(|list| list.stage == Stage::Drifted) {
         DatasetStatus::Drifted
@@ -121,20 +124,31 @@ fn status(checkpoint: &Checkpoint, dataset: Dataset) -> DatasetStatus {
     }
 }
 
-/// Clerk's codes for the lists that a dataset needs and that were refused.
-fn refusals(checkpoint: &Checkpoint, dataset: Dataset) -> impl Iterator<Item = String> {
+/// Why a dataset has no records though it was opted in: the resource whose dataset it is has a list
+/// that could not be read. Lines of other resources in it do not fail with it, nor does it with theirs.
+fn failure(checkpoint: &Checkpoint, dataset: Dataset) -> Option<String> {
+    let of_the_dataset = lists_of(&checkpoint.resources).filter(|list| {
+        let own = endpoint(list.resource).feeds.first();
+        own.is_some_and(|feed| feed.dataset == dataset)
+    });
+    of_the_dataset
+        .filter_map(|list| match &checkpoint.lists.get(&list.name())?.stage {
+            Stage::Failed { reason } => Some(reason.clone()),
+            _ => None,
+        })
+        .next()
+}
+
+/// Why the lists that a dataset needs are left out, those that are.
+fn gaps(checkpoint: &Checkpoint, dataset: Dataset) -> impl Iterator<Item = String> {
     let needed = sources(checkpoint, dataset).flat_map(move |(endpoint, _)| {
         let feeds = endpoint.feeds.iter().filter(move |feed| feed.dataset == dataset);
         feeds.flat_map(|feed| feed.needs).map(ListName::from).chain([endpoint.name()])
     });
-    needed.filter_map(|list| refusal(checkpoint.lists.get(&list)?))
-}
-
-fn refusal(list: &ListProgress) -> Option<String> {
-    match &list.stage {
-        Stage::Refused { code } => Some(code.clone()),
+    needed.filter_map(|list| match &checkpoint.lists.get(&list)?.stage {
+        Stage::Refused { code: reason } | Stage::Failed { reason } => Some(reason.clone()),
         _ => None,
-    }
+    })
 }
 
 /// The lists opted in that a dataset is made of, in the order of their sections.
@@ -153,20 +167,23 @@ fn sources(
 }
 
 /// The lists whose counts stand for a dataset: those of the resource that comes last in the table,
-/// of the ones that were not refused.
+/// of the ones that are not left out.
 fn main_lists(checkpoint: &Checkpoint, dataset: Dataset) -> Vec<&ListProgress> {
     let fed = |endpoint: &&Endpoint| endpoint.feeds.iter().any(|feed| feed.dataset == dataset);
     let lists: Vec<(Resource, &ListProgress)> = lists_of(&checkpoint.resources)
         .filter(fed)
         .filter_map(|endpoint| Some((endpoint.resource, checkpoint.lists.get(&endpoint.name())?)))
-        .filter(|(_, list)| refusal(list).is_none())
+        .filter(|(_, list)| !list.is_left_out())
         .collect();
     let main = lists.last().map(|&(resource, _)| resource);
     lists.into_iter().filter(|&(it, _)| Some(it) == main).map(|(_, list)| list).collect()
 }
 
+/// The parts of a dataset, in order: none if it failed, though other lists of it may have been read.
 fn parts(checkpoint: &Checkpoint, dataset: Dataset) -> impl Iterator<Item = &StoredPart> {
+    let failed = failure(checkpoint, dataset).is_some();
     sources(checkpoint, dataset)
+        .filter(move |_| !failed)
         .filter_map(|(_, list)| list)
         .flat_map(ListProgress::stretches)
         .filter_map(move |stretch: &Stretch| stretch.parts.get(&dataset))

@@ -24,6 +24,7 @@ use crate::quoted::Quoted;
 use super::at_stake::MOST_WAITING;
 use super::bounds::Bounds;
 use super::endpoint::{ByOwner, Endpoint, Order, Paging, WholeList};
+use super::list_error::ListError;
 use super::moment::Moment;
 use super::narrowed;
 use super::page::{PageContext, ReadPage, ReadRow, RowKey};
@@ -126,6 +127,12 @@ impl Reader {
         own.copied().chain(filters).collect()
     }
 
+    /// The list is not what Clerk's API promises, though every answer may be.
+    pub(super) fn protocol(&self, detail: String) -> WalkStop {
+        let endpoint = self.endpoint.path.to_owned();
+        WalkStop::Clerk(ListError::of(self.endpoint)(ClerkError::Protocol { endpoint, detail }))
+    }
+
     fn is_in_any_order(&self) -> bool {
         !self.ordered || self.endpoint.paging == Paging::Offset(Order::Any)
     }
@@ -207,7 +214,7 @@ pub struct Allowed {
 #[derive(Debug)]
 struct InFlight {
     asked: Asked,
-    answer: AbortOnDrop<Result<ReadPage, ClerkError>>,
+    answer: AbortOnDrop<Result<ReadPage, ListError>>,
 }
 
 /// Where a page was asked for.
@@ -249,16 +256,16 @@ pub struct Batch {
 pub enum WalkStop {
     /// Clerk's answer does not allow to go on.
     #[error(transparent)]
-    Clerk(#[from] ClerkError),
+    Clerk(#[from] ListError),
     /// No new request may begin, and nothing is in flight any more.
     #[error("the invocation's time is up")]
     Exhausted(Exhausted),
     /// None of the rows last taken is in the list any more.
-    #[error("the walk lost its place in {0}")]
-    LostPlace(&'static str),
+    #[error("the walk lost its place in {}", .0.path)]
+    LostPlace(&'static Endpoint),
     /// The server does not apply the filters that make a window.
-    #[error("{0} is not filtered by creation time")]
-    Unfiltered(&'static str),
+    #[error("{} is not filtered by creation time", .0.path)]
+    Unfiltered(&'static Endpoint),
 }
 
 /// Pages without a new row, though more rows were promised, that are asked for in a row.
@@ -329,19 +336,22 @@ impl Walk {
             };
             let page = match Self::arrival(next.answer).await {
                 Ok(page) => page,
-                Err(WalkStop::Clerk(ClerkError::Rejected { .. }))
-                    if matches!(next.asked, Asked::Cursor(Some(_))) =>
+                Err(WalkStop::Clerk(failure))
+                    if failure.error.rejects_the_request()
+                        && matches!(next.asked, Asked::Cursor(Some(_))) =>
                 {
                     self.cursor_rejected();
                     continue;
                 }
-                Err(WalkStop::Clerk(ClerkError::Rejected { .. })) if self.bounds.are_some() => {
-                    return Err(WalkStop::Unfiltered(self.reader.endpoint.path));
+                Err(WalkStop::Clerk(failure))
+                    if failure.error.rejects_the_request() && self.bounds.are_some() =>
+                {
+                    return Err(WalkStop::Unfiltered(self.reader.endpoint));
                 }
                 Err(stop) => return Err(stop),
             };
             if self.bounds.are_ignored_by(&page.rows) {
-                return Err(WalkStop::Unfiltered(self.reader.endpoint.path));
+                return Err(WalkStop::Unfiltered(self.reader.endpoint));
             }
             let repeated = page.rows.iter().filter(|row| !row.kept).count() as u64;
             let batch = match next.asked {
@@ -349,10 +359,7 @@ impl Walk {
                 Asked::Cursor(cursor) => self.join_by_cursor(cursor.as_deref(), page),
             };
             if self.rows > MOST_ROWS {
-                return Err(WalkStop::Clerk(ClerkError::Protocol {
-                    endpoint: self.reader.endpoint.path.to_owned(),
-                    detail: format!("it lists more than {MOST_ROWS} rows"),
-                }));
+                return Err(self.reader.protocol(format!("it lists more than {MOST_ROWS} rows")));
             }
             if let Some(mut batch) = batch {
                 batch.doubled += repeated;
@@ -427,7 +434,7 @@ impl Walk {
     }
 
     async fn arrival(
-        mut answer: AbortOnDrop<Result<ReadPage, ClerkError>>,
+        mut answer: AbortOnDrop<Result<ReadPage, ListError>>,
     ) -> Result<ReadPage, WalkStop> {
         match (&mut answer.0).await {
             Ok(page) => Ok(page?),
@@ -552,10 +559,8 @@ impl Walk {
         let is_catching_up = (full || goes_on) && behind <= self.rows;
         self.stalled = if new > 0 || last || is_catching_up { 0 } else { self.stalled + 1 };
         if self.stalled > MOST_STALLED {
-            return Err(WalkStop::Clerk(ClerkError::Protocol {
-                endpoint: self.reader.endpoint.path.to_owned(),
-                detail: "pages end before the `total_count` they state".to_owned(),
-            }));
+            let detail = "pages end before the `total_count` they state".to_owned();
+            return Err(self.reader.protocol(detail));
         }
         self.place.offset = behind;
         Ok(Some(self.batch(page, new, doubled, last)))
@@ -602,7 +607,7 @@ impl Walk {
         let from = self.place.offset;
         self.steps_back += 1;
         if self.step_back >= from || self.steps_back > MOST_STEPS_BACK {
-            return Err(WalkStop::LostPlace(self.reader.endpoint.path));
+            return Err(WalkStop::LostPlace(self.reader.endpoint));
         }
         self.step_back = if self.step_back == 0 { 8 } else { self.step_back * 4 };
         info!(
@@ -633,7 +638,7 @@ const fn overlap(offset: u64) -> u64 {
     offset.saturating_sub(1)
 }
 
-async fn fetch(reader: Reader, bounds: Bounds, asked: Asked) -> Result<ReadPage, ClerkError> {
+async fn fetch(reader: Reader, bounds: Bounds, asked: Asked) -> Result<ReadPage, ListError> {
     let mut place = Vec::new();
     if reader.endpoint.paging != Paging::Whole {
         place.push(("limit", reader.endpoint.page_rows.to_string()));
@@ -654,7 +659,8 @@ async fn fetch(reader: Reader, bounds: Bounds, asked: Asked) -> Result<ReadPage,
             not_cut_short(&page, &asked)?;
             Ok(page)
         })
-        .await?;
+        .await
+        .map_err(ListError::of(reader.endpoint))?;
     page.fetched = Some((from, reader.clock.now()));
     Ok(page)
 }
@@ -686,7 +692,7 @@ impl<T> Drop for AbortOnDrop<T> {
 pub async fn row_at(
     reader: &Reader,
     index: u64,
-) -> Result<(Option<RowKey>, Option<u64>), ClerkError> {
+) -> Result<(Option<RowKey>, Option<u64>), ListError> {
     let place = [("limit", "1".to_owned()), ("offset", index.to_string())];
     let page = look(reader, &place, &Asked::Offset(index)).await?;
     Ok((page.rows.into_iter().next().map(|row| row.key), page.total))
@@ -696,7 +702,7 @@ pub async fn row_at(
 ///
 /// # Errors
 /// As of any request.
-pub async fn first_rows(reader: &Reader, most: u64) -> Result<Vec<RowKey>, ClerkError> {
+pub async fn first_rows(reader: &Reader, most: u64) -> Result<Vec<RowKey>, ListError> {
     let place = [("limit", most.to_string())];
     let page = look(reader, &place, &Asked::Cursor(None)).await?;
     Ok(page.rows.into_iter().map(|row| row.key).collect())
@@ -706,10 +712,12 @@ async fn look(
     reader: &Reader,
     place: &[(&str, String)],
     asked: &Asked,
-) -> Result<ReadPage, ClerkError> {
+) -> Result<ReadPage, ListError> {
     let mut query = reader.query();
     query.extend(place.iter().map(|(name, value)| (*name, value.as_str())));
-    reader.client.get(&reader.path, &query, |body| reader.read(&body, &asked.to_string())).await
+    let read =
+        reader.client.get(&reader.path, &query, |body| reader.read(&body, &asked.to_string()));
+    read.await.map_err(ListError::of(reader.endpoint))
 }
 
 /// Time stamps of a page, as the walk set them.

@@ -26,7 +26,7 @@ const fn metric(name: &'static str, unit: &'static str, meaning: &'static str) -
 }
 
 /// What each invocation of `sync` reports, by `Function`.
-pub const OF_INVOCATION: [Metric; 10] = [
+pub const OF_INVOCATION: [Metric; 13] = [
     metric("Requests", "Count", "requests sent to Clerk, repeated ones included"),
     metric("Retries", "Count", "requests that repeated an earlier one"),
     metric("RateLimited", "Count", "answers with status 429"),
@@ -45,6 +45,21 @@ pub const OF_INVOCATION: [Metric; 10] = [
         "time since the newest published snapshot was started; nothing while there is none",
     ),
     metric("Bytes", "Bytes", "size of the snapshot it published; nothing when it published none"),
+    metric(
+        "DatasetsSkipped",
+        "Count",
+        "`skipped` datasets of the snapshot it published or held; nothing when it did neither",
+    ),
+    metric(
+        "DatasetsFailed",
+        "Count",
+        "`failed` datasets of the snapshot it published or held; nothing when it did neither",
+    ),
+    metric(
+        "DatasetsDrifted",
+        "Count",
+        "`drifted` datasets of the snapshot it published or held; nothing when it did neither",
+    ),
 ];
 
 /// What a published snapshot reports, by `Function` and `Dataset`.
@@ -71,8 +86,21 @@ pub(super) fn lines(
     let line = |metrics: &[(Metric, Value)], dataset: Option<&str>| {
         line(labels, metrics, dataset, now, invocation)
     };
-    let [requests, retries, rate_limited, wait, duration, resumed, published, held, age, bytes] =
-        OF_INVOCATION;
+    let [
+        requests,
+        retries,
+        rate_limited,
+        wait,
+        duration,
+        resumed,
+        published,
+        held,
+        age,
+        bytes,
+        skipped,
+        failed,
+        drifted,
+    ] = OF_INVOCATION;
     let mut metrics = vec![
         (requests, json!(measured.requests)),
         (retries, json!(measured.retries)),
@@ -88,6 +116,11 @@ pub(super) fn lines(
     }
     let sizes = measured.published.as_ref();
     metrics.extend(sizes.map(|sizes| (bytes, json!(sizes.bytes))));
+    if let Some(outcomes) = &measured.outcomes {
+        metrics.push((skipped, json!(outcomes.skipped)));
+        metrics.push((failed, json!(outcomes.failed)));
+        metrics.push((drifted, json!(outcomes.drifted)));
+    }
     let mut lines = vec![line(&metrics, None)];
     for (dataset, records) in sizes.into_iter().flat_map(|sizes| &sizes.records) {
         lines.push(line(&[(OF_DATASET, json!(records))], Some(dataset.name())));
