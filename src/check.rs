@@ -20,7 +20,6 @@ use crate::sync::endpoint::{
 };
 use crate::sync::failure::clerk_error;
 use crate::sync::page::{PageContext, ReadPage};
-use crate::sync::read;
 use crate::sync::run::lists_needed;
 
 /// Checks the secret, Clerk's instance, one row of each list needed, and the store. Every check is
@@ -64,7 +63,7 @@ async fn check_clerk(
         }
     };
     let mut answers = vec![answer("secret", Ok(secret_detail(config, redaction.as_ref())))];
-    let instance = read::instance(&client).await;
+    let instance = client.instance().await;
     let blocked = instance.as_ref().err().and_then(blocks_every_list);
     answers.push(answer(
         "instance",

@@ -58,10 +58,10 @@ pub async fn lookup(
         config,
         redaction,
     };
-    let mut found = Lines::default();
-    let mut grants = Lines::default();
-    if !search.find(&mut found, &mut grants).await? {
-        (found, grants) = (Lines::default(), Lines::default());
+    let (mut found, mut grants) = search.find_all().await?;
+    if search.client.key_changes().await > 0 {
+        // What was read with the old key may be another instance's.
+        (found, grants) = search.find_all().await?;
     }
     let grants = options.grants.then_some(grants.lines);
     Ok(LookupAnswer {
@@ -103,6 +103,13 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
+    /// The lines of what was asked for, and of its grants; none if there is no such thing.
+    async fn find_all(&self) -> Result<(Lines, Lines), Error> {
+        let (mut found, mut grants) = (Lines::default(), Lines::default());
+        let is_there = self.find(&mut found, &mut grants).await?;
+        Ok(if is_there { (found, grants) } else { (Lines::default(), Lines::default()) })
+    }
+
     /// Whether there is such a thing.
     async fn find(&self, found: &mut Lines, grants: &mut Lines) -> Result<bool, Error> {
         let Some(own) = self.endpoint.feeds.first() else { return Ok(false) };

@@ -1,11 +1,13 @@
 //! Asks Clerk one thing and does not give up too early: pace, concurrency, retries, key rotation.
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use serde::de::IgnoredAny;
 use tokio::sync::Mutex;
@@ -18,15 +20,17 @@ use crate::no_answer::is_web_page;
 use crate::patience::Patience;
 use crate::secret_key::SecretKey;
 use crate::secret_source::SecretSource;
+use crate::snapshot::manifest::Instance;
 
 use super::answer_codes::{Meaning, meaning_of};
 use super::bytes_in_flight::{BytesInFlight, Room};
-use super::concurrency::Concurrency;
+use super::concurrency::{Concurrency, Place};
 use super::error::{ClerkError, Fault, Refusal, Unreadable};
 use super::latency::{Latencies, Latency};
 use super::pace::Pace;
 use super::retry::{RetryPolicy, retry_after};
 use super::transport::{Answer, Transport, TransportError};
+use super::wire;
 
 /// The one client of an invocation; every request shares its pace and its concurrency.
 #[derive(Debug)]
@@ -35,6 +39,8 @@ pub struct Client {
     api_url: Url,
     api_version: HeaderValue,
     key: Key,
+    /// Clerk's id of the instance that is being read, once it is known.
+    instance_id: OnceLock<String>,
     pace: Pace,
     /// Held by the request whose turn is next: the others need not watch the time.
     turnstile: Mutex<()>,
@@ -77,6 +83,8 @@ struct CurrentKey {
     generation: u32,
     /// Whether this invocation has read the secret again already.
     read_again: bool,
+    /// Why what it held then is not used.
+    no_other: Option<Arc<ClerkError>>,
 }
 
 impl std::fmt::Debug for Key {
@@ -110,6 +118,17 @@ pub struct Counted {
 /// No server is counted upon to answer faster than this.
 const SHORTEST_LATENCY: Duration = Duration::from_millis(20);
 
+/// Says which instance a key belongs to.
+const INSTANCE_PATH: &str = "/instance";
+
+fn decode_instance(body: Bytes) -> Result<Instance, Unreadable> {
+    let instance: wire::Instance<'_> = wire::decode_object(&body)?;
+    Ok(Instance {
+        id: instance.id.as_str().to_owned(),
+        environment: instance.environment_type.as_str().to_owned(),
+    })
+}
+
 const API_VERSION: HeaderName = HeaderName::from_static("clerk-api-version");
 
 impl Client {
@@ -128,8 +147,14 @@ impl Client {
             api_version: settings.api_version,
             key: Key {
                 source,
-                current: Mutex::new(CurrentKey { key, generation: 0, read_again: false }),
+                current: Mutex::new(CurrentKey {
+                    key,
+                    generation: 0,
+                    read_again: false,
+                    no_other: None,
+                }),
             },
+            instance_id: OnceLock::new(),
             pace: Pace::new(settings.requests_per_10s),
             turnstile: Mutex::default(),
             concurrency: Concurrency::new(settings.max_concurrency),
@@ -142,6 +167,22 @@ impl Client {
             latest_latency: AtomicU64::new(0),
             max_concurrency: settings.max_concurrency,
         }
+    }
+
+    /// Asks which instance the key belongs to (Clerk: GET /instance). From the first answer on a key
+    /// of another instance is not taken.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub async fn instance(&self) -> Result<Instance, ClerkError> {
+        let instance = self.get(INSTANCE_PATH, &[], decode_instance).await?;
+        self.instance_id.get_or_init(|| instance.id.clone());
+        Ok(instance)
+    }
+
+    /// How many keys have been used before the one in use: the secret may have changed.
+    pub async fn key_changes(&self) -> u32 {
+        self.key.current.lock().await.generation
     }
 
     /// How many requests have to be in flight for the pace to be kept, answers taking as long as the
@@ -196,13 +237,27 @@ impl Client {
         query: &[(&str, &str)],
         decode: impl Fn(Bytes) -> Result<T, Unreadable>,
     ) -> Result<T, ClerkError> {
+        self.ask(path, query, decode, None).await
+    }
+
+    /// Asks with the key in use, or with a `candidate` for its place while no other request is sent.
+    async fn ask<T>(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+        decode: impl Fn(Bytes) -> Result<T, Unreadable>,
+        candidate: Option<&SecretKey>,
+    ) -> Result<T, ClerkError> {
         let url = self.url(path, query);
         let mut attempts = Attempts::default();
         let list = list_of(path);
         loop {
             // Held until the body has been decoded and let go of.
             let mut room = self.bytes.room(&list);
-            let asked = self.send(path, &url, attempts.total() > 0, &mut room).await?;
+            let asked = self.send(path, &url, attempts.total() > 0, &mut room, candidate).await?;
+            // An error's body is small, and its request may wait for another key: it holds no room
+            // that the answer about that key needs.
+            let room = asked.is_good().then_some(room);
             let (fault, wait) = match self.judge(path, asked).await? {
                 Verdict::Good(body) => match decode(body.clone()) {
                     Ok(decoded) => return Ok(decoded),
@@ -234,22 +289,38 @@ impl Client {
 
     /// Sends one request when its turn comes, and waits for the answer as long as the invocation can.
     /// The place in flight is held until the answer is complete, and taken before the turn, so that a
-    /// turn is never handed out unused.
+    /// turn is never handed out unused. A candidate is asked about in the place of the request that met
+    /// the 401: all others may be held by requests that wait for the key.
     async fn send(
         &self,
         path: &str,
         url: &Url,
         again: bool,
         room: &mut Room<'_>,
+        candidate: Option<&SecretKey>,
     ) -> Result<Asked, ClerkError> {
-        let mut place = self.concurrency.place().await;
-        let (headers, generation) = self.headers_in_turn(path).await?;
+        let mut place = match candidate {
+            None => Some(self.concurrency.place().await),
+            Some(_) => None,
+        };
+        let (headers, generation) = match candidate {
+            None => {
+                let (headers, generation) = self.headers_in_turn(path).await?;
+                (headers, Some(generation))
+            }
+            Some(key) => {
+                self.wait_for_turn(path).await?;
+                (self.headers(key), None)
+            }
+        };
         self.counters.requests.fetch_add(1, Ordering::Relaxed);
         if again {
             self.counters.retries.fetch_add(1, Ordering::Relaxed);
         }
         let sent = Instant::now();
-        place.send(sent);
+        if let Some(place) = &mut place {
+            place.send(sent);
+        }
         let answer = tokio::select! {
             biased;
             answer = self.transport.get(url, headers, room) => answer,
@@ -270,9 +341,11 @@ impl Client {
         }
         if answer.as_ref().is_ok_and(|answer| (200..=299).contains(&answer.status)) {
             room.complete();
-            place.answered_well(&list_of(path), Instant::now());
+            if let Some(place) = place.take() {
+                place.answered_well(&list_of(path), Instant::now());
+            }
         }
-        Ok(Asked { answer: answer.map_err(Fault::from), sent, generation })
+        Ok(Asked { answer: answer.map_err(Fault::from), sent, generation, _place: place })
     }
 
     /// The headers, when the request may be sent at once. While the key is read anew nothing is
@@ -281,7 +354,7 @@ impl Client {
         loop {
             self.wait_for_turn(path).await?;
             if let Ok(current) = self.key.current.try_lock() {
-                return Ok((self.headers(&current), current.generation));
+                return Ok((self.headers(&current.key), current.generation));
             }
             drop(self.key.current.lock().await);
         }
@@ -312,9 +385,9 @@ impl Client {
             .map_err(|why| ClerkError::OutOfTime { endpoint: path.to_owned(), why })
     }
 
-    fn headers(&self, current: &CurrentKey) -> HeaderMap {
+    fn headers(&self, key: &SecretKey) -> HeaderMap {
         let mut headers = HeaderMap::with_capacity(4);
-        headers.insert(AUTHORIZATION, current.key.authorization());
+        headers.insert(AUTHORIZATION, key.authorization());
         headers.insert(API_VERSION, self.api_version.clone());
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         headers
@@ -324,7 +397,7 @@ impl Client {
     async fn judge(
         &self,
         path: &str,
-        Asked { answer, sent, generation }: Asked,
+        Asked { answer, sent, generation, _place }: Asked,
     ) -> Result<Verdict, ClerkError> {
         let now = Instant::now();
         let answer = match answer {
@@ -388,39 +461,78 @@ impl Client {
     }
 
     /// Reads the secret once more, in case it was rotated. Requests that met the 401 side by side
-    /// share one reading.
+    /// share one reading. `generation` is that of the key that was refused; `None` is a candidate,
+    /// which has no other.
     async fn unauthorized(
         &self,
         path: &str,
         answer: &Answer,
-        generation: u32,
+        generation: Option<u32>,
     ) -> Result<Verdict, ClerkError> {
         let refused = || ClerkError::Unauthorized {
             endpoint: path.to_owned(),
             refusal: Refusal::from_body(&answer.body),
         };
+        let Some(generation) = generation else { return Err(refused()) };
         let mut current = self.key.current.lock().await;
         if current.generation != generation {
             return Ok(Verdict::NewKey);
+        }
+        if let Some(why) = &current.no_other {
+            return Err(ClerkError::NoOtherKey(Arc::clone(why)));
         }
         if current.read_again || !self.key.source.can_rotate() {
             return Err(refused());
         }
         current.read_again = true;
+        match self.another_key(path, &current.key).await {
+            Ok(Some(key)) => {
+                warn!(
+                    clerk.path = path,
+                    "Clerk answered 401; the secret holds another key by now and is used"
+                );
+                current.key = key;
+                current.generation += 1;
+                Ok(Verdict::NewKey)
+            }
+            Ok(None) => Err(refused()),
+            Err(error) => {
+                let why = current.no_other.insert(Arc::new(error));
+                Err(ClerkError::NoOtherKey(Arc::clone(why)))
+            }
+        }
+    }
+
+    /// Another key than the one that Clerk refused, if the secret holds one by now. Where it is known
+    /// which instance is being read, the key is used for nothing before Clerk has said that it belongs
+    /// to that one.
+    async fn another_key(
+        &self,
+        path: &str,
+        refused: &SecretKey,
+    ) -> Result<Option<SecretKey>, ClerkError> {
         let key = self.key.source.read().await.map_err(|source| ClerkError::SecretUnavailable {
             endpoint: path.to_owned(),
             source,
         })?;
-        if key.same_as(&current.key) {
-            return Err(refused());
+        if key.same_as(refused) {
+            return Ok(None);
         }
-        warn!(
-            clerk.path = path,
-            "Clerk answered 401; the secret holds another key by now and is used"
-        );
-        current.key = key;
-        current.generation += 1;
-        Ok(Verdict::NewKey)
+        let Some(expected) = self.instance_id.get() else { return Ok(Some(key)) };
+        let found = self.instance_of(&key).await?.id;
+        if found != *expected {
+            return Err(ClerkError::OtherInstance { expected: expected.clone(), found });
+        }
+        Ok(Some(key))
+    }
+
+    /// Asks Clerk which instance a key belongs to that is not in use. Boxed, because asking can come
+    /// to this again as far as the compiler knows.
+    fn instance_of<'a>(
+        &'a self,
+        candidate: &'a SecretKey,
+    ) -> BoxFuture<'a, Result<Instance, ClerkError>> {
+        self.ask(INSTANCE_PATH, &[], decode_instance, Some(candidate)).boxed()
     }
 
     /// Waits before the next attempt, or says why there is none.
@@ -474,8 +586,17 @@ impl Client {
 struct Asked {
     answer: Result<Answer, Fault>,
     sent: Instant,
-    /// Of the key it was sent with.
-    generation: u32,
+    /// Of the key it was sent with; `None` for a candidate.
+    generation: Option<u32>,
+    /// Kept while another key is looked for: the request about that key is sent in its place.
+    _place: Option<Place>,
+}
+
+impl Asked {
+    /// Whether the body may be what was asked for.
+    fn is_good(&self) -> bool {
+        self.answer.as_ref().is_ok_and(|answer| (200..=299).contains(&answer.status))
+    }
 }
 
 enum Verdict {

@@ -1,5 +1,7 @@
 //! What can go wrong between this program and Clerk, and who deals with it.
 
+use std::sync::Arc;
+
 use crate::clock::Timestamp;
 use crate::patience::Exhausted;
 use crate::quoted::looks_like_a_key;
@@ -18,6 +20,21 @@ pub enum ClerkError {
         /// Clerk's own words.
         refusal: Refusal,
     },
+    /// After a 401 the secret held a key of another instance than the one that is being read. Nothing
+    /// was read with it.
+    #[error(
+        "the secret holds a key of another Clerk instance by now: {found} instead of {expected}, \
+         which is being read"
+    )]
+    OtherInstance {
+        /// Clerk's id of the instance that is being read.
+        expected: String,
+        /// Clerk's id of the instance that the key belongs to.
+        found: String,
+    },
+    /// Another request found out first that there is no other key to go on with, and why.
+    #[error(transparent)]
+    NoOtherKey(Arc<Self>),
     /// The secret could not be read again after a 401.
     #[error("the secret could not be read again after Clerk answered 401 at {endpoint}")]
     SecretUnavailable {
@@ -104,6 +121,15 @@ pub enum ClerkError {
 }
 
 impl ClerkError {
+    /// The error itself, whichever request met it first.
+    #[must_use]
+    pub fn root(&self) -> &Self {
+        match self {
+            Self::NoOtherKey(error) => error.root(),
+            error => error,
+        }
+    }
+
     /// Whether Clerk says that there is nothing at this path. A proxy's 404, which has no code of
     /// Clerk's, says nothing.
     #[must_use]

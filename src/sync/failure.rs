@@ -31,8 +31,8 @@ pub(super) fn error_of(stop: Stop) -> Error {
 /// The contract's name for Clerk's failures.
 #[must_use]
 pub fn clerk_error(error: ClerkError) -> Error {
-    match error {
-        ClerkError::Unauthorized { .. } => {
+    match error.root() {
+        ClerkError::NoOtherKey(_) | ClerkError::Unauthorized { .. } => {
             Error::ClerkUnauthorized(Failure::new("the secret key is not valid").caused_by(error))
         }
         ClerkError::SecretUnavailable { ref source, .. } => {
@@ -48,6 +48,15 @@ pub fn clerk_error(error: ClerkError) -> Error {
                 Failure::new("Clerk could not be reached").caused_by(error).advising(advice),
             )
         }
+        ClerkError::OtherInstance { .. } => Error::ClerkUnauthorized(
+            Failure::new("the key was changed to another instance's in the middle of the work")
+                .caused_by(error)
+                .advising(
+                    "Put a key of the instance that is being read into the secret: the next \
+                     invocation continues. If the other instance is meant, the next invocation \
+                     gives this run up and begins anew.",
+                ),
+        ),
         ClerkError::Forbidden { .. } => Error::ClerkUnauthorized(
             Failure::new("Clerk refuses the secret key, not a feature").caused_by(error).advising(
                 "Look in Clerk's dashboard what this key may read and whether a quota is used \

@@ -217,7 +217,7 @@ impl Sync<'_> {
         if let Some(retry_at) = keeper.read(|checkpoint| checkpoint.paused_until(now)) {
             client.pause_for(retry_at.saturating_duration_since(now));
         }
-        let instance = read::instance(&client).await.map_err(Stop::of_instance)?;
+        let instance = client.instance().await.map_err(Stop::of_instance)?;
         let redaction_key_id = redaction.as_ref().and_then(Redaction::key_id);
         let other = keeper.read(|checkpoint| match &checkpoint.instance {
             None => None,

@@ -1,14 +1,10 @@
-//! Reads everything that is opted in: the instance's name, then list after list.
+//! Reads everything that is opted in, list after list.
 
 use std::sync::PoisonError;
 
 use futures_util::future::join_all;
 
-use crate::clerk::client::Client;
-use crate::clerk::error::ClerkError;
-use crate::clerk::wire;
 use crate::patience::Exhausted;
-use crate::snapshot::manifest::Instance;
 
 use super::activity;
 use super::checkpoint::{Completed, ListProgress};
@@ -16,22 +12,6 @@ use super::closure;
 use super::copy::copy_list;
 use super::endpoint::{ListName, Phase, endpoint};
 use super::run::{Run, Stop, lists_needed};
-
-/// Asks which instance the key belongs to (Clerk: GET /instance).
-///
-/// # Errors
-/// [`ClerkError`].
-pub async fn instance(client: &Client) -> Result<Instance, ClerkError> {
-    client
-        .get("/instance", &[], |body| {
-            let instance: wire::Instance<'_> = wire::decode_object(&body)?;
-            Ok(Instance {
-                id: instance.id.as_str().to_owned(),
-                environment: instance.environment_type.as_str().to_owned(),
-            })
-        })
-        .await
-}
 
 /// Reads every list that is needed and not done, and notes that the run is complete.
 ///

@@ -123,8 +123,8 @@ impl Stop {
     }
 
     /// Those errors that only mean that it is not the time to ask.
-    const fn pause_of(error: &ClerkError) -> Option<Self> {
-        match error {
+    fn pause_of(error: &ClerkError) -> Option<Self> {
+        match error.root() {
             ClerkError::Paused { retry_at } => Some(Self::Paused(*retry_at)),
             ClerkError::OutOfTime { why, .. } => Some(Self::Exhausted(*why)),
             _ => None,
