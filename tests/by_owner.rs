@@ -221,7 +221,9 @@ async fn an_id_that_could_be_a_path_is_an_error() {
 async fn a_part_that_clerk_refuses_skips_the_dataset() {
     let sandbox = instance();
     sandbox.fault(nothing_at_large_offsets());
-    sandbox.fault(FaultRule::on(PARTS).call(5).status(403, "organization_not_enabled_in_instance"));
+    sandbox.fault(
+        FaultRule::on(PARTS).calls(5, u64::MAX).status(403, "organization_not_enabled_in_instance"),
+    );
     let snapshot = complete(&world(&sandbox), "refused").await;
     assert_eq!(grants(&snapshot)["status"], "skipped");
     assert_eq!(grants(&snapshot)["reason"], "organization_not_enabled_in_instance");
@@ -230,18 +232,20 @@ async fn a_part_that_clerk_refuses_skips_the_dataset() {
 /// Not to find what somebody owns is an error as long as the owner is there.
 #[tokio::test(start_paused = true)]
 async fn a_404_is_no_owner_that_owns_nothing() {
-    type Fault = fn(FaultRule) -> FaultRule;
-    let faults: [(Fault, &str); 2] = [
-        (|rule| rule.status(404, "resource_not_found"), "Clerk's"),
-        (|rule| rule.effect(Effect::Html(404)), "a proxy's"),
-    ];
-    for (fault, what) in faults {
+    let of_clerk = FaultRule::on(PARTS).call(5).status(404, "resource_not_found");
+    // It is asked again, and answers once more after so many times.
+    let of_a_proxy = FaultRule::on(PARTS).calls(5, 60).effect(Effect::Html(404));
+    for (fault, name, what) in
+        [(of_clerk, "ClerkProtocol", "Clerk's"), (of_a_proxy, "ClerkUnavailable", "a proxy's")]
+    {
         let sandbox = instance();
         sandbox.fault(nothing_at_large_offsets());
-        sandbox.fault(fault(FaultRule::on(PARTS).call(5)));
+        sandbox.fault(fault);
         let world = world(&sandbox);
         let error = ends(&world, json!({})).await.expect_err(what);
-        assert_eq!(error.name(), "ClerkProtocol", "{what}: {error:?}");
+        assert_eq!(error.name(), name, "{what}: {error:?}");
+        sandbox.clear_faults();
+        sandbox.fault(nothing_at_large_offsets());
         assert!(world.published().is_none(), "{what}");
         assert_memberships(&complete(&world, what).await, &sandbox, what);
     }

@@ -1,8 +1,11 @@
 //! Promise: a sudden shrink is held back, at exactly the edges the contract names
 //! (`SHRINK_GUARD_PERCENT`, section 2): datasets of at least 20 records that lost more than so
-//! many percent since the last published snapshot.
+//! many percent since the last published snapshot, and those that had records then and cannot be read
+//! now, however few.
 
-use clerk_sandbox::FaultRule;
+use std::time::Duration;
+
+use clerk_sandbox::{FaultRule, Population, Sandbox};
 use serde_json::{Value, json};
 
 use crate::support::world::World;
@@ -147,24 +150,118 @@ async fn every_dataset_that_shrank_is_named_and_no_other() {
     }
 }
 
-/// Skipped is never empty: a consumer sees the status, and nothing was lost.
-#[tokio::test(start_paused = true)]
-async fn a_dataset_that_clerk_refuses_has_not_shrunk() {
-    let world = World::of(30, 40, 0).with("RESOURCES", "users,organizations");
-    world.complete().await;
-    world.sandbox.fault(
-        FaultRule::on("/v1/organizations").status(403, "organization_not_enabled_in_instance"),
-    );
-    assert_published(&world).await;
-    assert_eq!(
-        world.published().expect("published").manifest["datasets"]["organizations"]["status"],
-        "skipped"
-    );
+// ---- What cannot be read now and had records then
 
-    // And it is new when it comes back, with however few rows.
-    world.sandbox.clear_faults();
-    shrink(&world, "organizations", 1);
+/// What happens to a list from now on.
+type Trouble = fn(FaultRule) -> FaultRule;
+
+const LEFT_OUT: [(&str, Trouble); 2] = [
+    ("skipped", |rule| rule.status(403, "feature_not_enabled")),
+    ("failed", |rule| rule.status(404, "resource_not_found")),
+];
+
+/// A world with so many waitlist entries published, and the path of their list.
+async fn with_entries(entries: usize) -> (World, &'static str) {
+    let sandbox = Sandbox::new(Population::default().users(5).other_rows(entries));
+    let world = World::new(sandbox).with("RESOURCES", "users,waitlist_entries");
+    let published = world.complete().await.datasets["waitlist_entries"].len();
+    assert_eq!(published, entries);
+    tokio::time::advance(Duration::from_secs(1)).await;
+    (world, "/v1/waitlist_entries")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dataset_that_had_records_and_cannot_be_read_now_is_held_however_few() {
+    for entries in [1, 3, 40] {
+        for percent in ["0.5", "50", "100"] {
+            for (status, trouble) in LEFT_OUT {
+                let what = format!("{entries} entries, {percent} %, {status}");
+                let (world, path) = with_entries(entries).await;
+                let world = world.with("SHRINK_GUARD_PERCENT", percent);
+                world.sandbox.fault(trouble(FaultRule::on(path)));
+                let (answer, moved) = sync(&world).await;
+                assert_eq!(answer["status"], "held", "{what}: {answer:#}");
+                let expected = json!({"before": entries, "after": 0, "status": status});
+                assert_eq!(answer["shrunk"], json!({"waitlist_entries": expected}), "{what}");
+                assert!(!moved, "{what}: latest.json stays");
+                let message = answer["message"].as_str().expect("a message");
+                for word in ["waitlist_entries", status, "accept_shrink", "restart"] {
+                    assert!(message.contains(word), "{what}: {word}: {message}");
+                }
+                // It stays held, and nothing is asked again.
+                let asked = world.sandbox.total_requests();
+                assert_eq!(sync(&world).await.0["shrunk"], answer["shrunk"], "{what}");
+                assert_eq!(world.sandbox.total_requests(), asked, "{what}");
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn zero_turns_that_off_as_well() {
+    for (status, trouble) in LEFT_OUT {
+        let (world, path) = with_entries(40).await;
+        let world = world.with("SHRINK_GUARD_PERCENT", "0");
+        world.sandbox.fault(trouble(FaultRule::on(path)));
+        assert_published(&world).await;
+        let snapshot = world.published().expect("published");
+        assert_eq!(snapshot.manifest["datasets"]["waitlist_entries"]["status"], status);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_accepted_gap_is_no_gap_the_next_time() {
+    for (status, trouble) in LEFT_OUT {
+        let (world, path) = with_entries(40).await;
+        world.sandbox.fault(trouble(FaultRule::on(path)));
+        assert_eq!(sync(&world).await.0["status"], "held", "{status}");
+        let accepted = world.handle(json!({"accept_shrink": true})).await.expect("an answer");
+        assert_eq!(accepted["status"], "complete", "{status}: {accepted:#}");
+        tokio::time::advance(Duration::from_secs(1)).await;
+        // The one published last has none, so nothing is lost.
+        assert_published(&world).await;
+        // And it is new when it comes back, with however few rows.
+        world.sandbox.clear_faults();
+        shrink(&world, "waitlist_entries", 1);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_published(&world).await;
+    }
+}
+
+/// A dataset that was empty lost nothing.
+#[tokio::test(start_paused = true)]
+async fn a_dataset_that_was_empty_may_be_left_out() {
+    for (_, trouble) in LEFT_OUT {
+        let (world, path) = with_entries(0).await;
+        world.sandbox.fault(trouble(FaultRule::on(path)));
+        assert_published(&world).await;
+    }
+}
+
+/// Nor did one that nobody asks for any more, whatever Clerk would say.
+#[tokio::test(start_paused = true)]
+async fn a_dataset_that_is_no_longer_asked_for_may_be_refused() {
+    let (world, path) = with_entries(40).await;
+    let world = world.with("RESOURCES", "users");
+    world.sandbox.fault(FaultRule::on(path).status(403, "feature_not_enabled"));
     assert_published(&world).await;
+}
+
+/// The grants of roles are there, and those of memberships are not.
+#[tokio::test(start_paused = true)]
+async fn a_skipped_dataset_that_keeps_some_records_is_held() {
+    let world = World::of(30, 4, 40);
+    let before = world.complete().await.datasets["grants"].len();
+    world
+        .sandbox
+        .fault(FaultRule::on("/v1/organization_memberships").status(403, "feature_not_enabled"));
+    let (answer, moved) = sync(&world).await;
+    assert_eq!(answer["status"], "held", "{answer:#}");
+    let grants = &answer["shrunk"]["grants"];
+    assert_eq!((&grants["before"], &grants["status"]), (&json!(before), &json!("skipped")));
+    let after = grants["after"].as_u64().expect("a count");
+    assert!(0 < after && (after as usize) < before, "{answer:#}");
+    assert!(!moved);
 }
 
 #[tokio::test(start_paused = true)]

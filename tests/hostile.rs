@@ -463,7 +463,7 @@ async fn what_the_server_says_forges_no_line_and_no_colour() {
     let url = format!("file://{}", folder.path().join("out").display());
     let program = Program::new(&url, &clerk).with("LOG_LEVEL", "trace");
     let checked = program.clone().event(&json!({"action": "check"})).run().await;
-    let code = format!("no_{HOSTILE}_feature");
+    let code = format!("feature_{HOSTILE}");
     sandbox.fault(FaultRule::on("/v1/organizations").status(403, code));
     let synced = program.run().await;
     assert_eq!(synced.answer(0)["status"], "complete");

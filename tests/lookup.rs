@@ -385,7 +385,6 @@ async fn what_clerk_refuses_is_an_error_with_its_code_and_never_empty() {
 async fn a_404_of_a_list_or_of_something_else_than_clerk_is_an_error() {
     let by_name = json!({"username": "ada"});
     for (path, rule, fields) in [
-        ("/v1/users/*", Effect::Html(404), json!({"id": "user_1"})),
         ("/v1/users/*", Effect::Html(200), json!({"id": "user_1"})),
         ("/v1/users/*", Effect::Body("{}".to_owned()), json!({"id": "user_1"})),
         ("/v1/users/*", Effect::Body(String::new()), json!({"id": "user_1"})),
@@ -400,6 +399,11 @@ async fn a_404_of_a_list_or_of_something_else_than_clerk_is_an_error() {
         let error = outcome(&world, "users", fields).await.unwrap_err();
         assert_eq!(error.name(), "ClerkProtocol", "{rule:?}: {error:?}");
     }
+    // What answers in Clerk's place may let the request through the next time.
+    let world = World::new(instance());
+    world.sandbox.fault(FaultRule::on("/v1/users/*").effect(Effect::Html(404)));
+    let error = outcome(&world, "users", json!({"id": "user_1"})).await.unwrap_err();
+    assert_eq!(error.name(), "ClerkUnavailable", "{error:?}");
     for path in ["/v1/users", "/v1/organization_roles"] {
         let world = World::new(instance());
         world.sandbox.fault(FaultRule::on(path).status(404, "resource_not_found"));

@@ -1,5 +1,5 @@
-//! Promise 2: what Clerk refuses (402, 403, 410, a 422 that names a feature) is skipped with Clerk's
-//! code, and is neither an empty dataset nor a reason not to publish the rest.
+//! Promise 2: what Clerk refuses with a code that says that the instance has not got the feature is
+//! skipped with that code, and is neither an empty dataset nor a reason not to publish the rest.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use crate::support::world::World;
 /// What Clerk answers where a feature is not there.
 const REFUSALS: [(u16, &str); 6] = [
     (402, "unsupported_subscription_plan_features"),
-    (402, "payment_required"),
+    (400, "request_invalid_for_instance"),
     (403, "organization_not_enabled_in_instance"),
     (403, "feature_not_enabled"),
     (410, "operation_deprecated"),
@@ -249,7 +249,7 @@ async fn a_refusal_in_the_middle_of_a_walk_skips_the_dataset_whole() {
         for (status, code) in REFUSALS {
             let what = format!("{path}: {status} {code}");
             let sandbox = instance();
-            // A cursor that is answered 422 by name of a feature is refused, not merely rejected.
+            // A cursor that is answered 422 with such a code is refused, not merely rejected.
             sandbox.fault(FaultRule::on(path).calls(2, u64::MAX).status(status, code));
             let world = world(&sandbox);
             let snapshot = complete(&world, &what).await;
@@ -279,10 +279,12 @@ async fn a_refusal_after_an_interruption_skips_the_dataset_whole() {
 #[tokio::test(start_paused = true)]
 async fn a_skipped_dataset_returns_with_the_feature() {
     let sandbox = instance();
-    sandbox.fault(FaultRule::on("/v1/organizations").status(402, "payment_required"));
+    sandbox.fault(
+        FaultRule::on("/v1/organizations").status(402, "unsupported_subscription_plan_features"),
+    );
     let world = world(&sandbox);
     let first = complete(&world, "refused").await;
-    assert_skipped(&first, "organizations", "payment_required", "refused");
+    assert_skipped(&first, "organizations", "unsupported_subscription_plan_features", "refused");
     sandbox.clear_faults();
     tokio::time::advance(std::time::Duration::from_secs(1)).await;
     let second = complete(&world, "not refused").await;

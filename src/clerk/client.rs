@@ -1,8 +1,8 @@
 //! Asks Clerk one thing and does not give up too early: pace, concurrency, retries, key rotation.
 
 use std::borrow::Cow;
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,7 +20,6 @@ use crate::no_answer::is_web_page;
 use crate::patience::Patience;
 use crate::secret_key::SecretKey;
 use crate::secret_source::SecretSource;
-use crate::snapshot::manifest::Instance;
 
 use super::answer_codes::{Meaning, meaning_of};
 use super::bytes_in_flight::{BytesInFlight, Room};
@@ -93,6 +92,15 @@ impl std::fmt::Debug for Key {
     }
 }
 
+/// The Clerk instance that a key belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeysInstance {
+    /// `ins_…`.
+    pub id: String,
+    /// `production`, `development`, …
+    pub environment: String,
+}
+
 /// What has been asked so far, by this invocation.
 #[derive(Debug, Default)]
 pub struct Counters {
@@ -121,9 +129,9 @@ const SHORTEST_LATENCY: Duration = Duration::from_millis(20);
 /// Says which instance a key belongs to.
 const INSTANCE_PATH: &str = "/instance";
 
-fn decode_instance(body: Bytes) -> Result<Instance, Unreadable> {
+fn decode_instance(body: Bytes) -> Result<KeysInstance, Unreadable> {
     let instance: wire::Instance<'_> = wire::decode_object(&body)?;
-    Ok(Instance {
+    Ok(KeysInstance {
         id: instance.id.as_str().to_owned(),
         environment: instance.environment_type.as_str().to_owned(),
     })
@@ -174,7 +182,7 @@ impl Client {
     ///
     /// # Errors
     /// As [`get`](Self::get).
-    pub async fn instance(&self) -> Result<Instance, ClerkError> {
+    pub async fn instance(&self) -> Result<KeysInstance, ClerkError> {
         let instance = self.get(INSTANCE_PATH, &[], decode_instance).await?;
         self.instance_id.get_or_init(|| instance.id.clone());
         Ok(instance)
@@ -531,7 +539,7 @@ impl Client {
     fn instance_of<'a>(
         &'a self,
         candidate: &'a SecretKey,
-    ) -> BoxFuture<'a, Result<Instance, ClerkError>> {
+    ) -> BoxFuture<'a, Result<KeysInstance, ClerkError>> {
         self.ask(INSTANCE_PATH, &[], decode_instance, Some(candidate)).boxed()
     }
 

@@ -134,7 +134,8 @@ pub const SETTINGS: &[Setting] = &[
         name: parse::SETTING_SHRINK_GUARD,
         default: "50",
         meaning: "A snapshot in which any dataset of at least 20 records lost more than this \
-                  percentage since the last published one is held (0 to 100). 0 turns it off",
+                  percentage since the last published one is held (0 to 100), and so is one in \
+                  which a dataset that had records is skipped or failed now. 0 turns both off",
     },
     Setting {
         name: parse::SETTING_SESSIONS_LOOKBACK,

@@ -181,7 +181,7 @@ pub(super) fn complete_message(answer: &SyncAnswer, manifest: &Manifest) -> Stri
     message
 }
 
-const SKIPPED_BECAUSE: &str = "Skipped, because Clerk refused to list it";
+const SKIPPED_BECAUSE: &str = "Skipped, because a list it needs was refused or could not be read";
 
 /// The datasets of a status, each with the reason that it gives.
 fn named_with_reasons(manifest: &Manifest, status: DatasetStatus) -> Vec<String> {

@@ -60,7 +60,7 @@ use futures_util::future::ready;
 use tokio::time::Instant;
 use tracing::warn;
 
-use crate::clerk::client::Client;
+use crate::clerk::client::{Client, KeysInstance};
 use crate::clock::Timestamp;
 use crate::config::Config;
 use crate::dependencies::Dependencies;
@@ -71,7 +71,7 @@ use crate::measures::{DatasetOutcomes, PublishedSizes};
 use crate::patience::Exhausted;
 use crate::redaction::Redaction;
 use crate::response::{PauseReason, SyncAnswer, SyncStatus};
-use crate::snapshot::manifest::{Generator, RunFacts};
+use crate::snapshot::manifest::{Generator, Instance, RunFacts};
 
 use answers::{complete_message, held_message};
 use at_stake::AtStake;
@@ -217,7 +217,9 @@ impl Sync<'_> {
         if let Some(retry_at) = keeper.read(|checkpoint| checkpoint.paused_until(now)) {
             client.pause_for(retry_at.saturating_duration_since(now));
         }
-        let instance = client.instance().await.map_err(Stop::of_instance)?;
+        let KeysInstance { id, environment } =
+            client.instance().await.map_err(Stop::of_instance)?;
+        let instance = Instance { id, environment };
         let redaction_key_id = redaction.as_ref().and_then(Redaction::key_id);
         let other = keeper.read(|checkpoint| match &checkpoint.instance {
             None => None,

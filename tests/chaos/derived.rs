@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::asked_for::day_of;
 use super::throughout::Throughout;
 use crate::support::snapshot::Snapshot;
+use crate::support::source::is_left_out;
 
 /// Machines that stayed what they were may call what they could call throughout, and nothing else.
 /// The sandbox is as it was when the snapshot was published.
@@ -92,7 +93,7 @@ pub(super) fn assert_days(snapshot: &Snapshot, days: i64, active: impl Iterator<
 }
 
 fn is_skipped(snapshot: &Snapshot, dataset: &str) -> bool {
-    snapshot.manifest["datasets"][dataset]["status"] == "skipped"
+    is_left_out(&snapshot.manifest["datasets"][dataset])
 }
 
 fn text(value: &Value) -> &str {

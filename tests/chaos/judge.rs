@@ -85,6 +85,8 @@ pub(super) struct Judge {
     pub(super) lied: bool,
     /// Clerk has refused a list.
     pub(super) refused: bool,
+    /// Something was wrong with answers of Clerk's.
+    pub(super) disturbed: bool,
     /// A checkpoint was damaged: nobody can know what it named.
     pub(super) damaged: bool,
 }
@@ -108,6 +110,7 @@ impl Judge {
             thawed: false,
             lied: false,
             refused: false,
+            disturbed: false,
             damaged: false,
         }
     }
@@ -289,9 +292,20 @@ impl Judge {
     ) {
         let name = if list == "organization_memberships" { "grants" } else { list };
         let dataset = &snapshot.manifest["datasets"][name];
+        if dataset["status"] == "failed" {
+            assert!(self.disturbed, "{name} has failed, and nothing was in the way");
+            assert!(!RESOURCES.contains(&list), "there is no snapshot without {list}");
+            assert_eq!(snapshot.manifest["verified"], false, "{name} has failed");
+            return;
+        }
         if dataset["status"] == "skipped" {
             let refused = self.refused && was_refused(&self.sandbox, name);
-            assert!(refused, "{name} is skipped, and nothing it needs was refused");
+            let needs_failed =
+                name == "grants" && snapshot.manifest["datasets"]["machines"]["status"] == "failed";
+            assert!(
+                refused || needs_failed,
+                "{name} is skipped, and nothing it needs was refused or has failed"
+            );
             return;
         }
         let ids = if name == "grants" { membership_ids(snapshot) } else { snapshot.ids(name) };

@@ -169,6 +169,7 @@ impl Stage {
                 self.armed.key |= *lie == Lie::Key;
                 self.judge.lied |= *lie == Lie::Rows;
                 self.judge.refused |= *lie == Lie::Refusal;
+                self.judge.disturbed = true;
             }
             Act::Store(fault) => {
                 self.store.fault(fault.clone());

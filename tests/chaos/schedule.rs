@@ -349,9 +349,9 @@ impl Draw {
             11 => (rule.status(401, "clerk_key_invalid"), Lie::Key),
             12 => {
                 let (status, code) = self.of(&[
-                    (402, "payment_required"),
+                    (402, "unsupported_subscription_plan_features"),
                     (403, "organization_not_enabled_in_instance"),
-                    (410, "gone"),
+                    (410, "operation_deprecated"),
                     (422, "feature_not_enabled"),
                 ]);
                 (rule.status(status, code), Lie::Refusal)

@@ -22,4 +22,5 @@ pub(crate) mod snapshot;
 pub(crate) mod source;
 pub(crate) mod stand_in;
 pub(crate) mod tls;
+pub(crate) mod two_instances;
 pub(crate) mod world;

@@ -145,6 +145,7 @@ impl Stage {
                 self.armed.key |= *lie == Lie::Key;
                 self.judge.lied |= *lie == Lie::Rows;
                 self.judge.refused |= *lie == Lie::Refusal;
+                self.judge.disturbed = true;
             }
             Act::Aws(fault) => {
                 self.proxy.fault(*fault);
