@@ -2,6 +2,8 @@
 //! a feature skips a list. A key that may not read is an error, what asks to be tried again is, and a
 //! list that cannot be read fails alone unless a snapshot is nothing without it.
 
+use std::time::Duration;
+
 use clerk_sandbox::{Effect, FaultRule, Population, Sandbox};
 use clerk_sync::error::Error;
 use clerk_sync::resource::Resource;
@@ -9,7 +11,8 @@ use serde_json::{Value, json};
 
 use crate::support::lists::PLAIN_LISTS;
 use crate::support::oracle::PATHS;
-use crate::support::pieces::{complete, ends};
+use crate::support::pieces::{complete, complete_in_pieces, ends};
+use crate::support::plain::plain;
 use crate::support::snapshot::Snapshot;
 use crate::support::world::World;
 
@@ -159,7 +162,8 @@ const UNREADABLE: [Trouble; 6] = [
 async fn a_list_that_cannot_be_read_fails_alone() {
     let sandbox = populated();
     let whole = complete(&world(&sandbox), "undisturbed").await;
-    for list in PLAIN_LISTS {
+    // Machines add to the datasets of others: the test below is theirs.
+    for list in PLAIN_LISTS.iter().filter(|list| list.resource != "machines") {
         for (name, trouble) in UNREADABLE {
             let what = format!("{}: {name}", list.path);
             sandbox.clear_faults();
@@ -275,8 +279,7 @@ async fn a_failed_list_is_failed_after_a_resume() {
     let sandbox = populated();
     sandbox.fault(FaultRule::on("/v1/domains").status(404, "resource_not_found"));
     let world = world(&sandbox);
-    let (invocations, snapshot) =
-        crate::support::pieces::complete_in_pieces(&world, 0.0, "in pieces").await;
+    let (invocations, snapshot) = complete_in_pieces(&world, 0.0, "in pieces").await;
     assert!(invocations > 5, "{invocations}");
     assert_failed(&snapshot, "domains", "/domains", "in pieces");
 }
@@ -287,8 +290,8 @@ async fn a_failed_list_is_failed_after_a_resume() {
 #[tokio::test(start_paused = true)]
 async fn a_list_with_rows_is_asked_once_more_before_it_is_left_out() {
     let instance = || {
-        let sandbox = crate::support::plain::plain(520, 4, 540);
-        sandbox.set_latency(std::time::Duration::from_millis(5), Default::default());
+        let sandbox = plain(520, 4, 540);
+        sandbox.set_latency(Duration::from_millis(5), Duration::ZERO);
         sandbox
     };
     let whole = complete(&World::new(instance()), "undisturbed").await.digests();
@@ -301,9 +304,7 @@ async fn a_list_with_rows_is_asked_once_more_before_it_is_left_out() {
             let world = World::new(sandbox.clone());
             let snapshot = match seconds {
                 None => complete(&world, &what).await,
-                Some(seconds) => {
-                    crate::support::pieces::complete_in_pieces(&world, seconds, &what).await.1
-                }
+                Some(seconds) => complete_in_pieces(&world, seconds, &what).await.1,
             };
             assert_eq!(snapshot.digests(), whole, "{what}");
             assert_eq!(snapshot.manifest["verified"], true, "{what}");
@@ -314,7 +315,7 @@ async fn a_list_with_rows_is_asked_once_more_before_it_is_left_out() {
 /// Once, and no more.
 #[tokio::test(start_paused = true)]
 async fn a_list_that_stays_refused_is_asked_once_more_only() {
-    let sandbox = crate::support::plain::plain(520, 4, 540);
+    let sandbox = plain(520, 4, 540);
     let rule = FaultRule::on("/v1/users").calls(2, u64::MAX);
     sandbox.fault(rule.status(403, "feature_not_enabled"));
     let snapshot = complete(&World::new(sandbox.clone()), "refused").await;
