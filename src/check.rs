@@ -83,8 +83,8 @@ async fn check_clerk(
 
 /// Why no list need be asked after the question for the instance has failed; `None` where a list may
 /// fare better.
-const fn blocks_every_list(error: &ClerkError) -> Option<&'static str> {
-    match error {
+fn blocks_every_list(error: &ClerkError) -> Option<&'static str> {
+    match error.root() {
         ClerkError::Unauthorized { .. } | ClerkError::SecretUnavailable { .. } => {
             Some("Clerk does not accept the key")
         }

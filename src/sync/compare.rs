@@ -52,6 +52,7 @@ pub(super) const fn is_not_answered(stop: &Stop) -> bool {
         Stop::List(ListError {
             error: ClerkError::Rejected { .. }
                 | ClerkError::Unavailable { .. }
+                | ClerkError::NotClerk { .. }
                 | ClerkError::Protocol { .. },
             ..
         })

@@ -35,13 +35,13 @@ pub fn clerk_error(error: ClerkError) -> Error {
         ClerkError::NoOtherKey(_) | ClerkError::Unauthorized { .. } => {
             Error::ClerkUnauthorized(Failure::new("the secret key is not valid").caused_by(error))
         }
-        ClerkError::SecretUnavailable { ref source, .. } => {
+        ClerkError::SecretUnavailable { source, .. } => {
             let advice = source.advice();
             Error::SecretUnavailable(
                 Failure::new("the secret could not be read").caused_by(error).advising(advice),
             )
         }
-        ClerkError::Unavailable { last: Fault::Transport(ref fault), .. }
+        ClerkError::Unavailable { last: Fault::Transport(fault), .. }
             if let Some(advice) = advice_about(fault) =>
         {
             Error::ClerkUnavailable(

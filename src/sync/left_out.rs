@@ -30,7 +30,9 @@ fn stage_after(failure: &ListError) -> Option<Stage> {
             let code = refusal.code.clone().unwrap_or_else(|| status.to_string());
             Some(Stage::Refused { code })
         }
-        error @ (ClerkError::Rejected { .. } | ClerkError::Protocol { .. })
+        error @ (ClerkError::Rejected { .. }
+        | ClerkError::NotClerk { .. }
+        | ClerkError::Protocol { .. })
             if !ESSENTIAL.contains(&endpoint(failure.list).resource) =>
         {
             Some(Stage::Failed { reason: error.to_string() })

@@ -107,6 +107,7 @@ pub(super) async fn is_refused_as_a_whole(
         _ if *list != endpoint.name() => false,
         ClerkError::Rejected { status: 400 | 422, .. }
         | ClerkError::Unavailable { last: Fault::NotClerks(400 | 422), .. }
+        | ClerkError::NotClerk { .. }
         | ClerkError::Protocol { .. } => true,
         ClerkError::Refused { .. } => first_part_is_answered(run, endpoint, by_owner).await?,
         _ => false,
