@@ -16,7 +16,7 @@ use crate::support::faulty_store::{self, Fault};
 use crate::support::fuse::Side;
 use crate::support::lists::{API_KEYS, PLAIN_LISTS, PlainList, every_list};
 use crate::support::machines::{of_machines, scopes};
-use crate::support::pieces::{complete, complete_in_pieces, ends};
+use crate::support::pieces::{complete, complete_in_pieces};
 use crate::support::plain::{FIRST, before_request};
 use crate::support::scene::{PAST_THE_LEASE, Stage, cut_at_request, frozen, unnamed};
 use crate::support::snapshot::Snapshot;
