@@ -584,7 +584,8 @@ fn assert_two_requests_each(world: &World, active: u64, interruptions: u64) {
         users <= pages + interruptions,
         "{users} pages of users, {interruptions} interruptions"
     );
-    assert_eq!(asked.len(), 3, "{asked:?}");
+    assert_eq!(asked["/v1/users/count"], 1, "to say whether there is time for all of them");
+    assert_eq!(asked.len(), 4, "{asked:?}");
     assert_eq!(world.sandbox.rate_limited_count(), 0);
 }
 
@@ -600,6 +601,24 @@ async fn sessions_user_by_user_continue_over_many_invocations() {
         let parts = snapshot.manifest["datasets"]["sessions"]["parts"].as_array().expect("parts");
         assert!(parts.len() <= 28, "{} parts", parts.len());
     }
+}
+
+/// However many owners there are, parts are joined until they are large.
+#[tokio::test(start_paused = true)]
+async fn parts_of_lists_by_owner_are_as_few_as_their_bytes_allow() {
+    let (sandbox, of_the_active) = with_sessions(3 * 3000);
+    refusing_sessions_of_all(&sandbox);
+    let world = world(&sandbox, &["sessions"]).with("COMPRESSION", "none");
+    let snapshot = complete(&world, "joined").await;
+    assert!(snapshot.ids("sessions") == of_the_active);
+    let parts = snapshot.manifest["datasets"]["sessions"]["parts"].as_array().expect("parts");
+    let bytes: u64 = parts.iter().map(|part| part["bytes"].as_u64().expect("a size")).sum();
+    // One for each half a mebibyte, and fewer than eight of each of the sizes that were met at the end.
+    assert!(bytes > 1_500_000, "{bytes} bytes");
+    let most = bytes as usize / (512 * 1024) + 4 * 7;
+    assert!(parts.len() <= most, "{} parts of {bytes} bytes", parts.len());
+    let stored = world.store.keys_put().iter().filter(|key| key.contains("/part-")).count();
+    assert!(stored > 60, "{stored} parts were stored in all");
 }
 
 /// Most users have a session or two, which are stored as they come and joined later: wherever the power

@@ -1,6 +1,13 @@
 //! Joins small neighbouring stretches of a list that is read owner by owner. Most owners own a few rows,
 //! and are stored a few at a time: left as they are, they would be thousands of parts, which every
 //! reader opens, and which every checkpoint names.
+//!
+//! However many owners there are, the number of stretches is bounded by the bytes they hold:
+//!
+//! - eight small ones of about a size at the end become one, so that fewer than eight of each size are left
+//!   there;
+//! - small ones that a large one follows become one, however few they are, so that between two large ones
+//!   there is at most one small one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -17,15 +24,16 @@ use super::activity::DailyCounts;
 use super::checkpoint::Stretch;
 use super::endpoint::Endpoint;
 use super::run::{Run, Stop, progress_of};
-use super::stretch::{Number, read_part, store_part, whole_key};
+use super::stretch::{FULL_PART, Number, read_part, store_part, whole_key};
 use super::walk::Way;
 
 /// So many become one.
 const JOINED: usize = 8;
-/// Stored bytes from which on a stretch is left as it is: what is joined is held in memory.
-const LARGE: u64 = 64 * 1024;
+/// Stored bytes from which on a stretch is large, and left as it is. Eight that are a little smaller make a
+/// full part, which is as much as is held in memory of any list.
+const LARGE: u64 = FULL_PART as u64 / JOINED as u64;
 
-/// Joins the last stretches of a window once there are enough of them: the joined one is stored, the
+/// Joins stretches of a window for as long as some are to be joined: the joined one is stored, the
 /// checkpoint names it in their place, and then their parts are removed. Nothing is joined when time is up.
 ///
 /// # Errors
@@ -62,13 +70,41 @@ pub(super) async fn join_small(
     Ok(())
 }
 
-/// Which stretches are joined next: the first of the last ones of which none is of a higher rank than the
-/// very last, nor large, if they are enough.
+/// Which stretches are joined next, if any are.
 fn to_be_joined(stretches: &[Stretch]) -> Option<Range<usize>> {
-    let last = stretches.last().filter(|last| size(last) < LARGE)?;
-    let stays = |stretch: &Stretch| size(stretch) >= LARGE || rank(stretch) > rank(last);
+    before_a_large_one(stretches).or_else(|| at_the_end(stretches))
+}
+
+/// Small ones that a large one follows: nothing more will come between them. As many of them as make no
+/// more than a full part.
+fn before_a_large_one(stretches: &[Stretch]) -> Option<Range<usize>> {
+    let mut first = 0;
+    for end in (0..stretches.len()).filter(|&index| is_large(&stretches[index])) {
+        let mut total = 0;
+        let fits = stretches[first..end].iter().take_while(|stretch| {
+            total += size(stretch);
+            total <= FULL_PART as u64
+        });
+        let fits = fits.count();
+        if fits > 1 {
+            return Some(first..first + fits);
+        }
+        first = end + 1;
+    }
+    None
+}
+
+/// The first of the last ones of which none is of a higher rank than the very last, nor large, if they are
+/// enough.
+fn at_the_end(stretches: &[Stretch]) -> Option<Range<usize>> {
+    let last = stretches.last().filter(|last| !is_large(last))?;
+    let stays = |stretch: &Stretch| is_large(stretch) || rank(stretch) > rank(last);
     let first = stretches.iter().rposition(stays).map_or(0, |before| before + 1);
     (stretches.len() - first >= JOINED).then_some(first..first + JOINED)
+}
+
+fn is_large(stretch: &Stretch) -> bool {
+    size(stretch) >= LARGE
 }
 
 /// Those of a rank are alike in size, by a factor of [`JOINED`].
@@ -216,7 +252,78 @@ mod tests {
         assert_eq!(joined_of(&[&[300, 4000, 300], &[400; 8]]), Some(2..10));
         assert_eq!(joined_of(&[&[5000; 7], &[300; 3]]), None);
         assert_eq!(joined_of(&[&[300; 3], &[5000; 5]]), Some(0..8));
-        assert_eq!(joined_of(&[&[200_000; 100], &[40_000]]), None);
-        assert_eq!(joined_of(&[&[40_000; 3], &[100_000; 8]]), None);
+        assert_eq!(joined_of(&[&[200_000; 8]]), Some(0..8));
+        assert_eq!(joined_of(&[&[LARGE; 100], &[40_000]]), None);
+    }
+
+    #[test]
+    fn small_ones_between_large_ones_become_one() {
+        assert_eq!(joined_of(&[&[300, LARGE, 300]]), None);
+        assert_eq!(joined_of(&[&[300, 300, LARGE]]), Some(0..2));
+        assert_eq!(joined_of(&[&[LARGE, 300, 90_000, 5000, LARGE, 300]]), Some(1..4));
+        // No more of them than make a full part.
+        assert_eq!(joined_of(&[&[LARGE - 1; 20], &[LARGE]]), Some(0..8));
+    }
+
+    /// Stretches as they come, and are joined; gives what is left, and the bytes written for it.
+    fn joined(sizes: impl Iterator<Item = u64>) -> (Vec<Stretch>, u64) {
+        let mut stretches = Vec::new();
+        let mut written = 0;
+        for bytes in sizes {
+            stretches.push(of_size(bytes));
+            while let Some(range) = to_be_joined(&stretches) {
+                let bytes: u64 = stretches[range.clone()].iter().map(size).sum();
+                assert!(range.len() > 1 && bytes <= FULL_PART as u64, "{range:?}: {bytes}");
+                written += bytes;
+                stretches.splice(range, [of_size(bytes)]);
+            }
+        }
+        (stretches, written)
+    }
+
+    /// Stretches that so many bytes leave, at the most: two for each large one, and fewer than eight of each
+    /// rank.
+    fn bound(bytes: u64) -> usize {
+        let ranks = LARGE.ilog(JOINED as u64) as usize + 1;
+        2 * (bytes / LARGE) as usize + 1 + (JOINED - 1) * ranks
+    }
+
+    /// Whatever owners own, the number of stretches follows from the bytes alone.
+    #[test]
+    fn stretches_are_as_few_as_their_bytes_allow() {
+        fastrand::seed(1);
+        let tiny = || fastrand::u64(60..400);
+        let any = || 1 << fastrand::u32(0..20);
+        let mostly_tiny =
+            || if fastrand::u32(..100) == 0 { fastrand::u64(..FULL_PART as u64) } else { tiny() };
+        let by_turns = |number: usize| if number % 8 == 7 { LARGE } else { 300 };
+        let kinds: [(&str, Box<dyn Fn(usize) -> u64>); 4] = [
+            ("tiny", Box::new(move |_| tiny())),
+            ("any", Box::new(move |_| any())),
+            ("mostly tiny", Box::new(move |_| mostly_tiny())),
+            ("by turns", Box::new(by_turns)),
+        ];
+        for (what, size_of) in kinds {
+            let sizes: Vec<u64> = (0..20_000).map(&size_of).collect();
+            let bytes = sizes.iter().sum();
+            let (stretches, written) = joined(sizes.into_iter());
+            assert!(stretches.len() <= bound(bytes), "{what}: {} left", stretches.len());
+            assert_eq!(stretches.iter().map(size).sum::<u64>(), bytes, "{what}");
+            // Each byte is written once more for each rank that it rises by.
+            assert!(written <= 9 * bytes, "{what}: {written} of {bytes}");
+        }
+    }
+
+    /// Promise 8, of checkpoints: 200,000 owners, whose few rows are stored three owners at a time.
+    #[test]
+    fn a_checkpoint_does_not_grow_with_the_owners() {
+        fastrand::seed(2);
+        let sizes = (0..200_000 / 3).map(|_| fastrand::u64(180..900));
+        let (stretches, _) = joined(sizes);
+        let bytes = stretches.iter().map(size).sum::<u64>();
+        assert!(bytes > 30_000_000);
+        assert!(stretches.len() <= bound(bytes), "{} stretches", stretches.len());
+        let json = serde_json::to_vec(&stretches).unwrap();
+        assert!(json.len() < 200 * 1024, "{} bytes for {} stretches", json.len(), stretches.len());
     }
 }
