@@ -11,6 +11,7 @@ use clerk_sandbox::{DEFAULT_KEY, FaultRule};
 use clerk_sync::clock::Clock;
 use clerk_sync::secret_key::SecretKey;
 use clerk_sync::secret_source::{Label, SecretError, SecretSource};
+use clerk_sync::snapshot::digest::Sha256Hex;
 use clerk_sync::store::Operation;
 use serde_json::{Value, json};
 
@@ -407,6 +408,25 @@ async fn a_run_of_another_configuration_is_not_continued() {
         let world = world.with(setting, value);
         assert_begins_anew(&world, &begun, json!({}), "configuration").await;
     }
+}
+
+/// What an earlier version began has parts and records of another shape.
+#[tokio::test(start_paused = true)]
+async fn a_run_that_an_earlier_version_began_is_not_continued() {
+    let world = large();
+    let begun = cut(&world).await;
+    let fingerprint = Sha256Hex::of(
+        b"clerk-sync/fingerprint/1\n\
+          resources=organization_memberships,organization_permissions,organization_roles,\
+          organizations,users\n\
+          clerk_api_url=http://127.0.0.1:1/v1\nclerk_api_version=2026-05-12\ncompression=gzip\n\
+          metadata_public=false\nmetadata_private=false\nmetadata_unsafe=false\n\
+          include_raw=false\n",
+    );
+    world.edit_checkpoint(|checkpoint| {
+        checkpoint["config_fingerprint"] = json!(format!("sha256:{fingerprint}"));
+    });
+    assert_begins_anew(&world, &begun, json!({}), "begun by another version").await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use clerk_sandbox::{ChurnPlan, DeletedCursor, Effect, FaultRule, LoggedRequest, Rules, Sandbox};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::pieces::{complete, complete_in_pieces};
 use crate::support::plain::{FIRST, add, before_request, every_second, fill};
@@ -247,6 +247,51 @@ async fn nor_when_the_walk_of_windows_is_interrupted_again_and_again() {
         assert!(invocations > 1, "{what}: nothing was interrupted");
         source.assert_kept_by(&snapshot, &what);
     }
+}
+
+/// Contract 5: sorted by name, parts are in order, with as many windows as one digit more can number.
+#[tokio::test(start_paused = true)]
+async fn more_than_a_hundred_windows_keep_their_parts_in_order() {
+    const WINDOWS: usize = 120;
+    let sandbox = Sandbox::empty();
+    fill(&sandbox, "users", 2900, every_hour_and_a_half);
+    let world = world(&sandbox);
+    let begun = world.handle(json!({ "time_budget_seconds": 0 })).await.expect("an answer");
+    assert_eq!(begun["status"], "partial", "{begun:#}");
+    world.edit_checkpoint(|checkpoint| {
+        let users = &mut checkpoint["lists"]["users"];
+        users["divisible"] = json!(false);
+        let mut window = users["windows"][0].clone();
+        let rows: u64 = window["stretches"]
+            .as_array()
+            .expect("stretches")
+            .iter()
+            .map(|stretch| stretch["rows"].as_u64().expect("a count"))
+            .sum();
+        assert!(rows < 1500, "{rows} rows are read already");
+        let edge = |number: usize| every_hour_and_a_half(1500 + 10 * number);
+        window["bounds"]["until"] = json!(edge(0));
+        let mut windows = vec![window];
+        for number in 1..WINDOWS {
+            let until = (number + 1 < WINDOWS).then(|| edge(number));
+            windows.push(json!({
+                "bounds": { "from": edge(number - 1), "until": until },
+                "expected": null, "place": { "offset": 0, "tail": [] }, "ended": false,
+                "stretches": [],
+            }));
+        }
+        users["windows"] = json!(windows);
+    });
+    let snapshot = complete(&world, "120 windows").await;
+    assert_eq!(snapshot.manifest["snapshot_id"], begun["snapshot_id"], "the run is continued");
+    assert_same(&snapshot, &sandbox, "120 windows");
+    let names: Vec<&str> = entry(&snapshot)["parts"]
+        .as_array()
+        .expect("parts")
+        .iter()
+        .map(|part| part["key"].as_str().expect("a key"))
+        .collect();
+    assert!(names.len() >= WINDOWS && names.is_sorted(), "{names:?}");
 }
 
 fn changing(seed: u64) -> Sandbox {

@@ -11,6 +11,13 @@ pub(super) fn fingerprint(config: &Config, resources: &BTreeSet<Resource>) -> St
     format!("sha256:{}", Sha256Hex::of(canonical_text(config, resources).as_bytes()))
 }
 
+/// Counts up with every change of the shape of records or of part names: from then on the same rows
+/// would be written as other lines, or in another order of names. A run that an earlier version began
+/// is given up instead of being continued, so that no snapshot holds both shapes.
+///
+/// 1: before shapes were counted. 2: part names with windows of four digits and sequences of eight.
+const OUTPUT_SHAPE: u32 = 2;
+
 /// One line a setting, in a fixed order. A change to this text makes every run in progress start
 /// over, so its first line counts up with it.
 fn canonical_text(config: &Config, resources: &BTreeSet<Resource>) -> String {
@@ -19,7 +26,8 @@ fn canonical_text(config: &Config, resources: &BTreeSet<Resource>) -> String {
     let names: Vec<&str> = names.into_iter().collect();
     let metadata = config.metadata;
     let mut text = format!(
-        "clerk-sync/fingerprint/1\n\
+        "clerk-sync/fingerprint/2\n\
+         output_shape={OUTPUT_SHAPE}\n\
          resources={}\n\
          clerk_api_url={}\n\
          clerk_api_version={}\n\

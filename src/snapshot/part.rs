@@ -15,7 +15,7 @@ use super::digest::{ContentDigest, Sha256Hex};
 /// A part as the manifest and the checkpoint name it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {
-    /// Key below the snapshot's folder, e.g. `users/part-00-000000-1a2b3c4d.ndjson.gz`.
+    /// Key below the snapshot's folder, e.g. `users/part-00-0000-00000000-1a2b3c4d.ndjson.gz`.
     pub key: String,
     /// Lines.
     pub records: u64,

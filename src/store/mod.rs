@@ -39,7 +39,7 @@ pub async fn open(url: &SnapshotUrl, aws: &LazyAwsConfig) -> Arc<dyn Store> {
     }
 }
 
-/// A place that keeps whole objects under keys like `snapshots/<id>/users/part-00-000000-1a2b3c4d.ndjson.gz`.
+/// A place that keeps whole objects under keys like `snapshots/<id>/users/part-00-0000-00000000-1a2b3c4d.ndjson.gz`.
 ///
 /// Keys are relative to `SNAPSHOT_URL`. An object appears whole or not at all, and a conditional
 /// write is atomic: of several writers that saw the same version, one wins.
@@ -136,6 +136,8 @@ pub enum ContentType {
     Json,
     /// Newline-delimited JSON, compressed or not.
     Ndjson,
+    /// Bytes that only this program reads.
+    Binary,
 }
 
 impl ContentType {
@@ -144,6 +146,7 @@ impl ContentType {
         match self {
             Self::Json => "application/json",
             Self::Ndjson => "application/x-ndjson",
+            Self::Binary => "application/octet-stream",
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::clock::Timestamp;
 use crate::config::Compression;
 use crate::quoted::Quoted;
 use crate::resource::{Dataset, Resource};
-use crate::snapshot::digest::ContentDigest;
+use crate::snapshot::digest::{ContentDigest, Sha256Hex};
 use crate::snapshot::manifest::{
     Generator, Instance, Latest, RunFacts, SourceCount, compression_name,
 };
@@ -171,6 +171,12 @@ pub struct ListProgress {
     /// invocation sees.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub best_latency_ms: Option<u64>,
+    /// How many owners there were when it began to be read by owner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owners: Option<u64>,
+    /// Checksums of the files that hold its rows' ids: a continued run reads them in place of the parts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ids: Vec<Sha256Hex>,
     /// The windows it is walked in, in order; most lists have one, without bounds.
     pub windows: Vec<Window>,
 }
@@ -341,6 +347,8 @@ impl ListProgress {
             rows_repaired: 0,
             repairs: 0,
             best_latency_ms: None,
+            owners: None,
+            ids: Vec::new(),
             windows: vec![Window::default()],
         }
     }

@@ -12,8 +12,10 @@ use crate::snapshot::manifest::{Latest, Manifest};
 use crate::store::{DeleteCondition, Store, StoreError};
 
 use super::checkpoint::Checkpoint;
+use super::ids_file::is_ids_key;
+use super::part_name::is_part_of;
 use super::plausible::is_snapshot_id;
-use super::stretch::{MANIFEST, folder_of, is_part_of, snapshot_folder};
+use super::stretch::{MANIFEST, folder_of, snapshot_folder};
 
 /// Objects removed side by side.
 const REMOVED_AT_ONCE: usize = 16;
@@ -109,7 +111,7 @@ async fn remove_all(
 ) -> Result<(), StoreError> {
     let is_ours = |key: &str| {
         let key = key.strip_prefix(folder).unwrap_or_default();
-        key == MANIFEST || Dataset::ALL.iter().any(|&it| is_part_of(it, key))
+        key == MANIFEST || is_ids_key(key) || Dataset::ALL.iter().any(|&it| is_part_of(it, key))
     };
     let listed = store.list(folder).await?.into_iter().map(|listed| listed.key);
     stream::iter(listed.filter(|key| is_ours(key) && !named.contains(key)))

@@ -1,27 +1,24 @@
 //! Every grant's principal and resource is in the snapshot when its type is opted in: what appeared
 //! during the run is fetched, and what is gone is counted and its grants left out.
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::PoisonError;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use serde::Deserialize;
 use tracing::info;
 
 use crate::resource::Resource;
-use crate::snapshot::part::Lines;
 
-use super::checkpoint::{ListProgress, StoredPart, Stretch};
+use super::checkpoint::ListProgress;
 use super::copy::walk_to_end;
 use super::endpoint::{Endpoint, ListName, endpoint};
+use super::ids;
 use super::insert::insert;
-use super::known::hash_of;
 use super::list_error::ListError;
 use super::page::ReadPage;
 use super::run::{Run, Stop};
-use super::stretch::{StretchBuilder, read_part};
+use super::stretch::StretchBuilder;
 
 /// Most ids of one request (Clerk OpenAPI, parameters `user_id` and `organization_id`).
 const IDS_PER_REQUEST: usize = 100;
@@ -58,11 +55,10 @@ pub(super) fn others_refer_to(run: &Run, list: ListName) -> bool {
     referring(run, list).any(|from| run.list(from, |list| list.stretches().next().is_some()))
 }
 
-/// Makes known what the snapshot holds of all that these lists refer to: from memory where this
-/// invocation wrote it, from the stored parts otherwise.
+/// Makes known what the snapshot holds of all that these lists refer to.
 ///
 /// # Errors
-/// [`Stop::Store`] when a part cannot be read.
+/// As [`ids::load`].
 pub(super) async fn learn(run: &Run, lists: &[ListName]) -> Result<(), Stop> {
     let referred: BTreeSet<Resource> = REFERENCES
         .iter()
@@ -75,94 +71,11 @@ pub(super) async fn learn(run: &Run, lists: &[ListName]) -> Result<(), Stop> {
         if !opted_in || run.list(resource, ListProgress::is_left_out) {
             continue;
         }
-        let parts: Vec<StoredPart> = run.list(resource, |list| {
-            list.stretches().filter_map(|stretch| own_part(endpoint(resource), stretch)).collect()
-        });
-        let mut ids = Vec::new();
-        for part in parts {
-            let remembered = run
-                .ids_by_part
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .remove(&part.part.key);
-            match remembered {
-                Some(remembered) => ids.extend(remembered),
-                None => ids.extend(read_ids(run, &part).await?),
-            }
-        }
+        let ids = ids::load(run, endpoint(resource)).await?;
         let mut known = run.known.write().unwrap_or_else(PoisonError::into_inner);
         known.expect(resource, ids);
     }
     Ok(())
-}
-
-/// The part of a list's own dataset.
-fn own_part(endpoint: &Endpoint, stretch: &Stretch) -> Option<StoredPart> {
-    let own = endpoint.feeds.first()?;
-    stretch.parts.get(&own.dataset).cloned()
-}
-
-/// The ids of a stretch's rows, by [`hash_of`]; `None` where they are not written.
-///
-/// # Errors
-/// [`Stop::Store`] when a part cannot be read.
-pub(super) async fn row_ids(
-    run: &Run,
-    endpoint: &Endpoint,
-    stretch: &Stretch,
-) -> Result<Option<Vec<u64>>, Stop> {
-    match own_part(endpoint, stretch) {
-        Some(part) => read_ids(run, &part).await.map(Some),
-        None => Ok(None),
-    }
-}
-
-async fn read_ids(run: &Run, stored: &StoredPart) -> Result<Vec<u64>, Stop> {
-    let bytes = read_part(run, stored).await?;
-    let mut lines = Lines::of(run.output.compression, &bytes, stored.part.records)?;
-    let mut ids = Vec::new();
-    let mut line = String::new();
-    while lines.next_into(&mut line)? {
-        ids.push(hash_of(&id_of(&line)?));
-    }
-    Ok(ids)
-}
-
-/// The id of the row that a record was made of. A resource's stands near the beginning: there it is
-/// found without reading the rest, which a continued run would pay for with every user. A grant has its
-/// source's, or its principal's where that says so itself.
-fn id_of(line: &str) -> Result<Cow<'_, str>, Stop> {
-    #[derive(Deserialize)]
-    struct Line {
-        id: String,
-        source: Option<Object>,
-        principal: Option<Object>,
-    }
-    #[derive(Deserialize)]
-    struct Object {
-        id: String,
-    }
-    let at_its_place = || {
-        let (kind, rest) = line.strip_prefix(r#"{"kind":"resource","type":""#)?.split_once('"')?;
-        let (id, _) = rest.strip_prefix(r#","id":""#)?.split_once('"')?;
-        // An escape would have to be resolved.
-        (!kind.contains('\\') && !id.contains('\\')).then_some(id)
-    };
-    match at_its_place() {
-        Some(id) => Ok(Cow::Borrowed(id)),
-        None => serde_json::from_str::<Line>(line)
-            .map(|line| Cow::Owned(line.source.or(line.principal).map_or(line.id, |row| row.id)))
-            .map_err(|error| Stop::Internal(format!("a stored record has no id: {error}"))),
-    }
-}
-
-/// Rows have joined the snapshot: grants may refer to them from now on.
-pub(super) fn note_stored(run: &Run, endpoint: &Endpoint, stretch: &Stretch) {
-    let Some(part) = own_part(endpoint, stretch) else { return };
-    let ids = run.ids_by_part.lock().unwrap_or_else(PoisonError::into_inner);
-    let Some(ids) = ids.get(&part.part.key) else { return };
-    let mut known = run.known.write().unwrap_or_else(PoisonError::into_inner);
-    known.add(endpoint.resource, ids);
 }
 
 /// Fetches what a page's rows refer to and the snapshot does not hold yet; rows whose user or
@@ -277,37 +190,4 @@ async fn page_by_id(
         row.kept &= ids.contains(&row.key.id);
     }
     Ok(page)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// However a record is written, its own id is found, and none that stands elsewhere in it.
-    #[test]
-    fn the_id_of_a_record_is_its_own() {
-        for (line, id) in [
-            (
-                r#"{"kind":"resource","type":"user","id":"user_1","display_name":"\"id\":\"x"}"#,
-                "user_1",
-            ),
-            (r#"{"kind":"resource","type":"user","id":"a\"b\u0041","display_name":"x"}"#, "a\"bA"),
-            (r#"{"kind":"resource","type":"us\"er","id":"user_2"}"#, "user_2"),
-            (r#"{"id":"user_3","kind":"resource","type":"user"}"#, "user_3"),
-            (
-                r#"{"kind":"grant","id":"g","source":{"type":"organization_membership","id":"m"}}"#,
-                "m",
-            ),
-            (
-                r#"{"kind":"grant","id":"g","principal":{"type":"machine","id":"m"},"source":null}"#,
-                "m",
-            ),
-            (r#"{"kind":"grant","id":"g","source":null}"#, "g"),
-        ] {
-            assert_eq!(id_of(line).unwrap(), id, "{line}");
-        }
-        for line in ["", "{}", r#"{"kind":"resource","type":"user","id":"cut"#] {
-            assert!(id_of(line).is_err(), "{line}");
-        }
-    }
 }

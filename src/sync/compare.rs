@@ -12,6 +12,7 @@ use super::checkpoint::{ListProgress, Stage, Stretch, Window};
 use super::closure;
 use super::copy::walk_to_end;
 use super::endpoint::{Endpoint, ListName, Order, Paging};
+use super::ids;
 use super::known::hash_of;
 use super::list_error::ListError;
 use super::page::{ReadPage, ReadRow, RowKey};
@@ -130,9 +131,7 @@ async fn has_doubled_rows(run: &Run, endpoint: &'static Endpoint) -> Result<bool
     if !is_one_list || rows <= endpoint.page_rows {
         return Ok(false);
     }
-    let stretches: Vec<Stretch> =
-        run.list(endpoint.name(), |list| list.stretches().cloned().collect());
-    let mut ids = ids_of(run, endpoint, &stretches).await?.unwrap_or_default();
+    let mut ids = ids::load(run, endpoint).await?;
     ids.sort_unstable();
     Ok(ids.windows(2).any(|pair| pair[0] == pair[1]))
 }
@@ -318,7 +317,7 @@ async fn read_again(
     .await?;
     run.patience.note_progress();
     if let Some(stretch) = replacement {
-        closure::note_stored(run, endpoint, &stretch);
+        ids::note_stored(run, endpoint, &stretch, stored.ids).await?;
     }
     Ok(())
 }
@@ -375,7 +374,7 @@ async fn ids_of(
 ) -> Result<Option<Vec<u64>>, Stop> {
     let mut ids = Vec::new();
     for stretch in stretches {
-        match closure::row_ids(run, endpoint, stretch).await? {
+        match ids::of_stretch(run, endpoint, stretch).await? {
             Some(more) => ids.extend(more),
             None => return Ok(None),
         }

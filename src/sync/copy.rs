@@ -12,6 +12,7 @@ use super::closure;
 use super::compare;
 use super::divide::{divide, windows_wanted};
 use super::endpoint::{Endpoint, ListName, Paging, endpoint};
+use super::forecast;
 use super::gathering::Gathering;
 use super::join::join_small;
 use super::left_out::{self, AskedAgain, leave_out};
@@ -58,6 +59,7 @@ pub(super) fn walk_to_end<'a>(
         let name = endpoint.name();
         let counted = count_before(run, endpoint).await?;
         let mut restarts = 0;
+        forecast::look_ahead(run, endpoint).await?;
         loop {
             match walk_windows(run, endpoint, counted).await {
                 Ok(Walked::ToTheEnd) => return Ok(()),
@@ -74,6 +76,7 @@ pub(super) fn walk_to_end<'a>(
                 }
                 Err(WalkFailure::AnswersBadly) => {
                     run.commit_list(name, |list| list.begin_by_owner(endpoint)).await?;
+                    forecast::look_ahead(run, endpoint).await?;
                 }
                 Err(WalkFailure::LostPlace) if restarts < MOST_RESTARTS => {
                     restarts += 1;

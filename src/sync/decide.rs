@@ -146,7 +146,7 @@ impl Sync<'_> {
         } else if checkpoint.config_fingerprint
             != self.config.fingerprint(&self.resources(Some(checkpoint)))
         {
-            Some("it was begun under another configuration")
+            Some("it was begun by another version or under another configuration")
         } else {
             None
         }

@@ -10,6 +10,7 @@ use super::bounds::Bounds;
 use super::checkpoint::{ListProgress, Window};
 use super::compare;
 use super::endpoint::{Endpoint, Paging};
+use super::part_name::MOST_WINDOWS;
 use super::run::{Run, Stop};
 use super::walk::PAGE_ROWS;
 
@@ -44,7 +45,7 @@ pub(super) fn windows_wanted(
         0 | 1 => 1,
         side_by_side => side_by_side.saturating_mul(WINDOWS_FOR_EACH_REQUEST),
     };
-    worth.min(run.max_concurrency).min(needed).max(1)
+    worth.min(run.max_concurrency).min(needed).min(MOST_WINDOWS).max(1)
 }
 
 /// Divides a list behind the rows that are stored.

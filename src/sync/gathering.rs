@@ -5,6 +5,7 @@ use tracing::info;
 use super::checkpoint::Stage;
 use super::closure;
 use super::endpoint::Endpoint;
+use super::ids;
 use super::run::{Run, Stop, progress_of};
 use super::stretch::{Number, StretchBuilder};
 use super::walk::{Batch, Place, Way};
@@ -134,7 +135,7 @@ impl<'a> Gathering<'a> {
             run.patience.note_progress();
         }
         if let Some(stretch) = added {
-            closure::note_stored(run, endpoint, &stretch);
+            ids::note_stored(run, endpoint, &stretch, stored.ids).await?;
         }
         run.keeper.read(|checkpoint| run.progress.show(checkpoint, run.facts()));
         let (rows, ended) =

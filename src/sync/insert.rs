@@ -11,8 +11,8 @@ use crate::snapshot::part::{Lines, PartBuilder};
 
 use super::activity::days_counted;
 use super::checkpoint::{ListProgress, Stage, StoredPart, Stretch};
-use super::closure::note_stored;
 use super::endpoint::Endpoint;
+use super::ids::note_stored;
 use super::known::hash_of;
 use super::page::{ReadPage, ReadRow};
 use super::run::{Run, Stop, progress_of};
@@ -73,8 +73,7 @@ async fn insert_into(
     };
     let bytes = read_part(run, own).await?;
     let lines = Lines::of(run.output.compression, &bytes, own.part.records)?;
-    let (before, mut ids) = places(lines, page, rows)?;
-    ids.extend(rows.iter().map(|&row| hash_of(&page.rows[row].key.id)));
+    let before = places(lines, page, rows)?;
     run.keeper.assure_held().await?;
     let mut parts = BTreeMap::new();
     for (place, feed) in feeds.iter().enumerate() {
@@ -85,9 +84,6 @@ async fn insert_into(
             let stored = store_part(run, feed.dataset, feed.section, number, finished);
             parts.extend([stored.await?]);
         }
-    }
-    if let Some(own) = feeds.first().and_then(|feed| parts.get(&feed.dataset)) {
-        run.remember_ids(&own.part.key, ids);
     }
     let mut active = stretch.active.clone();
     if let Some(days) = days_counted(run) {
@@ -123,8 +119,8 @@ async fn insert_into(
     })
     .await?;
     run.patience.note_progress();
-    note_stored(run, endpoint, &stored);
-    Ok(())
+    let ids = rows.iter().map(|&row| hash_of(&page.rows[row].key.id)).collect();
+    note_stored(run, endpoint, &stored, ids).await
 }
 
 /// What places a line: whose it is, and when that was created.
@@ -152,26 +148,20 @@ impl Line {
     }
 }
 
-/// Before which rows of a list's own part the new ones belong, and the hashed ids of those there.
-fn places(
-    mut lines: Lines<'_>,
-    page: &ReadPage,
-    rows: &[usize],
-) -> Result<(Before, Vec<u64>), Stop> {
+/// Before which rows of a list's own part the new ones belong.
+fn places(mut lines: Lines<'_>, page: &ReadPage, rows: &[usize]) -> Result<Before, Stop> {
     let mut waiting = rows.iter().copied().peekable();
     let mut before = Before::new();
-    let mut ids = Vec::new();
     let mut line = String::new();
     while lines.next_into(&mut line)? {
         let line = Line::read(&line)?;
-        ids.push(hash_of(&line.id));
         let created_at = line.created_at.map(Timestamp::unix_millis);
         while let Some(row) = waiting.next_if(|&row| page.rows[row].key.created_at < created_at) {
             before.entry(Some(line.id.clone())).or_default().push(row);
         }
     }
     before.entry(None).or_default().extend(waiting);
-    Ok((before, ids))
+    Ok(before)
 }
 
 /// The lines of a stored part with those of the new rows among them.

@@ -1,7 +1,6 @@
 //! Which rows that others refer to the snapshot holds, at eight bytes each.
 
 use std::collections::{BTreeMap, HashSet};
-use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::resource::Resource;
 
@@ -69,20 +68,45 @@ impl Known {
         ids.has(hash_of(id))
     }
 
-    /// Rows joined the snapshot late.
-    pub fn add(&mut self, resource: Resource, ids: &[u64]) {
-        if let Some(known) = self.0.get_mut(&resource) {
-            known.added.extend(ids);
+    /// Rows joined the snapshot late. Gives whether anything is known of their list yet.
+    pub fn add(&mut self, resource: Resource, ids: &[u64]) -> bool {
+        let Some(known) = self.0.get_mut(&resource) else { return false };
+        for &hash in ids {
+            if !known.has(hash) {
+                known.added.insert(hash);
+            }
         }
+        true
     }
 }
 
-/// The hash under which an id is known.
+/// The hash under which an id is known: FNV-1a of 64 bits, whose bits are then mixed as MurmurHash3 ends.
+///
+/// It is the same in every version, because it is stored ([`ids_file`](super::ids_file) names it). It is no
+/// secret: nobody but Clerk makes ids.
 #[must_use]
-pub(super) fn hash_of(id: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    id.hash(&mut hasher);
-    hasher.finish()
+pub(super) const fn hash_of(id: &str) -> u64 {
+    mixed(fnv1a(id.as_bytes()))
+}
+
+/// <http://www.isthe.com/chongo/tech/comp/fnv/>
+const fn fnv1a(bytes: &[u8]) -> u64 {
+    const BASIS: u64 = 0xcbf2_9ce4_8422_2325;
+    const PRIME: u64 = 0x0000_0100_0000_01b3;
+    let mut hash = BASIS;
+    let mut index = 0;
+    while index < bytes.len() {
+        hash = (hash ^ bytes[index] as u64).wrapping_mul(PRIME);
+        index += 1;
+    }
+    hash
+}
+
+/// `fmix64` of MurmurHash3. The high bits choose a hash's share, and FNV leaves those of short ids alike.
+const fn mixed(mut hash: u64) -> u64 {
+    hash = (hash ^ hash >> 33).wrapping_mul(0xff51_afd7_ed55_8ccd);
+    hash = (hash ^ hash >> 33).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+    hash ^ hash >> 33
 }
 
 #[cfg(test)]
@@ -104,13 +128,24 @@ mod tests {
         }
     }
 
+    /// Another hash would not know the ids that an earlier version has stored.
+    #[test]
+    fn the_hash_is_that_of_its_description() {
+        // From the reference implementations.
+        assert_eq!(fnv1a(b""), 0xcbf2_9ce4_8422_2325);
+        assert_eq!(fnv1a(b"foobar"), 0x8594_4171_f739_67e8);
+        assert_eq!(mixed(0), 0);
+        assert_eq!(mixed(1), 0xb456_bcfc_34c2_cb2c);
+    }
+
     #[test]
     fn what_is_not_opted_in_cannot_be_missing() {
         let mut known = Known::default();
         known.expect(Resource::Users, vec![hash_of("user_1")]);
         assert!(known.has(Resource::Users, "user_1"));
         assert!(!known.has(Resource::Users, "user_2"));
-        known.add(Resource::Users, &[hash_of("user_2")]);
+        assert!(known.add(Resource::Users, &[hash_of("user_2")]));
+        assert!(!known.add(Resource::Organizations, &[hash_of("org_1")]));
         assert!(known.has(Resource::Users, "user_2"));
         assert!(known.has(Resource::Organizations, "org_1"));
         known.forget(Resource::Users);

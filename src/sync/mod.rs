@@ -5,10 +5,11 @@
 //! - `keeper` takes the lease and writes the `checkpoint`, which is believed if it is `plausible`;
 //! - `read` goes through the lists of the table in `endpoint`: `copy` takes each to its end, in
 //!   windows if there is something to `divide`, some of which are `waiting`, by a `walk` over its
-//!   `page`s, or `by_owner` if that is the better `plan`; pages on their way are in a `gathering`,
-//!   and stored in `stretch`es;
+//!   `page`s, or `by_owner` if that is the better `plan`, with a `forecast` of how long that takes; pages on their way are in a `gathering`,
+//!   and stored in `stretch`es under `part_name`s that keep them in order;
 //! - `compare` holds what was read against Clerk's counts, `closure` holds grants against `known`
-//!   users and organizations and `insert`s those that are missing;
+//!   users and organizations, whose `ids` a continued run reads back from `ids_file`s, and `insert`s those
+//!   that are missing;
 //! - `activity` writes down which days the users were active on;
 //! - `publish` makes it visible, with `summary`'s counts, and then `cleanup` takes away what nothing
 //!   names; `answers` and `failure` say how it ended.
@@ -27,7 +28,10 @@ mod decide;
 mod divide;
 pub mod endpoint;
 pub mod failure;
+mod forecast;
 mod gathering;
+mod ids;
+mod ids_file;
 mod insert;
 mod join;
 pub mod keeper;
@@ -39,6 +43,7 @@ mod moment;
 pub mod naming;
 mod narrowed;
 pub mod page;
+mod part_name;
 mod plan;
 mod plausible;
 pub mod publish;
@@ -51,7 +56,6 @@ mod waiting;
 pub mod walk;
 mod walker;
 
-use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
@@ -78,6 +82,8 @@ use at_stake::AtStake;
 use checkpoint::Checkpoint;
 use decide::{Decision, Found};
 use failure::{error_of, internal};
+use forecast::Warnings;
+use ids::RememberedIds;
 use keeper::{KeepError, Keeper};
 use publish::{Published, Publisher};
 use run::{Output, Run, Stop};
@@ -102,6 +108,7 @@ pub async fn sync(
         started: Instant::now(),
         reading: Mutex::new(None),
         gave_up: OnceLock::new(),
+        warnings: Arc::default(),
     };
     let found = sync.find().await?;
     invocation.measures.note(|measured| {
@@ -158,6 +165,8 @@ struct Sync<'a> {
     reading: Mutex<Option<Reading>>,
     /// Why the run in progress was given up, if it was.
     gave_up: OnceLock<&'static str>,
+    /// What is to be said beside how it ended.
+    warnings: Arc<Warnings>,
 }
 
 /// Who counts the requests of this invocation, and what the run had taken before it.
@@ -264,8 +273,10 @@ impl Sync<'_> {
             max_concurrency: self.config.clerk.max_concurrency,
             at_stake: AtStake::new(self.config.clerk.max_concurrency),
             known: Arc::new(RwLock::default()),
-            ids_by_part: Mutex::new(HashMap::new()),
             told_unreadable: Mutex::default(),
+            remembered_ids: RememberedIds::default(),
+            warnings: Arc::clone(&self.warnings),
+            max_age: self.config.snapshot_max_age,
             before,
             started: self.started,
             progress: self.invocation.progress.clone(),
@@ -341,6 +352,7 @@ impl Sync<'_> {
             }
             Err(failed) => return Err(self.fail(keeper, facts, failed).await),
         };
+        answer.message.push_str(&self.warnings.sentences());
         if let Some(reason) = self.gave_up.get() {
             answer.message.push_str(&format!(" The run before it was given up: {reason}."));
         }

@@ -7,8 +7,8 @@ use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use crate::resource::Dataset;
 
 use super::checkpoint::{Checkpoint, ListProgress, Stretch, Window};
+use super::part_name::{MOST_STRETCHES, MOST_WINDOWS, is_part_of};
 use super::run::lists_needed;
-use super::stretch::is_part_of;
 
 /// What is wrong with a checkpoint that has the right shape, if anything is.
 pub(super) fn problem_of(checkpoint: &Checkpoint) -> Option<&'static str> {
@@ -20,6 +20,8 @@ pub(super) fn problem_of(checkpoint: &Checkpoint) -> Option<&'static str> {
         Some("it gives up its own snapshot")
     } else if lists.values().any(|list| list.windows.is_empty()) {
         Some("a list has no windows")
+    } else if lists.values().any(|list| list.windows.len() > MOST_WINDOWS) {
+        Some("a list has more windows than part names can number")
     } else if lists.values().flat_map(|list| &list.windows).any(numbers_too_high) {
         Some("it numbers parts from where there are none")
     } else if !lists.values().flat_map(ListProgress::stretches).all(could_be_stored) {
@@ -43,9 +45,6 @@ pub(super) fn is_snapshot_id(id: &str) -> bool {
     };
     id.len() == PATTERN.len() && id.bytes().zip(PATTERN.bytes()).all(fits)
 }
-
-/// Parts of a window: as many as there would be if each row had its own.
-const MOST_STRETCHES: u32 = 100_000_000;
 
 const fn numbers_too_high(window: &Window) -> bool {
     window.numbered_from >= MOST_STRETCHES

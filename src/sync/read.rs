@@ -1,7 +1,5 @@
 //! Reads everything that is opted in, list after list.
 
-use std::sync::PoisonError;
-
 use futures_util::future::join_all;
 
 use crate::patience::Exhausted;
@@ -33,7 +31,7 @@ pub async fn read_everything(run: &Run) -> Result<(), Stop> {
         side_by_side(run, &lists).await?;
     }
     // Grants may have made the lists grow that they refer to: these are compared once more.
-    run.ids_by_part.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    run.remembered_ids.clear();
     let reopened: Vec<ListName> = needed
         .into_iter()
         .filter(|&list| endpoint(list).is_read() && !run.list(list, ListProgress::is_done))

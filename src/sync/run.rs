@@ -1,6 +1,6 @@
 //! What every step of one invocation's work shares.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -23,6 +23,8 @@ use crate::store::{Store, StoreError};
 use super::at_stake::AtStake;
 use super::checkpoint::{Checkpoint, ListProgress};
 use super::endpoint::{Endpoint, Feed, ListName, endpoint, lists_of};
+use super::forecast::Warnings;
+use super::ids::RememberedIds;
 use super::keeper::{KeepError, Keeper};
 use super::known::Known;
 use super::list_error::ListError;
@@ -52,10 +54,14 @@ pub struct Run {
     pub at_stake: AtStake,
     /// What grants may refer to.
     pub known: Arc<RwLock<Known>>,
-    /// Hashed ids of the rows written by this invocation, by part.
-    pub ids_by_part: Mutex<HashMap<String, Vec<u64>>>,
     /// Which unreadable fields of which lists the log tells of already.
     pub told_unreadable: Mutex<BTreeSet<(ListName, String)>>,
+    /// Ids of rows that this invocation has stored.
+    pub remembered_ids: RememberedIds,
+    /// What the answer has to say beside how the work ended.
+    pub warnings: Arc<Warnings>,
+    /// At which age a run is given up.
+    pub max_age: Duration,
     /// What the run had taken before this invocation.
     pub before: RunFacts,
     /// When this invocation began.
@@ -280,14 +286,6 @@ impl Run {
                 );
             }
         }
-    }
-
-    /// The ids of one part written by this invocation, to be kept in mind.
-    pub fn remember_ids(&self, part: &str, ids: Vec<u64>) {
-        self.ids_by_part
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(part.to_owned(), ids);
     }
 }
 

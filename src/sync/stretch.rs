@@ -20,6 +20,7 @@ use super::closure::is_referred_to;
 use super::endpoint::Endpoint;
 use super::known::hash_of;
 use super::page::{ReadPage, RowKey};
+use super::part_name::{PartPosition, part_key};
 use super::run::{Run, Stop};
 use super::walk::fetched;
 
@@ -66,10 +67,12 @@ pub(super) struct StoredStretch {
     pub pages: usize,
     /// Roles among its rows, for the catalogue.
     pub roles: Vec<Role>,
+    /// Hashed ids of its rows, where grants refer to them.
+    pub ids: Vec<u64>,
 }
 
 /// Compressed bytes a part may hold before it is stored: it is kept in memory until then.
-const FULL_PART: usize = 4 * 1024 * 1024;
+pub(super) const FULL_PART: usize = 4 * 1024 * 1024;
 
 impl<'a> StretchBuilder<'a> {
     /// An empty stretch.
@@ -158,7 +161,8 @@ impl<'a> StretchBuilder<'a> {
     /// [`Stop::LeaseLost`] or [`Stop::Store`].
     pub(super) async fn store(self, number: Number) -> Result<StoredStretch, Stop> {
         let (Some(first), Some(last)) = (self.first, self.last) else {
-            return Ok(StoredStretch { stretch: None, pages: self.pages, roles: self.roles });
+            let (pages, roles) = (self.pages, self.roles);
+            return Ok(StoredStretch { stretch: None, pages, roles, ids: Vec::new() });
         };
         self.run.keeper.assure_held().await?;
         let feeds = self.run.feeds(self.endpoint);
@@ -171,11 +175,6 @@ impl<'a> StretchBuilder<'a> {
         // If one is refused the others may be on their way: whoever looks what is there must see them.
         let parts: BTreeMap<Dataset, StoredPart> =
             join_all(storing).await.into_iter().collect::<Result<_, _>>()?;
-        if let Some(own) = feeds.first().and_then(|feed| parts.get(&feed.dataset))
-            && self.is_referred_to
-        {
-            self.run.remember_ids(&own.part.key, self.ids);
-        }
         Ok(StoredStretch {
             stretch: Some(Stretch {
                 sequence: number.sequence,
@@ -191,6 +190,7 @@ impl<'a> StretchBuilder<'a> {
             }),
             pages: self.pages,
             roles: self.roles,
+            ids: self.ids,
         })
     }
 }
@@ -213,8 +213,10 @@ pub(super) fn whole_key(run: &Run, stored: &StoredPart) -> String {
     run.keeper.read(|checkpoint| format!("{}{}", snapshot_folder(checkpoint), stored.part.key))
 }
 
-/// The name holds a piece of the content's own checksum: an invocation that lost its lease cannot
-/// replace what the holder has stored under it.
+/// Stores a part under the name that its place and content give it.
+///
+/// # Errors
+/// [`Stop::Store`], or [`Stop::Internal`] when there is no name left for it.
 pub(super) async fn store_part(
     run: &Run,
     dataset: Dataset,
@@ -222,14 +224,10 @@ pub(super) async fn store_part(
     number: Number,
     finished: FinishedPart,
 ) -> Result<(Dataset, StoredPart), Stop> {
-    let key = format!(
-        "{}/part-{section:02}-{:02}-{:06}-{:.8}.{}",
-        dataset.name(),
-        number.window,
-        number.sequence,
-        finished.sha256.to_string(),
-        extension(run.output.compression),
-    );
+    let Number { window, sequence } = number;
+    let position = PartPosition { section, window, sequence };
+    let sha256 = finished.sha256.to_string();
+    let key = part_key(dataset, position, &sha256, extension(run.output.compression))?;
     let path = run.keeper.read(|checkpoint| format!("{}{key}", snapshot_folder(checkpoint)));
     let bytes = finished.bytes.len() as u64;
     run.store.put(&path, finished.bytes, ContentType::Ndjson, Condition::Any).await?;
@@ -243,19 +241,6 @@ pub(super) async fn store_part(
     };
     Ok((dataset, StoredPart { part, digest: finished.digest }))
 }
-
-/// Whether a key below a snapshot's folder is the name of a part of a dataset.
-#[must_use]
-pub(super) fn is_part_of(dataset: Dataset, key: &str) -> bool {
-    let name = key.strip_prefix(dataset.name()).and_then(|rest| rest.strip_prefix("/part-"));
-    name.is_some_and(|name| {
-        name.len() <= LONGEST_PART_NAME
-            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte))
-    })
-}
-
-/// Characters behind `part-`: twice as many as the longest name has.
-const LONGEST_PART_NAME: usize = 64;
 
 /// The manifest's name in its snapshot's folder.
 pub(super) const MANIFEST: &str = "manifest.json";

@@ -144,19 +144,29 @@ fn lists() -> impl Strategy<Value = ListProgress> {
     (
         stages,
         select(&[Way::Cursor, Way::Offset, Way::ByOwner][..]),
-        (any::<bool>(), counts(), counts(), any::<u32>(), option::of(counts())),
+        (
+            any::<bool>(),
+            counts(),
+            counts(),
+            any::<u32>(),
+            option::of(counts()),
+            option::of(counts()),
+        ),
         source_counts.prop_map(|(before, after)| SourceCount { before, after }),
+        vec(vec(any::<u8>(), 0..4).prop_map(|content| Sha256Hex::of(&content)), 0..3),
         vec(windows(), 1..3),
     )
-        .prop_map(|(stage, way, numbers, source_count, windows)| ListProgress {
+        .prop_map(|(stage, way, numbers, source_count, ids, windows)| ListProgress {
             stage,
             way,
             divisible: numbers.0,
             source_count,
+            ids,
             duplicates_dropped: numbers.1,
             rows_repaired: numbers.2,
             repairs: numbers.3,
             best_latency_ms: numbers.4,
+            owners: numbers.5,
             windows,
         })
 }

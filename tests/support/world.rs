@@ -166,6 +166,14 @@ impl World {
         Snapshot::of(&self.memory.objects())
     }
 
+    /// Changes `checkpoint.json` as if another program had written it.
+    pub(crate) fn edit_checkpoint(&self, edit: impl FnOnce(&mut Value)) {
+        let stored = &self.memory.objects()["checkpoint.json"];
+        let mut checkpoint = serde_json::from_slice(stored).expect("a checkpoint is JSON");
+        edit(&mut checkpoint);
+        self.memory.plant("checkpoint.json", checkpoint.to_string());
+    }
+
     /// Whether a run is in progress.
     pub(crate) fn has_checkpoint(&self) -> bool {
         self.memory.objects().contains_key("checkpoint.json")

@@ -1,0 +1,71 @@
+//! A list that is read by owner takes a request for each: if that cannot end before the run is too old, the
+//! answer says so, with numbers and what to do.
+
+use clerk_sandbox::Sandbox;
+use serde_json::{Value, json};
+
+use crate::support::plain::plain;
+use crate::support::world::World;
+
+/// Read by owner, they take 2,004 requests: at ten in ten seconds, 38 minutes.
+const USERS: usize = 2000;
+
+fn world(max_age_hours: &str) -> World {
+    world_of(plain(USERS, 0, 0), max_age_hours)
+}
+
+fn world_of(sandbox: Sandbox, max_age_hours: &str) -> World {
+    World::new(sandbox)
+        .with("RESOURCES", "users,api_keys")
+        .with("CLERK_REQUESTS_PER_10S", "10")
+        .with("SNAPSHOT_MAX_AGE_HOURS", max_age_hours)
+}
+
+async fn sync(world: &World, seconds: u32) -> Value {
+    world.handle(json!({ "time_budget_seconds": seconds })).await.expect("an answer")
+}
+
+fn message(answer: &Value) -> &str {
+    answer["message"].as_str().expect("a message")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_cannot_end_before_the_run_is_too_old_is_told_of_with_numbers() {
+    let answer = sync(&world("0.6"), 60).await;
+    let message = message(&answer);
+    for said in [
+        "/api_keys",
+        "2000 users",
+        "0.6 hours",
+        "requests a second",
+        "SNAPSHOT_MAX_AGE_HOURS",
+        "CLERK_RATE_SHARE",
+        "leave api_keys out of RESOURCES",
+    ] {
+        assert!(message.contains(said), "{said}: {message}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_said_of_a_list_that_fits_to_its_end() {
+    let world = world("0.7");
+    for invocation in 0.. {
+        let answer = sync(&world, 300).await;
+        assert!(!message(&answer).contains("SNAPSHOT_MAX_AGE_HOURS"), "{}", message(&answer));
+        if answer["status"] == "complete" {
+            assert!(invocation > 3, "it was begun in one invocation and ended in another");
+            break;
+        }
+    }
+}
+
+/// What is left is compared with what is left: an invocation that is late is told of, too.
+#[tokio::test(start_paused = true)]
+async fn time_that_passes_between_invocations_counts() {
+    let world = world("0.7");
+    let answer = sync(&world, 60).await;
+    assert!(!message(&answer).contains("SNAPSHOT_MAX_AGE_HOURS"), "{}", message(&answer));
+    tokio::time::advance(std::time::Duration::from_secs(600)).await;
+    let answer = sync(&world, 60).await;
+    assert!(message(&answer).contains("SNAPSHOT_MAX_AGE_HOURS"), "{}", message(&answer));
+}
