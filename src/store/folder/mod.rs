@@ -19,7 +19,8 @@ use super::{
 /// A folder as a [`Store`]: the same tree as on S3, made by the first write.
 ///
 /// Conditional writes are atomic between processes that use this program, on one machine or on a
-/// network file system with working locks. Symbolic links below the folder are not followed.
+/// network file system with working locks. Symbolic links below the folder are not followed. Files
+/// are readable and writable by their owner alone, and so are the folders that are made.
 #[derive(Clone, Debug)]
 pub struct FolderStore {
     tree: Arc<Tree>,

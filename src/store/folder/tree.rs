@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
-use super::lock::{FolderLock, LockError};
-use super::temporary::{Temporary, is_leftover, sync_parent};
+use super::lock::{FolderLock, LOCK_FILE, LockError};
+use super::temporary::{Temporary, is_leftover, make_folder, sync_parent};
 use crate::snapshot::digest::Sha256Hex;
 use crate::store::key::{check_key, check_prefix};
 use crate::store::{
@@ -71,16 +71,19 @@ impl Tree {
         let failed = |error| self.failed(operation, key, error);
         let temporary = self.write_temporary(&path, bytes).map_err(failed)?;
         let _lock = self.lock(operation, key)?;
-        let holds = match condition {
-            Condition::Any => true,
-            Condition::Absent => !path.try_exists().map_err(failed)?,
-            Condition::Matches(version) => self.is_at(&path, version).map_err(failed)?,
+        let took_place = match condition {
+            Condition::Absent => temporary.link_to(&path).map_err(failed)?,
+            Condition::Matches(version) if !self.is_at(&path, version).map_err(failed)? => false,
+            Condition::Any | Condition::Matches(_) => {
+                temporary.rename_to(&path).map_err(failed)?;
+                true
+            }
         };
-        if !holds {
-            return Err(self.precondition_failed(operation, key));
+        if took_place {
+            Ok(version_of(bytes))
+        } else {
+            Err(self.precondition_failed(operation, key))
         }
-        temporary.rename_to(&path).map_err(failed)?;
-        Ok(version_of(bytes))
     }
 
     pub(super) fn delete(&self, key: &str, condition: &DeleteCondition) -> Result<(), StoreError> {
@@ -210,9 +213,7 @@ impl Tree {
         {
             self.make_folder(above)?;
         }
-        let made =
-            if folder == self.root { fs::create_dir_all(folder) } else { fs::create_dir(folder) };
-        match made {
+        match make_folder(folder, folder == self.root) {
             // Whoever made it may have taken it away again: then it is not found.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 if fs::metadata(folder)?.is_dir() { Ok(()) } else { Err(error) }
@@ -225,6 +226,7 @@ impl Tree {
     fn lock(&self, operation: Operation, key: &str) -> Result<FolderLock, StoreError> {
         FolderLock::take(&self.root).map_err(|error| match error {
             LockError::Open(error) => self.failed(operation, key, error),
+            LockError::NotAFile => self.refused(operation, LOCK_FILE, FolderProblem::NotAFile),
             LockError::Busy => StoreError::Unavailable {
                 operation,
                 url: self.url_of(key),
