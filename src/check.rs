@@ -4,7 +4,6 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use futures_util::future::join;
 
 use crate::clerk::client::Client;
@@ -14,7 +13,8 @@ use crate::dependencies::Dependencies;
 use crate::handler::Invocation;
 use crate::redaction::Redaction;
 use crate::response::CheckAnswer;
-use crate::store::{Condition, ContentType, DeleteCondition, Store, StoreError};
+use crate::store::conformance::{prove, remove_probes};
+use crate::store::{Store, StoreError};
 use crate::sync::endpoint::{
     ByOwner, Endpoint, Paging, PartOfOwner, WholeList, endpoint as endpoint_of,
 };
@@ -185,18 +185,15 @@ fn describe(error: &StoreError) -> String {
     crate::error::with_causes(error)
 }
 
-/// Writes a probe, reads it, lists it and removes it.
+/// Does on a probe whatever a sync does.
 async fn check_store(store: &dyn Store) -> Result<String, StoreError> {
-    let key = format!("clerk-sync-check-{:016x}.json", fastrand::u64(..));
-    let probe = Bytes::from_static(b"{}\n");
-    store.put(&key, probe, ContentType::Json, Condition::Absent).await?;
-    let used = async {
-        store.get(&key).await?;
-        store.list(&key).await?;
-        store.verify(&key).await
-    };
-    let used = used.await;
-    store.delete(&key, DeleteCondition::Any).await?;
-    used?;
-    Ok(format!("{} can be written, read, listed and cleaned", store.url_of("")))
+    if let Some(problem) = prove(store).await?.removal {
+        return Err(problem);
+    }
+    remove_probes(store).await?;
+    Ok(format!(
+        "{} can be written, read, listed and cleaned; a second creation, and the replacement and the \
+         removal of a version that is not the newest, are refused",
+        store.url_of("")
+    ))
 }

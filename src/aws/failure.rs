@@ -143,6 +143,8 @@ impl AwsFailure {
             _ if status == 407 => {
                 Self::Obstacle(AwsObstacle::NoAnswer(NoAnswer::ProxyAuthentication))
             }
+            // Whoever does not know a request will not know it later.
+            _ if status == 501 => Self::Refused(refusal()),
             _ if status >= 500 || status == 429 || status == 408 => {
                 Self::Unavailable(refusal().into())
             }

@@ -141,6 +141,42 @@ pub enum StoreError {
         code: String,
     },
 
+    /// The store does not know what was asked: 501 `NotImplemented`. Not retryable.
+    #[error(
+        "{operation} {url}: the store answered 501 NotImplemented: {}{}; see \"What a store must be able \
+         to do\" in docs/deploy.md",
+        if *.is_conditional {
+            "it lacks conditional writes or removals (If-Match, If-None-Match)"
+        } else {
+            "it lacks an operation"
+        },
+        if *.sends_checksums {
+            ", or refuses checksum headers: then set AWS_REQUEST_CHECKSUM_CALCULATION and \
+             AWS_RESPONSE_CHECKSUM_VALIDATION to when_required"
+        } else {
+            ""
+        }
+    )]
+    NotImplemented {
+        /// What was attempted.
+        operation: Operation,
+        /// The object, or the prefix of a listing.
+        url: String,
+        /// Whether there was a condition.
+        is_conditional: bool,
+        /// Whether there was a checksum header.
+        sends_checksums: bool,
+    },
+
+    /// The store does not do what a run relies on. Not retryable.
+    #[error("{url}: {shortcoming}; see \"What a store must be able to do\" in docs/deploy.md")]
+    Unfit {
+        /// The store.
+        url: String,
+        /// What it does not do.
+        shortcoming: Shortcoming,
+    },
+
     /// The file system refused. Not retryable.
     #[error("{operation} {url}: {problem}")]
     Folder {
@@ -189,6 +225,8 @@ impl StoreError {
             | Self::Obstacle { .. }
             | Self::Full { .. }
             | Self::Refused { .. }
+            | Self::NotImplemented { .. }
+            | Self::Unfit { .. }
             | Self::Folder { .. }
             | Self::TooLarge { .. }
             | Self::InvalidKey { .. } => false,
@@ -290,6 +328,43 @@ impl fmt::Display for Operation {
     }
 }
 
+/// What a store does not do that a run relies on; found out by
+/// [`prove`](super::conformance::prove).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Shortcoming {
+    /// `If-None-Match: *` is ignored.
+    #[error(
+        "the store ignores If-None-Match: it wrote over an object that a second writer wanted to \
+         create, so two runs could publish at once"
+    )]
+    Overwrites,
+    /// `If-Match` is ignored in writes.
+    #[error(
+        "the store ignores If-Match: it wrote over a newer version than the one that was to be \
+         replaced, so two runs could publish at once"
+    )]
+    IgnoresVersions,
+    /// `If-Match` is ignored in removals.
+    #[error(
+        "the store ignores If-Match when it deletes: it removed a newer version than the one that was \
+         to be removed, so an invocation that was frozen can remove the checkpoint of the next one, \
+         which then reads everything again"
+    )]
+    RemovesOtherVersions,
+    /// `If-None-Match: *` is refused where there is no object.
+    #[error("the store refuses to create an object that does not exist yet (If-None-Match)")]
+    CreationRefused,
+    /// `If-Match` is refused with the ETag that the store gave a moment ago.
+    #[error(
+        "the store refuses If-Match with the ETag that it has just given to a reader, as behind a \
+         proxy that changes ETags"
+    )]
+    VersionsOfReadsRefused,
+    /// A read, a listing or a HEAD does not show what was written.
+    #[error("the store does not show an object as it was just written")]
+    StaleReads,
+}
+
 /// Why a folder did not do what was asked; displays with what to do about it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum FolderProblem {
@@ -321,7 +396,10 @@ pub enum FolderProblem {
     )]
     SymbolicLink,
     /// The file system has no advisory locks, without which conditional writes are not safe.
-    #[error("the file system does not support locks; choose a folder on a local disk")]
+    #[error(
+        "the file system does not support locks; choose a folder on a local disk, or mount it so that \
+         locks work (see \"What a folder must be able to do\" in docs/deploy.md)"
+    )]
     NoLocks,
     /// Anything else; the system's error is the source.
     #[error("the file system refused; the system's own words follow")]

@@ -1,5 +1,6 @@
 //! Where snapshots are kept: S3 or a folder, behind one small trait.
 
+pub mod conformance;
 mod error;
 mod folder;
 mod key;
@@ -13,7 +14,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-pub use error::{FolderProblem, KeyProblem, Operation, StoreError};
+pub use error::{FolderProblem, KeyProblem, Operation, Shortcoming, StoreError};
 pub use folder::FolderStore;
 pub use s3::S3Store;
 pub use snapshot_url::{SnapshotUrl, SnapshotUrlError};

@@ -12,6 +12,7 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::put_object::{PutObjectError, PutObjectOutput};
 use aws_sdk_s3::primitives::{ByteStream, ByteStreamError};
 use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumMode};
+use aws_types::sdk_config::{RequestChecksumCalculation, ResponseChecksumValidation};
 use aws_types::service_config::ServiceConfigKey;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -46,7 +47,9 @@ const CONFLICT_PAUSE: Duration = Duration::from_millis(50);
 /// A bucket, or what lies below a prefix in it, as a [`Store`].
 ///
 /// Every object is sent with its SHA-256, which S3 checks before it accepts the object and keeps
-/// beside it.
+/// beside it. With `AWS_REQUEST_CHECKSUM_CALCULATION=when_required` none is sent, and with
+/// `AWS_RESPONSE_CHECKSUM_VALIDATION=when_required` none is asked for: some S3-compatible stores refuse
+/// those headers. What is verified then is the size.
 #[derive(Clone, Debug)]
 pub struct S3Store {
     client: Client,
@@ -54,6 +57,10 @@ pub struct S3Store {
     /// Empty, or ends in a slash.
     prefix: String,
     region: String,
+    /// Whether checksums are sent.
+    sends_checksums: bool,
+    /// Whether stored checksums are asked for.
+    asks_for_checksums: bool,
 }
 
 impl S3Store {
@@ -73,6 +80,10 @@ impl S3Store {
             bucket: bucket.to_owned(),
             prefix: if prefix.is_empty() { String::new() } else { format!("{prefix}/") },
             region: region.to_string(),
+            sends_checksums: config.request_checksum_calculation()
+                != Some(RequestChecksumCalculation::WhenRequired),
+            asks_for_checksums: config.response_checksum_validation()
+                != Some(ResponseChecksumValidation::WhenRequired),
         })
     }
 
@@ -96,9 +107,12 @@ impl S3Store {
             .bucket(&self.bucket)
             .key(self.object_key(key))
             .content_type(content_type.media_type())
-            .checksum_algorithm(ChecksumAlgorithm::Sha256)
-            .checksum_sha256(checksum)
             .body(ByteStream::from(bytes));
+        let request = if self.sends_checksums {
+            request.checksum_algorithm(ChecksumAlgorithm::Sha256).checksum_sha256(checksum)
+        } else {
+            request
+        };
         let request = match condition {
             Condition::Any => request,
             Condition::Absent => request.if_none_match("*"),
@@ -120,16 +134,38 @@ impl S3Store {
     where
         E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
     {
+        self.failed_where(operation, key, error, false)
+    }
+
+    /// The failure of a call that may have had a condition.
+    fn failed_where<E>(
+        &self,
+        operation: Operation,
+        key: &str,
+        error: SdkError<E, HttpResponse>,
+        is_conditional: bool,
+    ) -> StoreError
+    where
+        E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
+    {
         let url = self.url_of(key);
         match AwsFailure::of(&error) {
             AwsFailure::Unavailable(source) => StoreError::Unavailable { operation, url, source },
             AwsFailure::Obstacle(obstacle) => StoreError::Obstacle { operation, url, obstacle },
             AwsFailure::Full => StoreError::Full { operation, url },
-            AwsFailure::Refused(refusal) => self.refused(operation, url, refusal),
+            AwsFailure::Refused(refusal) => {
+                self.refused(operation, url, refusal, is_conditional)
+            }
         }
     }
 
-    fn refused(&self, operation: Operation, url: String, refusal: Refusal) -> StoreError {
+    fn refused(
+        &self,
+        operation: Operation,
+        url: String,
+        refusal: Refusal,
+        is_conditional: bool,
+    ) -> StoreError {
         let bucket = self.bucket.clone();
         match (refusal.status, refusal.code.as_str()) {
             (412, _) => StoreError::PreconditionFailed { operation, url },
@@ -150,6 +186,14 @@ impl S3Store {
                 url,
                 obstacle: AwsObstacle::NotAws { status: refusal.status },
             },
+            (501, _) => {
+                let sends_checksums = match operation {
+                    Operation::Put => self.sends_checksums,
+                    Operation::Get | Operation::Verify => self.asks_for_checksums,
+                    Operation::Delete | Operation::List | Operation::RemoveLeftovers => false,
+                };
+                StoreError::NotImplemented { operation, url, is_conditional, sends_checksums }
+            }
             (401 | 403, _) => StoreError::AccessDenied { operation, url, source: refusal.into() },
             (status, _) => StoreError::Refused { operation, url, status, code: refusal.code },
         }
@@ -215,7 +259,7 @@ impl Store for S3Store {
         let bytes = read.map_err(|error| unavailable(NoAnswer::of(&error)))?;
         let too_large = || StoreError::TooLarge { operation, url: self.url_of(key) };
         let bytes = bytes.ok_or_else(too_large)?;
-        Ok(Some(Object { bytes, version: Version::new(version) }))
+        Ok(Some(Object { bytes, version: version_of(&version) }))
     }
 
     async fn put(
@@ -246,13 +290,17 @@ impl Store for S3Store {
                         url: self.url_of(key),
                     });
                 }
-                Err(error) => return Err(self.failed(operation, key, error)),
+                Err(error) => {
+                    let is_conditional = condition != Condition::Any;
+                    return Err(self.failed_where(operation, key, error, is_conditional));
+                }
             }
         };
         if answer.checksum_sha256.is_some_and(|stored| stored != checksum) {
             return Err(StoreError::ChecksumMismatch { operation, url: self.url_of(key) });
         }
-        answer.e_tag.map(Version::new).ok_or_else(|| self.incomplete(operation, key))
+        let version = answer.e_tag.as_deref().map(version_of);
+        version.ok_or_else(|| self.incomplete(operation, key))
     }
 
     async fn delete(&self, key: &str, condition: DeleteCondition) -> Result<(), StoreError> {
@@ -269,7 +317,7 @@ impl Store for S3Store {
                 Err(StoreError::PreconditionFailed { operation, url: self.url_of(key) })
             }
             Err(error) if is_absent(&error) => Ok(()),
-            Err(error) => Err(self.failed(operation, key, error)),
+            Err(error) => Err(self.failed_where(operation, key, error, conditional)),
         }
     }
 
@@ -306,7 +354,7 @@ impl Store for S3Store {
             .head_object()
             .bucket(&self.bucket)
             .key(self.object_key(key))
-            .checksum_mode(ChecksumMode::Enabled);
+            .set_checksum_mode(self.asks_for_checksums.then_some(ChecksumMode::Enabled));
         let answer = match request.send().await {
             Ok(answer) => answer,
             Err(error) if is_absent(&error) => return Ok(None),
@@ -332,6 +380,12 @@ fn has_own_endpoint(config: &SdkConfig) -> bool {
         config.service_config()?.load_config(key)
     };
     config.endpoint_url().is_some() || for_s3().is_some()
+}
+
+/// The version that an ETag names. Proxies that compress what is read call a tag weak (`W/"…"`), and a
+/// weak one matches no condition; a single write gives every object a tag of its own, weak or not.
+fn version_of(e_tag: &str) -> Version {
+    Version::new(e_tag.strip_prefix("W/").unwrap_or(e_tag))
 }
 
 /// A large part over a slow line takes longer than an answer does.

@@ -15,6 +15,7 @@ pub(crate) mod oracle;
 pub(crate) mod pieces;
 pub(crate) mod plain;
 pub(crate) mod process;
+pub(crate) mod s3_proxy;
 pub(crate) mod sandbox_transport;
 pub(crate) mod scene;
 pub(crate) mod scripted_secret;

@@ -1,0 +1,175 @@
+//! What a store must be able to do, tried out on a probe object.
+//!
+//! `check` tries it each time, a `sync` once for each new `SNAPSHOT_URL`: a store that ignores the
+//! conditions of writes would let two invocations publish at once, and nothing else would show it.
+
+use bytes::Bytes;
+
+use super::{Condition, ContentType, DeleteCondition, Shortcoming, Store, StoreError, Version};
+use crate::snapshot::digest::Sha256Hex;
+
+/// What the keys of probe objects begin with.
+const PROBE_PREFIX: &str = "clerk-sync-check-";
+
+/// Somebody else's clean-up may take a probe away in the middle of the proof. It would have to do so
+/// this often for a good store to be taken for a bad one.
+const MOST_ATTEMPTS: u32 = 3;
+
+const FIRST: Bytes = Bytes::from_static(b"{\"probe\":1}\n");
+const SECOND: Bytes = Bytes::from_static(b"{\"probe\":2}\n");
+const THIRD: Bytes = Bytes::from_static(b"{\"probe\":3}\n");
+
+/// A store that can be used.
+#[derive(Debug)]
+pub struct Proven {
+    /// Why objects cannot be removed as they should, if they cannot. Snapshots can be published all
+    /// the same, and more is left behind.
+    pub removal: Option<StoreError>,
+}
+
+/// Does what a run does, and makes sure that writes are refused where their conditions do not hold.
+/// The probe object is removed again.
+///
+/// # Errors
+/// [`StoreError::Unfit`] if the store does not keep a condition; otherwise as the store's.
+pub async fn prove(store: &dyn Store) -> Result<Proven, StoreError> {
+    let mut attempts = 1;
+    loop {
+        match prove_once(store).await {
+            Err(StoreError::Unfit { .. }) if attempts < MOST_ATTEMPTS => attempts += 1,
+            proven => return proven,
+        }
+    }
+}
+
+/// Removes probes that were left by a proof that was cut off.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn remove_probes(store: &dyn Store) -> Result<(), StoreError> {
+    for probe in store.list(PROBE_PREFIX).await? {
+        store.delete(&probe.key, DeleteCondition::Any).await?;
+    }
+    Ok(())
+}
+
+async fn prove_once(store: &dyn Store) -> Result<Proven, StoreError> {
+    let probe = Probe { store, key: format!("{PROBE_PREFIX}{:016x}.json", fastrand::u64(..)) };
+    let removal = match probe.prove_writes().await {
+        Ok(versions) => probe.prove_removals(versions).await,
+        Err(error) => {
+            // It says what is wrong; whether the probe goes as well makes no difference.
+            let _ = probe.delete(DeleteCondition::Any).await;
+            return Err(error);
+        }
+    };
+    if removal.is_err() {
+        let _ = probe.delete(DeleteCondition::Any).await;
+    }
+    Ok(Proven { removal: removal.err() })
+}
+
+/// Versions of the probe, as the store names them to whoever reads it.
+struct Versions {
+    stale: Version,
+    fresh: Version,
+}
+
+struct Probe<'a> {
+    store: &'a dyn Store,
+    key: String,
+}
+
+impl Probe<'_> {
+    async fn prove_writes(&self) -> Result<Versions, StoreError> {
+        self.write(FIRST, Condition::Absent, Shortcoming::CreationRefused).await?;
+        self.must_refuse(self.put(SECOND, Condition::Absent).await, Shortcoming::Overwrites)?;
+        let stale = self.version_of(&FIRST).await?;
+        self.prove_reads().await?;
+        let fresh = Condition::Matches(stale.clone());
+        self.write(SECOND, fresh.clone(), Shortcoming::VersionsOfReadsRefused).await?;
+        self.must_refuse(self.put(THIRD, fresh).await, Shortcoming::IgnoresVersions)?;
+        let fresh = self.version_of(&SECOND).await?;
+        Ok(Versions { stale, fresh })
+    }
+
+    async fn prove_reads(&self) -> Result<(), StoreError> {
+        let listed = self.store.list(&self.key).await?;
+        let stored = self.store.verify(&self.key).await?;
+        let as_written = stored.is_some_and(|stored| {
+            stored.bytes == FIRST.len() as u64
+                && stored.sha256.is_none_or(|sha256| sha256 == Sha256Hex::of(&FIRST).0)
+        });
+        if as_written && listed.iter().any(|listed| listed.key == self.key) {
+            Ok(())
+        } else {
+            Err(self.unfit(Shortcoming::StaleReads))
+        }
+    }
+
+    async fn prove_removals(&self, Versions { stale, fresh }: Versions) -> Result<(), StoreError> {
+        let removed = self.delete(DeleteCondition::Matches(stale)).await;
+        self.must_refuse(removed, Shortcoming::RemovesOtherVersions)?;
+        match self.delete(DeleteCondition::Matches(fresh)).await {
+            // An earlier attempt of the SDK's, whose answer was lost, has removed it.
+            Err(error) if error.is_precondition_failed() => {
+                match self.store.get(&self.key).await? {
+                    None => Ok(()),
+                    Some(_) => Err(self.unfit(Shortcoming::VersionsOfReadsRefused)),
+                }
+            }
+            removed => removed,
+        }
+    }
+
+    /// A write that must be taken. One that is refused may be the echo of an earlier attempt of the
+    /// SDK's, whose answer was lost.
+    async fn write(
+        &self,
+        bytes: Bytes,
+        condition: Condition,
+        refused: Shortcoming,
+    ) -> Result<(), StoreError> {
+        match self.put(bytes.clone(), condition).await {
+            Ok(_) => Ok(()),
+            Err(error) if error.is_precondition_failed() => {
+                let standing = self.store.get(&self.key).await?;
+                let is_ours = standing.is_some_and(|object| object.bytes == bytes);
+                if is_ours { Ok(()) } else { Err(self.unfit(refused)) }
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A write or removal whose condition does not hold.
+    fn must_refuse<T>(
+        &self,
+        answer: Result<T, StoreError>,
+        otherwise: Shortcoming,
+    ) -> Result<(), StoreError> {
+        match answer {
+            Ok(_) => Err(self.unfit(otherwise)),
+            Err(error) if error.is_precondition_failed() => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn version_of(&self, bytes: &Bytes) -> Result<Version, StoreError> {
+        match self.store.get(&self.key).await? {
+            Some(object) if object.bytes == *bytes => Ok(object.version),
+            Some(_) | None => Err(self.unfit(Shortcoming::StaleReads)),
+        }
+    }
+
+    async fn put(&self, bytes: Bytes, condition: Condition) -> Result<Version, StoreError> {
+        self.store.put(&self.key, bytes, ContentType::Json, condition).await
+    }
+
+    async fn delete(&self, condition: DeleteCondition) -> Result<(), StoreError> {
+        self.store.delete(&self.key, condition).await
+    }
+
+    fn unfit(&self, shortcoming: Shortcoming) -> StoreError {
+        StoreError::Unfit { url: self.store.url_of(""), shortcoming }
+    }
+}
