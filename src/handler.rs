@@ -12,6 +12,7 @@ use crate::measures::Measures;
 use crate::patience::Patience;
 use crate::progress::Progress;
 use crate::response::{Response, RunStatus, StatusAnswer};
+use crate::sync::checkpoint::Checkpoint;
 use crate::sync::state::{CheckpointFound, LatestFound};
 use crate::sync::{summary, sync};
 
@@ -56,7 +57,9 @@ async fn status(dependencies: &Dependencies) -> Result<StatusAnswer, Error> {
     let checkpoint = CheckpointFound::read(store).await?.readable()?;
     let latest = LatestFound::read(store).await?.latest;
     let now = dependencies.clock.now();
-    let run = checkpoint.map(|checkpoint| RunStatus {
+    let is_over = |run: &Checkpoint| latest.as_ref().is_some_and(|it| run.is_published(it));
+    let in_progress = checkpoint.filter(|checkpoint| !is_over(checkpoint));
+    let run = in_progress.map(|checkpoint| RunStatus {
         started_at: checkpoint.started_at,
         complete: checkpoint.completed.is_some(),
         held_until: checkpoint.lease.held_until(now),

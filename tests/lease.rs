@@ -26,6 +26,10 @@ use crate::support::world::World;
 /// manifest, which are read, and the write that takes the lease.
 const AFTER_TAKING: u64 = 5;
 
+/// Calls by which one that finds the checkpoint of a published run cleans up, before it begins its own:
+/// the manifest and the files of that snapshot and of the one before it, probes, temporary files.
+const CLEANING_UP: u64 = 6;
+
 /// The default of `LEASE_SECONDS`.
 const LEASE: Duration = Duration::from_secs(60);
 
@@ -278,10 +282,18 @@ async fn a_holder_that_wakes_up_beside_its_successor_disturbs_neither_it_nor_rea
         let world = &stage.world;
         let fuse = stage.fuse_at_store_call(call, Side::Before);
         let holder = frozen(world, &fuse, &what).await;
-        let fuse_of_successor = stage.fuse_at_store_call(AFTER_TAKING - 1, Side::After);
+        let before = world.memory.objects().remove("checkpoint.json");
+        // Once it has published, its successor begins a run of its own.
+        let has_published = stage.has_published() && before.is_some();
+        let taking = AFTER_TAKING - 1 + if has_published { CLEANING_UP } else { 0 };
+        let fuse_of_successor = stage.fuse_at_store_call(taking, Side::After);
         let mut successor = Box::pin(world.sync());
         assert!(until_blown(&fuse_of_successor, &mut successor).await.is_none(), "{what}");
         let taken = world.memory.objects()["checkpoint.json"].clone();
+        assert!(before.as_ref() != Some(&taken), "{what}: the successor has not taken the run");
+        if has_published {
+            scene.sandbox.clear_requests();
+        }
 
         fuse.mend();
         let answer = holder.await;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use clerk_sync::error::Error;
-use clerk_sync::store::Operation;
+use clerk_sync::store::{Condition, Operation};
 use serde_json::{Value, json};
 
 use crate::support::faulty_store::{Call, Effect, Fault};
@@ -38,22 +38,27 @@ fn is_untouched(scene: &Scene, world: &World) -> bool {
 
 /// A run in which one call of the store goes wrong ends complete, or with an error of the contract;
 /// then the next invocation completes it.
-async fn assert_survives(scene: &Scene, stage: &Stage, call: &Call, what: &str) {
+async fn assert_survives(scene: &Scene, stage: &Stage, what: &str) {
     let world = &stage.world;
     let ended = world.sync().await;
     world.store.heal();
     match &ended {
-        Ok(answer) if answer["status"] == "complete" => {}
+        Ok(answer) if answer["status"] == "complete" => {
+            assert!(!is_untouched(scene, world), "{what}: nothing is published: {answer:#}");
+        }
         Ok(answer) => panic!("{what}: {answer:#}"),
         Err(Error::StoreUnavailable(_) | Error::LeaseLost(_)) => {
-            // Unless it was just this write whose answer was lost.
-            assert!(is_untouched(scene, world) || call.key == "latest.json", "{what}: {ended:?}");
+            assert!(is_untouched(scene, world), "{what}: {ended:?}");
         }
         Err(error) => panic!("{what}: {error:?}"),
     }
     assert!(world.published().is_some(), "{what}");
     if ended.is_err() || world.has_checkpoint() {
         tokio::time::advance(PAST_THE_LEASE).await;
+        if ended.is_ok() {
+            // The next run is one of its own.
+            scene.sandbox.clear_requests();
+        }
         let answer = world.sync().await.unwrap_or_else(|error| panic!("{what}: {error:?}"));
         assert_eq!(answer["status"], "complete", "{what}: {answer:#}");
     }
@@ -70,7 +75,7 @@ async fn a_run_survives_the_failure_of_any_one_store_call() {
                 let stage = scene.stage();
                 let fault = Fault::new(operation, effect).at(index as u64 + 1);
                 stage.world.store.fault(fault);
-                assert_survives(&scene, &stage, call, &what).await;
+                assert_survives(&scene, &stage, &what).await;
                 scene.assert_as_uninterrupted(&stage.world, 1, &what);
             }
         }
@@ -89,7 +94,12 @@ async fn a_run_survives_an_outage_of_all_writes_from_any_one_on() {
             stage.world.store.fault(Fault::new(Operation::Put, effect).from(index as u64 + 1));
             stage.world.store.fault(Fault::new(Operation::Delete, Effect::FailBefore).from(1));
             let ended = stage.world.sync().await;
-            assert!(matches!(ended, Err(Error::StoreUnavailable(_))), "{what}: {ended:?}");
+            if call.key == "latest.json" && effect == Effect::LoseAnswer {
+                // It is published, and found to be: only the checkpoint stays.
+                assert_eq!(ended.expect("an answer")["status"], "complete", "{what}");
+            } else {
+                assert!(matches!(ended, Err(Error::StoreUnavailable(_))), "{what}: {ended:?}");
+            }
             stage.world.store.heal();
             stage.finish_after_cut(&what).await;
             scene.assert_as_uninterrupted(&stage.world, 1, &what);
@@ -274,6 +284,56 @@ async fn latest_json_is_written_last_and_the_checkpoint_is_removed_behind_it() {
     assert!(part < verified && verified < manifest && manifest < latest);
     assert_eq!(written, latest, "{:?} is written behind latest.json", calls[written].key);
     assert_eq!(removed, calls.len() - 1, "something is done behind the checkpoint's removal");
+}
+
+/// The run is complete but for `latest.json`: its manifest is written.
+async fn all_but_latest(scene: &Scene) -> (Stage, String) {
+    let stage = scene.stage();
+    let fault = Fault::new(Operation::Put, Effect::FailBefore).on_key("latest.json");
+    stage.world.store.fault(fault.from(1));
+    let ended = stage.world.sync().await;
+    assert!(matches!(ended, Err(Error::StoreUnavailable(_))), "{ended:?}");
+    stage.world.store.heal();
+    let in_progress = parts_in_progress(&stage.world);
+    let manifest = in_progress.into_iter().find(|key| key.ends_with("/manifest.json"));
+    (stage, manifest.expect("the manifest"))
+}
+
+/// Contract 5: once, with If-None-Match. Published again, a run finds its own, byte for byte.
+#[tokio::test(start_paused = true)]
+async fn a_manifest_is_written_once_and_found_again_when_publishing_is_repeated() {
+    let scene = Scene::small().await;
+    let (stage, manifest) = all_but_latest(&scene).await;
+    let world = &stage.world;
+    let written = world.memory.objects()[&manifest].clone();
+    world.complete().await;
+    assert_eq!(world.memory.objects()[&manifest], written);
+    let calls = world.store.calls().into_iter().filter(|call| call.key == manifest);
+    let puts: Vec<Call> = calls.filter(|call| call.operation == Operation::Put).collect();
+    assert_eq!(puts.len(), 2, "each attempt to publish writes it");
+    assert!(puts.iter().all(|put| put.condition == Some(Condition::Absent)), "{puts:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_manifest_that_is_there_with_another_content_stops_the_run_and_stays() {
+    let scene = Scene::small().await;
+    let (stage, manifest) = all_but_latest(&scene).await;
+    let world = &stage.world;
+    let mut other: Value =
+        serde_json::from_slice(&world.memory.objects()[&manifest]).expect("JSON");
+    other["generator"]["version"] = json!("0.0.1");
+    world.memory.plant(&manifest, other.to_string());
+    for event in [json!({}), json!({"accept_shrink": true})] {
+        let ended = world.handle(event).await;
+        let Err(error @ Error::StoreUnavailable(_)) = &ended else { panic!("{ended:?}") };
+        assert!(error.message().contains(&manifest), "{}", error.message());
+        assert!(error.message().contains("restart"), "{}", error.message());
+        assert_eq!(world.memory.objects()[&manifest], other.to_string().as_bytes());
+        assert!(is_untouched(&scene, world));
+    }
+    let answer = world.handle(json!({"restart": true})).await.expect("sync");
+    assert_eq!(answer["status"], "complete", "{answer:#}");
+    scene.assert_no_leftovers(world, "begun anew");
 }
 
 /// Every part is stored before a checkpoint names it.

@@ -153,9 +153,7 @@ impl S3Store {
             AwsFailure::Unavailable(source) => StoreError::Unavailable { operation, url, source },
             AwsFailure::Obstacle(obstacle) => StoreError::Obstacle { operation, url, obstacle },
             AwsFailure::Full => StoreError::Full { operation, url },
-            AwsFailure::Refused(refusal) => {
-                self.refused(operation, url, refusal, is_conditional)
-            }
+            AwsFailure::Refused(refusal) => self.refused(operation, url, refusal, is_conditional),
         }
     }
 

@@ -11,7 +11,7 @@ use crate::snapshot::manifest::{DatasetStatus, Manifest, RunFacts};
 use super::checkpoint::Checkpoint;
 use super::decide::Found;
 use super::keeper::Keeper;
-use super::publish::manifest_key;
+use super::publish::{Complete, manifest_key};
 use super::state::CheckpointFound;
 use super::{Sync, summary};
 
@@ -22,7 +22,7 @@ impl Sync<'_> {
         let now = self.dependencies.clock.now();
         Ok(match found {
             Some(checkpoint) => {
-                let until = checkpoint.lease.until.unwrap_or(now);
+                let until = checkpoint.lease.held_until(now).unwrap_or(now);
                 self.busy(&checkpoint, until)
             }
             None => SyncAnswer {
@@ -158,7 +158,8 @@ impl Sync<'_> {
     }
 }
 
-pub(super) fn complete_message(answer: &SyncAnswer, manifest: &Manifest) -> String {
+pub(super) fn complete_message(answer: &SyncAnswer, complete: &Complete) -> String {
+    let Complete { manifest, answer_was_lost, .. } = complete;
     let records: u64 = answer.records.values().sum();
     let drifted = named_with_reasons(manifest, DatasetStatus::Drifted);
     let failed = named_with_reasons(manifest, DatasetStatus::Failed);
@@ -171,6 +172,11 @@ pub(super) fn complete_message(answer: &SyncAnswer, manifest: &Manifest) -> Stri
         }
     };
     let mut message = format!("The snapshot of {records} records is published {verified}.");
+    if *answer_was_lost {
+        message.push_str(
+            " The store's answer to the write of latest.json was lost; the file was found as written.",
+        );
+    }
     for (what, datasets) in
         [("Failed, because it could not be read", failed), (SKIPPED_BECAUSE, skipped)]
     {

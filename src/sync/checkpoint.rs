@@ -72,8 +72,8 @@ pub struct Checkpoint {
     pub completed: Option<Completed>,
     /// Snapshots of runs given up, whose files are still to be removed.
     pub abandoned: BTreeSet<String>,
-    /// The newest published snapshot when the run began: what the run's own takes the place of,
-    /// whatever the clocks said.
+    /// The newest published snapshot when the run began, or the one that was published since: what the
+    /// run's own takes the place of, whatever the clocks said.
     #[serde(default)]
     pub follows: Option<Followed>,
 }
@@ -85,13 +85,26 @@ pub struct Followed {
     pub snapshot_id: String,
     /// When it was started, by the clock of that time.
     pub started_at: Timestamp,
+    /// Of its manifest; `None` in checkpoints of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manifest_sha256: Option<Sha256Hex>,
 }
 
 impl Followed {
     /// The snapshot that `latest.json` names.
     #[must_use]
     pub fn of(latest: &Latest) -> Self {
-        Self { snapshot_id: latest.snapshot_id.clone(), started_at: latest.started_at }
+        Self {
+            snapshot_id: latest.snapshot_id.clone(),
+            started_at: latest.started_at,
+            manifest_sha256: Some(latest.manifest_sha256),
+        }
+    }
+
+    /// Whether `latest.json` names this snapshot.
+    #[must_use]
+    pub fn is(&self, latest: &Latest) -> bool {
+        self.snapshot_id == latest.snapshot_id && self.started_at == latest.started_at
     }
 }
 
@@ -106,7 +119,7 @@ pub fn overtakes(
 ) -> bool {
     latest.started_at > started_at
         && latest.snapshot_id != snapshot_id
-        && follows != Some(&Followed::of(latest))
+        && !follows.is_some_and(|followed| followed.is(latest))
 }
 
 /// What the manifest says of a run that is complete. All of it stands in the checkpoint, so that
@@ -326,6 +339,12 @@ impl Checkpoint {
 }
 
 impl Checkpoint {
+    /// Whether the run is over: it is complete, and `latest.json` names its snapshot.
+    #[must_use]
+    pub fn is_published(&self, latest: &Latest) -> bool {
+        latest.snapshot_id == self.snapshot_id && self.completed.is_some()
+    }
+
     /// Until when Clerk is not asked, if that lies ahead of `now`; further ahead than any wait that
     /// is believed it was a clock that was wrong.
     #[must_use]

@@ -8,14 +8,14 @@ use tracing::warn;
 
 use crate::resource::Dataset;
 use crate::snapshot::digest::Sha256Hex;
-use crate::snapshot::manifest::{Latest, Manifest};
+use crate::store::conformance::remove_probes;
 use crate::store::{DeleteCondition, Store, StoreError};
 
-use super::checkpoint::Checkpoint;
+use super::checkpoint::{Checkpoint, Followed};
 use super::ids_file::is_ids_key;
 use super::part_name::is_part_of;
 use super::plausible::is_snapshot_id;
-use super::stretch::{MANIFEST, folder_of, snapshot_folder};
+use super::stretch::{MANIFEST, folder_of};
 
 /// Objects removed side by side.
 const REMOVED_AT_ONCE: usize = 16;
@@ -23,37 +23,35 @@ const REMOVED_AT_ONCE: usize = 16;
 /// Removes parts that were replaced or stored just before a cut, runs that were given up, and what
 /// somebody who had lost the run before this one stored when that was published already.
 ///
-/// What was published before, as far as it is known, stays, whatever the checkpoint says. The snapshot
-/// is published whether or not this succeeds.
+/// `checkpoint` is that of a published run, and `published` is what `latest.json` names. It can be
+/// repeated at any later time, by anybody: published snapshots do not change, and runs that were given
+/// up are never published. What was published stays, whatever the checkpoint says.
+///
+/// Whether it succeeded; the snapshot is published whether or not it did.
 pub(super) async fn clean_up(
     store: &dyn Store,
     checkpoint: &Checkpoint,
-    manifest: &Manifest,
-    replaced: Option<&Latest>,
-) {
-    let mut result = match replaced {
-        // First: who goes on after a cut finds `latest.json` moved, and no longer knows of it.
-        Some(replaced) => tidy(store, replaced).await,
-        None => Ok(()),
-    };
-    let folder = snapshot_folder(checkpoint);
-    let parts = manifest.datasets.values().flat_map(|dataset| &dataset.parts);
-    let named = named(&folder, parts.map(|part| part.key.as_str()));
-    result = result.and(remove_all(store, &folder, &named).await);
-    let followed = checkpoint.follows.as_ref().map(|followed| &followed.snapshot_id);
-    let replaced = replaced.map(|replaced| &replaced.snapshot_id);
-    let was_published = |id: &&String| Some(*id) == followed || Some(*id) == replaced;
+    published: &Followed,
+) -> bool {
+    let snapshots: Vec<&Followed> = checkpoint.follows.iter().chain([published]).collect();
+    let mut result = Ok(());
+    for snapshot in &snapshots {
+        result = result.and(tidy(store, snapshot).await);
+    }
+    let was_published = |id: &String| snapshots.iter().any(|it| it.snapshot_id == *id);
     for abandoned in checkpoint.abandoned.iter().filter(|id| !was_published(id)) {
         result = result.and(remove_all(store, &folder_of(abandoned), &BTreeSet::new()).await);
     }
+    result = result.and(remove_probes(store).await);
     result = result.and(store.remove_leftovers().await.map(|_| ()));
-    if let Err(error) = result {
+    if let Err(error) = &result {
         warn!(error = %error, "leftovers could not be removed; they are not part of any snapshot");
     }
+    result.is_ok()
 }
 
 /// Removes what a published snapshot's folder holds and its manifest does not name: nothing ever will.
-async fn tidy(store: &dyn Store, published: &Latest) -> Result<(), StoreError> {
+async fn tidy(store: &dyn Store, published: &Followed) -> Result<(), StoreError> {
     match objects_of(store, published).await? {
         Some(named) => remove_all(store, &folder_of(&published.snapshot_id), &named).await,
         // Better too much is left than too little.
@@ -65,7 +63,7 @@ async fn tidy(store: &dyn Store, published: &Latest) -> Result<(), StoreError> {
 /// published.
 async fn objects_of(
     store: &dyn Store,
-    published: &Latest,
+    published: &Followed,
 ) -> Result<Option<BTreeSet<String>>, StoreError> {
     #[derive(Deserialize)]
     struct Named {
@@ -79,14 +77,12 @@ async fn objects_of(
     struct Object {
         key: String,
     }
-    let folder = folder_of(&published.snapshot_id);
-    if !is_snapshot_id(&published.snapshot_id)
-        || published.manifest.strip_prefix(&folder) != Some(MANIFEST)
-    {
+    if !is_snapshot_id(&published.snapshot_id) {
         return Ok(None);
     }
-    let Some(object) = store.get(&published.manifest).await? else { return Ok(None) };
-    if Sha256Hex::of(&object.bytes) != published.manifest_sha256 {
+    let folder = folder_of(&published.snapshot_id);
+    let Some(object) = store.get(&format!("{folder}{MANIFEST}")).await? else { return Ok(None) };
+    if published.manifest_sha256 != Some(Sha256Hex::of(&object.bytes)) {
         return Ok(None);
     }
     let Ok(Named { datasets }) = serde_json::from_slice(&object.bytes) else { return Ok(None) };

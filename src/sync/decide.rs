@@ -14,15 +14,42 @@ use crate::store::{Condition, ContentType, StoreError, Version};
 
 use super::Sync;
 use super::checkpoint::{Checkpoint, Followed, Lease, overtakes};
+use super::cleanup::clean_up;
 use super::state::{CheckpointFound, LatestFound, PublishedCounts, store_unavailable};
 
 /// How things stand when the invocation begins.
 pub(super) struct Found {
+    /// The run in progress. One that is published already counts as in progress only while somebody
+    /// holds it.
     pub(super) checkpoint: Option<(Box<Checkpoint>, Version)>,
-    /// A checkpoint that cannot be understood and is to be set aside.
-    pub(super) set_aside: Option<Version>,
+    /// A `checkpoint.json` that holds no run in progress.
+    pub(super) spent: Option<SpentCheckpoint>,
     pub(super) latest: LatestFound,
     pub(super) published: Option<PublishedCounts>,
+}
+
+/// A `checkpoint.json` that the next run replaces: its run is published and it could not be removed,
+/// or it cannot be understood and a copy is set aside.
+pub(super) struct SpentCheckpoint {
+    pub(super) version: Version,
+    /// The run, if it is published: its checkpoint can go where no other run follows.
+    pub(super) run: Option<Box<Checkpoint>>,
+    /// Snapshots of runs given up whose files could not be removed yet.
+    abandoned: BTreeSet<String>,
+}
+
+impl Found {
+    /// Whether nothing was ever written here.
+    pub(super) const fn is_new(&self) -> bool {
+        self.checkpoint.is_none() && self.spent.is_none() && self.latest.version.is_none()
+    }
+}
+
+impl SpentCheckpoint {
+    /// One that cannot be understood: nobody knows what it named.
+    const fn unreadable(version: Version) -> Self {
+        Self { version, run: None, abandoned: BTreeSet::new() }
+    }
 }
 
 pub(super) enum Decision {
@@ -56,7 +83,7 @@ impl Sync<'_> {
             CheckpointFound::Readable(checkpoint, version) => (Some((checkpoint, version)), None),
             CheckpointFound::Unreadable { bytes, version, .. } if self.options.restart => {
                 self.set_aside("checkpoint", bytes).await.map_err(store_unavailable)?;
-                (None, Some(version))
+                (None, Some(SpentCheckpoint::unreadable(version)))
             }
             CheckpointFound::Unreadable { error, .. } => return Err(error),
         };
@@ -66,7 +93,34 @@ impl Sync<'_> {
         }
         let guarded = self.config.shrink_guard_percent > 0.0 && !self.options.accept_shrink;
         let published = if guarded { latest.published_counts(store).await? } else { None };
-        Ok(Found { checkpoint, set_aside, latest, published })
+        let (checkpoint, spent) = match checkpoint {
+            Some((checkpoint, version)) => match self.publication(&checkpoint, &latest) {
+                Some(published) => (None, Some(self.settle(checkpoint, version, &published).await)),
+                None => (Some((checkpoint, version)), None),
+            },
+            None => (None, set_aside),
+        };
+        Ok(Found { checkpoint, spent, latest, published })
+    }
+
+    /// The snapshot of a checkpoint that is finished business: it is published, and whoever published
+    /// it is not at work any more.
+    fn publication(&self, checkpoint: &Checkpoint, latest: &LatestFound) -> Option<Followed> {
+        let is_held = checkpoint.lease.held_until(self.dependencies.clock.now()).is_some();
+        let latest = latest.latest.as_ref()?;
+        (checkpoint.is_published(latest) && !is_held).then(|| Followed::of(latest))
+    }
+
+    /// Does what the invocation that published the run did not come to.
+    async fn settle(
+        &self,
+        checkpoint: Box<Checkpoint>,
+        version: Version,
+        published: &Followed,
+    ) -> SpentCheckpoint {
+        let is_clean = clean_up(&*self.dependencies.store, &checkpoint, published).await;
+        let abandoned = if is_clean { BTreeSet::new() } else { checkpoint.abandoned.clone() };
+        SpentCheckpoint { version, run: Some(checkpoint), abandoned }
     }
 
     /// Keeps the bytes of a file that cannot be understood: somebody may want to look at it.
@@ -82,37 +136,35 @@ impl Sync<'_> {
     /// Whether there is anything to do, and with which run.
     pub(super) fn decide(&self, found: &Found) -> Decision {
         let now = self.dependencies.clock.now();
-        let published = found.latest.latest.as_ref().map(Followed::of);
+        let latest = found.latest.latest.as_ref();
+        let follows = latest.map(Followed::of);
         let Some((checkpoint, version)) = &found.checkpoint else {
             if let Some(answer) = self.skip(found, now) {
                 return Decision::Answer(Box::new(answer));
             }
-            let condition = match &found.set_aside {
-                Some(version) => Condition::Matches(version.clone()),
-                None => Condition::Absent,
+            let (condition, abandoned) = match &found.spent {
+                Some(spent) => (Condition::Matches(spent.version.clone()), spent.abandoned.clone()),
+                None => (Condition::Absent, BTreeSet::new()),
             };
-            let checkpoint =
-                Checkpoint { follows: published, ..self.new_run(now, BTreeSet::new()) };
+            let checkpoint = Checkpoint { follows, ..self.new_run(now, abandoned) };
             return Decision::Begin(Box::new(Begin { checkpoint, condition, abandons: None }));
         };
         if let Some(until) = checkpoint.lease.held_until(now) {
             return Decision::Answer(Box::new(self.busy(checkpoint, until)));
         }
-        let is_published =
-            published.as_ref().is_some_and(|latest| latest.snapshot_id == checkpoint.snapshot_id);
-        let is_overtaken = found.latest.latest.as_ref().is_some_and(|latest| {
+        let is_overtaken = latest.is_some_and(|latest| {
             let Checkpoint { snapshot_id, started_at, follows, .. } = &**checkpoint;
             overtakes(latest, snapshot_id, *started_at, follows.as_ref())
         });
-        let abandons = self.why_abandon(checkpoint, is_published, is_overtaken, now);
+        let abandons = self.why_abandon(checkpoint, is_overtaken, now);
         let next = if abandons.is_some() {
             let mut abandoned = checkpoint.abandoned.clone();
-            if !is_published {
-                abandoned.insert(checkpoint.snapshot_id.clone());
-            }
+            abandoned.insert(checkpoint.snapshot_id.clone());
+            // What is published was not given up.
+            latest.map(|latest| abandoned.remove(&latest.snapshot_id));
             // What Clerk asked for outlives the run.
             let retry_at = checkpoint.retry_at;
-            Checkpoint { retry_at, follows: published, ..self.new_run(now, abandoned) }
+            Checkpoint { retry_at, follows, ..self.new_run(now, abandoned) }
         } else {
             if let Some(answer) = self.still_paused(checkpoint, now) {
                 return Decision::Answer(Box::new(answer));
@@ -129,15 +181,12 @@ impl Sync<'_> {
     fn why_abandon(
         &self,
         checkpoint: &Checkpoint,
-        is_published: bool,
         is_overtaken: bool,
         now: Timestamp,
     ) -> Option<&'static str> {
         let age = now.saturating_duration_since(checkpoint.started_at);
         if self.options.restart {
             Some("the event asks to restart")
-        } else if is_published {
-            None
         } else if is_overtaken {
             // Whoever began it was frozen before, and slept through another run.
             Some("a newer snapshot has been published since it was begun")

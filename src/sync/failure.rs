@@ -18,6 +18,13 @@ pub(super) fn error_of(stop: Stop) -> Error {
             Failure::new("a part of the run in progress is not as it was stored; begin anew with \"restart\": true")
                 .caused_by(stop),
         ),
+        stop @ Stop::ManifestDiffers(_) => Error::StoreUnavailable(
+            Failure::new(
+                "the run was not published, and latest.json stays as it is; begin anew with \
+                 \"restart\": true",
+            )
+            .caused_by(stop),
+        ),
         stop @ Stop::LeaseLost => {
             Error::LeaseLost(Failure::new("the run was lost to another invocation").caused_by(stop))
         }

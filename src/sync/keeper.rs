@@ -166,9 +166,8 @@ impl Keeper {
     /// # Errors
     /// [`KeepError`].
     pub async fn remove(&self) -> Result<(), KeepError> {
-        if self.lost.load(Ordering::Acquire) {
-            return Err(KeepError::LeaseLost);
-        }
+        // Some stores remove without a look at the version.
+        self.assure_held().await?;
         let mut written = self.written.lock().await;
         loop {
             let condition = DeleteCondition::Matches(written.version.clone());

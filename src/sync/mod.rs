@@ -68,7 +68,7 @@ use crate::clerk::client::{Client, KeysInstance};
 use crate::clock::Timestamp;
 use crate::config::Config;
 use crate::dependencies::Dependencies;
-use crate::error::Error;
+use crate::error::{Error, with_causes};
 use crate::event::SyncOptions;
 use crate::handler::Invocation;
 use crate::measures::{DatasetOutcomes, PublishedSizes};
@@ -76,16 +76,19 @@ use crate::patience::Exhausted;
 use crate::redaction::Redaction;
 use crate::response::{PauseReason, SyncAnswer, SyncStatus};
 use crate::snapshot::manifest::{Generator, Instance, RunFacts};
+use crate::store::Condition;
+use crate::store::conformance::prove;
 
 use answers::{complete_message, held_message};
 use at_stake::AtStake;
-use checkpoint::Checkpoint;
-use decide::{Decision, Found};
+use checkpoint::{Checkpoint, Followed};
+use cleanup::clean_up;
+use decide::{Decision, Found, SpentCheckpoint};
 use failure::{error_of, internal};
 use forecast::Warnings;
 use ids::RememberedIds;
 use keeper::{KeepError, Keeper};
-use publish::{Published, Publisher};
+use publish::{Complete, Published, Publisher};
 use run::{Output, Run, Stop};
 use state::store_unavailable;
 use stretch::snapshot_folder;
@@ -115,25 +118,24 @@ pub async fn sync(
         measured.newest_started_at = found.latest.latest.as_ref().map(|latest| latest.started_at);
     });
     let begin = match sync.decide(&found) {
-        Decision::Answer(answer) => return Ok(*answer),
+        Decision::Answer(answer) => {
+            sync.remove_spent(found).await;
+            return Ok(*answer);
+        }
         Decision::Begin(begin) => *begin,
     };
     if let Some(reason) = begin.abandons {
         sync.give_up(reason);
+    }
+    if found.is_new() {
+        sync.prove_store().await?;
     }
     let checkpoint = begin.checkpoint;
     invocation.measures.note(|measured| measured.resumed = checkpoint.run.invocations > 0);
     let to_be_read = checkpoint.completed.is_none();
     let patience = Arc::clone(&invocation.patience);
     let mut client = dependencies.client(config, patience).boxed();
-    let mut taken = pin!(Keeper::take(
-        Arc::clone(&dependencies.store),
-        dependencies.clock.clone(),
-        config.lease,
-        invocation.request_id.clone(),
-        checkpoint,
-        begin.condition,
-    ));
+    let mut taken = pin!(sync.take(checkpoint, begin.condition));
     // The key is read while the lease is taken. What comes of it counts once the run is held.
     let (taken, client) = tokio::select! {
         biased;
@@ -151,7 +153,20 @@ pub async fn sync(
         worked = work => worked,
         () = keeper.renew() => Err(Failed::Stop(Stop::LeaseLost)),
     };
+    if let Ok(Published::Complete(complete)) = &worked {
+        sync.finish(&keeper, complete).await;
+    }
     sync.conclude(&keeper, worked).await
+}
+
+/// Removes the checkpoint of a published run. If that fails, nobody has to wait for its lease, and the
+/// next run replaces it.
+async fn remove_or_release(keeper: &Keeper) {
+    let Err(error) = keeper.remove().await else { return };
+    warn!(error = %error, "checkpoint.json of the published snapshot could not be removed");
+    if let Err(error) = keeper.release(|_| ()).await {
+        warn!(error = %error, "the lease could not be given back; it ends by itself");
+    }
 }
 
 /// One `sync` and what it works with.
@@ -188,6 +203,16 @@ impl From<Stop> for Failed {
 }
 
 impl Sync<'_> {
+    /// Makes sure, before the first run in a store, that it does what runs rely on.
+    async fn prove_store(&self) -> Result<(), Error> {
+        let store = &*self.dependencies.store;
+        if let Some(error) = prove(store).await.map_err(store_unavailable)?.removal {
+            let error = with_causes(&error);
+            warn!(error, "files in {} cannot be removed as they should", store.url_of(""));
+        }
+        Ok(())
+    }
+
     /// Reads what is missing and publishes.
     async fn work(
         &self,
@@ -211,6 +236,47 @@ impl Sync<'_> {
             published: found.published,
         };
         Ok(publisher.publish().await?)
+    }
+
+    /// Removes the checkpoint of a published run where no new run replaces it. The run is taken
+    /// first: some stores remove whatever stands there by then.
+    async fn remove_spent(&self, found: Found) {
+        let Some(SpentCheckpoint { version, run: Some(run), .. }) = found.spent else { return };
+        match self.take(*run, Condition::Matches(version)).await {
+            Ok(keeper) => remove_or_release(&keeper).await,
+            Err(error) => warn!(error = %error, "the finished run's checkpoint could not be taken"),
+        }
+    }
+
+    async fn take(
+        &self,
+        checkpoint: Checkpoint,
+        condition: Condition,
+    ) -> Result<Arc<Keeper>, KeepError> {
+        Keeper::take(
+            Arc::clone(&self.dependencies.store),
+            self.dependencies.clock.clone(),
+            self.config.lease,
+            self.invocation.request_id.clone(),
+            checkpoint,
+            condition,
+        )
+        .await
+    }
+
+    /// Ends a run whose snapshot is published, which it stays whatever becomes of this: the next
+    /// invocation takes a checkpoint that is left for what it is.
+    async fn finish(&self, keeper: &Keeper, complete: &Complete) {
+        let published = Followed::of(&complete.latest);
+        let end = async {
+            let checkpoint = keeper.read(Checkpoint::clone);
+            clean_up(&*self.dependencies.store, &checkpoint, &published).await;
+            remove_or_release(keeper).await;
+        };
+        tokio::select! {
+            () = end => {}
+            () = keeper.renew() => warn!("another invocation has begun the next run"),
+        }
     }
 
     /// Asks Clerk for its instance, and makes sure that it is the run's, and so is the key of the
@@ -326,10 +392,10 @@ impl Sync<'_> {
         let facts = self.facts(keeper);
         self.measure(&worked);
         let mut answer = match worked {
-            Ok(Published::Complete(manifest)) => {
-                let mut answer =
-                    self.about_manifest(SyncStatus::Complete, keeper, &manifest, facts);
-                answer.message = complete_message(&answer, &manifest);
+            Ok(Published::Complete(complete)) => {
+                let manifest = &complete.manifest;
+                let mut answer = self.about_manifest(SyncStatus::Complete, keeper, manifest, facts);
+                answer.message = complete_message(&answer, &complete);
                 answer
             }
             Ok(Published::Held(manifest, shrunk)) => {
@@ -367,15 +433,16 @@ impl Sync<'_> {
             measured.retries = counted.retries;
             measured.rate_limited = counted.rate_limited;
             measured.waited = counted.waited;
-            if let Ok(Published::Complete(manifest) | Published::Held(manifest, _)) = worked {
-                measured.outcomes = Some(DatasetOutcomes::of(manifest));
-            }
             match worked {
-                Ok(Published::Complete(manifest)) => {
-                    measured.newest_started_at = Some(manifest.started_at);
-                    measured.published = Some(PublishedSizes::of(manifest));
+                Ok(Published::Complete(complete)) => {
+                    measured.outcomes = Some(DatasetOutcomes::of(&complete.manifest));
+                    measured.newest_started_at = Some(complete.manifest.started_at);
+                    measured.published = Some(PublishedSizes::of(&complete.manifest));
                 }
-                Ok(Published::Held(..)) => measured.held = true,
+                Ok(Published::Held(manifest, _)) => {
+                    measured.outcomes = Some(DatasetOutcomes::of(manifest));
+                    measured.held = true;
+                }
                 Err(_) => {}
             }
         });

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
-use tracing::{info, warn};
+use tracing::info;
 
 use crate::resource::Dataset;
 use crate::response::Shrunk;
@@ -16,7 +16,6 @@ use crate::snapshot::part::Part;
 use crate::store::{Condition, ContentType, Store};
 
 use super::checkpoint::{Checkpoint, Completed, Followed, overtakes};
-use super::cleanup;
 use super::keeper::Keeper;
 use super::run::Stop;
 use super::state::{LATEST_KEY, LatestFound, PublishedCounts};
@@ -41,10 +40,22 @@ pub struct Publisher {
 /// How publishing ended.
 #[derive(Debug)]
 pub enum Published {
-    /// `latest.json` points to the snapshot.
-    Complete(Box<Manifest>),
+    /// This invocation has moved `latest.json` to the snapshot.
+    Complete(Box<Complete>),
     /// The shrink guard holds it back.
     Held(Box<Manifest>, BTreeMap<Dataset, Shrunk>),
+}
+
+/// A snapshot that was just published.
+#[derive(Debug)]
+pub struct Complete {
+    /// Describes it.
+    pub manifest: Manifest,
+    /// What `latest.json` says of it.
+    pub latest: Latest,
+    /// Whether the answer to the write of `latest.json` was lost, and the file was found to be as
+    /// written.
+    pub answer_was_lost: bool,
 }
 
 /// Parts confirmed side by side.
@@ -70,7 +81,7 @@ impl Publisher {
         let (key, bytes) = (manifest_key(&checkpoint), json(&manifest)?);
         let sha256 = Sha256Hex::of(&bytes);
         self.keeper.assure_held().await?;
-        self.store.put(&key, bytes, ContentType::Json, Condition::Any).await?;
+        self.write_manifest(&key, bytes).await?;
         let shrunk = self.shrunk(&manifest);
         if !shrunk.is_empty() {
             return Ok(Published::Held(Box::new(manifest), shrunk));
@@ -83,14 +94,9 @@ impl Publisher {
             completed_at: manifest.completed_at,
             verified: manifest.verified,
         };
-        let replaced = self.point_latest_to(&latest, checkpoint.follows.as_ref()).await?;
+        let answer_was_lost = self.point_latest_to(&latest).await?;
         info!(snapshot_id = manifest.snapshot_id, "snapshot published");
-        cleanup::clean_up(&*self.store, &checkpoint, &manifest, replaced.as_ref()).await;
-        if let Err(error) = self.keeper.remove().await {
-            // What is published is published; the next invocation takes the checkpoint away.
-            warn!(error = %error, "the checkpoint of the published snapshot could not be removed");
-        }
-        Ok(Published::Complete(Box::new(manifest)))
+        Ok(Published::Complete(Box::new(Complete { manifest, latest, answer_was_lost })))
     }
 
     /// Every part is in the store with the size and checksum the manifest will state.
@@ -114,6 +120,21 @@ impl Publisher {
                 && stored.sha256.is_none_or(|sha256| Sha256Hex(sha256) == part.sha256)
         });
         if as_written { Ok(()) } else { Err(Stop::PartLost(self.store.url_of(&key))) }
+    }
+
+    /// Writes the manifest once. One that is there must be the same: an earlier attempt to publish
+    /// this run has written it, or a run that the guard held.
+    async fn write_manifest(&self, key: &str, bytes: Bytes) -> Result<(), Stop> {
+        let put = self.store.put(key, bytes.clone(), ContentType::Json, Condition::Absent).await;
+        match put {
+            Ok(_) => Ok(()),
+            Err(error) if error.is_precondition_failed() => match self.store.get(key).await? {
+                Some(standing) if standing.bytes == bytes => Ok(()),
+                Some(_) => Err(Stop::ManifestDiffers(self.store.url_of(key))),
+                None => Err(error.into()),
+            },
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// The datasets that lost more than the guard allows, and those that had records and are skipped
@@ -143,14 +164,10 @@ impl Publisher {
             .collect()
     }
 
-    /// Moves `latest.json` forward: from the snapshot that the run `follows`, or else from one that
-    /// was started earlier. A refused write may be the echo of one of ours whose answer was lost.
-    /// Gives what it said of the snapshot whose place this one took.
-    async fn point_latest_to(
-        &self,
-        latest: &Latest,
-        follows: Option<&Followed>,
-    ) -> Result<Option<Latest>, Stop> {
+    /// Moves `latest.json` forward: from the snapshot that the run follows, or else from one that
+    /// was started earlier. Whether the answer to the write was lost: a write that fails may have
+    /// taken effect, and one that is refused may be the echo of one that has.
+    async fn point_latest_to(&self, latest: &Latest) -> Result<bool, Stop> {
         let bytes = json(latest)?;
         let mut found = self.latest.clone();
         let mut attempts = 0;
@@ -158,24 +175,43 @@ impl Publisher {
             attempts += 1;
             if let Some(standing) = &found.latest {
                 if standing == latest {
-                    return Ok(None);
+                    return Ok(true);
                 }
-                // One that names this snapshot and says something else of it was not written here.
-                if overtakes(standing, &latest.snapshot_id, latest.started_at, follows) {
-                    return Err(Stop::Superseded(standing.snapshot_id.clone()));
-                }
+                self.follow(standing, latest).await?;
             }
             self.keeper.assure_held().await?;
             let condition = found.version.clone().map_or(Condition::Absent, Condition::Matches);
             let put = self.store.put(LATEST_KEY, bytes.clone(), ContentType::Json, condition).await;
             match put {
-                Ok(_) => return Ok(found.latest),
-                Err(error) if error.is_precondition_failed() && attempts < MOST_ATTEMPTS => {
-                    found = LatestFound::read_leniently(&*self.store).await?;
-                }
-                Err(error) => return Err(error.into()),
+                Ok(_) => return Ok(false),
+                Err(error) => match LatestFound::read_leniently(&*self.store).await {
+                    Ok(standing) if standing.latest.as_ref() == Some(latest) => return Ok(true),
+                    Ok(standing) if error.is_precondition_failed() && attempts < MOST_ATTEMPTS => {
+                        found = standing;
+                    }
+                    Ok(_) | Err(_) => return Err(error.into()),
+                },
             }
         }
+    }
+
+    /// Writes down which snapshot this one takes the place of, before it does: whoever cleans up
+    /// after a cut finds `latest.json` moved.
+    async fn follow(&self, standing: &Latest, latest: &Latest) -> Result<(), Stop> {
+        let follows = self.keeper.read(|checkpoint| checkpoint.follows.clone());
+        if overtakes(standing, &latest.snapshot_id, latest.started_at, follows.as_ref()) {
+            return Err(Stop::Superseded(standing.snapshot_id.clone()));
+        }
+        let is_known = follows.is_some_and(|followed| followed.is(standing));
+        // One that names this snapshot and says something else of it was not written here.
+        if is_known || standing.snapshot_id == latest.snapshot_id {
+            return Ok(());
+        }
+        let follow = |checkpoint: &mut Checkpoint| {
+            checkpoint.abandoned.remove(&standing.snapshot_id);
+            checkpoint.follows = Some(Followed::of(standing));
+        };
+        Ok(self.keeper.commit(follow).await?)
     }
 }
 

@@ -79,7 +79,7 @@ async fn at_once(run: &Run, lists: &[ListName]) -> Result<(), Stop> {
 const fn significance(stop: &Stop) -> u8 {
     match stop {
         Stop::LeaseLost => 0,
-        Stop::Internal(_) | Stop::PartLost(_) | Stop::Superseded(_) => 1,
+        Stop::Internal(_) | Stop::PartLost(_) | Stop::ManifestDiffers(_) | Stop::Superseded(_) => 1,
         Stop::Store(_) => 2,
         Stop::Instance(_) | Stop::List(_) => 3,
         Stop::Paused(_) => 4,

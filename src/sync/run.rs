@@ -110,6 +110,9 @@ pub enum Stop {
     /// A part that the checkpoint names is not in the store as it was written.
     #[error("{0} is gone or altered")]
     PartLost(String),
+    /// The run's manifest is there already, and says something else.
+    #[error("{0} is there already with another content, and a manifest is never written twice")]
+    ManifestDiffers(String),
     /// A newer snapshot has been published meanwhile.
     #[error("{0}, which is newer, has been published meanwhile")]
     Superseded(String),

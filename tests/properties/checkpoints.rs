@@ -211,8 +211,14 @@ fn checkpoints() -> impl Strategy<Value = Checkpoint> {
     let instance = (text(), text()).prop_map(|(id, environment)| Instance { id, environment });
     let lease = (text(), text(), option::of(moments()));
     let lease = lease.prop_map(|(holder, token, until)| Lease { holder, token, until });
-    let follows = (snapshot_ids(), moments())
-        .prop_map(|(snapshot_id, started_at)| Followed { snapshot_id, started_at });
+    let sha256 = text().prop_map(|text| Sha256Hex::of(text.as_bytes()));
+    let follows = (snapshot_ids(), moments(), option::of(sha256)).prop_map(
+        |(snapshot_id, started_at, manifest_sha256)| Followed {
+            snapshot_id,
+            started_at,
+            manifest_sha256,
+        },
+    );
     (
         (
             (snapshot_ids(), moments(), text()),

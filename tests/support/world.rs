@@ -1,7 +1,7 @@
 //! The handler with everything around it: a sandbox Clerk, a store that can fail, a secret, a clock
 //! that can be paused.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use clerk_sandbox::{DEFAULT_KEY, Population, Sandbox};
@@ -12,7 +12,7 @@ use clerk_sync::dependencies::Dependencies;
 use clerk_sync::error::Error;
 use clerk_sync::event::Event;
 use clerk_sync::handler::{Invocation, handle};
-use clerk_sync::measures::Measures;
+use clerk_sync::measures::{Measured, Measures};
 use clerk_sync::patience::Patience;
 use clerk_sync::progress::Progress;
 use clerk_sync::response::Response;
@@ -49,6 +49,7 @@ pub(crate) struct World {
     settings: Vec<(String, String)>,
     /// Ends invocations early, like Ctrl-C.
     pub(crate) interrupt: watch::Sender<bool>,
+    measured: Arc<Mutex<Measured>>,
 }
 
 /// When a world's clock begins, in milliseconds since 1970.
@@ -74,6 +75,7 @@ impl World {
             progress: Progress::default(),
             settings: Vec::new(),
             interrupt: watch::channel(false).0,
+            measured: Arc::default(),
         };
         world
             .with("SNAPSHOT_URL", "file:///not-used")
@@ -158,7 +160,15 @@ impl World {
             progress: self.progress.clone(),
             measures: Measures::default(),
         };
-        handle(&event, &config, &dependencies, &invocation).await
+        let handled = handle(&event, &config, &dependencies, &invocation).await;
+        *self.measured.lock().unwrap_or_else(PoisonError::into_inner) =
+            invocation.measures.measured();
+        handled
+    }
+
+    /// What the invocation that ended last makes metrics of.
+    pub(crate) fn measured(&self) -> Measured {
+        self.measured.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The published snapshot, read and checked as a consumer would.
