@@ -185,13 +185,13 @@ mod tests {
 
     #[test]
     fn the_warning_has_the_numbers_and_what_to_do() {
-        let warning = forecast(10_000_000, 1, 24).warning("/api_keys", "users", "api_keys");
+        let warning = forecast(10_000_000, 2, 24).warning("/api_keys", "users", "api_keys");
         for said in [
             "10000000 users",
             "at least 55.7 hours",
             "50.0 requests a second",
-            "in 23.0 hours",
-            "SNAPSHOT_MAX_AGE_HOURS to at least 69",
+            "in 22.0 hours",
+            "SNAPSHOT_MAX_AGE_HOURS to at least 70",
             "CLERK_RATE_SHARE",
             "leave api_keys out",
         ] {
