@@ -20,6 +20,7 @@ mod charged;
 mod closure;
 mod conditions;
 mod drift;
+mod endless;
 mod equality;
 mod errors;
 mod finished;

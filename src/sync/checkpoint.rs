@@ -180,6 +180,9 @@ pub struct ListProgress {
     pub rows_repaired: u64,
     /// Repairs tried so far.
     pub repairs: u32,
+    /// How often it was begun again because the walk had lost its place.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub restarts: u32,
     /// The shortest time a page of it took, in milliseconds: large offsets may be all that a later
     /// invocation sees.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -365,6 +368,7 @@ impl ListProgress {
             duplicates_dropped: 0,
             rows_repaired: 0,
             repairs: 0,
+            restarts: 0,
             best_latency_ms: None,
             owners: None,
             ids: Vec::new(),
@@ -372,11 +376,12 @@ impl ListProgress {
         }
     }
 
-    /// The list begun anew: nothing of it counts that was read before. Its parts are numbered on, so that
-    /// no name comes back: somebody who has lost the run may still remove a part that was joined.
+    /// The list begun anew: nothing of it counts that was read before, but for how often its walk has lost
+    /// its place. Its parts are numbered on, so that no name comes back: somebody who has lost the run may
+    /// still remove a part that was joined.
     #[must_use]
     pub fn anew(&self, way: Way) -> Self {
-        let mut anew = Self::new(way);
+        let mut anew = Self { restarts: self.restarts, ..Self::new(way) };
         let next = self.windows.iter().map(Window::next_sequence).max().unwrap_or_default();
         anew.windows.iter_mut().for_each(|window| window.numbered_from = next);
         anew

@@ -19,7 +19,7 @@ use super::page::{ReadPage, ReadRow, RowKey};
 use super::plan;
 use super::run::{Run, Stop, progress_of};
 use super::stretch::{Number, StretchBuilder};
-use super::walk::{Beginning, Place, Walk, Way, row_at};
+use super::walk::{Beginning, Place, Walk, WalkStop, Way, row_at};
 
 /// Repairs of one list before it is called drifted.
 const MOST_REPAIRS: u32 = 12;
@@ -140,6 +140,8 @@ async fn has_doubled_rows(run: &Run, endpoint: &'static Endpoint) -> Result<bool
 /// ends of windows in front of them; or at the list's end, when all of them do.
 async fn repair(run: &Run, endpoint: &'static Endpoint) -> Result<(), Stop> {
     let name = endpoint.name();
+    // Counted before anything is asked: a repair that never gets beyond looking must end as well.
+    run.commit_list(name, |list| list.repairs += 1).await?;
     let ends = run.list(name, ends);
     let probe = Probe::of(run, endpoint).await?;
     // Only where it can be told: below the first of these everything is aligned, from the last on
@@ -162,11 +164,12 @@ async fn repair(run: &Run, endpoint: &'static Endpoint) -> Result<(), Stop> {
         let first = behind.map_or(0, |end| ends[end].window);
         first..last.map_or(list.windows.len(), |end| ends[end].window)
     });
-    run.commit_list(name, |list| list.repairs += 1).await?;
     if let Some(last) = last {
         // From the end: a stretch that has no rows any more is taken out of its window.
         for end in ends[behind.map_or(0, |before| before + 1)..=last].iter().rev() {
-            read_again(run, endpoint, end.window, end.stretch).await?;
+            if !read_again(run, endpoint, end.window, end.stretch).await? {
+                return leave_unread(run, endpoint).await;
+            }
         }
     }
     if windows.is_empty() {
@@ -174,6 +177,19 @@ async fn repair(run: &Run, endpoint: &'static Endpoint) -> Result<(), Stop> {
     }
     run.commit_list(name, |list| list.reopen(windows)).await?;
     walk_to_end(run, endpoint).await
+}
+
+/// A stretch could not be read again: the counts are compared once more, and in the end the list is
+/// called drifted. One without an order is read again from its beginning: nothing else says where a
+/// stretch of it lies.
+async fn leave_unread(run: &Run, endpoint: &'static Endpoint) -> Result<(), Stop> {
+    warn!(clerk.path = endpoint.path, "rows moved too far to read a part of the list again");
+    match endpoint.paging {
+        Paging::Offset(Order::Any) => {
+            run.commit_list(endpoint.name(), ListProgress::begin_again).await
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Where a stretch ends.
@@ -268,13 +284,14 @@ async fn note_total(run: &Run, name: ListName, total: Option<u64>) -> Result<(),
     Ok(())
 }
 
-/// Reads a stretch again, from the one before it to the one behind it, and replaces it.
+/// Reads a stretch again, from the one before it to the one behind it, and replaces it. False where the
+/// walk is lost on the way: the stretch stays as it is.
 async fn read_again(
     run: &Run,
     endpoint: &'static Endpoint,
     window: usize,
     index: usize,
-) -> Result<(), Stop> {
+) -> Result<bool, Stop> {
     let name = endpoint.name();
     let (mut beginning, mut edge, sequence) = run.list(name, |list| {
         let sequence = list.windows[window].stretches[index].sequence;
@@ -289,7 +306,13 @@ async fn read_again(
     let mut place = None;
     let mut total = None;
     let mut within = true;
-    while within && let Some(mut batch) = walk.next().await? {
+    while within {
+        let mut batch = match walk.next().await {
+            Ok(Some(batch)) => batch,
+            Ok(None) => break,
+            Err(WalkStop::LostPlace(_) | WalkStop::Unfiltered(_)) => return Ok(false),
+            Err(stop) => return Err(stop.into()),
+        };
         within = edge.clip(&mut batch.page);
         closure::close(run, &mut batch.page, &mut again).await?;
         again.add(&batch.page)?;
@@ -319,7 +342,7 @@ async fn read_again(
     if let Some(stretch) = replacement {
         ids::note_stored(run, endpoint, &stretch, stored.ids).await?;
     }
-    Ok(())
+    Ok(true)
 }
 
 /// Where a walk begins that reads a stretch again.
@@ -333,7 +356,7 @@ fn beginning(list: &ListProgress, window: usize, index: usize) -> Beginning {
         place: Place {
             offset: rows,
             tail: before.last().map(|stretch| stretch.last.clone()).into_iter().collect(),
-            within: None,
+            ..Place::default()
         },
         rows,
         // The rows before it may not be as many as they were: no count says where it ends.

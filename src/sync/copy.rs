@@ -22,7 +22,8 @@ use super::waiting::Waiting;
 use super::walk::{Allowed, Beginning, WalkStop, Way};
 use super::walker::Walker;
 
-/// How often a list is begun again after all rows known were deleted under the walk.
+/// How often a list is begun again after all rows known were deleted under the walk, by all invocations
+/// together.
 const MOST_RESTARTS: u32 = 2;
 
 /// Copies a list until it is done: walked to its end, and compared with Clerk's count; or left out,
@@ -58,7 +59,6 @@ pub(super) fn walk_to_end<'a>(
     async move {
         let name = endpoint.name();
         let counted = count_before(run, endpoint).await?;
-        let mut restarts = 0;
         forecast::look_ahead(run, endpoint).await?;
         loop {
             match walk_windows(run, endpoint, counted).await {
@@ -78,18 +78,22 @@ pub(super) fn walk_to_end<'a>(
                     run.commit_list(name, |list| list.begin_by_owner(endpoint)).await?;
                     forecast::look_ahead(run, endpoint).await?;
                 }
-                Err(WalkFailure::LostPlace) if restarts < MOST_RESTARTS => {
-                    restarts += 1;
+                Err(WalkFailure::LostPlace)
+                    if run.list(name, |list| list.restarts) < MOST_RESTARTS =>
+                {
                     warn!(clerk.path = endpoint.path, "rows moved too far; reading the list again");
                     run.commit_list(name, |list| {
                         *list = list.anew(match list.way {
                             Way::ByOwner => Way::ByOwner,
                             Way::Cursor | Way::Offset => Way::first(endpoint),
                         });
+                        list.restarts += 1;
                     })
                     .await?;
                 }
                 Err(WalkFailure::LostPlace | WalkFailure::Unfiltered) => {
+                    // Whoever syncs again after this error may find the list at rest.
+                    run.commit_list(name, |list| list.restarts = 0).await?;
                     return Err(WalkStop::LostPlace(endpoint).into());
                 }
                 Err(WalkFailure::Stop(stop)) => return Err(stop),

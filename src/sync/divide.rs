@@ -6,10 +6,13 @@ use std::collections::BTreeMap;
 use futures_util::future::join_all;
 use tracing::{info, warn};
 
+use crate::patience::Exhausted;
+
 use super::bounds::Bounds;
 use super::checkpoint::{ListProgress, Window};
 use super::compare;
 use super::endpoint::{Endpoint, Paging};
+use super::fruitless::FruitlessRounds;
 use super::part_name::MOST_WINDOWS;
 use super::run::{Run, Stop};
 use super::walk::PAGE_ROWS;
@@ -100,9 +103,15 @@ async fn narrow_down(
             let bounds = Bounds { from: None, until: Some(moment) };
             (moment, compare::count(run, endpoint, count_path, bounds).await)
         });
+        let mut is_over = false;
         for (moment, counted) in join_all(counts).await {
             match counted {
                 Ok(counted) => learn(known, (moment, counted)),
+                // An invocation that does nothing but count makes do with what it knows: the next one
+                // would not get further.
+                Err(Stop::Exhausted(Exhausted::TimeBudget)) if !run.patience.progressed() => {
+                    is_over = true;
+                }
                 // If nothing answers, the walk will find out; without windows the list can be read.
                 Err(stop) if compare::is_not_answered(&stop) => {
                     warn!(clerk.path = count_path, "the server does not count by creation time");
@@ -110,6 +119,9 @@ async fn narrow_down(
                 }
                 Err(stop) => return Err(stop),
             }
+        }
+        if is_over {
+            break;
         }
     }
     Ok(())
@@ -218,6 +230,7 @@ impl ListProgress {
             window.bounds = Bounds::default();
             window.expected = self.source_count.after.or(self.source_count.before);
             window.ended = false;
+            window.place.fruitless = FruitlessRounds::default();
         }
     }
 }

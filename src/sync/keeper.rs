@@ -15,6 +15,10 @@ use crate::store::{Condition, ContentType, DeleteCondition, Object, Store, Store
 
 use super::checkpoint::{CHECKPOINT_KEY, Checkpoint, Lease};
 
+/// How often one write or removal of the checkpoint is tried: again only where our own checkpoint stands
+/// under another version than the one that was named.
+const MOST_ATTEMPTS: usize = 4;
+
 /// Holds the lease of a run and writes its checkpoint.
 #[derive(Debug)]
 pub struct Keeper {
@@ -169,13 +173,17 @@ impl Keeper {
         // Some stores remove without a look at the version.
         self.assure_held().await?;
         let mut written = self.written.lock().await;
+        let mut attempts = 0;
         loop {
+            attempts += 1;
             let condition = DeleteCondition::Matches(written.version.clone());
             match self.store.delete(CHECKPOINT_KEY, condition).await {
                 Ok(()) => return Ok(()),
                 Err(error) if error.is_precondition_failed() => {
                     match self.standing().await? {
-                        Stands::Ours(it) if it.version != written.version => {
+                        Stands::Ours(it)
+                            if it.version != written.version && attempts < MOST_ATTEMPTS =>
+                        {
                             written.version = it.version;
                         }
                         // Removed already: the answer to an earlier attempt was lost.
@@ -210,7 +218,9 @@ impl Keeper {
             (Bytes::from(draft.to_json()?), draft.revision)
         };
         let at = Instant::now();
+        let mut attempts = 0;
         let version = loop {
+            attempts += 1;
             let put =
                 self.store.put(CHECKPOINT_KEY, bytes.clone(), ContentType::Json, condition.clone());
             match put.await {
@@ -219,7 +229,10 @@ impl Keeper {
                 // answer was lost: this one or an earlier one. Our token tells.
                 Err(error) if error.is_precondition_failed() => match self.standing().await? {
                     Stands::Ours(it) if it.bytes == bytes => break it.version,
-                    Stands::Ours(it) if condition != Condition::Matches(it.version.clone()) => {
+                    Stands::Ours(it)
+                        if attempts < MOST_ATTEMPTS
+                            && condition != Condition::Matches(it.version.clone()) =>
+                    {
                         condition = Condition::Matches(it.version);
                     }
                     Stands::Ours(_) => return Err(error.into()),

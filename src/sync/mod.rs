@@ -29,6 +29,7 @@ mod divide;
 pub mod endpoint;
 pub mod failure;
 mod forecast;
+pub mod fruitless;
 mod gathering;
 mod ids;
 mod ids_file;

@@ -153,10 +153,19 @@ impl From<WalkStop> for Stop {
         match stop {
             WalkStop::Clerk(failure) => failure.into(),
             WalkStop::Exhausted(why) => Self::Exhausted(why),
-            WalkStop::LostPlace(endpoint) | WalkStop::Unfiltered(endpoint) => {
+            WalkStop::LostPlace(endpoint) => {
                 Self::List(ListError::of(endpoint)(ClerkError::Protocol {
                     endpoint: endpoint.path.to_owned(),
-                    detail: "its rows move faster than they can be read".to_owned(),
+                    detail:
+                        "its pages do not join the rows read before: its rows change faster than \
+                             they can be read"
+                            .to_owned(),
+                }))
+            }
+            WalkStop::Unfiltered(endpoint) => {
+                Self::List(ListError::of(endpoint)(ClerkError::Protocol {
+                    endpoint: endpoint.path.to_owned(),
+                    detail: "it lists rows created at other times than were asked for".to_owned(),
                 }))
             }
         }

@@ -20,10 +20,12 @@ use crate::clerk::wire::MOST_ROWS;
 use crate::clock::{Clock, Timestamp};
 use crate::patience::{Exhausted, Patience};
 use crate::quoted::Quoted;
+use crate::snapshot::records::Records;
 
 use super::at_stake::MOST_WAITING;
 use super::bounds::Bounds;
 use super::endpoint::{ByOwner, Endpoint, Order, Paging, WholeList};
+use super::fruitless::FruitlessRounds;
 use super::list_error::ListError;
 use super::moment::Moment;
 use super::narrowed;
@@ -43,6 +45,9 @@ pub struct Place {
     /// have been taken in part.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub within: Option<Box<Within>>,
+    /// Rounds since the walk last got on.
+    #[serde(default, skip_serializing_if = "FruitlessRounds::are_none")]
+    pub fruitless: FruitlessRounds,
 }
 
 /// A place among what one owner owns.
@@ -172,12 +177,10 @@ pub struct Walk {
     page_rows: u64,
     /// How far the next step back goes; 0 while pages join.
     step_back: u64,
-    /// Steps back since there was a new row.
-    steps_back: u32,
     /// How many rows of the tail the cursor steps back; 0 for the last one.
     cursor_back: usize,
-    /// Pages in a row that brought nothing new though more was promised.
-    stalled: u32,
+    /// The fewest rows that were ever left behind a page, by the list's stated size.
+    fewest_left: u64,
     allowed: Allowed,
     /// Pages handed out and not yet stored.
     not_stored: usize,
@@ -268,12 +271,6 @@ pub enum WalkStop {
     Unfiltered(&'static Endpoint),
 }
 
-/// Pages without a new row, though more rows were promised, that are asked for in a row.
-const MOST_STALLED: u32 = 3;
-/// Steps back without a new row between them. One list of a hundred million rows needs fourteen to find
-/// known rows wherever they are.
-const MOST_STEPS_BACK: u32 = 24;
-
 impl Walk {
     /// A walk with one page in flight at a time, until more is [allowed](Self::allow).
     #[must_use]
@@ -296,8 +293,7 @@ impl Walk {
             in_flight: VecDeque::new(),
             step_back: 0,
             cursor_back: 0,
-            stalled: 0,
-            steps_back: 0,
+            fewest_left: u64::MAX,
             allowed: Allowed { in_flight: 1, at_stake: 1 },
             not_stored: 0,
             finished: false,
@@ -353,7 +349,6 @@ impl Walk {
             if self.bounds.are_ignored_by(&page.rows) {
                 return Err(WalkStop::Unfiltered(self.reader.endpoint));
             }
-            let repeated = page.rows.iter().filter(|row| !row.kept).count() as u64;
             let batch = match next.asked {
                 Asked::Offset(offset) => self.join_by_offset(offset, page)?,
                 Asked::Cursor(cursor) => self.join_by_cursor(cursor.as_deref(), page),
@@ -361,16 +356,13 @@ impl Walk {
             if self.rows > MOST_ROWS {
                 return Err(self.reader.protocol(format!("it lists more than {MOST_ROWS} rows")));
             }
-            if let Some(mut batch) = batch {
-                batch.doubled += repeated;
-                self.not_stored += 1;
-                self.finished = batch.last;
-                if batch.page.records.size() <= MOST_WAITING / 2 {
-                    // Clerk answers while this page is stored.
-                    self.ask_ahead();
-                }
-                return Ok(Some(batch));
+            self.not_stored += 1;
+            self.finished = batch.last;
+            if batch.page.records.size() <= MOST_WAITING / 2 {
+                // Clerk answers while this page is stored.
+                self.ask_ahead();
             }
+            return Ok(Some(batch));
         }
         Ok(None)
     }
@@ -465,14 +457,15 @@ impl Walk {
         self.next_offset = overlap(self.place.offset);
     }
 
-    fn join_by_cursor(&mut self, cursor: Option<&str>, mut page: ReadPage) -> Option<Batch> {
+    fn join_by_cursor(&mut self, cursor: Option<&str>, mut page: ReadPage) -> Batch {
         let confirming = std::mem::take(&mut self.cursor_back) > 0;
         if cursor.is_some_and(|cursor| self.begins_again(cursor, &page.rows)) {
             self.give_up_the_cursor("ignores");
-            return None;
+            return self.batch_without_rows(page);
         }
         let newest = self.place.tail.last().and_then(|key| key.created_at);
         let known_again = page.rows.iter().any(|row| self.knows(&row.key));
+        let repeated = rows_repeated(&page);
         for row in &mut page.rows {
             // Rows older than the last one taken appeared meanwhile; the comparison finds them.
             let is_behind = row.key.created_at.is_none_or(|created| Some(created) >= newest);
@@ -480,25 +473,27 @@ impl Walk {
         }
         let new = page.kept_rows().count() as u64;
         let full = page.rows.len() as u64 >= self.reader.endpoint.page_rows;
-        if page.rows.iter().any(|row| self.bounds.end_before(row)) {
-            return Some(self.batch(page, new, 0, true));
-        }
         let begun = !self.place.tail.is_empty();
-        if (full && new == 0) || (confirming && begun && page.rows.is_empty()) {
-            // The rows at the cursor may be deleted: that must not look like the end of the list.
-            self.give_up_the_cursor("brings no row behind");
-            return None;
-        }
         let all_seen = self.expected.is_some_and(|expected| self.rows + new >= expected);
-        let last = if page.rows.is_empty() {
+        let last = if page.rows.iter().any(|row| self.bounds.end_before(row)) {
+            true
+        } else if page.rows.is_empty() {
             !begun && (all_seen || confirming)
         } else {
             !full && (all_seen || (known_again && new == 0))
         };
+        let got_on = new > 0 || last;
+        let too_many = self.place.fruitless.note(got_on).is_err();
+        if !got_on && (full || confirming || too_many) {
+            // The rows at the cursor may be deleted: that must not look like the end of the list. The
+            // same request would bring the same page again.
+            self.give_up_the_cursor("brings neither a new row nor a known one behind");
+            return self.batch_without_rows(page);
+        }
         // A short page ends the list, but servers have been seen to send short pages in the middle:
         // unless the count agrees, the end is confirmed by a page that repeats a known row.
         self.cursor_back = usize::from(!last && (!full || all_seen));
-        Some(self.batch(page, new, 0, last))
+        self.batch(page, new, repeated, last)
     }
 
     /// Whether a cursor page shows rows from before its cursor.
@@ -511,28 +506,23 @@ impl Walk {
             || rows.first().is_some_and(|row| row.key.created_at < tail[index].created_at)
     }
 
-    fn join_by_offset(
-        &mut self,
-        offset: u64,
-        mut page: ReadPage,
-    ) -> Result<Option<Batch>, WalkStop> {
+    fn join_by_offset(&mut self, offset: u64, mut page: ReadPage) -> Result<Batch, WalkStop> {
         if page.total.is_some() {
             self.expected = page.total;
         }
         let Some(from) = self.seam(&page.rows, offset) else {
-            return self.step_back().map(|()| None);
+            self.step_back()?;
+            return Ok(self.batch_without_rows(page));
         };
         let wanted_again = self.place.offset.saturating_sub(offset);
         let stepped_back = std::mem::take(&mut self.step_back) > 0;
         let doubled = if stepped_back { 0 } else { (from as u64).saturating_sub(wanted_again) };
+        let repeated = rows_repeated(&page);
         for (index, row) in page.rows.iter_mut().enumerate() {
             row.kept &= index >= from && self.bounds.hold(row) && !self.knows(&row.key);
         }
         let beyond = page.rows.iter().any(|row| self.bounds.end_before(row));
         let new = page.rows.iter().filter(|row| row.kept).count() as u64;
-        if new > 0 {
-            self.steps_back = 0;
-        }
         let behind = offset + page.rows.len() as u64;
         let full = page.rows.len() as u64 >= self.reader.endpoint.page_rows;
         // Servers have been seen to send short pages in the middle: the end is where one more brings
@@ -555,15 +545,28 @@ impl Walk {
             self.in_flight.clear();
             self.next_offset = overlap(behind);
         }
+        let got_on = last || (new > 0 && (full || self.comes_nearer(behind)));
         // After a step back, pages of rows that have all been taken lead on to those that have not.
         let is_catching_up = (full || goes_on) && behind <= self.rows;
-        self.stalled = if new > 0 || last || is_catching_up { 0 } else { self.stalled + 1 };
-        if self.stalled > MOST_STALLED {
-            let detail = "pages end before the `total_count` they state".to_owned();
-            return Err(self.reader.protocol(detail));
+        if got_on || !is_catching_up {
+            self.place.fruitless.note(got_on).map_err(|_| self.ends_before_its_total())?;
         }
         self.place.offset = behind;
-        Ok(Some(self.batch(page, new, doubled, last)))
+        Ok(self.batch(page, new, doubled + repeated, last))
+    }
+
+    /// Whether fewer rows are left behind this place than behind any before. Where a list grows by a row
+    /// while a row is read, its end is never reached.
+    fn comes_nearer(&mut self, behind: u64) -> bool {
+        let Some(expected) = self.expected else { return true };
+        let left = expected.saturating_sub(behind);
+        let is_nearer = left < self.fewest_left;
+        self.fewest_left = self.fewest_left.min(left);
+        is_nearer
+    }
+
+    fn ends_before_its_total(&self) -> WalkStop {
+        self.reader.protocol("pages end before the `total_count` they state".to_owned())
     }
 
     /// Where the new rows of a page begin that was asked for at `offset`: behind the last known row.
@@ -605,8 +608,7 @@ impl Walk {
     /// The page begins behind what is known: rows before it were deleted. Looks further up.
     fn step_back(&mut self) -> Result<(), WalkStop> {
         let from = self.place.offset;
-        self.steps_back += 1;
-        if self.step_back >= from || self.steps_back > MOST_STEPS_BACK {
+        if self.step_back >= from || self.place.fruitless.note(false).is_err() {
             return Err(WalkStop::LostPlace(self.reader.endpoint));
         }
         self.step_back = if self.step_back == 0 { 8 } else { self.step_back * 4 };
@@ -620,6 +622,13 @@ impl Walk {
         Ok(())
     }
 
+    /// What a page that does not join says nevertheless: every round is handed out, so that its count
+    /// is stored.
+    fn batch_without_rows(&mut self, page: ReadPage) -> Batch {
+        let records = Records::new(&self.reader.context.datasets);
+        self.batch(ReadPage { rows: Vec::new(), records, ..page }, 0, 0, false)
+    }
+
     fn batch(&mut self, page: ReadPage, new: u64, doubled: u64, last: bool) -> Batch {
         for row in page.kept_rows() {
             self.moment.take(&row.key);
@@ -631,6 +640,11 @@ impl Walk {
         self.rows += new;
         Batch { doubled, place: self.place.clone(), way: self.way, total: page.total, last, page }
     }
+}
+
+/// Rows that one page shows twice.
+fn rows_repeated(page: &ReadPage) -> u64 {
+    page.rows.iter().filter(|row| !row.kept).count() as u64
 }
 
 /// Index of the row that the next page must repeat.

@@ -15,6 +15,7 @@ use clerk_sync::sync::checkpoint::{
     UnreadableCheckpoint, Window,
 };
 use clerk_sync::sync::endpoint::{ENDPOINTS, Endpoint, ListName};
+use clerk_sync::sync::fruitless::FruitlessRounds;
 use clerk_sync::sync::page::RowKey;
 use clerk_sync::sync::run::lists_needed;
 use clerk_sync::sync::walk::{Place, Way, Within};
@@ -53,14 +54,17 @@ fn row_keys() -> impl Strategy<Value = RowKey> {
     (text(), option::of(milliseconds())).prop_map(RowKey::from)
 }
 
+fn rounds() -> impl Strategy<Value = FruitlessRounds> {
+    any::<u32>().prop_map(|rounds| serde_json::from_value(rounds.into()).unwrap())
+}
+
 fn places() -> impl Strategy<Value = Place> {
-    let place = || {
-        (counts(), vec(row_keys(), 0..3)).prop_map(|(offset, tail)| Place {
-            offset,
-            tail,
-            within: None,
-        })
-    };
+    let place =
+        || {
+            (counts(), vec(row_keys(), 0..3), rounds()).prop_map(|(offset, tail, fruitless)| {
+                Place { offset, tail, within: None, fruitless }
+            })
+        };
     let within = (row_keys(), place()).prop_map(|(owner, place)| Box::new(Within { owner, place }));
     (place(), option::of(within)).prop_map(|(place, within)| Place { within, ..place })
 }
@@ -148,7 +152,7 @@ fn lists() -> impl Strategy<Value = ListProgress> {
             any::<bool>(),
             counts(),
             counts(),
-            any::<u32>(),
+            any::<[u32; 2]>(),
             option::of(counts()),
             option::of(counts()),
         ),
@@ -164,7 +168,8 @@ fn lists() -> impl Strategy<Value = ListProgress> {
             ids,
             duplicates_dropped: numbers.1,
             rows_repaired: numbers.2,
-            repairs: numbers.3,
+            repairs: numbers.3[0],
+            restarts: numbers.3[1],
             best_latency_ms: numbers.4,
             owners: numbers.5,
             windows,

@@ -6,6 +6,7 @@
 
 mod checkpoints;
 mod digests;
+mod endings;
 mod limiter;
 mod texts;
 mod walks;

@@ -2,6 +2,7 @@
 //! handler between them.
 
 pub(crate) mod aws_proxy;
+pub(crate) mod bounded;
 pub(crate) mod captured;
 pub(crate) mod faulty_store;
 pub(crate) mod fuse;
