@@ -12,6 +12,7 @@ use clerk_sync::store::{
     Condition, ContentType, DeleteCondition, Listed, Object, Operation, Store, StoreError, Stored,
     Version,
 };
+use clerk_sync::sync::checkpoint::CHECKPOINT_KEY;
 use serde_json::{Value, json};
 
 use crate::support::bounded::Bounded;
@@ -281,8 +282,7 @@ async fn a_part_that_cannot_be_read_again_fails_no_run() {
     assert!(held == there);
 }
 
-/// A store that names another version of an object whenever it is read, and keeps to the latest one it
-/// named only where it should not.
+/// A store that names another version of the checkpoint whenever it is read, and replaces none of them.
 #[derive(Debug)]
 struct ChangesItsVersions {
     inner: Arc<dyn Store>,
@@ -299,6 +299,9 @@ impl Store for ChangesItsVersions {
     }
 
     async fn get(&self, key: &str) -> Result<Option<Object>, StoreError> {
+        if key != CHECKPOINT_KEY {
+            return self.inner.get(key).await;
+        }
         let read = self.reads.fetch_add(1, Ordering::SeqCst);
         if read > MOST_READS {
             return Err(StoreError::PreconditionFailed {
@@ -318,7 +321,7 @@ impl Store for ChangesItsVersions {
         condition: Condition,
     ) -> Result<Version, StoreError> {
         match condition {
-            Condition::Matches(_) => Err(StoreError::PreconditionFailed {
+            Condition::Matches(_) if key == CHECKPOINT_KEY => Err(StoreError::PreconditionFailed {
                 operation: Operation::Put,
                 url: self.url_of(key),
             }),
@@ -351,5 +354,5 @@ async fn a_store_that_changes_its_versions_is_not_written_to_for_ever() {
     let error = ends(&world, json!({})).await.expect_err("nothing can be stored");
     assert_eq!(error.name(), "StoreUnavailable", "{error}");
     let reads = store.reads.load(Ordering::SeqCst);
-    assert!(reads < 30, "{reads} reads");
+    assert!((4..30).contains(&reads), "{reads} reads");
 }
