@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::data::Data;
 use crate::lists::{List, ORGANIZATIONS, Shape};
 use crate::query::{Query, Selection};
+use crate::requests::Outcome;
 use crate::rows::Row;
 
 /// An HTTP response, or the beginning of one.
@@ -75,6 +76,12 @@ impl Refusal {
 
     pub(crate) fn not_found() -> Self {
         Self::new(404, "resource_not_found", "not found")
+    }
+
+    /// The answer, and what the log says of it.
+    pub(crate) fn outcome(&self, sequence: u64) -> (Answer, Outcome) {
+        let code = Some(self.code.clone()).filter(|code| !code.is_empty());
+        (self.answer(sequence), Outcome { code, ..Outcome::default() })
     }
 
     pub(crate) fn answer(&self, sequence: u64) -> Answer {

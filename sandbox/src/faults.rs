@@ -347,6 +347,19 @@ impl Strike {
         })
     }
 
+    /// Whether the body is another one than its status promises, apart from fields of rows.
+    pub(crate) fn spoils(&self) -> bool {
+        self.effects.iter().any(|effect| {
+            !matches!(
+                effect,
+                Effect::Delay(_)
+                    | Effect::DelayPerThousandRows(_)
+                    | Effect::Refuse { .. }
+                    | Effect::EditRow { .. }
+            )
+        })
+    }
+
     pub(crate) fn ignored(&self) -> Vec<String> {
         let name = |effect: &Effect| match effect {
             Effect::IgnoreParameter(name) => Some(name.clone()),

@@ -34,6 +34,6 @@ pub use data::{Change, ChangeKind, RowRefused};
 pub use faults::{Effect, FaultRule, FaultSyntax};
 pub use population::Population;
 pub use query::{DeletedCursor, Rules};
-pub use requests::{LoggedRequest, Violation, ViolationKind};
+pub use requests::{LoggedRequest, RowEdit, Violation, ViolationKind};
 pub use sandbox::{DEFAULT_KEY, Sandbox};
 pub use server::Serving;

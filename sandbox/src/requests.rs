@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
 use tokio::time::Instant;
 
 /// One request as the sandbox saw it. The key itself is never kept.
@@ -25,8 +26,35 @@ pub struct LoggedRequest {
     pub accept_encoding: Option<String>,
     /// The status answered; `None` until then, and where the connection was reset instead.
     pub status: Option<u16>,
+    /// The code of the error answered, where the answer is one and has one.
+    pub code: Option<String>,
     /// Rows in the answer.
     pub rows: usize,
+    /// Whether a fault spoiled the answer in another way than by an error in Clerk's shape, or by what
+    /// is in `edits`.
+    pub spoiled: bool,
+    /// The fields of rows that a fault replaced or removed.
+    pub edits: Vec<RowEdit>,
+}
+
+/// A field of a row in one answer that is not what Clerk would say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RowEdit {
+    /// The row's true id.
+    pub id: String,
+    /// Where in the row, as in RFC 6901.
+    pub pointer: String,
+    /// What is there instead; `None` where it was removed.
+    pub value: Option<Value>,
+}
+
+/// What a request was answered.
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    pub(crate) code: Option<String>,
+    pub(crate) rows: usize,
+    pub(crate) spoiled: bool,
+    pub(crate) edits: Vec<RowEdit>,
 }
 
 impl LoggedRequest {
@@ -96,12 +124,21 @@ impl Requests {
     }
 
     /// Notes what a request was answered.
-    pub(crate) fn answered(&mut self, sequence: u64, status: u16, rows: usize) {
+    pub(crate) fn answered(&mut self, sequence: u64, status: u16, outcome: Outcome) {
         // Cleared logs have a hole at their beginning.
         if let Ok(at) = self.log.binary_search_by_key(&sequence, |request| request.sequence) {
-            self.log[at].status = Some(status);
-            self.log[at].rows = rows;
+            let request = &mut self.log[at];
+            request.status = Some(status);
+            request.code = outcome.code;
+            request.rows = outcome.rows;
+            request.spoiled = outcome.spoiled;
+            request.edits = outcome.edits;
         }
+    }
+
+    /// The number of the last one filed.
+    pub(crate) const fn arrived(&self) -> u64 {
+        self.arrived
     }
 
     pub(crate) fn log(&self) -> &[LoggedRequest] {

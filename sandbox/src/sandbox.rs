@@ -24,7 +24,7 @@ use crate::lists::{
 };
 use crate::population::Population;
 use crate::query::{Query, Rules, Search};
-use crate::requests::{LoggedRequest, Requests, Violation, ViolationKind};
+use crate::requests::{LoggedRequest, Outcome, Requests, RowEdit, Violation, ViolationKind};
 use crate::rows::Row;
 
 /// The key a new sandbox accepts. It opens nothing else.
@@ -61,6 +61,8 @@ struct Shared {
 
 struct Settings {
     keys: Vec<String>,
+    /// Other instances that the same server serves, each with the key that opens it.
+    others: Vec<(String, Sandbox)>,
     rules: Rules,
     latency: Duration,
     jitter: Duration,
@@ -92,6 +94,7 @@ impl Sandbox {
                 data: RwLock::new(population.build()),
                 settings: RwLock::new(Settings {
                     keys: vec![DEFAULT_KEY.to_owned()],
+                    others: Vec::new(),
                     rules: Rules::default(),
                     latency: Duration::ZERO,
                     jitter: Duration::ZERO,
@@ -311,6 +314,15 @@ impl Sandbox {
         self.settings_mut().keys = vec![key.into()];
     }
 
+    /// Answers requests with this key as another instance would: the API is one for all of them. They
+    /// are logged there.
+    pub fn belongs_to(&self, key: impl Into<String>, other: &Self) {
+        let key = key.into();
+        let mut settings = self.settings_mut();
+        settings.others.retain(|(known, _)| *known != key);
+        settings.others.push((key, other.clone()));
+    }
+
     /// Decides what Clerk's documentation leaves open.
     pub fn set_rules(&self, rules: Rules) {
         self.settings_mut().rules = rules;
@@ -393,6 +405,18 @@ impl Sandbox {
         lock(&self.shared.requests).log().to_vec()
     }
 
+    /// The requests behind the one of this number, in order of arrival.
+    pub fn requests_since(&self, sequence: u64) -> Vec<LoggedRequest> {
+        let requests = lock(&self.shared.requests);
+        let log = requests.log();
+        log[log.partition_point(|request| request.sequence <= sequence)..].to_vec()
+    }
+
+    /// The number of the request that arrived last; 0 before the first.
+    pub fn last_request(&self) -> u64 {
+        lock(&self.shared.requests).arrived()
+    }
+
     /// How many requests a path (`/v1/users`) got.
     pub fn request_count(&self, path: &str) -> u64 {
         lock(&self.shared.requests).by_path().get(path).copied().unwrap_or(0)
@@ -467,6 +491,9 @@ impl Sandbox {
         if let Some(control) = path.strip_prefix("/sandbox/") {
             return Ok(self.control(control));
         }
+        if let Some(other) = self.instance_of(headers) {
+            return Box::pin(other.answer(method, path_and_query, headers)).await;
+        }
         let travel = self.travel();
         if !travel.is_zero() {
             tokio::time::sleep(travel).await;
@@ -493,11 +520,20 @@ impl Sandbox {
             tokio::time::sleep(wait).await;
         }
         drop(working);
-        let (mut answer, rows) = made?;
+        let (mut answer, mut outcome) = made?;
         strike.flipped_bits().for_each(|bit| flip(&mut answer, bit));
         answer.cut_after = strike.cut_after().filter(|bytes| *bytes < answer.body.len());
-        lock(&self.shared.requests).answered(request.sequence, answer.status, rows);
+        outcome.spoiled = strike.spoils();
+        lock(&self.shared.requests).answered(request.sequence, answer.status, outcome);
         Ok(answer)
+    }
+
+    /// The other instance that the key of a request opens.
+    fn instance_of(&self, headers: &[(&str, &str)]) -> Option<Self> {
+        let key = key_of(headers)?;
+        let settings = self.settings();
+        let other = settings.others.iter().find(|(known, _)| known == key);
+        other.map(|(_, other)| other.clone())
     }
 
     /// Notes a request and what is wrong with it.
@@ -511,7 +547,7 @@ impl Sandbox {
         let header = |name: &str| {
             headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| *value)
         };
-        let key = header("authorization").and_then(|value| value.strip_prefix("Bearer "));
+        let key = key_of(headers);
         let api_version = header("clerk-api-version").map(str::to_owned);
         let version_in_query = query.first("__clerk_api_version").is_some();
         let mut violations = Vec::new();
@@ -540,63 +576,65 @@ impl Sandbox {
             api_version,
             accept_encoding: header("accept-encoding").map(str::to_owned),
             status: None,
+            code: None,
             rows: 0,
+            spoiled: false,
+            edits: Vec::new(),
         };
         lock(&self.shared.requests).file(request, violations)
     }
 
-    /// The answer and how many rows it has.
+    /// The answer, and what there is to say of it.
     fn make(
         &self,
         request: &LoggedRequest,
         query: &Query,
         query_text: &str,
         strike: &Strike,
-    ) -> Result<(Answer, usize), ConnectionReset> {
+    ) -> Result<(Answer, Outcome), ConnectionReset> {
         if let Err(refused) = lock(&self.shared.limits).admit(request.at) {
-            let mut answer = Refusal::new(429, "too_many_requests", "Too many requests")
-                .answer(request.sequence);
+            let refusal = Refusal::new(429, "too_many_requests", "Too many requests");
+            let (mut answer, outcome) = refusal.outcome(request.sequence);
             if let Some(seconds) = refused.retry_after_seconds {
                 answer.headers.push(("retry-after".to_owned(), seconds.to_string()));
             }
-            return Ok((answer, 0));
+            return Ok((answer, outcome));
         }
         for effect in &strike.effects {
             match effect {
                 Effect::Reset => return Err(ConnectionReset),
                 Effect::Refuse { status, code, retry_after } => {
-                    let mut answer = Refusal::new(*status, code.as_str(), code.as_str())
-                        .answer(request.sequence);
+                    let refusal = Refusal::new(*status, code.as_str(), code.as_str());
+                    let (mut answer, outcome) = refusal.outcome(request.sequence);
                     answer.headers.extend(
                         retry_after.iter().map(|text| ("retry-after".to_owned(), text.clone())),
                     );
-                    return Ok((answer, 0));
+                    return Ok((answer, outcome));
                 }
                 Effect::Html(status) => {
                     let body = format!("<html><body><h1>{status}</h1></body></html>");
-                    return Ok((Answer::new(*status, "text/html", body), 0));
+                    return Ok((Answer::new(*status, "text/html", body), Outcome::default()));
                 }
-                Effect::Body(body) => return Ok((Answer::of_json(body.clone()), 0)),
+                Effect::Body(body) => {
+                    return Ok((Answer::of_json(body.clone()), Outcome::default()));
+                }
                 _ => {}
             }
         }
         if request.method != "GET" {
             let refusal = Refusal::new(405, "method_not_allowed", "The sandbox is read-only");
-            return Ok((refusal.answer(request.sequence), 0));
+            return Ok(refusal.outcome(request.sequence));
         }
         if !request.key_accepted {
             let message = "The provided Clerk Secret Key is invalid";
-            return Ok((
-                Refusal::new(401, "clerk_key_invalid", message).answer(request.sequence),
-                0,
-            ));
+            return Ok(Refusal::new(401, "clerk_key_invalid", message).outcome(request.sequence));
         }
         let ignored = strike.ignored();
         let query = if ignored.is_empty() { query.clone() } else { query.without(&ignored) };
         let made = self.route(request, &query, strike);
         let Made { body, rows, revision, is_page } = match made {
             Ok(made) => made,
-            Err(refusal) => return Ok((refusal.answer(request.sequence), 0)),
+            Err(refusal) => return Ok(refusal.outcome(request.sequence)),
         };
         if is_page {
             let mut churn = lock(&self.shared.churn);
@@ -604,7 +642,7 @@ impl Sandbox {
                 churn.page_read(&mut self.change());
             }
         }
-        let body = disturbed(body, &strike.effects);
+        let (body, edits) = disturbed(body, &strike.effects);
         let mut answer = Answer::of_json(body);
         if request.accept_encoding.as_deref().is_some_and(accepts_gzip) {
             let target = strike.spares_body().then(|| format!("{}?{query_text}", request.path));
@@ -612,7 +650,7 @@ impl Sandbox {
             answer.headers.push(("content-encoding".to_owned(), "gzip".to_owned()));
             answer.headers.push(("vary".to_owned(), "Accept-Encoding".to_owned()));
         }
-        Ok((answer, rows))
+        Ok((answer, Outcome { rows, edits, ..Outcome::default() }))
     }
 
     /// Finds what a path means.
@@ -862,7 +900,6 @@ fn holds_secret(path: &str) -> bool {
         || path.ends_with("/secret")
 }
 
-/// Applies the effects that spoil a right body.
 /// Changes one bit of a body on its way.
 fn flip(answer: &mut Answer, bit: usize) {
     let mut body = answer.body.to_vec();
@@ -873,8 +910,9 @@ fn flip(answer: &mut Answer, bit: usize) {
     }
 }
 
-fn disturbed(body: String, effects: &[Effect]) -> String {
-    let mut body = body;
+/// Applies the effects that spoil a right body; with the fields of rows that are others now.
+fn disturbed(body: String, effects: &[Effect]) -> (String, Vec<RowEdit>) {
+    let (mut body, mut edits) = (body, Vec::new());
     for effect in effects {
         match effect {
             Effect::MalformedJson => {
@@ -885,7 +923,11 @@ fn disturbed(body: String, effects: &[Effect]) -> String {
             Effect::EditRow { row, pointer, value } => {
                 body = with_rows(&body, |rows| {
                     if let Some(row) = rows.get_mut(*row) {
-                        edit(row, pointer, value.as_ref());
+                        let id = row["id"].as_str().unwrap_or_default().to_owned();
+                        if edit(row, pointer, value.as_ref()) {
+                            let (pointer, value) = (pointer.clone(), value.clone());
+                            edits.push(RowEdit { id, pointer, value });
+                        }
                     }
                 });
             }
@@ -913,7 +955,7 @@ fn disturbed(body: String, effects: &[Effect]) -> String {
             _ => {}
         }
     }
-    body
+    (body, edits)
 }
 
 /// A page whose rows have been changed.
@@ -926,18 +968,22 @@ fn with_rows(body: &str, change: impl FnOnce(&mut Vec<Value>)) -> String {
     whole.to_string()
 }
 
-fn edit(row: &mut Value, pointer: &str, value: Option<&Value>) {
+/// Whether the row is another one now.
+fn edit(row: &mut Value, pointer: &str, value: Option<&Value>) -> bool {
     let (parent, name) = pointer.rsplit_once('/').unwrap_or(("", pointer));
-    if let Some(Value::Object(fields)) = row.pointer_mut(parent) {
-        match value {
-            Some(value) => {
-                fields.insert(name.to_owned(), value.clone());
-            }
-            None => {
-                fields.shift_remove(name);
-            }
-        }
-    }
+    let Some(Value::Object(fields)) = row.pointer_mut(parent) else { return false };
+    let before = match value {
+        Some(value) => fields.insert(name.to_owned(), value.clone()),
+        None => fields.shift_remove(name),
+    };
+    before.as_ref() != value
+}
+
+/// The key that a request sends.
+fn key_of<'a>(headers: &[(&str, &'a str)]) -> Option<&'a str> {
+    let mut headers = headers.iter();
+    let (_, value) = headers.find(|(name, _)| name.eq_ignore_ascii_case("authorization"))?;
+    value.strip_prefix("Bearer ")
 }
 
 fn accepts_gzip(accepted: &str) -> bool {

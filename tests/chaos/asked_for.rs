@@ -7,7 +7,7 @@ use clerk_sandbox::Sandbox;
 use clerk_sync::clock::Timestamp;
 use serde_json::Value;
 
-use super::further::{Further, path_of};
+use super::further::Further;
 use crate::support::snapshot::Snapshot;
 
 /// The lists whose rows own API keys.
@@ -50,33 +50,6 @@ impl<'a> AskedFor<'a> {
             _ => true,
         }
     }
-}
-
-/// What a dataset's own list cannot be read without.
-fn needed_for(dataset: &str) -> &'static [&'static str] {
-    match dataset {
-        "grants" => &[
-            "organization_memberships",
-            "organization_roles",
-            "organization_permissions",
-            "organizations",
-            "users",
-            "machines",
-        ],
-        "api_keys" => &OWNERS,
-        "sessions" => &["users"],
-        _ => &[],
-    }
-}
-
-/// Whether Clerk has refused something that a dataset is made of.
-pub(super) fn was_refused(sandbox: &Sandbox, dataset: &str) -> bool {
-    let needed = [dataset].into_iter().chain(needed_for(dataset).iter().copied());
-    let paths: Vec<String> = needed.map(path_of).collect();
-    sandbox.requests().iter().any(|request| {
-        [402, 403, 410, 422].map(Some).contains(&request.status)
-            && paths.iter().any(|path| request.path.starts_with(path))
-    })
 }
 
 /// Days since 1970, in UTC.

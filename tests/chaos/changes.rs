@@ -67,7 +67,7 @@ pub(super) fn change_rows(sandbox: &Sandbox, event: Event, cursor: Option<&str>)
                 sandbox.delete("machines", &id);
             }
         }
-        Event::PowerCut | Event::Interrupt | Event::RotateKey => {}
+        Event::PowerCut | Event::Interrupt | Event::RotateKey | Event::TurnKey(_) => {}
     }
 }
 

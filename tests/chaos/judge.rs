@@ -5,13 +5,16 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::error::Error as _;
 
 use bytes::Bytes;
-use clerk_sandbox::{Change, DEFAULT_KEY, Sandbox};
+use clerk_sandbox::{Change, DEFAULT_KEY, LoggedRequest, RowEdit, Sandbox};
 use clerk_sync::error::Error;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::asked_for::{AskedFor, OWNERS, was_refused};
+use super::asked_for::{AskedFor, OWNERS};
 use super::derived;
 use super::further::Further;
+use super::hazards::OTHER_KEY;
+use super::meaning::{CORE, Meaning, asks_for, lists_of, meaning, owners_of};
+use super::odd;
 use super::throughout::Throughout;
 use super::wire::Watch;
 use crate::support::oracle::RESOURCES;
@@ -55,22 +58,56 @@ pub(super) type Objects = BTreeMap<String, Bytes>;
 /// A run, as its files name it.
 struct SeenRun {
     id: String,
-    /// Changes of the instance before the invocation that it began in.
-    changes_before: usize,
+    /// How each instance stood before the invocation that it began in.
+    begun: Vec<Moment>,
+}
+
+/// An instance whose key the secret may hold.
+struct Instance {
+    sandbox: Sandbox,
+    /// The rows of every list when the story began.
+    first: BTreeMap<&'static str, Vec<String>>,
+}
+
+/// How far the history of an instance has got.
+#[derive(Debug, Clone, Copy)]
+struct Moment {
+    changes: usize,
+    requests: u64,
+}
+
+impl Instance {
+    fn now(&self) -> Moment {
+        Moment { changes: self.sandbox.history().len(), requests: self.sandbox.last_request() }
+    }
 }
 
 /// Who watches a schedule.
 pub(super) struct Judge {
-    sandbox: Sandbox,
+    /// The one that the story is about; and the other one, if the secret may turn to it.
+    instances: Vec<Instance>,
     /// What is opted in beside the five.
     further: Option<Further>,
+    /// `SHRINK_GUARD_PERCENT`.
+    guard: u32,
     /// Every list that is copied.
     lists: Vec<&'static str>,
-    /// The rows of every list when the story began.
-    first: BTreeMap<&'static str, Vec<String>>,
     /// The runs, in the order in which they were first seen.
     runs: Vec<SeenRun>,
-    changes_before: usize,
+    /// How things stood before the invocation that is judged.
+    before: Vec<Moment>,
+    /// Whether it may publish past the guard.
+    accepts: bool,
+    /// Snapshots that an invocation has called complete.
+    called_complete: BTreeSet<String>,
+    /// The run that was held back by the last invocation.
+    held: Option<String>,
+    /// Objects cannot be deleted at present.
+    pub(super) undeletable: bool,
+    /// The folders of snapshots that were published while that was so, in order.
+    cluttered: Vec<String>,
+    /// Every manifest that was ever seen.
+    manifests: BTreeMap<String, Bytes>,
     latest: Option<Bytes>,
     /// The snapshot that it names.
     snapshot: Option<Snapshot>,
@@ -83,25 +120,34 @@ pub(super) struct Judge {
     pub(super) thawed: bool,
     /// Clerk has said wrong things about rows.
     pub(super) lied: bool,
-    /// Clerk has refused a list.
-    pub(super) refused: bool,
-    /// Something was wrong with answers of Clerk's.
-    pub(super) disturbed: bool,
+    /// The store keeps no conditions, and never has.
+    pub(super) unproven: bool,
     /// A checkpoint was damaged: nobody can know what it named.
     pub(super) damaged: bool,
 }
 
 impl Judge {
-    pub(super) fn of(sandbox: &Sandbox, further: Option<Further>) -> Self {
+    pub(super) fn of(instances: &[&Sandbox], further: Option<Further>, guard: u32) -> Self {
         let also = further.iter().flat_map(Further::lists);
         let lists: Vec<&str> = RESOURCES.into_iter().chain(also).collect();
-        Self {
+        let instance = |&sandbox: &&Sandbox| Instance {
             sandbox: sandbox.clone(),
             first: lists.iter().map(|&list| (list, sandbox.ids(list))).collect(),
+        };
+        let instances: Vec<Instance> = instances.iter().map(instance).collect();
+        Self {
+            before: instances.iter().map(Instance::now).collect(),
+            instances,
             lists,
             further,
+            guard,
             runs: Vec::new(),
-            changes_before: 0,
+            accepts: false,
+            called_complete: BTreeSet::new(),
+            held: None,
+            undeletable: false,
+            cluttered: Vec::new(),
+            manifests: BTreeMap::new(),
             latest: None,
             snapshot: None,
             published: BTreeMap::new(),
@@ -109,15 +155,15 @@ impl Judge {
             raced: false,
             thawed: false,
             lied: false,
-            refused: false,
-            disturbed: false,
+            unproven: false,
             damaged: false,
         }
     }
 
     /// An invocation is about to begin, and the store holds these objects.
-    pub(super) fn before(&mut self, objects: &Objects) {
-        self.changes_before = self.sandbox.history().len();
+    pub(super) fn before(&mut self, event: &Value, objects: &Objects) {
+        self.before = self.instances.iter().map(Instance::now).collect();
+        self.accepts = event["accept_shrink"] == true;
         self.checkpoint_before = objects.get("checkpoint.json").cloned();
     }
 
@@ -126,13 +172,32 @@ impl Judge {
         self.snapshot.as_ref()
     }
 
+    /// Whether the invocation that is judged had Clerk and the store to itself.
+    const fn alone(&self) -> bool {
+        !self.raced && !self.thawed
+    }
+
+    /// What it was answered by Clerk.
+    fn log(&self) -> Vec<LoggedRequest> {
+        self.log_since(&self.before)
+    }
+
+    fn log_since(&self, moments: &[Moment]) -> Vec<LoggedRequest> {
+        let since = |(instance, moment): (&Instance, &Moment)| {
+            instance.sandbox.requests_since(moment.requests)
+        };
+        self.instances.iter().zip(moments).flat_map(since).collect()
+    }
+
     /// An invocation has answered. `disturbed` by something, or it must have got further.
     pub(super) fn answer(&mut self, answer: &Value, objects: &Objects, disturbed: bool) {
         let status = answer["status"].as_str().expect("a status");
         assert!(
-            ["complete", "partial", "busy"].contains(&status),
+            ["complete", "partial", "busy"].contains(&status)
+                || (status == "held" && self.guard > 0),
             "nothing asks for this answer: {answer:#}"
         );
+        assert!(!self.unproven, "the store keeps no conditions, and that was taken: {answer:#}");
         assert_hidden(&answer.to_string(), "an answer");
         let checkpoint = objects.get("checkpoint.json").cloned();
         if status == "partial" {
@@ -147,6 +212,11 @@ impl Judge {
                 "nothing was in the way, and it got no further: {answer:#}"
             );
         }
+        let refused = || self.log().into_iter().find(|it| meaning(it) == Meaning::KeyRefused);
+        if ["complete", "held"].contains(&status) && self.alone() {
+            let refused = refused().filter(|request| request.status == Some(403));
+            assert_eq!(refused, None, "the key was refused, and the answer is {answer:#}");
+        }
         if status == "complete" {
             let latest = latest_id(objects).expect("complete means published");
             let own = &answer["snapshot_id"];
@@ -158,13 +228,79 @@ impl Judge {
                 let its = objects.iter().filter(|(key, _)| key.starts_with(&folder));
                 self.published.extend(its.map(|(key, bytes)| (key.clone(), bytes.clone())));
             }
+            self.assert_new(answer);
         }
+        let held = answer["snapshot_id"].as_str().filter(|_| status == "held");
+        if let Some(id) = held {
+            self.assert_rightly_held(id, answer, objects);
+        }
+        self.held = held.map(str::to_owned);
+    }
+
+    /// An invocation that was not alone called a snapshot complete.
+    pub(super) fn called_complete(&mut self, id: &str) {
+        self.called_complete.insert(id.to_owned());
+    }
+
+    /// The instance that the published snapshot is of.
+    pub(super) fn source(&self) -> &Sandbox {
+        let snapshot = self.published().expect("published");
+        &self.instances[self.instance_of(snapshot)].sandbox
+    }
+
+    /// A snapshot is called complete by the invocation that published it, or once by another where
+    /// that one could not say so.
+    fn assert_new(&mut self, answer: &Value) {
+        let id = answer["snapshot_id"].as_str().expect("an id").to_owned();
+        let is_new = self.called_complete.insert(id);
+        assert!(is_new || !self.alone(), "an old snapshot is called complete: {answer:#}");
+        if self.alone() && self.held.as_deref() == answer["snapshot_id"].as_str() {
+            assert_eq!(self.log(), [], "what was held is published, and Clerk was read again");
+        }
+    }
+
+    /// A snapshot is held back if too much of the published one is not in it.
+    fn assert_rightly_held(&self, id: &str, answer: &Value, objects: &Objects) {
+        let manifest = &objects[&format!("snapshots/{id}/manifest.json")];
+        let manifest: Value = serde_json::from_slice(manifest).expect("JSON");
+        let published = self.published().expect("it lost something");
+        let losses = self.losses(&published.manifest, &manifest);
+        assert!(!self.accepts, "held, though losses are accepted: {answer:#}");
+        assert_eq!(answer["shrunk"], json!(losses), "{answer:#}");
+        assert!(!losses.is_empty(), "held, and nothing was lost: {answer:#}");
+    }
+
+    /// What the guard does not let pass, as an answer says it (contract, sections 2 and 3).
+    fn losses(&self, before: &Value, after: &Value) -> BTreeMap<String, Value> {
+        let mut losses = BTreeMap::new();
+        if self.guard == 0 {
+            return losses;
+        }
+        let is_left_out =
+            |entry: &Value| entry["status"] == "skipped" || entry["status"] == "failed";
+        for (name, entry) in after["datasets"].as_object().expect("datasets") {
+            let then = &before["datasets"][name];
+            let Some(had) = then["records"].as_u64() else { continue };
+            let has = entry["records"].as_u64().expect("a number");
+            let lost_much =
+                had >= 20 && had.saturating_sub(has) * 100 > had * u64::from(self.guard);
+            // What could not be read then either is no news.
+            let is_gone = had > 0 && is_left_out(entry) && !is_left_out(then);
+            if lost_much || is_gone {
+                let mut loss = json!({"before": had, "after": has});
+                if is_left_out(entry) {
+                    loss["status"] = entry["status"].clone();
+                }
+                losses.insert(name.clone(), loss);
+            }
+        }
+        losses
     }
 
     /// An invocation has failed.
     pub(super) fn failure(&self, error: &Error, armed: Armed) {
-        assert!(armed.explains(error.name()), "nothing explains {error:?}");
-        self.assert_hidden(&format!("{error} {error:?} {}", error.message()), "an error");
+        self.error(error.name(), &error.message(), armed);
+        self.assert_hidden(&format!("{error} {error:?}"), "an error");
         let mut cause = error.source();
         while let Some(error) = cause {
             self.assert_hidden(&format!("{error} {error:?}"), "a cause");
@@ -172,24 +308,81 @@ impl Judge {
         }
     }
 
+    /// An invocation has failed with an error of this name.
+    pub(super) fn error(&self, name: &str, message: &str, armed: Armed) {
+        self.assert_hidden(message, "an error");
+        if self.unproven {
+            assert_eq!(name, "StoreUnavailable", "{message}");
+            assert_eq!(self.log(), [], "Clerk was asked before the store was proven: {message}");
+            return;
+        }
+        assert!(armed.explains(name), "nothing explains {name}: {message}");
+        if !self.alone() {
+            return;
+        }
+        let log = self.log();
+        let answered = |what: &[Meaning]| log.iter().any(|it| what.contains(&meaning(it)));
+        match name {
+            "ClerkUnauthorized" => {
+                assert!(answered(&[Meaning::KeyRefused]), "no key was refused: {message}");
+            }
+            "ClerkProtocol" if !self.lied => {
+                // Nobody can do without the instance's name.
+                let nameless = |it: &LoggedRequest| {
+                    it.path == "/v1/instance" && meaning(it) == Meaning::Refused
+                };
+                let unreadable = answered(&[Meaning::Unreadable]) || log.iter().any(nameless);
+                assert!(unreadable, "all could be read: {message}");
+                assert_named(&log, message);
+            }
+            "ClerkUnavailable" => {
+                let tried = [Meaning::TryAgain, Meaning::Unreadable];
+                assert!(answered(&tried), "everything was answered: {message}");
+            }
+            _ => {}
+        }
+    }
+
     /// What was asked of Clerk was allowed, and not too much.
     pub(super) fn wire(&self, watch: &Watch) {
         assert_eq!(watch.within_pauses(), [""; 0], "requests within a pause Clerk asked for");
+        let read = watch.instances_read();
+        assert!(read.len() < 2, "two instances were read at once: {read:?}");
         self.asked(watch.requests());
     }
 
     /// So many requests of one invocation were allowed, and not too many.
     pub(super) fn asked(&self, asked: u64) {
-        assert_eq!(self.sandbox.violations(), [], "requests that nobody should send");
-        let rows: usize = self.lists.iter().map(|list| self.sandbox.count(list)).sum();
+        for instance in &self.instances {
+            let violations = instance.sandbox.violations();
+            assert_eq!(violations, [], "requests that nobody should send");
+        }
+        if self.alone() {
+            self.assert_one_instance_read();
+        }
+        let count = |list| -> usize {
+            self.instances.iter().map(|instance| instance.sandbox.count(list)).sum()
+        };
+        let rows: usize = self.lists.iter().copied().map(count).sum();
         let pages = self.lists.len() + rows / 499;
         // One request for what each of them owns.
         let owners = match self.owners() {
             [] => 0,
-            owners => owners.iter().map(|list| self.sandbox.count(list)).sum(),
+            owners => owners.iter().copied().map(count).sum::<usize>(),
         };
         let most = (20 * pages + 4 * owners + 400) as u64;
         assert!(asked <= most, "{asked} requests for {pages} pages and {owners} owners");
+    }
+
+    /// A key of another instance than that which an invocation reads is asked for nothing but its
+    /// instance's name.
+    fn assert_one_instance_read(&self) {
+        let read = |(instance, moment): (&Instance, &Moment)| {
+            let log = instance.sandbox.requests_since(moment.requests);
+            log.into_iter().find(|it| it.key_accepted && it.path != "/v1/instance")
+        };
+        let read: Vec<_> = self.instances.iter().zip(&self.before).filter_map(read).collect();
+        assert!(read.len() < 2, "two instances were read at once: {read:?}");
     }
 
     /// The lists whose rows may each be asked for what they own.
@@ -213,6 +406,14 @@ impl Judge {
                 assert_hidden(&String::from_utf8_lossy(bytes), key);
             }
         }
+        assert!(
+            !self.unproven || !objects.contains_key("latest.json"),
+            "the store keeps no conditions, and something is published"
+        );
+        for (key, bytes) in objects.iter().filter(|(key, _)| key.ends_with("/manifest.json")) {
+            let seen = self.manifests.entry(key.clone()).or_insert_with(|| bytes.clone());
+            assert!(seen == bytes, "{key} was written again, and is another one");
+        }
         for (key, bytes) in &self.published {
             assert!(objects.get(key) == Some(bytes), "{key} was published and has changed");
         }
@@ -222,9 +423,14 @@ impl Judge {
         }
         let snapshot = Snapshot::of(objects).expect("latest.json is never taken away");
         self.assert_moved_forward(&snapshot);
+        self.assert_let_pass(&snapshot);
         self.assert_right(&snapshot);
         for key in named_by(&snapshot) {
             self.published.insert(key.clone(), objects[&key].clone());
+        }
+        if self.undeletable {
+            let id = snapshot.latest["snapshot_id"].as_str().expect("an id");
+            self.cluttered.push(format!("snapshots/{id}/"));
         }
         (self.latest, self.snapshot) = (latest, Some(snapshot));
     }
@@ -239,7 +445,7 @@ impl Judge {
             if let Some(id) = id
                 && !self.runs.iter().any(|run| run.id == id)
             {
-                self.runs.push(SeenRun { id, changes_before: self.changes_before });
+                self.runs.push(SeenRun { id, begun: self.before.clone() });
             }
         }
     }
@@ -255,27 +461,59 @@ impl Judge {
         }
     }
 
+    /// The guard had nothing against it, or somebody said that it is right.
+    fn assert_let_pass(&self, snapshot: &Snapshot) {
+        let Some(before) = self.snapshot.as_ref().filter(|_| self.alone() && !self.accepts) else {
+            return;
+        };
+        let losses = self.losses(&before.manifest, &snapshot.manifest);
+        assert!(losses.is_empty(), "published, though it lost {losses:?}");
+    }
+
+    /// The instance that a snapshot says it is of.
+    fn instance_of(&self, snapshot: &Snapshot) -> usize {
+        let id = snapshot.manifest["instance"]["id"].as_str().expect("an instance");
+        let found = self.instances.iter().position(|it| it.sandbox.instance_id() == id);
+        found.expect("an instance that there is")
+    }
+
     /// A snapshot holds what was there throughout and nothing that never was, and says itself where
     /// that is not so.
     fn assert_right(&self, snapshot: &Snapshot) {
         let run = self.runs.iter().find(|run| snapshot.latest["snapshot_id"] == *run.id);
-        let begun = run.expect("every run has been seen").changes_before;
-        let history = self.sandbox.history();
-        let asked_for = AskedFor::of(&self.sandbox, snapshot, self.further.as_ref());
+        let run = run.expect("every run has been seen");
+        let log = self.log_since(&run.begun);
+        self.assert_statuses(snapshot, &log);
+        let number = self.instance_of(snapshot);
+        let Instance { sandbox, first } = &self.instances[number];
+        let begun = run.begun[number].changes;
+        let history = sandbox.history();
+        let asked_for = AskedFor::of(sandbox, snapshot, self.further.as_ref());
+        let edits = |what: &dyn Fn(&str, &RowEdit) -> bool| {
+            log.iter().any(|it| it.edits.iter().any(|edit| what(&it.path, edit)))
+        };
         for &list in &self.lists {
             let changes = |range: &[Change]| -> Vec<Change> {
                 range.iter().filter(|change| change.list == list).cloned().collect()
             };
             let source = Throughout::of(
-                &self.first[list],
+                &first[list],
                 &changes(&history[..begun]),
                 &changes(&history[begun..]),
             );
-            self.assert_list_right(list, snapshot, &source, &asked_for);
-            if list == "machines" && !self.lied {
-                derived::assert_calls_right(snapshot, &self.sandbox, &source);
+            let of_nobody = list == "organization_memberships"
+                && edits(&|path, it| odd::makes_nobody(path, it));
+            self.assert_list_right(list, snapshot, &source, &asked_for, of_nobody);
+            if list == "machines" && !self.lied && !edits(&|_, it| odd::takes_rights(it)) {
+                derived::assert_calls_right(snapshot, sandbox, &source);
+            }
+            if snapshot.manifest["run"]["invocations"] == 1 && !self.lied {
+                let asked = log.iter().filter(|it| it.path == super::further::path_of(list));
+                let edits: Vec<RowEdit> = asked.flat_map(|it| it.edits.clone()).collect();
+                odd::assert_counted(list, snapshot, &edits);
             }
         }
+        odd::assert_typed(snapshot);
         assert_closed(snapshot, "the closure");
         if let Some(further) = &self.further {
             further.assert_opted_in(snapshot);
@@ -289,23 +527,11 @@ impl Judge {
         snapshot: &Snapshot,
         source: &Throughout,
         asked_for: &AskedFor<'_>,
+        of_nobody: bool,
     ) {
         let name = if list == "organization_memberships" { "grants" } else { list };
         let dataset = &snapshot.manifest["datasets"][name];
-        if dataset["status"] == "failed" {
-            assert!(self.disturbed, "{name} has failed, and nothing was in the way");
-            assert!(!RESOURCES.contains(&list), "there is no snapshot without {list}");
-            assert_eq!(snapshot.manifest["verified"], false, "{name} has failed");
-            return;
-        }
-        if dataset["status"] == "skipped" {
-            let refused = self.refused && was_refused(&self.sandbox, name);
-            let needs_failed =
-                name == "grants" && snapshot.manifest["datasets"]["machines"]["status"] == "failed";
-            assert!(
-                refused || needs_failed,
-                "{name} is skipped, and nothing it needs was refused or has failed"
-            );
+        if ["skipped", "failed"].iter().any(|status| dataset["status"] == *status) {
             return;
         }
         let ids = if name == "grants" { membership_ids(snapshot) } else { snapshot.ids(name) };
@@ -345,6 +571,7 @@ impl Judge {
             (true, false) => lost.len() as u64,
             // Rows that Clerk showed under other names are in their places.
             (true, true) => left_out + invented.len() as u64,
+            (false, _) if of_nobody => left_out,
             (false, _) => 0,
         };
         assert!(
@@ -374,27 +601,77 @@ impl Judge {
         }
     }
 
+    /// What a dataset says of itself rests on what its own lists were answered.
+    fn assert_statuses(&self, snapshot: &Snapshot, log: &[LoggedRequest]) {
+        let mut whole = true;
+        for (name, entry) in snapshot.manifest["datasets"].as_object().expect("datasets") {
+            let answered = |what: Meaning, code: &Value, lists: &[String]| {
+                log.iter().any(|it| {
+                    meaning(it) == what
+                        && (code.is_null() || it.code.as_deref() == code.as_str())
+                        && lists.iter().any(|list| asks_for(it, list))
+                })
+            };
+            let (own, owners) = (lists_of(name), owners_of(name));
+            let reason = &entry["reason"];
+            match entry["status"].as_str().expect("a status") {
+                "skipped" => {
+                    assert!(reason.is_string(), "{name} is skipped without a reason");
+                    // Lines of another list that could not be read are missing in it.
+                    let gap = ["grants", "entitlements"].contains(&name.as_str())
+                        && reason.as_str().is_some_and(|reason| reason.contains("/machines"))
+                        && answered(Meaning::Unreadable, &Value::Null, &own);
+                    let refused = gap
+                        || answered(Meaning::Refused, reason, &own)
+                        || answered(Meaning::Refused, reason, &owners);
+                    assert!(refused, "{name} is skipped, and nobody answered {reason} to it");
+                }
+                "failed" => {
+                    whole = false;
+                    assert!(!CORE.contains(&name.as_str()), "{name} failed, and is published");
+                    assert_eq!(entry["records"], 0, "{name} failed, and has records");
+                    let any = Value::Null;
+                    let failed = answered(Meaning::Unreadable, &any, &own)
+                        || answered(Meaning::Unreadable, &any, &owners);
+                    assert!(failed, "{name} failed, and could be read: {reason}");
+                    let names = |list: &String| {
+                        let path = list.trim_start_matches("/v1");
+                        reason.as_str().is_some_and(|reason| reason.contains(path))
+                    };
+                    let named = own.iter().chain(&owners).any(names);
+                    assert!(named, "{name} failed, and no endpoint is named: {reason}");
+                }
+                "drifted" => whole = false,
+                status => assert_eq!(status, "verified", "{name}"),
+            }
+        }
+        assert_eq!(snapshot.manifest["verified"], whole, "verified");
+        assert_eq!(snapshot.latest["verified"], whole, "verified");
+    }
+
     /// The published snapshot is the instance as it is now.
     pub(super) fn assert_exact(&self) {
         let snapshot = self.published().expect("published");
         assert_eq!(snapshot.manifest["verified"], true, "an instance at rest");
-        let asked_for = AskedFor::of(&self.sandbox, snapshot, self.further.as_ref());
+        let sandbox = &self.instances[self.instance_of(snapshot)].sandbox;
+        let asked_for = AskedFor::of(sandbox, snapshot, self.further.as_ref());
         for &list in &self.lists {
             let held = match list {
                 "organization_memberships" => membership_ids(snapshot),
                 _ => snapshot.ids(list),
             };
-            let mut there: BTreeSet<String> = self.sandbox.ids(list).into_iter().collect();
+            let mut there: BTreeSet<String> = sandbox.ids(list).into_iter().collect();
             there.retain(|id| asked_for.has(list, id));
             assert_eq!(held.len(), there.len(), "{list}");
             assert!(held.iter().all(|id| there.contains(id)), "{list}");
         }
         if let Some(further) = &self.further {
-            further.assert_equals_source(snapshot, &self.sandbox);
+            further.assert_equals_source(snapshot, sandbox);
         }
     }
 
-    /// Nothing is left in the store but what was published.
+    /// Nothing is left in the store but what was published; and what was replaced in snapshots that
+    /// were published one after the other while nothing could be deleted, except the last of them.
     pub(super) fn assert_no_leftovers(&self, objects: &Objects) {
         if self.damaged {
             return;
@@ -402,6 +679,11 @@ impl Judge {
         let left: Vec<_> = objects
             .keys()
             .filter(|key| *key != "latest.json" && !self.published.contains_key(*key))
+            .filter(|key| {
+                let forgotten = self.cluttered.len().saturating_sub(1);
+                let mut forgotten = self.cluttered[..forgotten].iter();
+                !forgotten.any(|folder| key.starts_with(folder))
+            })
             .collect();
         assert!(left.is_empty(), "left behind: {left:?}");
     }
@@ -429,4 +711,23 @@ fn is_past(answer: &Value, objects: &Objects) -> bool {
 
 fn assert_hidden(text: &str, place: &str) {
     assert!(!text.contains(DEFAULT_KEY), "the key is in {place}");
+    assert!(!text.contains(OTHER_KEY), "the other instance's key is in {place}");
+}
+
+/// Where a field that is needed cannot be read, and nothing else is the matter, an error names the
+/// list, the field and the row.
+fn assert_named(log: &[LoggedRequest], message: &str) {
+    let unreadable = || log.iter().filter(|it| meaning(it) == Meaning::Unreadable);
+    if unreadable().any(|it| it.spoiled || it.status != Some(200)) {
+        return;
+    }
+    let names = |(path, edit): (&str, &RowEdit)| {
+        let field = edit.pointer.rsplit('/').next().unwrap_or_default();
+        // A row without an id of its own is found by its place.
+        let row = edit.pointer == "/id" || message.contains(&edit.id);
+        row && message.contains(path.trim_start_matches("/v1")) && message.contains(field)
+    };
+    let mut edits =
+        unreadable().flat_map(|it| it.edits.iter().map(|edit| (it.path.as_str(), edit)));
+    assert!(edits.any(names), "it does not say which field of which row: {message}");
 }

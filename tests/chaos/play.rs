@@ -2,7 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
@@ -11,17 +11,18 @@ use clerk_sync::clock::{Clock, Timestamp};
 use clerk_sync::error::Error;
 use clerk_sync::secret_key::SecretKey;
 use clerk_sync::secret_source::{Label, SecretError, SecretSource};
-use clerk_sync::store::Store;
+use clerk_sync::store::{Operation, Store};
 use serde_json::{Value, json};
 use tokio::task::{JoinHandle, LocalSet};
 
 use super::changes::change_rows;
 use super::further::{Further, make_active};
+use super::hazards::{OTHER_KEY, other_instance};
 use super::judge::{Armed, Judge};
 use super::schedule::{Act, Damage, Event, Instance, Lie, Schedule, Stop};
 use super::wire::{Watch, WatchedTransport};
 use crate::support::captured::Captured;
-use crate::support::faulty_store::{Effect, FaultyStore};
+use crate::support::faulty_store::{Effect, Fault, FaultyStore};
 use crate::support::fuse::{Fuse, Side};
 use crate::support::gate::{Gate, GatedStore};
 use crate::support::plain::{FIRST, add_memberships, fill};
@@ -35,6 +36,8 @@ const LONGEST: Duration = Duration::from_secs(900);
 const MOST_INVOCATIONS: usize = 8;
 /// Longer than a lease, and than any wait a schedule asks for.
 const A_WHILE: Duration = Duration::from_secs(6_000);
+/// `LEASE_SECONDS` when nobody says.
+const LEASE: Duration = Duration::from_secs(60);
 
 /// What a schedule came to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -116,11 +119,18 @@ struct Stage {
     armed: Armed,
     frozen: Vec<Frozen>,
     played: Played,
-    keys: u32,
+    /// The instance that the secret may turn to.
+    other: Sandbox,
+    keys: Arc<AtomicU64>,
+    /// What stays wrong with the store until all else is well.
+    for_good: Vec<Fault>,
+    /// When an invocation was seen at work last, unless the time of day has jumped since.
+    at_work: Option<Timestamp>,
 }
 
 struct Frozen {
     gate: Arc<Gate>,
+    watch: Arc<Watch>,
     work: JoinHandle<Result<Value, Error>>,
 }
 
@@ -136,17 +146,18 @@ enum End {
 impl Stage {
     fn of(described: &Instance) -> Self {
         let sandbox = instance(described);
+        let other = other_instance(&sandbox);
         let secret = Arc::new(TroubledSecret::default());
         let mut world = World::new(sandbox.clone())
             .with("COMPRESSION", described.compression)
-            .with("SHRINK_GUARD_PERCENT", "0");
+            .with("SHRINK_GUARD_PERCENT", &described.guard.to_string());
         for (name, value) in described.further.iter().flat_map(Further::settings) {
             world = world.with(name, &value);
         }
         world.secret = Arc::clone(&secret) as Arc<dyn SecretSource>;
         let store = Arc::clone(&world.store);
         Self {
-            judge: Judge::of(&sandbox, described.further.clone()),
+            judge: Judge::of(&[&sandbox, &other], described.further.clone(), described.guard),
             further: described.further.clone(),
             world,
             store,
@@ -156,7 +167,10 @@ impl Stage {
             armed: Armed::default(),
             frozen: Vec::new(),
             played: Played::default(),
-            keys: 0,
+            other,
+            keys: Arc::default(),
+            for_good: Vec::new(),
+            at_work: None,
         }
     }
 
@@ -168,23 +182,41 @@ impl Stage {
                 self.armed.wire = true;
                 self.armed.key |= *lie == Lie::Key;
                 self.judge.lied |= *lie == Lie::Rows;
-                self.judge.refused |= *lie == Lie::Refusal;
-                self.judge.disturbed = true;
             }
             Act::Store(fault) => {
                 self.store.fault(fault.clone());
                 self.armed.store = true;
                 self.armed.hangs |= fault.effect() == Effect::Hang;
+                self.judge.undeletable |= fault.is_of(Operation::Delete);
+            }
+            Act::StoreForGood(fault) => {
+                self.store.fault(fault.clone());
+                self.for_good.push(fault.clone());
+                self.armed.store = true;
+                self.judge.undeletable = true;
+            }
+            Act::NoConditions(effect) => {
+                for operation in [Operation::Put, Operation::Delete] {
+                    self.store.fault(Fault::new(operation, *effect).from(1));
+                }
+                self.judge.unproven = true;
+            }
+            Act::Conditions => {
+                self.store.heal();
+                self.judge.unproven = false;
             }
             Act::SecretFails(times) => {
                 self.secret.fails.fetch_add(u64::from(*times), Ordering::SeqCst);
                 self.armed.secret = true;
             }
-            Act::RotateKey => {
-                self.keys += 1;
-                rotate(sandbox, &self.secret, self.keys);
+            Act::RotateKey => self.keyring().rotate(),
+            Act::TurnKey(old_ends) => {
+                self.armed.key = true;
+                self.keyring().turn(*old_ends);
             }
+            Act::Lose(loss) => loss.befall(sandbox),
             Act::ClockJumps(seconds) => {
+                self.at_work = None;
                 let now = self.world.clock.now().unix_millis() + 1000 * seconds;
                 let since = Duration::from_millis(u64::try_from(now).expect("after 1970"));
                 self.world.clock = Clock::simulated(SystemTime::UNIX_EPOCH + since);
@@ -200,6 +232,7 @@ impl Stage {
                 };
                 self.sync(event, deadline.map(Duration::from_secs), *twice).await;
             }
+            Act::Accept => self.sync(json!({"accept_shrink": true}), None, false).await,
             Act::Thaw => self.thaw().await,
             Act::Wait(seconds) => tokio::time::advance(Duration::from_secs(*seconds)).await,
             Act::Heal => self.heal(),
@@ -209,7 +242,7 @@ impl Stage {
     /// One invocation, or two side by side.
     async fn sync(&mut self, mut event: Value, deadline: Option<Duration>, twice: bool) {
         self.further.iter().for_each(|further| further.opt_in(&mut event));
-        self.judge.before(&self.world.memory.objects());
+        self.judge.before(&event, &self.world.memory.objects());
         self.judge.raced = twice;
         let struck = (self.world.sandbox.faults_struck(), self.store.struck());
         let disturbed = !self.events.is_empty() || !self.stops.is_empty() || twice;
@@ -282,7 +315,10 @@ impl Stage {
         self.world.sandbox.on_request(|_, _| ());
         self.world.interrupt.send_replace(false);
         match end {
-            End::Frozen => self.frozen.push(Frozen { gate, work }),
+            End::Frozen => {
+                let watch = Arc::clone(watch);
+                self.frozen.push(Frozen { gate, watch, work });
+            }
             End::PowerCut | End::Killed => {
                 work.abort();
                 // It is gone before anything else begins.
@@ -300,16 +336,16 @@ impl Stage {
         if events.is_empty() {
             return fuse;
         }
-        let (blowing, secret) = (Arc::clone(&fuse), Arc::clone(&self.secret));
+        let (blowing, keyring) = (Arc::clone(&fuse), self.keyring());
         let interrupt = self.world.interrupt.clone();
-        let (seen, next_key) = (AtomicU64::new(0), self.keys + 1);
-        self.keys += events.len() as u32;
+        let seen = AtomicU64::new(0);
         // An invocation reads the secret once more, and not for ever.
         let rotations = events.iter().filter(|(_, event)| matches!(event, Event::RotateKey));
-        self.armed.key |= rotations.count() > 1;
+        let turns = events.iter().any(|(_, event)| matches!(event, Event::TurnKey(_)));
+        self.armed.key |= rotations.count() > 1 || turns;
         self.world.sandbox.on_request(move |sandbox, request| {
             let number = seen.fetch_add(1, Ordering::SeqCst) + 1;
-            for (index, (_, event)) in events.iter().enumerate().filter(|(_, at)| at.0 == number) {
+            for (_, event) in events.iter().filter(|(at, _)| *at == number) {
                 match event {
                     Event::PowerCut => {
                         blowing.step();
@@ -317,12 +353,35 @@ impl Stage {
                     Event::Interrupt => {
                         interrupt.send_replace(true);
                     }
-                    Event::RotateKey => rotate(sandbox, &secret, next_key + index as u32),
+                    Event::RotateKey => keyring.rotate(),
+                    Event::TurnKey(old_ends) => keyring.turn(*old_ends),
                     change => change_rows(sandbox, *change, request.parameter("starting_after")),
                 }
             }
         });
         fuse
+    }
+
+    fn keyring(&self) -> Keyring {
+        Keyring {
+            sandbox: self.world.sandbox.clone(),
+            other: self.other.clone(),
+            secret: Arc::clone(&self.secret),
+            keys: Arc::clone(&self.keys),
+        }
+    }
+
+    /// Nobody at work is never waited for longer than a lease lasts.
+    fn assert_busy_by_right(&self, answer: &Value) {
+        let held_until: Timestamp =
+            answer["held_until"].as_str().and_then(|it| it.parse().ok()).expect("a time");
+        if self.judge.raced || !self.frozen.is_empty() {
+            return;
+        }
+        if let Some(at_work) = self.at_work {
+            let held = held_until.saturating_duration_since(at_work);
+            assert!(held <= LEASE, "nobody is at work, and it is busy for {held:?}: {answer:#}");
+        }
     }
 
     fn note(&mut self, end: &End, watch: &Watch, disturbed: bool) {
@@ -336,23 +395,30 @@ impl Stage {
         self.played.ends.push(name);
         match end {
             End::Answered(answer) => {
+                if answer["status"] == "busy" {
+                    self.assert_busy_by_right(answer);
+                }
                 self.judge.answer(answer, &self.world.memory.objects(), disturbed);
             }
             End::Failed(error) => self.judge.failure(error, self.armed),
             End::Killed => assert!(self.armed.hangs, "an invocation goes on past its time"),
             End::PowerCut | End::Frozen => {}
         }
+        let is_busy = matches!(end, End::Answered(answer) if answer["status"] == "busy");
+        if !is_busy {
+            self.at_work = Some(self.world.clock.now());
+        }
         self.judge.wire(watch);
         self.judge.store(&self.world.memory.objects());
     }
 
     async fn thaw(&mut self) {
-        for Frozen { gate, work } in std::mem::take(&mut self.frozen) {
+        for Frozen { gate, watch, work } in std::mem::take(&mut self.frozen) {
             gate.open();
             let end = ended_within(FOR_EVER, work).await;
             self.armed.rival = true;
             self.judge.thawed = true;
-            self.note(&end, &Watch::default(), true);
+            self.note(&end, &watch, true);
             self.judge.thawed = false;
         }
     }
@@ -361,6 +427,9 @@ impl Stage {
         self.world.sandbox.clear_faults();
         self.world.sandbox.stop_churn();
         self.store.heal();
+        self.for_good.iter().for_each(|fault| self.store.fault(fault.clone()));
+        self.judge.unproven = false;
+        self.judge.undeletable = !self.for_good.is_empty();
         self.secret.fails.store(0, Ordering::SeqCst);
         self.events.clear();
         self.stops.clear();
@@ -393,6 +462,15 @@ impl Stage {
         let verified = self.judge.published().is_some_and(|it| it.manifest["verified"] == true);
         self.thaw().await;
         tokio::time::advance(A_WHILE).await;
+        if !self.for_good.is_empty() {
+            // Each of them takes a new snapshot, though the store does not let go of the old ones.
+            for _ in 0..2 {
+                self.finish(json!({})).await;
+            }
+            self.for_good.clear();
+            self.heal();
+            self.finish(json!({})).await;
+        }
         self.finish(json!({"restart": true})).await;
         self.judge.assert_exact();
         self.judge.assert_no_leftovers(&self.world.memory.objects());
@@ -406,6 +484,7 @@ impl Stage {
             self.sync(event, None, false).await;
             event = match self.played.ends.last().map(String::as_str) {
                 Some("complete") => return,
+                Some("held") => json!({"accept_shrink": true}),
                 Some("StateUnreadable") => json!({"restart": true}),
                 _ => json!({}),
             };
@@ -448,10 +527,44 @@ impl From<Result<Value, Error>> for End {
     }
 }
 
-fn rotate(sandbox: &Sandbox, secret: &TroubledSecret, number: u32) {
-    let key = format!("{DEFAULT_KEY}{number}");
-    sandbox.rotate_key(key.clone());
-    *secret.key.lock().unwrap_or_else(PoisonError::into_inner) = key;
+/// Replaces the key in the secret.
+struct Keyring {
+    sandbox: Sandbox,
+    other: Sandbox,
+    secret: Arc<TroubledSecret>,
+    keys: Arc<AtomicU64>,
+}
+
+impl Keyring {
+    /// By another key of the first instance.
+    fn rotate(&self) {
+        let key = format!("{DEFAULT_KEY}{}", self.next());
+        self.sandbox.rotate_key(key.clone());
+        *self.key() = key;
+    }
+
+    /// By a key of the other instance than that whose key it is now; the key before ends or not.
+    fn turn(&self, old_ends: bool) {
+        let is_other = self.key().starts_with(OTHER_KEY);
+        if is_other {
+            return self.rotate();
+        }
+        let key = format!("{OTHER_KEY}{}", self.next());
+        self.other.rotate_key(key.clone());
+        self.sandbox.belongs_to(key.clone(), &self.other);
+        if old_ends {
+            self.sandbox.rotate_key("of nobody");
+        }
+        *self.key() = key;
+    }
+
+    fn next(&self) -> u64 {
+        self.keys.fetch_add(1, Ordering::SeqCst) + 1
+    }
+
+    fn key(&self) -> MutexGuard<'_, String> {
+        self.secret.key.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// A secret that cannot be read so many times.

@@ -9,6 +9,8 @@ use fastrand::Rng;
 use serde_json::json;
 
 use super::further::{self, Further};
+use super::hazards::{Hazard, Hazards, Loss, some_refusal};
+use super::odd;
 use crate::support::faulty_store::{Effect as StoreEffect, Fault};
 use crate::support::fuse::Side;
 
@@ -37,6 +39,8 @@ pub(super) struct Instance {
     pub(super) compression: &'static str,
     /// What is opted in beside the five.
     pub(super) further: Option<Further>,
+    /// `SHRINK_GUARD_PERCENT`.
+    pub(super) guard: u32,
 }
 
 /// One thing that happens.
@@ -46,10 +50,21 @@ pub(super) enum Act {
     Wire(FaultRule, Lie),
     /// From now on the store fails like that.
     Store(Fault),
+    /// From now on the store fails like that, and nobody puts it right before all else is.
+    StoreForGood(Fault),
+    /// From now on the store does not do what conditional calls ask for.
+    NoConditions(StoreEffect),
+    /// From now on it does.
+    Conditions,
     /// The next readings of the secret fail.
     SecretFails(u32),
     /// The key is replaced, in Clerk and in the secret.
     RotateKey,
+    /// The secret gets a key of the other instance, or of the first one again. Whether the key before
+    /// is accepted no more.
+    TurnKey(bool),
+    /// Rows go away.
+    Lose(Loss),
     /// The time of day jumps by so many seconds.
     ClockJumps(i64),
     /// From now on rows come and go between pages.
@@ -69,6 +84,8 @@ pub(super) enum Act {
         /// Whether the event is delivered a second time while it runs.
         twice: bool,
     },
+    /// A sync with `accept_shrink`.
+    Accept,
     /// What was frozen goes on.
     Thaw,
     /// Time passes, in seconds.
@@ -84,8 +101,8 @@ pub(super) enum Lie {
     None,
     /// That rows are not there, or that there are more or fewer.
     Rows,
-    /// That a list may not be read.
-    Refusal,
+    /// That a field of a row is something that it cannot be.
+    Value,
     /// That the key is not accepted.
     Key,
 }
@@ -96,6 +113,8 @@ pub(super) enum Event {
     PowerCut,
     Interrupt,
     RotateKey,
+    /// The secret gets a key of another instance, and the key before is accepted no more or still.
+    TurnKey(bool),
     /// The row that the walk of users stands on is deleted.
     DeleteCursorRow,
     /// Rows are created at the very moment of others.
@@ -145,10 +164,11 @@ impl Schedule {
             further: Further::of(seed, &SIZES),
             acts: Vec::new(),
         };
-        let instance = draw.instance();
+        let mut instance = draw.instance();
         for _ in 0..draw.random.u32(1..=5) {
             draw.round();
         }
+        instance.guard = draw.add_hazards(seed);
         let acts = draw.acts.into_iter().enumerate().collect();
         Self { seed, instance, acts }
     }
@@ -231,6 +251,98 @@ impl Draw {
             latency: Duration::from_millis(self.of(&[0, 5, 30, 200, 1_500])),
             compression: self.of(&COMPRESSIONS),
             further,
+            guard: 0,
+        }
+    }
+
+    /// Puts in what is drawn apart from everything else, so that the rest of the story stays what it
+    /// was; how much the guard lets go.
+    fn add_hazards(&mut self, seed: u64) -> u32 {
+        let (hazards, mut random) = Hazards::of(seed);
+        for kind in &hazards.kinds {
+            self.add_hazard(*kind, &mut random);
+        }
+        hazards.guard
+    }
+
+    fn add_hazard(&mut self, hazard: Hazard, random: &mut Rng) {
+        const SYNC: Act = Act::Sync { budget: None, deadline: None, twice: false };
+        let further = self.further.clone();
+        let further = further.as_ref();
+        // A place anywhere in the story.
+        let any = |acts: &[Act], random: &mut Rng| random.usize(0..=acts.len());
+        match hazard {
+            Hazard::Deletes => {
+                let fault = some_undeletable(random);
+                if random.bool() {
+                    let at = any(&self.acts, random);
+                    self.acts.insert(at, Act::StoreForGood(fault.from(1)));
+                } else {
+                    let last = [1, 2, 3, 9][random.usize(0..4)];
+                    let at = any(&self.acts, random);
+                    let acts = [Act::Store(fault.calls(1, last)), SYNC, SYNC];
+                    self.acts.splice(at..at, acts);
+                }
+            }
+            Hazard::Refusals => {
+                for _ in 0..random.u32(1..=3) {
+                    let (rule, lie) = some_refusal(further, random, false);
+                    let at = any(&self.acts, random);
+                    self.acts.insert(at, Act::Wire(rule, lie));
+                }
+            }
+            Hazard::Losses => {
+                let mut acts = vec![SYNC, Act::Lose(Loss::some(further, random))];
+                if random.bool() {
+                    let (rule, lie) = some_refusal(further, random, true);
+                    acts.push(Act::Wire(rule, lie));
+                }
+                acts.push(SYNC);
+                if random.bool() {
+                    acts.push(Act::Accept);
+                }
+                self.acts.splice(0..0, acts);
+            }
+            Hazard::OtherInstance => {
+                for _ in 0..random.u32(1..=2) {
+                    let at = any(&self.acts, random);
+                    let old_ends = random.u32(0..4) > 0;
+                    if random.u32(0..3) == 0 {
+                        self.acts.insert(at, Act::TurnKey(old_ends));
+                    } else {
+                        let request = random.u64(1..=further::requests(further, 12));
+                        let turn = Act::AtRequest(request, Event::TurnKey(old_ends));
+                        self.acts.splice(at..at, [turn, SYNC]);
+                    }
+                }
+            }
+            Hazard::OddValues => {
+                for _ in 0..random.u32(1..=3) {
+                    let first = [1, 1, 2][random.usize(0..3)];
+                    let last = if random.bool() { u64::MAX } else { first + random.u64(0..=2) };
+                    let (rule, lie) = loop {
+                        let drawn = odd::some_value(further, random, (first, last));
+                        if self.calm || drawn.1 != Lie::Rows {
+                            break drawn;
+                        }
+                    };
+                    let at = any(&self.acts, random);
+                    self.acts.insert(at, Act::Wire(rule, lie));
+                }
+            }
+            Hazard::NoConditions => {
+                let effect = [
+                    StoreEffect::IgnoreCondition,
+                    StoreEffect::IgnoreCondition,
+                    StoreEffect::RefuseConditional(501, "NotImplemented"),
+                ][random.usize(0..3)];
+                let mut acts = vec![Act::NoConditions(effect), SYNC];
+                if random.bool() {
+                    acts.push(SYNC);
+                }
+                acts.push(Act::Conditions);
+                self.acts.splice(0..0, acts);
+            }
         }
     }
 
@@ -354,7 +466,7 @@ impl Draw {
                     (410, "operation_deprecated"),
                     (422, "feature_not_enabled"),
                 ]);
-                (rule.status(status, code), Lie::Refusal)
+                (rule.status(status, code), Lie::None)
             }
             13 => (rule.delay(Duration::from_secs(self.of(&[1, 8, 29, 31, 100]))), Lie::None),
             14 => {
@@ -433,4 +545,16 @@ impl Draw {
         let fault = Fault::new(operation, effect).on_key(key);
         Act::Store(if self.one_in(4) { fault.from(call) } else { fault.at(call) })
     }
+}
+
+/// Objects that cannot be deleted, all of them or some.
+fn some_undeletable(random: &mut Rng) -> Fault {
+    let key = ["checkpoint.json", "checkpoint.json", "part-", ""][random.usize(0..4)];
+    let effect = [
+        StoreEffect::Refuse(403, "AccessDenied"),
+        StoreEffect::Refuse(501, "NotImplemented"),
+        StoreEffect::RefuseConditional(501, "NotImplemented"),
+        StoreEffect::Refuse(503, "SlowDown"),
+    ][random.usize(0..4)];
+    Fault::new(Operation::Delete, effect).on_key(key)
 }

@@ -1,5 +1,6 @@
 //! The wire as one invocation sees it: compressed bodies, and a note of what is asked when.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -8,10 +9,13 @@ use clerk_sandbox::Sandbox;
 use clerk_sync::clerk::bytes_in_flight::Room;
 use clerk_sync::clerk::gunzip::gunzip;
 use clerk_sync::clerk::transport::{Answer, MAX_BODY_BYTES, Transport, TransportError};
-use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::header::{
+    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, HeaderMap, HeaderValue, RETRY_AFTER,
+};
 use tokio::time::Instant;
 use url::Url;
 
+use super::hazards::OTHER_KEY;
 use crate::support::gate::Gate;
 use crate::support::sandbox_transport::SandboxTransport;
 
@@ -24,6 +28,8 @@ struct Seen {
     requests: u64,
     paused_until: Option<Instant>,
     within_pauses: Vec<String>,
+    /// What was asked for by the keys of each instance, apart from which instance it is.
+    read: BTreeMap<bool, String>,
 }
 
 impl Watch {
@@ -40,6 +46,11 @@ impl Watch {
     /// Requests sent before a moment that the server had asked to wait for.
     pub(super) fn within_pauses(&self) -> Vec<String> {
         self.lock().within_pauses.clone()
+    }
+
+    /// One path that was asked for of each instance that anything was read of.
+    pub(super) fn instances_read(&self) -> Vec<String> {
+        self.lock().read.values().cloned().collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Seen> {
@@ -71,8 +82,13 @@ impl WatchedTransport {
         }
     }
 
-    fn note_sent(&self, url: &Url) {
+    fn note_sent(&self, url: &Url, headers: &HeaderMap) {
         let mut seen = self.watch.lock();
+        if !url.path().ends_with("/instance") {
+            let key = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+            let is_other = key.is_some_and(|key| key.contains(OTHER_KEY));
+            seen.read.entry(is_other).or_insert_with(|| url.path().to_owned());
+        }
         seen.requests += 1;
         if seen.paused_until.is_some_and(|until| Instant::now() < until) {
             seen.within_pauses.push(url.path().to_owned());
@@ -99,7 +115,7 @@ impl Transport for WatchedTransport {
         room: &mut Room<'_>,
     ) -> Result<Answer, TransportError> {
         self.pass().await;
-        self.note_sent(url);
+        self.note_sent(url, &headers);
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
         let answer = self.inner.get(url, headers, room).await;
         self.pass().await;

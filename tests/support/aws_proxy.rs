@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use clerk_sandbox::DEFAULT_KEY;
 use clerk_sync::clock::{Clock, Timestamp};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
@@ -19,6 +18,9 @@ use tokio::task::JoinHandle;
 use super::fuse::Side;
 use super::moto::Moto;
 use super::process::signalled;
+
+/// What every key of the tests begins with.
+const ANY_KEY: &str = "sk_test_";
 
 /// What is asked of AWS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +41,10 @@ pub(crate) enum AwsEffect {
     Reset,
     /// Nothing happens; this status and code.
     Refuse(u16, &'static str),
+    /// As [`AwsEffect::Refuse`], where the call has a condition; other calls are spared.
+    RefuseConditional(u16, &'static str),
+    /// It happens, whatever its condition says: AWS does not get to see it.
+    DropCondition,
     /// It happens; the connection is closed instead of an answer.
     LoseAnswer,
     /// It happens only after the connection was closed and so long a time has passed.
@@ -374,7 +380,7 @@ impl Shared {
         if target.was_frozen() {
             state.late.insert(request.path.clone());
         }
-        if call != AwsCall::Secret && request.shows(DEFAULT_KEY) {
+        if call != AwsCall::Secret && request.shows(ANY_KEY) {
             state.shown = Some(format!("{} {}", request.method, request.path));
         }
         let mut effect = None;
@@ -400,6 +406,12 @@ impl Shared {
         match effect {
             Some(AwsEffect::Reset | AwsEffect::Hang) => None,
             Some(AwsEffect::Refuse(status, code)) => Some(request.refusal(status, code)),
+            Some(AwsEffect::RefuseConditional(status, code)) if request.has_condition() => {
+                Some(request.refusal(status, code))
+            }
+            Some(AwsEffect::DropCondition) => {
+                Some(self.pass_on(&request.without_condition()).await)
+            }
             Some(AwsEffect::HappenLate(after)) => {
                 self.state().late.insert(request.path.clone());
                 let (shared, late) = (Arc::clone(self), request.clone());
@@ -543,6 +555,16 @@ impl Request {
         has(self.path.as_bytes()) || has(self.headers.as_bytes()) || has(&self.body)
     }
 
+    fn has_condition(&self) -> bool {
+        self.headers.lines().any(is_condition)
+    }
+
+    fn without_condition(&self) -> Self {
+        let kept = self.headers.lines().filter(|line| !is_condition(line));
+        let headers = kept.map(|line| format!("{line}\r\n")).collect();
+        Self { headers, ..self.clone() }
+    }
+
     fn to_moto(&self) -> Vec<u8> {
         let head = format!("{} {} HTTP/1.1\r\n{}", self.method, self.path, self.headers);
         [head.as_bytes(), b"Connection: close\r\n\r\n", &self.body].concat()
@@ -559,6 +581,11 @@ impl Request {
             format!("HTTP/1.1 {status} Planted\r\nContent-Length: {}\r\n\r\n{body}", body.len());
         Answer { bytes: text.into_bytes(), stays_open: true }
     }
+}
+
+fn is_condition(line: &str) -> bool {
+    let name = line.split(':').next().unwrap_or_default();
+    ["if-match", "if-none-match"].iter().any(|condition| name.eq_ignore_ascii_case(condition))
 }
 
 async fn read_line(stream: &mut BufReader<TcpStream>) -> Option<String> {

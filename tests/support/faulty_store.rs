@@ -51,6 +51,13 @@ pub(crate) enum Effect {
     /// It happens; [`StoreError::PreconditionFailed`], as when an SDK repeats a conditional write
     /// whose first answer was lost.
     RefuseAfter,
+    /// Nothing happens; the store refuses with this status and code, as S3 words it. Of 403 that is
+    /// [`StoreError::AccessDenied`], of 503 [`StoreError::Unavailable`].
+    Refuse(u16, &'static str),
+    /// As [`Effect::Refuse`], where the call has a condition; other calls are spared.
+    RefuseConditional(u16, &'static str),
+    /// It happens, whatever its condition says: the store does not know of conditions.
+    IgnoreCondition,
     /// Nothing happens, and no answer ever comes.
     Hang,
     /// A write takes a second, and takes place even if the caller waits no longer: it is on its way.
@@ -88,6 +95,16 @@ impl Fault {
         Self { first: call, last: call, ..self }
     }
 
+    /// Strikes at the counted calls of these numbers, both included.
+    pub(crate) fn calls(self, first: u64, last: u64) -> Self {
+        Self { first, last, ..self }
+    }
+
+    /// Whether it strikes at calls of this kind.
+    pub(crate) fn is_of(&self, operation: Operation) -> bool {
+        self.operation == operation
+    }
+
     /// What it does.
     pub(crate) const fn effect(&self) -> Effect {
         self.effect
@@ -96,6 +113,12 @@ impl Fault {
     /// Strikes at the n-th counted call and every later one.
     pub(crate) fn from(self, call: u64) -> Self {
         Self { first: call, last: u64::MAX, ..self }
+    }
+}
+
+impl Effect {
+    const fn needs_condition(self) -> bool {
+        matches!(self, Self::RefuseConditional(..) | Self::IgnoreCondition)
     }
 }
 
@@ -156,7 +179,9 @@ impl FaultyStore {
                 continue;
             }
             *counted += 1;
-            if effect.is_none() && (fault.first..=fault.last).contains(counted) {
+            let has_condition = condition.is_some_and(|condition| *condition != Condition::Any);
+            let strikes = has_condition || !fault.effect.needs_condition();
+            if effect.is_none() && strikes && (fault.first..=fault.last).contains(counted) {
                 effect = Some(fault.effect);
             }
         }
@@ -182,7 +207,18 @@ impl FaultyStore {
         let unavailable =
             |url| StoreError::Unavailable { operation, url, source: "a planted fault".into() };
         match effect {
-            None | Some(Effect::Linger) => work.await,
+            None | Some(Effect::Linger | Effect::IgnoreCondition) => work.await,
+            Some(Effect::Refuse(403, _) | Effect::RefuseConditional(403, _)) => {
+                let source = "a planted fault".into();
+                Err(StoreError::AccessDenied { operation, url, source })
+            }
+            Some(Effect::Refuse(503, _) | Effect::RefuseConditional(503, _)) => {
+                Err(unavailable(url))
+            }
+            Some(Effect::Refuse(status, code) | Effect::RefuseConditional(status, code)) => {
+                let code = code.to_owned();
+                Err(StoreError::Refused { operation, url, status, code })
+            }
             Some(Effect::FailBefore) => Err(unavailable(url)),
             Some(Effect::RefusePrecondition) => {
                 Err(StoreError::PreconditionFailed { operation, url })
@@ -224,6 +260,8 @@ impl Store for FaultyStore {
         condition: Condition,
     ) -> Result<Version, StoreError> {
         let effect = self.begin(Operation::Put, key, Some(&bytes), Some(&condition));
+        let ignored = effect == Some(Effect::IgnoreCondition);
+        let condition = if ignored { Condition::Any } else { condition };
         if effect == Some(Effect::Linger) {
             let (inner, key) = (Arc::clone(&self.inner), key.to_owned());
             let arrives = tokio::spawn(async move {
@@ -242,6 +280,8 @@ impl Store for FaultyStore {
             DeleteCondition::Matches(version) => Condition::Matches(version.clone()),
         };
         let effect = self.begin(Operation::Delete, key, None, Some(&condition_seen));
+        let ignored = effect == Some(Effect::IgnoreCondition);
+        let condition = if ignored { DeleteCondition::Any } else { condition };
         self.strike(effect, Operation::Delete, key, self.inner.delete(key, condition)).await
     }
 

@@ -1,7 +1,7 @@
 //! Carries a schedule out against the real program, and has everything judged.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -15,13 +15,14 @@ use tokio::runtime::Handle;
 
 use super::super::changes::change_rows;
 use super::super::further::{Further, make_active};
+use super::super::hazards::other_instance;
 use super::super::judge::{Armed, Judge, Objects};
 use super::super::schedule::{Damage, Lie};
 use super::bucket::{Bucket, retry_at};
 use super::environment::{End, Environment, FOR_EVER};
 use super::rotator::Rotator;
 use super::schedule::{Act, Delivery, Event, Function, SHORTEST_LEASE, Schedule};
-use crate::support::aws_proxy::{AwsCall, AwsEffect, AwsProxy, Stop, Target};
+use crate::support::aws_proxy::{AwsCall, AwsEffect, AwsFault, AwsProxy, Stop, Target};
 use crate::support::fuse::Side;
 use crate::support::lambda_runtime::{Ended, Lambda};
 use crate::support::moto::Moto;
@@ -72,6 +73,11 @@ struct Frozen {
 
 struct Stage {
     sandbox: Sandbox,
+    /// The instance that the secret may turn to, and whether it has.
+    other: Sandbox,
+    is_other: Arc<AtomicBool>,
+    /// What stays wrong with AWS until all else is well.
+    for_good: Vec<AwsFault>,
     serving: Serving,
     aws: SdkConfig,
     secret: String,
@@ -110,6 +116,7 @@ impl Stage {
             let sessions_need_user = further.sessions_need_user;
             sandbox.set_rules(Rules { sessions_need_user, ..Rules::default() });
         }
+        let other = other_instance(&sandbox);
         let serving = sandbox.serve().await.expect("a free port");
         let name = format!("chaos-{}", schedule.seed);
         let aws = Moto::shared().bucket(&name).await;
@@ -117,11 +124,14 @@ impl Stage {
         let secret = secrets.create_secret().name(&name).secret_string(DEFAULT_KEY);
         secret.send().await.expect("a secret");
         Self {
-            judge: Judge::of(&sandbox, function.further.clone()),
+            judge: Judge::of(&[&sandbox, &other], function.further.clone(), function.guard),
             bucket: Bucket::of(&aws, &name),
             proxy: AwsProxy::to(Moto::shared()),
             secret: name,
             sandbox,
+            other,
+            is_other: Arc::default(),
+            for_good: Vec::new(),
             serving,
             aws,
             function,
@@ -144,8 +154,6 @@ impl Stage {
                 self.armed.wire = true;
                 self.armed.key |= *lie == Lie::Key;
                 self.judge.lied |= *lie == Lie::Rows;
-                self.judge.refused |= *lie == Lie::Refusal;
-                self.judge.disturbed = true;
             }
             Act::Aws(fault) => {
                 self.proxy.fault(*fault);
@@ -154,6 +162,34 @@ impl Stage {
                     _ => self.armed.store = true,
                 }
                 self.armed.hangs |= fault.effect == AwsEffect::Hang;
+                self.judge.undeletable |= fault.call == AwsCall::Delete;
+            }
+            Act::AwsForGood(fault) => {
+                self.proxy.fault(*fault);
+                self.for_good.push(*fault);
+                self.armed.store = true;
+                self.judge.undeletable = true;
+            }
+            Act::NoConditions(effect) => {
+                for call in [AwsCall::Put, AwsCall::Delete] {
+                    let (key_part, effect) = ("", *effect);
+                    let fault = AwsFault { call, key_part, first: 1, last: u64::MAX, effect };
+                    self.proxy.fault(fault);
+                }
+                self.judge.unproven = true;
+            }
+            Act::Conditions => {
+                self.proxy.heal();
+                self.judge.unproven = false;
+            }
+            Act::TurnKey(old_ends) => {
+                self.armed.key = true;
+                self.rotator().turn(*old_ends).await;
+            }
+            Act::Lose(loss) => loss.befall(&self.sandbox),
+            Act::Accept => {
+                let event = json!({"accept_shrink": true});
+                self.deliver(event, None, Delivery::Once).await;
             }
             Act::RotateKey => self.rotator().rotate().await,
             Act::Churn(plan) => self.sandbox.churn(plan.clone()),
@@ -202,7 +238,7 @@ impl Stage {
         event: &Value,
         deadline: Option<Duration>,
     ) -> bool {
-        let before = self.before().await;
+        let before = self.before(event).await;
         let undisturbed = self.events.is_empty()
             && self.stops.is_empty()
             && deadline.is_none()
@@ -232,7 +268,8 @@ impl Stage {
     /// Two invocations by the same event, in two environments at once.
     async fn invoke_twice(&mut self, request_id: &str, event: Value, deadline: Option<Duration>) {
         self.armed.rival |= self.function.lease == SHORTEST_LEASE;
-        let before = self.before().await;
+        let before = self.before(&event).await;
+        self.judge.raced = true;
         let mut first = self.environment().await;
         let mut second = self.environment().await;
         self.put_in(&first);
@@ -246,15 +283,16 @@ impl Stage {
         self.note_in_company(&ends.0, &objects);
         self.note_in_company(&ends.1, &objects);
         self.judge.store(&objects);
+        self.judge.raced = false;
         self.leave(first, &ends.0, request_id).await;
         self.leave(second, &ends.1, request_id).await;
     }
 
-    async fn before(&mut self) -> Before {
+    async fn before(&mut self, event: &Value) -> Before {
         let objects = self.bucket.objects().await;
         let checkpoint = objects.get("checkpoint.json").filter(|_| !is_foreign(&objects));
         self.checkpoint = checkpoint.cloned().or(self.checkpoint.take());
-        self.judge.before(&objects);
+        self.judge.before(event, &objects);
         Before { objects, requests: self.sandbox.total_requests() }
     }
 
@@ -297,7 +335,7 @@ impl Stage {
             .with("CLERK_SECRET_KEY", "")
             .with("CLERK_SECRET_ID", &self.secret)
             .with("COMPRESSION", self.function.compression)
-            .with("SHRINK_GUARD_PERCENT", "0")
+            .with("SHRINK_GUARD_PERCENT", &self.function.guard.to_string())
             .with("LEASE_SECONDS", &self.function.lease.to_string())
             .with("DEADLINE_RESERVE_SECONDS", "0.2")
             .with("LOG_LEVEL", self.function.log_level);
@@ -319,7 +357,8 @@ impl Stage {
         }
         let rotations = events.iter().filter(|(_, event)| matches!(event, Event::RotateKey));
         // The secret is read again once in an invocation.
-        self.armed.key |= rotations.count() > 1;
+        let turns = events.iter().any(|(_, event)| matches!(event, Event::TurnKey(_)));
+        self.armed.key |= rotations.count() > 1 || turns;
         let (seen, target, rotator) =
             (AtomicU64::new(0), Arc::clone(&environment.target), self.rotator());
         let runtime = Handle::current();
@@ -330,6 +369,9 @@ impl Stage {
                     Event::Stop(stop) => target.stop(*stop),
                     Event::RotateKey => {
                         tokio::task::block_in_place(|| runtime.block_on(rotator.rotate()));
+                    }
+                    Event::TurnKey(old_ends) => {
+                        tokio::task::block_in_place(|| runtime.block_on(rotator.turn(*old_ends)));
                     }
                     Event::Rows(change) => {
                         change_rows(sandbox, *change, request.parameter("starting_after"));
@@ -344,6 +386,8 @@ impl Stage {
             secrets: aws_sdk_secretsmanager::Client::new(&self.aws),
             secret: self.secret.clone(),
             sandbox: self.sandbox.clone(),
+            other: self.other.clone(),
+            is_other: Arc::clone(&self.is_other),
             keys: Arc::clone(&self.keys),
         }
     }
@@ -367,17 +411,18 @@ impl Stage {
 
     /// Judges how an invocation ended that was not alone: what it says of the store may be out of
     /// date.
-    fn note_in_company(&self, end: &End, objects: &Objects) {
+    fn note_in_company(&mut self, end: &End, objects: &Objects) {
         self.note_end(end);
         match end {
             End::Answered(answer) => {
                 self.judge.assert_hidden(&answer.to_string(), "an answer");
                 let status = answer["status"].as_str().expect("a status");
-                assert!(["complete", "partial", "busy"].contains(&status), "{answer:#}");
+                assert!(["complete", "partial", "busy", "held"].contains(&status), "{answer:#}");
                 if status == "complete" {
                     let id = answer["snapshot_id"].as_str().expect("an id");
                     let manifest = format!("snapshots/{id}/manifest.json");
                     assert!(objects.contains_key(&manifest), "not published: {answer:#}");
+                    self.judge.called_complete(id);
                 }
             }
             End::Failed(error) => self.note_error(error),
@@ -386,9 +431,8 @@ impl Stage {
     }
 
     fn note_error(&self, error: &Value) {
-        self.judge.assert_hidden(&error.to_string(), "an error");
-        let name = error["errorType"].as_str().expect("a name");
-        assert!(self.armed.explains(name), "nothing explains {error:#}");
+        let text = |field: &str| error[field].as_str().expect("a text");
+        self.judge.error(text("errorType"), text("errorMessage"), self.armed);
     }
 
     fn note_end(&self, end: &End) {
@@ -445,13 +489,15 @@ impl Stage {
     async fn thaw(&mut self) {
         for Frozen { mut environment, request_id } in std::mem::take(&mut self.frozen) {
             self.armed.rival = true;
-            let before = self.before().await;
+            self.judge.thawed = true;
+            let before = self.before(&json!({})).await;
             environment.target.thaw();
             let until = if self.armed.hangs { HANGING } else { FOR_EVER };
             let end = environment.outcome(&request_id, until).await;
             let objects = self.after(&before).await;
             self.note_in_company(&end, &objects);
             self.judge.store(&objects);
+            self.judge.thawed = false;
             self.leave(environment, &end, &request_id).await;
         }
     }
@@ -472,6 +518,9 @@ impl Stage {
         self.sandbox.clear_faults();
         self.sandbox.stop_churn();
         self.proxy.heal();
+        self.for_good.iter().for_each(|fault| self.proxy.fault(*fault));
+        self.judge.unproven = false;
+        self.judge.undeletable = !self.for_good.is_empty();
         self.armed.hangs = false;
         self.events.clear();
         self.stops.clear();
@@ -506,11 +555,20 @@ impl Stage {
         let verified = self.judge.published().is_some_and(|it| it.manifest["verified"] == true);
         self.played.lock().expect("not poisoned").verified = verified;
         self.thaw().await;
+        if !self.for_good.is_empty() {
+            // Each of them takes a new snapshot, though the bucket does not let go of the old ones.
+            for _ in 0..2 {
+                self.finish(json!({})).await;
+            }
+            self.for_good.clear();
+            self.heal();
+            self.finish(json!({})).await;
+        }
         self.finish(json!({"restart": true})).await;
         self.judge.assert_exact();
         let published = self.judge.published().expect("published");
         let redacted = self.function.further.as_ref().is_some_and(|further| further.redacted);
-        for (name, expected) in Oracle::plain().datasets(&self.sandbox) {
+        for (name, expected) in Oracle::plain().datasets(self.judge.source()) {
             let of_the_five = |row: &&Value| row["resource"]["type"] != "machine";
             let held = published.datasets[&name].iter().filter(of_the_five);
             assert!(redacted || held.eq(&expected), "{name} differs from its source");
@@ -532,6 +590,7 @@ impl Stage {
             let last = self.played.lock().expect("not poisoned").ends.last().cloned();
             event = match last.as_deref() {
                 Some("complete") => return,
+                Some("held") => json!({"accept_shrink": true}),
                 Some("StateUnreadable") => json!({"restart": true}),
                 _ => json!({}),
             };

@@ -9,6 +9,8 @@ use fastrand::Rng;
 use serde_json::json;
 
 use super::super::further::{self, Further};
+use super::super::hazards::{Hazard, Hazards, Loss, some_refusal};
+use super::super::odd;
 use super::super::schedule::{Damage, Event as Change, Lie};
 use crate::support::aws_proxy::{AwsCall, AwsEffect, AwsFault, Stop};
 use crate::support::fuse::Side;
@@ -39,6 +41,8 @@ pub(super) struct Function {
     pub(super) lease: u64,
     /// What is opted in beside the five.
     pub(super) further: Option<Further>,
+    /// `SHRINK_GUARD_PERCENT`.
+    pub(super) guard: u32,
 }
 
 /// Rows of a further list.
@@ -53,6 +57,19 @@ pub(super) enum Act {
     Wire(FaultRule, Lie),
     /// From now on AWS fails like that.
     Aws(AwsFault),
+    /// From now on AWS fails like that, and nobody puts it right before all else is.
+    AwsForGood(AwsFault),
+    /// From now on the bucket does not do what conditional calls ask for.
+    NoConditions(AwsEffect),
+    /// From now on it does.
+    Conditions,
+    /// The secret gets a key of the other instance, or of the first one again. Whether the key before
+    /// is accepted no more.
+    TurnKey(bool),
+    /// Rows go away.
+    Lose(Loss),
+    /// An event with `accept_shrink`.
+    Accept,
     /// The key is replaced, in Clerk and in the secret.
     RotateKey,
     /// From now on rows come and go between pages.
@@ -97,6 +114,7 @@ pub(super) enum Delivery {
 pub(super) enum Event {
     Stop(Stop),
     RotateKey,
+    TurnKey(bool),
     Rows(Change),
 }
 
@@ -110,11 +128,12 @@ impl Schedule {
             lease: 0,
             acts: Vec::new(),
         };
-        let function = draw.function();
+        let mut function = draw.function();
         draw.lease = function.lease;
         for _ in 0..draw.random.u32(1..=4) {
             draw.round();
         }
+        function.guard = draw.add_hazards(seed);
         Self { seed, function, acts: draw.acts }
     }
 }
@@ -162,6 +181,83 @@ impl Draw {
             log_level: self.of(&["info", "info", "debug", "trace"]),
             lease: self.of(&[SHORTEST_LEASE, 60]),
             further,
+            guard: 0,
+        }
+    }
+
+    /// Puts in what is drawn apart from everything else, so that the rest of the story stays what it
+    /// was; how much the guard lets go.
+    fn add_hazards(&mut self, seed: u64) -> u32 {
+        let (hazards, mut random) = Hazards::of(seed);
+        for kind in &hazards.kinds {
+            self.add_hazard(*kind, &mut random);
+        }
+        hazards.guard
+    }
+
+    fn add_hazard(&mut self, hazard: Hazard, random: &mut Rng) {
+        const INVOKE: Act = Act::Invoke { budget: None, deadline: None, delivery: Delivery::Once };
+        let further = self.further.clone();
+        let further = further.as_ref();
+        let at = random.usize(0..=self.acts.len());
+        match hazard {
+            Hazard::Deletes => {
+                let last = [1, 3, 6, 9, u64::MAX, u64::MAX][random.usize(0..6)];
+                let fault = some_undeletable(random, last);
+                if last == u64::MAX {
+                    self.acts.insert(at, Act::AwsForGood(fault));
+                } else {
+                    self.acts.splice(at..at, [Act::Aws(fault), INVOKE, INVOKE]);
+                }
+            }
+            Hazard::Refusals => {
+                for _ in 0..random.u32(1..=2) {
+                    let (rule, lie) = some_refusal(further, random, false);
+                    self.acts.insert(at, Act::Wire(rule, lie));
+                }
+            }
+            Hazard::Losses => {
+                let mut acts = vec![INVOKE, Act::Lose(Loss::some(further, random))];
+                if random.bool() {
+                    let (rule, lie) = some_refusal(further, random, true);
+                    acts.push(Act::Wire(rule, lie));
+                }
+                acts.push(INVOKE);
+                if random.bool() {
+                    acts.push(Act::Accept);
+                }
+                self.acts.splice(0..0, acts);
+            }
+            Hazard::OtherInstance => {
+                let old_ends = random.u32(0..4) > 0;
+                if random.u32(0..3) == 0 {
+                    self.acts.insert(at, Act::TurnKey(old_ends));
+                } else {
+                    let request = random.u64(1..=further::requests(further, 8));
+                    let turn = Act::AtRequest(request, Event::TurnKey(old_ends));
+                    self.acts.splice(at..at, [turn, INVOKE]);
+                }
+            }
+            Hazard::OddValues => {
+                for _ in 0..random.u32(1..=3) {
+                    let last = if random.bool() { u64::MAX } else { random.u64(1..=2) };
+                    let (rule, lie) = loop {
+                        let drawn = odd::some_value(further, random, (1, last));
+                        if self.calm || drawn.1 != Lie::Rows {
+                            break drawn;
+                        }
+                    };
+                    self.acts.insert(at, Act::Wire(rule, lie));
+                }
+            }
+            Hazard::NoConditions => {
+                let effect = [
+                    AwsEffect::DropCondition,
+                    AwsEffect::DropCondition,
+                    AwsEffect::RefuseConditional(501, "NotImplemented"),
+                ][random.usize(0..3)];
+                self.acts.splice(0..0, [Act::NoConditions(effect), INVOKE, Act::Conditions]);
+            }
         }
     }
 
@@ -279,12 +375,12 @@ impl Draw {
             12 => (rule.status(401, "clerk_key_invalid"), Lie::Key),
             13 => {
                 let (status, code) = self.of(&[
-                    (402, "payment_required"),
+                    (402, "unsupported_subscription_plan_features"),
                     (403, "organization_not_enabled_in_instance"),
-                    (410, "gone"),
+                    (410, "operation_deprecated"),
                     (422, "feature_not_enabled"),
                 ]);
-                (rule.status(status, code), Lie::Refusal)
+                (rule.status(status, code), Lie::None)
             }
             14 | 15 => {
                 let delay = Duration::from_millis(self.of(&[50, 300, 1_500]));
@@ -345,4 +441,16 @@ impl Draw {
         let last = if self.one_in(6) { u64::MAX } else { first + self.of(&[0, 0, 1, 2]) };
         Act::Aws(AwsFault { call, key_part, first, last, effect })
     }
+}
+
+/// Objects that cannot be deleted, all of them or some.
+fn some_undeletable(random: &mut Rng, last: u64) -> AwsFault {
+    let key_part = ["checkpoint.json", "checkpoint.json", "part-", ""][random.usize(0..4)];
+    let effect = [
+        AwsEffect::Refuse(403, "AccessDenied"),
+        AwsEffect::Refuse(501, "NotImplemented"),
+        AwsEffect::RefuseConditional(501, "NotImplemented"),
+        AwsEffect::Refuse(503, "SlowDown"),
+    ][random.usize(0..4)];
+    AwsFault { call: AwsCall::Delete, key_part, first: 1, last, effect }
 }
