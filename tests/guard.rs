@@ -264,6 +264,29 @@ async fn a_skipped_dataset_that_keeps_some_records_is_held() {
     assert!(!moved);
 }
 
+/// The entitlements of organizations are there, and those of permissions are not: now, and before.
+#[tokio::test(start_paused = true)]
+async fn a_skipped_dataset_that_loses_what_it_had_is_held_and_one_that_stays_as_it_was_is_not() {
+    let sandbox = Sandbox::new(Population::default().organizations(12));
+    let roles = sandbox.count("organization_roles");
+    assert!((2..20).contains(&roles), "they are too few to be guarded themselves");
+    let world = World::new(sandbox).with("RESOURCES", "organizations,organization_permissions");
+    let path = "/v1/organization_permissions";
+    world.sandbox.fault(FaultRule::on(path).status(403, "feature_not_enabled"));
+    let before = 12 * (1 + roles);
+    let entry = world.complete().await.manifest["datasets"]["entitlements"].clone();
+    assert_eq!((&entry["status"], &entry["records"]), (&json!("skipped"), &json!(before)));
+    tokio::time::advance(Duration::from_secs(1)).await;
+    assert_published(&world).await;
+    tokio::time::advance(Duration::from_secs(1)).await;
+    shrink(&world, "organization_roles", 0);
+    let (answer, moved) = sync(&world).await;
+    assert_eq!(answer["status"], "held", "{answer:#}");
+    let lost = json!({"before": before, "after": 12, "status": "skipped"});
+    assert_eq!(answer["shrunk"], json!({"entitlements": lost}));
+    assert!(!moved, "latest.json stays");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_dataset_that_is_new_or_no_longer_asked_for_has_not_shrunk() {
     let world = World::of(30, 40, 0).with("RESOURCES", "users");

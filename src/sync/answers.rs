@@ -59,7 +59,8 @@ impl Sync<'_> {
         let records = found.published.as_ref().map_or_else(BTreeMap::new, |published| {
             let named =
                 |(name, &records): (&String, &u64)| Some((Dataset::from_name(name)?, records));
-            published.records.iter().filter_map(named).collect()
+            let known = |(name, _): &(&String, &u64)| !published.left_out.contains(*name);
+            published.records.iter().filter(known).filter_map(named).collect()
         });
         Some(SyncAnswer {
             snapshot_id: Some(latest.snapshot_id.clone()),

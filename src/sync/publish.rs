@@ -138,8 +138,9 @@ impl Publisher {
     }
 
     /// The datasets that lost more than the guard allows, and those that had records and are skipped
-    /// or failed now, however few. A dataset that is not opted in any more has not shrunk: somebody
-    /// decided that.
+    /// or failed now, however few: unless they were then, too, or a feature that is switched off would
+    /// hold every snapshot. A dataset that is not opted in any more has not shrunk: somebody decided
+    /// that.
     fn shrunk(&self, manifest: &Manifest) -> BTreeMap<Dataset, Shrunk> {
         let Some(published) = &self.published else { return BTreeMap::new() };
         if published.snapshot_id == manifest.snapshot_id {
@@ -151,15 +152,14 @@ impl Publisher {
             .filter_map(|(&dataset, entry)| {
                 let before = *published.records.get(dataset.name())?;
                 let after = entry.records;
-                if entry.status.is_left_out() {
-                    let shrunk = Shrunk { before, after, status: Some(entry.status) };
-                    return (before > 0).then_some((dataset, shrunk));
-                }
+                let status = Some(entry.status).filter(|status| status.is_left_out());
+                let was_left_out = published.left_out.contains(dataset.name());
+                let is_gone = before > 0 && status.is_some() && !was_left_out;
                 // Both sides are exact for whole percentages, so that the edge is.
                 let lost_too_much =
                     before.saturating_sub(after) as f64 * 100.0 > before as f64 * allowed;
-                (before >= GUARDED_FROM && lost_too_much)
-                    .then_some((dataset, Shrunk { before, after, status: None }))
+                (is_gone || (before >= GUARDED_FROM && lost_too_much))
+                    .then_some((dataset, Shrunk { before, after, status }))
             })
             .collect()
     }

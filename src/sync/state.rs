@@ -1,7 +1,7 @@
 //! What the store says when an invocation begins: the run in progress and the last published
 //! snapshot.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
@@ -44,13 +44,16 @@ pub struct LatestFound {
     pub unreadable: Option<bytes::Bytes>,
 }
 
-/// How many records the last published snapshot has, by dataset; skipped and failed ones are left out.
+/// How many records the last published snapshot has, by dataset.
 #[derive(Debug, Clone)]
 pub struct PublishedCounts {
     /// Which snapshot.
     pub snapshot_id: String,
     /// Its records.
     pub records: BTreeMap<String, u64>,
+    /// The datasets that were skipped or had failed: they may have had records all the same, of the
+    /// lists that could be read.
+    pub left_out: BTreeSet<String>,
 }
 
 impl CheckpointFound {
@@ -160,9 +163,10 @@ impl PublishedCounts {
         }
         let Counted { snapshot_id, datasets } = serde_json::from_slice(json)?;
         let is_left_out = |entry: &Entry| ["skipped", "failed"].contains(&entry.status.as_str());
-        let counted = datasets.into_iter().filter(|(_, entry)| !is_left_out(entry));
-        let records = counted.map(|(name, entry)| (name, entry.records)).collect();
-        Ok(Self { snapshot_id, records })
+        let left_out = datasets.iter().filter(|(_, entry)| is_left_out(entry));
+        let left_out = left_out.map(|(name, _)| name.clone()).collect();
+        let records = datasets.into_iter().map(|(name, entry)| (name, entry.records)).collect();
+        Ok(Self { snapshot_id, records, left_out })
     }
 }
 
