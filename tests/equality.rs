@@ -270,7 +270,7 @@ async fn each_subset_of_resources_reads_and_writes_only_its_own() {
 #[tokio::test(start_paused = true)]
 async fn refused_lists_are_skipped_with_clerks_code_and_the_others_equal_the_source() {
     for (status, code) in [
-        (402, "payment_required"),
+        (402, "unsupported_subscription_plan_features"),
         (403, "organization_not_enabled_in_instance"),
         (410, "operation_deprecated"),
         (422, "feature_not_enabled"),

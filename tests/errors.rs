@@ -313,7 +313,6 @@ async fn an_answer_without_what_the_api_promises_names_endpoint_and_field() {
         ("organizations", "id"),
         ("organization_roles", "key"),
         ("organization_permissions", "id"),
-        ("organization_memberships", "public_user_data"),
         ("organization_memberships", "role"),
         ("organization_memberships", "organization"),
     ] {
