@@ -2,6 +2,7 @@
 //! or loaded that the run does not need.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -40,11 +41,14 @@ impl SecretSource for MeetingSecret {
     }
 }
 
-/// A store that waits at the barrier before it creates what a sync or a check creates first.
+/// A store that waits at the barrier before it creates the first object of a name.
 #[derive(Debug)]
 struct MeetingStore {
     inner: Arc<dyn Store>,
     barrier: Arc<Barrier>,
+    /// How the name begins.
+    name: &'static str,
+    has_met: AtomicBool,
 }
 
 #[async_trait]
@@ -64,8 +68,8 @@ impl Store for MeetingStore {
         content_type: ContentType,
         condition: Condition,
     ) -> Result<Version, StoreError> {
-        let first = key == "checkpoint.json" || key.starts_with("clerk-sync-check-");
-        if first && condition == Condition::Absent {
+        let creates = key.starts_with(self.name) && condition == Condition::Absent;
+        if creates && !self.has_met.swap(true, Ordering::SeqCst) {
             self.barrier.wait().await;
         }
         self.inner.put(key, bytes, content_type, condition).await
@@ -84,19 +88,20 @@ impl Store for MeetingStore {
     }
 }
 
-/// A world in which the key is read only while the store writes its first object, and the other way
-/// round.
-fn meeting() -> World {
+/// A world in which the key is read only while the store creates its first object of this name, and the
+/// other way round.
+fn meeting(name: &'static str) -> World {
     let barrier = Arc::new(Barrier::new(2));
     let mut world = World::of(3, 1, 2).with_secret(MeetingSecret(Arc::clone(&barrier)));
     let inner = Arc::clone(&world.memory) as Arc<dyn Store>;
-    world.store = FaultyStore::new(Arc::new(MeetingStore { inner, barrier }));
+    let has_met = AtomicBool::new(false);
+    world.store = FaultyStore::new(Arc::new(MeetingStore { inner, barrier, name, has_met }));
     world
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_sync_reads_the_key_while_it_takes_the_lease() {
-    let world = meeting();
+    let world = meeting("checkpoint.json");
     let synced = tokio::time::timeout(NEVER, world.sync()).await;
     let answer = synced.expect("the key and the lease wait for each other").expect("sync");
     assert_eq!(answer["status"], "complete", "{answer:#}");
@@ -104,7 +109,7 @@ async fn a_sync_reads_the_key_while_it_takes_the_lease() {
 
 #[tokio::test(start_paused = true)]
 async fn a_check_asks_clerk_while_it_tries_the_store() {
-    let world = meeting();
+    let world = meeting("clerk-sync-check-");
     let checked = tokio::time::timeout(NEVER, world.handle(json!({"action": "check"}))).await;
     let checks = checked.expect("the key and the probe wait for each other").expect("check");
     let checks = checks.as_array().expect("checks");

@@ -349,14 +349,26 @@ impl Strike {
 
     /// Whether the body is another one than its status promises, apart from fields of rows.
     pub(crate) fn spoils(&self) -> bool {
-        self.effects.iter().any(|effect| {
-            !matches!(
-                effect,
-                Effect::Delay(_)
-                    | Effect::DelayPerThousandRows(_)
-                    | Effect::Refuse { .. }
-                    | Effect::EditRow { .. }
-            )
+        let refuses = self.effects.iter().any(|effect| matches!(effect, Effect::Refuse { .. }));
+        self.effects.iter().any(|effect| match effect {
+            Effect::Delay(_)
+            | Effect::DelayPerThousandRows(_)
+            | Effect::Refuse { .. }
+            | Effect::EditRow { .. } => false,
+            Effect::Html(_)
+            | Effect::Body(_)
+            | Effect::MalformedJson
+            | Effect::Reset
+            | Effect::CutBody(_)
+            | Effect::FlipBit(_) => true,
+            // An error has no rows and no total.
+            Effect::TruncatePage(_)
+            | Effect::IgnoreParameter(_)
+            | Effect::ShiftTotal(_)
+            | Effect::Total(_)
+            | Effect::RepeatRow(_)
+            | Effect::HideRow(_)
+            | Effect::SwapRows(_) => !refuses,
         })
     }
 

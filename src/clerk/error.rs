@@ -141,11 +141,11 @@ impl ClerkError {
     /// by something in between that does not know a parameter.
     #[must_use]
     pub const fn rejects_the_request(&self) -> bool {
-        match self {
-            Self::Rejected { .. } => true,
-            Self::Unavailable { last: Fault::NotClerks(400 | 404 | 422), .. } => true,
-            _ => false,
-        }
+        matches!(
+            self,
+            Self::Rejected { .. }
+                | Self::Unavailable { last: Fault::NotClerks(400 | 404 | 422), .. }
+        )
     }
 }
 

@@ -48,7 +48,7 @@ pub(super) fn windows_wanted(
         0 | 1 => 1,
         side_by_side => side_by_side.saturating_mul(WINDOWS_FOR_EACH_REQUEST),
     };
-    worth.min(run.max_concurrency).min(needed).min(MOST_WINDOWS).max(1)
+    worth.min(run.max_concurrency).min(needed).clamp(1, MOST_WINDOWS)
 }
 
 /// Divides a list behind the rows that are stored.

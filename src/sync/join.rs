@@ -297,14 +297,14 @@ mod tests {
         let mostly_tiny =
             || if fastrand::u32(..100) == 0 { fastrand::u64(..FULL_PART as u64) } else { tiny() };
         let by_turns = |number: usize| if number % 8 == 7 { LARGE } else { 300 };
-        let kinds: [(&str, Box<dyn Fn(usize) -> u64>); 4] = [
-            ("tiny", Box::new(move |_| tiny())),
-            ("any", Box::new(move |_| any())),
-            ("mostly tiny", Box::new(move |_| mostly_tiny())),
-            ("by turns", Box::new(by_turns)),
+        let kinds: [(&str, &dyn Fn(usize) -> u64); 4] = [
+            ("tiny", &|_| tiny()),
+            ("any", &|_| any()),
+            ("mostly tiny", &|_| mostly_tiny()),
+            ("by turns", &by_turns),
         ];
         for (what, size_of) in kinds {
-            let sizes: Vec<u64> = (0..20_000).map(&size_of).collect();
+            let sizes: Vec<u64> = (0..20_000).map(size_of).collect();
             let bytes = sizes.iter().sum();
             let (stretches, written) = joined(sizes.into_iter());
             assert!(stretches.len() <= bound(bytes), "{what}: {} left", stretches.len());

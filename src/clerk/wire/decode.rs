@@ -111,8 +111,8 @@ impl DecodeError {
     /// What serde_json says of some JSON.
     pub(crate) fn new(json: &str, error: &serde_json::Error) -> Self {
         match error.classify() {
-            Category::Eof => return Self::whole("the JSON is cut short"),
-            Category::Syntax | Category::Io => return Self::whole("not JSON"),
+            Category::Eof => Self::whole("the JSON is cut short"),
+            Category::Syntax | Category::Io => Self::whole("not JSON"),
             Category::Data => Self::at(json, error),
         }
     }
