@@ -643,7 +643,7 @@ impl Attempts {
         }
     }
 
-    const fn spent(self, policy: &RetryPolicy) -> bool {
+    fn spent(self, policy: &RetryPolicy) -> bool {
         self.faults >= policy.attempts
             || self.rate_limited >= policy.rate_limited_attempts
             || self.unreadable >= MOST_UNREADABLE

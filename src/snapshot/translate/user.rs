@@ -219,7 +219,7 @@ fn each<'a, T, P>(items: &'a Option<Vec<T>>, profile: impl FnMut(&'a T) -> P) ->
 }
 
 /// What Clerk says of them; an answer of 2024 says it by another name.
-const fn enterprise_accounts<'a, 'r>(
+fn enterprise_accounts<'a, 'r>(
     user: &'a User<'r>,
 ) -> &'a Option<Vec<Object<EnterpriseAccount<'r>>>> {
     match &user.enterprise_accounts {
