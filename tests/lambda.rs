@@ -166,6 +166,9 @@ async fn every_sync_reports_metrics_whatever_the_log_level() {
     assert_eq!(metrics["Resumed"].0, 1.0);
     assert_eq!(metrics["SnapshotPublished"].0, 1.0);
     assert_eq!(metrics["SnapshotHeld"].0, 0.0);
+    for name in ["DatasetsSkipped", "DatasetsFailed", "DatasetsDrifted"] {
+        assert_eq!(metrics[name], (0.0, "Count"), "{name}");
+    }
     assert!(metrics["SnapshotAgeSeconds"].0 < 600.0, "{metrics:?}");
     let parts = account.published().await.expect("published").manifest["datasets"].clone();
     let parts = parts.as_object().expect("datasets").values().map(|entry| entry["parts"].clone());

@@ -50,6 +50,24 @@ async fn fails(world: &World, name: &str, words: &[&str], what: &str) -> Error {
     error
 }
 
+/// The metrics count the datasets of a published snapshot that are skipped, failed and drifted.
+#[tokio::test(start_paused = true)]
+async fn metrics_count_the_datasets_that_are_left_out() {
+    let sandbox = populated();
+    for (list, status, code) in [
+        ("invitations", 403, "feature_not_enabled"),
+        ("jwt_templates", 404, "resource_not_found"),
+        ("redirect_urls", 404, "resource_not_found"),
+    ] {
+        sandbox.fault(FaultRule::on(format!("/v1/{list}")).status(status, code));
+    }
+    let world = World::new(sandbox).with("COMPRESSION", "none");
+    let world = world.with("RESOURCES", "users,invitations,jwt_templates,redirect_urls");
+    world.complete().await;
+    let outcomes = world.measured().outcomes.expect("a snapshot was published");
+    assert_eq!((outcomes.skipped, outcomes.failed, outcomes.drifted), (1, 2, 0));
+}
+
 // ---- The key may not
 
 const ABOUT_THE_KEY: [&str; 6] = [
