@@ -427,7 +427,8 @@ mod tests {
         assert!(!human(|| tracing::error!("plain")).contains('\u{1b}'));
     }
 
-    // Engine, promise 7: clients log headers, and the Lambda runtime whole events, below WARN.
+    // Engine, promise 7: clients log headers, and the Lambda runtime whole events, below WARN; the AWS
+    // SDK logs whole answers at any level.
     #[test]
     fn dependencies_are_never_asked_for_more_than_warnings() {
         let write = || {
@@ -445,7 +446,7 @@ mod tests {
         assert_eq!(messages(LogLevel::Error), ["failure"]);
 
         let lines = json_lines(LogLevel::Trace, write);
-        assert_eq!(lines[0]["target"], "aws_smithy_runtime::client");
+        assert_eq!(lines[0]["target"], "hyper_util::client");
         assert_eq!(lines[2].get("target"), None);
     }
 
@@ -454,7 +455,8 @@ mod tests {
         tracing::debug!(target: "hyper::proto", "authorization: the-key");
         tracing::debug!(target: "reqwest::connect", "the-key");
         tracing::info!(target: "clerk_sync_other", "another crate");
-        tracing::warn!(target: "aws_smithy_runtime::client", "warning");
+        tracing::error!(target: "aws_smithy_runtime::client", "a whole answer");
+        tracing::warn!(target: "hyper_util::client", "warning");
         tracing::error!(target: "lambda_runtime", "failure");
     }
 
