@@ -1,6 +1,6 @@
 //! What Clerk's answers with a 4xx status mean for the list that was asked.
 //!
-//! Only the codes in [`WITHOUT_THE_FEATURE`] say that the instance does not have what was asked for. A
+//! Only the codes in `WITHOUT_THE_FEATURE` say that the instance does not have what was asked for. A
 //! refusal of the key, or a code that nobody has heard of, never makes a list look empty.
 
 /// What a 4xx answer says. 401 and 429 have a handling of their own.

@@ -234,7 +234,7 @@ impl Client {
     }
 
     /// Asks for `path` (like `/users`) with `query` and decodes the body. A body that does not
-    /// decode is asked for again like any other fault; one that is whole JSON, [`MOST_UNREADABLE`] times
+    /// decode is asked for again like any other fault; one that is whole JSON, `MOST_UNREADABLE` times
     /// in all.
     ///
     /// # Errors

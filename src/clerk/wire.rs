@@ -2,7 +2,7 @@
 //!
 //! A field that is absent or `null` is `None`, an unknown field is ignored, and statuses, providers and
 //! types are open strings, because Clerk adds fields and values without notice. A value of another type
-//! is a [`DecodeError`] that names its path; [`repair`] then reads the row without that value, unless
+//! is a [`DecodeError`] that names its path; `repair` then reads the row without that value, unless
 //! the row needs it. Field names and shapes are those of Clerk's OpenAPI document 2026-05-12.
 
 mod decode;
