@@ -5,8 +5,9 @@
 //! - `keeper` takes the lease and writes the `checkpoint`, which is believed if it is `plausible`;
 //! - `read` goes through the lists of the table in `endpoint`: `copy` takes each to its end, in
 //!   windows if there is something to `divide`, some of which are `waiting`, by a `walk` over its
-//!   `page`s, or `by_owner` if that is the better `plan`, with a `forecast` of how long that takes; pages on their way are in a `gathering`,
-//!   and stored in `stretch`es under `part_name`s that keep them in order;
+//!   `page`s, or `by_owner` if that is the better `plan`, with a `forecast` of how long that takes;
+//!   pages on their way are in a `gathering`, and stored in `stretch`es under `part_name`s that keep
+//!   them in order;
 //! - `compare` holds what was read against Clerk's counts, `closure` holds grants against `known`
 //!   users and organizations, whose `ids` a continued run reads back from `ids_file`s, and `insert`s those
 //!   that are missing;
