@@ -105,6 +105,11 @@ impl Patience {
         }
     }
 
+    /// Whether work that takes so long can be done before time is up.
+    pub fn allows(&self, time: Duration) -> bool {
+        self.budget.allows(time)
+    }
+
     /// Whether a pause that Clerk asked for fits into what is left.
     pub fn allows_pause(&self, wait: Duration) -> bool {
         wait <= LONGEST_PAUSE && self.budget.allows(wait)

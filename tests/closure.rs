@@ -155,6 +155,37 @@ async fn what_is_not_opted_in_is_not_asked_for() {
     }
 }
 
+/// A server that gives short pages ends the walk to the list's end too early, so that what stands there
+/// is fetched by id. The next walk lists it once more.
+#[tokio::test(start_paused = true)]
+async fn what_was_fetched_from_the_end_of_a_list_is_not_taken_again_when_that_is_walked() {
+    for seconds in [None, Some(0.015)] {
+        let what = format!("{seconds:?} seconds each");
+        let sandbox = instance();
+        for page in 1..=2 {
+            before_request(&sandbox, MEMBERSHIPS_PATH, page, move |sandbox| {
+                for number in 0..3 {
+                    let id = format!("user_late_{page}_{number}");
+                    let after = USERS + 10 * page as usize + number;
+                    add(sandbox, "users", &id, every_second(after));
+                    let joined = every_second(MEMBERSHIPS + 10 * page as usize + number);
+                    let organization = "organizations_000001";
+                    sandbox.add_membership(organization, &id, "org:member", joined).unwrap();
+                }
+                if page == 1 {
+                    let short = FaultRule::on("/v1/users").with_parameter("starting_after");
+                    sandbox.fault(short.calls(1, 4).effect(Effect::TruncatePage(1)));
+                }
+            });
+        }
+        let snapshot = match seconds {
+            None => complete(&world(&sandbox), &what).await,
+            Some(seconds) => complete_in_pieces(&world(&sandbox), seconds, &what).await.1,
+        };
+        assert_equals(&snapshot, &sandbox, &what);
+    }
+}
+
 // What is gone.
 
 /// A membership of a user in an organization that no list holds.

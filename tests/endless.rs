@@ -16,6 +16,7 @@ use clerk_sync::sync::checkpoint::CHECKPOINT_KEY;
 use serde_json::{Value, json};
 
 use crate::support::bounded::Bounded;
+use crate::support::captured::Captured;
 use crate::support::faulty_store::FaultyStore;
 use crate::support::pieces::{complete, ends};
 use crate::support::plain::{FIRST, add, every_second, fill, plain};
@@ -270,10 +271,17 @@ async fn a_part_that_cannot_be_read_again_fails_no_run() {
             sandbox.delete(list, &newest_first[499]);
         }
     };
-    let bounded = Bounded::new(alone(&sandbox, list), 100, change);
+    // One page after the other, so that the one with the first row that is deleted has been read by then.
+    let world = alone(&sandbox, list).with("MAX_CONCURRENCY", "1");
+    let bounded = Bounded::new(world, 100, change);
+    let captured = Captured::start();
     let (_, ended) = bounded.ending(None, 1, list).await;
     let answer = ended.unwrap_or_else(|error| panic!("{error:?}"));
     assert!(was_deleted.load(Ordering::SeqCst), "nothing was read again");
+    let log = captured.text();
+    assert!(log.contains("rows moved too far to read a part of the list again"), "{log}");
+    // The list is in order: it is not asked again as one that cannot be read.
+    assert!(!log.contains("asking once more before the list is left out"), "{log}");
     assert_eq!(answer["verified"], true, "{answer:#}");
     let snapshot = bounded.world.published().expect("published");
     let (mut held, mut there) = (snapshot.ids(list), sandbox.ids(list));

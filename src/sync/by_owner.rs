@@ -4,7 +4,7 @@
 //! Many owners have one page each, so the first pages of several are asked for at once; they are
 //! handed out one owner after the other.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
 use tracing::debug;
 
@@ -62,6 +62,7 @@ impl WalkByOwner {
                 place: place.clone(),
                 expected: None,
                 moment: None,
+                inserted: HashSet::new(),
             },
         );
         let mut walk = Self {
@@ -179,6 +180,7 @@ impl WalkByOwner {
             place,
             expected: None,
             moment: None,
+            inserted: HashSet::new(),
         };
         let mut walk = Walk::new(reader, beginning);
         walk.ask();

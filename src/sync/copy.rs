@@ -1,5 +1,7 @@
 //! Copies one list to its end: walks its windows side by side, and changes the plan where it fails.
 
+use std::collections::HashSet;
+
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
@@ -14,6 +16,7 @@ use super::divide::{divide, windows_wanted};
 use super::endpoint::{Endpoint, ListName, Paging, endpoint};
 use super::forecast;
 use super::gathering::Gathering;
+use super::insert::inserted_ahead;
 use super::join::join_small;
 use super::left_out::{self, AskedAgain, leave_out};
 use super::plan;
@@ -61,6 +64,9 @@ pub(super) fn walk_to_end<'a>(
         let counted = count_before(run, endpoint).await?;
         forecast::look_ahead(run, endpoint).await?;
         loop {
+            if run.list(name, ListProgress::is_left_out) {
+                return Ok(());
+            }
             match walk_windows(run, endpoint, counted).await {
                 Ok(Walked::ToTheEnd) => return Ok(()),
                 Ok(Walked::FarEnoughToDivide) => divide(run, endpoint).await?,
@@ -221,7 +227,8 @@ async fn walk_window(
     counted: Option<u64>,
     waiting: &Waiting<'_>,
 ) -> Result<Turn, WalkFailure> {
-    let beginning = run.list(endpoint.name(), |list| beginning(list, window, counted));
+    let inserted = inserted_ahead(run, endpoint, window).await?;
+    let beginning = run.list(endpoint.name(), |list| beginning(list, window, counted, inserted));
     let mut walk = Walker::new(run, endpoint, beginning);
     let mut gathering = Gathering::new(run, endpoint, window, counted);
     loop {
@@ -308,7 +315,12 @@ fn walks_side_by_side(run: &Run, endpoint: &'static Endpoint) -> usize {
 }
 
 /// Where the walk of a window goes on.
-fn beginning(list: &ListProgress, window: usize, counted: Option<u64>) -> Beginning {
+fn beginning(
+    list: &ListProgress,
+    window: usize,
+    counted: Option<u64>,
+    inserted: HashSet<u64>,
+) -> Beginning {
     let window = &list.windows[window];
     Beginning {
         bounds: window.bounds,
@@ -317,5 +329,6 @@ fn beginning(list: &ListProgress, window: usize, counted: Option<u64>) -> Beginn
         rows: window.rows(),
         expected: window.expected.or(counted),
         moment: None,
+        inserted,
     }
 }

@@ -1,6 +1,7 @@
 //! Says before a list is read by owner whether it can be read in time: it takes a request for each
 //! owner at least, and a run older than `SNAPSHOT_MAX_AGE_HOURS` is given up and begun anew, which could
-//! go on for ever.
+//! go on for ever. The snapshot is then published without that list, unless it is one that no snapshot
+//! can do without.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -11,6 +12,7 @@ use tracing::{info, warn};
 use crate::clerk::wire;
 
 use super::endpoint::{ByOwner, Endpoint, ListName, Paging, endpoint};
+use super::left_out;
 use super::list_error::ListError;
 use super::run::{Run, Stop};
 use super::walk::{PAGE_ROWS, Way, row_at};
@@ -32,11 +34,13 @@ impl Warnings {
     }
 }
 
-/// Compares what is left of a list that is read by owner with what is left of the run's time, and warns
-/// if it does not fit. A list that is not read by owner, or whose owners cannot be counted, is passed over.
+/// Compares what is left of a list that is read by owner with what is left of the run's time. If it does
+/// not fit, it warns, and leaves the list out unless it is essential. A list that is not read by owner, or
+/// whose owners cannot be counted, is passed over.
 ///
 /// # Errors
-/// [`Stop::Exhausted`] or [`Stop::Paused`], when the owners cannot be counted now.
+/// [`Stop::Exhausted`] or [`Stop::Paused`], when the owners cannot be counted now; or as
+/// [`Run::commit_list`].
 pub(super) async fn look_ahead(run: &Run, list: &'static Endpoint) -> Result<(), Stop> {
     let is_by_owner = run.list(list.name(), |list| list.way == Way::ByOwner);
     let Some(by_owner) = list.by_owner.filter(|_| is_by_owner) else { return Ok(()) };
@@ -58,13 +62,32 @@ pub(super) async fn look_ahead(run: &Run, list: &'static Endpoint) -> Result<(),
         seconds_at_least = forecast.takes().as_secs(),
         "reading a list by its owners"
     );
-    if !forecast.fits() {
-        let owners = by_owner.owners.name();
-        let warning = forecast.warning(list.path, owners, list.resource.name());
-        warn!(clerk.path = list.path, "{warning}");
-        run.warnings.add(list.name(), warning);
+    if forecast.fits() {
+        return Ok(());
     }
-    Ok(())
+    // Nobody asks for the age of a run while an invocation is at work on it.
+    let ends_in_time = run.patience.allows(forecast.takes());
+    let consequence = match left_out::is_essential(list.name()) || ends_in_time {
+        true => Consequence::BegunAnew,
+        false => Consequence::LeftOut,
+    };
+    let owners = by_owner.owners.name();
+    let warning = forecast.warning(list.path, owners, list.resource.name(), consequence);
+    warn!(clerk.path = list.path, "{warning}");
+    run.warnings.add(list.name(), warning.clone());
+    match consequence {
+        Consequence::BegunAnew => Ok(()),
+        Consequence::LeftOut => left_out::fail(run, list.name(), warning).await,
+    }
+}
+
+/// What comes of a list that does not fit.
+#[derive(Debug, Clone, Copy)]
+enum Consequence {
+    /// It is read as far as it goes, until the run is given up.
+    BegunAnew,
+    /// Its dataset fails, and the rest is published.
+    LeftOut,
 }
 
 /// How many owners there are, where Clerk says so. It is asked once a run.
@@ -143,13 +166,22 @@ impl Forecast {
         self.takes() <= self.left()
     }
 
-    fn warning(&self, path: &str, owners: &str, resource: &str) -> String {
+    fn warning(
+        &self,
+        path: &str,
+        owners: &str,
+        resource: &str,
+        consequence: Consequence,
+    ) -> String {
         let hours = |time: Duration| time.div_duration_f64(HOUR);
+        let consequence = match consequence {
+            Consequence::BegunAnew => "this run is given up and begun anew",
+            Consequence::LeftOut => "this run would be given up, so it is left out",
+        };
         format!(
             "{path} takes one request for each of {} {owners}, at least {:.1} hours at {:.1} requests a \
-             second, and in {:.1} hours this run is given up and begun anew (SNAPSHOT_MAX_AGE_HOURS): set \
-             SNAPSHOT_MAX_AGE_HOURS to at least {:.0}, raise CLERK_RATE_SHARE, or leave {resource} out of \
-             RESOURCES.",
+             second, and in {:.1} hours {consequence} (SNAPSHOT_MAX_AGE_HOURS): set SNAPSHOT_MAX_AGE_HOURS \
+             to at least {:.0}, raise CLERK_RATE_SHARE, or leave {resource} out of RESOURCES.",
             self.owners,
             hours(self.takes()),
             1.0 / self.a_request.as_secs_f64(),
@@ -185,8 +217,10 @@ mod tests {
 
     #[test]
     fn the_warning_has_the_numbers_and_what_to_do() {
-        let warning = forecast(10_000_000, 2, 24).warning("/api_keys", "users", "api_keys");
+        let forecast = forecast(10_000_000, 2, 24);
+        let warning = forecast.warning("/api_keys", "users", "api_keys", Consequence::LeftOut);
         for said in [
+            "it is left out",
             "10000000 users",
             "at least 55.7 hours",
             "50.0 requests a second",

@@ -1,7 +1,7 @@
 //! Inserts rows into stretches that are stored: rows that were created with an earlier date while the
 //! run was under way, and that grants refer to. Nothing that is stored leaves.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use serde::Deserialize;
 
@@ -12,12 +12,12 @@ use crate::snapshot::part::{Lines, PartBuilder};
 use super::activity::days_counted;
 use super::checkpoint::{ListProgress, Stage, StoredPart, Stretch};
 use super::endpoint::Endpoint;
-use super::ids::note_stored;
+use super::ids::{note_stored, of_stretch};
 use super::known::hash_of;
 use super::page::{ReadPage, ReadRow};
 use super::run::{Run, Stop, progress_of};
 use super::stretch::{Number, read_part, store_part};
-use super::walk::fetched;
+use super::walk::{Way, fetched};
 
 /// Inserts the rows of a page that are kept into the list's stretches, each where its time of
 /// creation belongs.
@@ -54,6 +54,40 @@ fn place_of(list: &ListProgress, row: &ReadRow) -> Option<(usize, usize)> {
         last = window.stretches.len().checked_sub(1).map(|stretch| (index, stretch)).or(last);
     }
     last
+}
+
+/// The rows that were inserted behind the place where the walk of a window stands, by the hashes of
+/// their ids, among others that are stored beside them. The walk will meet them again.
+///
+/// # Errors
+/// [`Stop::Store`] or [`Stop::PartLost`] when a part cannot be read.
+pub(super) async fn inserted_ahead(
+    run: &Run,
+    endpoint: &'static Endpoint,
+    window: usize,
+) -> Result<HashSet<u64>, Stop> {
+    let ahead = run.list(endpoint.name(), |list| stretches_ahead(list, window));
+    let mut ids = HashSet::new();
+    for stretch in &ahead {
+        ids.extend(of_stretch(run, endpoint, stretch).await?.into_iter().flatten());
+    }
+    Ok(ids)
+}
+
+/// The stretches of a window that end behind the last row that its walk has taken.
+fn stretches_ahead(list: &ListProgress, window: usize) -> Vec<Stretch> {
+    let window = &list.windows[window];
+    // By owner, the place is among the owners.
+    let may_be = list.rows_repaired > 0 && list.way != Way::ByOwner;
+    let Some(taken) = window.place.tail.last().filter(|_| may_be) else { return Vec::new() };
+    let of_the_last = window.stretches.last().map(|last| last.sequence);
+    let ends_ahead = |stretch: &&Stretch| {
+        stretch.last.created_at > taken.created_at
+            || (stretch.last.created_at == taken.created_at
+                && stretch.last.id != taken.id
+                && Some(stretch.sequence) == of_the_last)
+    };
+    window.stretches.iter().filter(ends_ahead).cloned().collect()
 }
 
 /// Rows of a page that are to stand before a row, by the id of that row; `None`: at the end.
@@ -100,7 +134,7 @@ async fn insert_into(
     let merged = Stretch {
         rows: stretch.rows + inserted,
         first: if first.created_at < stretch.first.created_at { first } else { stretch.first },
-        last: if last.created_at > stretch.last.created_at { last } else { stretch.last },
+        last: if last.created_at >= stretch.last.created_at { last } else { stretch.last },
         parts,
         active,
         unreadable_fields,

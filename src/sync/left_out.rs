@@ -23,6 +23,11 @@ const ESSENTIAL: [Resource; 5] = [
     Resource::OrganizationMemberships,
 ];
 
+/// Whether there is no snapshot without a list.
+pub(super) fn is_essential(list: ListName) -> bool {
+    ESSENTIAL.contains(&endpoint(list).resource)
+}
+
 /// The stage in which an error leaves the list that was asked; `None` if the run ends with it.
 fn stage_after(failure: &ListError) -> Option<Stage> {
     match &failure.error {
@@ -33,7 +38,7 @@ fn stage_after(failure: &ListError) -> Option<Stage> {
         error @ (ClerkError::Rejected { .. }
         | ClerkError::NotClerk { .. }
         | ClerkError::Protocol { .. })
-            if !ESSENTIAL.contains(&endpoint(failure.list).resource) =>
+            if !is_essential(failure.list) =>
         {
             Some(Stage::Failed { reason: error.to_string() })
         }
@@ -87,6 +92,19 @@ pub(super) async fn leave_out(
         }
         _ => warn!(clerk.path = path, cause = %failure, "this list cannot be read; it has failed"),
     }
+    end_at(run, list, stage).await
+}
+
+/// Gives a list up that need not be in the snapshot: its dataset has failed, for this `reason`.
+///
+/// # Errors
+/// As [`Run::commit_list`].
+pub(super) async fn fail(run: &Run, list: ListName, reason: String) -> Result<(), Stop> {
+    end_at(run, list, Stage::Failed { reason }).await
+}
+
+/// Forgets what has been read of a list and leaves it in a stage in which it is not read.
+async fn end_at(run: &Run, list: ListName, stage: Stage) -> Result<(), Stop> {
     run.commit_list(list, |progress| {
         *progress = ListProgress { stage, ..ListProgress::new(progress.way) };
     })

@@ -6,7 +6,7 @@
 //! what is known, the walk steps back until it does.
 
 use std::borrow::Cow;
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 
@@ -26,6 +26,7 @@ use super::at_stake::MOST_WAITING;
 use super::bounds::Bounds;
 use super::endpoint::{ByOwner, Endpoint, Order, Paging, WholeList};
 use super::fruitless::FruitlessRounds;
+use super::known::hash_of;
 use super::list_error::ListError;
 use super::moment::Moment;
 use super::narrowed;
@@ -181,6 +182,8 @@ pub struct Walk {
     cursor_back: usize,
     /// The fewest rows that were ever left behind a page, by the list's stated size.
     fewest_left: u64,
+    /// Rows behind the place that are stored already, by [`hash_of`] their ids.
+    inserted: HashSet<u64>,
     allowed: Allowed,
     /// Pages handed out and not yet stored.
     not_stored: usize,
@@ -203,6 +206,9 @@ pub struct Beginning {
     /// The hashed ids of all that were created at the moment of the last one; `None` where only the
     /// place is known.
     pub moment: Option<Vec<u64>>,
+    /// Rows behind the place that are stored already, because they were asked for by id; by the hashes
+    /// of their ids.
+    pub inserted: HashSet<u64>,
 }
 
 /// How far a walk may run ahead of what is stored. One page may always be asked for.
@@ -275,7 +281,7 @@ impl Walk {
     /// A walk with one page in flight at a time, until more is [allowed](Self::allow).
     #[must_use]
     pub fn new(reader: Reader, beginning: Beginning) -> Self {
-        let Beginning { bounds, way, place, rows, expected, moment } = beginning;
+        let Beginning { bounds, way, place, rows, expected, moment, inserted } = beginning;
         let last = place.tail.last();
         Self {
             page_rows: reader.endpoint.page_rows,
@@ -294,6 +300,7 @@ impl Walk {
             step_back: 0,
             cursor_back: 0,
             fewest_left: u64::MAX,
+            inserted,
             allowed: Allowed { in_flight: 1, at_stake: 1 },
             not_stored: 0,
             finished: false,
@@ -425,6 +432,11 @@ impl Walk {
         self.place.knows(&key.id) || self.moment.has(key)
     }
 
+    /// Whether a row has been taken, or was inserted without having been.
+    fn is_stored(&self, key: &RowKey) -> bool {
+        self.knows(key) || (!self.inserted.is_empty() && self.inserted.contains(&hash_of(&key.id)))
+    }
+
     async fn arrival(
         mut answer: AbortOnDrop<Result<ReadPage, ListError>>,
     ) -> Result<ReadPage, WalkStop> {
@@ -469,7 +481,7 @@ impl Walk {
         for row in &mut page.rows {
             // Rows older than the last one taken appeared meanwhile; the comparison finds them.
             let is_behind = row.key.created_at.is_none_or(|created| Some(created) >= newest);
-            row.kept &= is_behind && self.bounds.hold(row) && !self.knows(&row.key);
+            row.kept &= is_behind && self.bounds.hold(row) && !self.is_stored(&row.key);
         }
         let new = page.kept_rows().count() as u64;
         let full = page.rows.len() as u64 >= self.reader.endpoint.page_rows;
@@ -519,7 +531,7 @@ impl Walk {
         let doubled = if stepped_back { 0 } else { (from as u64).saturating_sub(wanted_again) };
         let repeated = rows_repeated(&page);
         for (index, row) in page.rows.iter_mut().enumerate() {
-            row.kept &= index >= from && self.bounds.hold(row) && !self.knows(&row.key);
+            row.kept &= index >= from && self.bounds.hold(row) && !self.is_stored(&row.key);
         }
         let beyond = page.rows.iter().any(|row| self.bounds.end_before(row));
         let new = page.rows.iter().filter(|row| row.kept).count() as u64;
