@@ -13,7 +13,7 @@ use super::asked_for::{AskedFor, OWNERS};
 use super::derived;
 use super::further::Further;
 use super::hazards::OTHER_KEY;
-use super::meaning::{CORE, Meaning, asks_for, lists_of, meaning, owners_of};
+use super::meaning::{CORE, Meaning, asks_for, lists_of, may_mean, meaning, owners_of};
 use super::odd;
 use super::throughout::Throughout;
 use super::wire::Watch;
@@ -321,7 +321,8 @@ impl Judge {
             return;
         }
         let log = self.log();
-        let answered = |what: &[Meaning]| log.iter().any(|it| what.contains(&meaning(it)));
+        let answered =
+            |what: &[Meaning]| log.iter().any(|it| what.iter().any(|&what| may_mean(it, what)));
         match name {
             "ClerkUnauthorized" => {
                 assert!(answered(&[Meaning::KeyRefused]), "no key was refused: {message}");
@@ -609,7 +610,7 @@ impl Judge {
         for (name, entry) in snapshot.manifest["datasets"].as_object().expect("datasets") {
             let answered = |what: Meaning, code: &Value, lists: &[String]| {
                 log.iter().any(|it| {
-                    meaning(it) == what
+                    may_mean(it, what)
                         && (code.is_null() || it.code.as_deref() == code.as_str())
                         && lists.iter().any(|list| asks_for(it, list))
                 })
@@ -719,7 +720,7 @@ fn assert_hidden(text: &str, place: &str) {
 /// Where a field that is needed cannot be read, and nothing else is the matter, an error names the
 /// list, the field and the row.
 fn assert_named(log: &[LoggedRequest], message: &str) {
-    let unreadable = || log.iter().filter(|it| meaning(it) == Meaning::Unreadable);
+    let unreadable = || log.iter().filter(|it| may_mean(it, Meaning::Unreadable));
     if unreadable().any(|it| it.spoiled || it.status != Some(200)) {
         return;
     }

@@ -72,6 +72,13 @@ pub(super) fn meaning(request: &LoggedRequest) -> Meaning {
     }
 }
 
+/// Whether a request may have been understood like this: what was done to an answer on its way need not
+/// have touched what counts.
+pub(super) fn may_mean(request: &LoggedRequest, what: Meaning) -> bool {
+    let as_sent = || request.status.map(|it| of_status(it, request.code.as_deref()));
+    meaning(request) == what || (request.spoiled && as_sent() == Some(what))
+}
+
 /// The lists whose rows are in a dataset, below `/v1/`; with `*` for one segment.
 pub(super) fn lists_of(dataset: &str) -> Vec<String> {
     let lists: &[&str] = match dataset {
