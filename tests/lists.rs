@@ -17,7 +17,7 @@ use crate::support::fuse::Side;
 use crate::support::lists::{API_KEYS, PLAIN_LISTS, PlainList, every_list};
 use crate::support::machines::{of_machines, scopes};
 use crate::support::pieces::{complete, complete_in_pieces};
-use crate::support::plain::{FIRST, before_request};
+use crate::support::plain::{FIRST, before_request, plain};
 use crate::support::scene::{PAST_THE_LEASE, Stage, cut_at_request, frozen, unnamed};
 use crate::support::snapshot::Snapshot;
 use crate::support::world::World;
@@ -807,6 +807,36 @@ async fn a_filter_that_is_ignored_is_noticed() {
         let world = world(&sandbox, &[list]).with("SESSIONS_LOOKBACK_DAYS", "365");
         assert_failed(&complete(&world, list).await, list, "ignored");
     }
+}
+
+/// A walk that is begun anew in the middle of what one owner owns, while pages are so large that nothing is
+/// asked for ahead: the owner is listed once more, and is not read once more.
+#[tokio::test(start_paused = true)]
+async fn an_owner_that_was_read_in_part_is_not_read_again_from_the_beginning() {
+    const KEYS: usize = 1200;
+    let sandbox = plain(510, 0, 0);
+    let sample = populated().rows("api_keys")[0].clone();
+    let metadata = "x".repeat(20_000);
+    for id in sandbox.ids("users") {
+        sandbox
+            .update("users", &id, |row| row["public_metadata"] = json!({ "text": metadata }))
+            .expect("there");
+    }
+    let owner = sandbox.ids("users")[0].clone();
+    for number in 0..KEYS {
+        let mut key = sample.clone();
+        key["id"] = format!("key_{number:06}").into();
+        key["subject"] = owner.clone().into();
+        key["created_at"] = (FIRST + number as i64).into();
+        sandbox.insert("api_keys", key).expect("the id is new");
+    }
+    // The third page cannot be read, and the list is asked once more.
+    let third = FaultRule::on("/v1/api_keys").with_value("subject", &owner).past_offset(900);
+    sandbox.fault(third.calls(1, 2).effect(Effect::Body("{}".to_owned())));
+    let world = world(&sandbox, &["users", "api_keys"]).with("METADATA", "public");
+    let snapshot = complete(&world, "one owner").await;
+    assert_eq!(snapshot.datasets["api_keys"].len(), KEYS);
+    assert_eq!(snapshot.manifest["verified"], true);
 }
 
 #[tokio::test(start_paused = true)]

@@ -161,8 +161,11 @@ impl WalkByOwner {
         if batch.last {
             self.owners = None;
         }
+        // The list of owners goes on behind the last one that was passed when this walk began: one that was
+        // read in part by then is listed again, and may have been passed since.
         let begun = |key: &RowKey| self.begun.iter().any(|begun| begun.owner.id == key.id);
-        let new = batch.page.kept_rows().map(|row| row.key.clone()).filter(|key| !begun(key));
+        let is_new = |key: &RowKey| !begun(key) && !self.place.knows(&key.id);
+        let new = batch.page.kept_rows().map(|row| row.key.clone()).filter(is_new);
         self.waiting = new.collect();
         Ok(true)
     }

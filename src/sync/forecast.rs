@@ -66,17 +66,20 @@ pub(super) async fn look_ahead(run: &Run, list: &'static Endpoint) -> Result<(),
         return Ok(());
     }
     // Nobody asks for the age of a run while an invocation is at work on it.
-    let ends_in_time = run.patience.allows(forecast.takes());
-    let consequence = match left_out::is_essential(list.name()) || ends_in_time {
-        true => Consequence::BegunAnew,
-        false => Consequence::LeftOut,
+    let ends_in_time = run.patience.allows(forecast.should_take());
+    let consequence = if ends_in_time {
+        Consequence::ReadNow
+    } else if left_out::is_essential(list.name()) {
+        Consequence::BegunAnew
+    } else {
+        Consequence::LeftOut
     };
     let owners = by_owner.owners.name();
     let warning = forecast.warning(list.path, owners, list.resource.name(), consequence);
     warn!(clerk.path = list.path, "{warning}");
     run.warnings.add(list.name(), warning.clone());
     match consequence {
-        Consequence::BegunAnew => Ok(()),
+        Consequence::ReadNow | Consequence::BegunAnew => Ok(()),
         Consequence::LeftOut => left_out::fail(run, list.name(), warning).await,
     }
 }
@@ -84,6 +87,8 @@ pub(super) async fn look_ahead(run: &Run, list: &'static Endpoint) -> Result<(),
 /// What comes of a list that does not fit.
 #[derive(Debug, Clone, Copy)]
 enum Consequence {
+    /// This invocation has the time to read it to its end.
+    ReadNow,
     /// It is read as far as it goes, until the run is given up.
     BegunAnew,
     /// Its dataset fails, and the rest is published.
@@ -158,6 +163,12 @@ impl Forecast {
         Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
     }
 
+    /// How long they are counted upon to take.
+    fn should_take(&self) -> Duration {
+        let seconds = self.takes().as_secs_f64() * MARGIN;
+        Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
+    }
+
     fn left(&self) -> Duration {
         self.max_age.saturating_sub(self.age)
     }
@@ -175,6 +186,9 @@ impl Forecast {
     ) -> String {
         let hours = |time: Duration| time.div_duration_f64(HOUR);
         let consequence = match consequence {
+            Consequence::ReadNow => {
+                "this run would be given up if this invocation were interrupted"
+            }
             Consequence::BegunAnew => "this run is given up and begun anew",
             Consequence::LeftOut => "this run would be given up, so it is left out",
         };

@@ -54,16 +54,20 @@ pub(super) fn ends_the_run(stop: &Stop) -> bool {
     }
 }
 
-/// The lists that have been asked once more before they are left out, with how many rows of them were
+/// The lists that have been asked once more before they are left out, with the most rows of them that were
 /// stored then.
 #[derive(Debug, Default)]
 pub(super) struct AskedAgain(BTreeMap<ListName, u64>);
 
 impl AskedAgain {
-    /// Whether a list has rows, and has not been asked again since it had so many.
+    /// Whether a list has rows, and more than whenever it was asked again: one that is begun again and again
+    /// has some number of them every time.
     fn is_due(&mut self, run: &Run, list: ListName) -> bool {
         let rows = run.list(list, ListProgress::rows);
-        rows > 0 && self.0.insert(list, rows) != Some(rows)
+        let most = self.0.entry(list).or_default();
+        let is_due = rows > *most;
+        *most = rows.max(*most);
+        is_due
     }
 }
 

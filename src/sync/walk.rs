@@ -73,7 +73,8 @@ impl Place {
         self.tail.push(key);
     }
 
-    fn knows(&self, id: &str) -> bool {
+    /// Whether a row is one of the last that were taken.
+    pub(super) fn knows(&self, id: &str) -> bool {
         self.tail.iter().any(|key| key.id == id)
     }
 }

@@ -433,6 +433,9 @@ impl Judge {
         }
         if self.undeletable {
             let id = snapshot.latest["snapshot_id"].as_str().expect("an id");
+            // Nobody comes back for what runs before it have left.
+            let before = self.runs.iter().filter(|run| run.id != id);
+            self.cluttered.extend(before.map(|run| format!("snapshots/{}/", run.id)));
             self.cluttered.push(format!("snapshots/{id}/"));
         }
         (self.latest, self.snapshot) = (latest, Some(snapshot));
