@@ -2,7 +2,7 @@
 //! written.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
@@ -307,7 +307,6 @@ impl Search<'_> {
             rows: 0,
             expected: None,
             moment: None,
-            inserted: HashSet::new(),
         };
         let mut walk = Walk::new(reader, beginning);
         loop {

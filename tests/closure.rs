@@ -161,14 +161,14 @@ async fn what_is_not_opted_in_is_not_asked_for() {
 async fn what_was_fetched_from_the_end_of_a_list_is_not_taken_again_when_that_is_walked() {
     for seconds in [None, Some(0.015)] {
         let what = format!("{seconds:?} seconds each");
-        let sandbox = instance();
-        for page in 1..=2 {
+        let sandbox = plain(USERS, ORGANIZATIONS, 1200);
+        // The third page is asked for when the first one is stored.
+        for (page, on_it) in [(1, 10), (3, 1100)] {
             before_request(&sandbox, MEMBERSHIPS_PATH, page, move |sandbox| {
                 for number in 0..3 {
                     let id = format!("user_late_{page}_{number}");
-                    let after = USERS + 10 * page as usize + number;
-                    add(sandbox, "users", &id, every_second(after));
-                    let joined = every_second(MEMBERSHIPS + 10 * page as usize + number);
+                    add(sandbox, "users", &id, every_second(USERS + 10 * page as usize + number));
+                    let joined = every_second(on_it) + 1 + number as i64;
                     let organization = "organizations_000001";
                     sandbox.add_membership(organization, &id, "org:member", joined).unwrap();
                 }

@@ -51,7 +51,7 @@ async fn a_list_that_cannot_end_before_the_run_is_too_old_is_told_of_and_the_res
         "2000 users",
         "0.6 hours",
         "requests a second",
-        "it is left out",
+        "so this list is left out",
         "SNAPSHOT_MAX_AGE_HOURS",
         "CLERK_RATE_SHARE",
         "leave api_keys out of RESOURCES",

@@ -4,7 +4,7 @@
 //! Many owners have one page each, so the first pages of several are asked for at once; they are
 //! handed out one owner after the other.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 
 use tracing::debug;
 
@@ -62,7 +62,6 @@ impl WalkByOwner {
                 place: place.clone(),
                 expected: None,
                 moment: None,
-                inserted: HashSet::new(),
             },
         );
         let mut walk = Self {
@@ -161,8 +160,8 @@ impl WalkByOwner {
         if batch.last {
             self.owners = None;
         }
-        // The list of owners goes on behind the last one that was passed when this walk began: one that was
-        // read in part by then is listed again, and may have been passed since.
+        // The list of owners continues after the last owner that was complete when this walk began. An owner
+        // that was half read is listed again, and may be complete by now.
         let begun = |key: &RowKey| self.begun.iter().any(|begun| begun.owner.id == key.id);
         let is_new = |key: &RowKey| !begun(key) && !self.place.knows(&key.id);
         let new = batch.page.kept_rows().map(|row| row.key.clone()).filter(is_new);
@@ -183,7 +182,6 @@ impl WalkByOwner {
             place,
             expected: None,
             moment: None,
-            inserted: HashSet::new(),
         };
         let mut walk = Walk::new(reader, beginning);
         walk.ask();

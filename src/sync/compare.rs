@@ -362,7 +362,6 @@ fn beginning(list: &ListProgress, window: usize, index: usize) -> Beginning {
         // The rows before it may not be as many as they were: no count says where it ends.
         expected: None,
         moment: None,
-        inserted: HashSet::new(),
     }
 }
 

@@ -1,7 +1,5 @@
 //! Copies one list to its end: walks its windows side by side, and changes the plan where it fails.
 
-use std::collections::HashSet;
-
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
@@ -16,7 +14,7 @@ use super::divide::{divide, windows_wanted};
 use super::endpoint::{Endpoint, ListName, Paging, endpoint};
 use super::forecast;
 use super::gathering::Gathering;
-use super::insert::inserted_ahead;
+use super::insert::stored_after_place;
 use super::join::join_small;
 use super::left_out::{self, AskedAgain, leave_out};
 use super::plan;
@@ -227,9 +225,9 @@ async fn walk_window(
     counted: Option<u64>,
     waiting: &Waiting<'_>,
 ) -> Result<Turn, WalkFailure> {
-    let inserted = inserted_ahead(run, endpoint, window).await?;
-    let beginning = run.list(endpoint.name(), |list| beginning(list, window, counted, inserted));
+    let beginning = run.list(endpoint.name(), |list| beginning(list, window, counted));
     let mut walk = Walker::new(run, endpoint, beginning);
+    walk.skip(stored_after_place(run, endpoint, window).await?);
     let mut gathering = Gathering::new(run, endpoint, window, counted);
     loop {
         let Ahead { in_flight, together } = ahead(run, endpoint);
@@ -315,12 +313,7 @@ fn walks_side_by_side(run: &Run, endpoint: &'static Endpoint) -> usize {
 }
 
 /// Where the walk of a window goes on.
-fn beginning(
-    list: &ListProgress,
-    window: usize,
-    counted: Option<u64>,
-    inserted: HashSet<u64>,
-) -> Beginning {
+fn beginning(list: &ListProgress, window: usize, counted: Option<u64>) -> Beginning {
     let window = &list.windows[window];
     Beginning {
         bounds: window.bounds,
@@ -329,6 +322,5 @@ fn beginning(
         rows: window.rows(),
         expected: window.expected.or(counted),
         moment: None,
-        inserted,
     }
 }

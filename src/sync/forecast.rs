@@ -65,34 +65,33 @@ pub(super) async fn look_ahead(run: &Run, list: &'static Endpoint) -> Result<(),
     if forecast.fits() {
         return Ok(());
     }
-    // Nobody asks for the age of a run while an invocation is at work on it.
-    let ends_in_time = run.patience.allows(forecast.should_take());
-    let consequence = if ends_in_time {
-        Consequence::ReadNow
+    // The age of a run is checked when an invocation begins, not while it works.
+    let decision = if run.patience.allows(forecast.should_take()) {
+        Decision::Finish
     } else if left_out::is_essential(list.name()) {
-        Consequence::BegunAnew
+        Decision::ReadAnyway
     } else {
-        Consequence::LeftOut
+        Decision::LeaveOut
     };
     let owners = by_owner.owners.name();
-    let warning = forecast.warning(list.path, owners, list.resource.name(), consequence);
+    let warning = forecast.warning(list.path, owners, list.resource.name(), decision);
     warn!(clerk.path = list.path, "{warning}");
     run.warnings.add(list.name(), warning.clone());
-    match consequence {
-        Consequence::ReadNow | Consequence::BegunAnew => Ok(()),
-        Consequence::LeftOut => left_out::fail(run, list.name(), warning).await,
+    match decision {
+        Decision::Finish | Decision::ReadAnyway => Ok(()),
+        Decision::LeaveOut => left_out::fail(run, list.name(), warning).await,
     }
 }
 
-/// What comes of a list that does not fit.
+/// What to do about a list that does not fit into what is left of the run's time.
 #[derive(Debug, Clone, Copy)]
-enum Consequence {
-    /// This invocation has the time to read it to its end.
-    ReadNow,
-    /// It is read as far as it goes, until the run is given up.
-    BegunAnew,
-    /// Its dataset fails, and the rest is published.
-    LeftOut,
+enum Decision {
+    /// Read it: this invocation has the time to finish.
+    Finish,
+    /// Read it although the run will be given up: no snapshot is published without it.
+    ReadAnyway,
+    /// Publish without it.
+    LeaveOut,
 }
 
 /// How many owners there are, where Clerk says so. It is asked once a run.
@@ -163,7 +162,7 @@ impl Forecast {
         Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
     }
 
-    /// How long they are counted upon to take.
+    /// How long they take if some answers are late.
     fn should_take(&self) -> Duration {
         let seconds = self.takes().as_secs_f64() * MARGIN;
         Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
@@ -177,24 +176,16 @@ impl Forecast {
         self.takes() <= self.left()
     }
 
-    fn warning(
-        &self,
-        path: &str,
-        owners: &str,
-        resource: &str,
-        consequence: Consequence,
-    ) -> String {
+    fn warning(&self, path: &str, owners: &str, resource: &str, decision: Decision) -> String {
         let hours = |time: Duration| time.div_duration_f64(HOUR);
-        let consequence = match consequence {
-            Consequence::ReadNow => {
-                "this run would be given up if this invocation were interrupted"
-            }
-            Consequence::BegunAnew => "this run is given up and begun anew",
-            Consequence::LeftOut => "this run would be given up, so it is left out",
+        let consequence = match decision {
+            Decision::Finish => "the run will be given up if this invocation is interrupted",
+            Decision::ReadAnyway => "the run will be given up and begun anew",
+            Decision::LeaveOut => "the run would be given up, so this list is left out",
         };
         format!(
-            "{path} takes one request for each of {} {owners}, at least {:.1} hours at {:.1} requests a \
-             second, and in {:.1} hours {consequence} (SNAPSHOT_MAX_AGE_HOURS): set SNAPSHOT_MAX_AGE_HOURS \
+            "{path} takes one request for each of {} {owners}: at least {:.1} hours at {:.1} requests a \
+             second. SNAPSHOT_MAX_AGE_HOURS ends in {:.1} hours; {consequence}. Set SNAPSHOT_MAX_AGE_HOURS \
              to at least {:.0}, raise CLERK_RATE_SHARE, or leave {resource} out of RESOURCES.",
             self.owners,
             hours(self.takes()),
@@ -232,9 +223,9 @@ mod tests {
     #[test]
     fn the_warning_has_the_numbers_and_what_to_do() {
         let forecast = forecast(10_000_000, 2, 24);
-        let warning = forecast.warning("/api_keys", "users", "api_keys", Consequence::LeftOut);
+        let warning = forecast.warning("/api_keys", "users", "api_keys", Decision::LeaveOut);
         for said in [
-            "it is left out",
+            "so this list is left out",
             "10000000 users",
             "at least 55.7 hours",
             "50.0 requests a second",

@@ -56,38 +56,38 @@ fn place_of(list: &ListProgress, row: &ReadRow) -> Option<(usize, usize)> {
     last
 }
 
-/// The rows that were inserted behind the place where the walk of a window stands, by the hashes of
-/// their ids, among others that are stored beside them. The walk will meet them again.
+/// Ids of stored rows, by [`hash_of`], that include every row inserted after the place where the walk of a
+/// window stands. The walk will meet those rows again.
 ///
 /// # Errors
 /// [`Stop::Store`] or [`Stop::PartLost`] when a part cannot be read.
-pub(super) async fn inserted_ahead(
+pub(super) async fn stored_after_place(
     run: &Run,
     endpoint: &'static Endpoint,
     window: usize,
 ) -> Result<HashSet<u64>, Stop> {
-    let ahead = run.list(endpoint.name(), |list| stretches_ahead(list, window));
+    let stretches = run.list(endpoint.name(), |list| stretches_after_place(list, window));
     let mut ids = HashSet::new();
-    for stretch in &ahead {
+    for stretch in &stretches {
         ids.extend(of_stretch(run, endpoint, stretch).await?.into_iter().flatten());
     }
     Ok(ids)
 }
 
-/// The stretches of a window that end behind the last row that its walk has taken.
-fn stretches_ahead(list: &ListProgress, window: usize) -> Vec<Stretch> {
+/// The stretches of a window that end after the last row that its walk has taken.
+fn stretches_after_place(list: &ListProgress, window: usize) -> Vec<Stretch> {
     let window = &list.windows[window];
-    // By owner, the place is among the owners.
-    let may_be = list.rows_repaired > 0 && list.way != Way::ByOwner;
-    let Some(taken) = window.place.tail.last().filter(|_| may_be) else { return Vec::new() };
-    let of_the_last = window.stretches.last().map(|last| last.sequence);
-    let ends_ahead = |stretch: &&Stretch| {
+    // Every insertion counts as a repair; and by owner, the place is one among the owners.
+    let may_exist = list.rows_repaired > 0 && list.way != Way::ByOwner;
+    let Some(taken) = window.place.tail.last().filter(|_| may_exist) else { return Vec::new() };
+    let last_sequence = window.stretches.last().map(|last| last.sequence);
+    let ends_after = |stretch: &&Stretch| {
         stretch.last.created_at > taken.created_at
             || (stretch.last.created_at == taken.created_at
                 && stretch.last.id != taken.id
-                && Some(stretch.sequence) == of_the_last)
+                && Some(stretch.sequence) == last_sequence)
     };
-    window.stretches.iter().filter(ends_ahead).cloned().collect()
+    window.stretches.iter().filter(ends_after).cloned().collect()
 }
 
 /// Rows of a page that are to stand before a row, by the id of that row; `None`: at the end.

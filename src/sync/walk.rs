@@ -183,8 +183,8 @@ pub struct Walk {
     cursor_back: usize,
     /// The fewest rows that were ever left behind a page, by the list's stated size.
     fewest_left: u64,
-    /// Rows behind the place that are stored already, by [`hash_of`] their ids.
-    inserted: HashSet<u64>,
+    /// Rows after the place that are stored already, by [`hash_of`] their ids.
+    stored_after: HashSet<u64>,
     allowed: Allowed,
     /// Pages handed out and not yet stored.
     not_stored: usize,
@@ -207,9 +207,6 @@ pub struct Beginning {
     /// The hashed ids of all that were created at the moment of the last one; `None` where only the
     /// place is known.
     pub moment: Option<Vec<u64>>,
-    /// Rows behind the place that are stored already, because they were asked for by id; by the hashes
-    /// of their ids.
-    pub inserted: HashSet<u64>,
 }
 
 /// How far a walk may run ahead of what is stored. One page may always be asked for.
@@ -282,7 +279,7 @@ impl Walk {
     /// A walk with one page in flight at a time, until more is [allowed](Self::allow).
     #[must_use]
     pub fn new(reader: Reader, beginning: Beginning) -> Self {
-        let Beginning { bounds, way, place, rows, expected, moment, inserted } = beginning;
+        let Beginning { bounds, way, place, rows, expected, moment } = beginning;
         let last = place.tail.last();
         Self {
             page_rows: reader.endpoint.page_rows,
@@ -301,11 +298,16 @@ impl Walk {
             step_back: 0,
             cursor_back: 0,
             fewest_left: u64::MAX,
-            inserted,
+            stored_after: HashSet::new(),
             allowed: Allowed { in_flight: 1, at_stake: 1 },
             not_stored: 0,
             finished: false,
         }
+    }
+
+    /// Skips rows after the place that are stored already, by [`hash_of`] their ids.
+    pub(super) fn skip(&mut self, stored: HashSet<u64>) {
+        self.stored_after = stored;
     }
 
     /// Lets the walk run ahead.
@@ -433,9 +435,10 @@ impl Walk {
         self.place.knows(&key.id) || self.moment.has(key)
     }
 
-    /// Whether a row has been taken, or was inserted without having been.
+    /// Whether a row has been taken, or is stored without having been.
     fn is_stored(&self, key: &RowKey) -> bool {
-        self.knows(key) || (!self.inserted.is_empty() && self.inserted.contains(&hash_of(&key.id)))
+        self.knows(key)
+            || (!self.stored_after.is_empty() && self.stored_after.contains(&hash_of(&key.id)))
     }
 
     async fn arrival(

@@ -1,5 +1,6 @@
 //! Either kind of walk, behind one face.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::by_owner::WalkByOwner;
@@ -37,6 +38,14 @@ impl Walker {
                 Self::ByOwner(Box::new(walk))
             }
             _ => Self::Window(Box::new(Walk::new(run.reader(list), beginning))),
+        }
+    }
+
+    /// Skips rows of a window that are stored already, by the hashes of their ids.
+    pub(super) fn skip(&mut self, stored: HashSet<u64>) {
+        match self {
+            Self::Window(walk) => walk.skip(stored),
+            Self::ByOwner(_) => {}
         }
     }
 
