@@ -2,7 +2,7 @@
 //! One that appeared during the run is fetched and added; one that is gone is counted under
 //! `referential` and its grant left out.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use clerk_sandbox::{ChurnPlan, Effect, FaultRule, Sandbox};
 use serde_json::{Value, json};
@@ -161,23 +161,28 @@ async fn what_is_not_opted_in_is_not_asked_for() {
 async fn what_was_fetched_from_the_end_of_a_list_is_not_taken_again_when_that_is_walked() {
     for seconds in [None, Some(0.015)] {
         let what = format!("{seconds:?} seconds each");
-        let sandbox = plain(USERS, ORGANIZATIONS, 1200);
-        // The third page is asked for when the first one is stored.
-        for (page, on_it) in [(1, 10), (3, 1100)] {
-            before_request(&sandbox, MEMBERSHIPS_PATH, page, move |sandbox| {
-                for number in 0..3 {
-                    let id = format!("user_late_{page}_{number}");
-                    add(sandbox, "users", &id, every_second(USERS + 10 * page as usize + number));
-                    let joined = every_second(on_it) + 1 + number as i64;
-                    let organization = "organizations_000001";
-                    sandbox.add_membership(organization, &id, "org:member", joined).unwrap();
-                }
-                if page == 1 {
-                    let short = FaultRule::on("/v1/users").with_parameter("starting_after");
-                    sandbox.fault(short.calls(1, 4).effect(Effect::TruncatePage(1)));
-                }
-            });
-        }
+        let sandbox = plain(USERS, ORGANIZATIONS, 3000);
+        // All but the first page behind a cursor.
+        let short = FaultRule::on("/v1/users").with_parameter("starting_after").calls(2, 5);
+        sandbox.fault(short.effect(Effect::TruncatePage(1)));
+        let asked = AtomicUsize::new(0);
+        sandbox.on_request(move |sandbox, request| {
+            if request.path != MEMBERSHIPS_PATH {
+                return;
+            }
+            // The sixth page is asked for when the first one is stored.
+            let page = asked.fetch_add(1, Ordering::SeqCst) + 1;
+            let Some((_, on_it)) = [(1, 10), (6, 2700)].into_iter().find(|it| it.0 == page) else {
+                return;
+            };
+            for number in 0..3 {
+                let id = format!("user_late_{page}_{number}");
+                add(sandbox, "users", &id, every_second(USERS + 10 * page + number));
+                let joined = every_second(on_it) + 1 + number as i64;
+                let organization = "organizations_000001";
+                sandbox.add_membership(organization, &id, "org:member", joined).unwrap();
+            }
+        });
         let snapshot = match seconds {
             None => complete(&world(&sandbox), &what).await,
             Some(seconds) => complete_in_pieces(&world(&sandbox), seconds, &what).await.1,
