@@ -290,6 +290,55 @@ async fn a_part_that_cannot_be_read_again_fails_no_run() {
     assert!(held == there);
 }
 
+/// Whenever some rows of a list without an order have been read, all are replaced by others; once the
+/// first page has been read, or the second, in turn. It is asked once more for each number of rows that is
+/// higher than all before, and then left out.
+#[tokio::test(start_paused = true)]
+async fn a_list_is_not_asked_once_more_for_ever() {
+    let list = "allowlist_identifiers";
+    let sandbox = plain(0, 0, 0);
+    let replace = move |sandbox: &Sandbox| {
+        for id in sandbox.ids(list) {
+            sandbox.delete(list, &id);
+        }
+        for number in 0..1600 {
+            sandbox.add_sample(list, every_second(number)).expect("there is a sample");
+        }
+    };
+    replace(&sandbox);
+    let (begun, offset_before) = (AtomicU64::new(0), AtomicU64::new(0));
+    let change = move |sandbox: &Sandbox, request: &LoggedRequest, _| {
+        let number_of = |name: &str| {
+            let (_, value) = request.query.iter().find(|(other, _)| other == name)?;
+            value.parse::<u64>().ok()
+        };
+        if request.path != "/v1/allowlist_identifiers" || number_of("limit") != Some(500) {
+            return;
+        }
+        let offset = number_of("offset").unwrap_or_default();
+        // A walk that has lost its place looks for it as far back as the first row; then it begins again.
+        if offset == 0 && offset_before.swap(offset, Ordering::SeqCst) == 0 {
+            begun.fetch_add(1, Ordering::SeqCst);
+        }
+        offset_before.store(offset, Ordering::SeqCst);
+        let is_longer = begun.load(Ordering::SeqCst) / 2 % 2 == 0;
+        if offset > if is_longer { 900 } else { 400 } {
+            replace(sandbox);
+        }
+    };
+    // One page after the other, so that the pages read are those that were asked for.
+    let world = alone(&sandbox, list).with("MAX_CONCURRENCY", "1");
+    let bounded = Bounded::new(world, 200, change);
+    let captured = Captured::start();
+    let (_, ended) = bounded.ending(None, 1, list).await;
+    let answer = ended.unwrap_or_else(|error| panic!("{error:?}"));
+    assert_eq!(answer["status"], "complete", "{answer:#}");
+    let snapshot = bounded.world.published().expect("published");
+    assert_eq!(snapshot.manifest["datasets"][list]["status"], "failed");
+    let asked_again = captured.text().matches("asking once more").count();
+    assert_eq!(asked_again, 2, "for 500 rows, and for 1000");
+}
+
 /// A store that names another version of the checkpoint whenever it is read, and replaces none of them.
 #[derive(Debug)]
 struct ChangesItsVersions {
