@@ -11,6 +11,7 @@ import ssl
 import tempfile
 import threading
 import time
+import urllib.parse
 
 from . import certificates
 from .copying import Folder, settings
@@ -136,6 +137,7 @@ def aws():
     # More than one event would be another invocation.
     server.events = threading.Semaphore(1)
     server.versions = itertools.count()
+    server.objects = {}
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
@@ -153,6 +155,11 @@ class Aws(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         if not self.path.startswith("/2018-06-01/runtime/"):
+            if "list-type=2" in self.path:
+                return self.answer(200, self.listed(), {"Content-Type": "application/xml"})
+            if self.key in self.server.objects:
+                version, body = self.server.objects[self.key]
+                return self.answer(200, body, {"ETag": version})
             missing = "<Error><Code>NoSuchKey</Code><Message>no such key</Message></Error>"
             return self.answer(404, missing, {"Content-Type": "application/xml"})
         if not self.server.events.acquire(timeout=PATIENCE):
@@ -165,24 +172,66 @@ class Aws(http.server.BaseHTTPRequestHandler):
         }
         self.answer(200, "{}", headers)
 
+    def do_HEAD(self) -> None:
+        version, body = self.server.objects.get(self.key, (None, ""))
+        self.answer(200 if version else 404, body, {"ETag": version} if version else None)
+
     def do_PUT(self) -> None:
-        self.answer(200, "", {"ETag": f'"{next(self.server.versions)}"'})
+        body = self.body()
+        if self.keeps_conditions():
+            version = f'"{next(self.server.versions)}"'
+            self.server.objects[self.key] = (version, body)
+            self.answer(200, "", {"ETag": version})
 
     def do_POST(self) -> None:
         secret = {"ARN": "arn", "Name": "clerk", "VersionId": "1", "SecretString": KEY}
         self.answer(200, json.dumps(secret), {"Content-Type": "application/x-amz-json-1.1"})
 
     def do_DELETE(self) -> None:
-        self.answer(204, "")
+        if self.keeps_conditions():
+            self.server.objects.pop(self.key, None)
+            self.answer(204, "")
+
+    def listed(self) -> str:
+        """The objects with the prefix that is asked for."""
+        bucket, query = self.path.split("?", 1)
+        prefix = urllib.parse.parse_qs(query).get("prefix", [""])[0]
+        keys = [key.removeprefix(bucket.rstrip("/") + "/") for key in self.server.objects]
+        contents = "".join(
+            f"<Contents><Key>{key}</Key><Size>0</Size><LastModified>2026-01-01T00:00:00Z</LastModified></Contents>"
+            for key in keys
+            if key.startswith(prefix)
+        )
+        return f"<ListBucketResult><IsTruncated>false</IsTruncated>{contents}</ListBucketResult>"
+
+    @property
+    def key(self) -> str:
+        """What an object is called, whatever is done with it."""
+        return self.path.split("?")[0]
+
+    def keeps_conditions(self) -> bool:
+        """Whether a write may take place; answers it if not. A store that ignores conditions is refused."""
+        version, _ = self.server.objects.get(self.key, (None, ""))
+        only_new, only = self.headers.get("If-None-Match"), self.headers.get("If-Match")
+        if (only_new and version) or (only and only != version):
+            failed = "<Error><Code>PreconditionFailed</Code><Message>no</Message></Error>"
+            self.answer(412, failed, {"Content-Type": "application/xml"})
+            return False
+        return True
+
+    def body(self) -> str:
+        return self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
 
     def answer(self, status: int, body: str, headers: dict[str, str] | None = None) -> None:
-        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if self.command == "POST":
+            self.body()
         self.send_response(status)
         for name, value in (headers or {}).items():
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body.encode())
+        if self.command != "HEAD":
+            self.wfile.write(body.encode())
 
     def log_message(self, *_) -> None:
         """Says nothing."""
