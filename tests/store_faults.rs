@@ -432,18 +432,22 @@ async fn what_an_abandoned_run_and_killed_ones_left_is_gone_after_publishing() {
     scene.assert_no_leftovers(world, "after two abandoned runs");
 }
 
-/// Whatever becomes of one deletion, the others are tried.
+/// Whatever becomes of one deletion, the others are tried; and what cannot be listed is listed again.
 #[tokio::test(start_paused = true)]
 async fn one_object_that_is_not_removed_at_once_keeps_none_of_the_others() {
     let scene = Scene::small().await;
     for effect in [Effect::FailBefore, Effect::FailAfter, Effect::LoseAnswer, Effect::RefuseAfter] {
-        let stage = scene.stage();
-        let world = &stage.world;
-        stage.interrupt_at_request(scene.requests).await;
-        world.store.fault(Fault::new(Operation::Delete, effect).on_key("/part-"));
-        let answer = world.handle(json!({"restart": true})).await.expect("sync");
-        assert_eq!(answer["status"], "complete", "{answer:#}");
-        scene.assert_no_leftovers(world, &format!("{effect:?}"));
+        for operation in [Operation::Delete, Operation::List] {
+            let stage = scene.stage();
+            let world = &stage.world;
+            let paused = stage.interrupt_at_request(scene.requests).await;
+            let abandoned = paused["snapshot_id"].as_str().expect("an id");
+            let key = if operation == Operation::List { abandoned } else { "/part-" };
+            world.store.fault(Fault::new(operation, effect).on_key(key));
+            let answer = world.handle(json!({"restart": true})).await.expect("sync");
+            assert_eq!(answer["status"], "complete", "{answer:#}");
+            scene.assert_no_leftovers(world, &format!("{operation:?}: {effect:?}"));
+        }
     }
 }
 

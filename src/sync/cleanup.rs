@@ -109,7 +109,12 @@ async fn remove_all(
         let key = key.strip_prefix(folder).unwrap_or_default();
         key == MANIFEST || is_ids_key(key) || Dataset::ALL.iter().any(|&it| is_part_of(it, key))
     };
-    let listed = store.list(folder).await?.into_iter().map(|listed| listed.key);
+    let listed = match store.list(folder).await {
+        // Nobody comes back for what is not listed.
+        Err(_) => store.list(folder).await?,
+        Ok(listed) => listed,
+    };
+    let listed = listed.into_iter().map(|listed| listed.key);
     stream::iter(listed.filter(|key| is_ours(key) && !named.contains(key)))
         .map(|key| async move { remove(store, &key).await })
         .buffer_unordered(REMOVED_AT_ONCE)

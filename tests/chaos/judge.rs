@@ -118,6 +118,8 @@ pub(super) struct Judge {
     pub(super) raced: bool,
     /// Whether the invocation that is judged was frozen: others may have ended its run since.
     pub(super) thawed: bool,
+    /// The snapshot that was published when it was frozen: by itself, if it is its own.
+    pub(super) latest_when_frozen: Option<Value>,
     /// Clerk has said wrong things about rows.
     pub(super) lied: bool,
     /// The store keeps no conditions, and never has.
@@ -154,6 +156,7 @@ impl Judge {
             checkpoint_before: None,
             raced: false,
             thawed: false,
+            latest_when_frozen: None,
             lied: false,
             unproven: false,
             damaged: false,
@@ -221,13 +224,11 @@ impl Judge {
             let latest = latest_id(objects).expect("complete means published");
             let own = &answer["snapshot_id"];
             // Of two at once, the other may have begun and published its own since.
-            let is_past = self.raced && is_past(answer, objects);
+            // And since one was frozen that had published its own by then.
+            let had_published = self.latest_when_frozen.as_ref() == Some(own);
+            let is_past = (self.raced || had_published) && is_past(answer, objects);
             assert!(*own == latest || is_past, "{own} is complete, and {latest} is latest");
-            if *own != latest {
-                let folder = format!("snapshots/{}/", own.as_str().expect("an id"));
-                let its = objects.iter().filter(|(key, _)| key.starts_with(&folder));
-                self.published.extend(its.map(|(key, bytes)| (key.clone(), bytes.clone())));
-            }
+            self.note_overtaken(own.as_str().expect("an id"), objects);
             self.assert_new(answer);
         }
         let held = answer["snapshot_id"].as_str().filter(|_| status == "held");
@@ -238,8 +239,18 @@ impl Judge {
     }
 
     /// An invocation that was not alone called a snapshot complete.
-    pub(super) fn called_complete(&mut self, id: &str) {
+    pub(super) fn called_complete(&mut self, id: &str, objects: &Objects) {
         self.called_complete.insert(id.to_owned());
+        self.note_overtaken(id, objects);
+    }
+
+    /// What was published stays there, also if another invocation has published its own before anybody looked.
+    fn note_overtaken(&mut self, id: &str, objects: &Objects) {
+        if latest_id(objects).is_some_and(|latest| latest != id) {
+            let folder = format!("snapshots/{id}/");
+            let its = objects.iter().filter(|(key, _)| key.starts_with(&folder));
+            self.published.extend(its.map(|(key, bytes)| (key.clone(), bytes.clone())));
+        }
     }
 
     /// The instance that the published snapshot is of.
@@ -705,7 +716,7 @@ fn begun(snapshot_id: &Value) -> Option<&str> {
     snapshot_id.as_str()?.split('-').next()
 }
 
-fn latest_id(objects: &Objects) -> Option<Value> {
+pub(super) fn latest_id(objects: &Objects) -> Option<Value> {
     let latest: Value = serde_json::from_slice(objects.get("latest.json")?).expect("JSON");
     Some(latest["snapshot_id"].clone())
 }

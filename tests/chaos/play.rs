@@ -18,7 +18,7 @@ use tokio::task::{JoinHandle, LocalSet};
 use super::changes::change_rows;
 use super::further::{Further, make_active};
 use super::hazards::{OTHER_KEY, other_instance};
-use super::judge::{Armed, Judge};
+use super::judge::{Armed, Judge, latest_id};
 use super::schedule::{Act, Damage, Event, Instance, Lie, Schedule, Stop};
 use super::wire::{Watch, WatchedTransport};
 use crate::support::captured::Captured;
@@ -132,6 +132,8 @@ struct Frozen {
     gate: Arc<Gate>,
     watch: Arc<Watch>,
     work: JoinHandle<Result<Value, Error>>,
+    /// What was published then.
+    latest: Option<Value>,
 }
 
 /// How an invocation ended.
@@ -317,7 +319,8 @@ impl Stage {
         match end {
             End::Frozen => {
                 let watch = Arc::clone(watch);
-                self.frozen.push(Frozen { gate, watch, work });
+                let latest = latest_id(&self.world.memory.objects());
+                self.frozen.push(Frozen { gate, watch, work, latest });
             }
             End::PowerCut | End::Killed => {
                 work.abort();
@@ -413,12 +416,14 @@ impl Stage {
     }
 
     async fn thaw(&mut self) {
-        for Frozen { gate, watch, work } in std::mem::take(&mut self.frozen) {
+        for Frozen { gate, watch, work, latest } in std::mem::take(&mut self.frozen) {
             gate.open();
             let end = ended_within(FOR_EVER, work).await;
             self.armed.rival = true;
             self.judge.thawed = true;
+            self.judge.latest_when_frozen = latest;
             self.note(&end, &watch, true);
+            self.judge.latest_when_frozen = None;
             self.judge.thawed = false;
         }
     }

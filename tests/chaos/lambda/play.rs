@@ -422,7 +422,7 @@ impl Stage {
                     let id = answer["snapshot_id"].as_str().expect("an id");
                     let manifest = format!("snapshots/{id}/manifest.json");
                     assert!(objects.contains_key(&manifest), "not published: {answer:#}");
-                    self.judge.called_complete(id);
+                    self.judge.called_complete(id, objects);
                 }
             }
             End::Failed(error) => self.note_error(error),
