@@ -102,8 +102,9 @@ pub struct ClerkSettings {
     /// `CLERK_RATE_SHARE`: the share of that limit to use, above 0 and at most 1. The rest is left
     /// to the customer's own application, whose sign-ins draw on the same limit.
     pub rate_share: f64,
-    /// `MAX_CONCURRENCY`: most requests in flight at once, 1 to 1000.
-    pub max_concurrency: usize,
+    /// `MAX_CONCURRENCY`: most requests in flight at once, 1 to 1000. `None` leaves it to the rate: see
+    /// [`usual_concurrency`](crate::clerk::concurrency::usual_concurrency).
+    pub max_concurrency: Option<usize>,
 }
 
 /// `COMPRESSION`: how the parts are stored.

@@ -8,6 +8,7 @@ use reqwest::header::HeaderValue;
 
 use crate::aws::LazyAwsConfig;
 use crate::clerk::client::{Client, ClientSettings};
+use crate::clerk::concurrency::usual_concurrency;
 use crate::clerk::retry::RetryPolicy;
 use crate::clerk::transport::{HttpTransport, Transport};
 use crate::clock::Clock;
@@ -70,11 +71,13 @@ impl Dependencies {
         let api_version = HeaderValue::from_str(&config.clerk.api_version).map_err(|_| {
             Error::Internal(Failure::new("CLERK_API_VERSION cannot be sent in a header"))
         })?;
+        let requests_per_10s = f64::from(limit) * config.clerk.rate_share;
+        let most = config.clerk.max_concurrency;
         let settings = ClientSettings {
             api_url: config.clerk.api_url.clone(),
             api_version,
-            requests_per_10s: f64::from(limit) * config.clerk.rate_share,
-            max_concurrency: config.clerk.max_concurrency,
+            requests_per_10s,
+            max_concurrency: most.unwrap_or_else(|| usual_concurrency(requests_per_10s)),
             retry: RetryPolicy::default(),
         };
         let client = Client::new(

@@ -21,6 +21,11 @@ fn world(sandbox: &Sandbox) -> World {
     World::new(sandbox.clone()).with("COMPRESSION", "none")
 }
 
+/// Asks for two pages at a time, so that no more are on their way when something happens.
+fn two_in_flight(sandbox: &Sandbox) -> World {
+    world(sandbox).with("MAX_CONCURRENCY", "2")
+}
+
 /// Twenty organizations of a hundred members and more, one of twelve hundred.
 fn instance() -> Sandbox {
     let sandbox = plain(1300, 20, 3000);
@@ -131,7 +136,7 @@ async fn a_list_that_is_slow_throughout_is_not_changed_for_more_requests() {
 #[tokio::test(start_paused = true)]
 async fn an_outage_of_the_whole_list_does_not_change_the_plan() {
     let sandbox = instance();
-    let world = world(&sandbox);
+    let world = two_in_flight(&sandbox);
     sandbox.fault(FaultRule::on(LIST).calls(4, u64::MAX).status(503, "unavailable"));
     let error = ends(&world, json!({})).await.unwrap_err();
     assert_eq!(error.name(), "ClerkUnavailable");
@@ -158,7 +163,8 @@ async fn a_walk_by_owner_goes_on_where_it_stood() {
     for seconds in [0.0, 0.3, 1.0] {
         sandbox.clear_requests();
         let what = format!("{seconds} seconds each");
-        let (invocations, snapshot) = complete_in_pieces(&world(&sandbox), seconds, &what).await;
+        let (invocations, snapshot) =
+            complete_in_pieces(&two_in_flight(&sandbox), seconds, &what).await;
         assert!(invocations > 2, "{what}");
         assert_eq!(grants(&snapshot)["walk"], "by_owner", "{what}");
         assert_eq!(snapshot.digests(), whole.digests(), "{what}");
@@ -241,7 +247,7 @@ async fn a_404_is_no_owner_that_owns_nothing() {
         let sandbox = instance();
         sandbox.fault(nothing_at_large_offsets());
         sandbox.fault(fault);
-        let world = world(&sandbox);
+        let world = two_in_flight(&sandbox);
         let error = ends(&world, json!({})).await.expect_err(what);
         assert_eq!(error.name(), name, "{what}: {error:?}");
         sandbox.clear_faults();

@@ -124,7 +124,7 @@ async fn what_was_gone_before_the_refusal_stays_counted() {
     row["created_at"] = json!(every_second(10) + 1);
     row["public_user_data"]["user_id"] = json!("user_gone");
     sandbox.insert("organization_memberships", row).expect("the id is new");
-    let world = world(&sandbox);
+    let world = world(&sandbox).with("MAX_CONCURRENCY", "2");
     let mut grants = 0;
     while grants == 0 {
         let answer = ends(&world, json!({"time_budget_seconds": 0})).await.expect("an answer");

@@ -61,7 +61,7 @@ fn the_defaults_are_the_contracts() {
     assert_eq!(config.clerk.api_version, "2026-05-12");
     assert_eq!(config.clerk.requests_per_10s, None);
     assert!((config.clerk.rate_share - 0.5).abs() < f64::EPSILON);
-    assert_eq!(config.clerk.max_concurrency, 32);
+    assert_eq!(config.clerk.max_concurrency, None);
     assert_eq!(config.time_budget, None);
     assert_eq!(config.deadline_reserve, Duration::from_secs(20));
     assert_eq!(config.lease, Duration::from_secs(60));

@@ -193,7 +193,7 @@ async fn a_list_is_not_begun_again_by_every_invocation() {
                 .for_each(|row| add(sandbox, list, &format!("again_{number}_{row:06}"), FIRST));
         }
     };
-    let bounded = Bounded::new(alone(&sandbox, list), 200, change);
+    let bounded = Bounded::new(alone(&sandbox, list).with("MAX_CONCURRENCY", "1"), 200, change);
     let (_, ended) = bounded.ending(Some(0.0), 20, "all deleted").await;
     let error = ended.expect_err("the place is lost again and again");
     assert_eq!(error.name(), "ClerkProtocol");

@@ -16,6 +16,7 @@ use clerk_sync::clerk::bytes_in_flight::BytesInFlight;
 use clerk_sync::clerk::transport::{
     Answer, HttpTransport, MAX_BODY_BYTES, Transport as _, TransportError,
 };
+use clerk_sync::clerk::urgency::Urgency;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use reqwest::header::HeaderMap;
@@ -104,8 +105,10 @@ impl Server {
     /// One request over the network, as the program makes them.
     async fn asked(&self) -> Result<Answer, TransportError> {
         let url: Url = self.url.parse().expect("a URL");
-        let bytes = BytesInFlight::default();
-        HttpTransport::new(&url).get(&url, HeaderMap::new(), &mut bytes.room("/users")).await
+        let bytes = Arc::new(BytesInFlight::default());
+        HttpTransport::new(&url)
+            .get(&url, HeaderMap::new(), &mut bytes.room("/users", Urgency::default()))
+            .await
     }
 }
 
@@ -336,7 +339,7 @@ async fn a_total_that_recedes_is_not_followed_for_ever() {
             sandbox.clear_faults();
             sandbox.fault(FaultRule::on(counts).effect(Effect::ShiftTotal(further as i64)));
         });
-        let world = alone(&sandbox, list);
+        let world = alone(&sandbox, list).with("MAX_CONCURRENCY", "8");
         match ends(&world, json!({})).await {
             Ok(answer) => assert_eq!(answer["verified"], false, "{list}: {answer:#}"),
             Err(error) => assert_eq!(error.name(), "ClerkProtocol", "{list}"),
@@ -375,7 +378,7 @@ async fn pages_in_a_circle_are_noticed() {
 async fn a_list_without_end_is_given_up() {
     for list in ["users", "organizations"] {
         let sandbox = plain(1200, 1200, 0);
-        let world = alone(&sandbox, list);
+        let world = alone(&sandbox, list).with("MAX_CONCURRENCY", "1");
         while !checkpoint(&world)["lists"][list]["windows"][0]["stretches"][0].is_object() {
             let paused = ends(&world, json!({"time_budget_seconds": 0})).await.expect("sync");
             assert_eq!(paused["status"], "partial", "{paused:#}");

@@ -306,7 +306,7 @@ async fn rows_that_join_late_are_known_to_later_invocations() {
             _ => {}
         }
     });
-    let world = world(&sandbox);
+    let world = world(&sandbox).with("MAX_CONCURRENCY", "1");
     at_memberships(&world).await;
     let (invocations, snapshot) = complete_in_pieces(&world, 0.0, "late").await;
     assert!(invocations > 20, "{invocations}");

@@ -12,6 +12,7 @@ use clerk_sync::clerk::bytes_in_flight::Room;
 use clerk_sync::clerk::client::{Client, ClientSettings};
 use clerk_sync::clerk::retry::RetryPolicy;
 use clerk_sync::clerk::transport::{Answer, Transport, TransportError};
+use clerk_sync::clerk::urgency::Urgency;
 use clerk_sync::clock::Clock;
 use clerk_sync::patience::Patience;
 use clerk_sync::secret_key::SecretKey;
@@ -62,7 +63,9 @@ impl Asking {
             let client = Arc::clone(&client);
             tasks.spawn(async move {
                 loop {
-                    let asked = client.get("/instance", &[], |_| Ok(())).await;
+                    let urgency = Urgency::default();
+                    let asked =
+                        client.get_page("/instance", &[], |_| Ok(()), |()| 0, &urgency).await;
                     asked.expect("every request is answered in the end");
                 }
             });
@@ -357,7 +360,7 @@ impl Transport for Line {
         &self,
         url: &Url,
         headers: HeaderMap,
-        room: &mut Room<'_>,
+        room: &mut Room,
     ) -> Result<Answer, TransportError> {
         let key = headers["authorization"].to_str().unwrap();
         let answer = self.sandbox.get(url.path(), &[("authorization", key)]).await.unwrap();
@@ -411,4 +414,33 @@ async fn bodies_in_flight_do_not_take_more_than_their_room() {
     assert!(held <= ROOM, "{held}");
     // Seven a second is what the line can carry, one after the other.
     assert!(rate >= 50.0, "{rate}");
+}
+
+/// Pages keep their room until the one before them is stored. That one is asked for again, while pages behind them
+/// hold every place in flight and wait for room: it comes through.
+#[tokio::test(start_paused = true)]
+async fn a_page_that_all_wait_for_comes_through() {
+    let sandbox = sandbox(1, Duration::from_millis(100));
+    sandbox.fault(FaultRule::on("*").effect(Effect::Body("x".repeat(2 * MEGABYTE))));
+    let a_megabyte_takes = Duration::from_millis(10);
+    let line = Line { sandbox, a_megabyte_takes, held: Arc::default() };
+    let client = Arc::new(client(line, 1e6, ScriptedSecret::new([DEFAULT_KEY])));
+    let page = |urgency: Urgency| {
+        let client = Arc::clone(&client);
+        async move {
+            let asked = client.get_page("/instance", &[], |_| Ok(()), |()| 2 * MEGABYTE, &urgency);
+            asked.await.expect("an answer").1
+        }
+    };
+    let mut behind = JoinSet::new();
+    for _ in 0..4 * MOST_IN_FLIGHT {
+        behind.spawn(page(Urgency::default()));
+    }
+    let mut kept = Vec::new();
+    while let Ok(room) = tokio::time::timeout(seconds(1), behind.join_next()).await {
+        kept.push(room.expect("more pages than there is room for"));
+    }
+    assert!(kept.len() >= ROOM / (2 * MEGABYTE), "{} pages", kept.len());
+    let urgent = page(Urgency::at_once());
+    tokio::time::timeout(seconds(10), urgent).await.expect("it waits for those that wait for it");
 }

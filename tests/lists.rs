@@ -728,7 +728,7 @@ async fn users_without_sessions_are_passed_in_any_number_of_pieces() {
     }
     refusing_sessions_of_all(&sandbox);
     sandbox.set_latency(Duration::from_millis(100), Duration::ZERO);
-    let world = world(&sandbox, &["sessions"]);
+    let world = world(&sandbox, &["sessions"]).with("MAX_CONCURRENCY", "8");
     let (invocations, snapshot) = complete_in_pieces(&world, 1.0, "nobody has any").await;
     assert!(invocations > 2, "{invocations}");
     assert_eq!(snapshot.datasets["sessions"], [] as [Value; 0]);
@@ -764,7 +764,7 @@ async fn api_keys_of_all_owners_are_read() {
     sandbox.set_latency(Duration::from_millis(50), Duration::ZERO);
     let whole = complete(&world(&sandbox, &["api_keys"]), "at once").await;
     assert_equals_source(&whole, API_KEYS, &sandbox);
-    let pieces = world(&sandbox, &["api_keys"]);
+    let pieces = world(&sandbox, &["api_keys"]).with("MAX_CONCURRENCY", "8");
     let (invocations, cut) = complete_in_pieces(&pieces, 0.3, "in pieces").await;
     assert!(invocations > 3, "{invocations}");
     assert_eq!(cut.digests(), whole.digests());

@@ -19,6 +19,7 @@ mod chaos;
 mod charged;
 mod closure;
 mod conditions;
+mod distance;
 mod drift;
 mod endless;
 mod equality;

@@ -28,7 +28,7 @@ impl Transport for Defective {
         &self,
         _url: &Url,
         _headers: HeaderMap,
-        _room: &mut Room<'_>,
+        _room: &mut Room,
     ) -> Result<Answer, TransportError> {
         panic!("a row of {MARKER} is odd");
     }

@@ -74,7 +74,7 @@ fn entry(snapshot: &Snapshot) -> &Value {
 }
 
 /// Each row once and in order, whichever way the server reads the moments that bound a window, and
-/// for at most 2 % more pages than there are, and 80 counts.
+/// for half a page more for each window, and 80 counts at the most.
 #[tokio::test(start_paused = true)]
 async fn windows_side_by_side_hold_every_user_once() {
     for (before_includes, after_includes) in FILTERS {
@@ -96,7 +96,9 @@ async fn windows_side_by_side_hold_every_user_once() {
         assert_eq!(entry(&snapshot)["walk"], "windows", "{what}");
         assert_eq!(entry(&snapshot)["rows_repaired"], 0, "{what}");
         let (pages, counts) = (sandbox.request_count("/v1/users"), counts(&sandbox));
-        assert!(pages <= 22 + 2, "{what}: {pages} pages");
+        // The last page of a window is not full.
+        let windows = windows(&sandbox).len() as u64;
+        assert!(pages <= 22 + windows / 2 + 1, "{what}: {pages} pages in {windows} windows");
         assert!(counts <= 20, "{what}: {counts} counts");
         assert_eq!(sandbox.violations(), [], "{what}");
     }
@@ -275,6 +277,7 @@ async fn more_than_a_hundred_windows_keep_their_parts_in_order() {
         for number in 1..WINDOWS {
             let until = (number + 1 < WINDOWS).then(|| edge(number));
             windows.push(json!({
+                "number": number,
                 "bounds": { "from": edge(number - 1), "until": until },
                 "expected": null, "place": { "offset": 0, "tail": [] }, "ended": false,
                 "stretches": [],

@@ -23,12 +23,13 @@ use crate::secret_source::SecretSource;
 
 use super::answer_codes::{Meaning, meaning_of};
 use super::bytes_in_flight::{BytesInFlight, Room};
-use super::concurrency::{Concurrency, Place};
+use super::concurrency::{self, Concurrency, Place};
 use super::error::{ClerkError, Fault, Refusal, Unreadable};
 use super::latency::{Latencies, Latency};
 use super::pace::Pace;
 use super::retry::{RetryPolicy, retry_after};
 use super::transport::{Answer, Transport, TransportError};
+use super::urgency::Urgency;
 use super::wire;
 
 /// The one client of an invocation; every request shares its pace and its concurrency.
@@ -44,7 +45,7 @@ pub struct Client {
     /// Held by the request whose turn is next: the others need not watch the time.
     turnstile: Mutex<()>,
     concurrency: Arc<Concurrency>,
-    bytes: BytesInFlight,
+    bytes: Arc<BytesInFlight>,
     retry: RetryPolicy,
     patience: Arc<Patience>,
     clock: Clock,
@@ -123,6 +124,17 @@ pub struct Counted {
     pub waited: Duration,
 }
 
+/// How what a client asks with is used at one moment.
+#[derive(Debug, Clone, Copy)]
+pub struct Usage {
+    /// Its places in flight.
+    pub places: concurrency::Usage,
+    /// Bytes of bodies, and of pages that wait to be stored.
+    pub bytes_held: usize,
+    /// Whether a body waits for room to begin.
+    pub waits_for_room: bool,
+}
+
 /// No server is counted upon to answer faster than this.
 const SHORTEST_LATENCY: Duration = Duration::from_millis(20);
 
@@ -166,7 +178,7 @@ impl Client {
             pace: Pace::new(settings.requests_per_10s),
             turnstile: Mutex::default(),
             concurrency: Concurrency::new(settings.max_concurrency),
-            bytes: BytesInFlight::default(),
+            bytes: Arc::default(),
             retry: settings.retry,
             patience,
             clock,
@@ -193,22 +205,35 @@ impl Client {
         self.key.current.lock().await.generation
     }
 
-    /// How many requests have to be in flight for the pace to be kept, answers taking as long as the
-    /// latest one did.
-    pub fn requests_to_fill_the_pace(&self) -> usize {
-        self.requests_to_fill(self.latest_latency())
+    /// How what it has to ask with is used at present.
+    pub fn usage(&self) -> Usage {
+        let (bytes_held, waits_for_room) = self.bytes.usage();
+        Usage { places: self.concurrency.usage(), bytes_held, waits_for_room }
+    }
+
+    /// Most requests in flight at once.
+    pub const fn max_concurrency(&self) -> usize {
+        self.max_concurrency
     }
 
     /// How many requests have to be under way for the pace to be kept, each being so for `time`.
     pub fn requests_to_fill(&self, time: Duration) -> usize {
-        // Half as many again: times differ.
-        (self.pace.requests_in(time) * 1.5).ceil() as usize
+        // A quarter more: times differ.
+        (self.pace.requests_in(time) * 1.25).ceil() as usize
     }
 
-    /// How long the latest answer took, or any will be counted upon to take.
+    /// How long the latest answer took, of whatever list.
     pub fn latest_latency(&self) -> Duration {
-        let latest = Duration::from_micros(self.latest_latency.load(Ordering::Relaxed));
-        latest.max(SHORTEST_LATENCY)
+        Duration::from_micros(self.latest_latency.load(Ordering::Relaxed)).max(SHORTEST_LATENCY)
+    }
+
+    /// How long an answer for `path` will be counted upon to take: as those of late, or as the latest of
+    /// any, where it has not been asked for.
+    pub fn expected_latency(&self, path: &str) -> Duration {
+        match self.latency_of(path) {
+            Some(latency) => latency.recent.max(SHORTEST_LATENCY),
+            None => self.latest_latency(),
+        }
     }
 
     /// How long a list takes to answer; `None` before it was asked.
@@ -245,7 +270,26 @@ impl Client {
         query: &[(&str, &str)],
         decode: impl Fn(Bytes) -> Result<T, Unreadable>,
     ) -> Result<T, ClerkError> {
-        self.ask(path, query, decode, None).await
+        let urgency = Urgency::at_once();
+        self.ask(path, query, decode, &urgency, None).await.map(|(decoded, _room)| decoded)
+    }
+
+    /// Asks as [`get`](Self::get) does for a page that may have to wait for its turn to be stored. Its body
+    /// waits for room unless it is urgent; the room is to be kept with the page, whose lines take `size` bytes.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub async fn get_page<T>(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+        decode: impl Fn(Bytes) -> Result<T, Unreadable>,
+        size: impl Fn(&T) -> usize,
+        urgency: &Urgency,
+    ) -> Result<(T, Room), ClerkError> {
+        let (page, mut room) = self.ask(path, query, decode, urgency, None).await?;
+        room.hold(size(&page));
+        Ok((page, room))
     }
 
     /// Asks with the key in use, or with a `candidate` for its place while no other request is sent.
@@ -254,21 +298,25 @@ impl Client {
         path: &str,
         query: &[(&str, &str)],
         decode: impl Fn(Bytes) -> Result<T, Unreadable>,
+        urgency: &Urgency,
         candidate: Option<&SecretKey>,
-    ) -> Result<T, ClerkError> {
+    ) -> Result<(T, Room), ClerkError> {
         let url = self.url(path, query);
         let mut attempts = Attempts::default();
         let list = list_of(path);
         loop {
             // Held until the body has been decoded and let go of.
-            let mut room = self.bytes.room(&list);
-            let asked = self.send(path, &url, attempts.total() > 0, &mut room, candidate).await?;
+            let mut room = self.bytes.room(&list, urgency.clone());
+            let asked =
+                self.send(path, &url, attempts.total() > 0, &mut room, urgency, candidate).await?;
             // An error's body is small, and its request may wait for another key: it holds no room
             // that the answer about that key needs.
-            let room = asked.is_good().then_some(room);
+            if !asked.is_good() {
+                room.hold(0);
+            }
             let (fault, wait) = match self.judge(path, asked).await? {
                 Verdict::Good(body) => match decode(body.clone()) {
-                    Ok(decoded) => return Ok(decoded),
+                    Ok(decoded) => return Ok((decoded, room)),
                     Err(unreadable) => {
                         attempts.unreadable += u32::from(is_json(&body));
                         (Fault::Unreadable(unreadable), None)
@@ -304,11 +352,12 @@ impl Client {
         path: &str,
         url: &Url,
         again: bool,
-        room: &mut Room<'_>,
+        room: &mut Room,
+        urgency: &Urgency,
         candidate: Option<&SecretKey>,
     ) -> Result<Asked, ClerkError> {
         let mut place = match candidate {
-            None => Some(self.concurrency.place().await),
+            None => Some(self.concurrency.place(urgency).await),
             Some(_) => None,
         };
         let (headers, generation) = match candidate {
@@ -336,13 +385,15 @@ impl Client {
                 return Err(ClerkError::OutOfTime { endpoint: path.to_owned(), why });
             }
         };
-        self.latencies.note(&list_of(path), sent.elapsed());
+        let answered_at = Instant::now();
+        let took = (answered_at - sent).saturating_sub(room.waited());
+        self.latencies.note(&list_of(path), took);
         if let Ok(answer) = &answer {
-            self.latest_latency.store(sent.elapsed().as_micros() as u64, Ordering::Relaxed);
+            self.latest_latency.store(took.as_micros() as u64, Ordering::Relaxed);
             debug!(
                 clerk.path = path,
                 clerk.status = answer.status,
-                elapsed_ms = sent.elapsed().as_millis() as u64,
+                elapsed_ms = took.as_millis() as u64,
                 bytes = answer.body.len(),
                 "Clerk answered"
             );
@@ -350,7 +401,7 @@ impl Client {
         if answer.as_ref().is_ok_and(|answer| (200..=299).contains(&answer.status)) {
             room.complete();
             if let Some(place) = place.take() {
-                place.answered_well(&list_of(path), Instant::now());
+                place.answered_well(&list_of(path), sent + took);
             }
         }
         Ok(Asked { answer: answer.map_err(Fault::from), sent, generation, _place: place })
@@ -540,7 +591,12 @@ impl Client {
         &'a self,
         candidate: &'a SecretKey,
     ) -> BoxFuture<'a, Result<KeysInstance, ClerkError>> {
-        self.ask(INSTANCE_PATH, &[], decode_instance, Some(candidate)).boxed()
+        async move {
+            let urgency = Urgency::at_once();
+            let asked = self.ask(INSTANCE_PATH, &[], decode_instance, &urgency, Some(candidate));
+            asked.await.map(|(instance, _room)| instance)
+        }
+        .boxed()
     }
 
     /// Waits before the next attempt, or says why there is none.

@@ -12,6 +12,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::urgency::Urgency;
+
 /// A limit that grows by one with each good answer until the first sign of overload, then by one
 /// with each round of them, and is halved by a 429, a time-out or a 5xx.
 #[derive(Debug)]
@@ -19,12 +21,16 @@ pub struct Concurrency {
     most: f64,
     state: Mutex<State>,
     freed: Notify,
+    freed_for_urgent: Notify,
 }
 
 #[derive(Debug)]
 struct State {
     limit: f64,
-    places: usize,
+    /// Whether all others wait for an answer, for each place that is taken, the oldest first.
+    places: Vec<Urgency>,
+    /// Whether one of them is past the limit, since all others wait for its answer.
+    is_past_the_limit: bool,
     in_flight: usize,
     /// Set by the first overload: from then on growth is slow.
     seen_overload: bool,
@@ -73,6 +79,13 @@ const SHORTEST: f64 = 0.001;
 /// A limit of which less than this part is in flight says nothing by holding.
 const IN_USE: f64 = 0.5;
 
+/// Most requests in flight where nobody has set another number: those that keep the pace while answers take
+/// a little over a second, and no fewer than 32, nor more than 128.
+#[must_use]
+pub fn usual_concurrency(requests_per_10s: f64) -> usize {
+    ((requests_per_10s * 0.128).ceil() as usize).clamp(32, 128)
+}
+
 impl Concurrency {
     /// At most `most` requests in flight (`MAX_CONCURRENCY`).
     #[must_use]
@@ -82,7 +95,8 @@ impl Concurrency {
             most,
             state: Mutex::new(State {
                 limit: START.min(most),
-                places: 0,
+                places: Vec::new(),
+                is_past_the_limit: false,
                 in_flight: 0,
                 seen_overload: false,
                 last_cut: None,
@@ -90,22 +104,59 @@ impl Concurrency {
                 trial: None,
             }),
             freed: Notify::new(),
+            freed_for_urgent: Notify::new(),
         })
     }
 
     /// Waits for a place in flight; dropping it gives the place back.
-    pub async fn place(self: &Arc<Self>) -> Place {
+    ///
+    /// An urgent request takes one past the limit, one such request at a time. Where even the most are taken it
+    /// makes the oldest of them urgent as well: all of them might wait for what waits for this one.
+    pub async fn place(self: &Arc<Self>, urgency: &Urgency) -> Place {
         loop {
-            let freed = self.freed.notified();
-            {
-                let mut state = self.lock();
-                if (state.places as f64) < state.limit.floor().max(1.0) {
-                    state.places += 1;
-                    return Place { of: Arc::clone(self), sent: None };
-                }
+            let is_urgent = urgency.is_set();
+            let freed = if is_urgent { &self.freed_for_urgent } else { &self.freed };
+            let freed = freed.notified();
+            if let Some(place) = self.try_place(urgency) {
+                return place;
             }
-            freed.await;
+            tokio::select! {
+                () = freed => {}
+                () = urgency.until_set(), if !is_urgent => {}
+            }
         }
+    }
+
+    fn try_place(self: &Arc<Self>, urgency: &Urgency) -> Option<Place> {
+        let mut state = self.lock();
+        let taken = state.places.len() as f64;
+        let is_past_the_limit = taken >= state.limit.floor().max(1.0);
+        if is_past_the_limit {
+            if !urgency.is_set() {
+                return None;
+            }
+            if state.is_past_the_limit || taken >= self.most {
+                if let Some(oldest) = state.first_if_none_is_urgent() {
+                    oldest.set();
+                }
+                return None;
+            }
+            state.is_past_the_limit = true;
+        }
+        state.places.push(urgency.clone());
+        Some(Place {
+            of: Arc::clone(self),
+            urgency: urgency.clone(),
+            is_past_the_limit,
+            sent: None,
+        })
+    }
+
+    /// How the places in flight are used at present.
+    pub fn usage(&self) -> Usage {
+        let state = self.lock();
+        let limit = state.limit.floor().max(1.0) as usize;
+        Usage { limit, places: state.places.len(), in_flight: state.in_flight }
     }
 
     /// A request met a 429, a time-out or a 5xx. Those that were sent before the last cut met the
@@ -125,10 +176,23 @@ impl Concurrency {
     }
 }
 
+/// How the places in flight are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Usage {
+    /// How many there are at present.
+    pub limit: usize,
+    /// How many are taken, by requests in flight and by those whose turn has not come.
+    pub places: usize,
+    /// Requests in flight.
+    pub in_flight: usize,
+}
+
 /// One request's place among those in flight.
 #[derive(Debug)]
 pub struct Place {
     of: Arc<Concurrency>,
+    urgency: Urgency,
+    is_past_the_limit: bool,
     sent: Option<Sent>,
 }
 
@@ -154,6 +218,7 @@ impl Place {
         let raised = self.of.lock().answered_well(sent, list, now, self.of.most);
         if raised {
             self.of.freed.notify_waiters();
+            self.of.freed_for_urgent.notify_waiters();
         }
     }
 }
@@ -161,14 +226,24 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         let mut state = self.of.lock();
-        state.places -= 1;
+        if let Some(this) = state.places.iter().position(|urgency| urgency.is(&self.urgency)) {
+            state.places.remove(this);
+        }
+        state.is_past_the_limit &= !self.is_past_the_limit;
         state.in_flight -= usize::from(self.sent.is_some());
         drop(state);
         self.of.freed.notify_one();
+        self.of.freed_for_urgent.notify_one();
     }
 }
 
 impl State {
+    /// The urgency of the oldest request, unless one of them is urgent.
+    fn first_if_none_is_urgent(&self) -> Option<&Urgency> {
+        let is_one_urgent = self.places.iter().any(Urgency::is_set);
+        self.places.first().filter(|_| !is_one_urgent)
+    }
+
     /// Whether the limit was raised.
     fn answered_well(&mut self, sent: Sent, list: &str, now: Instant, most: f64) -> bool {
         let seconds = (now - sent.at).as_secs_f64();
@@ -280,7 +355,8 @@ mod tests {
     async fn fill(concurrency: &Arc<Concurrency>) -> Vec<Place> {
         let mut places = Vec::new();
         while let Ok(mut place) =
-            tokio::time::timeout(Duration::from_millis(1), concurrency.place()).await
+            tokio::time::timeout(Duration::from_millis(1), concurrency.place(&Urgency::default()))
+                .await
         {
             place.send(Instant::now());
             places.push(place);
@@ -336,7 +412,7 @@ mod tests {
     async fn a_limit_that_is_not_used_does_not_grow() {
         let concurrency = Concurrency::new(32);
         for _ in 0..50 {
-            let mut place = concurrency.place().await;
+            let mut place = concurrency.place(&Urgency::default()).await;
             place.send(Instant::now());
             place.answered_well("/users", Instant::now());
         }
@@ -347,13 +423,44 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn places_are_given_back() {
         let concurrency = Concurrency::new(1);
-        let first = concurrency.place().await;
+        let first = concurrency.place(&Urgency::default()).await;
         let waiting = tokio::spawn({
             let concurrency = Arc::clone(&concurrency);
-            async move { concurrency.place().await }
+            async move { concurrency.place(&Urgency::default()).await }
         });
         tokio::task::yield_now().await;
         drop(first);
         drop(waiting.await.unwrap());
+    }
+    /// What all others wait for is asked for though they hold all places, one such request at a time; but no more are
+    /// in flight than set, and then one of them waits for nothing.
+    #[tokio::test(start_paused = true)]
+    async fn an_urgent_request_goes_past_the_limit_and_not_past_the_most() {
+        let concurrency = Concurrency::new(START as usize + 1);
+        let moment = Duration::from_millis(1);
+        let others: Vec<Urgency> = (0..START as usize).map(|_| Urgency::default()).collect();
+        let mut places = Vec::new();
+        for urgency in &others {
+            places.push(concurrency.place(urgency).await);
+        }
+        let late = Urgency::default();
+        let mut waiting = std::pin::pin!(concurrency.place(&late));
+        assert!(tokio::time::timeout(moment, &mut waiting).await.is_err());
+        late.set();
+        let first = tokio::time::timeout(moment, &mut waiting).await.expect("past the limit");
+        let next = Urgency::at_once();
+        let mut waiting = std::pin::pin!(concurrency.place(&next));
+        assert!(tokio::time::timeout(moment, &mut waiting).await.is_err(), "the most");
+        drop(places.pop());
+        assert!(tokio::time::timeout(moment, &mut waiting).await.is_err(), "one at a time");
+        assert!(!others.iter().any(Urgency::is_set), "the first is urgent, and ends");
+        drop(first);
+        let _second = tokio::time::timeout(moment, &mut waiting).await.expect("its turn");
+        let few = Concurrency::new(1);
+        let first = Urgency::default();
+        let _place = few.place(&first).await;
+        let urgent = Urgency::at_once();
+        assert!(tokio::time::timeout(moment, few.place(&urgent)).await.is_err());
+        assert!(first.is_set(), "it may hold what it waits for itself");
     }
 }

@@ -10,4 +10,5 @@ pub mod latency;
 pub mod pace;
 pub mod retry;
 pub mod transport;
+pub mod urgency;
 pub mod wire;

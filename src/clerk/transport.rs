@@ -30,7 +30,7 @@ pub trait Transport: Send + Sync + fmt::Debug {
         &self,
         url: &Url,
         headers: HeaderMap,
-        room: &mut Room<'_>,
+        room: &mut Room,
     ) -> Result<Answer, TransportError>;
 
     /// Makes ready what the first request would otherwise wait for. Sends nothing.
@@ -177,7 +177,7 @@ impl Transport for HttpTransport {
         &self,
         url: &Url,
         headers: HeaderMap,
-        room: &mut Room<'_>,
+        room: &mut Room,
     ) -> Result<Answer, TransportError> {
         let gzip = HeaderValue::from_static("gzip");
         let request = self.client()?.get(url.clone()).headers(headers);
@@ -204,7 +204,7 @@ impl Transport for HttpTransport {
 /// The body as it is sent.
 async fn read_body(
     mut response: reqwest::Response,
-    room: &mut Room<'_>,
+    room: &mut Room,
 ) -> Result<Vec<u8>, TransportError> {
     // A hint only: a server that announces too much does not get it.
     let announced = response.content_length().map_or(0, |bytes| bytes.min(1024 * 1024));

@@ -68,7 +68,7 @@ pub const SETTINGS: &[Setting] = &[
     },
     Setting {
         name: parse::SETTING_MAX_CONCURRENCY,
-        default: "32",
+        default: "32 to 128, as the rate needs",
         meaning: "Most requests in flight at once (1 to 1000)",
     },
     Setting {

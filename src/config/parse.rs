@@ -49,7 +49,6 @@ pub(super) const SETTING_METRICS_NAMESPACE: &str = "METRICS_NAMESPACE";
 const DEFAULT_API_URL: &str = "https://api.clerk.com";
 const DEFAULT_API_VERSION: &str = "2026-05-12";
 const DEFAULT_RATE_SHARE: f64 = 0.5;
-const DEFAULT_MAX_CONCURRENCY: usize = 32;
 const DEFAULT_DEADLINE_RESERVE: Duration = Duration::from_secs(20);
 const DEFAULT_LEASE: Duration = Duration::from_secs(60);
 const DEFAULT_SNAPSHOT_MAX_AGE: Duration = Duration::from_secs(24 * HOUR);
@@ -92,9 +91,7 @@ pub(super) fn config(environment: &Environment, place: Place) -> Result<Config, 
     let requests_per_10s = reader.integer(SETTING_REQUESTS_PER_10S, 1..=MOST_REQUESTS_PER_10S);
     let rate_share =
         reader.optional(SETTING_RATE_SHARE, RATE_SHARES, rate_share).unwrap_or(DEFAULT_RATE_SHARE);
-    let max_concurrency = reader
-        .integer(SETTING_MAX_CONCURRENCY, 1..=MOST_CONCURRENCY)
-        .unwrap_or(DEFAULT_MAX_CONCURRENCY);
+    let max_concurrency = reader.integer(SETTING_MAX_CONCURRENCY, 1..=MOST_CONCURRENCY);
     let time_budget = reader.time(SETTING_TIME_BUDGET, SECONDS, 0.0..=as_number(YEAR));
     let deadline_reserve = reader
         .time(SETTING_DEADLINE_RESERVE, SECONDS, 0.0..=LONGEST_INVOCATION_SECONDS)

@@ -1,6 +1,5 @@
-//! How far an invocation may run ahead of what is stored: little at first, so that a kill costs
-//! little; a share of what is safe later, so that a long run fills the rate; and never more than
-//! there is memory for.
+//! How far an invocation may run ahead of what is stored: as far as the pace needs while pages are asked for
+//! and stored, so that a kill costs no more than that; and never further than there is memory for.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -15,23 +14,27 @@ pub struct AtStake {
     largest: AtomicUsize,
     /// How long the latest ones took to be stored, in microseconds.
     storing: AtomicU64,
+    /// How many are being stored.
+    stores: AtomicUsize,
     most: usize,
     grown: Notify,
 }
 
 /// Pages that may be lost to a kill at any time.
-const ALWAYS: usize = 2;
-/// Pages stored before more are put at stake.
-const CAREFUL: usize = 8;
-/// One page more is asked for ahead for so many stored.
-const STORED_PER_PAGE_AHEAD: usize = 3;
+pub(super) const ALWAYS: usize = 2;
 /// Most bytes of lines of one list that wait for their turn to be stored: 27 pages of usual users, or
 /// 14 of memberships with many permissions.
 pub(super) const MOST_WAITING: usize = 16 * 1024 * 1024;
+/// Most bytes of lines that the pages of one list may become that are under way: 88 pages of users whose
+/// lines take 1.1 MiB a page.
+const MOST_UNDER_WAY: usize = 96 * 1024 * 1024;
 /// One page more is stored together with others for so many stored.
 const STORED_PER_PAGE_TOGETHER: usize = 16;
 /// Most pages stored together, so that reading them again stays cheap.
 const MOST_TOGETHER: usize = 32;
+/// Most walks of a list that gather pages: each holds compressors meanwhile, and what they have compressed, a
+/// mebibyte of memory. Where there are more, each page is stored by itself.
+const MOST_GATHERING: usize = 16;
 
 impl AtStake {
     /// Nothing is stored yet; never more than `most` pages of a list are asked for ahead.
@@ -41,7 +44,8 @@ impl AtStake {
             stored: AtomicUsize::new(0),
             largest: AtomicUsize::new(1),
             storing: AtomicU64::new(0),
-            most: most.max(ALWAYS),
+            stores: AtomicUsize::new(0),
+            most: most.max(1),
             grown: Notify::new(),
         }
     }
@@ -51,8 +55,20 @@ impl AtStake {
         self.largest.fetch_max(bytes, Ordering::Relaxed);
     }
 
-    /// `pages` more are stored, which took so long.
+    /// Pages are about to be stored.
+    pub fn note_storing(&self) {
+        self.stores.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often pages are being stored at present.
+    #[must_use]
+    pub fn stores(&self) -> usize {
+        self.stores.load(Ordering::Relaxed)
+    }
+
+    /// `pages` that were about to be stored are, which took so long.
     pub fn note_stored(&self, pages: usize, took: Duration) {
+        self.stores.fetch_sub(1, Ordering::Relaxed);
         self.stored.fetch_add(pages, Ordering::Relaxed);
         self.storing.store(took.as_micros() as u64, Ordering::Relaxed);
         self.grown.notify_waiters();
@@ -64,19 +80,19 @@ impl AtStake {
         Duration::from_micros(self.storing.load(Ordering::Relaxed))
     }
 
-    /// Most pages of one list that may be asked for and not yet stored.
+    /// Most pages of one list that may be under way, where so many are `needed` to keep the pace.
     #[must_use]
-    pub fn allowed(&self) -> usize {
-        let safe = self.stored.load(Ordering::Relaxed).saturating_sub(CAREFUL);
-        let there_is_room = MOST_WAITING / self.largest.load(Ordering::Relaxed);
-        // Of the largest pages there is room for one.
-        let always = ALWAYS.min(there_is_room).max(1);
-        (safe / STORED_PER_PAGE_AHEAD).min(there_is_room).clamp(always, self.most)
+    pub fn allowed(&self, needed: usize) -> usize {
+        let there_is_room = MOST_UNDER_WAY / self.largest.load(Ordering::Relaxed);
+        (needed + ALWAYS).min(self.most).min(there_is_room.max(1))
     }
 
     /// How many pages are worth storing together by each of `walks` that go on side by side.
     #[must_use]
     pub fn pages_together(&self, walks: usize) -> usize {
+        if walks > MOST_GATHERING {
+            return 1;
+        }
         let safe = self.stored.load(Ordering::Relaxed) / STORED_PER_PAGE_TOGETHER;
         (safe / walks.max(1)).clamp(1, MOST_TOGETHER)
     }
@@ -91,29 +107,34 @@ impl AtStake {
 mod tests {
     use super::*;
 
-    /// A kill early in an invocation costs two pages of a list, and one at any later time a share of
-    /// what is safe.
+    /// What is asked for ahead is what the pace needs and two pages more; what is stored together is a share
+    /// of what is safe.
     #[test]
-    fn what_is_at_stake_follows_what_is_safe() {
+    fn what_is_at_stake_follows_the_pace_and_what_is_safe() {
         let at_stake = AtStake::new(32);
+        for needed in 0..30 {
+            assert_eq!(at_stake.allowed(needed), needed + 2);
+        }
+        assert_eq!(at_stake.allowed(1000), 32);
         for safe in 0..1000 {
-            assert!(at_stake.allowed() <= (safe / 3).max(2), "{safe}");
             assert!(at_stake.pages_together(1) <= (safe / 16).max(1), "{safe}");
             assert!(at_stake.pages_together(32) <= at_stake.pages_together(1));
+            at_stake.note_storing();
             at_stake.note_stored(1, Duration::ZERO);
         }
-        assert_eq!((at_stake.allowed(), at_stake.pages_together(1)), (32, 32));
+        assert_eq!((at_stake.pages_together(1), at_stake.pages_together(17)), (32, 1));
     }
 
-    /// Pages of 14 MB are asked for one at a time, however much is stored.
+    /// Of pages of 14 MB few are under way, however many the pace needs.
     #[test]
     fn large_pages_are_few() {
         let at_stake = AtStake::new(32);
+        at_stake.note_storing();
         at_stake.note_stored(1000, Duration::ZERO);
         at_stake.note_page(300_000);
-        assert_eq!(at_stake.allowed(), 32);
+        assert_eq!(at_stake.allowed(1000), 32);
         at_stake.note_page(14_000_000);
         at_stake.note_page(300_000);
-        assert_eq!(at_stake.allowed(), 1);
+        assert_eq!(at_stake.allowed(1000), 7);
     }
 }

@@ -34,8 +34,8 @@ pub const CHECKPOINT_KEY: &str = "checkpoint.json";
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "format")]
 enum Document {
-    #[serde(rename = "clerk-sync/checkpoint/2")]
-    V2(Checkpoint),
+    #[serde(rename = "clerk-sync/checkpoint/3")]
+    V3(Checkpoint),
 }
 
 /// A run in progress.
@@ -201,6 +201,9 @@ pub struct ListProgress {
 /// of creation, which never changes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Window {
+    /// Ascends from window to window with gaps, so that one can be divided again. Part names carry it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub number: u32,
     /// The times of creation that belong to it.
     pub bounds: Bounds,
     /// Clerk's count of its rows, as last heard of.
@@ -298,6 +301,11 @@ pub enum UnreadableCheckpoint {
     UnknownFormat(String),
 }
 
+/// About what a stretch takes in the file.
+const BYTES_OF_A_STRETCH: usize = 640;
+/// About what all else does.
+const BYTES_OF_THE_REST: usize = 12 * 1024;
+
 impl Checkpoint {
     /// Reads the file.
     ///
@@ -309,7 +317,7 @@ impl Checkpoint {
             format: String,
         }
         match serde_json::from_slice(bytes) {
-            Ok(Document::V2(checkpoint)) => {
+            Ok(Document::V3(checkpoint)) => {
                 serde_json::from_slice::<Countable>(bytes)
                     .map_err(|_| UnreadableCheckpoint::Implausible("a number is too large"))?;
                 match plausible::problem_of(&checkpoint) {
@@ -318,7 +326,7 @@ impl Checkpoint {
                 }
             }
             Err(error) => match serde_json::from_slice::<Tagged>(bytes) {
-                Ok(tagged) if tagged.format != "clerk-sync/checkpoint/2" => {
+                Ok(tagged) if tagged.format != "clerk-sync/checkpoint/3" => {
                     Err(UnreadableCheckpoint::UnknownFormat(tagged.format))
                 }
                 _ => Err(UnreadableCheckpoint::NotACheckpoint(error.into())),
@@ -334,10 +342,17 @@ impl Checkpoint {
         #[derive(Serialize)]
         #[serde(tag = "format")]
         enum Document<'a> {
-            #[serde(rename = "clerk-sync/checkpoint/2")]
-            V2(&'a Checkpoint),
+            #[serde(rename = "clerk-sync/checkpoint/3")]
+            V3(&'a Checkpoint),
         }
-        serde_json::to_vec(&Document::V2(self))
+        // In one piece, and one of few sizes: it is written many times a second, and pieces that grow leave
+        // holes in the heap that no later one fits.
+        let stretches: usize = self.lists.values().map(|list| list.stretches().count()).sum();
+        let mut bytes = Vec::with_capacity(
+            (BYTES_OF_THE_REST + stretches * BYTES_OF_A_STRETCH).next_power_of_two(),
+        );
+        serde_json::to_writer(&mut bytes, &Document::V3(self))?;
+        Ok(bytes)
     }
 }
 
@@ -412,6 +427,26 @@ impl ListProgress {
     #[must_use]
     pub fn rows(&self) -> u64 {
         self.windows.iter().map(Window::rows).sum()
+    }
+
+    /// Where in `windows` the one with this number stands; the last one's place where there is none any
+    /// more.
+    #[must_use]
+    pub fn place_of(&self, number: u32) -> usize {
+        let behind = self.windows.partition_point(|window| window.number < number);
+        behind.min(self.windows.len().saturating_sub(1))
+    }
+
+    /// The window with this number.
+    #[must_use]
+    pub fn window(&self, number: u32) -> &Window {
+        &self.windows[self.place_of(number)]
+    }
+
+    /// The window with this number.
+    pub fn window_mut(&mut self, number: u32) -> &mut Window {
+        let place = self.place_of(number);
+        &mut self.windows[place]
     }
 
     /// How many windows there are to be walked: at its end a list can always be walked on.

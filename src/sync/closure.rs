@@ -18,7 +18,6 @@ use super::insert::insert;
 use super::list_error::ListError;
 use super::page::ReadPage;
 use super::run::{Run, Stop};
-use super::stretch::StretchBuilder;
 
 /// Most ids of one request (Clerk OpenAPI, parameters `user_id` and `organization_id`).
 const IDS_PER_REQUEST: usize = 100;
@@ -55,20 +54,19 @@ pub(super) fn others_refer_to(run: &Run, list: ListName) -> bool {
     referring(run, list).any(|from| run.list(from, |list| list.stretches().next().is_some()))
 }
 
-/// Makes known what the snapshot holds of all that these lists refer to.
+/// Makes known what the snapshot holds of all that the rows of a list refer to.
 ///
 /// # Errors
 /// As [`ids::load`].
-pub(super) async fn learn(run: &Run, lists: &[ListName]) -> Result<(), Stop> {
-    let referred: BTreeSet<Resource> = REFERENCES
-        .iter()
-        .filter(|(from, _)| lists.contains(from))
-        .flat_map(|(_, to)| to.iter().copied())
-        .filter(|&to| referring(run, to).any(|from| lists.contains(&from)))
-        .collect();
-    for resource in referred {
-        let opted_in = run.keeper.read(|checkpoint| checkpoint.resources.contains(&resource));
-        if !opted_in || run.list(resource, ListProgress::is_left_out) {
+pub(super) async fn learn(run: &Run, list: ListName) -> Result<(), Stop> {
+    let referred = REFERENCES.iter().filter(|(from, _)| *from == list).flat_map(|(_, to)| *to);
+    for &resource in referred {
+        let is_opted_in = run.keeper.read(|checkpoint| {
+            [resource, endpoint(list).resource]
+                .iter()
+                .all(|resource| checkpoint.resources.contains(resource))
+        });
+        if !is_opted_in || run.list(resource, ListProgress::is_left_out) {
             continue;
         }
         let ids = ids::load(run, endpoint(resource)).await?;
@@ -78,16 +76,22 @@ pub(super) async fn learn(run: &Run, lists: &[ListName]) -> Result<(), Stop> {
     Ok(())
 }
 
+/// Memberships and other grants of a page that are left out because what they refer to is gone.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Dangling {
+    /// For want of a user or a machine.
+    pub principals: u64,
+    /// For want of an organization or what a grant is of.
+    pub resources: u64,
+}
+
 /// Fetches what a page's rows refer to and the snapshot does not hold yet; rows whose user or
 /// organization is gone are marked as dangling and counted.
 ///
 /// # Errors
 /// [`Stop`].
-pub(super) async fn close(
-    run: &Run,
-    page: &mut ReadPage,
-    stretch: &mut StretchBuilder<'_>,
-) -> Result<(), Stop> {
+pub(super) async fn close(run: &Run, page: &mut ReadPage) -> Result<Dangling, Stop> {
+    let mut dangling = Dangling::default();
     for resource in REFERENCES.iter().flat_map(|(_, to)| to.iter().copied()) {
         let missing = missing(run, page, resource);
         if !missing.is_empty() {
@@ -111,9 +115,10 @@ pub(super) async fn close(
         row.left_out = gone(Resource::OrganizationPermissions, &unknown.permissions);
         row.left_out.extend(gone(Resource::Machines, &unknown.machines));
         let resources = usize::from(no_organization) + row.left_out.len();
-        stretch.note_dangling(u64::from(no_user || no_machine), resources as u64);
+        dangling.principals += u64::from(no_user || no_machine);
+        dangling.resources += resources as u64;
     }
-    Ok(())
+    Ok(dangling)
 }
 
 fn missing(run: &Run, page: &ReadPage, resource: Resource) -> BTreeSet<String> {

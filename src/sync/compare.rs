@@ -293,10 +293,10 @@ async fn read_again(
     index: usize,
 ) -> Result<bool, Stop> {
     let name = endpoint.name();
-    let (mut beginning, mut edge, sequence) = run.list(name, |list| {
-        let sequence = list.windows[window].stretches[index].sequence;
-        let edge = Edge::of(endpoint, &list.windows[window], index);
-        (beginning(list, window, index), edge, sequence)
+    let (mut beginning, mut edge, number) = run.list(name, |list| {
+        let of = &list.windows[window];
+        let number = Number { window: of.number, sequence: of.stretches[index].sequence };
+        (beginning(list, window, index), Edge::of(endpoint, of, index), number)
     });
     let neighbours = run.list(name, |list| Neighbours::of(&list.windows[window], index));
     beginning.moment = ids_of(run, endpoint, &neighbours.before).await?;
@@ -314,13 +314,14 @@ async fn read_again(
             Err(stop) => return Err(stop.into()),
         };
         within = edge.clip(&mut batch.page);
-        closure::close(run, &mut batch.page, &mut again).await?;
+        let dangling = closure::close(run, &mut batch.page).await?;
+        again.note_dangling(dangling);
         again.add(&batch.page)?;
         walk.stored(1);
         total = batch.total.or(total);
         place = Some(batch.place);
     }
-    let stored = again.store(Number { window, sequence }).await?;
+    let stored = again.store(number).await?;
     let replacement = stored.stretch.clone();
     run.commit(|checkpoint| {
         stored.roles.into_iter().for_each(|role| checkpoint.roles.push(role));

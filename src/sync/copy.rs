@@ -6,6 +6,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::time::Instant;
 use tracing::warn;
 
+use super::at_stake::ALWAYS;
 use super::bounds::Bounds;
 use super::checkpoint::{ListProgress, Stage};
 use super::closure;
@@ -14,6 +15,7 @@ use super::divide::{divide, windows_wanted};
 use super::endpoint::{Endpoint, ListName, Paging, endpoint};
 use super::forecast;
 use super::gathering::Gathering;
+use super::halve::{Halved, WORTH, halve};
 use super::insert::stored_after_place;
 use super::join::join_small;
 use super::left_out::{self, AskedAgain, leave_out};
@@ -128,7 +130,7 @@ enum Walked {
 enum Turn {
     ToTheEnd,
     /// Until another had more rows left.
-    Over(usize),
+    Over(u32),
     FarEnoughToDivide,
 }
 
@@ -187,10 +189,11 @@ async fn walk_windows(
     let mut walking = FuturesUnordered::new();
     let mut outcome = Ok(Walked::ToTheEnd);
     loop {
-        while walking.len() < walks_at_once(run) && outcome.is_ok() {
+        while walking.len() < walks_at_once(run, endpoint) && outcome.is_ok() {
             let Some(window) = waiting.take() else { break };
             walking.push(walk_window(run, endpoint, window, counted, &waiting));
         }
+        waiting.want(walks_at_once(run, endpoint).saturating_sub(walking.len()));
         tokio::select! {
             walked = walking.next() => match walked {
                 None => return outcome,
@@ -207,21 +210,22 @@ async fn walk_windows(
                     }
                 }
             },
+            () = waiting.added() => {}
             () = run.at_stake.grown(), if !waiting.is_empty() => {}
         }
     }
 }
 
-/// How many windows are walked at the same time: as many as fill the pace, and are safe.
-fn walks_at_once(run: &Run) -> usize {
-    run.at_stake.allowed().min(run.client.requests_to_fill_the_pace()).max(1)
+/// How many windows are walked at the same time: as many as fill the pace.
+fn walks_at_once(run: &Run, endpoint: &'static Endpoint) -> usize {
+    run.at_stake.allowed(run.pages_to_fill(endpoint)).max(1)
 }
 
 /// Walks one window to its end, or until one that waits has more rows left.
 async fn walk_window(
     run: &Run,
     endpoint: &'static Endpoint,
-    window: usize,
+    window: u32,
     counted: Option<u64>,
     waiting: &Waiting<'_>,
 ) -> Result<Turn, WalkFailure> {
@@ -229,15 +233,19 @@ async fn walk_window(
     let mut walk = Walker::new(run, endpoint, beginning);
     walk.skip(stored_after_place(run, endpoint, window).await?);
     let mut gathering = Gathering::new(run, endpoint, window, counted);
+    let mut divisible_from = 0;
     loop {
-        let Ahead { in_flight, together } = ahead(run, endpoint);
+        divide_if_wanted(run, endpoint, window, &mut walk, waiting, &mut divisible_from).await?;
+        let Ahead { in_flight, together, unsaved } = ahead(run, endpoint);
         let to_be_divided = windows_wanted(run, endpoint, counted) > 1;
         walk.allow(if to_be_divided {
             // The next page will belong to another window's walk.
             Allowed { in_flight: 1, at_stake: 1 }
         } else {
-            Allowed { in_flight, at_stake: in_flight + together - 1 }
+            // Clerk answers while pages are stored.
+            Allowed { in_flight, at_stake: in_flight + unsaved }
         });
+        walk.wait_for_room(walks_side_by_side(run, endpoint) > 1);
         let has_begun = run.list(endpoint.name(), |list| list.rows() > 0);
         if to_be_divided && has_begun && gathering.is_empty() {
             return Ok(Turn::FarEnoughToDivide);
@@ -245,15 +253,19 @@ async fn walk_window(
         match walk.next().await {
             Ok(Some(batch)) => {
                 let last = batch.last;
-                gathering.add(run, batch).await?;
-                if last
+                gathering.add(batch, unsaved < together).await?;
+                let is_whole = last
                     || gathering.pages() >= together
                     || gathering.is_full()
-                    || run.patience.exhausted().is_some()
-                {
-                    let before = run.list(endpoint.name(), |list| list.windows[window].rows());
+                    || run.patience.exhausted().is_some();
+                if is_whole || gathering.waiting() >= unsaved {
+                    let before = run.list(endpoint.name(), |list| list.window(window).rows());
+                    run.at_stake.note_storing();
                     let began = Instant::now();
-                    let stored = gathering.store(run, endpoint).await?;
+                    let stored = match is_whole {
+                        true => gathering.store().await?,
+                        false => gathering.store_draft().await?,
+                    };
                     walk.stored(stored);
                     run.at_stake.note_stored(stored, began.elapsed());
                     join_small(run, endpoint, window).await?;
@@ -262,15 +274,16 @@ async fn walk_window(
                     }
                     // What a walk knows about a list that does not get on must not be forgotten.
                     let got_on =
-                        run.list(endpoint.name(), |list| list.windows[window].rows()) > before;
-                    if !last && got_on && walk.is_at_rest() && waiting.has_longer_than(window) {
+                        run.list(endpoint.name(), |list| list.window(window).rows()) > before;
+                    let is_at_rest = is_whole && walk.is_at_rest();
+                    if !last && got_on && is_at_rest && waiting.has_longer_than(window) {
                         return Ok(Turn::Over(window));
                     }
                 }
             }
             Ok(None) => return Ok(Turn::ToTheEnd),
             Err(stop) => {
-                gathering.store(run, endpoint).await?;
+                gathering.store().await?;
                 return Err(WalkFailure::of(run, endpoint, stop).await);
             }
         }
@@ -283,38 +296,64 @@ struct Ahead {
     in_flight: usize,
     /// Pages that are stored together.
     together: usize,
+    /// Most pages that wait to be stored, if only as drafts.
+    unsaved: usize,
 }
 
-/// Where so few requests keep the pace up, no more are put at stake, if each has no more than the rows of
-/// one owner: there a page is lost as soon as another, and costs a request like any other.
-const FEW: usize = 8;
-
-/// As far as is safe, or as the pace needs.
+/// As far as the pace needs.
 fn ahead(run: &Run, endpoint: &'static Endpoint) -> Ahead {
     let walks = walks_side_by_side(run, endpoint);
-    let safe = Ahead {
-        in_flight: (run.at_stake.allowed() / walks).max(1),
-        together: run.at_stake.pages_together(walks),
-    };
-    let storing = run.at_stake.storing();
-    let needed = run.client.requests_to_fill(run.client.latest_latency() + storing);
-    if needed > FEW || run.list(endpoint.name(), |list| list.way) != Way::ByOwner {
-        return safe;
-    }
+    let together = run.at_stake.pages_together(walks);
+    // What comes while others are stored, and two pages.
+    let meanwhile = run.client.requests_to_fill(run.at_stake.storing());
+    let unsaved = ((meanwhile + ALWAYS) / walks).clamp(1, together);
+    let is_by_owner = run.list(endpoint.name(), |list| list.way) == Way::ByOwner;
     Ahead {
-        in_flight: safe.in_flight.min(needed.max(2)),
-        together: safe.together.min(run.client.requests_to_fill(storing)).max(1),
+        in_flight: (walks_at_once(run, endpoint) / walks).max(1),
+        // Where a page is no more than the rows of one owner no draft is worth its while: small stretches are
+        // joined later.
+        together: if is_by_owner { together.min(meanwhile).max(1) } else { together },
+        unsaved: if is_by_owner { together } else { unsaved },
     }
 }
 
 /// How many windows of a list are walked at the same time.
 fn walks_side_by_side(run: &Run, endpoint: &'static Endpoint) -> usize {
-    run.list(endpoint.name(), ListProgress::open_windows).min(walks_at_once(run))
+    run.list(endpoint.name(), ListProgress::open_windows).min(walks_at_once(run, endpoint))
+}
+
+/// Divides what is left of a window if others have ended, so that the pace is not kept any more, and it is
+/// among the longest of those that are left. Where that cannot be done it is not tried again before so many rows of
+/// the window have been taken as `divisible_from` says.
+async fn divide_if_wanted(
+    run: &Run,
+    endpoint: &'static Endpoint,
+    window: u32,
+    walk: &mut Walker,
+    waiting: &Waiting<'_>,
+    divisible_from: &mut u64,
+) -> Result<(), Stop> {
+    let Some(taken) = walk.taken().filter(|_| run.patience.exhausted().is_none()) else {
+        return Ok(());
+    };
+    let left = taken.expected.saturating_sub(taken.rows);
+    let in_windows = run.list(endpoint.name(), |list| list.windows.len() > 1);
+    let is_divisible = in_windows && left >= WORTH && taken.rows >= *divisible_from;
+    if !is_divisible || !waiting.is_to_be_divided(window, left) {
+        return Ok(());
+    }
+    let halved = halve(run, endpoint, window, &taken).await;
+    waiting.divided(halved.as_ref().ok().and_then(|halved| Some(halved.as_ref()?.behind)));
+    match halved? {
+        Some(Halved { bounds, expected, .. }) => walk.narrow(bounds, expected),
+        None => *divisible_from = taken.rows + left / 4,
+    }
+    Ok(())
 }
 
 /// Where the walk of a window goes on.
-fn beginning(list: &ListProgress, window: usize, counted: Option<u64>) -> Beginning {
-    let window = &list.windows[window];
+fn beginning(list: &ListProgress, window: u32, counted: Option<u64>) -> Beginning {
+    let window = list.window(window);
     Beginning {
         bounds: window.bounds,
         way: list.way,

@@ -18,10 +18,7 @@ use super::run::{Run, Stop};
 use super::walk::PAGE_ROWS;
 
 /// Pages that a window has at least: each window's last page is half empty, on average.
-const PAGES_OF_A_WINDOW: u64 = 8;
-/// Windows for each request that has to be in flight: they differ in size, and when the smaller ones
-/// have ended, those that are left should still fill the pace.
-const WINDOWS_FOR_EACH_REQUEST: usize = 4;
+const PAGES_OF_A_WINDOW: u64 = 4;
 /// Rounds of counts: each narrows the edges down between those that are known.
 const MOST_ROUNDS: usize = 8;
 /// Counts asked for in all.
@@ -44,11 +41,7 @@ pub(super) fn windows_wanted(
         _ => 0,
     });
     let worth = usize::try_from(left / (PAGES_OF_A_WINDOW * PAGE_ROWS)).unwrap_or(usize::MAX);
-    let needed = match run.client.requests_to_fill_the_pace() {
-        0 | 1 => 1,
-        side_by_side => side_by_side.saturating_mul(WINDOWS_FOR_EACH_REQUEST),
-    };
-    worth.min(run.max_concurrency).min(needed).clamp(1, MOST_WINDOWS)
+    worth.min(run.client.max_concurrency()).min(run.pages_to_fill(endpoint)).max(1)
 }
 
 /// Divides a list behind the rows that are stored.
@@ -208,13 +201,16 @@ impl ListProgress {
         let mut begin = None;
         let mut before = Some(0);
         let mut divided: Vec<Window> = Vec::new();
+        // Far apart, so that between any two there is room for others.
+        let step = MOST_WINDOWS / edges.len().max(1) as u32;
         for (until, rows) in ends.chain([(None, all)]) {
             let expected = rows.zip(before).map(|(rows, before)| rows.saturating_sub(before));
             let bounds = Bounds { from: begin, until };
             divided.push(if divided.is_empty() {
                 Window { bounds, expected, ..std::mem::take(window) }
             } else {
-                Window { bounds, expected, ..Window::default() }
+                let number = divided.len() as u32 * step;
+                Window { number, bounds, expected, ..Window::default() }
             });
             (begin, before) = (until, rows);
         }

@@ -157,16 +157,18 @@ impl TryFrom<String> for ListName {
 #[error("there is no list of that name")]
 pub struct NoSuchList;
 
-/// When a list is read: what others refer to comes first. Lists of one phase are read side by side.
+/// When a list is read: what others refer to comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
     /// What roles refer to.
     Permissions,
     /// What translates memberships and organizations.
     Roles,
-    /// What memberships refer to.
-    Holders,
-    /// What refers to holders.
+    /// What memberships refer to, and nothing is needed for.
+    Users,
+    /// What memberships refer to as well.
+    Organizations,
+    /// What refers to users and organizations.
     Memberships,
     /// What nothing refers to, and is not needed for anything else.
     Others,
@@ -177,15 +179,15 @@ pub enum Phase {
 }
 
 impl Phase {
-    /// Every phase in which lists are read, in order.
-    pub const ALL: [Self; 6] = [
-        Self::Permissions,
-        Self::Roles,
-        Self::Holders,
-        Self::Memberships,
-        Self::Others,
-        Self::Last,
-    ];
+    /// Whether a list of this phase is read only when those of `other` are done. Lists that do not follow each
+    /// other are read side by side.
+    #[must_use]
+    pub fn follows(self, other: Self) -> bool {
+        match (self, other) {
+            (Self::Users, _) | (Self::Organizations, Self::Users) => false,
+            _ => other < self,
+        }
+    }
 }
 
 /// How the pages of a list are found.

@@ -96,9 +96,7 @@ pub(super) async fn note_stored(
     let Some(stored) = own_part(endpoint, stretch).filter(|_| !ids.is_empty()) else {
         return Ok(());
     };
-    let is_known =
-        run.known.write().unwrap_or_else(PoisonError::into_inner).add(endpoint.resource, &ids);
-    if is_known {
+    if note_known(run, endpoint, &ids) {
         return Ok(());
     }
     let part = &stored.part;
@@ -107,6 +105,12 @@ pub(super) async fn note_stored(
         Some(collected) => store(run, endpoint.name(), &collected, &[]).await,
         None => Ok(()),
     }
+}
+
+/// Grants may refer to rows with these ids from now on. Gives whether all ids of the list are at hand; if not, a later
+/// invocation finds these in the rows' parts.
+pub(super) fn note_known(run: &Run, endpoint: &'static Endpoint, ids: &[u64]) -> bool {
+    run.known.write().unwrap_or_else(PoisonError::into_inner).add(endpoint.resource, ids)
 }
 
 /// The ids of all rows of a list that are stored, in no order.

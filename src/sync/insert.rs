@@ -64,7 +64,7 @@ fn place_of(list: &ListProgress, row: &ReadRow) -> Option<(usize, usize)> {
 pub(super) async fn stored_after_place(
     run: &Run,
     endpoint: &'static Endpoint,
-    window: usize,
+    window: u32,
 ) -> Result<HashSet<u64>, Stop> {
     let stretches = run.list(endpoint.name(), |list| stretches_after_place(list, window));
     let mut ids = HashSet::new();
@@ -75,8 +75,8 @@ pub(super) async fn stored_after_place(
 }
 
 /// The stretches of a window that end after the last row that its walk has taken.
-fn stretches_after_place(list: &ListProgress, window: usize) -> Vec<Stretch> {
-    let window = &list.windows[window];
+fn stretches_after_place(list: &ListProgress, window: u32) -> Vec<Stretch> {
+    let window = list.window(window);
     // Every insertion counts as a repair; and by owner, the place is one among the owners.
     let may_exist = list.rows_repaired > 0 && list.way != Way::ByOwner;
     let Some(taken) = window.place.tail.last().filter(|_| may_exist) else { return Vec::new() };
@@ -100,7 +100,10 @@ async fn insert_into(
     page: &ReadPage,
     rows: &[usize],
 ) -> Result<(), Stop> {
-    let stretch = run.list(endpoint.name(), |list| list.windows[window].stretches[index].clone());
+    let (number, stretch) = run.list(endpoint.name(), |list| {
+        let window = &list.windows[window];
+        (window.number, window.stretches[index].clone())
+    });
     let feeds = run.feeds(endpoint);
     let Some(own) = feeds.first().and_then(|feed| stretch.parts.get(&feed.dataset)) else {
         return Ok(());
@@ -114,7 +117,7 @@ async fn insert_into(
         let Some(stored) = stretch.parts.get(&feed.dataset) else { continue };
         let merged = merge(run, stored, &before, page, place, feed.dataset).await?;
         if let Some(finished) = merged.finish()? {
-            let number = Number { window, sequence: stretch.sequence };
+            let number = Number { window: number, sequence: stretch.sequence };
             let stored = store_part(run, feed.dataset, feed.section, number, finished);
             parts.extend([stored.await?]);
         }

@@ -41,13 +41,13 @@ const LARGE: u64 = FULL_PART as u64 / JOINED as u64;
 pub(super) async fn join_small(
     run: &Run,
     endpoint: &'static Endpoint,
-    window: usize,
+    window: u32,
 ) -> Result<(), Stop> {
     let name = endpoint.name();
     while run.patience.exhausted().is_none() {
         let next = run.list(name, |list| {
             // Pages of a whole list are large, and one of its stretches may have to be read again.
-            let stretches = (list.way == Way::ByOwner).then(|| &list.windows[window].stretches)?;
+            let stretches = (list.way == Way::ByOwner).then(|| &list.window(window).stretches)?;
             let range = to_be_joined(stretches)?;
             Some((range.clone(), stretches[range].to_vec()))
         });
@@ -55,7 +55,7 @@ pub(super) async fn join_small(
         let joined = join(run, endpoint, window, &small).await?;
         let mut is_named = false;
         run.commit(|checkpoint| {
-            let stretches = &mut progress_of(checkpoint, name).windows[window].stretches;
+            let stretches = &mut progress_of(checkpoint, name).window_mut(window).stretches;
             is_named = stretches.get(range.clone()) == Some(&small);
             if is_named {
                 stretches.splice(range, [joined.clone()]);
@@ -121,7 +121,7 @@ fn size(stretch: &Stretch) -> u64 {
 async fn join(
     run: &Run,
     endpoint: &'static Endpoint,
-    window: usize,
+    window: u32,
     stretches: &[Stretch],
 ) -> Result<Stretch, Stop> {
     let last = &stretches[stretches.len() - 1];
@@ -187,7 +187,7 @@ async fn join_parts(
 }
 
 /// Removes the parts of what was joined. Those that stay are removed when the snapshot is published.
-async fn remove_parts(run: &Run, small: &[Stretch], joined: &Stretch) {
+pub(super) async fn remove_parts(run: &Run, small: &[Stretch], joined: &Stretch) {
     let parts = small.iter().flat_map(|stretch| stretch.parts.values());
     // One that was the only one is the joined one: the same lines go by the same name.
     let keys: BTreeSet<&str> = joined.parts.values().map(|stored| &*stored.part.key).collect();

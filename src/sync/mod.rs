@@ -4,8 +4,8 @@
 //! - `state` finds the run in progress and what is published; `decide` says what to do about it;
 //! - `keeper` takes the lease and writes the `checkpoint`, which is believed if it is `plausible`;
 //! - `read` goes through the lists of the table in `endpoint`: `copy` takes each to its end, in
-//!   windows if there is something to `divide`, some of which are `waiting`, by a `walk` over its
-//!   `page`s, or `by_owner` if that is the better `plan`, with a `forecast` of how long that takes;
+//!   windows if there is something to `divide`, some of which are `waiting` and some `halve`d again, by a
+//!   `walk` over its `page`s, or `by_owner` if that is the better `plan`, with a `forecast` of how long that takes;
 //!   pages on their way are in a `gathering`, and stored in `stretch`es under `part_name`s that keep
 //!   them in order;
 //! - `compare` holds what was read against Clerk's counts, `closure` holds grants against `known`
@@ -32,6 +32,7 @@ pub mod failure;
 mod forecast;
 pub mod fruitless;
 mod gathering;
+mod halve;
 mod ids;
 mod ids_file;
 mod insert;
@@ -54,6 +55,7 @@ pub mod run;
 pub mod state;
 mod stretch;
 pub mod summary;
+mod timeline;
 mod waiting;
 pub mod walk;
 mod walker;
@@ -225,7 +227,10 @@ impl Sync<'_> {
         if keeper.read(|checkpoint| checkpoint.completed.is_none()) {
             let (client, redaction) = client.await.map_err(Failed::Error)?;
             let run = self.begin_reading(keeper, Arc::new(client), redaction).await?;
-            read::read_everything(&run).await?;
+            tokio::select! {
+                read = read::read_everything(&run) => read?,
+                never = timeline::log(&run) => match never {},
+            }
             if let Some(why) = self.invocation.patience.exhausted() {
                 return Err(Stop::Exhausted(why).into());
             }
@@ -324,6 +329,7 @@ impl Sync<'_> {
         let before = keeper.read(|checkpoint| checkpoint.run);
         self.note_reading(&client, before);
         keeper.read(|checkpoint| self.invocation.progress.begin(checkpoint));
+        let at_stake = AtStake::new(client.max_concurrency());
         let run = Run {
             store: Arc::clone(&self.dependencies.store),
             client,
@@ -338,8 +344,7 @@ impl Sync<'_> {
                 redaction,
                 dau_lookback_days: self.config.dau_lookback_days,
             },
-            max_concurrency: self.config.clerk.max_concurrency,
-            at_stake: AtStake::new(self.config.clerk.max_concurrency),
+            at_stake,
             known: Arc::new(RwLock::default()),
             told_unreadable: Mutex::default(),
             remembered_ids: RememberedIds::default(),

@@ -7,6 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::clerk::bytes_in_flight::Room;
 use crate::clerk::error::Unreadable;
 use crate::clerk::wire::{self, DecodeError};
 use crate::clock::Timestamp;
@@ -49,6 +50,8 @@ pub struct ReadPage {
     pub records: Records,
     /// When the page was asked for and had arrived; set by the walk.
     pub fetched: Option<(Timestamp, Timestamp)>,
+    /// The room that its lines take among all that wait to be stored; set by the walk.
+    pub room: Option<Room>,
 }
 
 /// One row of a page.
@@ -405,7 +408,7 @@ impl<'c> Reading<'c> {
         let Self { mut records, rows, .. } = self;
         // The page may have to wait for its turn.
         records.shrink();
-        ReadPage { total, rows, records, fetched: None }
+        ReadPage { total, rows, records, fetched: None, room: None }
     }
 }
 

@@ -11,16 +11,17 @@ use super::run::Stop;
 pub(super) struct PartPosition {
     /// Which of the dataset's lists it comes from.
     pub section: u16,
-    /// Index of its window in that list.
-    pub window: usize,
+    /// The number of its window in that list.
+    pub window: u32,
     /// Its place in the window.
     pub sequence: u32,
 }
 
 /// Sections of one dataset: two digits. The table of lists uses three.
 pub(super) const MOST_SECTIONS: u16 = 100;
-/// Windows of one list: four digits, ten times as many as there can be requests in flight.
-pub(super) const MOST_WINDOWS: usize = 10_000;
+/// Numbers of windows of one list: four digits, ten times as many as there can be requests in flight, so that
+/// between two windows there is room for others.
+pub(super) const MOST_WINDOWS: u32 = 10_000;
 /// Stretches of one window: eight digits, as many as there would be if each row of a very large list
 /// were stored by itself.
 pub(super) const MOST_STRETCHES: u32 = 100_000_000;
@@ -75,7 +76,7 @@ mod tests {
     use super::*;
     use crate::sync::endpoint::ENDPOINTS;
 
-    fn position(section: u16, window: usize, sequence: u32) -> PartPosition {
+    fn position(section: u16, window: u32, sequence: u32) -> PartPosition {
         PartPosition { section, window, sequence }
     }
 
@@ -123,11 +124,8 @@ mod tests {
     }
 
     fn positions() -> impl Strategy<Value = PartPosition> {
-        let numbers =
-            (below(MOST_SECTIONS.into()), below(MOST_WINDOWS as u32), below(MOST_STRETCHES));
-        numbers.prop_map(|(section, window, sequence)| {
-            position(section as u16, window as usize, sequence)
-        })
+        let numbers = (below(MOST_SECTIONS.into()), below(MOST_WINDOWS), below(MOST_STRETCHES));
+        numbers.prop_map(|(section, window, sequence)| position(section as u16, window, sequence))
     }
 
     proptest! {

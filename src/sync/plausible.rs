@@ -20,8 +20,8 @@ pub(super) fn problem_of(checkpoint: &Checkpoint) -> Option<&'static str> {
         Some("it gives up its own snapshot")
     } else if lists.values().any(|list| list.windows.is_empty()) {
         Some("a list has no windows")
-    } else if lists.values().any(|list| list.windows.len() > MOST_WINDOWS) {
-        Some("a list has more windows than part names can number")
+    } else if !lists.values().all(windows_are_in_order) {
+        Some("the windows of a list are not in the order of their numbers")
     } else if lists.values().flat_map(|list| &list.windows).any(numbers_too_high) {
         Some("it numbers parts from where there are none")
     } else if !lists.values().flat_map(ListProgress::stretches).all(could_be_stored) {
@@ -44,6 +44,12 @@ pub(super) fn is_snapshot_id(id: &str) -> bool {
         exactly => byte == exactly,
     };
     id.len() == PATTERN.len() && id.bytes().zip(PATTERN.bytes()).all(fits)
+}
+
+/// Whether their numbers ascend, and go into part names.
+fn windows_are_in_order(list: &ListProgress) -> bool {
+    list.windows.is_sorted_by(|one, next| one.number < next.number)
+        && list.windows.iter().all(|window| window.number < MOST_WINDOWS)
 }
 
 const fn numbers_too_high(window: &Window) -> bool {

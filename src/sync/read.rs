@@ -1,6 +1,8 @@
-//! Reads everything that is opted in, list after list.
+//! Reads everything that is opted in: each list as soon as those are done that it needs.
 
-use futures_util::future::join_all;
+use std::collections::BTreeSet;
+
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
 
 use crate::patience::Exhausted;
 
@@ -8,7 +10,7 @@ use super::activity;
 use super::checkpoint::{Completed, ListProgress};
 use super::closure;
 use super::copy::copy_list;
-use super::endpoint::{ListName, Phase, endpoint};
+use super::endpoint::{ListName, endpoint};
 use super::run::{Run, Stop, lists_needed};
 
 /// Reads every list that is needed and not done, and notes that the run is complete.
@@ -17,26 +19,10 @@ use super::run::{Run, Stop, lists_needed};
 /// [`Stop`]; everything read before is stored.
 pub async fn read_everything(run: &Run) -> Result<(), Stop> {
     let needed = run.keeper.read(|checkpoint| lists_needed(&checkpoint.resources));
-    for phase in Phase::ALL {
-        let lists: Vec<ListName> = needed
-            .iter()
-            .copied()
-            .filter(|&list| endpoint(list).phase == phase && !run.list(list, ListProgress::is_done))
-            .collect();
-        if lists.is_empty() {
-            continue;
-        }
-        run.may_go_on()?;
-        closure::learn(run, &lists).await?;
-        side_by_side(run, &lists).await?;
-    }
+    read_lists(run, not_done(run, &needed)).await?;
     // Grants may have made the lists grow that they refer to: these are compared once more.
     run.remembered_ids.clear();
-    let reopened: Vec<ListName> = needed
-        .into_iter()
-        .filter(|&list| endpoint(list).is_read() && !run.list(list, ListProgress::is_done))
-        .collect();
-    side_by_side(run, &reopened).await?;
+    read_lists(run, not_done(run, &needed)).await?;
     run.may_go_on()?;
     activity::write_down(run).await?;
     let completed = Completed {
@@ -52,28 +38,51 @@ pub async fn read_everything(run: &Run) -> Result<(), Stop> {
     .await
 }
 
+/// The lists that are read and not done, in the order in which they begin.
+fn not_done(run: &Run, needed: &BTreeSet<ListName>) -> Vec<ListName> {
+    let is_open =
+        |&list: &ListName| endpoint(list).is_read() && !run.list(list, ListProgress::is_done);
+    let mut lists: Vec<ListName> = needed.iter().copied().filter(is_open).collect();
+    lists.sort_by_key(|&list| endpoint(list).phase);
+    lists
+}
+
 /// Lists that are read at once: each may hold a part and pages that wait for it.
 const LISTS_AT_ONCE: usize = 4;
 
-/// Copies lists, some of them side by side. When one fails the others store what is in flight, and
-/// the failure that says most is returned.
-async fn side_by_side(run: &Run, lists: &[ListName]) -> Result<(), Stop> {
-    for lists in lists.chunks(LISTS_AT_ONCE) {
-        at_once(run, lists).await?;
+/// Copies lists, side by side those that do not need each other's end. When one fails the others store what is
+/// in flight, and the failure that says most is returned.
+async fn read_lists(run: &Run, mut waiting: Vec<ListName>) -> Result<(), Stop> {
+    let mut open = waiting.clone();
+    let mut reading = FuturesUnordered::new();
+    let mut stops = Vec::new();
+    loop {
+        while reading.len() < LISTS_AT_ONCE && stops.is_empty() {
+            let Some(next) = waiting.iter().position(|&list| is_next(list, &open)) else { break };
+            let list = waiting.remove(next);
+            reading.push(async move { (list, read_list(run, list).await) });
+        }
+        match reading.next().await {
+            None => return stops.into_iter().min_by_key(significance).map_or(Ok(()), Err),
+            Some((list, Ok(()))) => open.retain(|&other| other != list),
+            Some((_, Err(stop))) => {
+                run.patience.halt();
+                stops.push(stop);
+            }
+        }
     }
-    Ok(())
 }
 
-async fn at_once(run: &Run, lists: &[ListName]) -> Result<(), Stop> {
-    let copies = lists.iter().map(|&list| async move {
-        let copied = copy_list(run, list).await;
-        if copied.is_err() {
-            run.patience.halt();
-        }
-        copied
-    });
-    let stops = join_all(copies).await.into_iter().filter_map(Result::err);
-    stops.min_by_key(significance).map_or(Ok(()), Err)
+/// Whether no list that this one follows is open.
+fn is_next(list: ListName, open: &[ListName]) -> bool {
+    let phase = endpoint(list).phase;
+    !open.iter().any(|&other| phase.follows(endpoint(other).phase))
+}
+
+async fn read_list(run: &Run, list: ListName) -> Result<(), Stop> {
+    run.may_go_on()?;
+    closure::learn(run, list).await?;
+    copy_list(run, list).await
 }
 
 const fn significance(stop: &Stop) -> u8 {

@@ -48,8 +48,6 @@ pub struct Run {
     pub generator: Generator,
     /// How rows are written.
     pub output: Output,
-    /// Most requests in flight.
-    pub max_concurrency: usize,
     /// How far it may run ahead of what is stored.
     pub at_stake: AtStake,
     /// What grants may refer to.
@@ -251,6 +249,13 @@ impl Run {
         let started_at = self.keeper.read(|checkpoint| checkpoint.started_at).unix_millis();
         let first = started_at - self.sessions_lookback.as_millis() as i64;
         first - first.rem_euclid(DAY.as_millis() as i64) - 1
+    }
+
+    /// How many pages of a list have to be under way for the pace to be kept: while they are asked for, and
+    /// then stored.
+    pub fn pages_to_fill(&self, endpoint: &Endpoint) -> usize {
+        let latency = self.client.expected_latency(endpoint.path);
+        self.client.requests_to_fill(latency + self.at_stake.storing())
     }
 
     /// What a list's pages are read with.

@@ -16,7 +16,7 @@ use crate::store::{Condition, ContentType};
 
 use super::activity::{DailyCounts, Day, days_counted};
 use super::checkpoint::{Checkpoint, StoredPart, Stretch};
-use super::closure::is_referred_to;
+use super::closure::{Dangling, is_referred_to};
 use super::endpoint::Endpoint;
 use super::known::hash_of;
 use super::page::{ReadPage, RowKey};
@@ -52,8 +52,8 @@ pub(super) struct StretchBuilder<'a> {
 /// Where a stretch stands in its list; names its parts, so that their names are in order.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Number {
-    /// Index of its window.
-    pub window: usize,
+    /// The number of its window.
+    pub window: u32,
     /// Its place in the window.
     pub sequence: u32,
 }
@@ -63,8 +63,6 @@ pub(super) struct Number {
 pub(super) struct StoredStretch {
     /// `None` when no row was new.
     pub stretch: Option<Stretch>,
-    /// Pages it was made of.
-    pub pages: usize,
     /// Roles among its rows, for the catalogue.
     pub roles: Vec<Role>,
     /// Hashed ids of its rows, where grants refer to them.
@@ -137,10 +135,10 @@ impl<'a> StretchBuilder<'a> {
         Ok(())
     }
 
-    /// Notes memberships that are left out because what they refer to is gone.
-    pub(super) const fn note_dangling(&mut self, principals: u64, resources: u64) {
-        self.dangling_principals += principals;
-        self.dangling_resources += resources;
+    /// Notes what is left out of a page because what it refers to is gone.
+    pub(super) const fn note_dangling(&mut self, dangling: Dangling) {
+        self.dangling_principals += dangling.principals;
+        self.dangling_resources += dangling.resources;
     }
 
     /// Pages added.
@@ -161,17 +159,18 @@ impl<'a> StretchBuilder<'a> {
     /// [`Stop::LeaseLost`] or [`Stop::Store`].
     pub(super) async fn store(self, number: Number) -> Result<StoredStretch, Stop> {
         let (Some(first), Some(last)) = (self.first, self.last) else {
-            let (pages, roles) = (self.pages, self.roles);
-            return Ok(StoredStretch { stretch: None, pages, roles, ids: Vec::new() });
+            return Ok(StoredStretch { stretch: None, roles: self.roles, ids: Vec::new() });
         };
-        self.run.keeper.assure_held().await?;
         let feeds = self.run.feeds(self.endpoint);
-        let mut storing = Vec::new();
+        let mut finished = Vec::new();
+        // Before anything is waited for: many may wait at a time, and a compressor takes a quarter of a mebibyte.
         for (feed, part) in feeds.iter().zip(self.parts) {
-            if let Some(finished) = part.finish()? {
-                storing.push(store_part(self.run, feed.dataset, feed.section, number, finished));
-            }
+            finished.extend(part.finish()?.map(|part| (feed, part)));
         }
+        self.run.keeper.assure_held().await?;
+        let storing = finished
+            .into_iter()
+            .map(|(feed, part)| store_part(self.run, feed.dataset, feed.section, number, part));
         // If one is refused the others may be on their way: whoever looks what is there must see them.
         let parts: BTreeMap<Dataset, StoredPart> =
             join_all(storing).await.into_iter().collect::<Result<_, _>>()?;
@@ -188,7 +187,6 @@ impl<'a> StretchBuilder<'a> {
                 unreadable_fields: self.unreadable_fields,
                 active: self.active,
             }),
-            pages: self.pages,
             roles: self.roles,
             ids: self.ids,
         })

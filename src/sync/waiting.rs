@@ -1,63 +1,109 @@
 //! The windows of a list that nobody walks at the moment, of which the one with most rows left is
-//! next: so that all of them end together, and the pace is filled to the end.
+//! next; and how many more could be walked than there are, so that those that are walked are divided.
 
 use std::sync::{Mutex, PoisonError};
+
+use tokio::sync::Notify;
 
 use super::checkpoint::{ListProgress, Window};
 use super::endpoint::Endpoint;
 use super::run::Run;
 
-/// Indexes of windows, each to be walked on by whoever takes it.
+/// Numbers of windows, each to be walked on by whoever takes it.
 pub(super) struct Waiting<'a> {
     run: &'a Run,
     endpoint: &'static Endpoint,
-    windows: Mutex<Vec<usize>>,
+    state: Mutex<State>,
+    added: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    windows: Vec<u32>,
+    /// Windows that could be walked besides, if there were any.
+    wanted: usize,
+    /// Windows that are being divided.
+    dividing: usize,
 }
 
 impl<'a> Waiting<'a> {
     /// The windows that have not ended, or else the last one: at its end a list can be walked on.
     pub(super) fn new(run: &'a Run, endpoint: &'static Endpoint) -> Self {
         let windows = run.list(endpoint.name(), |list| {
-            let mut open: Vec<usize> =
-                (0..list.windows.len()).filter(|&index| !list.windows[index].ended).collect();
+            let open = list.windows.iter().filter(|window| !window.ended);
+            let mut open: Vec<u32> = open.map(|window| window.number).collect();
             if open.is_empty() {
-                open.push(list.windows.len() - 1);
+                open.extend(list.windows.last().map(|last| last.number));
             }
             open
         });
-        Self { run, endpoint, windows: Mutex::new(windows) }
+        let state = Mutex::new(State { windows, ..State::default() });
+        Self { run, endpoint, state, added: Notify::new() }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.with(|windows, _| windows.is_empty())
+        self.with(|state, _| state.windows.is_empty())
     }
 
     /// Takes the one with most rows left.
-    pub(super) fn take(&self) -> Option<usize> {
-        self.with(|windows, list| {
-            let longest = (0..windows.len())
-                .rev()
-                .max_by_key(|&place| left(&list.windows[windows[place]]))?;
+    pub(super) fn take(&self) -> Option<u32> {
+        self.with(|State { windows, .. }, list| {
+            let longest =
+                (0..windows.len()).rev().max_by_key(|&place| left(list.window(windows[place])))?;
             Some(windows.remove(longest))
         })
     }
 
-    /// A window that is walked no further for now.
-    pub(super) fn put(&self, window: usize) {
-        self.with(|windows, _| windows.push(window));
+    /// A window that is walked no further for now, or that is new.
+    pub(super) fn put(&self, window: u32) {
+        self.with(|state, _| state.windows.push(window));
+        self.added.notify_one();
+    }
+
+    /// Returns when a window has been put here.
+    pub(super) async fn added(&self) {
+        self.added.notified().await;
     }
 
     /// Whether one has more rows left than `window`.
-    pub(super) fn has_longer_than(&self, window: usize) -> bool {
-        self.with(|windows, list| {
-            let walked = left(&list.windows[window]);
-            windows.iter().any(|&other| left(&list.windows[other]) > walked)
+    pub(super) fn has_longer_than(&self, window: u32) -> bool {
+        self.with(|State { windows, .. }, list| {
+            let walked = left(list.window(window));
+            windows.iter().any(|&other| left(list.window(other)) > walked)
         })
     }
 
-    fn with<T>(&self, action: impl FnOnce(&mut Vec<usize>, &ListProgress) -> T) -> T {
-        let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
-        self.run.list(self.endpoint.name(), |list| action(&mut windows, list))
+    /// None waits, and so many more could be walked.
+    pub(super) fn want(&self, more: usize) {
+        self.with(|state, _| state.wanted = more.saturating_sub(state.dividing));
+    }
+
+    /// Whether a window that is walked, of which so many rows are left, is to be divided: more are wanted, and
+    /// it is one of the longest. Who is told so calls [`divided`](Self::divided) in the end.
+    pub(super) fn is_to_be_divided(&self, window: u32, rows_left: u64) -> bool {
+        self.with(|state, list| {
+            let open = list.windows.iter().filter(|it| !it.ended && it.number != window);
+            let longer = open.filter(|it| left(it) > rows_left).count();
+            let is_due = longer < state.wanted;
+            if is_due {
+                state.wanted -= 1;
+                state.dividing += 1;
+            }
+            is_due
+        })
+    }
+
+    /// A window has been divided, if there is one `behind` it now.
+    pub(super) fn divided(&self, behind: Option<u32>) {
+        self.with(|state, _| state.dividing -= 1);
+        if let Some(behind) = behind {
+            self.put(behind);
+        }
+    }
+
+    fn with<T>(&self, action: impl FnOnce(&mut State, &ListProgress) -> T) -> T {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        self.run.list(self.endpoint.name(), |list| action(&mut state, list))
     }
 }
 

@@ -10,12 +10,14 @@ use std::collections::{HashSet, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
 use crate::clerk::client::Client;
 use crate::clerk::error::{ClerkError, Unreadable};
+use crate::clerk::urgency::Urgency;
 use crate::clerk::wire::MOST_ROWS;
 use crate::clock::{Clock, Timestamp};
 use crate::patience::{Exhausted, Patience};
@@ -186,6 +188,8 @@ pub struct Walk {
     /// Rows after the place that are stored already, by [`hash_of`] their ids.
     stored_after: HashSet<u64>,
     allowed: Allowed,
+    /// Whether pages wait for room however long: nothing that keeps it waits for this walk.
+    waits_for_room: bool,
     /// Pages handed out and not yet stored.
     not_stored: usize,
     finished: bool,
@@ -221,6 +225,7 @@ pub struct Allowed {
 #[derive(Debug)]
 struct InFlight {
     asked: Asked,
+    urgency: Urgency,
     answer: AbortOnDrop<Result<ReadPage, ListError>>,
 }
 
@@ -239,6 +244,21 @@ impl fmt::Display for Asked {
             Self::Cursor(None) => formatter.write_str("the first page"),
         }
     }
+}
+
+/// What a walk by cursor has taken of its window, and how much that has.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Taken {
+    /// Rows taken.
+    pub rows: u64,
+    /// When the newest of them was created, in milliseconds since 1970.
+    pub newest: i64,
+    /// How long it took until another one was created, in the end.
+    pub milliseconds_a_row: f64,
+    /// Rows of the window, as last heard.
+    pub expected: u64,
+    /// The window's.
+    pub bounds: Bounds,
 }
 
 /// The rows of one page that are new, in order.
@@ -300,6 +320,7 @@ impl Walk {
             fewest_left: u64::MAX,
             stored_after: HashSet::new(),
             allowed: Allowed { in_flight: 1, at_stake: 1 },
+            waits_for_room: false,
             not_stored: 0,
             finished: false,
         }
@@ -315,9 +336,37 @@ impl Walk {
         self.allowed = allowed;
     }
 
+    /// Whether the next page may wait for room however long: it may where other windows of the list are walked
+    /// beside this one, and pages of theirs that keep the room are stored without it.
+    pub(super) const fn wait_for_room(&mut self, waits: bool) {
+        self.waits_for_room = waits;
+    }
+
     /// `pages` of the pages handed out have been stored.
     pub const fn stored(&mut self, pages: usize) {
         self.not_stored -= pages;
+    }
+
+    /// What has been taken, where the walk gets on by cursor and its window could be divided.
+    pub(super) fn taken(&self) -> Option<Taken> {
+        let tail = &self.place.tail;
+        let (oldest, newest) = (tail.first()?.created_at?, tail.last()?.created_at?);
+        let taken = Taken {
+            rows: self.rows,
+            newest,
+            milliseconds_a_row: (newest - oldest) as f64 / tail.len() as f64,
+            expected: self.expected?,
+            bounds: self.bounds,
+        };
+        let goes_on = self.way == Way::Cursor && self.cursor_back == 0 && !self.finished;
+        goes_on.then_some(taken)
+    }
+
+    /// The window ends sooner, behind what has been taken. Of pages that are on their way the rows beyond
+    /// are dropped.
+    pub(super) const fn narrow(&mut self, bounds: Bounds, expected: u64) {
+        self.bounds = bounds;
+        self.expected = Some(expected);
     }
 
     /// Whether nothing is in flight.
@@ -340,6 +389,9 @@ impl Walk {
                 let why = self.reader.patience.exhausted().unwrap_or(Exhausted::Halted);
                 return Err(WalkStop::Exhausted(why));
             };
+            if !self.waits_for_room {
+                next.urgency.set();
+            }
             let page = match Self::arrival(next.answer).await {
                 Ok(page) => page,
                 Err(WalkStop::Clerk(failure))
@@ -410,8 +462,10 @@ impl Walk {
         if let Asked::Offset(offset) = asked {
             self.next_offset = offset + self.page_rows - 1;
         }
-        let answer = tokio::spawn(fetch(self.reader.clone(), self.bounds, asked.clone()));
-        self.in_flight.push_back(InFlight { asked, answer: AbortOnDrop(answer) });
+        let urgency = Urgency::default();
+        let fetching = fetch(self.reader.clone(), self.bounds, asked.clone(), urgency.clone());
+        let answer = AbortOnDrop(tokio::spawn(fetching));
+        self.in_flight.push_back(InFlight { asked, urgency, answer });
         true
     }
 
@@ -668,7 +722,12 @@ const fn overlap(offset: u64) -> u64 {
     offset.saturating_sub(1)
 }
 
-async fn fetch(reader: Reader, bounds: Bounds, asked: Asked) -> Result<ReadPage, ListError> {
+async fn fetch(
+    reader: Reader,
+    bounds: Bounds,
+    asked: Asked,
+    urgency: Urgency,
+) -> Result<ReadPage, ListError> {
     let mut place = Vec::new();
     if reader.endpoint.paging != Paging::Whole {
         place.push(("limit", reader.endpoint.page_rows.to_string()));
@@ -682,15 +741,15 @@ async fn fetch(reader: Reader, bounds: Bounds, asked: Asked) -> Result<ReadPage,
     let mut query = reader.query();
     query.extend(place.iter().map(|(name, value)| (*name, value.as_str())));
     let from = reader.clock.now();
-    let mut page = reader
-        .client
-        .get(&reader.path, &query, |body| {
-            let page = reader.read(&body, &asked.to_string())?;
-            not_cut_short(&page, &asked)?;
-            Ok(page)
-        })
-        .await
-        .map_err(ListError::of(reader.endpoint))?;
+    let read = |body: Bytes| {
+        let page = reader.read(&body, &asked.to_string())?;
+        not_cut_short(&page, &asked)?;
+        Ok(page)
+    };
+    let size = |page: &ReadPage| page.records.size();
+    let page = reader.client.get_page(&reader.path, &query, read, size, &urgency).await;
+    let (mut page, room) = page.map_err(ListError::of(reader.endpoint))?;
+    page.room = Some(room);
     page.fetched = Some((from, reader.clock.now()));
     Ok(page)
 }

@@ -3,11 +3,12 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use super::bounds::Bounds;
 use super::by_owner::WalkByOwner;
 use super::endpoint::{ByOwner, Endpoint, endpoint};
 use super::page::PageContext;
 use super::run::Run;
-use super::walk::{Allowed, Batch, Beginning, Reader, Walk, WalkStop, Way};
+use super::walk::{Allowed, Batch, Beginning, Reader, Taken, Walk, WalkStop, Way};
 
 /// What the owners of a list are read with: for their ids alone.
 pub(super) fn owners(run: &Run, by_owner: ByOwner) -> Reader {
@@ -57,11 +58,35 @@ impl Walker {
         }
     }
 
+    /// Whether the next page may wait for room however long.
+    pub(super) fn wait_for_room(&mut self, waits: bool) {
+        match self {
+            Self::Window(walk) => walk.wait_for_room(waits),
+            Self::ByOwner(_) => {}
+        }
+    }
+
     /// `pages` of the pages handed out have been stored.
     pub(super) fn stored(&mut self, pages: usize) {
         match self {
             Self::Window(walk) => walk.stored(pages),
             Self::ByOwner(walk) => walk.stored(pages),
+        }
+    }
+
+    /// What has been taken of a window that could be divided.
+    pub(super) fn taken(&self) -> Option<Taken> {
+        match self {
+            Self::Window(walk) => walk.taken(),
+            Self::ByOwner(_) => None,
+        }
+    }
+
+    /// The window ends sooner.
+    pub(super) fn narrow(&mut self, bounds: Bounds, expected: u64) {
+        match self {
+            Self::Window(walk) => walk.narrow(bounds, expected),
+            Self::ByOwner(_) => {}
         }
     }
 

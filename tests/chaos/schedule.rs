@@ -248,7 +248,7 @@ impl Draw {
                 sessions_need_user: further.as_ref().is_some_and(|it| it.sessions_need_user),
                 ..Rules::default()
             },
-            latency: Duration::from_millis(self.of(&[0, 5, 30, 200, 1_500])),
+            latency: Duration::from_millis(self.of(&[0, 5, 30, 200, 600, 2_000])),
             compression: self.of(&COMPRESSIONS),
             further,
             guard: 0,

@@ -112,7 +112,7 @@ impl Transport for WatchedTransport {
         &self,
         url: &Url,
         mut headers: HeaderMap,
-        room: &mut Room<'_>,
+        room: &mut Room,
     ) -> Result<Answer, TransportError> {
         self.pass().await;
         self.note_sent(url, &headers);

@@ -9,6 +9,7 @@ use clerk_sync::clerk::client::{Client, ClientSettings};
 use clerk_sync::clerk::concurrency::{Concurrency, Place};
 use clerk_sync::clerk::pace::{Pace, WINDOW};
 use clerk_sync::clerk::retry::RetryPolicy;
+use clerk_sync::clerk::urgency::Urgency;
 use clerk_sync::clock::Clock;
 use clerk_sync::patience::Patience;
 use clerk_sync::secret_key::SecretKey;
@@ -146,8 +147,12 @@ proptest! {
             for (what, millis, which) in steps {
                 match what {
                     0 | 1 => {
-                        let place =
-                            tokio::time::timeout(Duration::from_millis(1), concurrency.place());
+                        let urgency = Urgency::default();
+                        if which % 3 == 0 {
+                            urgency.set();
+                        }
+                        let place = concurrency.place(&urgency);
+                        let place = tokio::time::timeout(Duration::from_millis(1), place);
                         match place.await {
                             Ok(mut place) => {
                                 place.send(Instant::now());

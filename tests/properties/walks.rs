@@ -145,7 +145,7 @@ impl Transport for InclusiveCursor {
         &self,
         url: &Url,
         headers: HeaderMap,
-        room: &mut Room<'_>,
+        room: &mut Room,
     ) -> Result<Answer, TransportError> {
         let mut url = url.clone();
         let pairs: Vec<(String, String)> = url.query_pairs().into_owned().collect();

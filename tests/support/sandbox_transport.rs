@@ -17,7 +17,7 @@ impl Transport for SandboxTransport {
         &self,
         url: &Url,
         headers: HeaderMap,
-        room: &mut Room<'_>,
+        room: &mut Room,
     ) -> Result<Answer, TransportError> {
         let path = match url.query() {
             Some(query) => format!("{}?{query}", url.path()),

@@ -47,7 +47,7 @@ impl Transport for TwoInstances {
         &self,
         url: &Url,
         headers: HeaderMap,
-        room: &mut Room<'_>,
+        room: &mut Room,
     ) -> Result<Answer, TransportError> {
         let sent = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
         if sent.is_some_and(|sent| sent.ends_with(CHANGED_KEY)) {

@@ -92,7 +92,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         path: "/users",
         query: &[ASCENDING],
         page_rows: PAGE_ROWS,
-        phase: Phase::Holders,
+        phase: Phase::Users,
         paging: Paging::Cursor { count_path: "/users/count" },
         by_owner: None,
         feeds: &[Feed::of(Dataset::Users)],
@@ -113,7 +113,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         path: "/organizations",
         query: &[ASCENDING, COUNTED[0]],
         page_rows: PAGE_ROWS,
-        phase: Phase::Holders,
+        phase: Phase::Organizations,
         paging: Paging::Offset(Order::Creation),
         by_owner: None,
         feeds: &[

@@ -1,0 +1,169 @@
+//! Clerk's rate is the only limit, however long its answers travel. Time is paused, and requests are counted.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use clerk_sandbox::{FaultRule, LoggedRequest, Sandbox};
+use tokio::time::Instant;
+
+use crate::support::pieces::complete;
+use crate::support::plain::{FIRST, fill, plain};
+use crate::support::scene::{PAST_THE_LEASE, cut_at_request};
+use crate::support::snapshot::Snapshot;
+use crate::support::world::World;
+
+/// Of a production instance (Clerk documentation, "Rate limits").
+const LIMIT: usize = 1000;
+const WINDOW: Duration = Duration::from_secs(10);
+
+/// One run, as the sandbox saw it.
+struct Seen {
+    requests: Vec<LoggedRequest>,
+    began: Instant,
+    took: Duration,
+    latency: Duration,
+}
+
+/// What asks such a Clerk, from now on.
+fn world(sandbox: &Sandbox, latency: Duration, share: f64) -> World {
+    sandbox.set_latency(latency, Duration::ZERO);
+    sandbox.limit(LIMIT, WINDOW);
+    sandbox.clear_requests();
+    World::new(sandbox.clone())
+        .with("COMPRESSION", "none")
+        .with("CLERK_REQUESTS_PER_10S", &LIMIT.to_string())
+        .with("CLERK_RATE_SHARE", &share.to_string())
+}
+
+impl Seen {
+    async fn of(sandbox: &Sandbox, latency: Duration, share: f64) -> Self {
+        let world = world(sandbox, latency, share);
+        let began = Instant::now();
+        let snapshot = complete(&world, &format!("{latency:?}, share {share}")).await;
+        assert_eq!(snapshot.manifest["verified"], true);
+        Self { requests: sandbox.requests(), began, took: began.elapsed(), latency }
+    }
+
+    /// Pages of users that are asked for in windows.
+    fn windows(&self) -> impl Iterator<Item = &LoggedRequest> {
+        self.requests.iter().filter(|request| {
+            request.path == "/v1/users"
+                && request.query.iter().any(|(name, _)| name.starts_with("created_at_"))
+        })
+    }
+
+    /// How many are in flight at a moment.
+    fn in_flight(&self, moment: Instant) -> usize {
+        let is_on_its_way =
+            |request: &&LoggedRequest| request.at <= moment && moment < request.at + self.latency;
+        self.requests.iter().filter(is_on_its_way).count()
+    }
+
+    /// Requests of each second, by path: for whoever looks why a test fails.
+    fn by_second(&self) -> String {
+        let mut text = String::new();
+        for second in 0..=self.took.as_secs() {
+            let from = self.began + Duration::from_secs(second);
+            let in_flight = self.in_flight(from);
+            let mut paths = BTreeMap::<&str, usize>::new();
+            let of_second = |request: &&LoggedRequest| {
+                (from..from + Duration::from_secs(1)).contains(&request.at)
+            };
+            for request in self.requests.iter().filter(of_second) {
+                *paths.entry(request.path.as_str()).or_default() += 1;
+            }
+            writeln!(text, "{second:3} s: {in_flight} in flight, asked {paths:?}")
+                .expect("a string");
+        }
+        text
+    }
+}
+
+/// Beside the fewest requests at 95 % of the rate a whole run takes at most twenty answers, one after the other.
+#[tokio::test(start_paused = true)]
+async fn a_whole_run_takes_what_its_rate_takes() {
+    let (users, organizations, memberships) = (60_000, 2_400, 120_000);
+    let sandbox = plain(users, organizations, memberships);
+    let fewest: usize =
+        [users, organizations, memberships, 1, 1].iter().map(|rows| rows.div_ceil(500)).sum();
+    for (milliseconds, share) in [(150, 0.5), (600, 1.0)] {
+        let latency = Duration::from_millis(milliseconds);
+        let seen = Seen::of(&sandbox, latency, share).await;
+        let rate = LIMIT as f64 / WINDOW.as_secs_f64() * share;
+        let allowed = fewest as f64 / rate / 0.95 + 20.0 * latency.as_secs_f64();
+        let took = seen.took.as_secs_f64();
+        assert!(
+            took <= allowed,
+            "{latency:?}, share {share}: {took:.1} s of {allowed:.1} s\n{}",
+            seen.by_second()
+        );
+        let refused = seen.requests.iter().filter(|request| request.status == Some(429)).count();
+        assert_eq!(refused, 0, "{latency:?}, share {share}");
+    }
+}
+
+/// Users came ever more slowly, and a tenth of them within five minutes, so that counts divide them roughly: some
+/// windows end sooner than others, and those that are left are divided again.
+#[tokio::test(start_paused = true)]
+async fn the_rate_is_kept_until_the_last_windows_end() {
+    let sandbox = Sandbox::empty();
+    let import = 36_000..45_000;
+    let slower = |number: usize| FIRST + (number * number) as i64;
+    fill(&sandbox, "users", 90_000, |number| match import.contains(&number) {
+        true => slower(import.start) + 30 * (number - import.start) as i64,
+        false => slower(number),
+    });
+    let latency = Duration::from_millis(150);
+    let seen = Seen::of(&sandbox, latency, 1.0).await;
+    let pages: Vec<&LoggedRequest> = seen.windows().collect();
+    let needed = LIMIT as f64 / WINDOW.as_secs_f64() * latency.as_secs_f64();
+    // From when all windows are walked until as many pages are left as are in flight twice over.
+    let (from, until) =
+        (pages[2 * needed as usize].at, pages[pages.len() - 2 * needed as usize].at);
+    let mut moments = Vec::new();
+    let mut moment = from;
+    while moment < until {
+        moments.push(seen.in_flight(moment));
+        moment += latency / 10;
+    }
+    assert!(moments.len() > 50, "{} moments", moments.len());
+    let mean = moments.iter().sum::<usize>() as f64 / moments.len() as f64;
+    let last = &moments[moments.len() - moments.len() / 4..];
+    let mean_of_last = last.iter().sum::<usize>() as f64 / last.len() as f64;
+    assert!(mean >= 0.9 * needed, "{mean:.1} of {needed}\n{}", seen.by_second());
+    assert!(mean_of_last >= 0.9 * needed, "{mean_of_last:.1} of {needed}\n{}", seen.by_second());
+}
+
+/// Whenever a run is killed, it asks again for what one answer takes at the rate allowed, and two pages, at the most;
+/// though pages are stored together by the dozen in the end.
+#[tokio::test(start_paused = true)]
+async fn a_kill_costs_what_one_answer_takes() {
+    const PATH: &str = "/v1/organization_memberships";
+    // What each invocation asks for beside its first page, before it knows how few rows this Clerk's pages have.
+    const IN_VAIN: f64 = 3.0;
+    let sandbox = plain(600, 20, 12_000);
+    sandbox.fault(FaultRule::on(PATH).truncate_page(50));
+    let latency = Duration::from_millis(300);
+    let uninterrupted = world(&sandbox, latency, 1.0);
+    let whole = complete(&uninterrupted, "uninterrupted").await;
+    let pages = sandbox.request_count(PATH);
+    let parts = |snapshot: &Snapshot| {
+        snapshot.manifest["datasets"]["grants"]["parts"].as_array().expect("parts").len() as u64
+    };
+    assert!(pages > 200 && parts(&whole) < pages / 2, "{pages} pages in {} parts", parts(&whole));
+    let one_answer = LIMIT as f64 / WINDOW.as_secs_f64() * latency.as_secs_f64();
+    for request in [40, 80, 120, 160, 200, 240] {
+        let world = world(&sandbox, latency, 1.0);
+        assert!(cut_at_request(&world, request).await.is_none(), "killed at {request}");
+        tokio::time::advance(PAST_THE_LEASE).await;
+        let snapshot = complete(&world, &format!("killed at {request}")).await;
+        assert_eq!(snapshot.digests(), whole.digests(), "killed at {request}");
+        let more = sandbox.request_count(PATH) - pages;
+        assert!(
+            more as f64 <= one_answer + 2.0 + IN_VAIN,
+            "killed at {request}: {more} pages more"
+        );
+        assert!(parts(&snapshot) < pages / 2, "killed at {request}: {} parts", parts(&snapshot));
+    }
+}
