@@ -16,6 +16,7 @@ import sys
 
 from . import (
     cold_start,
+    distance,
     everything,
     interruptions,
     limited,
@@ -41,6 +42,7 @@ BENCHMARKS = [
         interruptions,
         sizes,
         limited,
+        distance,
         everything,
         stages,
         cold_start,

@@ -22,6 +22,8 @@ class Copy:
     finished: Finished
     answer: dict
     manifest: dict
+    # What it said meanwhile.
+    log: str
 
     @property
     def records(self) -> int:
@@ -82,9 +84,10 @@ def complete(finished: Finished, folder: Folder) -> Copy:
         answer = json.loads(finished.output)
     except ValueError:
         answer = {}
+    log = folder.log.read_text(errors="replace")
     if answer.get("status") != "complete" or not answer["verified"]:
-        log = folder.log.read_text(errors="replace")[-2000:]
-        raise WrongAnswer(f"exit status {finished.status}: {finished.output.strip()}\n{log}")
+        said = finished.output.strip()
+        raise WrongAnswer(f"exit status {finished.status}: {said}\n{log[-2000:]}")
     latest = json.loads((folder.snapshots / "latest.json").read_text())
     manifest = json.loads((folder.snapshots / latest["manifest"]).read_text())
-    return Copy(finished, answer, manifest)
+    return Copy(finished, answer, manifest, log)

@@ -31,6 +31,8 @@ class Population:
     memberships: int
     # Rows of each of the further lists.
     other_rows: int = 3
+    # Added to each user's public metadata.
+    metadata_bytes: int = 0
 
     @classmethod
     def of(cls, users: int) -> "Population":

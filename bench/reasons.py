@@ -3,17 +3,14 @@
 from .everything import CPU as CPU_OF_EVERYTHING
 from .interruptions import COST
 from .sizes import CPU, SAME_MEMORY
-from .unlimited import CHEAPER, FASTER
+from .unlimited import CHEAPER
 
 # By the promise's words.
 REASONS: dict[str, str] = {
-    FASTER: "for more than the first second few requests are in flight, because little is put at stake "
-    "before enough is stored ([decision 5](decisions/0005-at-stake.md))",
     CHEAPER: "the loop takes some 30 µs a record when it is written well; a twentieth is less than it "
     "takes to decompress, hash and compress a record's bytes (see CPU by stage)",
-    COST: "pauses cost nothing; a kill costs what was in flight, which is two pages of a list at first and "
-    "more when many are stored: with two in flight no distant Clerk could be read at the rate it allows "
-    "([decision 5](decisions/0005-at-stake.md))",
+    COST: "pages that are gathered to be stored together are lost as well, up to 32 of a list, which is the work "
+    "of a third of a second ([decision 5](decisions/0005-at-stake.md))",
     CPU: "the time of this machine scatters by a third from one day to the next: a program that took 8.24 µs "
     "at 10,000 users took 10.5 on another day, side by side with a newer one that took 10.4",
     CPU_OF_EVERYTHING: "Clerk lists API keys for one owner at a time: here more than ten requests for each key there is, and "

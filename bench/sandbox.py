@@ -24,6 +24,7 @@ class Sandbox:
                 *("--organizations", str(population.organizations)),
                 *("--memberships", str(population.memberships)),
                 *("--other-rows", str(population.other_rows)),
+                *("--metadata-bytes", str(population.metadata_bytes)),
             ],
             env=CLEAN,
             stdin=subprocess.DEVNULL,
