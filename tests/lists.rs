@@ -764,7 +764,7 @@ async fn api_keys_of_all_owners_are_read() {
     sandbox.set_latency(Duration::from_millis(50), Duration::ZERO);
     let whole = complete(&world(&sandbox, &["api_keys"]), "at once").await;
     assert_equals_source(&whole, API_KEYS, &sandbox);
-    let pieces = world(&sandbox, &["api_keys"]).with("MAX_CONCURRENCY", "8");
+    let pieces = world(&sandbox, &["api_keys"]).with("MAX_CONCURRENCY", "2");
     let (invocations, cut) = complete_in_pieces(&pieces, 0.3, "in pieces").await;
     assert!(invocations > 3, "{invocations}");
     assert_eq!(cut.digests(), whole.digests());
