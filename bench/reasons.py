@@ -1,7 +1,6 @@
 """Why a promise is not kept, where that is known: written by hand, shown while it is not kept."""
 
 from .everything import CPU as CPU_OF_EVERYTHING
-from .interruptions import COST
 from .sizes import CPU, SAME_MEMORY
 from .unlimited import CHEAPER
 
@@ -9,8 +8,6 @@ from .unlimited import CHEAPER
 REASONS: dict[str, str] = {
     CHEAPER: "the loop takes some 30 µs a record when it is written well; a twentieth is less than it "
     "takes to decompress, hash and compress a record's bytes (see CPU by stage)",
-    COST: "pages that are gathered to be stored together are lost as well, up to 32 of a list, which is the work "
-    "of a third of a second ([decision 5](decisions/0005-at-stake.md))",
     CPU: "the time of this machine scatters by a third from one day to the next: a program that took 8.24 µs "
     "at 10,000 users took 10.5 on another day, side by side with a newer one that took 10.4",
     CPU_OF_EVERYTHING: "Clerk lists API keys for one owner at a time: here more than ten requests for each key there is, and "
