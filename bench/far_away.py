@@ -1,19 +1,18 @@
-"""A server far away: TLS in another process, behind a delay that every byte meets on its way.
+"""A relay that makes a server distant: TLS in another process, and every byte arrives late.
 
 usage: python3 -m bench.far_away HOST PORT ROUND_TRIP_MS FOLDER    prints its port when it is ready
 
-What distance costs beside the travel itself is in it: the handshakes of TCP and TLS, each a round trip, and
-TCP's slow start, which lets through more of an answer with each round trip.
+It reproduces the other costs of distance, too: TCP and TLS handshakes take a round trip each, and TCP's slow
+start sends little in the first round trips of a connection.
 """
 
 import asyncio
 import pathlib
-import subprocess
 import sys
 import tempfile
 
 from . import certificates
-from .processes import CLEAN
+from .processes import Server
 
 # What a connection sends in its first round trip (RFC 6928: ten segments), and at the most.
 FIRST_WINDOW = 10 * 1460
@@ -22,29 +21,21 @@ CHUNK = 64 * 1024
 
 
 class FarAway:
-    """The server in front of a plain one, in a process of its own."""
+    """A running relay in front of a server that speaks plain HTTP."""
 
     def __init__(self, url: str, round_trip_ms: int):
         host, port = url.removeprefix("http://").split(":")
         self._folder = tempfile.TemporaryDirectory(prefix="clerk-sync-far-away-")
         self.roots = pathlib.Path(self._folder.name) / "roots.pem"
         command = [sys.executable, "-m", "bench.far_away", host, port, str(round_trip_ms), self._folder.name]
-        self._process = subprocess.Popen(
-            command, env=CLEAN, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
-        )
-        listening = self._process.stdout.readline().strip()
-        if not listening:
-            self.__exit__()
-            raise RuntimeError("the server far away did not start")
-        self.url = f"https://127.0.0.1:{listening}"
+        self._server = Server("the relay", command)
+        self.url = f"https://127.0.0.1:{self._server.listening_at}"
 
     def __enter__(self) -> "FarAway":
         return self
 
     def __exit__(self, *_) -> None:
-        self._process.terminate()
-        self._process.wait()
-        self._process.stdout.close()
+        self._server.stop()
         self._folder.cleanup()
 
 

@@ -69,6 +69,34 @@ class Child:
         )
 
 
+class Server:
+    """A process that serves others until the end, and prints where it listens as soon as it does."""
+
+    def __init__(self, name: str, command: list):
+        self._process = subprocess.Popen(
+            command,
+            env=CLEAN,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        # Empty if it could not start.
+        self.listening_at = self._process.stdout.readline().strip()
+        if not self.listening_at:
+            self.stop()
+            raise RuntimeError(f"{name} did not start")
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def stop(self) -> None:
+        self._process.terminate()
+        self._process.wait()
+        self._process.stdout.close()
+
+
 def least_peak_bytes() -> int:
     """What a child's peak cannot be below: it begins with the memory of this process."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -2,11 +2,10 @@
 
 import json
 import pathlib
-import subprocess
 import urllib.request
 
 from .population import Population
-from .processes import CLEAN
+from .processes import Server
 
 # The key it accepts.
 KEY = "sk_test_sandbox"
@@ -17,34 +16,22 @@ class Sandbox:
 
     def __init__(self, program: pathlib.Path, population: Population):
         self.population = population
-        self._process = subprocess.Popen(
-            [
-                program,
-                *("--users", str(population.users)),
-                *("--organizations", str(population.organizations)),
-                *("--memberships", str(population.memberships)),
-                *("--other-rows", str(population.other_rows)),
-                *("--metadata-bytes", str(population.metadata_bytes)),
-            ],
-            env=CLEAN,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        # Printed once it is ready; empty when it could not start.
-        self.url = self._process.stdout.readline().strip()
-        if not self.url:
-            self._process.wait()
-            raise RuntimeError("the sandbox did not start")
+        rows = {
+            "--users": population.users,
+            "--organizations": population.organizations,
+            "--memberships": population.memberships,
+            "--other-rows": population.other_rows,
+            "--metadata-bytes": population.metadata_bytes,
+        }
+        options = [word for name, number in rows.items() for word in (name, str(number))]
+        self._server = Server("the sandbox", [program, *options])
+        self.url = self._server.listening_at
 
     def __enter__(self) -> "Sandbox":
         return self
 
     def __exit__(self, *_) -> None:
-        self._process.terminate()
-        self._process.wait()
-        self._process.stdout.close()
+        self._server.stop()
 
     def behave(self, latency_ms: int = 0, limit_per_10s: int = 0) -> None:
         """How it answers from now on. A limit of 0 is none; any other begins to count anew."""
@@ -60,7 +47,7 @@ class Sandbox:
     def peak_bytes(self) -> int | None:
         """The most memory it has taken; unknown where the system has no /proc."""
         try:
-            status = pathlib.Path(f"/proc/{self._process.pid}/status").read_text()
+            status = pathlib.Path(f"/proc/{self._server.pid}/status").read_text()
         except OSError:
             return None
         words = dict(line.split(":", 1) for line in status.splitlines())

@@ -395,9 +395,9 @@ pub fn checkpoint(data: &[u8]) {
             let again = Checkpoint::from_json(&written).expect("what was written can be read");
             assert_eq!(again.to_json().expect("likewise"), written);
             let written: Value = serde_json::from_slice(&written).expect("JSON");
-            assert_eq!(written["format"], "clerk-sync/checkpoint/3");
+            assert_eq!(written["format"], "clerk-sync/checkpoint/4");
             if let Ok(given) = serde_json::from_slice::<Value>(data) {
-                for field in ["format", "snapshot_id", "revision", "config_fingerprint"] {
+                for field in ["snapshot_id", "revision", "config_fingerprint"] {
                     assert_eq!(written[field], given[field]);
                 }
             }

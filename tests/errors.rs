@@ -460,7 +460,7 @@ fn unreadable_checkpoints() -> Vec<(&'static str, Vec<u8>)> {
         ("not text", vec![0xff, 0x00, 0xfe]),
         ("no format", b"{}".to_vec()),
         ("a list", b"[]".to_vec()),
-        ("no fields", br#"{"format":"clerk-sync/checkpoint/3"}"#.to_vec()),
+        ("no fields", br#"{"format":"clerk-sync/checkpoint/4"}"#.to_vec()),
         ("another version", br#"{"format":"clerk-sync/checkpoint/9","snapshot_id":"x"}"#.to_vec()),
     ]
 }

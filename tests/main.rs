@@ -44,6 +44,7 @@ mod redaction;
 mod refused;
 mod resume;
 mod secrecy;
+mod settle;
 mod snapshot;
 mod start;
 mod store_faults;

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -53,6 +54,10 @@ pub struct Client {
     latencies: Latencies,
     /// How long the latest answer took, in microseconds.
     latest_latency: AtomicU64,
+    /// How long this machine takes to read a page, of late, in microseconds.
+    reading: AtomicU64,
+    /// How many pages it can read at the same time.
+    processors: f64,
     max_concurrency: usize,
 }
 
@@ -185,6 +190,8 @@ impl Client {
             counters: Counters::default(),
             latencies: Latencies::default(),
             latest_latency: AtomicU64::new(0),
+            reading: AtomicU64::new(0),
+            processors: available_parallelism().map_or(1.0, |processors| processors.get() as f64),
             max_concurrency: settings.max_concurrency,
         }
     }
@@ -216,29 +223,52 @@ impl Client {
         self.max_concurrency
     }
 
-    /// How many requests have to be under way for the pace to be kept, each being so for `time`.
-    pub fn requests_to_fill(&self, time: Duration) -> usize {
-        // A quarter more: times differ.
+    /// How many requests the pace allows in `time`, and a quarter more: times differ.
+    pub fn requests_in(&self, time: Duration) -> usize {
         (self.pace.requests_in(time) * 1.25).ceil() as usize
     }
 
+    /// How many requests have to be under way for the pace to be kept, each answered after `latency` and then `kept` for
+    /// a while; or for this machine to be kept busy with reading pages, where it can read fewer.
+    pub fn requests_to_fill(&self, latency: Latency, kept: Duration) -> usize {
+        let reading = Duration::from_micros(self.reading.load(Ordering::Relaxed));
+        let paced = self.requests_in(latency.recent + kept);
+        if reading.is_zero() {
+            return paced;
+        }
+        // What all the requests make each other wait for does not count: if it did, the more there were, the more
+        // would seem to be needed.
+        let unhindered = (latency.best * 3 / 2).min(latency.recent) + kept;
+        let read = self.processors * unhindered.as_secs_f64() / reading.as_secs_f64();
+        paced.min((read * 1.25).ceil() as usize)
+    }
+
+    /// The latest page took so long to be read.
+    fn note_reading(&self, took: Duration) {
+        let before = self.reading.load(Ordering::Relaxed);
+        let took = took.as_micros() as u64;
+        let mean = if before == 0 { took } else { (before * 3 + took) / 4 };
+        self.reading.store(mean, Ordering::Relaxed);
+    }
+
     /// How long the latest answer took, of whatever list.
-    pub fn latest_latency(&self) -> Duration {
-        Duration::from_micros(self.latest_latency.load(Ordering::Relaxed)).max(SHORTEST_LATENCY)
+    pub fn latest_latency(&self) -> Latency {
+        let latest = Duration::from_micros(self.latest_latency.load(Ordering::Relaxed));
+        Latency { best: latest, recent: latest }.at_least(SHORTEST_LATENCY)
     }
 
     /// How long an answer for `path` will be counted upon to take: as those of late, or as the latest of
     /// any, where it has not been asked for.
-    pub fn expected_latency(&self, path: &str) -> Duration {
+    pub fn expected_latency(&self, path: &str) -> Latency {
         match self.latency_of(path) {
-            Some(latency) => latency.recent.max(SHORTEST_LATENCY),
+            Some(latency) => latency.at_least(SHORTEST_LATENCY),
             None => self.latest_latency(),
         }
     }
 
     /// How long a list takes to answer; `None` before it was asked.
     pub fn latency_of(&self, path: &str) -> Option<Latency> {
-        self.latencies.of(&list_of(path))
+        self.latencies.of(&list_of(path, &[]))
     }
 
     /// How long so many requests take at the least, each answered after `latency`.
@@ -287,6 +317,12 @@ impl Client {
         size: impl Fn(&T) -> usize,
         urgency: &Urgency,
     ) -> Result<(T, Room), ClerkError> {
+        let decode = |body: Bytes| {
+            let began = Instant::now();
+            let page = decode(body);
+            self.note_reading(began.elapsed());
+            page
+        };
         let (page, mut room) = self.ask(path, query, decode, urgency, None).await?;
         room.hold(size(&page));
         Ok((page, room))
@@ -302,13 +338,13 @@ impl Client {
         candidate: Option<&SecretKey>,
     ) -> Result<(T, Room), ClerkError> {
         let url = self.url(path, query);
+        let list = list_of(path, query);
         let mut attempts = Attempts::default();
-        let list = list_of(path);
         loop {
             // Held until the body has been decoded and let go of.
             let mut room = self.bytes.room(&list, urgency.clone());
-            let asked =
-                self.send(path, &url, attempts.total() > 0, &mut room, urgency, candidate).await?;
+            let request = Request { path, list: &list, url: &url, again: attempts.total() > 0 };
+            let asked = self.send(request, &mut room, urgency, candidate).await?;
             // An error's body is small, and its request may wait for another key: it holds no room
             // that the answer about that key needs.
             if !asked.is_good() {
@@ -349,9 +385,7 @@ impl Client {
     /// the 401: all others may be held by requests that wait for the key.
     async fn send(
         &self,
-        path: &str,
-        url: &Url,
-        again: bool,
+        Request { path, list, url, again }: Request<'_>,
         room: &mut Room,
         urgency: &Urgency,
         candidate: Option<&SecretKey>,
@@ -387,7 +421,7 @@ impl Client {
         };
         let answered_at = Instant::now();
         let took = (answered_at - sent).saturating_sub(room.waited());
-        self.latencies.note(&list_of(path), took);
+        self.latencies.note(list, took);
         if let Ok(answer) = &answer {
             self.latest_latency.store(took.as_micros() as u64, Ordering::Relaxed);
             debug!(
@@ -401,7 +435,7 @@ impl Client {
         if answer.as_ref().is_ok_and(|answer| (200..=299).contains(&answer.status)) {
             room.complete();
             if let Some(place) = place.take() {
-                place.answered_well(&list_of(path), sent + took);
+                place.answered_well(list, sent + took);
             }
         }
         Ok(Asked { answer: answer.map_err(Fault::from), sent, generation, _place: place })
@@ -646,6 +680,16 @@ impl Client {
     }
 }
 
+/// One request that is to be sent.
+struct Request<'a> {
+    path: &'a str,
+    /// Whose answers take about as long.
+    list: &'a str,
+    url: &'a Url,
+    /// Whether it repeats an earlier one.
+    again: bool,
+}
+
 /// One request, answered or not.
 struct Asked {
     answer: Result<Answer, Fault>,
@@ -707,8 +751,11 @@ impl Attempts {
 }
 
 /// A path without the ids in it: answers of one list are alike, and there are as many ids as there
-/// are rows.
-fn list_of(path: &str) -> Cow<'_, str> {
+/// are rows. Single rows are answered sooner than pages.
+fn list_of<'a>(path: &'a str, query: &[(&str, &str)]) -> Cow<'a, str> {
+    if query.contains(&("limit", "1")) {
+        return Cow::Owned(format!("{path}?limit=1"));
+    }
     let mut segments = path.split('/').skip(1);
     match (segments.next(), segments.next(), segments.next()) {
         (Some(parent), Some(_id), Some(list)) => Cow::Owned(format!("/{parent}/*/{list}")),

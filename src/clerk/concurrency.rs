@@ -32,6 +32,8 @@ struct State {
     /// Whether one of them is past the limit, since all others wait for its answer.
     is_past_the_limit: bool,
     in_flight: usize,
+    /// Requests that wait for a place.
+    waiting: usize,
     /// Set by the first overload: from then on growth is slow.
     seen_overload: bool,
     /// What was sent before says nothing about the limit of now.
@@ -98,6 +100,7 @@ impl Concurrency {
                 places: Vec::new(),
                 is_past_the_limit: false,
                 in_flight: 0,
+                waiting: 0,
                 seen_overload: false,
                 last_cut: None,
                 latencies: HashMap::new(),
@@ -113,6 +116,7 @@ impl Concurrency {
     /// An urgent request takes one past the limit, one such request at a time. Where even the most are taken it
     /// makes the oldest of them urgent as well: all of them might wait for what waits for this one.
     pub async fn place(self: &Arc<Self>, urgency: &Urgency) -> Place {
+        let _waiting = Waiting::new(self);
         loop {
             let is_urgent = urgency.is_set();
             let freed = if is_urgent { &self.freed_for_urgent } else { &self.freed };
@@ -156,7 +160,8 @@ impl Concurrency {
     pub fn usage(&self) -> Usage {
         let state = self.lock();
         let limit = state.limit.floor().max(1.0) as usize;
-        Usage { limit, places: state.places.len(), in_flight: state.in_flight }
+        let State { in_flight, waiting, .. } = *state;
+        Usage { limit, places: state.places.len(), in_flight, waiting }
     }
 
     /// A request met a 429, a time-out or a 5xx. Those that were sent before the last cut met the
@@ -185,6 +190,32 @@ pub struct Usage {
     pub places: usize,
     /// Requests in flight.
     pub in_flight: usize,
+    /// Requests that wait for a place.
+    pub waiting: usize,
+}
+
+impl Usage {
+    /// Requests that have a place or wait for one.
+    #[must_use]
+    pub const fn asked_for(&self) -> usize {
+        self.places + self.waiting
+    }
+}
+
+/// A request that waits for a place, for as long as this lives.
+struct Waiting<'a>(&'a Concurrency);
+
+impl<'a> Waiting<'a> {
+    fn new(concurrency: &'a Concurrency) -> Self {
+        concurrency.lock().waiting += 1;
+        Self(concurrency)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.lock().waiting -= 1;
+    }
 }
 
 /// One request's place among those in flight.
@@ -432,6 +463,7 @@ mod tests {
         drop(first);
         drop(waiting.await.unwrap());
     }
+
     /// What all others wait for is asked for though they hold all places, one such request at a time; but no more are
     /// in flight than set, and then one of them waits for nothing.
     #[tokio::test(start_paused = true)]

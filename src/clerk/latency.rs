@@ -18,6 +18,13 @@ pub struct Latency {
     pub recent: Duration,
 }
 
+impl Latency {
+    /// Neither is shorter.
+    pub(super) fn at_least(self, shortest: Duration) -> Self {
+        Self { best: self.best.max(shortest), recent: self.recent.max(shortest) }
+    }
+}
+
 impl Latencies {
     pub(super) fn note(&self, list: &str, took: Duration) {
         let mut latencies = self.lock();

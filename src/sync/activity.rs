@@ -138,6 +138,7 @@ async fn stored(run: &Run, days: &RangeInclusive<Day>, values: &[u64]) -> Result
         dangling_resources: 0,
         unresolved_role_keys: BTreeMap::new(),
         unreadable_fields: BTreeMap::new(),
+        users_unchecked: false,
         active: DailyCounts::default(),
     })
 }

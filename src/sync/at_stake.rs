@@ -1,7 +1,9 @@
 //! How far an invocation may run ahead of what is stored: as far as the pace needs while pages are asked for
 //! and stored, so that a kill costs no more than that; and never further than there is memory for.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -12,8 +14,8 @@ pub struct AtStake {
     stored: AtomicUsize,
     /// Bytes of its lines.
     largest: AtomicUsize,
-    /// How long the latest ones took to be stored, in microseconds.
-    storing: AtomicU64,
+    /// How long the latest ones took to be stored.
+    storing: Mutex<VecDeque<Duration>>,
     /// How many are being stored.
     stores: AtomicUsize,
     most: usize,
@@ -28,6 +30,8 @@ pub(super) const MOST_WAITING: usize = 16 * 1024 * 1024;
 /// Most bytes of lines that the pages of one list may become that are under way: 88 pages of users whose
 /// lines take 1.1 MiB a page.
 const MOST_UNDER_WAY: usize = 96 * 1024 * 1024;
+/// How many of the latest stores are remembered.
+const LATEST_STORES: usize = 8;
 /// One page more is stored together with others for so many stored.
 const STORED_PER_PAGE_TOGETHER: usize = 16;
 /// Most pages stored together, so that reading them again stays cheap.
@@ -43,7 +47,7 @@ impl AtStake {
         Self {
             stored: AtomicUsize::new(0),
             largest: AtomicUsize::new(1),
-            storing: AtomicU64::new(0),
+            storing: Mutex::default(),
             stores: AtomicUsize::new(0),
             most: most.max(1),
             grown: Notify::new(),
@@ -70,14 +74,28 @@ impl AtStake {
     pub fn note_stored(&self, pages: usize, took: Duration) {
         self.stores.fetch_sub(1, Ordering::Relaxed);
         self.stored.fetch_add(pages, Ordering::Relaxed);
-        self.storing.store(took.as_micros() as u64, Ordering::Relaxed);
+        let mut latest = self.storing.lock().unwrap_or_else(PoisonError::into_inner);
+        latest.truncate(LATEST_STORES - 1);
+        latest.push_front(took);
+        drop(latest);
         self.grown.notify_waiters();
     }
 
-    /// How long it takes to store pages.
+    /// How long it takes to store pages: the mean of the latest.
     #[must_use]
     pub fn storing(&self) -> Duration {
-        Duration::from_micros(self.storing.load(Ordering::Relaxed))
+        let latest = self.storing.lock().unwrap_or_else(PoisonError::into_inner);
+        latest.iter().sum::<Duration>() / latest.len().max(1) as u32
+    }
+
+    /// How long it would take if few pages were stored at a time. Where they wait for one another, so that each takes
+    /// the longer the more there are, more of them bring nothing.
+    #[must_use]
+    pub fn storing_unhindered(&self) -> Duration {
+        let latest = self.storing.lock().unwrap_or_else(PoisonError::into_inner);
+        let least = latest.iter().min().copied().unwrap_or_default();
+        drop(latest);
+        self.storing().min(least * 3 / 2)
     }
 
     /// Most pages of one list that may be under way, where so many are `needed` to keep the pace.

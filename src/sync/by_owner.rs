@@ -238,7 +238,14 @@ impl WalkByOwner {
         self.not_stored += 1;
         let records = Records::new(&self.reader.context.datasets);
         Batch {
-            page: ReadPage { total: None, rows: Vec::new(), records, fetched: None, room: None },
+            page: ReadPage {
+                total: None,
+                rows: Vec::new(),
+                records,
+                fetched: None,
+                room: None,
+                unchecked_users: Vec::new(),
+            },
             doubled: 0,
             place: self.place.clone(),
             way: Way::ByOwner,

@@ -30,12 +30,16 @@ use super::walk::{Place, Way};
 /// Key of the checkpoint, below `SNAPSHOT_URL`.
 pub const CHECKPOINT_KEY: &str = "checkpoint.json";
 
+/// The formats that are read; the first is written.
+const FORMATS: [&str; 2] = ["clerk-sync/checkpoint/4", "clerk-sync/checkpoint/3"];
+
 /// The file, tagged with its version: a version this program does not know is never guessed at.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "format")]
 enum Document {
-    #[serde(rename = "clerk-sync/checkpoint/3")]
-    V3(Checkpoint),
+    // The earlier one lacks what version 4 must not be read without: users that are not checked.
+    #[serde(rename = "clerk-sync/checkpoint/4", alias = "clerk-sync/checkpoint/3")]
+    V4(Checkpoint),
 }
 
 /// A run in progress.
@@ -187,6 +191,9 @@ pub struct ListProgress {
     /// invocation sees.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub best_latency_ms: Option<u64>,
+    /// How many rows were asked for to find out where windows should begin.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub edges_asked: u32,
     /// How many owners there were when it began to be read by owner.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owners: Option<u64>,
@@ -268,6 +275,9 @@ pub struct Stretch {
     /// The fields of them that are `null` because their values could not be read, and of how many rows.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub unreadable_fields: BTreeMap<String, u64>,
+    /// Whether it was stored before it could be told whether the users of its memberships are in the snapshot.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub users_unchecked: bool,
     /// How many of its users were last active on which day, where these are counted.
     #[serde(default, skip_serializing_if = "DailyCounts::is_empty")]
     pub active: DailyCounts,
@@ -317,7 +327,7 @@ impl Checkpoint {
             format: String,
         }
         match serde_json::from_slice(bytes) {
-            Ok(Document::V3(checkpoint)) => {
+            Ok(Document::V4(checkpoint)) => {
                 serde_json::from_slice::<Countable>(bytes)
                     .map_err(|_| UnreadableCheckpoint::Implausible("a number is too large"))?;
                 match plausible::problem_of(&checkpoint) {
@@ -326,7 +336,7 @@ impl Checkpoint {
                 }
             }
             Err(error) => match serde_json::from_slice::<Tagged>(bytes) {
-                Ok(tagged) if tagged.format != "clerk-sync/checkpoint/3" => {
+                Ok(tagged) if !FORMATS.contains(&&*tagged.format) => {
                     Err(UnreadableCheckpoint::UnknownFormat(tagged.format))
                 }
                 _ => Err(UnreadableCheckpoint::NotACheckpoint(error.into())),
@@ -342,8 +352,8 @@ impl Checkpoint {
         #[derive(Serialize)]
         #[serde(tag = "format")]
         enum Document<'a> {
-            #[serde(rename = "clerk-sync/checkpoint/3")]
-            V3(&'a Checkpoint),
+            #[serde(rename = "clerk-sync/checkpoint/4")]
+            V4(&'a Checkpoint),
         }
         // In one piece, and one of few sizes: it is written many times a second, and pieces that grow leave
         // holes in the heap that no later one fits.
@@ -351,7 +361,7 @@ impl Checkpoint {
         let mut bytes = Vec::with_capacity(
             (BYTES_OF_THE_REST + stretches * BYTES_OF_A_STRETCH).next_power_of_two(),
         );
-        serde_json::to_writer(&mut bytes, &Document::V3(self))?;
+        serde_json::to_writer(&mut bytes, &Document::V4(self))?;
         Ok(bytes)
     }
 }
@@ -385,6 +395,7 @@ impl ListProgress {
             repairs: 0,
             restarts: 0,
             best_latency_ms: None,
+            edges_asked: 0,
             owners: None,
             ids: Vec::new(),
             windows: vec![Window::default()],

@@ -2,7 +2,7 @@
 //! during the run is fetched, and what is gone is counted and its grants left out.
 
 use std::collections::BTreeSet;
-use std::sync::PoisonError;
+use std::sync::{PoisonError, RwLockReadGuard, RwLockWriteGuard};
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -10,11 +10,12 @@ use tracing::info;
 
 use crate::resource::Resource;
 
-use super::checkpoint::ListProgress;
+use super::checkpoint::{ListProgress, Stretch};
 use super::copy::walk_to_end;
 use super::endpoint::{Endpoint, ListName, endpoint};
 use super::ids;
 use super::insert::insert;
+use super::known::Known;
 use super::list_error::ListError;
 use super::page::ReadPage;
 use super::run::{Run, Stop};
@@ -48,13 +49,22 @@ pub(super) fn is_referred_to(run: &Run, list: ListName) -> bool {
     referring(run, list).next().is_some()
 }
 
-/// Whether grants that are written already refer to the rows of a list: then no row may leave it
-/// again.
+/// Whether grants that are written already refer to the rows of a list, and have been looked for there: then no row
+/// may leave it again.
 pub(super) fn others_refer_to(run: &Run, list: ListName) -> bool {
-    referring(run, list).any(|from| run.list(from, |list| list.stretches().next().is_some()))
+    let are_users = list == ListName::from(Resource::Users);
+    let refers = |stretch: &Stretch| !(are_users && stretch.users_unchecked);
+    referring(run, list).any(|from| run.list(from, |list| list.stretches().any(refers)))
 }
 
-/// Makes known what the snapshot holds of all that the rows of a list refer to.
+/// Whether a list is read while one that its rows refer to is not read to its end.
+pub(super) fn is_early(run: &Run, list: ListName) -> bool {
+    let known = known(run);
+    let mut referred = REFERENCES.iter().filter(|(from, _)| *from == list).flat_map(|(_, to)| *to);
+    referred.any(|&resource| known.is_pending(resource))
+}
+
+/// Makes known what the snapshot holds of all that the rows of a list refer to, as far as that is read.
 ///
 /// # Errors
 /// As [`ids::load`].
@@ -69,11 +79,39 @@ pub(super) async fn learn(run: &Run, list: ListName) -> Result<(), Stop> {
         if !is_opted_in || run.list(resource, ListProgress::is_left_out) {
             continue;
         }
-        let ids = ids::load(run, endpoint(resource)).await?;
-        let mut known = run.known.write().unwrap_or_else(PoisonError::into_inner);
-        known.expect(resource, ids);
+        if run.list(resource, ListProgress::is_done) {
+            load(run, resource).await?;
+        } else {
+            change_known(run).await_rows(resource);
+        }
     }
     Ok(())
+}
+
+/// A list has been read to its end: what is read beside it and refers to its rows can be checked from now on.
+///
+/// # Errors
+/// As [`ids::load`].
+pub(super) async fn tell(run: &Run, list: ListName) -> Result<(), Stop> {
+    let resource = endpoint(list).resource;
+    let is_awaited = ListName::from(resource) == list && known(run).is_pending(resource);
+    if is_awaited { load(run, resource).await } else { Ok(()) }
+}
+
+/// Makes known which rows of a list the snapshot holds.
+pub(super) async fn load(run: &Run, resource: Resource) -> Result<(), Stop> {
+    let ids = ids::load(run, endpoint(resource)).await?;
+    change_known(run).expect(resource, ids);
+    Ok(())
+}
+
+fn change_known(run: &Run) -> RwLockWriteGuard<'_, Known> {
+    run.known.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What is known of the lists that grants refer to.
+pub(super) fn known(run: &Run) -> RwLockReadGuard<'_, Known> {
+    run.known.read().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Memberships and other grants of a page that are left out because what they refer to is gone.
@@ -98,7 +136,7 @@ pub(super) async fn close(run: &Run, page: &mut ReadPage) -> Result<Dangling, St
             fetch_missing(run, resource, missing).await?;
         }
     }
-    let known = run.known.read().unwrap_or_else(PoisonError::into_inner);
+    let known = known(run);
     let is_gone = |resource, id: &String| !known.has(resource, id);
     for row in &mut page.rows {
         let Some(unknown) = row.unknown.as_ref().filter(|_| row.kept) else { continue };
@@ -122,7 +160,7 @@ pub(super) async fn close(run: &Run, page: &mut ReadPage) -> Result<Dangling, St
 }
 
 fn missing(run: &Run, page: &ReadPage, resource: Resource) -> BTreeSet<String> {
-    let known = run.known.read().unwrap_or_else(PoisonError::into_inner);
+    let known = known(run);
     page.kept_rows()
         .filter_map(|row| row.unknown.as_ref())
         .flat_map(|unknown| unknown.of(resource))
@@ -131,13 +169,13 @@ fn missing(run: &Run, page: &ReadPage, resource: Resource) -> BTreeSet<String> {
         .collect()
 }
 
-fn is_known(run: &Run, resource: Resource, id: &str) -> bool {
-    run.known.read().unwrap_or_else(PoisonError::into_inner).has(resource, id)
+pub(super) fn is_known(run: &Run, resource: Resource, id: &str) -> bool {
+    known(run).has(resource, id)
 }
 
 /// What was created during the run stands at the end of its list; what was created with an earlier
 /// date is asked for by id and inserted at its place.
-fn fetch_missing(
+pub(super) fn fetch_missing(
     run: &Run,
     resource: Resource,
     ids: BTreeSet<String>,

@@ -11,11 +11,10 @@ use super::bounds::Bounds;
 use super::checkpoint::{ListProgress, Stage};
 use super::closure;
 use super::compare;
-use super::divide::{divide, windows_wanted};
+use super::divide::{divide, divide_again, most_parts, windows_wanted};
 use super::endpoint::{Endpoint, ListName, Paging, endpoint};
 use super::forecast;
 use super::gathering::Gathering;
-use super::halve::{Halved, WORTH, halve};
 use super::insert::stored_after_place;
 use super::join::join_small;
 use super::left_out::{self, AskedAgain, leave_out};
@@ -193,7 +192,6 @@ async fn walk_windows(
             let Some(window) = waiting.take() else { break };
             walking.push(walk_window(run, endpoint, window, counted, &waiting));
         }
-        waiting.want(walks_at_once(run, endpoint).saturating_sub(walking.len()));
         tokio::select! {
             walked = walking.next() => match walked {
                 None => return outcome,
@@ -236,7 +234,7 @@ async fn walk_window(
     let mut divisible_from = 0;
     loop {
         divide_if_wanted(run, endpoint, window, &mut walk, waiting, &mut divisible_from).await?;
-        let Ahead { in_flight, together, unsaved } = ahead(run, endpoint);
+        let Ahead { in_flight, together, unsaved } = ahead(run, endpoint, walk.in_flight());
         let to_be_divided = windows_wanted(run, endpoint, counted) > 1;
         walk.allow(if to_be_divided {
             // The next page will belong to another window's walk.
@@ -300,16 +298,20 @@ struct Ahead {
     unsaved: usize,
 }
 
-/// As far as the pace needs.
-fn ahead(run: &Run, endpoint: &'static Endpoint) -> Ahead {
+/// As far as the pace needs. A list that is read before its turn only fills what others leave of it, beside those
+/// that `are_in_flight` for it.
+fn ahead(run: &Run, endpoint: &'static Endpoint, are_in_flight: usize) -> Ahead {
     let walks = walks_side_by_side(run, endpoint);
     let together = run.at_stake.pages_together(walks);
     // What comes while others are stored, and two pages.
-    let meanwhile = run.client.requests_to_fill(run.at_stake.storing());
+    let meanwhile = run.client.requests_in(run.at_stake.storing());
     let unsaved = ((meanwhile + ALWAYS) / walks).clamp(1, together);
     let is_by_owner = run.list(endpoint.name(), |list| list.way) == Way::ByOwner;
+    let in_flight = (walks_at_once(run, endpoint) / walks).max(1);
+    let by_others = run.client.usage().places.asked_for().saturating_sub(are_in_flight);
+    let is_early = closure::is_early(run, endpoint.name());
     Ahead {
-        in_flight: (walks_at_once(run, endpoint) / walks).max(1),
+        in_flight: if is_early { in_flight.saturating_sub(by_others).max(1) } else { in_flight },
         // Where a page is no more than the rows of one owner no draft is worth its while: small stretches are
         // joined later.
         together: if is_by_owner { together.min(meanwhile).max(1) } else { together },
@@ -336,18 +338,28 @@ async fn divide_if_wanted(
     let Some(taken) = walk.taken().filter(|_| run.patience.exhausted().is_none()) else {
         return Ok(());
     };
-    let left = taken.expected.saturating_sub(taken.rows);
     let in_windows = run.list(endpoint.name(), |list| list.windows.len() > 1);
-    let is_divisible = in_windows && left >= WORTH && taken.rows >= *divisible_from;
-    if !is_divisible || !waiting.is_to_be_divided(window, left) {
+    if !in_windows || most_parts(&taken) < 2 || taken.rows < *divisible_from {
         return Ok(());
     }
-    let halved = halve(run, endpoint, window, &taken).await;
-    waiting.divided(halved.as_ref().ok().and_then(|halved| Some(halved.as_ref()?.behind)));
-    match halved? {
-        Some(Halved { bounds, expected, .. }) => walk.narrow(bounds, expected),
-        None => *divisible_from = taken.rows + left / 4,
+    let open = run.list(endpoint.name(), ListProgress::open_windows);
+    let more = walks_at_once(run, endpoint).saturating_sub(open);
+    waiting.want(more.min(run.requests_to_spare(endpoint)));
+    let Some(wanted) = waiting.parts_wanted(window, &taken) else { return Ok(()) };
+    let divided = divide_again(run, endpoint, window, &taken, wanted).await;
+    let behind = divided.as_deref().unwrap_or_default();
+    waiting.divided(wanted, behind);
+    let is_divided = !behind.is_empty();
+    divided?;
+    if !is_divided {
+        *divisible_from = taken.rows + (taken.expected - taken.rows) / 4;
+        return Ok(());
     }
+    let (bounds, expected) = run.list(endpoint.name(), |list| {
+        let window = list.window(window);
+        (window.bounds, window.expected)
+    });
+    walk.narrow(bounds, expected.unwrap_or(taken.expected));
     Ok(())
 }
 

@@ -1,10 +1,9 @@
 //! Divides what is left of a list that is walked by cursor into windows of creation times, so that
-//! as many pages as fill the rate can be asked for at once. Clerk's counts balance the windows.
-
-use std::collections::BTreeMap;
+//! as many pages as fill the rate can be asked for at once; and windows again while they are walked, so that all
+//! end together and the last one is not walked alone. The rows at which windows are to begin say when that is.
 
 use futures_util::future::join_all;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::patience::Exhausted;
 
@@ -15,18 +14,19 @@ use super::endpoint::{Endpoint, Paging};
 use super::fruitless::FruitlessRounds;
 use super::part_name::MOST_WINDOWS;
 use super::run::{Run, Stop};
-use super::walk::PAGE_ROWS;
+use super::walk::{PAGE_ROWS, Reader, Taken, row_at};
 
-/// Pages that a window has at least: each window's last page is half empty, on average.
+/// Pages that a window has at least.
 const PAGES_OF_A_WINDOW: u64 = 4;
-/// Rounds of counts: each narrows the edges down between those that are known.
-const MOST_ROUNDS: usize = 8;
-/// Counts asked for in all.
-const MOST_COUNTS: usize = 60;
-/// Counts of one round between two known edges, where users may stand unevenly in time.
-const COUNTS_BETWEEN: usize = 8;
-/// Most counts of the first round: one for each window, in case they stand evenly.
-const COUNTS_AT_FIRST: usize = 24;
+/// Rows that each part of a window that is walked gets at least: the page that is on its way, and another.
+const LEAST: u64 = 2 * PAGE_ROWS;
+/// Most requests that windows may cost a list: one to find out where each begins, and half a page a window, since its
+/// last page is half empty on average. One more for so many pages of the list. A full sync may take 80 more than
+/// the fewest possible, and one more for 50; the rest is for counts.
+const MOST_REQUESTS: u64 = 72;
+const PAGES_PER_REQUEST: u64 = 50;
+/// Requests kept back for windows that are divided while they are walked.
+const KEPT_BACK: u64 = 6;
 
 /// How many windows what is left of a list should be walked in; 1 when it is best left as it is.
 pub(super) fn windows_wanted(
@@ -34,187 +34,189 @@ pub(super) fn windows_wanted(
     endpoint: &'static Endpoint,
     counted: Option<u64>,
 ) -> usize {
-    let left = run.list(endpoint.name(), |list| match list.windows.as_slice() {
+    let worth = run.list(endpoint.name(), |list| match list.windows.as_slice() {
         [window] if list.divisible && !window.ended => {
-            window.expected.or(counted).unwrap_or(0).saturating_sub(window.rows())
+            let rows = window.expected.or(counted).unwrap_or(0);
+            let left = rows.saturating_sub(window.rows());
+            let affordable = windows_for(requests_left(list, rows).saturating_sub(KEPT_BACK));
+            (left / (PAGES_OF_A_WINDOW * PAGE_ROWS)).min(affordable) as usize
         }
         _ => 0,
     });
-    let worth = usize::try_from(left / (PAGES_OF_A_WINDOW * PAGE_ROWS)).unwrap_or(usize::MAX);
     worth.min(run.client.max_concurrency()).min(run.pages_to_fill(endpoint)).max(1)
+}
+
+/// How many requests may still be spent on the windows of a list that has so many rows.
+fn requests_left(list: &ListProgress, rows: u64) -> u64 {
+    let spent = u64::from(list.edges_asked) + list.windows.len() as u64 / 2;
+    (MOST_REQUESTS + rows / PAGE_ROWS / PAGES_PER_REQUEST).saturating_sub(spent)
+}
+
+/// How many windows can be had for so many requests.
+const fn windows_for(requests: u64) -> u64 {
+    requests * 2 / 3
+}
+
+/// Into how many parts more the windows of a list can be divided while they are walked.
+pub(super) fn parts_affordable(list: &ListProgress) -> u64 {
+    let rows = list.windows.iter().filter_map(|window| window.expected).sum();
+    windows_for(requests_left(list, rows))
 }
 
 /// Divides a list behind the rows that are stored.
 ///
 /// # Errors
-/// [`Stop`]. A server that does not count by creation time is no error: the list stays as it is.
+/// [`Stop`]. A server that does not answer by offset is no error: the list stays as it is.
 pub(super) async fn divide(run: &Run, endpoint: &'static Endpoint) -> Result<(), Stop> {
     let name = endpoint.name();
     let wanted = windows_wanted(run, endpoint, None);
     let begun = run.list(name, |list| {
         let window = list.windows.first()?;
-        let newest = window.place.tail.last()?.created_at?;
-        Some((newest, window.rows(), window.expected?))
+        Taken::of(&window.place, window.rows(), window.expected?, window.bounds)
     });
-    let edges = match (endpoint.paging, begun) {
-        (Paging::Cursor { count_path }, Some((newest, rows, expected))) => {
-            let now = run.clock.now().unix_millis();
-            let mut known = vec![(newest + 1, rows), (now.max(newest + 2), expected)];
-            narrow_down(run, endpoint, count_path, &mut known, wanted).await?;
-            edges(&known, wanted)
-        }
-        _ => Vec::new(),
+    let edges = match begun {
+        Some(taken) => find_edges(run, endpoint, &taken, wanted).await?,
+        None => Vec::new(),
     };
     info!(clerk.path = endpoint.path, windows = edges.len() + 1, "walking in windows");
-    run.commit_list(name, |list| list.divide(&edges)).await?;
+    run.commit_list(name, |list| {
+        list.divisible = false;
+        list.edges_asked += wanted as u32 - 1;
+        if let Some(number) = list.windows.first().map(|window| window.number) {
+            list.divide(number, &edges);
+        }
+    })
+    .await?;
     run.patience.note_progress();
     Ok(())
 }
 
-/// A moment, in milliseconds since 1970, and how many rows were created before it.
-type Edge = (i64, u64);
+/// How many parts what is left of a window that is walked can be divided into, at the most.
+pub(super) const fn most_parts(taken: &Taken) -> u64 {
+    taken.expected.saturating_sub(taken.rows) / LEAST
+}
 
-/// Counts rows before moments at which the windows should end, and ever closer to these. `known`
-/// stays sorted, by moment and by count.
-async fn narrow_down(
+/// Divides a window behind what its walk has `taken`, into so many parts if that can be done. Gives the numbers
+/// of the windows behind it: none if it cannot be told where to divide, or there are no numbers left.
+///
+/// # Errors
+/// As [`Run::commit`].
+pub(super) async fn divide_again(
     run: &Run,
     endpoint: &'static Endpoint,
-    count_path: &'static str,
-    known: &mut Vec<Edge>,
+    window: u32,
+    taken: &Taken,
     wanted: usize,
-) -> Result<(), Stop> {
-    let mut counts_left = MOST_COUNTS;
-    for _ in 0..MOST_ROUNDS {
-        let mut moments = next_moments(known, wanted);
-        moments.truncate(counts_left);
-        counts_left -= moments.len();
-        if moments.is_empty() {
-            break;
-        }
-        run.may_go_on()?;
-        let counts = moments.iter().map(|&moment| async move {
-            let bounds = Bounds { from: None, until: Some(moment) };
-            (moment, compare::count(run, endpoint, count_path, bounds).await)
-        });
-        let mut is_over = false;
-        for (moment, counted) in join_all(counts).await {
-            match counted {
-                Ok(counted) => learn(known, (moment, counted)),
-                // An invocation that does nothing but count makes do with what it knows: the next one
-                // would not get further.
-                Err(Stop::Exhausted(Exhausted::TimeBudget)) if !run.patience.progressed() => {
-                    is_over = true;
-                }
-                // If nothing answers, the walk will find out; without windows the list can be read.
-                Err(stop) if compare::is_not_answered(&stop) => {
-                    warn!(clerk.path = count_path, "the server does not count by creation time");
-                    return Ok(());
-                }
-                Err(stop) => return Err(stop),
+) -> Result<Vec<u32>, Stop> {
+    let edges = match find_edges(run, endpoint, taken, wanted).await {
+        Ok(edges) => edges,
+        // The walk will find out, and stores what it has.
+        Err(Stop::Exhausted(_) | Stop::Paused(_)) => return Ok(Vec::new()),
+        Err(stop) => return Err(stop),
+    };
+    let mut behind = Vec::new();
+    run.commit_list(endpoint.name(), |list| {
+        list.edges_asked += wanted as u32 - 1;
+        behind = list.divide(window, &edges);
+    })
+    .await?;
+    let left = taken.expected.saturating_sub(taken.rows);
+    debug!(
+        clerk.path = endpoint.path,
+        window,
+        left,
+        parts = behind.len() + 1,
+        "dividing a window that is walked"
+    );
+    Ok(behind)
+}
+
+/// A moment, in milliseconds since 1970, and how many rows of what is divided were created before it.
+type Edge = (i64, u64);
+
+/// Where so many windows should end, the last one excepted, of which the first has these rows `taken` already. Fewer
+/// where the server does not say.
+async fn find_edges(
+    run: &Run,
+    endpoint: &'static Endpoint,
+    taken: &Taken,
+    wanted: usize,
+) -> Result<Vec<Edge>, Stop> {
+    if !matches!(endpoint.paging, Paging::Cursor { .. }) {
+        return Ok(Vec::new());
+    }
+    run.may_go_on()?;
+    let reader = Reader { filters: taken.bounds.query(), ..run.reader(endpoint) };
+    let left = taken.expected.saturating_sub(taken.rows);
+    let rows = (1..wanted as u64).map(|number| taken.rows + left * number / wanted as u64);
+    let reader = &reader;
+    let answers =
+        rows.map(|row| async move { (row, row_at(reader, row).await.map_err(Stop::from)) });
+    let mut found = Vec::new();
+    for (row, answer) in join_all(answers).await {
+        match answer {
+            Ok((first, _)) => found.extend(first.and_then(|key| key.created_at).zip(Some(row))),
+            // An invocation that does nothing but look makes do with what it knows: the next one would not
+            // get further.
+            Err(Stop::Exhausted(Exhausted::TimeBudget)) if !run.patience.progressed() => {}
+            // If nothing answers, the walk will find out; without windows the list can be read.
+            Err(stop) if compare::is_not_answered(&stop) => {
+                warn!(
+                    clerk.path = endpoint.path,
+                    row, "the server does not show a row by its offset"
+                );
             }
-        }
-        if is_over {
-            break;
+            Err(stop) => return Err(stop),
         }
     }
-    Ok(())
+    Ok(edges(found, taken))
 }
 
-/// How many rows are to lie before the end of each window but the last.
-fn targets(known: &[Edge], wanted: usize) -> impl Iterator<Item = u64> + use<> {
-    let (from, to) = match known {
-        [(_, from), .., (_, to)] => (*from, *to),
-        _ => (0, 0),
-    };
-    (1..wanted as u64).map(move |number| from + (to - from) * number / wanted as u64)
-}
-
-/// Where to count next: where the targets should lie that no known edge is near to, if users stood
-/// evenly between the edges around, and at some more places in case they do not.
-fn next_moments(known: &[Edge], wanted: usize) -> Vec<i64> {
-    let (Some(first), Some(last)) = (known.first(), known.last()) else { return Vec::new() };
-    let near_enough = (last.1 - first.1) / wanted as u64 / 3;
-    let mut gaps: BTreeMap<usize, Vec<u64>> = BTreeMap::new();
-    for target in targets(known, wanted) {
-        let behind = known.partition_point(|&(_, rows)| rows < target);
-        let is_known = |index: usize| known[index].1.abs_diff(target) <= near_enough;
-        if behind > 0 && !is_known(behind) && !is_known(behind - 1) {
-            gaps.entry(behind).or_default().push(target);
+/// Those edges that leave something to each window, in order, whatever the server has answered.
+fn edges(found: Vec<Edge>, taken: &Taken) -> Vec<Edge> {
+    let mut edges: Vec<Edge> = Vec::new();
+    let (mut moment, mut rows) = (taken.newest, taken.rows);
+    for edge in found {
+        let is_between = edge.0 > moment && taken.bounds.until.is_none_or(|until| edge.0 < until);
+        if is_between && edge.1 >= rows + LEAST && edge.1 + LEAST <= taken.expected {
+            (moment, rows) = edge;
+            edges.push(edge);
         }
     }
-    let most = match known.len() {
-        2 => wanted.clamp(COUNTS_BETWEEN, COUNTS_AT_FIRST),
-        _ => COUNTS_BETWEEN,
-    };
-    let more = most / gaps.len().max(1);
-    let mut moments: Vec<i64> = gaps
-        .into_iter()
-        .flat_map(|(behind, targets)| {
-            let ((from, fewer), (to, rows)) = (known[behind - 1], known[behind]);
-            let share = move |target| (target - fewer) as f64 / (rows - fewer) as f64;
-            let more = more.saturating_sub(targets.len());
-            let evenly = (1..=more).map(move |place| place as f64 / (more + 1) as f64);
-            let step = targets.len().div_ceil(most);
-            let guesses = targets.into_iter().step_by(step).map(share);
-            let place = move |share| from + ((to - from) as f64 * share) as i64;
-            guesses.chain(evenly).map(place).filter(move |&it| from < it && it < to)
-        })
-        .collect();
-    moments.sort_unstable();
-    moments.dedup();
-    moments
-}
-
-/// Adds an edge, unless the instance has changed so that it contradicts others.
-fn learn(known: &mut Vec<Edge>, edge: Edge) {
-    let place = known.partition_point(|&(moment, _)| moment < edge.0);
-    let fits_before = place.checked_sub(1).is_none_or(|before| known[before].1 <= edge.1);
-    let fits_behind =
-        known.get(place).is_none_or(|&(moment, rows)| moment > edge.0 && rows >= edge.1);
-    if fits_before && fits_behind {
-        known.insert(place, edge);
-    }
-}
-
-/// The edges nearest to the targets, each once, without those that make a window of next to nothing.
-fn edges(known: &[Edge], wanted: usize) -> Vec<Edge> {
-    let (Some(&first), Some(&last)) = (known.first(), known.last()) else { return Vec::new() };
-    let inner = known.get(1..known.len() - 1).unwrap_or_default();
-    let mut edges = vec![first];
-    for target in targets(known, wanted) {
-        let nearest = inner.iter().min_by_key(|(_, rows)| rows.abs_diff(target));
-        let before = edges[edges.len() - 1];
-        edges.extend(nearest.filter(|edge| edge.1 >= before.1 + 2 * PAGE_ROWS));
-    }
-    edges.retain(|edge| edge.1 + 2 * PAGE_ROWS <= last.1);
     edges
 }
 
 impl ListProgress {
-    /// Ends the only window at the first edge but one, and adds a window for each of the others.
-    /// The first edge is where the list stands.
-    fn divide(&mut self, edges: &[Edge]) {
-        self.divisible = false;
-        let [window] = self.windows.as_mut_slice() else { return };
-        let all = window.expected;
-        let ends = edges.iter().skip(1).map(|&(moment, rows)| (Some(moment), Some(rows)));
-        let mut begin = None;
-        let mut before = Some(0);
-        let mut divided: Vec<Window> = Vec::new();
+    /// Ends a window at the first edge, and adds a window behind each. Gives the numbers of these; none where there
+    /// are too few between the window's and the next one's.
+    fn divide(&mut self, number: u32, edges: &[Edge]) -> Vec<u32> {
+        let place = self.place_of(number);
+        let next = self.windows.get(place + 1).map_or(MOST_WINDOWS, |next| next.number);
         // Far apart, so that between any two there is room for others.
-        let step = MOST_WINDOWS / edges.len().max(1) as u32;
-        for (until, rows) in ends.chain([(None, all)]) {
-            let expected = rows.zip(before).map(|(rows, before)| rows.saturating_sub(before));
-            let bounds = Bounds { from: begin, until };
-            divided.push(if divided.is_empty() {
-                Window { bounds, expected, ..std::mem::take(window) }
-            } else {
-                let number = divided.len() as u32 * step;
-                Window { number, bounds, expected, ..Window::default() }
-            });
-            (begin, before) = (until, rows);
+        let step = (next - number) / (edges.len() as u32 + 1);
+        if step == 0 {
+            return Vec::new();
         }
-        self.windows = divided;
+        let window = &mut self.windows[place];
+        let (until, all) = (window.bounds.until, window.expected);
+        let behind: Vec<Window> = (1..)
+            .zip(edges)
+            .map(|(part, &(from, rows))| {
+                let next = edges.get(part as usize);
+                let (until, end) =
+                    next.map_or((until, all), |&(moment, rows)| (Some(moment), Some(rows)));
+                let expected = end.map(|end| end.saturating_sub(rows));
+                let bounds = Bounds { from: Some(from), until };
+                Window { number: number + part * step, bounds, expected, ..Window::default() }
+            })
+            .collect();
+        if let Some(&(moment, rows)) = edges.first() {
+            window.bounds.until = Some(moment);
+            window.expected = Some(rows);
+        }
+        let numbers = behind.iter().map(|window| window.number).collect();
+        self.windows.splice(place + 1..place + 1, behind);
+        numbers
     }
 
     /// Goes on from the first window as if the list had never been divided. What the others hold is
@@ -271,23 +273,6 @@ mod tests {
         })
     }
 
-    /// The edges that so many windows get, with `counted` for Clerk's count up to a moment.
-    fn divided(
-        mut known: Vec<Edge>,
-        wanted: usize,
-        mut counted: impl FnMut(i64) -> u64,
-    ) -> Vec<Edge> {
-        for _ in 0..MOST_ROUNDS {
-            let (first, last) = (known[0].0, known[known.len() - 1].0);
-            for moment in next_moments(&known, wanted) {
-                assert!(first < moment && moment < last);
-                learn(&mut known, (moment, counted(moment)));
-            }
-            assert!(known.windows(2).all(|pair| pair[0].0 < pair[1].0 && pair[0].1 <= pair[1].1));
-        }
-        edges(&known, wanted)
-    }
-
     proptest! {
         #![proptest_config(Config {
             cases: 200,
@@ -296,30 +281,30 @@ mod tests {
             ..Config::default()
         })]
 
-        /// However rows lie in time, and whatever Clerk counts meanwhile: every moment belongs to one
+        /// However rows lie in time, and whatever the server shows in their place: every moment belongs to one
         /// window, the windows stand in order, and they promise as many rows as the list has.
         #[test]
         fn windows_cover_all_time_once(
             created in moments(),
             read in 1..1000_usize,
-            wanted in 2..200_usize,
-            off in vec(-2000..2000_i64, 1..20),
+            wanted in 2..200_u64,
+            off in vec(prop_oneof![Just(0), -2000..2000_i64, any::<i64>()], 1..20),
             others in vec(any::<i64>(), 0..20),
         ) {
             let read = read.min(created.len());
             let (newest, expected) = (created[read - 1], created.len() as u64);
-            let known = vec![(newest + 1, read as u64), (created[created.len() - 1] + 2, expected)];
-            let mut off = off.into_iter().cycle();
-            let edges = divided(known, wanted, |moment| {
-                let counted = created.partition_point(|&created| created < moment) as u64;
-                counted.saturating_add_signed(off.next().unwrap_or_default())
-            });
+            let taken =
+                Taken { rows: read as u64, newest, expected, bounds: Bounds::default() };
+            let rows = (1..wanted).map(|it| taken.rows + (expected - taken.rows) * it / wanted);
+            let shown = |(row, off): (u64, &i64)| (created[row as usize].saturating_add(*off), row);
+            let found = rows.filter(|&row| row < expected).zip(off.iter().cycle()).map(shown);
+            let edges = edges(found.collect(), &taken);
             let mut list = ListProgress::new(Way::Cursor);
             list.windows[0].expected = Some(expected);
-            list.divide(&edges);
+            list.divide(0, &edges);
 
             let windows = &list.windows;
-            prop_assert!(windows.len() <= wanted);
+            prop_assert!(windows.len() as u64 <= wanted);
             prop_assert_eq!((windows[0].bounds.from, windows[windows.len() - 1].bounds.until), (None, None));
             for pair in windows.windows(2) {
                 prop_assert_eq!(pair[0].bounds.until, pair[1].bounds.from);
@@ -327,7 +312,7 @@ mod tests {
             }
             let promised: u64 = windows.iter().filter_map(|window| window.expected).sum();
             prop_assert_eq!(promised, expected);
-            let edges = edges.iter().flat_map(|&(edge, _)| [edge - 1, edge, edge + 1]);
+            let edges = edges.iter().flat_map(|&(edge, _)| [edge.saturating_sub(1), edge, edge.saturating_add(1)]);
             for moment in edges.chain(others).chain([i64::MIN, i64::MAX]) {
                 let row = row(moment);
                 let holding = windows.iter().filter(|window| window.bounds.hold(&row)).count();

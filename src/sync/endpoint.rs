@@ -164,11 +164,12 @@ pub enum Phase {
     Permissions,
     /// What translates memberships and organizations.
     Roles,
-    /// What memberships refer to, and nothing is needed for.
+    /// What memberships refer to, and nothing is needed for it.
     Users,
     /// What memberships refer to as well.
     Organizations,
-    /// What refers to users and organizations.
+    /// What refers to users and organizations. They begin before all users are read: whether the snapshot holds their
+    /// users is looked at afterwards (`settle`).
     Memberships,
     /// What nothing refers to, and is not needed for anything else.
     Others,
@@ -184,7 +185,7 @@ impl Phase {
     #[must_use]
     pub fn follows(self, other: Self) -> bool {
         match (self, other) {
-            (Self::Users, _) | (Self::Organizations, Self::Users) => false,
+            (Self::Users, _) | (Self::Organizations | Self::Memberships, Self::Users) => false,
             _ => other < self,
         }
     }

@@ -153,6 +153,7 @@ impl<'a> Gathering<'a> {
         }
         self.draft = None;
         if let Some(stretch) = &added {
+            run.unchecked_users.note(stretch, stored.unchecked_users);
             ids::note_stored(run, endpoint, stretch, stored.ids).await?;
             remove_parts(run, &drafts, stretch).await;
         }

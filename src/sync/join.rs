@@ -153,6 +153,7 @@ async fn join(
         dangling_resources: sum(|stretch| stretch.dangling_resources),
         unresolved_role_keys: counted(|stretch| &stretch.unresolved_role_keys),
         unreadable_fields: counted(|stretch| &stretch.unreadable_fields),
+        users_unchecked: stretches.iter().any(|stretch| stretch.users_unchecked),
         // Of users, whose list is read as a whole.
         active: DailyCounts::default(),
     })
@@ -233,6 +234,7 @@ mod tests {
             dangling_resources: 0,
             unresolved_role_keys: BTreeMap::new(),
             unreadable_fields: BTreeMap::new(),
+            users_unchecked: false,
             active: DailyCounts::default(),
         }
     }

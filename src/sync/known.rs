@@ -7,7 +7,16 @@ use crate::resource::Resource;
 /// Ids in the snapshot, for the grants that refer to them. A list of which nothing is expected
 /// holds everything: it is not opted in, and nothing can be said about it.
 #[derive(Debug, Default)]
-pub struct Known(BTreeMap<Resource, Ids>);
+pub struct Known(BTreeMap<Resource, Listed>);
+
+/// What is known of a list.
+#[derive(Debug)]
+enum Listed {
+    /// Nothing yet: it is still being read.
+    Pending,
+    /// All its rows.
+    Rows(Ids),
+}
 
 /// A set of ids, as 64-bit hashes: among a million ids the chance that an unknown one passes for
 /// known is below 10⁻¹³.
@@ -53,7 +62,24 @@ const fn share(hash: u64, shares: usize) -> usize {
 impl Known {
     /// From now on only these rows of a list, by [`hash_of`] their ids, are known.
     pub fn expect(&mut self, resource: Resource, ids: Vec<u64>) {
-        self.0.insert(resource, Ids::new(ids));
+        self.0.insert(resource, Listed::Rows(Ids::new(ids)));
+    }
+
+    /// The rows of a list are not all read: until they are [expected](Self::expect), any might be in the snapshot.
+    pub fn await_rows(&mut self, resource: Resource) {
+        self.0.insert(resource, Listed::Pending);
+    }
+
+    /// Whether it cannot be told yet which rows of a list the snapshot holds.
+    #[must_use]
+    pub fn is_pending(&self, resource: Resource) -> bool {
+        matches!(self.0.get(&resource), Some(Listed::Pending))
+    }
+
+    /// Whether it can be told which rows of a list the snapshot holds.
+    #[must_use]
+    pub fn is_expected(&self, resource: Resource) -> bool {
+        matches!(self.0.get(&resource), Some(Listed::Rows(_)))
     }
 
     /// The list turned out not to be listed: from now on nothing can be said about it.
@@ -61,16 +87,23 @@ impl Known {
         self.0.remove(&resource);
     }
 
-    /// Whether a row is in the snapshot, or its list is not opted in.
+    /// Whether a row is in the snapshot, or that cannot be told: its list is not opted in, or not read to its end.
     #[must_use]
     pub fn has(&self, resource: Resource, id: &str) -> bool {
-        let Some(ids) = self.0.get(&resource) else { return true };
-        ids.has(hash_of(id))
+        self.has_hash(resource, hash_of(id))
+    }
+
+    /// As [`has`](Self::has), by [`hash_of`] the id.
+    pub(super) fn has_hash(&self, resource: Resource, hash: u64) -> bool {
+        match self.0.get(&resource) {
+            Some(Listed::Rows(ids)) => ids.has(hash),
+            Some(Listed::Pending) | None => true,
+        }
     }
 
     /// Rows joined the snapshot late. Gives whether anything is known of their list yet.
     pub fn add(&mut self, resource: Resource, ids: &[u64]) -> bool {
-        let Some(known) = self.0.get_mut(&resource) else { return false };
+        let Some(Listed::Rows(known)) = self.0.get_mut(&resource) else { return false };
         for &hash in ids {
             if !known.has(hash) {
                 known.added.insert(hash);
@@ -150,5 +183,15 @@ mod tests {
         assert!(known.has(Resource::Organizations, "org_1"));
         known.forget(Resource::Users);
         assert!(known.has(Resource::Users, "user_3"));
+    }
+
+    #[test]
+    fn what_is_being_read_may_hold_anything() {
+        let mut known = Known::default();
+        known.await_rows(Resource::Users);
+        assert!(known.has(Resource::Users, "user_2") && known.is_pending(Resource::Users));
+        assert!(!known.add(Resource::Users, &[hash_of("user_1")]), "the others are not at hand");
+        known.expect(Resource::Users, vec![hash_of("user_1")]);
+        assert!(known.is_expected(Resource::Users) && !known.has(Resource::Users, "user_2"));
     }
 }

@@ -4,13 +4,13 @@
 //! - `state` finds the run in progress and what is published; `decide` says what to do about it;
 //! - `keeper` takes the lease and writes the `checkpoint`, which is believed if it is `plausible`;
 //! - `read` goes through the lists of the table in `endpoint`: `copy` takes each to its end, in
-//!   windows if there is something to `divide`, some of which are `waiting` and some `halve`d again, by a
-//!   `walk` over its `page`s, or `by_owner` if that is the better `plan`, with a `forecast` of how long that takes;
+//!   windows if there is something to `divide`, some of which are `waiting`, by a `walk` over its `page`s, or
+//!   `by_owner` if that is the better `plan`, with a `forecast` of how long that takes;
 //!   pages on their way are in a `gathering`, and stored in `stretch`es under `part_name`s that keep
 //!   them in order;
 //! - `compare` holds what was read against Clerk's counts, `closure` holds grants against `known`
 //!   users and organizations, whose `ids` a continued run reads back from `ids_file`s, and `insert`s those
-//!   that are missing;
+//!   that are missing; what was stored before that could be done is `settle`d;
 //! - `activity` writes down which days the users were active on;
 //! - `publish` makes it visible, with `summary`'s counts, and then `cleanup` takes away what nothing
 //!   names; `answers` and `failure` say how it ended.
@@ -32,7 +32,6 @@ pub mod failure;
 mod forecast;
 pub mod fruitless;
 mod gathering;
-mod halve;
 mod ids;
 mod ids_file;
 mod insert;
@@ -52,6 +51,7 @@ mod plausible;
 pub mod publish;
 pub mod read;
 pub mod run;
+mod settle;
 pub mod state;
 mod stretch;
 pub mod summary;
@@ -94,6 +94,7 @@ use ids::RememberedIds;
 use keeper::{KeepError, Keeper};
 use publish::{Complete, Published, Publisher};
 use run::{Output, Run, Stop};
+use settle::UncheckedUsers;
 use state::store_unavailable;
 use stretch::snapshot_folder;
 
@@ -348,6 +349,7 @@ impl Sync<'_> {
             known: Arc::new(RwLock::default()),
             told_unreadable: Mutex::default(),
             remembered_ids: RememberedIds::default(),
+            unchecked_users: UncheckedUsers::default(),
             warnings: Arc::clone(&self.warnings),
             max_age: self.config.snapshot_max_age,
             before,

@@ -18,7 +18,7 @@ use crate::snapshot::translate::{References, Role, Row, Translation};
 
 use super::activity::{Day, day_of};
 use super::endpoint::MOST_FEEDS;
-use super::known::Known;
+use super::known::{Known, hash_of};
 
 /// What reading a page needs to know.
 #[derive(Debug)]
@@ -52,6 +52,9 @@ pub struct ReadPage {
     pub fetched: Option<(Timestamp, Timestamp)>,
     /// The room that its lines take among all that wait to be stored; set by the walk.
     pub room: Option<Room>,
+    /// The users that its rows refer to, by the hashes of their ids, if it could not be told whether the snapshot holds
+    /// them when the page was read.
+    pub unchecked_users: Vec<u64>,
 }
 
 /// One row of a page.
@@ -329,6 +332,7 @@ struct Reading<'c> {
     known: RwLockReadGuard<'c, Known>,
     records: Records,
     rows: Vec<ReadRow>,
+    unchecked_users: Vec<u64>,
     /// Lines so far, in each dataset of the context.
     written: [u64; MOST_FEEDS],
 }
@@ -341,6 +345,7 @@ impl<'c> Reading<'c> {
             known: context.known.read().unwrap_or_else(PoisonError::into_inner),
             records: Records::new(&context.datasets),
             rows: Vec::with_capacity(rows),
+            unchecked_users: Vec::new(),
             written: [0; MOST_FEEDS],
         }
     }
@@ -387,7 +392,7 @@ impl<'c> Reading<'c> {
         }
         let key = RowKey { id: row.id().to_owned(), created_at };
         let belongs_to_nobody = row.belongs_to_nobody();
-        let unknown = if belongs_to_nobody { None } else { unknown(row.references(), &self.known) };
+        let unknown = if belongs_to_nobody { None } else { self.unknown(row.references()) };
         self.rows.push(ReadRow {
             kept: !is_repeated(&self.rows, &key),
             key,
@@ -404,11 +409,19 @@ impl<'c> Reading<'c> {
         Ok(())
     }
 
+    /// What a row refers to, if some of it is not in the snapshot. Users that may yet be are noted.
+    fn unknown(&mut self, references: References<'_>) -> Option<Unknown> {
+        if self.known.is_pending(Resource::Users) {
+            self.unchecked_users.extend(references.user.map(hash_of));
+        }
+        unknown(references, &self.known)
+    }
+
     fn end(self, total: Option<u64>) -> ReadPage {
-        let Self { mut records, rows, .. } = self;
+        let Self { mut records, rows, unchecked_users, .. } = self;
         // The page may have to wait for its turn.
         records.shrink();
-        ReadPage { total, rows, records, fetched: None, room: None }
+        ReadPage { total, rows, records, fetched: None, room: None, unchecked_users }
     }
 }
 

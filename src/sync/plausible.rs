@@ -30,6 +30,10 @@ pub(super) fn problem_of(checkpoint: &Checkpoint) -> Option<&'static str> {
         && !lists_needed(&checkpoint.resources).into_iter().all(is_done)
     {
         Some("it is called complete, and is not")
+    } else if checkpoint.completed.is_some()
+        && lists.values().flat_map(ListProgress::stretches).any(|it| it.users_unchecked)
+    {
+        Some("it is called complete, and not all of it is checked")
     } else {
         None
     }

@@ -10,8 +10,9 @@ use super::activity;
 use super::checkpoint::{Completed, ListProgress};
 use super::closure;
 use super::copy::copy_list;
-use super::endpoint::{ListName, endpoint};
+use super::endpoint::{ListName, Phase, endpoint};
 use super::run::{Run, Stop, lists_needed};
+use super::settle::settle;
 
 /// Reads every list that is needed and not done, and notes that the run is complete.
 ///
@@ -19,10 +20,12 @@ use super::run::{Run, Stop, lists_needed};
 /// [`Stop`]; everything read before is stored.
 pub async fn read_everything(run: &Run) -> Result<(), Stop> {
     let needed = run.keeper.read(|checkpoint| lists_needed(&checkpoint.resources));
-    read_lists(run, not_done(run, &needed)).await?;
-    // Grants may have made the lists grow that they refer to: these are compared once more.
+    read_lists(run, not_done(run, &needed), Phase::follows).await?;
+    settle(run).await?;
+    // Grants may have made the lists grow that they refer to: these are compared once more, and nothing is read beside
+    // them that might make them grow again.
     run.remembered_ids.clear();
-    read_lists(run, not_done(run, &needed)).await?;
+    read_lists(run, not_done(run, &needed), |phase, other| other < phase).await?;
     run.may_go_on()?;
     activity::write_down(run).await?;
     let completed = Completed {
@@ -50,15 +53,21 @@ fn not_done(run: &Run, needed: &BTreeSet<ListName>) -> Vec<ListName> {
 /// Lists that are read at once: each may hold a part and pages that wait for it.
 const LISTS_AT_ONCE: usize = 4;
 
-/// Copies lists, side by side those that do not need each other's end. When one fails the others store what is
+/// Copies lists, side by side those that do not `follow` each other. When one fails the others store what is
 /// in flight, and the failure that says most is returned.
-async fn read_lists(run: &Run, mut waiting: Vec<ListName>) -> Result<(), Stop> {
+async fn read_lists(
+    run: &Run,
+    mut waiting: Vec<ListName>,
+    follows: fn(Phase, Phase) -> bool,
+) -> Result<(), Stop> {
     let mut open = waiting.clone();
     let mut reading = FuturesUnordered::new();
     let mut stops = Vec::new();
     loop {
         while reading.len() < LISTS_AT_ONCE && stops.is_empty() {
-            let Some(next) = waiting.iter().position(|&list| is_next(list, &open)) else { break };
+            let Some(next) = waiting.iter().position(|&list| is_next(list, &open, follows)) else {
+                break;
+            };
             let list = waiting.remove(next);
             reading.push(async move { (list, read_list(run, list).await) });
         }
@@ -74,15 +83,16 @@ async fn read_lists(run: &Run, mut waiting: Vec<ListName>) -> Result<(), Stop> {
 }
 
 /// Whether no list that this one follows is open.
-fn is_next(list: ListName, open: &[ListName]) -> bool {
+fn is_next(list: ListName, open: &[ListName], follows: fn(Phase, Phase) -> bool) -> bool {
     let phase = endpoint(list).phase;
-    !open.iter().any(|&other| phase.follows(endpoint(other).phase))
+    !open.iter().any(|&other| follows(phase, endpoint(other).phase))
 }
 
 async fn read_list(run: &Run, list: ListName) -> Result<(), Stop> {
     run.may_go_on()?;
     closure::learn(run, list).await?;
-    copy_list(run, list).await
+    copy_list(run, list).await?;
+    closure::tell(run, list).await
 }
 
 const fn significance(stop: &Stop) -> u8 {

@@ -29,6 +29,7 @@ use super::keeper::{KeepError, Keeper};
 use super::known::Known;
 use super::list_error::ListError;
 use super::page::{PageContext, ReadRow};
+use super::settle::UncheckedUsers;
 use super::walk::{Reader, WalkStop, Way};
 
 /// One invocation's hold on a run.
@@ -56,6 +57,8 @@ pub struct Run {
     pub told_unreadable: Mutex<BTreeSet<(ListName, String)>>,
     /// Ids of rows that this invocation has stored.
     pub remembered_ids: RememberedIds,
+    /// Users of memberships that this invocation has stored before it could be told whether the snapshot holds them.
+    pub unchecked_users: UncheckedUsers,
     /// What the answer has to say beside how the work ended.
     pub warnings: Arc<Warnings>,
     /// At which age a run is given up.
@@ -255,7 +258,12 @@ impl Run {
     /// then stored.
     pub fn pages_to_fill(&self, endpoint: &Endpoint) -> usize {
         let latency = self.client.expected_latency(endpoint.path);
-        self.client.requests_to_fill(latency + self.at_stake.storing())
+        self.client.requests_to_fill(latency, self.at_stake.storing_unhindered())
+    }
+
+    /// How many more pages of a list could be under way, beside all that is asked for at present.
+    pub fn requests_to_spare(&self, endpoint: &Endpoint) -> usize {
+        self.pages_to_fill(endpoint).saturating_sub(self.client.usage().places.asked_for())
     }
 
     /// What a list's pages are read with.

@@ -37,6 +37,7 @@ pub(super) struct StretchBuilder<'a> {
     /// Whether memberships will ask for its ids.
     is_referred_to: bool,
     ids: Vec<u64>,
+    unchecked_users: Vec<u64>,
     roles: Vec<Role>,
     pages: usize,
     dangling_principals: u64,
@@ -59,7 +60,7 @@ pub(super) struct Number {
 }
 
 /// A stretch whose parts are stored and which the checkpoint does not name yet.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct StoredStretch {
     /// `None` when no row was new.
     pub stretch: Option<Stretch>,
@@ -67,6 +68,8 @@ pub(super) struct StoredStretch {
     pub roles: Vec<Role>,
     /// Hashed ids of its rows, where grants refer to them.
     pub ids: Vec<u64>,
+    /// Hashed ids of the users that its rows refer to and that may not be in the snapshot.
+    pub unchecked_users: Vec<u64>,
 }
 
 /// Compressed bytes a part may hold before it is stored: it is kept in memory until then.
@@ -84,6 +87,7 @@ impl<'a> StretchBuilder<'a> {
             last: None,
             is_referred_to: is_referred_to(run, endpoint.name()),
             ids: Vec::new(),
+            unchecked_users: Vec::new(),
             roles: Vec::new(),
             pages: 0,
             dangling_principals: 0,
@@ -102,6 +106,7 @@ impl<'a> StretchBuilder<'a> {
     /// When a compressor fails.
     pub(super) fn add(&mut self, page: &ReadPage) -> Result<(), Stop> {
         self.pages += 1;
+        self.unchecked_users.extend_from_slice(&page.unchecked_users);
         for row in page.kept_rows() {
             self.rows += 1;
             if self.first.is_none() {
@@ -159,7 +164,7 @@ impl<'a> StretchBuilder<'a> {
     /// [`Stop::LeaseLost`] or [`Stop::Store`].
     pub(super) async fn store(self, number: Number) -> Result<StoredStretch, Stop> {
         let (Some(first), Some(last)) = (self.first, self.last) else {
-            return Ok(StoredStretch { stretch: None, roles: self.roles, ids: Vec::new() });
+            return Ok(StoredStretch { roles: self.roles, ..StoredStretch::default() });
         };
         let feeds = self.run.feeds(self.endpoint);
         let mut finished = Vec::new();
@@ -185,10 +190,12 @@ impl<'a> StretchBuilder<'a> {
                 dangling_resources: self.dangling_resources,
                 unresolved_role_keys: self.unresolved_role_keys,
                 unreadable_fields: self.unreadable_fields,
+                users_unchecked: !self.unchecked_users.is_empty(),
                 active: self.active,
             }),
             roles: self.roles,
             ids: self.ids,
+            unchecked_users: self.unchecked_users,
         })
     }
 }

@@ -62,7 +62,7 @@ impl Moment {
     fn of(run: &Run) -> Self {
         let usage = run.client.usage();
         let latency = run.client.latest_latency();
-        let needed = run.client.requests_to_fill(latency + run.at_stake.storing());
+        let needed = run.client.requests_to_fill(latency, run.at_stake.storing_unhindered());
         Self {
             in_flight: usage.places.in_flight,
             in_turn: usage.places.places - usage.places.in_flight,

@@ -6,8 +6,10 @@ use std::sync::{Mutex, PoisonError};
 use tokio::sync::Notify;
 
 use super::checkpoint::{ListProgress, Window};
+use super::divide::{most_parts, parts_affordable};
 use super::endpoint::Endpoint;
 use super::run::Run;
+use super::walk::Taken;
 
 /// Numbers of windows, each to be walked on by whoever takes it.
 pub(super) struct Waiting<'a> {
@@ -22,7 +24,7 @@ struct State {
     windows: Vec<u32>,
     /// Windows that could be walked besides, if there were any.
     wanted: usize,
-    /// Windows that are being divided.
+    /// Windows that will be there when those that are being divided are.
     dividing: usize,
 }
 
@@ -73,32 +75,39 @@ impl<'a> Waiting<'a> {
         })
     }
 
-    /// None waits, and so many more could be walked.
+    /// So many more could be walked than there are.
     pub(super) fn want(&self, more: usize) {
         self.with(|state, _| state.wanted = more.saturating_sub(state.dividing));
     }
 
-    /// Whether a window that is walked, of which so many rows are left, is to be divided: more are wanted, and
-    /// it is one of the longest. Who is told so calls [`divided`](Self::divided) in the end.
-    pub(super) fn is_to_be_divided(&self, window: u32, rows_left: u64) -> bool {
+    /// Into how many parts a window that is walked is to be divided: more windows are wanted, and it is one of the
+    /// longest. Who is told so calls [`divided`](Self::divided) in the end.
+    pub(super) fn parts_wanted(&self, window: u32, taken: &Taken) -> Option<usize> {
+        let rows_left = taken.expected.saturating_sub(taken.rows);
         self.with(|state, list| {
-            let open = list.windows.iter().filter(|it| !it.ended && it.number != window);
-            let longer = open.filter(|it| left(it) > rows_left).count();
-            let is_due = longer < state.wanted;
-            if is_due {
-                state.wanted -= 1;
-                state.dividing += 1;
+            let others = list.windows.iter().filter(|it| !it.ended && it.number != window);
+            let others: Vec<u64> = others.map(left).collect();
+            let longer = others.iter().filter(|&&left| left > rows_left).count();
+            let affordable = parts_affordable(list).saturating_sub(state.dividing as u64) as usize;
+            let wanted = state.wanted.min(affordable);
+            if longer >= wanted {
+                return None;
             }
-            is_due
+            // As many as make each as long as all would be if they were of one length.
+            let windows = (others.len() + 1 + wanted) as u64;
+            let mean = (others.iter().sum::<u64>() + rows_left) / windows;
+            let parts = (rows_left / mean.max(1)).min(most_parts(taken)) as usize;
+            let parts = parts.clamp(2, wanted + 1);
+            state.wanted -= parts - 1;
+            state.dividing += parts - 1;
+            Some(parts)
         })
     }
 
-    /// A window has been divided, if there is one `behind` it now.
-    pub(super) fn divided(&self, behind: Option<u32>) {
-        self.with(|state, _| state.dividing -= 1);
-        if let Some(behind) = behind {
-            self.put(behind);
-        }
+    /// A window that was to be divided into so many parts has been, with these behind it now.
+    pub(super) fn divided(&self, parts: usize, behind: &[u32]) {
+        self.with(|state, _| state.dividing -= parts - 1);
+        behind.iter().for_each(|&window| self.put(window));
     }
 
     fn with<T>(&self, action: impl FnOnce(&mut State, &ListProgress) -> T) -> T {

@@ -247,18 +247,24 @@ impl fmt::Display for Asked {
 }
 
 /// What a walk by cursor has taken of its window, and how much that has.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Taken {
     /// Rows taken.
     pub rows: u64,
     /// When the newest of them was created, in milliseconds since 1970.
     pub newest: i64,
-    /// How long it took until another one was created, in the end.
-    pub milliseconds_a_row: f64,
     /// Rows of the window, as last heard.
     pub expected: u64,
     /// The window's.
     pub bounds: Bounds,
+}
+
+impl Taken {
+    /// Of a walk that stands at `place`; `None` where it has taken nothing, or rows without a date.
+    pub(super) fn of(place: &Place, rows: u64, expected: u64, bounds: Bounds) -> Option<Self> {
+        let newest = place.tail.last()?.created_at?;
+        Some(Self { rows, newest, expected, bounds })
+    }
 }
 
 /// The rows of one page that are new, in order.
@@ -349,17 +355,9 @@ impl Walk {
 
     /// What has been taken, where the walk gets on by cursor and its window could be divided.
     pub(super) fn taken(&self) -> Option<Taken> {
-        let tail = &self.place.tail;
-        let (oldest, newest) = (tail.first()?.created_at?, tail.last()?.created_at?);
-        let taken = Taken {
-            rows: self.rows,
-            newest,
-            milliseconds_a_row: (newest - oldest) as f64 / tail.len() as f64,
-            expected: self.expected?,
-            bounds: self.bounds,
-        };
         let goes_on = self.way == Way::Cursor && self.cursor_back == 0 && !self.finished;
-        goes_on.then_some(taken)
+        let expected = self.expected.filter(|_| goes_on)?;
+        Taken::of(&self.place, self.rows, expected, self.bounds)
     }
 
     /// The window ends sooner, behind what has been taken. Of pages that are on their way the rows beyond
@@ -367,6 +365,11 @@ impl Walk {
     pub(super) const fn narrow(&mut self, bounds: Bounds, expected: u64) {
         self.bounds = bounds;
         self.expected = Some(expected);
+    }
+
+    /// Pages in flight.
+    pub(super) fn in_flight(&self) -> usize {
+        self.in_flight.len()
     }
 
     /// Whether nothing is in flight.

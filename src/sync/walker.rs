@@ -66,6 +66,14 @@ impl Walker {
         }
     }
 
+    /// Pages in flight, as far as they count beside those of other lists.
+    pub(super) fn in_flight(&self) -> usize {
+        match self {
+            Self::Window(walk) => walk.in_flight(),
+            Self::ByOwner(_) => 0,
+        }
+    }
+
     /// `pages` of the pages handed out have been stored.
     pub(super) fn stored(&mut self, pages: usize) {
         match self {

@@ -447,7 +447,7 @@ impl Stage {
         self.judge.damaged = true;
         self.armed.unreadable = true;
         let text = String::from_utf8(bytes.to_vec()).expect("UTF-8");
-        let format = |number: &str| text.replacen("checkpoint/3", number, 1);
+        let format = |number: &str| text.replacen("checkpoint/4", number, 1);
         let text = match damage {
             Damage::OlderFormat => format("checkpoint/1"),
             Damage::NewerFormat => format("checkpoint/99"),

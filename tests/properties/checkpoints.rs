@@ -91,7 +91,7 @@ fn parts() -> impl Strategy<Value = (Dataset, StoredPart)> {
 
 fn stretches() -> impl Strategy<Value = Stretch> {
     (
-        (0..100_000_000_u32, 1..=LARGEST, counts(), counts()),
+        (0..100_000_000_u32, 1..=LARGEST, counts(), counts(), any::<bool>()),
         (row_keys(), row_keys()),
         vec(parts(), 0..3).prop_map(BTreeMap::from_iter),
         (btree_map(text(), counts(), 0..3), btree_map(text(), counts(), 0..3)),
@@ -107,6 +107,7 @@ fn stretches() -> impl Strategy<Value = Stretch> {
                     parts,
                     dangling_principals: numbers.2,
                     dangling_resources: numbers.3,
+                    users_unchecked: numbers.4,
                     unresolved_role_keys,
                     unreadable_fields,
                     // No more are active than there are.
@@ -153,7 +154,7 @@ fn lists() -> impl Strategy<Value = ListProgress> {
             any::<bool>(),
             counts(),
             counts(),
-            any::<[u32; 2]>(),
+            any::<[u32; 3]>(),
             option::of(counts()),
             option::of(counts()),
         ),
@@ -176,6 +177,7 @@ fn lists() -> impl Strategy<Value = ListProgress> {
             rows_repaired: numbers.2,
             repairs: numbers.3[0],
             restarts: numbers.3[1],
+            edges_asked: numbers.3[2],
             best_latency_ms: numbers.4,
             owners: numbers.5,
             windows,
@@ -254,6 +256,8 @@ fn checkpoints() -> impl Strategy<Value = Checkpoint> {
             // A run is complete when all it needs is read.
             let is_done = |list| lists.get(&list).is_some_and(ListProgress::is_done);
             let completed = completed.filter(|_| lists_needed(&resources).into_iter().all(is_done));
+            let is_checked = |list: &ListProgress| !list.stretches().any(|it| it.users_unchecked);
+            let completed = completed.filter(|_| lists.values().all(is_checked));
             Checkpoint {
                 snapshot_id,
                 started_at,
@@ -280,10 +284,10 @@ fn assert_never_mistaken(bytes: &[u8]) {
     match Checkpoint::from_json(bytes) {
         Ok(_) => {
             let document: Value = serde_json::from_slice(bytes).expect("it was read as JSON");
-            assert_eq!(document["format"], "clerk-sync/checkpoint/3");
+            assert_eq!(document["format"], "clerk-sync/checkpoint/4");
         }
         Err(UnreadableCheckpoint::UnknownFormat(format)) => {
-            assert_ne!(format, "clerk-sync/checkpoint/3");
+            assert_ne!(format, "clerk-sync/checkpoint/4");
         }
         Err(UnreadableCheckpoint::NotACheckpoint(_) | UnreadableCheckpoint::Implausible(_)) => {}
     }
@@ -336,7 +340,7 @@ proptest! {
 
     #[test]
     fn another_format_is_never_read(checkpoint in checkpoints(), format in text()) {
-        prop_assume!(format != "clerk-sync/checkpoint/3");
+        prop_assume!(format != "clerk-sync/checkpoint/4");
         let mut document: Value = serde_json::from_slice(&checkpoint.to_json().unwrap()).unwrap();
         document["format"] = format.into();
         let read = Checkpoint::from_json(&serde_json::to_vec(&document).unwrap());

@@ -534,7 +534,7 @@ impl Stage {
         let checkpoint = self.bucket.objects().await.remove("checkpoint.json");
         let Some(bytes) = checkpoint.or_else(|| self.checkpoint.clone()) else { return };
         let text = String::from_utf8(bytes.to_vec()).expect("UTF-8");
-        let format = |number: &str| text.replacen("checkpoint/3", number, 1);
+        let format = |number: &str| text.replacen("checkpoint/4", number, 1);
         let text = match damage {
             Damage::OlderFormat => format("checkpoint/1"),
             Damage::NewerFormat => format("checkpoint/99"),
@@ -603,7 +603,7 @@ impl Stage {
 fn is_foreign(objects: &Objects) -> bool {
     let Some(bytes) = objects.get("checkpoint.json") else { return false };
     let checkpoint: Result<Value, _> = serde_json::from_slice(bytes);
-    !checkpoint.is_ok_and(|checkpoint| checkpoint["format"] == "clerk-sync/checkpoint/3")
+    !checkpoint.is_ok_and(|checkpoint| checkpoint["format"] == "clerk-sync/checkpoint/4")
 }
 
 /// How things stood before an invocation.

@@ -1,0 +1,259 @@
+//! Memberships begin before all users are read, so that Clerk is asked at the rate allowed while the last windows of
+//! users are walked. Their grants are written as if all their users were in the snapshot, and looked at here when
+//! all are that will be:
+//!
+//! - The users that a stretch of memberships refers to are remembered, as hashes of eight bytes. Nothing has to be
+//!   done where all are in the snapshot. What is not remembered, because it is too much or an earlier invocation
+//!   stored it, is read back.
+//! - A user that is missing was created during the run, or is gone. It is asked for, and where it is gone the
+//!   grants are taken out of their part again, which is what [`closure`](super::closure) does with memberships
+//!   that arrive later.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Mutex, PoisonError};
+
+use futures_util::future::join_all;
+use serde::Deserialize;
+use tracing::info;
+
+use crate::resource::{Dataset, Resource};
+use crate::snapshot::part::{FinishedPart, Lines, PartBuilder};
+
+use super::checkpoint::{ListProgress, StoredPart, Stretch, Window};
+use super::closure;
+use super::endpoint::{Endpoint, endpoint};
+use super::run::{Run, Stop};
+use super::stretch::{Number, read_part, store_part};
+
+/// Most users that are remembered: 2 MiB.
+const MOST_REMEMBERED: usize = 256 * 1024;
+/// Stretches whose parts are read back side by side; a part is 4 MiB at the most.
+const READ_AT_ONCE: usize = 4;
+
+/// The users that stretches of memberships refer to, by the hashes of their ids, as this invocation has stored them. Each
+/// stretch is known by its part's key, which no part with other lines has.
+#[derive(Debug, Default)]
+pub struct UncheckedUsers(Mutex<HashMap<String, Vec<u64>>>);
+
+impl UncheckedUsers {
+    /// A stretch has been stored that refers to these.
+    pub(super) fn note(&self, stretch: &Stretch, users: Vec<u64>) {
+        let Some(stored) = stretch.parts.values().next().filter(|_| stretch.users_unchecked) else {
+            return;
+        };
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let remembered: usize = all.values().map(Vec::len).sum();
+        if remembered + users.len() <= MOST_REMEMBERED {
+            all.insert(stored.part.key.clone(), users);
+        }
+    }
+
+    fn take(&self, stretch: &Stretch) -> Option<Vec<u64>> {
+        let stored = stretch.parts.values().next()?;
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&stored.part.key)
+    }
+}
+
+/// A stretch whose users are to be looked for.
+struct Unchecked {
+    /// The number of its window.
+    window: u32,
+    stretch: Stretch,
+}
+
+/// Looks for the users of all memberships that were stored before it could be told which users the snapshot holds.
+///
+/// # Errors
+/// [`Stop`].
+pub(super) async fn settle(run: &Run) -> Result<(), Stop> {
+    let memberships = endpoint(Resource::OrganizationMemberships);
+    let unchecked = run.list(memberships.name(), unchecked_of);
+    if unchecked.is_empty() {
+        return Ok(());
+    }
+    if run.list(Resource::Users, ListProgress::is_left_out) {
+        return note_checked(run, memberships, &unchecked).await;
+    }
+    if !closure::known(run).is_expected(Resource::Users) {
+        closure::load(run, Resource::Users).await?;
+    }
+    // To look at what is remembered takes no time.
+    let (checked, unchecked): (Vec<_>, Vec<_>) =
+        unchecked.into_iter().partition(|it| remembers_all_users(run, &it.stretch));
+    note_checked(run, memberships, &checked).await?;
+    for some in unchecked.chunks(READ_AT_ONCE) {
+        run.may_go_on()?;
+        let reading = some.iter().map(|it| missing_users(run, &it.stretch));
+        for (it, missing) in some.iter().zip(join_all(reading).await) {
+            let missing = missing?;
+            if !missing.is_empty() {
+                closure::fetch_missing(run, Resource::Users, missing).await?;
+                leave_out_gone(run, memberships, it).await?;
+            }
+        }
+        note_checked(run, memberships, some).await?;
+    }
+    Ok(())
+}
+
+fn unchecked_of(list: &ListProgress) -> Vec<Unchecked> {
+    let of_window = |window: &Window| {
+        let number = window.number;
+        let stretches = window.stretches.iter().filter(|stretch| stretch.users_unchecked);
+        let unchecked = |stretch: &Stretch| Unchecked { window: number, stretch: stretch.clone() };
+        stretches.map(unchecked).collect::<Vec<_>>()
+    };
+    list.windows.iter().flat_map(of_window).collect()
+}
+
+/// Whether it is remembered which users a stretch refers to, and the snapshot holds all of them.
+fn remembers_all_users(run: &Run, stretch: &Stretch) -> bool {
+    let known = closure::known(run);
+    run.unchecked_users
+        .take(stretch)
+        .is_some_and(|users| users.iter().all(|&user| known.has_hash(Resource::Users, user)))
+}
+
+/// The users that a stretch refers to and the snapshot does not hold.
+async fn missing_users(run: &Run, stretch: &Stretch) -> Result<BTreeSet<String>, Stop> {
+    let mut missing = BTreeSet::new();
+    for stored in stretch.parts.values() {
+        let note_missing = |grant: Grant, _: &[u8]| {
+            if !closure::is_known(run, Resource::Users, &grant.principal.id) {
+                missing.insert(grant.principal.id);
+            }
+            Ok(())
+        };
+        each_grant(run, stored, note_missing).await?;
+    }
+    Ok(missing)
+}
+
+/// Takes the grants out of a stretch whose user the snapshot does not hold.
+async fn leave_out_gone(
+    run: &Run,
+    memberships: &'static Endpoint,
+    Unchecked { window, stretch }: &Unchecked,
+) -> Result<(), Stop> {
+    let number = Number { window: *window, sequence: stretch.sequence };
+    let mut left_out = LeftOut::default();
+    let mut parts = BTreeMap::new();
+    for feed in run.feeds(memberships) {
+        let Some(stored) = stretch.parts.get(&feed.dataset) else { continue };
+        if let Some(finished) = without_gone(run, stored, &mut left_out).await? {
+            run.keeper.assure_held().await?;
+            parts.extend([store_part(run, feed.dataset, feed.section, number, finished).await?]);
+        }
+    }
+    let gone = left_out.lines_of_memberships.len();
+    if gone == 0 {
+        return Ok(());
+    }
+    info!(
+        memberships = gone,
+        "users are gone that memberships refer to; their grants are left out"
+    );
+    run.commit_list(memberships.name(), |list| {
+        if let Some(stored) = stretch_of(list, *window, stretch.sequence) {
+            left_out.note_in(stored, parts);
+        }
+    })
+    .await
+}
+
+fn stretch_of(list: &mut ListProgress, window: u32, sequence: u32) -> Option<&mut Stretch> {
+    let stretches = &mut list.window_mut(window).stretches;
+    stretches.iter_mut().find(|stretch| stretch.sequence == sequence)
+}
+
+/// Memberships whose grants are taken out of a stretch, with how many lines each had.
+#[derive(Default)]
+struct LeftOut {
+    lines_of_memberships: BTreeMap<String, u64>,
+}
+
+impl LeftOut {
+    fn note_in(&self, stretch: &mut Stretch, parts: BTreeMap<Dataset, StoredPart>) {
+        stretch.parts = parts;
+        stretch.dangling_principals += self.lines_of_memberships.len() as u64;
+        // A membership whose role key no role has is one line, which does not tell the key.
+        let unresolved = self.lines_of_memberships.values().filter(|&&lines| lines == 1).count();
+        if let (1, Some(mut only)) =
+            (stretch.unresolved_role_keys.len(), stretch.unresolved_role_keys.first_entry())
+        {
+            *only.get_mut() = only.get().saturating_sub(unresolved as u64);
+            if *only.get() == 0 {
+                only.remove();
+            }
+        }
+    }
+}
+
+/// A part's grants without those whose user the snapshot does not hold.
+async fn without_gone(
+    run: &Run,
+    stored: &StoredPart,
+    left_out: &mut LeftOut,
+) -> Result<Option<FinishedPart>, Stop> {
+    let fetched = (stored.part.fetched_from, stored.part.fetched_to);
+    let mut part = PartBuilder::new(run.output.compression)?;
+    each_grant(run, stored, |grant, line| {
+        if closure::is_known(run, Resource::Users, &grant.principal.id) {
+            part.add_lines(line, fetched)?;
+        } else {
+            *left_out.lines_of_memberships.entry(grant.source.id).or_default() += 1;
+        }
+        Ok(())
+    })
+    .await?;
+    Ok(part.finish()?)
+}
+
+/// What tells whose a grant is.
+#[derive(Deserialize)]
+struct Grant {
+    principal: Object,
+    source: Object,
+}
+
+#[derive(Deserialize)]
+struct Object {
+    id: String,
+}
+
+/// Reads a part back, grant by grant, each with its line.
+async fn each_grant(
+    run: &Run,
+    stored: &StoredPart,
+    mut take: impl FnMut(Grant, &[u8]) -> Result<(), Stop>,
+) -> Result<(), Stop> {
+    let bytes = read_part(run, stored).await?;
+    let mut lines = Lines::of(run.output.compression, &bytes, stored.part.records)?;
+    let mut line = String::new();
+    while lines.next_into(&mut line)? {
+        let grant = serde_json::from_str(&line)
+            .map_err(|error| Stop::Internal(format!("a stored grant cannot be read: {error}")))?;
+        take(grant, line.as_bytes())?;
+    }
+    Ok(())
+}
+
+async fn note_checked(
+    run: &Run,
+    memberships: &'static Endpoint,
+    checked: &[Unchecked],
+) -> Result<(), Stop> {
+    if checked.is_empty() {
+        return Ok(());
+    }
+    run.commit_list(memberships.name(), |list| {
+        for Unchecked { window, stretch } in checked {
+            if let Some(stretch) = stretch_of(list, *window, stretch.sequence) {
+                stretch.users_unchecked = false;
+            }
+        }
+    })
+    .await?;
+    run.patience.note_progress();
+    Ok(())
+}

@@ -1,0 +1,102 @@
+//! Memberships are read beside users, and their grants are held against the users of the snapshot afterwards: none
+//! stays whose user is gone, and none is lost.
+
+use clerk_sandbox::Sandbox;
+use serde_json::json;
+
+use crate::support::pieces::{complete, ends};
+use crate::support::plain::{before_request, plain};
+use crate::support::snapshot::Snapshot;
+use crate::support::source::{assert_closed, membership_ids};
+use crate::support::world::World;
+
+/// Eight pages, which are read one after the other.
+const USERS: usize = 3_900;
+/// Read long before the last page of users.
+const MEMBERSHIPS: usize = 3_900;
+/// A user of the last page.
+const GONE: &str = "users_003800";
+
+fn instance() -> Sandbox {
+    let sandbox = plain(USERS, 12, MEMBERSHIPS);
+    sandbox.set_latency(std::time::Duration::from_millis(300), std::time::Duration::ZERO);
+    sandbox
+}
+
+fn world(sandbox: &Sandbox) -> World {
+    World::new(sandbox.clone()).with("CLERK_REQUESTS_PER_10S", "1000").with("COMPRESSION", "none")
+}
+
+/// A user of the last page is gone before that is asked for, and after its memberships have been read.
+fn delete_meanwhile(sandbox: &Sandbox) {
+    before_request(sandbox, "/v1/users", 8, |sandbox| {
+        let read = sandbox.request_count("/v1/organization_memberships");
+        assert!(read >= 8, "memberships are not read beside users: {read} pages");
+        assert!(sandbox.delete("users", GONE), "the user is there");
+    });
+}
+
+fn dangling_principals(snapshot: &Snapshot) -> u64 {
+    snapshot.manifest["referential"]["dangling_principals"].as_u64().expect("a count")
+}
+
+fn assert_settled(snapshot: &Snapshot, sandbox: &Sandbox, what: &str) {
+    assert_closed(snapshot, what);
+    let held = membership_ids(snapshot);
+    assert_eq!(held.len() as u64, MEMBERSHIPS as u64 - dangling_principals(snapshot), "{what}");
+    let there = sandbox.ids("organization_memberships");
+    let missing = there.iter().filter(|id| !held.contains(id)).count();
+    assert_eq!(missing, 0, "{what}: memberships of users who are there");
+}
+
+/// No grant of the user who was deleted is left.
+fn assert_gone(snapshot: &Snapshot) {
+    let grants = &snapshot.datasets["grants"];
+    assert!(grants.iter().all(|grant| grant["principal"]["id"] != GONE));
+    assert!(dangling_principals(snapshot) > 0, "its memberships were read");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_grants_of_a_user_who_is_gone_by_then_are_left_out() {
+    let sandbox = instance();
+    delete_meanwhile(&sandbox);
+    let snapshot = complete(&world(&sandbox), "at once").await;
+    assert_gone(&snapshot);
+    assert_settled(&snapshot, &sandbox, "at once");
+}
+
+/// A later invocation does not remember what an earlier one has stored: it reads it back.
+#[tokio::test(start_paused = true)]
+async fn a_continued_run_looks_at_the_grants_that_are_stored() {
+    let sandbox = instance();
+    delete_meanwhile(&sandbox);
+    let world = world(&sandbox);
+    let mut invocations = 0;
+    let answer = loop {
+        invocations += 1;
+        let answer = ends(&world, json!({ "time_budget_seconds": 0.4 })).await.expect("an answer");
+        if answer["status"] == "complete" {
+            break answer;
+        }
+        assert!(answer["status"] == "partial" && invocations < 100, "{answer:#}");
+    };
+    assert!(invocations > 3, "{invocations} invocations");
+    assert_eq!(answer["verified"], true);
+    let snapshot = world.published().expect("published");
+    assert_gone(&snapshot);
+    assert_settled(&snapshot, &sandbox, "in pieces");
+}
+
+/// Where all users are there nothing is read back, and nothing is asked for twice.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_read_back_where_nobody_is_gone() {
+    let sandbox = instance();
+    let world = world(&sandbox);
+    let snapshot = complete(&world, "at rest").await;
+    assert_eq!(dangling_principals(&snapshot), 0);
+    assert_settled(&snapshot, &sandbox, "at rest");
+    let read_back = |key: &str| key.contains("/grants/");
+    let calls = world.store.calls();
+    let gets = calls.iter().filter(|call| call.operation == clerk_sync::store::Operation::Get);
+    assert_eq!(gets.filter(|call| read_back(&call.key)).count(), 0);
+}
