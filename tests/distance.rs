@@ -134,24 +134,37 @@ async fn the_rate_is_kept_until_the_last_window_ends() {
     assert!(lost <= 3.0, "the time of {lost:.1} answers is lost\n{}", seen.by_second());
 }
 
-/// Clerk answers at once when users are divided into windows, and then after 300 ms: with as many windows as before the
-/// rate would not be kept, so they are divided again.
-#[tokio::test(start_paused = true)]
-async fn windows_are_divided_again_when_clerk_becomes_slower() {
+/// What a run of 90,000 users asks for whose Clerk answers at once when they are divided into windows, and from then on
+/// after `latency`.
+async fn seen_while_clerk_becomes_slower(latency: Duration) -> Seen {
     let sandbox = Sandbox::empty();
     fill(&sandbox, "users", 90_000, every_second);
-    let latency = Duration::from_millis(300);
     let world = world(&sandbox, Duration::from_millis(30), 1.0);
     let began = Instant::now();
     before_request(&sandbox, "/v1/users", 12, move |sandbox| {
         sandbox.set_latency(latency, Duration::ZERO);
     });
     complete(&world, "slower").await;
-    let seen = Seen { requests: sandbox.requests(), began, took: began.elapsed(), latency };
-    let pages = 90_000 / 500;
-    let allowed = f64::from(pages) / 100.0 / 0.95 + 14.0 * latency.as_secs_f64();
+    Seen { requests: sandbox.requests(), began, took: began.elapsed(), latency }
+}
+
+/// With as many windows as a quick Clerk needs, a slow one would not be asked at the rate allowed: they are divided again.
+#[tokio::test(start_paused = true)]
+async fn windows_are_divided_again_when_clerk_becomes_slower() {
+    let seen = seen_while_clerk_becomes_slower(Duration::from_millis(300)).await;
+    let allowed = 180.0 / 100.0 / 0.95 + 14.0 * seen.latency.as_secs_f64();
     let took = seen.took.as_secs_f64();
     assert!(took <= allowed, "{took:.1} s of {allowed:.1} s\n{}", seen.by_second());
+}
+
+/// A much slower one would be asked at that rate in ninety windows of two pages. They would cost more requests than a full
+/// sync may take.
+#[tokio::test(start_paused = true)]
+async fn windows_are_divided_as_long_as_requests_are_left_for_them() {
+    let seen = seen_while_clerk_becomes_slower(Duration::from_secs(1)).await;
+    let (requests, most) = (seen.requests.len(), 182 + 182 / 50 + 80);
+    assert!(requests > 182 + 40, "{requests} requests: few windows\n{}", seen.by_second());
+    assert!(requests <= most, "{requests} requests of {most}\n{}", seen.by_second());
 }
 
 /// Whenever a run is killed, it asks again for what one answer takes at the rate allowed, and two pages, at the most;

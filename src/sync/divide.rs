@@ -273,6 +273,23 @@ mod tests {
         })
     }
 
+    /// However often windows are divided again, they cost no more requests than a full sync may take beside the fewest.
+    #[test]
+    fn windows_cost_no_more_than_a_full_sync_may_take() {
+        for rows in [20_000, 100_000, 300_000, 1_000_000, 10_000_000] {
+            let mut list = ListProgress::new(Way::Cursor);
+            list.windows[0].expected = Some(rows);
+            for _ in 0..10 {
+                let more = parts_affordable(&list);
+                list.edges_asked += more as u32;
+                list.windows.extend((0..more).map(|_| Window::default()));
+            }
+            let cost = u64::from(list.edges_asked) + list.windows.len() as u64 / 2;
+            assert!(cost <= 76 + rows / PAGE_ROWS / 50, "{rows} rows: {cost} requests");
+            assert!(list.windows.len() > 40, "{rows} rows: {} windows", list.windows.len());
+        }
+    }
+
     proptest! {
         #![proptest_config(Config {
             cases: 200,
