@@ -6,8 +6,8 @@ use std::process::Command;
 
 /// What glibc reads from the environment before `main` (its manual, "Memory Allocation Tunables"):
 /// one heap for all threads, since what is freed in one of several is of no use to the others; and
-/// blocks from 128 KiB on (bodies, and what they become) from the kernel and back to it, which holds them by pages and
-/// moves them without copying; and smaller ones given back by no less than 8 MiB, where it would be 128 KiB as soon
+/// blocks of 128 KiB and more (bodies, and the lines they become) from the kernel and back to it, which moves them
+/// without copying; and smaller ones given back by no less than 8 MiB, where it would be 128 KiB as soon
 /// as any of these is set (docs/decisions/0016-allocator.md).
 const SETTINGS: [(&str, &str); 3] = [
     ("MALLOC_ARENA_MAX", "1"),

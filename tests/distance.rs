@@ -80,8 +80,8 @@ impl Seen {
     }
 }
 
-/// Beside the fewest requests at 95 % of the rate a whole run takes at most twelve answers, one after the other (twenty
-/// are promised), and hardly more requests than the fewest.
+/// A whole run takes the fewest requests at 95 % of the rate, plus at most twelve answers one after the other (twenty are
+/// promised), and few more requests than the fewest.
 #[tokio::test(start_paused = true)]
 async fn a_whole_run_takes_what_its_rate_takes() {
     let (users, organizations, memberships) = (60_000, 2_400, 120_000);
@@ -107,8 +107,8 @@ async fn a_whole_run_takes_what_its_rate_takes() {
     }
 }
 
-/// Users signed up ever more slowly, and a fifth of them were imported within two seconds: windows are of one length
-/// all the same. From the first window's first page to the last one's end, all the time in which less is in flight
+/// Users signed up ever more slowly, and a fifth of them were imported within two seconds. All windows have the same length
+/// nevertheless. From the first window's first page to the last one's end, all the time in which less is in flight
 /// than the rate needs adds up to a few answers.
 #[tokio::test(start_paused = true)]
 async fn the_rate_is_kept_until_the_last_window_ends() {
@@ -134,8 +134,7 @@ async fn the_rate_is_kept_until_the_last_window_ends() {
     assert!(lost <= 3.0, "the time of {lost:.1} answers is lost\n{}", seen.by_second());
 }
 
-/// What a run of 90,000 users asks for whose Clerk answers at once when they are divided into windows, and from then on
-/// after `latency`.
+/// A run of 90,000 users. Clerk answers after 30 ms until they are divided into windows, and after `latency` from then on.
 async fn seen_while_clerk_becomes_slower(latency: Duration) -> Seen {
     let sandbox = Sandbox::empty();
     fill(&sandbox, "users", 90_000, every_second);
@@ -148,7 +147,7 @@ async fn seen_while_clerk_becomes_slower(latency: Duration) -> Seen {
     Seen { requests: sandbox.requests(), began, took: began.elapsed(), latency }
 }
 
-/// With as many windows as a quick Clerk needs, a slow one would not be asked at the rate allowed: they are divided again.
+/// A slower Clerk needs more windows to be asked at the rate allowed, so the sync divides them again.
 #[tokio::test(start_paused = true)]
 async fn windows_are_divided_again_when_clerk_becomes_slower() {
     let seen = seen_while_clerk_becomes_slower(Duration::from_millis(300)).await;
@@ -157,8 +156,8 @@ async fn windows_are_divided_again_when_clerk_becomes_slower() {
     assert!(took <= allowed, "{took:.1} s of {allowed:.1} s\n{}", seen.by_second());
 }
 
-/// A much slower one would be asked at that rate in ninety windows of two pages. They would cost more requests than a full
-/// sync may take.
+/// The sync would need ninety windows of two pages to keep the rate with a much slower Clerk. They would cost more requests
+/// than a full sync may take, so it makes fewer.
 #[tokio::test(start_paused = true)]
 async fn windows_are_divided_as_long_as_requests_are_left_for_them() {
     let seen = seen_while_clerk_becomes_slower(Duration::from_secs(1)).await;

@@ -227,8 +227,7 @@ async fn a_repair_that_is_always_interrupted_is_given_up() {
     }
 }
 
-/// Rows that would say where the windows of a list begin are never shown: it is read without windows in the
-/// end.
+/// Clerk never answers the requests that look for the edges of windows. The list is read without windows.
 #[tokio::test(start_paused = true)]
 async fn a_list_whose_windows_cannot_be_found_in_time_is_read_without() {
     let sandbox = Sandbox::empty();

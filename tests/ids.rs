@@ -72,7 +72,7 @@ fn files_of_users(checkpoint: &Value) -> usize {
 /// A run whose users and organizations are done, in as many parts as there can be, and of which no
 /// invocation has had the time to write ids down.
 async fn at_memberships(world: &World) {
-    // Memberships would begin beside users if there were organizations by then.
+    // Without organizations memberships do not begin, so they do not read ids while users are read.
     world.sandbox.clear_faults();
     let late = FaultRule::on("/v1/organizations").delay(Duration::from_secs(24 * 60 * 60));
     world.sandbox.fault(late);

@@ -1,5 +1,5 @@
-//! Memberships are read beside users, and their grants are held against the users of the snapshot afterwards: none
-//! stays whose user is gone, and none is lost.
+//! Memberships are read beside users, and their users are checked afterwards: the snapshot has no grant of a user who is
+//! gone, and all others.
 
 use clerk_sandbox::Sandbox;
 use serde_json::json;
@@ -10,9 +10,9 @@ use crate::support::snapshot::Snapshot;
 use crate::support::source::{assert_closed, membership_ids};
 use crate::support::world::World;
 
-/// Eight pages, which are read one after the other.
+/// Eight pages, which the sync reads one after the other.
 const USERS: usize = 3_900;
-/// Read long before the last page of users.
+/// The sync reads all of them before the last page of users.
 const MEMBERSHIPS: usize = 3_900;
 /// A user of the last page.
 const GONE: &str = "users_003800";
@@ -27,7 +27,7 @@ fn world(sandbox: &Sandbox) -> World {
     World::new(sandbox.clone()).with("CLERK_REQUESTS_PER_10S", "1000").with("COMPRESSION", "none")
 }
 
-/// A user of the last page is gone before that is asked for, and after its memberships have been read.
+/// Deletes a user of the last page after the sync has read the user's memberships, and before it requests that page.
 fn delete_meanwhile(sandbox: &Sandbox) {
     before_request(sandbox, "/v1/users", 8, |sandbox| {
         let read = sandbox.request_count("/v1/organization_memberships");
@@ -65,7 +65,7 @@ async fn the_grants_of_a_user_who_is_gone_by_then_are_left_out() {
     assert_settled(&snapshot, &sandbox, "at once");
 }
 
-/// A later invocation does not remember what an earlier one has stored: it reads it back.
+/// A later invocation does not remember the users of stretches that an earlier one has stored, and reads them back.
 #[tokio::test(start_paused = true)]
 async fn a_continued_run_looks_at_the_grants_that_are_stored() {
     let sandbox = instance();
@@ -87,7 +87,7 @@ async fn a_continued_run_looks_at_the_grants_that_are_stored() {
     assert_settled(&snapshot, &sandbox, "in pieces");
 }
 
-/// Where all users are there nothing is read back, and nothing is asked for twice.
+/// If no user is gone, no part is read back.
 #[tokio::test(start_paused = true)]
 async fn nothing_is_read_back_where_nobody_is_gone() {
     let sandbox = instance();

@@ -52,7 +52,7 @@ fn pages(sandbox: &Sandbox) -> Vec<LoggedRequest> {
     requests.filter(|request| request.path == "/v1/users" && !is_look(request)).collect()
 }
 
-/// Whether it asks for one user, to find out where a window should begin.
+/// Whether it requests a single user, to find the edge of a window.
 fn is_look(request: &LoggedRequest) -> bool {
     parameter(request, "limit") == Some("1")
 }
@@ -105,8 +105,7 @@ async fn windows_side_by_side_hold_every_user_once() {
         assert_eq!(entry(&snapshot)["walk"], "windows", "{what}");
         assert_eq!(entry(&snapshot)["rows_repaired"], 0, "{what}");
         let pages = pages(&sandbox).len();
-        // The last page of a window is not full; and its end is confirmed where users of one moment made it hold fewer
-        // than was thought.
+        // The last page of a window is not full. If users of one moment moved its edge, one more page confirms its end.
         let windows = windows(&sandbox).len();
         assert!(pages <= 22 + windows, "{what}: {pages} pages in {windows} windows");
         assert!(looks(&sandbox) < 20, "{what}: {} looks", looks(&sandbox));

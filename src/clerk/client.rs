@@ -54,9 +54,9 @@ pub struct Client {
     latencies: Latencies,
     /// How long the latest answer took, in microseconds.
     latest_latency: AtomicU64,
-    /// How long this machine takes to read a page, of late, in microseconds.
+    /// How long this machine takes to read a page, in microseconds: a moving average.
     reading: AtomicU64,
-    /// How many pages it can read at the same time.
+    /// How many pages this machine can read at the same time.
     processors: f64,
     max_concurrency: usize,
 }
@@ -223,27 +223,27 @@ impl Client {
         self.max_concurrency
     }
 
-    /// How many requests the pace allows in `time`, and a quarter more: times differ.
+    /// How many requests the rate allows in `time`, and a quarter more, because latencies vary.
     pub fn requests_in(&self, time: Duration) -> usize {
         (self.pace.requests_in(time) * 1.25).ceil() as usize
     }
 
-    /// How many requests have to be under way for the pace to be kept, each answered after `latency` and then `kept` for
-    /// a while; or for this machine to be kept busy with reading pages, where it can read fewer.
+    /// How many requests fill the rate allowed, if each is answered after `latency` and its page then `kept` for a while
+    /// until it is stored. If this machine cannot read pages that fast: how many keep it busy.
     pub fn requests_to_fill(&self, latency: Latency, kept: Duration) -> usize {
         let reading = Duration::from_micros(self.reading.load(Ordering::Relaxed));
         let paced = self.requests_in(latency.recent + kept);
         if reading.is_zero() {
             return paced;
         }
-        // What all the requests make each other wait for does not count: if it did, the more there were, the more
-        // would seem to be needed.
+        // Latency that comes from the requests' own queue must not count: with more requests it grows, and even more would
+        // seem to be needed.
         let unhindered = (latency.best * 3 / 2).min(latency.recent) + kept;
         let read = self.processors * unhindered.as_secs_f64() / reading.as_secs_f64();
         paced.min((read * 1.25).ceil() as usize)
     }
 
-    /// The latest page took so long to be read.
+    /// Takes the time that one page took to be read into the average.
     fn note_reading(&self, took: Duration) {
         let before = self.reading.load(Ordering::Relaxed);
         let took = took.as_micros() as u64;
@@ -680,10 +680,10 @@ impl Client {
     }
 }
 
-/// One request that is to be sent.
+/// A request to send.
 struct Request<'a> {
     path: &'a str,
-    /// Whose answers take about as long.
+    /// Answers of the same list take about the same time.
     list: &'a str,
     url: &'a Url,
     /// Whether it repeats an earlier one.
@@ -751,7 +751,7 @@ impl Attempts {
 }
 
 /// A path without the ids in it: answers of one list are alike, and there are as many ids as there
-/// are rows. Single rows are answered sooner than pages.
+/// are rows. Requests for a single row are kept apart, because they are answered sooner than pages.
 fn list_of<'a>(path: &'a str, query: &[(&str, &str)]) -> Cow<'a, str> {
     if query.contains(&("limit", "1")) {
         return Cow::Owned(format!("{path}?limit=1"));

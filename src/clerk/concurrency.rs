@@ -116,7 +116,7 @@ impl Concurrency {
     /// An urgent request takes one past the limit, one such request at a time. Where even the most are taken it
     /// makes the oldest of them urgent as well: all of them might wait for what waits for this one.
     pub async fn place(self: &Arc<Self>, urgency: &Urgency) -> Place {
-        let _waiting = Waiting::new(self);
+        let _waiter = Waiter::new(self);
         loop {
             let is_urgent = urgency.is_set();
             let freed = if is_urgent { &self.freed_for_urgent } else { &self.freed };
@@ -195,24 +195,24 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// Requests that have a place or wait for one.
+    /// Requests that hold a place or wait for one.
     #[must_use]
     pub const fn asked_for(&self) -> usize {
         self.places + self.waiting
     }
 }
 
-/// A request that waits for a place, for as long as this lives.
-struct Waiting<'a>(&'a Concurrency);
+/// Counts a request as waiting for a place until it is dropped.
+struct Waiter<'a>(&'a Concurrency);
 
-impl<'a> Waiting<'a> {
+impl<'a> Waiter<'a> {
     fn new(concurrency: &'a Concurrency) -> Self {
         concurrency.lock().waiting += 1;
         Self(concurrency)
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for Waiter<'_> {
     fn drop(&mut self) {
         self.0.lock().waiting -= 1;
     }

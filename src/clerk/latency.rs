@@ -19,7 +19,7 @@ pub struct Latency {
 }
 
 impl Latency {
-    /// Neither is shorter.
+    /// The latency, raised to `shortest` where it is shorter.
     pub(super) fn at_least(self, shortest: Duration) -> Self {
         Self { best: self.best.max(shortest), recent: self.recent.max(shortest) }
     }

@@ -14,7 +14,7 @@ pub struct AtStake {
     stored: AtomicUsize,
     /// Bytes of its lines.
     largest: AtomicUsize,
-    /// How long the latest ones took to be stored.
+    /// How long the latest stores took, newest first.
     storing: Mutex<VecDeque<Duration>>,
     /// How many are being stored.
     stores: AtomicUsize,
@@ -88,8 +88,9 @@ impl AtStake {
         latest.iter().sum::<Duration>() / latest.len().max(1) as u32
     }
 
-    /// How long it would take if few pages were stored at a time. Where they wait for one another, so that each takes
-    /// the longer the more there are, more of them bring nothing.
+    /// How long it takes to store pages if they do not wait for each other: at most 1.5 times the fastest of the latest
+    /// stores. If stores that wait for each other counted in full, more pages would seem to be needed the longer they
+    /// wait.
     #[must_use]
     pub fn storing_unhindered(&self) -> Duration {
         let latest = self.storing.lock().unwrap_or_else(PoisonError::into_inner);

@@ -8,8 +8,6 @@ use std::collections::VecDeque;
 
 use tracing::debug;
 
-use crate::snapshot::records::Records;
-
 use super::bounds::Bounds;
 use super::endpoint::PartOfOwner;
 use super::list_error::ListError;
@@ -236,16 +234,8 @@ impl WalkByOwner {
     /// Says that no owner is left.
     fn end(&mut self) -> Batch {
         self.not_stored += 1;
-        let records = Records::new(&self.reader.context.datasets);
         Batch {
-            page: ReadPage {
-                total: None,
-                rows: Vec::new(),
-                records,
-                fetched: None,
-                room: None,
-                unchecked_users: Vec::new(),
-            },
+            page: ReadPage::empty(&self.reader.context.datasets),
             doubled: 0,
             place: self.place.clone(),
             way: Way::ByOwner,

@@ -37,7 +37,7 @@ const FORMATS: [&str; 2] = ["clerk-sync/checkpoint/4", "clerk-sync/checkpoint/3"
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "format")]
 enum Document {
-    // The earlier one lacks what version 4 must not be read without: users that are not checked.
+    // Version 3 has no `users_unchecked`. A program that knows only version 3 must not continue a run of version 4.
     #[serde(rename = "clerk-sync/checkpoint/4", alias = "clerk-sync/checkpoint/3")]
     V4(Checkpoint),
 }
@@ -191,7 +191,7 @@ pub struct ListProgress {
     /// invocation sees.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub best_latency_ms: Option<u64>,
-    /// How many rows were asked for to find out where windows should begin.
+    /// How many requests were made to find the edges of windows.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub edges_asked: u32,
     /// How many owners there were when it began to be read by owner.
@@ -275,7 +275,7 @@ pub struct Stretch {
     /// The fields of them that are `null` because their values could not be read, and of how many rows.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub unreadable_fields: BTreeMap<String, u64>,
-    /// Whether it was stored before it could be told whether the users of its memberships are in the snapshot.
+    /// Whether the users of its memberships are still to be checked, because it was stored before all users were read.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub users_unchecked: bool,
     /// How many of its users were last active on which day, where these are counted.

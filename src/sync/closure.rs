@@ -49,22 +49,22 @@ pub(super) fn is_referred_to(run: &Run, list: ListName) -> bool {
     referring(run, list).next().is_some()
 }
 
-/// Whether grants that are written already refer to the rows of a list, and have been looked for there: then no row
-/// may leave it again.
+/// Whether grants that refer to the rows of a list have been written and checked. Then no row may leave the list again.
 pub(super) fn others_refer_to(run: &Run, list: ListName) -> bool {
     let are_users = list == ListName::from(Resource::Users);
     let refers = |stretch: &Stretch| !(are_users && stretch.users_unchecked);
     referring(run, list).any(|from| run.list(from, |list| list.stretches().any(refers)))
 }
 
-/// Whether a list is read while one that its rows refer to is not read to its end.
+/// Whether a list's rows refer to a list that is still being read.
 pub(super) fn is_early(run: &Run, list: ListName) -> bool {
     let known = known(run);
     let mut referred = REFERENCES.iter().filter(|(from, _)| *from == list).flat_map(|(_, to)| *to);
     referred.any(|&resource| known.is_pending(resource))
 }
 
-/// Makes known what the snapshot holds of all that the rows of a list refer to, as far as that is read.
+/// Makes known which rows the snapshot holds of the lists that a list refers to. Lists that are still being read are
+/// noted as such.
 ///
 /// # Errors
 /// As [`ids::load`].
@@ -88,7 +88,7 @@ pub(super) async fn learn(run: &Run, list: ListName) -> Result<(), Stop> {
     Ok(())
 }
 
-/// A list has been read to its end: what is read beside it and refers to its rows can be checked from now on.
+/// Makes known which rows the snapshot holds of a list that has been read, if a list that refers to it is being read.
 ///
 /// # Errors
 /// As [`ids::load`].

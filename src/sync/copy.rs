@@ -298,8 +298,8 @@ struct Ahead {
     unsaved: usize,
 }
 
-/// As far as the pace needs. A list that is read before its turn only fills what others leave of it, beside those
-/// that `are_in_flight` for it.
+/// As far as the rate allows. A list whose pages refer to one that is still being read uses only the part of the rate
+/// that other lists leave; `are_in_flight` is how many of its own pages are in flight.
 fn ahead(run: &Run, endpoint: &'static Endpoint, are_in_flight: usize) -> Ahead {
     let walks = walks_side_by_side(run, endpoint);
     let together = run.at_stake.pages_together(walks);
@@ -307,11 +307,13 @@ fn ahead(run: &Run, endpoint: &'static Endpoint, are_in_flight: usize) -> Ahead 
     let meanwhile = run.client.requests_in(run.at_stake.storing());
     let unsaved = ((meanwhile + ALWAYS) / walks).clamp(1, together);
     let is_by_owner = run.list(endpoint.name(), |list| list.way) == Way::ByOwner;
-    let in_flight = (walks_at_once(run, endpoint) / walks).max(1);
-    let by_others = run.client.usage().places.asked_for().saturating_sub(are_in_flight);
-    let is_early = closure::is_early(run, endpoint.name());
+    let mut in_flight = (walks_at_once(run, endpoint) / walks).max(1);
+    if closure::is_early(run, endpoint.name()) {
+        let by_others = run.client.usage().places.asked_for().saturating_sub(are_in_flight);
+        in_flight = in_flight.saturating_sub(by_others).max(1);
+    }
     Ahead {
-        in_flight: if is_early { in_flight.saturating_sub(by_others).max(1) } else { in_flight },
+        in_flight,
         // Where a page is no more than the rows of one owner no draft is worth its while: small stretches are
         // joined later.
         together: if is_by_owner { together.min(meanwhile).max(1) } else { together },

@@ -1,6 +1,8 @@
-//! Divides what is left of a list that is walked by cursor into windows of creation times, so that
-//! as many pages as fill the rate can be asked for at once; and windows again while they are walked, so that all
-//! end together and the last one is not walked alone. The rows at which windows are to begin say when that is.
+//! Divides a list that is walked by cursor into windows of creation times.
+//!
+//! - Each window is walked by its own cursor, so that enough pages are in flight to fill the rate.
+//! - A window begins with a row. The row is requested by its offset, and its time of creation is the window's edge.
+//! - Windows are divided again while they are walked, so that all end together.
 
 use futures_util::future::join_all;
 use tracing::{debug, info, warn};
@@ -16,16 +18,16 @@ use super::part_name::MOST_WINDOWS;
 use super::run::{Run, Stop};
 use super::walk::{PAGE_ROWS, Reader, Taken, row_at};
 
-/// Pages that a window has at least.
+/// Fewest pages of a window.
 const PAGES_OF_A_WINDOW: u64 = 4;
-/// Rows that each part of a window that is walked gets at least: the page that is on its way, and another.
+/// Fewest rows of a part, when a window is divided while it is walked: the page in flight, and one more.
 const LEAST: u64 = 2 * PAGE_ROWS;
-/// Most requests that windows may cost a list: one to find out where each begins, and half a page a window, since its
-/// last page is half empty on average. One more for so many pages of the list. A full sync may take 80 more than
-/// the fewest possible, and one more for 50; the rest is for counts.
+/// Most requests that windows may cost a list, and one more for every [`PAGES_PER_REQUEST`] pages. A window costs one
+/// request for its edge and half a page, because its last page is half empty on average. A full sync may take 80 requests
+/// more than the fewest possible, plus 2 %; what is left over is for counts.
 const MOST_REQUESTS: u64 = 72;
 const PAGES_PER_REQUEST: u64 = 50;
-/// Requests kept back for windows that are divided while they are walked.
+/// Requests that the first division leaves for windows that are divided while they are walked.
 const KEPT_BACK: u64 = 6;
 
 /// How many windows what is left of a list should be walked in; 1 when it is best left as it is.
@@ -52,12 +54,12 @@ fn requests_left(list: &ListProgress, rows: u64) -> u64 {
     (MOST_REQUESTS + rows / PAGE_ROWS / PAGES_PER_REQUEST).saturating_sub(spent)
 }
 
-/// How many windows can be had for so many requests.
+/// How many windows that many requests pay for.
 const fn windows_for(requests: u64) -> u64 {
     requests * 2 / 3
 }
 
-/// Into how many parts more the windows of a list can be divided while they are walked.
+/// How many more windows a list can afford.
 pub(super) fn parts_affordable(list: &ListProgress) -> u64 {
     let rows = list.windows.iter().filter_map(|window| window.expected).sum();
     windows_for(requests_left(list, rows))
@@ -66,7 +68,7 @@ pub(super) fn parts_affordable(list: &ListProgress) -> u64 {
 /// Divides a list behind the rows that are stored.
 ///
 /// # Errors
-/// [`Stop`]. A server that does not answer by offset is no error: the list stays as it is.
+/// [`Stop`]. If the server does not answer by offset, the list stays as it is.
 pub(super) async fn divide(run: &Run, endpoint: &'static Endpoint) -> Result<(), Stop> {
     let name = endpoint.name();
     let wanted = windows_wanted(run, endpoint, None);
@@ -91,13 +93,13 @@ pub(super) async fn divide(run: &Run, endpoint: &'static Endpoint) -> Result<(),
     Ok(())
 }
 
-/// How many parts what is left of a window that is walked can be divided into, at the most.
+/// Most parts into which the rest of a window can be divided.
 pub(super) const fn most_parts(taken: &Taken) -> u64 {
     taken.expected.saturating_sub(taken.rows) / LEAST
 }
 
-/// Divides a window behind what its walk has `taken`, into so many parts if that can be done. Gives the numbers
-/// of the windows behind it: none if it cannot be told where to divide, or there are no numbers left.
+/// Divides the rest of a window, behind what its walk has `taken`, into up to `wanted` parts. Returns the numbers of the
+/// new windows: none if the server does not show where to divide, or if no numbers are left.
 ///
 /// # Errors
 /// As [`Run::commit`].
@@ -110,7 +112,7 @@ pub(super) async fn divide_again(
 ) -> Result<Vec<u32>, Stop> {
     let edges = match find_edges(run, endpoint, taken, wanted).await {
         Ok(edges) => edges,
-        // The walk will find out, and stores what it has.
+        // The walk meets the same end, and stores what it has.
         Err(Stop::Exhausted(_) | Stop::Paused(_)) => return Ok(Vec::new()),
         Err(stop) => return Err(stop),
     };
@@ -126,16 +128,16 @@ pub(super) async fn divide_again(
         window,
         left,
         parts = behind.len() + 1,
-        "dividing a window that is walked"
+        "dividing a window again"
     );
     Ok(behind)
 }
 
-/// A moment, in milliseconds since 1970, and how many rows of what is divided were created before it.
+/// A moment, in milliseconds since 1970, and how many rows were created before it.
 type Edge = (i64, u64);
 
-/// Where so many windows should end, the last one excepted, of which the first has these rows `taken` already. Fewer
-/// where the server does not say.
+/// Finds the edges between up to `wanted` windows; the first of them has `taken` some rows already. Edges that the server
+/// does not show are missing.
 async fn find_edges(
     run: &Run,
     endpoint: &'static Endpoint,
@@ -156,14 +158,13 @@ async fn find_edges(
     for (row, answer) in join_all(answers).await {
         match answer {
             Ok((first, _)) => found.extend(first.and_then(|key| key.created_at).zip(Some(row))),
-            // An invocation that does nothing but look makes do with what it knows: the next one would not
-            // get further.
+            // An invocation that has done nothing else yet goes on without this edge: the next one would not get further.
             Err(Stop::Exhausted(Exhausted::TimeBudget)) if !run.patience.progressed() => {}
-            // If nothing answers, the walk will find out; without windows the list can be read.
+            // The list can be read without windows. If Clerk answers nothing at all, the walk fails.
             Err(stop) if compare::is_not_answered(&stop) => {
                 warn!(
                     clerk.path = endpoint.path,
-                    row, "the server does not show a row by its offset"
+                    row, "Clerk does not list users at this offset; reading without a window there"
                 );
             }
             Err(stop) => return Err(stop),
@@ -172,7 +173,7 @@ async fn find_edges(
     Ok(edges(found, taken))
 }
 
-/// Those edges that leave something to each window, in order, whatever the server has answered.
+/// The edges that are in order and leave enough rows to each window, whatever the server has answered.
 fn edges(found: Vec<Edge>, taken: &Taken) -> Vec<Edge> {
     let mut edges: Vec<Edge> = Vec::new();
     let (mut moment, mut rows) = (taken.newest, taken.rows);
@@ -187,8 +188,8 @@ fn edges(found: Vec<Edge>, taken: &Taken) -> Vec<Edge> {
 }
 
 impl ListProgress {
-    /// Ends a window at the first edge, and adds a window behind each. Gives the numbers of these; none where there
-    /// are too few between the window's and the next one's.
+    /// Ends a window at the first edge, and adds a window behind each edge. Returns the numbers of the new windows: none if
+    /// too few numbers are free before the next window.
     fn divide(&mut self, number: u32, edges: &[Edge]) -> Vec<u32> {
         let place = self.place_of(number);
         let next = self.windows.get(place + 1).map_or(MOST_WINDOWS, |next| next.number);
@@ -273,7 +274,7 @@ mod tests {
         })
     }
 
-    /// However often windows are divided again, they cost no more requests than a full sync may take beside the fewest.
+    /// However often windows are divided again, they cost no more requests than a full sync may take.
     #[test]
     fn windows_cost_no_more_than_a_full_sync_may_take() {
         for rows in [20_000, 100_000, 300_000, 1_000_000, 10_000_000] {
@@ -298,7 +299,7 @@ mod tests {
             ..Config::default()
         })]
 
-        /// However rows lie in time, and whatever the server shows in their place: every moment belongs to one
+        /// However rows are spread in time, and whatever rows the server shows: every moment belongs to one
         /// window, the windows stand in order, and they promise as many rows as the list has.
         #[test]
         fn windows_cover_all_time_once(

@@ -164,12 +164,11 @@ pub enum Phase {
     Permissions,
     /// What translates memberships and organizations.
     Roles,
-    /// What memberships refer to, and nothing is needed for it.
+    /// What memberships refer to; it needs no other list.
     Users,
     /// What memberships refer to as well.
     Organizations,
-    /// What refers to users and organizations. They begin before all users are read: whether the snapshot holds their
-    /// users is looked at afterwards (`settle`).
+    /// What refers to users and organizations. It is read beside users; `settle` checks its users afterwards.
     Memberships,
     /// What nothing refers to, and is not needed for anything else.
     Others,

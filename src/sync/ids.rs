@@ -18,7 +18,6 @@ use serde::Deserialize;
 use tracing::{info, warn};
 
 use crate::snapshot::digest::Sha256Hex;
-use crate::snapshot::part::Lines;
 use crate::store::{Condition, ContentType};
 
 use super::checkpoint::{StoredPart, Stretch};
@@ -26,7 +25,7 @@ use super::endpoint::{Endpoint, ListName};
 use super::ids_file::{IdsOfPart, decode, encode, ids_key};
 use super::known::hash_of;
 use super::run::{Run, Stop};
-use super::stretch::{read_part, snapshot_folder};
+use super::stretch::{each_line, snapshot_folder};
 
 /// Ids of one file: 1 MiB. For ten million users that makes 77 files, and even a small function reads
 /// the parts of one of them within a few seconds.
@@ -293,13 +292,12 @@ pub(super) async fn of_stretch(
 }
 
 async fn read_ids(run: &Run, stored: &StoredPart) -> Result<Vec<u64>, Stop> {
-    let bytes = read_part(run, stored).await?;
-    let mut lines = Lines::of(run.output.compression, &bytes, stored.part.records)?;
     let mut ids = Vec::new();
-    let mut line = String::new();
-    while lines.next_into(&mut line)? {
-        ids.push(hash_of(&id_of(&line)?));
-    }
+    each_line(run, stored, |line| {
+        ids.push(hash_of(&id_of(line)?));
+        Ok(())
+    })
+    .await?;
     Ok(ids)
 }
 

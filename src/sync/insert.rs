@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::clock::Timestamp;
 use crate::resource::Dataset;
-use crate::snapshot::part::{Lines, PartBuilder};
+use crate::snapshot::part::PartBuilder;
 
 use super::activity::days_counted;
 use super::checkpoint::{ListProgress, Stage, StoredPart, Stretch};
@@ -16,7 +16,7 @@ use super::ids::{note_stored, of_stretch};
 use super::known::hash_of;
 use super::page::{ReadPage, ReadRow};
 use super::run::{Run, Stop, progress_of};
-use super::stretch::{Number, read_part, store_part};
+use super::stretch::{Number, each_line, store_part};
 use super::walk::{Way, fetched};
 
 /// Inserts the rows of a page that are kept into the list's stretches, each where its time of
@@ -108,9 +108,7 @@ async fn insert_into(
     let Some(own) = feeds.first().and_then(|feed| stretch.parts.get(&feed.dataset)) else {
         return Ok(());
     };
-    let bytes = read_part(run, own).await?;
-    let lines = Lines::of(run.output.compression, &bytes, own.part.records)?;
-    let before = places(lines, page, rows)?;
+    let before = places(run, own, page, rows).await?;
     run.keeper.assure_held().await?;
     let mut parts = BTreeMap::new();
     for (place, feed) in feeds.iter().enumerate() {
@@ -186,17 +184,23 @@ impl Line {
 }
 
 /// Before which rows of a list's own part the new ones belong.
-fn places(mut lines: Lines<'_>, page: &ReadPage, rows: &[usize]) -> Result<Before, Stop> {
+async fn places(
+    run: &Run,
+    own: &StoredPart,
+    page: &ReadPage,
+    rows: &[usize],
+) -> Result<Before, Stop> {
     let mut waiting = rows.iter().copied().peekable();
     let mut before = Before::new();
-    let mut line = String::new();
-    while lines.next_into(&mut line)? {
-        let line = Line::read(&line)?;
+    each_line(run, own, |line| {
+        let line = Line::read(line)?;
         let created_at = line.created_at.map(Timestamp::unix_millis);
         while let Some(row) = waiting.next_if(|&row| page.rows[row].key.created_at < created_at) {
             before.entry(Some(line.id.clone())).or_default().push(row);
         }
-    }
+        Ok(())
+    })
+    .await?;
     before.entry(None).or_default().extend(waiting);
     Ok(before)
 }
@@ -210,23 +214,21 @@ async fn merge(
     place: usize,
     dataset: Dataset,
 ) -> Result<PartBuilder, Stop> {
-    let bytes = read_part(run, stored).await?;
     let as_fetched = (stored.part.fetched_from, stored.part.fetched_to);
     let now = fetched(page, &run.clock);
     let mut merged = PartBuilder::new(run.output.compression)?;
     let mut last_row = None;
-    let mut lines = Lines::of(run.output.compression, &bytes, stored.part.records)?;
-    let mut line = String::new();
-    while lines.next_into(&mut line)? {
-        let row = Some(Line::read(&line)?.row());
+    each_line(run, stored, |line| {
+        let row = Some(Line::read(line)?.row());
         if last_row != row {
             for &new in before.get(&row).into_iter().flatten() {
                 merged.add_lines(&page.lines_of(new, place, dataset), now)?;
             }
             last_row = row;
         }
-        merged.add_lines(line.as_bytes(), as_fetched)?;
-    }
+        Ok(merged.add_lines(line.as_bytes(), as_fetched)?)
+    })
+    .await?;
     for &new in before.get(&None).into_iter().flatten() {
         merged.add_lines(&page.lines_of(new, place, dataset), now)?;
     }

@@ -17,14 +17,14 @@ use tracing::debug;
 
 use crate::resource::Dataset;
 use crate::snapshot::digest::ContentDigest;
-use crate::snapshot::part::{FinishedPart, Lines, PartBuilder};
+use crate::snapshot::part::{FinishedPart, PartBuilder};
 use crate::store::DeleteCondition;
 
 use super::activity::DailyCounts;
 use super::checkpoint::Stretch;
 use super::endpoint::Endpoint;
 use super::run::{Run, Stop, progress_of};
-use super::stretch::{FULL_PART, Number, read_part, store_part, whole_key};
+use super::stretch::{FULL_PART, Number, each_line, store_part, whole_key};
 use super::walk::Way;
 
 /// So many become one.
@@ -167,15 +167,10 @@ async fn join_parts(
 ) -> Result<Option<FinishedPart>, Stop> {
     let mut joined = PartBuilder::new(run.output.compression)?;
     let mut digest = ContentDigest::default();
-    let mut line = String::new();
     let parts = stretches.iter().filter_map(|stretch| stretch.parts.get(&dataset));
     for stored in parts.clone() {
-        let bytes = read_part(run, stored).await?;
         let fetched = (stored.part.fetched_from, stored.part.fetched_to);
-        let mut lines = Lines::of(run.output.compression, &bytes, stored.part.records)?;
-        while lines.next_into(&mut line)? {
-            joined.add_lines(line.as_bytes(), fetched)?;
-        }
+        each_line(run, stored, |line| Ok(joined.add_lines(line.as_bytes(), fetched)?)).await?;
         digest.add(stored.digest);
     }
     let finished = joined.finish()?;

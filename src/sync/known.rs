@@ -12,7 +12,7 @@ pub struct Known(BTreeMap<Resource, Listed>);
 /// What is known of a list.
 #[derive(Debug)]
 enum Listed {
-    /// Nothing yet: it is still being read.
+    /// The list is still being read.
     Pending,
     /// All its rows.
     Rows(Ids),
@@ -65,18 +65,18 @@ impl Known {
         self.0.insert(resource, Listed::Rows(Ids::new(ids)));
     }
 
-    /// The rows of a list are not all read: until they are [expected](Self::expect), any might be in the snapshot.
+    /// Notes that a list is still being read: until its rows are [expected](Self::expect), it may hold any.
     pub fn await_rows(&mut self, resource: Resource) {
         self.0.insert(resource, Listed::Pending);
     }
 
-    /// Whether it cannot be told yet which rows of a list the snapshot holds.
+    /// Whether a list is still being read, so that the rows that the snapshot will hold are not known yet.
     #[must_use]
     pub fn is_pending(&self, resource: Resource) -> bool {
         matches!(self.0.get(&resource), Some(Listed::Pending))
     }
 
-    /// Whether it can be told which rows of a list the snapshot holds.
+    /// Whether the rows of a list that the snapshot holds are known.
     #[must_use]
     pub fn is_expected(&self, resource: Resource) -> bool {
         matches!(self.0.get(&resource), Some(Listed::Rows(_)))
@@ -87,7 +87,7 @@ impl Known {
         self.0.remove(&resource);
     }
 
-    /// Whether a row is in the snapshot, or that cannot be told: its list is not opted in, or not read to its end.
+    /// Whether a row is in the snapshot, or may be: its list is not opted in, or is still being read.
     #[must_use]
     pub fn has(&self, resource: Resource, id: &str) -> bool {
         self.has_hash(resource, hash_of(id))

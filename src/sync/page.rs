@@ -52,8 +52,7 @@ pub struct ReadPage {
     pub fetched: Option<(Timestamp, Timestamp)>,
     /// The room that its lines take among all that wait to be stored; set by the walk.
     pub room: Option<Room>,
-    /// The users that its rows refer to, by the hashes of their ids, if it could not be told whether the snapshot holds
-    /// them when the page was read.
+    /// Hashes of the ids of users that its rows refer to, if users were still being read when the page was read.
     pub unchecked_users: Vec<u64>,
 }
 
@@ -209,6 +208,19 @@ impl From<PageError> for Unreadable {
 }
 
 impl ReadPage {
+    /// A page that has no rows.
+    #[must_use]
+    pub fn empty(datasets: &[Dataset]) -> Self {
+        Self {
+            total: None,
+            rows: Vec::new(),
+            records: Records::new(datasets),
+            fetched: None,
+            room: None,
+            unchecked_users: Vec::new(),
+        }
+    }
+
     /// The lines of the rows kept, of the dataset at `place` in the context. Borrowed where no row
     /// between them is dropped.
     pub fn kept_lines(&self, place: usize, dataset: Dataset) -> Cow<'_, [u8]> {
@@ -409,7 +421,7 @@ impl<'c> Reading<'c> {
         Ok(())
     }
 
-    /// What a row refers to, if some of it is not in the snapshot. Users that may yet be are noted.
+    /// What a row refers to, if some of it is not in the snapshot. Notes the user if users are still being read.
     fn unknown(&mut self, references: References<'_>) -> Option<Unknown> {
         if self.known.is_pending(Resource::Users) {
             self.unchecked_users.extend(references.user.map(hash_of));

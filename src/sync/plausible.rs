@@ -33,7 +33,7 @@ pub(super) fn problem_of(checkpoint: &Checkpoint) -> Option<&'static str> {
     } else if checkpoint.completed.is_some()
         && lists.values().flat_map(ListProgress::stretches).any(|it| it.users_unchecked)
     {
-        Some("it is called complete, and not all of it is checked")
+        Some("it is marked complete, but some memberships are unchecked")
     } else {
         None
     }

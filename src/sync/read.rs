@@ -22,8 +22,8 @@ pub async fn read_everything(run: &Run) -> Result<(), Stop> {
     let needed = run.keeper.read(|checkpoint| lists_needed(&checkpoint.resources));
     read_lists(run, not_done(run, &needed), Phase::follows).await?;
     settle(run).await?;
-    // Grants may have made the lists grow that they refer to: these are compared once more, and nothing is read beside
-    // them that might make them grow again.
+    // Lists that grants refer to may have grown: compare them once more, one phase after the other, so that no list grows
+    // while it is compared.
     run.remembered_ids.clear();
     read_lists(run, not_done(run, &needed), |phase, other| other < phase).await?;
     run.may_go_on()?;
@@ -53,7 +53,7 @@ fn not_done(run: &Run, needed: &BTreeSet<ListName>) -> Vec<ListName> {
 /// Lists that are read at once: each may hold a part and pages that wait for it.
 const LISTS_AT_ONCE: usize = 4;
 
-/// Copies lists, side by side those that do not `follow` each other. When one fails the others store what is
+/// Copies lists, side by side unless one `follows` the other. When one fails the others store what is
 /// in flight, and the failure that says most is returned.
 async fn read_lists(
     run: &Run,

@@ -57,7 +57,7 @@ pub struct Run {
     pub told_unreadable: Mutex<BTreeSet<(ListName, String)>>,
     /// Ids of rows that this invocation has stored.
     pub remembered_ids: RememberedIds,
-    /// Users of memberships that this invocation has stored before it could be told whether the snapshot holds them.
+    /// The users of memberships that this invocation has stored unchecked.
     pub unchecked_users: UncheckedUsers,
     /// What the answer has to say beside how the work ended.
     pub warnings: Arc<Warnings>,
@@ -261,7 +261,7 @@ impl Run {
         self.client.requests_to_fill(latency, self.at_stake.storing_unhindered())
     }
 
-    /// How many more pages of a list could be under way, beside all that is asked for at present.
+    /// How many more pages of a list would fill the rate, beside all requests in flight or waiting.
     pub fn requests_to_spare(&self, endpoint: &Endpoint) -> usize {
         self.pages_to_fill(endpoint).saturating_sub(self.client.usage().places.asked_for())
     }

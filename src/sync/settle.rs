@@ -1,13 +1,15 @@
-//! Memberships begin before all users are read, so that Clerk is asked at the rate allowed while the last windows of
-//! users are walked. Their grants are written as if all their users were in the snapshot, and looked at here when
-//! all are that will be:
+//! Checks the users of memberships that were stored before all users were read.
 //!
-//! - The users that a stretch of memberships refers to are remembered, as hashes of eight bytes. Nothing has to be
-//!   done where all are in the snapshot. What is not remembered, because it is too much or an earlier invocation
-//!   stored it, is read back.
-//! - A user that is missing was created during the run, or is gone. It is asked for, and where it is gone the
-//!   grants are taken out of their part again, which is what [`closure`](super::closure) does with memberships
-//!   that arrive later.
+//! The sync reads memberships beside users, so that it uses the whole rate while the last windows of users end. Until
+//! then it cannot know whether the snapshot will hold the user of a membership, and writes the grants as if it did. This
+//! module checks them when the users are complete:
+//!
+//! - An invocation remembers the users of the stretches it stores, as hashes of eight bytes. If the snapshot holds all of
+//!   them, the stretch is done. A stretch whose users it does not remember is read back: an earlier invocation stored
+//!   it, or there were too many to remember.
+//! - A user whom the snapshot does not hold was created during the run, or is gone. The sync requests that user by id. If
+//!   the user is gone, it stores the part again without the grants, and counts the membership as dangling, as
+//!   [`closure`](super::closure) does with memberships that arrive later.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, PoisonError};
@@ -17,26 +19,26 @@ use serde::Deserialize;
 use tracing::info;
 
 use crate::resource::{Dataset, Resource};
-use crate::snapshot::part::{FinishedPart, Lines, PartBuilder};
+use crate::snapshot::part::{FinishedPart, PartBuilder};
 
 use super::checkpoint::{ListProgress, StoredPart, Stretch, Window};
 use super::closure;
 use super::endpoint::{Endpoint, endpoint};
 use super::run::{Run, Stop};
-use super::stretch::{Number, read_part, store_part};
+use super::stretch::{Number, each_line, store_part};
 
-/// Most users that are remembered: 2 MiB.
+/// Most users that an invocation remembers: 2 MiB.
 const MOST_REMEMBERED: usize = 256 * 1024;
-/// Stretches whose parts are read back side by side; a part is 4 MiB at the most.
+/// Stretches that are read back at a time; a part is 4 MiB at most.
 const READ_AT_ONCE: usize = 4;
 
-/// The users that stretches of memberships refer to, by the hashes of their ids, as this invocation has stored them. Each
-/// stretch is known by its part's key, which no part with other lines has.
+/// The users of the memberships that this invocation has stored unchecked: hashes of their ids, by the key of the part.
+/// A part's key follows from its content, so a stretch that is replaced has another.
 #[derive(Debug, Default)]
 pub struct UncheckedUsers(Mutex<HashMap<String, Vec<u64>>>);
 
 impl UncheckedUsers {
-    /// A stretch has been stored that refers to these.
+    /// Remembers the users of a stretch that has been stored, if there is room.
     pub(super) fn note(&self, stretch: &Stretch, users: Vec<u64>) {
         let Some(stored) = stretch.parts.values().next().filter(|_| stretch.users_unchecked) else {
             return;
@@ -54,17 +56,17 @@ impl UncheckedUsers {
     }
 }
 
-/// A stretch whose users are to be looked for.
+/// A stretch whose users have not been checked.
 struct Unchecked {
     /// The number of its window.
     window: u32,
     stretch: Stretch,
 }
 
-/// Looks for the users of all memberships that were stored before it could be told which users the snapshot holds.
+/// Checks the users of all memberships that were stored unchecked. All users must have been read.
 ///
 /// # Errors
-/// [`Stop`].
+/// [`Stop`]; stretches that were checked before are not checked again.
 pub(super) async fn settle(run: &Run) -> Result<(), Stop> {
     let memberships = endpoint(Resource::OrganizationMemberships);
     let unchecked = run.list(memberships.name(), unchecked_of);
@@ -77,7 +79,7 @@ pub(super) async fn settle(run: &Run) -> Result<(), Stop> {
     if !closure::known(run).is_expected(Resource::Users) {
         closure::load(run, Resource::Users).await?;
     }
-    // To look at what is remembered takes no time.
+    // This needs no requests, so the time budget does not matter.
     let (checked, unchecked): (Vec<_>, Vec<_>) =
         unchecked.into_iter().partition(|it| remembers_all_users(run, &it.stretch));
     note_checked(run, memberships, &checked).await?;
@@ -106,7 +108,7 @@ fn unchecked_of(list: &ListProgress) -> Vec<Unchecked> {
     list.windows.iter().flat_map(of_window).collect()
 }
 
-/// Whether it is remembered which users a stretch refers to, and the snapshot holds all of them.
+/// Whether this invocation remembers the users of a stretch, and the snapshot holds all of them.
 fn remembers_all_users(run: &Run, stretch: &Stretch) -> bool {
     let known = closure::known(run);
     run.unchecked_users
@@ -129,7 +131,7 @@ async fn missing_users(run: &Run, stretch: &Stretch) -> Result<BTreeSet<String>,
     Ok(missing)
 }
 
-/// Takes the grants out of a stretch whose user the snapshot does not hold.
+/// Stores the parts of a stretch again without the grants of users whom the snapshot does not hold.
 async fn leave_out_gone(
     run: &Run,
     memberships: &'static Endpoint,
@@ -151,7 +153,7 @@ async fn leave_out_gone(
     }
     info!(
         memberships = gone,
-        "users are gone that memberships refer to; their grants are left out"
+        "the users of these memberships were deleted during the run; their grants are left out"
     );
     run.commit_list(memberships.name(), |list| {
         if let Some(stored) = stretch_of(list, *window, stretch.sequence) {
@@ -166,7 +168,7 @@ fn stretch_of(list: &mut ListProgress, window: u32, sequence: u32) -> Option<&mu
     stretches.iter_mut().find(|stretch| stretch.sequence == sequence)
 }
 
-/// Memberships whose grants are taken out of a stretch, with how many lines each had.
+/// Memberships whose grants are left out, and how many lines each had.
 #[derive(Default)]
 struct LeftOut {
     lines_of_memberships: BTreeMap<String, u64>,
@@ -176,7 +178,8 @@ impl LeftOut {
     fn note_in(&self, stretch: &mut Stretch, parts: BTreeMap<Dataset, StoredPart>) {
         stretch.parts = parts;
         stretch.dangling_principals += self.lines_of_memberships.len() as u64;
-        // A membership whose role key no role has is one line, which does not tell the key.
+        // A membership with an unresolved role key has one line, and the line does not contain the key. So the count is
+        // corrected only if the stretch has one such key.
         let unresolved = self.lines_of_memberships.values().filter(|&&lines| lines == 1).count();
         if let (1, Some(mut only)) =
             (stretch.unresolved_role_keys.len(), stretch.unresolved_role_keys.first_entry())
@@ -209,7 +212,7 @@ async fn without_gone(
     Ok(part.finish()?)
 }
 
-/// What tells whose a grant is.
+/// The fields of a stored grant that name its user and its membership.
 #[derive(Deserialize)]
 struct Grant {
     principal: Object,
@@ -221,21 +224,18 @@ struct Object {
     id: String,
 }
 
-/// Reads a part back, grant by grant, each with its line.
+/// Reads a part back and hands over its grants in order, each with its line.
 async fn each_grant(
     run: &Run,
     stored: &StoredPart,
     mut take: impl FnMut(Grant, &[u8]) -> Result<(), Stop>,
 ) -> Result<(), Stop> {
-    let bytes = read_part(run, stored).await?;
-    let mut lines = Lines::of(run.output.compression, &bytes, stored.part.records)?;
-    let mut line = String::new();
-    while lines.next_into(&mut line)? {
-        let grant = serde_json::from_str(&line)
+    each_line(run, stored, |line| {
+        let grant = serde_json::from_str(line)
             .map_err(|error| Stop::Internal(format!("a stored grant cannot be read: {error}")))?;
-        take(grant, line.as_bytes())?;
-    }
-    Ok(())
+        take(grant, line.as_bytes())
+    })
+    .await
 }
 
 async fn note_checked(

@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 use crate::clock::Clock;
 use crate::resource::Dataset;
 use crate::snapshot::digest::Sha256Hex;
-use crate::snapshot::part::{FinishedPart, Part, PartBuilder, extension};
+use crate::snapshot::part::{FinishedPart, Lines, Part, PartBuilder, extension};
 use crate::snapshot::translate::Role;
 use crate::store::{Condition, ContentType};
 
@@ -68,7 +68,7 @@ pub(super) struct StoredStretch {
     pub roles: Vec<Role>,
     /// Hashed ids of its rows, where grants refer to them.
     pub ids: Vec<u64>,
-    /// Hashed ids of the users that its rows refer to and that may not be in the snapshot.
+    /// Hashed ids of the users that its rows refer to and that are still to be checked.
     pub unchecked_users: Vec<u64>,
 }
 
@@ -211,6 +211,24 @@ pub(super) async fn read_part(run: &Run, stored: &StoredPart) -> Result<Bytes, S
         .map(|object| object.bytes)
         .filter(|bytes| Sha256Hex::of(bytes) == stored.part.sha256)
         .ok_or_else(|| Stop::PartLost(run.store.url_of(&key)))
+}
+
+/// Reads a part back that the checkpoint names, and hands over its lines in order.
+///
+/// # Errors
+/// As [`read_part`], and those of `take`.
+pub(super) async fn each_line(
+    run: &Run,
+    stored: &StoredPart,
+    mut take: impl FnMut(&str) -> Result<(), Stop>,
+) -> Result<(), Stop> {
+    let bytes = read_part(run, stored).await?;
+    let mut lines = Lines::of(run.output.compression, &bytes, stored.part.records)?;
+    let mut line = String::new();
+    while lines.next_into(&mut line)? {
+        take(&line)?;
+    }
+    Ok(())
 }
 
 /// A part's key below `SNAPSHOT_URL`.

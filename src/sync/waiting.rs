@@ -24,7 +24,7 @@ struct State {
     windows: Vec<u32>,
     /// Windows that could be walked besides, if there were any.
     wanted: usize,
-    /// Windows that will be there when those that are being divided are.
+    /// Windows that divisions in progress will add.
     dividing: usize,
 }
 
@@ -75,13 +75,13 @@ impl<'a> Waiting<'a> {
         })
     }
 
-    /// So many more could be walked than there are.
+    /// Sets how many more windows could be walked than there are.
     pub(super) fn want(&self, more: usize) {
         self.with(|state, _| state.wanted = more.saturating_sub(state.dividing));
     }
 
-    /// Into how many parts a window that is walked is to be divided: more windows are wanted, and it is one of the
-    /// longest. Who is told so calls [`divided`](Self::divided) in the end.
+    /// Into how many parts to divide a window that is walked, if more windows are wanted and it is one of the longest.
+    /// The caller must call [`divided`](Self::divided) in the end.
     pub(super) fn parts_wanted(&self, window: u32, taken: &Taken) -> Option<usize> {
         let rows_left = taken.expected.saturating_sub(taken.rows);
         self.with(|state, list| {
@@ -93,7 +93,7 @@ impl<'a> Waiting<'a> {
             if longer >= wanted {
                 return None;
             }
-            // As many as make each as long as all would be if they were of one length.
+            // As many as make the parts as long as all windows would be on average.
             let windows = (others.len() + 1 + wanted) as u64;
             let mean = (others.iter().sum::<u64>() + rows_left) / windows;
             let parts = (rows_left / mean.max(1)).min(most_parts(taken)) as usize;
@@ -104,7 +104,7 @@ impl<'a> Waiting<'a> {
         })
     }
 
-    /// A window that was to be divided into so many parts has been, with these behind it now.
+    /// Ends a division into so many `parts`, which has added the windows `behind`.
     pub(super) fn divided(&self, parts: usize, behind: &[u32]) {
         self.with(|state, _| state.dividing -= parts - 1);
         behind.iter().for_each(|&window| self.put(window));

@@ -66,7 +66,7 @@ impl Walker {
         }
     }
 
-    /// Pages in flight, as far as they count beside those of other lists.
+    /// Pages in flight of a window; 0 for a walk by owner, which does not count its own.
     pub(super) fn in_flight(&self) -> usize {
         match self {
             Self::Window(walk) => walk.in_flight(),
