@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use clerk_sandbox::{Population, Sandbox};
+use clerk_sync::buffers::Buffers;
 use clerk_sync::clerk::gunzip::gunzip;
 use clerk_sync::clerk::transport::MAX_BODY_BYTES;
 use clerk_sync::clerk::wire::decode_page;
@@ -34,7 +35,7 @@ struct Page {
     resource: Resource,
     dataset: Dataset,
     compressed: Bytes,
-    body: Vec<u8>,
+    body: Bytes,
     context: PageContext,
 }
 
@@ -46,7 +47,7 @@ fn pages() -> Vec<Page> {
         ..Population::default()
     });
     let roles = page_at(&sandbox, "/v1/organization_roles?limit=500");
-    let roles = gunzip(&roles, MAX_BODY_BYTES).expect("gzip").expect("small");
+    let roles = gunzip(&roles, MAX_BODY_BYTES, &Buffers::default()).expect("gzip").expect("small");
     let roles = decode_page::<OrganizationRole<'_>>(&roles).expect("a page of roles");
     let roles: Vec<_> = roles.rows.iter().filter_map(|role| role.role()).collect();
     let lists = [
@@ -58,11 +59,18 @@ fn pages() -> Vec<Page> {
         let path = endpoint(resource).path;
         let path = format!("/v1{path}?order_by=created_at&limit=500&include_members_count=true");
         let compressed = page_at(&sandbox, &path);
-        let body = gunzip(&compressed, MAX_BODY_BYTES).expect("gzip").expect("not too large");
+        let body = gunzip(&compressed, MAX_BODY_BYTES, &Buffers::default())
+            .expect("gzip")
+            .expect("not too large");
         let datasets = endpoint(resource).feeds.iter().map(|feed| feed.dataset).collect();
         let translation =
             Translation { roles: RoleCatalogue::from(roles.clone()), ..Translation::default() };
-        let context = PageContext { translation, datasets, known: Arc::default() };
+        let context = PageContext {
+            translation,
+            datasets,
+            known: Arc::default(),
+            buffers: Buffers::default(),
+        };
         Page { name, resource, dataset, compressed, body, context }
     };
     lists.map(page).into()
@@ -84,7 +92,8 @@ fn stages(criterion: &mut Criterion) {
 
         group.throughput(Throughput::Bytes(page.body.len() as u64));
         group.bench_function("decompress", |bencher| {
-            bencher.iter(|| gunzip(black_box(&page.compressed), MAX_BODY_BYTES));
+            bencher
+                .iter(|| gunzip(black_box(&page.compressed), MAX_BODY_BYTES, &Buffers::default()));
         });
         group.bench_function("parse", |bencher| match page.resource {
             Resource::Users => bencher.iter(|| rows_of::<User<'_>>(black_box(&page.body))),

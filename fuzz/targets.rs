@@ -12,6 +12,7 @@ use std::io::Read as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use clerk_sync::buffers::Buffers;
 use clerk_sync::clerk::error::Refusal;
 use clerk_sync::clerk::gunzip::gunzip;
 use clerk_sync::clerk::retry::{LONGEST_NAMED, retry_after};
@@ -126,7 +127,7 @@ fn context(endpoint: &Endpoint, settings: u8) -> PageContext {
         roles: RoleCatalogue::from(roles),
     };
     let datasets = endpoint.feeds.iter().map(|feed| feed.dataset).collect();
-    PageContext { translation, datasets, known: Arc::default() }
+    PageContext { translation, datasets, known: Arc::default(), buffers: Buffers::default() }
 }
 
 /// The year 0, in milliseconds since 1970.
@@ -319,7 +320,7 @@ pub fn gzip(data: &[u8]) {
     let read = flate2::bufread::MultiGzDecoder::new(data)
         .take(MOST as u64 + 1)
         .read_to_end(&mut independent);
-    match (gunzip(data, MOST), read) {
+    match (gunzip(data, MOST, &Buffers::default()), read) {
         (Ok(Some(bytes)), Ok(_)) => assert!(bytes == independent, "another body"),
         // What stands between the data and their checksum is passed over.
         (Ok(Some(bytes)), Err(_)) => {

@@ -14,6 +14,7 @@
 //! - [`redaction`] replaces personal data in rows, [`snapshot`] turns rows into records, records into
 //!   parts, parts into a manifest.
 //! - [`store`] keeps all of it in S3 or in a folder.
+//! - [`buffers`] hold bodies and lines, and are used again.
 //! - [`response`] and [`error`] are what comes back; [`telemetry`], [`progress`] and
 //!   [`measures`] what is seen meanwhile.
 //!
@@ -49,6 +50,7 @@ pub mod response;
 pub mod telemetry;
 
 pub mod aws;
+pub mod buffers;
 pub mod clock;
 pub mod no_answer;
 pub mod panics;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
+use crate::buffers::Buffers;
 use crate::clerk::client::Client;
 use crate::clerk::error::{ClerkError, Unreadable};
 use crate::clerk::wire;
@@ -158,7 +159,7 @@ impl Search<'_> {
             redaction: self.redaction.clone(),
             roles,
         };
-        PageContext { translation, datasets, known: Arc::default() }
+        PageContext { translation, datasets, known: Arc::default(), buffers: Buffers::default() }
     }
 
     /// Every role, for the keys that memberships carry.
@@ -168,7 +169,9 @@ impl Search<'_> {
         let context = Arc::new(self.context(Vec::new(), RoleCatalogue::default()));
         let mut roles = RoleCatalogue::default();
         let listed = self.walk(list, path.clone(), true, &context, |page| {
-            page.kept_rows().filter_map(|row| row.role.clone()).for_each(|role| roles.push(role));
+            page.kept_rows()
+                .filter_map(|row| row.role.as_deref().cloned())
+                .for_each(|role| roles.push(role));
             Ok(())
         });
         match listed.await? {

@@ -104,11 +104,17 @@ impl Server {
 
     /// One request over the network, as the program makes them.
     async fn asked(&self) -> Result<Answer, TransportError> {
-        let url: Url = self.url.parse().expect("a URL");
+        self.asked_through(&HttpTransport::new(&self.url())).await
+    }
+
+    async fn asked_through(&self, transport: &HttpTransport) -> Result<Answer, TransportError> {
         let bytes = Arc::new(BytesInFlight::default());
-        HttpTransport::new(&url)
-            .get(&url, HeaderMap::new(), &mut bytes.room("/users", Urgency::default()))
-            .await
+        let mut room = bytes.room("/users", Urgency::default());
+        transport.get(&self.url(), HeaderMap::new(), &mut room).await
+    }
+
+    fn url(&self) -> Url {
+        self.url.parse().expect("a URL")
     }
 }
 
@@ -201,6 +207,24 @@ async fn a_decompression_bomb_is_refused() {
         let server = Server::that(Sends::once([head(&fields), bomb].concat())).await;
         let answer = server.asked().await;
         assert!(matches!(answer, Err(TransportError::TooLarge)), "{answer:?}");
+    }
+}
+
+/// Bodies are read into buffers that are used again.
+#[tokio::test]
+async fn a_body_holds_nothing_of_the_one_before() {
+    let mut transport = None;
+    for text in [r#"["a long one"]"#.repeat(100_000), "[1]".to_owned(), "[22]".to_owned()] {
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::none());
+        gzip.write_all(text.as_bytes()).expect("memory");
+        let bodies = [("gzip", gzip.finish().expect("memory")), ("identity", text.clone().into())];
+        for (encoding, body) in bodies {
+            let fields = format!("content-encoding: {encoding}\r\ncontent-length: {}", body.len());
+            let server = Server::that(Sends::once([head(&fields), body].concat())).await;
+            let transport = transport.get_or_insert_with(|| HttpTransport::new(&server.url()));
+            let answer = server.asked_through(transport).await.expect("a whole answer");
+            assert!(answer.body == text, "{encoding}, {} bytes", text.len());
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use clerk_sandbox::{Effect, FaultRule, Population, Sandbox};
+use clerk_sync::buffers::Buffers;
 use clerk_sync::clerk::error::Unreadable;
 use clerk_sync::resource::Dataset;
 use clerk_sync::snapshot::translate::{Role, RoleCatalogue, Translation};
@@ -97,6 +98,7 @@ fn context(endpoint: &Endpoint, sandbox: &Sandbox) -> PageContext {
         translation: Translation { roles: RoleCatalogue::from(roles), ..Translation::default() },
         datasets: endpoint.feeds.iter().map(|feed| feed.dataset).collect(),
         known: Arc::default(),
+        buffers: Buffers::default(),
     }
 }
 

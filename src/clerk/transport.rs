@@ -15,6 +15,7 @@ use url::Url;
 
 use super::bytes_in_flight::Room;
 use super::gunzip::gunzip;
+use crate::buffers::{Buffer, Buffers};
 use crate::no_answer::{NoAnswer, trusts_anybody};
 
 /// Sends one GET and returns the whole answer.
@@ -126,6 +127,10 @@ const IDLE_TIME_OUT: Duration = Duration::from_secs(15);
 pub struct HttpTransport {
     https: bool,
     client: OnceLock<reqwest::Client>,
+    /// For bodies as they arrive.
+    compressed: Buffers,
+    /// For bodies that were decompressed.
+    decompressed: Buffers,
 }
 
 impl HttpTransport {
@@ -135,7 +140,12 @@ impl HttpTransport {
     /// Nothing is set up yet: a sync that has nothing to do never loads a certificate.
     #[must_use]
     pub fn new(api_url: &Url) -> Self {
-        Self { https: api_url.scheme() == "https", client: OnceLock::new() }
+        Self {
+            https: api_url.scheme() == "https",
+            client: OnceLock::new(),
+            compressed: Buffers::default(),
+            decompressed: Buffers::default(),
+        }
     }
 
     fn client(&self) -> Result<&reqwest::Client, TransportError> {
@@ -188,12 +198,12 @@ impl Transport for HttpTransport {
             .map_err(broken)?;
         let status = response.status().as_u16();
         let headers = std::mem::take(response.headers_mut());
-        let mut body = read_body(response, room).await?;
+        let mut body = Bytes::from_owner(read_body(response, self.compressed.take(), room).await?);
         if is_gzip(&headers) {
             room.take(size_when_decompressed(&body)).await;
-            body = decompress(&body)?;
+            body = decompress(&body, &self.decompressed)?;
         }
-        Ok(Answer { status, headers, body: Bytes::from(body) })
+        Ok(Answer { status, headers, body })
     }
 
     fn prepare(&self) -> Result<(), TransportError> {
@@ -204,11 +214,13 @@ impl Transport for HttpTransport {
 /// The body as it is sent.
 async fn read_body(
     mut response: reqwest::Response,
+    mut body: Buffer,
     room: &mut Room,
-) -> Result<Vec<u8>, TransportError> {
+) -> Result<Buffer, TransportError> {
     // A hint only: a server that announces too much does not get it.
     let announced = response.content_length().map_or(0, |bytes| bytes.min(1024 * 1024));
-    let mut body = Vec::with_capacity(announced as usize);
+    body.clear();
+    body.reserve(announced as usize);
     let cut_short = |_: reqwest::Error| TransportError::CutShort;
     let mut deadline = Instant::now() + BODY_TIME_OUT;
     loop {
@@ -241,8 +253,8 @@ fn is_gzip(headers: &HeaderMap) -> bool {
     })
 }
 
-fn decompress(body: &[u8]) -> Result<Vec<u8>, TransportError> {
-    gunzip(body, MAX_BODY_BYTES)
+fn decompress(body: &[u8], buffers: &Buffers) -> Result<Bytes, TransportError> {
+    gunzip(body, MAX_BODY_BYTES, buffers)
         .map_err(|_| TransportError::CutShort)?
         .ok_or(TransportError::TooLarge)
 }

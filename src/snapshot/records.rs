@@ -6,13 +6,14 @@ use std::ops::Range;
 use serde::Serialize;
 
 use super::json;
+use crate::buffers::{Buffer, Buffers};
 use crate::resource::Dataset;
 
 /// NDJSON lines of one page, by dataset.
 ///
 /// Only the datasets named when it was made are kept: reading `/organization_roles` to resolve role
 /// keys translates the roles as ever, and writes none of their lines.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Records {
     /// One place for each of [`Dataset::ALL`]; `None` for a dataset that is not kept.
     lines: [Option<Lines>; Dataset::ALL.len()],
@@ -22,9 +23,9 @@ pub struct Records {
     pub raw_is_unreadable: bool,
 }
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug)]
 struct Lines {
-    bytes: Vec<u8>,
+    bytes: Buffer,
     /// Where each line ends in `bytes`, behind its `\n`.
     ends: Vec<usize>,
 }
@@ -32,9 +33,16 @@ struct Lines {
 impl Records {
     /// No lines yet; those of other datasets than `kept` will be dropped.
     pub fn new(kept: &[Dataset]) -> Self {
+        Self::in_buffers(kept, &Buffers::default())
+    }
+
+    /// As [`new`](Self::new), in buffers that are used again when the lines are dropped.
+    pub fn in_buffers(kept: &[Dataset], buffers: &Buffers) -> Self {
         let mut lines = [const { None }; Dataset::ALL.len()];
         for &dataset in kept {
-            lines[dataset as usize] = Some(Lines::default());
+            let mut bytes = buffers.take();
+            bytes.clear();
+            lines[dataset as usize] = Some(Lines { bytes, ends: Vec::new() });
         }
         Self { lines, unresolved_role_keys: BTreeMap::new(), raw_is_unreadable: false }
     }

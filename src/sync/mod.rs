@@ -68,6 +68,7 @@ use futures_util::future::ready;
 use tokio::time::Instant;
 use tracing::warn;
 
+use crate::buffers::Buffers;
 use crate::clerk::client::{Client, KeysInstance};
 use crate::clock::Timestamp;
 use crate::config::Config;
@@ -347,6 +348,7 @@ impl Sync<'_> {
             },
             at_stake,
             known: Arc::new(RwLock::default()),
+            buffers: Buffers::default(),
             told_unreadable: Mutex::default(),
             remembered_ids: RememberedIds::default(),
             unchecked_users: UncheckedUsers::default(),

@@ -7,6 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::buffers::Buffers;
 use crate::clerk::bytes_in_flight::Room;
 use crate::clerk::error::Unreadable;
 use crate::clerk::wire::{self, DecodeError};
@@ -29,13 +30,20 @@ pub struct PageContext {
     pub datasets: Vec<Dataset>,
     /// What the snapshot holds already, where rows refer to it.
     pub known: Arc<RwLock<Known>>,
+    /// For the lines of pages.
+    pub buffers: Buffers,
 }
 
 impl PageContext {
     /// For a look at a list whose rows are not wanted.
     #[must_use]
     pub fn for_check() -> Self {
-        Self { translation: Translation::default(), datasets: Vec::new(), known: Arc::default() }
+        Self {
+            translation: Translation::default(),
+            datasets: Vec::new(),
+            known: Arc::default(),
+            buffers: Buffers::default(),
+        }
     }
 }
 
@@ -74,13 +82,13 @@ pub struct ReadRow {
     /// How many lines it became, in each dataset of the context.
     pub lines: [u32; MOST_FEEDS],
     /// What it refers to and the snapshot did not hold when the page was read.
-    pub unknown: Option<Unknown>,
+    pub unknown: Option<Box<Unknown>>,
     /// The role key it carries and no role has.
     pub unresolved_role_key: Option<String>,
     /// The day on which whom it is was last active.
     pub active_on: Option<Day>,
     /// The role it is, for the catalogue of roles.
-    pub role: Option<Role>,
+    pub role: Option<Box<Role>>,
 }
 
 impl ReadRow {
@@ -290,12 +298,10 @@ pub fn read_page<'a, R: Row + Deserialize<'a>>(
     context: &PageContext,
     needed: Needed,
 ) -> Option<ReadPage> {
-    let page: wire::Page<wire::Object<R>> = wire::decode_page(body).ok()?;
-    let mut reading = Reading::new(context, needed, page.rows.len());
-    for wire::Object(row) in page.rows {
-        reading.add(row, None, Vec::new()).ok()?;
-    }
-    Some(reading.end(page.total_count))
+    let mut reading = Reading::new(context, needed);
+    let add = |wire::Object(row): wire::Object<R>| reading.add(row, None, Vec::new());
+    let total_count = wire::decode_rows(body, add).ok()?;
+    Some(reading.end(total_count))
 }
 
 /// Reads one row.
@@ -314,7 +320,7 @@ pub fn read_rows(
     read: RowReader,
 ) -> Result<ReadPage, PageError> {
     let page: wire::Page<&RawValue> = wire::decode_page(body)?;
-    let mut reading = Reading::new(context, needed, page.rows.len());
+    let mut reading = Reading::new(context, needed);
     for (index, raw) in page.rows.into_iter().enumerate() {
         let added = match read(raw.get()) {
             Ok(row) => reading.add(row, Some(raw), Vec::new()),
@@ -350,13 +356,13 @@ struct Reading<'c> {
 }
 
 impl<'c> Reading<'c> {
-    fn new(context: &'c PageContext, needed: Needed, rows: usize) -> Self {
+    fn new(context: &'c PageContext, needed: Needed) -> Self {
         Self {
             context,
             needed,
             known: context.known.read().unwrap_or_else(PoisonError::into_inner),
-            records: Records::new(&context.datasets),
-            rows: Vec::with_capacity(rows),
+            records: Records::in_buffers(&context.datasets, &context.buffers),
+            rows: Vec::new(),
             unchecked_users: Vec::new(),
             written: [0; MOST_FEEDS],
         }
@@ -413,10 +419,10 @@ impl<'c> Reading<'c> {
             unreadable,
             left_out: Vec::new(),
             lines,
-            unknown,
+            unknown: unknown.map(Box::new),
             unresolved_role_key: unresolved.into_keys().next(),
             active_on: row.last_active_at().map(day_of),
-            role: row.role(),
+            role: row.role().map(Box::new),
         });
         Ok(())
     }

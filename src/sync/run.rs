@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::warn;
 
+use crate::buffers::Buffers;
 use crate::clerk::client::Client;
 use crate::clerk::error::ClerkError;
 use crate::clock::{Clock, Timestamp};
@@ -53,6 +54,8 @@ pub struct Run {
     pub at_stake: AtStake,
     /// What grants may refer to.
     pub known: Arc<RwLock<Known>>,
+    /// For the lines of pages.
+    pub buffers: Buffers,
     /// Which unreadable fields of which lists the log tells of already.
     pub told_unreadable: Mutex<BTreeSet<(ListName, String)>>,
     /// Ids of rows that this invocation has stored.
@@ -284,6 +287,7 @@ impl Run {
                 },
                 datasets: self.feeds(endpoint).iter().map(|feed| feed.dataset).collect(),
                 known: Arc::clone(&self.known),
+                buffers: self.buffers.clone(),
             }),
             clock: self.clock.clone(),
             patience: Arc::clone(&self.patience),

@@ -115,7 +115,7 @@ impl<'a> StretchBuilder<'a> {
             if self.is_referred_to {
                 self.ids.push(hash_of(&row.key.id));
             }
-            self.roles.extend(row.role.clone());
+            self.roles.extend(row.role.as_deref().cloned());
             if let Some(key) = row.unresolved_role_key.as_ref().filter(|_| !row.dangling) {
                 *self.unresolved_role_keys.entry(key.clone()).or_default() += 1;
             }

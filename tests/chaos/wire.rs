@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use clerk_sandbox::Sandbox;
+use clerk_sync::buffers::Buffers;
 use clerk_sync::clerk::bytes_in_flight::Room;
 use clerk_sync::clerk::gunzip::gunzip;
 use clerk_sync::clerk::transport::{Answer, MAX_BODY_BYTES, Transport, TransportError};
@@ -122,11 +123,11 @@ impl Transport for WatchedTransport {
         let mut answer = answer?;
         self.note_answer(&answer);
         if answer.headers.contains_key(CONTENT_ENCODING) {
-            let body = gunzip(&answer.body, MAX_BODY_BYTES)
+            let body = gunzip(&answer.body, MAX_BODY_BYTES, &Buffers::default())
                 .map_err(|_| TransportError::CutShort)?
                 .ok_or(TransportError::TooLarge)?;
             room.take(body.len()).await;
-            answer.body = body.into();
+            answer.body = body;
         }
         Ok(answer)
     }

@@ -6,7 +6,7 @@ use std::ops::{Deref, DerefMut};
 
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde::ser::{Serialize, Serializer};
 use serde_json::error::Category;
 
@@ -30,9 +30,23 @@ pub struct DecodeError {
 /// # Errors
 /// [`DecodeError`] when `json` is not JSON, or not the shape of `T`.
 pub fn decode<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, DecodeError> {
+    decode_with(json, PhantomData)
+}
+
+/// Reads one JSON value that borrows from `json`, as `seed` does.
+///
+/// # Errors
+/// As [`decode`].
+pub(super) fn decode_with<'a, S: DeserializeSeed<'a>>(
+    json: &'a [u8],
+    seed: S,
+) -> Result<S::Value, DecodeError> {
     // UTF-8 is checked once for all and not again for every string: a quarter of the time.
     let json = std::str::from_utf8(json).map_err(|_| DecodeError::whole("not UTF-8"))?;
-    serde_json::from_str(json).map_err(|error| DecodeError::new(json, &error))
+    let mut deserializer = serde_json::Deserializer::from_str(json);
+    let value = seed.deserialize(&mut deserializer);
+    let whole = value.and_then(|value| deserializer.end().map(|()| value));
+    whole.map_err(|error| DecodeError::new(json, &error))
 }
 
 /// Reads one JSON object.

@@ -1,9 +1,15 @@
 //! A page of a list.
 
-use serde::Deserialize;
-use serde::de::{Deserializer, Error as _, Unexpected};
+use std::fmt;
+use std::marker::PhantomData;
 
-use super::decode::{DecodeError, decode};
+use serde::Deserialize;
+use serde::de::{
+    DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Unexpected,
+    Visitor,
+};
+
+use super::decode::{AN_OBJECT, DecodeError, decode_with};
 
 /// A page in either of Clerk's two shapes.
 #[derive(Debug)]
@@ -22,26 +28,134 @@ pub struct Page<R> {
 /// # Errors
 /// [`DecodeError`], its path starting at the body: `data[3].id`, `[3].id`.
 pub fn decode_page<'a, R: Deserialize<'a>>(body: &'a [u8]) -> Result<Page<R>, DecodeError> {
-    let is_array = body.trim_ascii_start().starts_with(b"[");
-    if is_array {
-        return Ok(Page { rows: decode(body)?, total_count: None });
-    }
-    let DataAndTotal { data, total_count } = decode(body)?;
-    Ok(Page { rows: data, total_count: Some(total_count) })
+    let mut rows = Vec::new();
+    let total_count = decode_rows(body, |row| {
+        rows.push(row);
+        Ok(())
+    })?;
+    Ok(Page { rows, total_count })
 }
 
-/// Clerk OpenAPI 2026-05-12, schemas Organizations, Roles, Permissions, OrganizationMemberships.
+/// Reads a page as [`decode_page`] does, and hands over each row as soon as it is read: all rows of a page of
+/// users would take half a megabyte. Returns the page's `total_count`.
+///
+/// # Errors
+/// As [`decode_page`]. If `take` refuses a row: an error that says nothing of it.
+pub fn decode_rows<'a, R: Deserialize<'a>>(
+    body: &'a [u8],
+    take: impl FnMut(R) -> Result<(), DecodeError>,
+) -> Result<Option<u64>, DecodeError> {
+    decode_with(body, PageReader(RowsReader { take, row: PhantomData }))
+}
+
+/// Reads a page in either shape.
+struct PageReader<R, F>(RowsReader<R, F>);
+
+/// Reads an array of rows.
+struct RowsReader<R, F> {
+    take: F,
+    row: PhantomData<R>,
+}
+
 #[derive(Deserialize)]
-#[serde(bound(deserialize = "R: Deserialize<'de>"))]
-struct DataAndTotal<R> {
-    data: Vec<R>,
-    #[serde(deserialize_with = "count")]
-    total_count: u64,
+#[serde(field_identifier, rename_all = "snake_case")]
+enum Field {
+    Data,
+    TotalCount,
+    #[serde(other)]
+    Other,
+}
+
+impl<'de, R, F> DeserializeSeed<'de> for PageReader<R, F>
+where
+    R: Deserialize<'de>,
+    F: FnMut(R) -> Result<(), DecodeError>,
+{
+    type Value = Option<u64>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Option<u64>, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de, R, F> Visitor<'de> for PageReader<R, F>
+where
+    R: Deserialize<'de>,
+    F: FnMut(R) -> Result<(), DecodeError>,
+{
+    type Value = Option<u64>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(AN_OBJECT)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, rows: A) -> Result<Option<u64>, A::Error> {
+        (&mut self.0).visit_seq(rows).map(|()| None)
+    }
+
+    /// Clerk OpenAPI 2026-05-12, schemas Organizations, Roles, Permissions, OrganizationMemberships.
+    fn visit_map<A: MapAccess<'de>>(mut self, mut fields: A) -> Result<Option<u64>, A::Error> {
+        let (mut has_data, mut total_count) = (false, None);
+        while let Some(field) = fields.next_key()? {
+            match field {
+                Field::Data if has_data => return Err(A::Error::duplicate_field("data")),
+                Field::Data => {
+                    fields.next_value_seed(&mut self.0)?;
+                    has_data = true;
+                }
+                Field::TotalCount if total_count.is_some() => {
+                    return Err(A::Error::duplicate_field("total_count"));
+                }
+                Field::TotalCount => total_count = Some(fields.next_value::<Count>()?.0),
+                Field::Other => {
+                    let IgnoredAny = fields.next_value()?;
+                }
+            }
+        }
+        if !has_data {
+            return Err(A::Error::missing_field("data"));
+        }
+        total_count.map(Some).ok_or_else(|| A::Error::missing_field("total_count"))
+    }
+}
+impl<'de, R, F> DeserializeSeed<'de> for &mut RowsReader<R, F>
+where
+    R: Deserialize<'de>,
+    F: FnMut(R) -> Result<(), DecodeError>,
+{
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de, R, F> Visitor<'de> for &mut RowsReader<R, F>
+where
+    R: Deserialize<'de>,
+    F: FnMut(R) -> Result<(), DecodeError>,
+{
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an array")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut rows: A) -> Result<(), A::Error> {
+        while let Some(row) = rows.next_element()? {
+            (self.take)(row).map_err(|_| A::Error::custom("a row that was refused"))?;
+        }
+        Ok(())
+    }
 }
 
 /// Most rows that a list may have: some fifty times as many as the largest instances are thought to
 /// have. A server that states more, or never comes to an end, is not Clerk.
 pub const MOST_ROWS: u64 = 100_000_000;
+
+/// As [`count`] reads it.
+#[derive(Deserialize)]
+struct Count(#[serde(deserialize_with = "count")] u64);
 
 /// A count of rows, of at most [`MOST_ROWS`].
 pub(super) fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
