@@ -34,7 +34,7 @@ def write(folder: pathlib.Path) -> tuple[ssl.SSLContext, pathlib.Path]:
 def certificate(name, key, issuer_key, issuer) -> x509.Certificate:
     """Signed by the issuer, or by itself as an authority."""
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = datetime.datetime.now(datetime.timezone.utc)
+    now = datetime.datetime.now(datetime.UTC)
     builder = (
         x509.CertificateBuilder()
         .subject_name(subject)

@@ -47,7 +47,8 @@ def run(bench: Workbench) -> Report:
         "From just before the process is started to the first byte of its first request at a listener "
         "that stands for Clerk, over loopback; then it is killed. CPU is what the process had used by "
         "then. Over TLS (1.3, a P-256 certificate) the program also reads the system's root certificates, "
-        "and the listener's share of the handshake is in it. As a program it has the key in its environment and writes to an empty folder. "
+        "and the listener's share of the handshake is in it. As a program it has the key in its "
+        "environment and writes to an empty folder. "
         "As a Lambda function it gets its event from a stand-in for the runtime interface, the key from "
         "Secrets Manager and its store from S3, both stand-ins that answer at once and over plain HTTP: "
         "what AWS takes to answer, and TLS to AWS, come on top.",
@@ -126,7 +127,7 @@ def listener():
 
 
 def url_of(listening: socket.socket) -> str:
-    return "http://%s:%s" % listening.getsockname()
+    return "http://{}:{}".format(*listening.getsockname())
 
 
 @contextlib.contextmanager
@@ -141,7 +142,7 @@ def aws():
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
-        yield "%s:%s" % server.server_address
+        yield "{}:{}".format(*server.server_address)
     finally:
         server.shutdown()
         thread.join()

@@ -12,7 +12,10 @@ from .sandbox import Sandbox
 from .timeline import chart, timeline
 from .workbench import Workbench
 
-NEAR = "At 150, 300 and 600 ms a whole run takes at most the fewest requests at 95 % of the rate allowed, and 20 answers"
+NEAR = (
+    "At 150, 300 and 600 ms a whole run takes at most the fewest requests at 95 % of the rate allowed, "
+    "and 20 answers"
+)
 REFUSED = "At a distance: at most 1 % of answers 429"
 MEMORY = "At a distance: peak memory at most 64 MiB + 16 bytes per user"
 LARGE = "1,000,000 users and 2,000,000 memberships at 300 ms and 1,000 requests in ten seconds: at most 70 s"
@@ -196,7 +199,9 @@ def verdicts(runs: list[Run], large: Run) -> dict[str, Verdict]:
         ),
         REFUSED: Verdict(f"{refused * 100:.2f} %", refused <= 0.01, f"{(refused - 0.01) * 100:.2f} points over"),
         MEMORY: Verdict(
-            f"{peak / 2**20:.1f} of {allowed / 2**20:.1f} MiB", peak <= allowed, f"{peak / allowed:.2f} times what is allowed"
+            f"{peak / 2**20:.1f} of {allowed / 2**20:.1f} MiB",
+            peak <= allowed,
+            f"{peak / allowed:.2f} times what is allowed",
         ),
         LARGE: Verdict(
             f"{large.seconds:.1f} s", large.seconds <= LARGE_SECONDS, f"{large.seconds - LARGE_SECONDS:.1f} s over"

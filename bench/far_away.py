@@ -7,6 +7,7 @@ start sends little in the first round trips of a connection.
 """
 
 import asyncio
+import functools
 import pathlib
 import sys
 import tempfile
@@ -53,8 +54,8 @@ async def serve(host: str, port: int, round_trip: float, folder: pathlib.Path) -
         # The handshake of TCP takes a round trip before the first byte is sent.
         await asyncio.sleep(round_trip)
         far = await asyncio.open_connection("127.0.0.1", near_port)
-        there = lambda source, sink: delayed(source, sink, round_trip / 2, None)
-        back = lambda source, sink: delayed(source, sink, round_trip / 2, round_trip)
+        there = functools.partial(delayed, delay=round_trip / 2, round_trip=None)
+        back = functools.partial(delayed, delay=round_trip / 2, round_trip=round_trip)
         await both_ways(reader, writer, *far, there, back)
 
     far = await asyncio.start_server(travel, "127.0.0.1", 0)

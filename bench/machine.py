@@ -10,7 +10,7 @@ import subprocess
 def facts() -> list[tuple[str, str]]:
     """Names and values, in the order they are read."""
     return [
-        ("date", datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC")),
+        ("date", datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")),
         ("commit", commit()),
         ("processor", f"{processor()}, {os.cpu_count()} cores visible"),
         ("memory", memory()),

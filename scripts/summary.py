@@ -8,6 +8,7 @@ PROGRAM the path of clerk-sync, for the commands that are suggested at the end.
 """
 
 import gzip
+import itertools
 import json
 import shutil
 import sys
@@ -68,7 +69,7 @@ def print_first_lines(snapshot, manifest, name):
     print(f"The first {SHOWN_LINES} lines of {name}:")
     print()
     with gzip.open(snapshot / parts[0]["key"], "rt", encoding="utf-8") as lines:
-        for _, line in zip(range(SHOWN_LINES), lines):
+        for line in itertools.islice(lines, SHOWN_LINES):
             print(shortened("  " + line.rstrip("\n"), 3 * width))
             print()
 

@@ -92,10 +92,12 @@ def run(scene: Scene, bootstrap: pathlib.Path) -> None:
     """As Lambda would, with one event."""
     scene.empty_bucket()
     log = scene.scratch / "arm64.log"
-    with scene.sandbox(Population(20, 2, 20)) as clerk:
-        with Environment(bootstrap, scene.settings(clerk), log) as function:
-            answer = function.invoke({})
-            lines = function.lines()
+    with (
+        scene.sandbox(Population(20, 2, 20)) as clerk,
+        Environment(bootstrap, scene.settings(clerk), log) as function,
+    ):
+        answer = function.invoke({})
+        lines = function.lines()
     expect(not answer.is_error and answer.payload["status"] == "complete", answer.payload)
     expect(answer.payload["records"]["users"] == 20 and answer.payload["verified"], answer.payload)
     scene.notes.append(f"run by QEMU: a sync, in {answer.payload['elapsed_ms']} ms")

@@ -68,6 +68,7 @@ class Scene:
             capture_output=True,
             text=True,
             timeout=120,
+            check=False,
         )
         try:
             return json.loads(finished.stdout)

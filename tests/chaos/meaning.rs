@@ -78,11 +78,11 @@ pub(super) fn may_mean(request: &LoggedRequest, what: Meaning) -> bool {
     let as_sent = || request.status.map(|it| of_status(it, request.code.as_deref()));
     meaning(request) == what
         || (request.spoiled && as_sent() == Some(what))
-        || (what == Meaning::Unreadable && shows_anothers_row(request))
+        || (what == Meaning::Unreadable && shows_row_of_another(request))
 }
 
 /// Whether a row was changed into one that the request's filter leaves out: the filter seems to be ignored.
-fn shows_anothers_row(request: &LoggedRequest) -> bool {
+fn shows_row_of_another(request: &LoggedRequest) -> bool {
     request.path.ends_with("/api_keys") && request.edits.iter().any(|it| it.pointer == "/subject")
 }
 
