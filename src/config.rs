@@ -1,6 +1,6 @@
 //! The settings: read from environment variables, checked all at once, typed from then on.
 //!
-//! The contract's table stands in [`SETTINGS`], of which `--help` is made.
+//! [`SETTINGS`] lists all of them; `--help` is made from it.
 
 mod environment;
 mod fingerprint;
@@ -27,7 +27,7 @@ pub use problem::{InvalidConfig, Problem};
 
 pub(crate) use parse::{LONGEST_TIME_BUDGET, resource_names};
 
-/// Everything an invocation is told by its environment.
+/// All settings of an invocation, from its environment.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// `SNAPSHOT_URL`: where everything is written.

@@ -100,7 +100,7 @@ fn usual_limit(key: &SecretKey) -> u32 {
     }
 }
 
-/// The secret's failure under its name in the contract.
+/// The secret's failure under its documented name.
 pub fn secret_unavailable(error: SecretError) -> Error {
     let advice = error.advice();
     Error::SecretUnavailable(

@@ -1,4 +1,4 @@
-//! The ways an invocation can fail, under the names of the contract (section 3).
+//! The ways an invocation can fail, under the names of docs/reference.md.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -85,7 +85,7 @@ impl Failure {
 }
 
 impl Error {
-    /// The contract's name, which callers see as `errorType`.
+    /// The documented name, which callers see as `errorType`.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
@@ -248,7 +248,7 @@ mod tests {
 
     // Contract, section 3: these names, and a message that says what to do.
     #[test]
-    fn every_error_has_the_contracts_name_and_advice() {
+    fn every_error_has_its_documented_name_and_advice() {
         let names = [
             "InvalidConfig",
             "InvalidEvent",

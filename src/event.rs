@@ -14,7 +14,7 @@ use crate::resource::Resource;
 use crate::sync::endpoint::{ENDPOINTS, Endpoint, endpoint};
 use crate::sync::naming::{Naming, PATH_SAFE, is_path_safe};
 
-/// One request to this program (contract, section 3).
+/// One request to this program (docs/reference.md, Events).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// Continue the run in progress, or start one.
@@ -322,7 +322,7 @@ fn lookup_options(fields: &[(&str, &Value)], problems: &mut Vec<String>) -> Opti
     let namings: Vec<_> = endpoint.named_by.iter().filter(named).collect();
     let Some(naming) = namings.first() else {
         problems.push(format!(
-            "a lookup of {} is told by exactly one thing which it is (accepted: {})",
+            "a lookup of {} needs exactly one identifier (accepted: {})",
             endpoint.resource,
             accepted(),
         ));

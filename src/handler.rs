@@ -32,7 +32,7 @@ pub struct Invocation {
 /// Handles one event.
 ///
 /// # Errors
-/// One of the contract's errors.
+/// [`Error`].
 pub async fn handle(
     event: &Event,
     config: &Config,

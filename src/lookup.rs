@@ -41,7 +41,7 @@ const DEEPEST: usize = 6;
 /// Handles one `lookup` event.
 ///
 /// # Errors
-/// One of the contract's errors; what Clerk refuses to tell is one, and never an empty answer.
+/// [`Error`]. If Clerk refuses to answer, that is an error too, and never an empty answer.
 pub async fn lookup(
     dependencies: &Dependencies,
     config: &Config,

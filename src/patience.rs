@@ -34,7 +34,7 @@ pub enum Exhausted {
     Halted,
 }
 
-/// How long a spent budget may be overdrawn for the first progress (contract 2: "even the smallest
+/// How long a spent budget may be overdrawn for the first progress (docs/reference.md: "even the smallest
 /// budget stores some progress first").
 const FIRST_PROGRESS: Duration = Duration::from_secs(5);
 

@@ -25,7 +25,7 @@ use crate::response::Response;
 use crate::telemetry;
 use crate::time_budget::TimeBudget;
 
-/// Exit status of a wrong command line: like a wrong event (contract 1).
+/// Exit status of a wrong command line: like a wrong event (docs/reference.md).
 const USAGE: u8 = 2;
 
 /// Runs `clerk-sync [EVENT]` and gives its exit status.

@@ -1,4 +1,4 @@
-//! What an invocation answers (contract 3).
+//! What an invocation answers (docs/reference.md, Answers).
 
 use std::collections::BTreeMap;
 
@@ -25,7 +25,7 @@ pub enum Response {
 }
 
 impl Response {
-    /// The exit status of the plain program (contract 1).
+    /// The exit status of the plain program (docs/reference.md).
     #[must_use]
     pub fn exit_status(&self) -> u8 {
         match self {

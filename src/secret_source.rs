@@ -16,7 +16,7 @@ use crate::no_answer::{NoAnswer, Server};
 use crate::redaction::{RedactionKey, TooShort};
 use crate::secret_key::{SecretKey, SecretKeyError};
 
-/// The fields tried in a JSON secret when none is named, in this order (contract section 2).
+/// The fields tried in a JSON secret when none is named, in this order (docs/reference.md, Settings).
 pub const DEFAULT_FIELDS: [&str; 3] = ["CLERK_SECRET_KEY", "secret_key", "secret-key"];
 
 /// The field of a JSON secret that holds the key of the hashes that `REDACT` asks for.

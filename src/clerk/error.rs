@@ -97,7 +97,7 @@ pub enum ClerkError {
     },
     /// Something else answered in Clerk's place: every attempt allowed brought a web page, or one a
     /// redirect.
-    #[error("what answered {endpoint} with {status} is not Clerk's API{}", about_redirects(*status))]
+    #[error("the server that answered {endpoint} with {status} is not Clerk's API{}", about_redirects(*status))]
     NotClerk {
         /// Path of the request.
         endpoint: String,

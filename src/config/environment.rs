@@ -7,7 +7,7 @@ use std::fmt;
 use super::SETTINGS;
 
 /// Set by AWS Lambda to the host and port of the runtime API; its presence makes this program a
-/// Lambda function (contract, section 1).
+/// Lambda function (docs/reference.md).
 const LAMBDA_RUNTIME_API: &str = "AWS_LAMBDA_RUNTIME_API";
 /// Set by AWS Lambda to the log level of the function's logging configuration.
 pub(super) const LAMBDA_LOG_LEVEL: &str = "AWS_LAMBDA_LOG_LEVEL";

@@ -14,7 +14,7 @@ pub struct Setting {
     pub meaning: &'static str,
 }
 
-/// Every setting, in the order of the contract's table (section 2).
+/// Every setting, in the order of the reference's table (docs/reference.md).
 pub const SETTINGS: &[Setting] = &[
     Setting {
         name: parse::SETTING_SNAPSHOT_URL,

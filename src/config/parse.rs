@@ -78,7 +78,7 @@ const LONGEST_NAMESPACE: usize = 255;
 pub(super) fn config(environment: &Environment, place: Place) -> Result<Config, InvalidConfig> {
     let mut reader = Reader { environment, problems: Vec::new() };
 
-    // In the order of the contract's table, which is the order problems are told in.
+    // In the order of the reference's table: problems are listed in this order.
     let snapshot_url = reader.required(SETTING_SNAPSHOT_URL, SNAPSHOT_URLS, snapshot_url);
     let resources = reader.required(SETTING_RESOURCES, &resource_names(), resources);
     let key = key_setting(&mut reader, place);

@@ -14,7 +14,7 @@ use super::part::Part;
 /// The format tag of [`Manifest`].
 pub const MANIFEST_FORMAT: &str = "clerk-sync/manifest/1";
 
-/// `manifest.json` (contract 5). Field order is the file's order.
+/// `manifest.json` (docs/data.md). Field order is the file's order.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Manifest {
     /// [`MANIFEST_FORMAT`].
@@ -129,7 +129,7 @@ impl DatasetStatus {
     }
 }
 
-/// How far a dataset can be trusted (contract 5).
+/// How far a dataset can be trusted (docs/data.md).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DatasetStatus {
@@ -179,7 +179,7 @@ pub struct RunFacts {
     pub elapsed_seconds: f64,
 }
 
-/// `latest.json` (contract 5).
+/// `latest.json` (docs/data.md).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Latest {
     /// The newest published snapshot.

@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_of_the_contract_pass() {
+    fn keys_of_every_file_pass() {
         for key in
             ["checkpoint.json", "snapshots/20261120T120000Z-3f9a1c/users/part-00000.ndjson.gz"]
         {

@@ -130,7 +130,7 @@ pub enum DeleteCondition {
     Matches(Version),
 }
 
-/// What an object contains (contract section 5). A folder does not record it.
+/// What an object contains (docs/data.md). A folder does not record it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ContentType {
     /// One JSON document.

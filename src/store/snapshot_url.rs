@@ -1,4 +1,4 @@
-//! `SNAPSHOT_URL`: where everything is written (contract section 2).
+//! `SNAPSHOT_URL`: where everything is written (docs/reference.md, Settings).
 
 use std::fmt;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! A `sync`'s outcome in the contract's words.
+//! Turns the outcome of a `sync` into an answer.
 
 use std::collections::BTreeMap;
 

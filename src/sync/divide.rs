@@ -80,7 +80,7 @@ pub(super) async fn divide(run: &Run, endpoint: &'static Endpoint) -> Result<(),
         Some(taken) => find_edges(run, endpoint, &taken, wanted).await?,
         None => Vec::new(),
     };
-    info!(clerk.path = endpoint.path, windows = edges.len() + 1, "walking in windows");
+    info!(clerk.path = endpoint.path, windows = edges.len() + 1, "reading the list in windows");
     run.commit_list(name, |list| {
         list.divisible = false;
         list.edges_asked += wanted as u32 - 1;

@@ -1,4 +1,4 @@
-//! What stopped the work, under its name in the contract.
+//! Turns what stopped the work into an error with a documented name.
 
 use crate::clerk::error::{ClerkError, Fault};
 use crate::clerk::transport::TransportError;
@@ -8,7 +8,7 @@ use crate::no_answer::Server;
 use super::run::Stop;
 use super::state::store_unavailable;
 
-/// The contract's name for what stopped the work.
+/// The documented error for what stopped the work.
 pub(super) fn error_of(stop: Stop) -> Error {
     match stop {
         Stop::Instance(error) => clerk_error(error),
@@ -35,7 +35,7 @@ pub(super) fn error_of(stop: Stop) -> Error {
     }
 }
 
-/// The contract's name for Clerk's failures.
+/// The documented error for a failure of Clerk.
 #[must_use]
 pub fn clerk_error(error: ClerkError) -> Error {
     match error.root() {
@@ -93,7 +93,7 @@ pub fn clerk_error(error: ClerkError) -> Error {
     }
 }
 
-/// The contract's name for a transport that cannot carry any request.
+/// The documented error for a transport that cannot carry any request.
 pub(crate) fn unreachable(fault: TransportError) -> Error {
     let advice = advice_about(&fault);
     let failure = Failure::new("Clerk could not be reached").caused_by(fault);

@@ -145,7 +145,7 @@ impl Loading {
         // In one piece, so that it need not be moved while it grows. If there is no room for it that
         // shows later, at what is really there.
         if ids.try_reserve_exact(usize::try_from(rows).unwrap_or(usize::MAX)).is_err() {
-            warn!(rows, "there is no room for the ids of so many rows at once");
+            warn!(rows, "memory for the ids of all rows could not be reserved at once");
         }
         let missing = parts.into_iter().map(|stored| (stored.part.key.clone(), stored)).collect();
         Self { ids, missing }

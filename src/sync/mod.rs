@@ -102,7 +102,7 @@ use stretch::snapshot_folder;
 /// Handles one `sync` event.
 ///
 /// # Errors
-/// One of the contract's errors; a run in progress and what is published stay as they are.
+/// [`Error`]. A run in progress and published snapshots stay as they are.
 pub async fn sync(
     dependencies: &Dependencies,
     config: &Config,
@@ -369,7 +369,7 @@ impl Sync<'_> {
     }
 
     fn give_up(&self, reason: &'static str) {
-        warn!("the run in progress is given up: {reason}");
+        warn!("abandoning the run in progress: {reason}");
         self.gave_up.get_or_init(|| reason);
     }
 

@@ -15,21 +15,21 @@ pub(super) fn problem_of(checkpoint: &Checkpoint) -> Option<&'static str> {
     let Checkpoint { snapshot_id, abandoned, lists, .. } = checkpoint;
     let is_done = |list| lists.get(&list).is_some_and(ListProgress::is_done);
     if !is_snapshot_id(snapshot_id) || !abandoned.iter().all(|id| is_snapshot_id(id)) {
-        Some("it names a snapshot that no snapshot is called")
+        Some("it contains an invalid snapshot id")
     } else if abandoned.contains(snapshot_id) {
-        Some("it gives up its own snapshot")
+        Some("it abandons its own snapshot")
     } else if lists.values().any(|list| list.windows.is_empty()) {
         Some("a list has no windows")
     } else if !lists.values().all(windows_are_in_order) {
         Some("the windows of a list are not in the order of their numbers")
     } else if lists.values().flat_map(|list| &list.windows).any(numbers_too_high) {
-        Some("it numbers parts from where there are none")
+        Some("a window's parts are numbered beyond the largest number")
     } else if !lists.values().flat_map(ListProgress::stretches).all(could_be_stored) {
-        Some("it names a part that no part is called")
+        Some("it contains an invalid part name")
     } else if checkpoint.completed.is_some()
         && !lists_needed(&checkpoint.resources).into_iter().all(is_done)
     {
-        Some("it is called complete, and is not")
+        Some("it is marked complete, but lists are unfinished")
     } else if checkpoint.completed.is_some()
         && lists.values().flat_map(ListProgress::stretches).any(|it| it.users_unchecked)
     {
@@ -39,7 +39,7 @@ pub(super) fn problem_of(checkpoint: &Checkpoint) -> Option<&'static str> {
     }
 }
 
-/// `20261120T120000Z-3f9a1c` (contract 5). It becomes the name of a folder.
+/// `20261120T120000Z-3f9a1c` (docs/data.md). It becomes the name of a folder.
 pub(super) fn is_snapshot_id(id: &str) -> bool {
     const PATTERN: &str = "00000000T000000Z-xxxxxx";
     let fits = |(byte, pattern): (u8, u8)| match pattern {

@@ -355,7 +355,7 @@ pub fn lists_needed(resources: &BTreeSet<Resource>) -> BTreeSet<ListName> {
     lists_of(&needed).map(Endpoint::name).collect()
 }
 
-/// The datasets of what is opted in, in the contract's order.
+/// The datasets of what is opted in, in the order of docs/data.md.
 #[must_use]
 pub fn datasets_of(resources: &BTreeSet<Resource>) -> BTreeSet<Dataset> {
     lists_of(resources).flat_map(|list| list.feeds.iter().map(|feed| feed.dataset)).collect()

@@ -174,7 +174,7 @@ impl PublishedCounts {
 #[error("latest.json names it, and it is not there")]
 struct Missing;
 
-/// The store's failure under its name in the contract.
+/// The documented error for a failure of the store.
 pub fn store_unavailable(error: StoreError) -> Error {
     let advice = error.advice();
     Error::StoreUnavailable(

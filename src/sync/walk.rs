@@ -294,7 +294,7 @@ pub enum WalkStop {
     #[error("the invocation's time is up")]
     Exhausted(Exhausted),
     /// None of the rows last taken is in the list any more.
-    #[error("the walk lost its place in {}", .0.path)]
+    #[error("the position in {} is lost", .0.path)]
     LostPlace(&'static Endpoint),
     /// The server does not apply the filters that make a window.
     #[error("{} is not filtered by creation time", .0.path)]
@@ -522,7 +522,7 @@ impl Walk {
     fn give_up_the_cursor(&mut self, what_it_does: &'static str) {
         warn!(
             clerk.path = self.reader.endpoint.path,
-            "the server {what_it_does} the cursor; walking by offset from here on"
+            "the server {what_it_does} the cursor; reading the rest of the list by offset"
         );
         self.way = Way::Offset;
         self.cursor_back = 0;
