@@ -471,8 +471,8 @@ async fn nothing_hostile_reaches_a_path_and_nothing_wrong_is_sent() {
             json!({"organization_id": "a/b", "user_id": "user_1"}),
             "organization_id is not usable",
         ),
-        ("users", json!({}), "exactly one thing"),
-        ("users", json!({"id": "user_1", "username": "ada"}), "exactly one thing"),
+        ("users", json!({}), "exactly one identifier"),
+        ("users", json!({"id": "user_1", "username": "ada"}), "exactly one identifier"),
         ("organization_memberships", json!({"user_id": "user_1"}), "organization_id with user_id"),
         (
             "organization_invitations",
