@@ -76,7 +76,10 @@ pub(super) fn walk_to_end<'a>(
                 Err(WalkFailure::LostPlace | WalkFailure::Unfiltered)
                     if run.list(name, |list| list.windows.len() > 1) =>
                 {
-                    warn!(clerk.path = endpoint.path, "reading the rest of the list without windows");
+                    warn!(
+                        clerk.path = endpoint.path,
+                        "reading the rest of the list without windows"
+                    );
                     run.commit_list(name, ListProgress::join_windows).await?;
                 }
                 Err(WalkFailure::AnswersBadly) => {
