@@ -1,7 +1,8 @@
 //! Buffers that are used again.
 //!
 //! The kernel clears memory that it hands out, 4 KiB at a time. A page of users takes a megabyte when it is decompressed, and
-//! two thirds of one as lines; clearing that took a fifth of all processor time (docs/decisions/0016-allocator.md).
+//! two thirds of one as lines. Since their buffers are used again, a sync takes a sixth less processor time
+//! (docs/decisions/0016-allocator.md).
 
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -14,7 +14,7 @@
 //! - [`redaction`] replaces personal data in rows, [`snapshot`] turns rows into records, records into
 //!   parts, parts into a manifest.
 //! - [`store`] keeps all of it in S3 or in a folder.
-//! - [`buffers`] hold bodies and lines, and are used again.
+//! - [`buffers`] are memory for bodies and lines, which the next page uses again.
 //! - [`response`] and [`error`] are what comes back; [`telemetry`], [`progress`] and
 //!   [`measures`] what is seen meanwhile.
 //!

@@ -34,8 +34,8 @@ pub enum Exhausted {
     Halted,
 }
 
-/// How long a spent budget may be overdrawn for the first progress (docs/reference.md: "even the smallest
-/// budget stores some progress first").
+/// How long a spent budget may be overdrawn for the first progress (docs/reference.md, `TIME_BUDGET_SECONDS`:
+/// "However small, something is stored first").
 const FIRST_PROGRESS: Duration = Duration::from_secs(5);
 
 /// How long requests in flight may still take when time is up: an answer that is stored need not be

@@ -164,7 +164,8 @@ async fn find_edges(
             Err(stop) if compare::is_not_answered(&stop) => {
                 warn!(
                     clerk.path = endpoint.path,
-                    row, "Clerk does not list users at this offset; reading without a window there"
+                    row,
+                    "Clerk does not show the row at this offset; reading without a window there"
                 );
             }
             Err(stop) => return Err(stop),

@@ -23,7 +23,7 @@ pub(super) fn problem_of(checkpoint: &Checkpoint) -> Option<&'static str> {
     } else if !lists.values().all(windows_are_in_order) {
         Some("the windows of a list are not in the order of their numbers")
     } else if lists.values().flat_map(|list| &list.windows).any(numbers_too_high) {
-        Some("a window's parts are numbered beyond the largest number")
+        Some("a window numbers its parts beyond the largest part number")
     } else if !lists.values().flat_map(ListProgress::stretches).all(could_be_stored) {
         Some("it contains an invalid part name")
     } else if checkpoint.completed.is_some()

@@ -36,11 +36,11 @@ pub fn decode_page<'a, R: Deserialize<'a>>(body: &'a [u8]) -> Result<Page<R>, De
     Ok(Page { rows, total_count })
 }
 
-/// Reads a page as [`decode_page`] does, and hands over each row as soon as it is read: all rows of a page of
-/// users would take half a megabyte. Returns the page's `total_count`.
+/// Reads a page as [`decode_page`] does, and hands over each row as soon as it is read, because all rows of a page
+/// of users take half a megabyte. Returns the page's `total_count`.
 ///
 /// # Errors
-/// As [`decode_page`]. If `take` refuses a row: an error that says nothing of it.
+/// As [`decode_page`]. If `take` refuses a row, an error that does not say which.
 pub fn decode_rows<'a, R: Deserialize<'a>>(
     body: &'a [u8],
     take: impl FnMut(R) -> Result<(), DecodeError>,
