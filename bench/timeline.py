@@ -1,4 +1,4 @@
-"""How a run has asked Clerk, second by second, as its log tells (`src/sync/timeline.rs`)."""
+"""How a run has asked Clerk, second by second, as its log tells (`src/sync/run/timeline.rs`)."""
 
 import re
 from dataclasses import dataclass

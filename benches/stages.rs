@@ -19,12 +19,12 @@ use clerk_sync::clerk::wire::decode_page;
 use clerk_sync::clerk::wire::{Organization, OrganizationMembership, OrganizationRole, User};
 use clerk_sync::clock::Clock;
 use clerk_sync::config::Compression;
+use clerk_sync::lists::page::PageContext;
+use clerk_sync::lists::table::endpoint;
 use clerk_sync::resource::{Dataset, Resource};
 use clerk_sync::snapshot::digest::ContentDigest;
 use clerk_sync::snapshot::part::PartBuilder;
-use clerk_sync::snapshot::translate::{RoleCatalogue, Row as _, Translation};
-use clerk_sync::sync::endpoint::endpoint;
-use clerk_sync::sync::page::PageContext;
+use clerk_sync::translate::{RoleCatalogue, Row as _, Translation};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
 const KEY: &str = "sk_test_sandbox";

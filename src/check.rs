@@ -10,17 +10,16 @@ use crate::clerk::client::Client;
 use crate::clerk::error::ClerkError;
 use crate::config::{Config, KeySetting};
 use crate::dependencies::Dependencies;
-use crate::handler::Invocation;
+use crate::error::clerk_error;
+use crate::invocation::Invocation;
+use crate::lists::endpoint::{ByOwner, Endpoint, Paging, PartOfOwner, WholeList};
+use crate::lists::page::{PageContext, ReadPage};
+use crate::lists::table::endpoint as endpoint_of;
+use crate::lists::table::lists_needed;
 use crate::redaction::Redaction;
 use crate::response::CheckAnswer;
 use crate::store::conformance::{prove, remove_probes};
 use crate::store::{Store, StoreError};
-use crate::sync::endpoint::{
-    ByOwner, Endpoint, Paging, PartOfOwner, WholeList, endpoint as endpoint_of,
-};
-use crate::sync::failure::clerk_error;
-use crate::sync::page::{PageContext, ReadPage};
-use crate::sync::run::lists_needed;
 
 /// Checks the secret, Clerk's instance, one row of each list needed, and the store. Every check is
 /// answered, whatever the others say: one that another's failure leaves no way to make is not ok, and

@@ -224,6 +224,15 @@ impl<'de> Deserialize<'de> for Timestamp {
     }
 }
 
+/// Days since 1970, in UTC.
+pub type Day = i64;
+
+/// The day of a moment, in milliseconds since 1970.
+#[must_use]
+pub const fn day_of(milliseconds: i64) -> Day {
+    milliseconds.div_euclid(MILLIS_OF_DAY)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -17,8 +17,8 @@ use url::Url;
 use crate::redaction::Personal;
 use crate::resource::Resource;
 use crate::secret_key::SecretKey;
-use crate::snapshot::translate::MetadataBags;
 use crate::store::SnapshotUrl;
+use crate::translate::MetadataBags;
 
 pub use environment::{Environment, Place};
 pub use help::{SETTINGS, Setting, help};

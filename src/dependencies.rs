@@ -13,13 +13,13 @@ use crate::clerk::retry::RetryPolicy;
 use crate::clerk::transport::{HttpTransport, Transport};
 use crate::clock::Clock;
 use crate::config::{Config, KeySetting};
+use crate::error::unreachable;
 use crate::error::{Error, Failure};
 use crate::patience::Patience;
 use crate::redaction::{Redaction, RedactionKey};
 use crate::secret_key::{KeyEnvironment, SecretKey};
 use crate::secret_source::{Label, SecretError, SecretSource, SecretsManager};
 use crate::store::{self, Store};
-use crate::sync::failure::unreachable;
 
 /// Everything outside the process. Tests put their own in.
 #[derive(Debug, Clone)]

@@ -5,9 +5,13 @@ use std::fmt;
 
 use lambda_runtime::Diagnostic;
 
+use crate::clerk::error::{ClerkError, Fault};
+use crate::clerk::transport::TransportError;
 use crate::config::InvalidConfig;
 use crate::event::InvalidEvent;
+use crate::no_answer::Server;
 use crate::quoted::disturbs_a_line;
+use crate::store::StoreError;
 
 /// Why an invocation failed. Each part of the program has errors of its own; this is where they
 /// get the name that callers see.
@@ -218,6 +222,96 @@ impl From<Error> for Diagnostic {
     fn from(error: Error) -> Self {
         Self { error_type: error.name().to_owned(), error_message: error.message() }
     }
+}
+
+/// The documented error for a failure of Clerk.
+#[must_use]
+pub fn clerk_error(error: ClerkError) -> Error {
+    match error.root() {
+        ClerkError::NoOtherKey(_) | ClerkError::Unauthorized { .. } => {
+            Error::ClerkUnauthorized(Failure::new("the secret key is not valid").caused_by(error))
+        }
+        ClerkError::SecretUnavailable { source, .. } => {
+            let advice = source.advice();
+            Error::SecretUnavailable(
+                Failure::new("the secret could not be read").caused_by(error).advising(advice),
+            )
+        }
+        ClerkError::Unavailable { last: Fault::Transport(fault), .. }
+            if let Some(advice) = advice_about(fault) =>
+        {
+            Error::ClerkUnavailable(
+                Failure::new("Clerk could not be reached").caused_by(error).advising(advice),
+            )
+        }
+        ClerkError::OtherInstance { .. } => Error::ClerkUnauthorized(
+            Failure::new("the key was changed to another instance's in the middle of the work")
+                .caused_by(error)
+                .advising(
+                    "Put a key of the instance that is being read into the secret: the next \
+                     invocation continues. If the other instance is meant, the next invocation \
+                     gives this run up and begins anew.",
+                ),
+        ),
+        ClerkError::Forbidden { .. } => Error::ClerkUnauthorized(
+            Failure::new("Clerk refuses the secret key, not a feature").caused_by(error).advising(
+                "Look in Clerk's dashboard what this key may read and whether a quota is used \
+                     up, or take the resource out of RESOURCES; the next invocation continues.",
+            ),
+        ),
+        ClerkError::Unavailable { last: Fault::NotClerks(_), .. } => Error::ClerkUnavailable(
+            Failure::new("something else than Clerk answers").caused_by(error).advising(
+                "Check CLERK_API_URL, and the proxies and firewalls on the way to it. Progress is \
+                 kept: the next invocation continues.",
+            ),
+        ),
+        ClerkError::Unavailable { .. }
+        | ClerkError::Paused { .. }
+        | ClerkError::OutOfTime { .. } => {
+            Error::ClerkUnavailable(Failure::new("Clerk could not be read").caused_by(error))
+        }
+        ClerkError::NotClerk { .. } => Error::ClerkProtocol(
+            Failure::new("Clerk could not be asked").caused_by(error).advising(
+                "A login page, a proxy or a captive portal may stand between: check this machine's \
+                 network, HTTPS_PROXY and CLERK_API_URL. No snapshot was published.",
+            ),
+        ),
+        ClerkError::Protocol { .. } | ClerkError::Rejected { .. } | ClerkError::Refused { .. } => {
+            Error::ClerkProtocol(Failure::new("Clerk could not be understood").caused_by(error))
+        }
+    }
+}
+
+/// The documented error for a transport that cannot carry any request.
+pub(crate) fn unreachable(fault: TransportError) -> Error {
+    let advice = advice_about(&fault);
+    let failure = Failure::new("Clerk could not be reached").caused_by(fault);
+    Error::ClerkUnavailable(match advice {
+        Some(advice) => failure.advising(advice),
+        None => failure,
+    })
+}
+
+/// What to do about a fault on the way to Clerk.
+fn advice_about(fault: &TransportError) -> Option<String> {
+    let advice = fault.no_answer()?.advice(Server::Clerk);
+    let mut characters = advice.chars();
+    let capital = characters.next()?.to_uppercase();
+    Some(format!("{capital}{}. Progress is kept.", characters.as_str()))
+}
+
+/// What cannot happen, and did.
+#[must_use]
+pub fn internal(error: &dyn std::error::Error) -> Error {
+    Error::Internal(Failure::new(error.to_string()))
+}
+
+/// The documented error for a failure of the store.
+pub fn store_unavailable(error: StoreError) -> Error {
+    let advice = error.advice();
+    Error::StoreUnavailable(
+        Failure::new("the snapshot store failed").caused_by(error).advising(advice),
+    )
 }
 
 #[cfg(test)]

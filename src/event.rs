@@ -9,10 +9,11 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
 use crate::config::{LONGEST_TIME_BUDGET, resource_names};
+use crate::lists::endpoint::Endpoint;
+use crate::lists::row_request::{Naming, PATH_SAFE, is_path_safe};
+use crate::lists::table::{ENDPOINTS, endpoint};
 use crate::quoted::{Quoted, looks_like_a_key};
 use crate::resource::Resource;
-use crate::sync::endpoint::{ENDPOINTS, Endpoint, endpoint};
-use crate::sync::naming::{Naming, PATH_SAFE, is_path_safe};
 
 /// One request to this program (docs/reference.md, Events).
 #[derive(Clone, Debug, PartialEq, Eq)]

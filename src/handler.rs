@@ -1,33 +1,17 @@
 //! One event in, one answer out.
 
-use std::sync::Arc;
-
 use crate::check::check;
 use crate::config::Config;
 use crate::dependencies::Dependencies;
 use crate::error::Error;
 use crate::event::Event;
+use crate::invocation::Invocation;
 use crate::lookup::lookup;
-use crate::measures::Measures;
-use crate::patience::Patience;
-use crate::progress::Progress;
 use crate::response::{Response, RunStatus, StatusAnswer};
-use crate::sync::checkpoint::Checkpoint;
+use crate::sync::checkpoint::document::Checkpoint;
+use crate::sync::publish::summary;
 use crate::sync::state::{CheckpointFound, LatestFound};
-use crate::sync::{summary, sync};
-
-/// One invocation: who it is, and how long it may take.
-#[derive(Debug)]
-pub struct Invocation {
-    /// Lambda's request id, or the process's; names the holder of a lease.
-    pub request_id: String,
-    /// How long it may take.
-    pub patience: Arc<Patience>,
-    /// Shows people how far it is.
-    pub progress: Progress,
-    /// Collects what it does.
-    pub measures: Measures,
-}
+use crate::sync::sync;
 
 /// Handles one event.
 ///

@@ -29,10 +29,14 @@ pub mod handler;
 pub mod config;
 pub mod dependencies;
 pub mod event;
+pub mod invocation;
 
 pub mod check;
 pub mod lookup;
 pub mod sync;
+
+pub mod lists;
+pub mod paging;
 
 pub mod clerk;
 pub mod patience;
@@ -40,6 +44,7 @@ pub mod secret_key;
 pub mod secret_source;
 
 pub mod snapshot;
+pub mod translate;
 
 pub mod store;
 

@@ -6,10 +6,10 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::time::Instant;
 
+use crate::lists::table::lists_needed;
 use crate::snapshot::manifest::RunFacts;
-use crate::sync::checkpoint::Checkpoint;
-use crate::sync::run::lists_needed;
-use crate::sync::summary;
+use crate::sync::checkpoint::document::Checkpoint;
+use crate::sync::publish::summary;
 
 /// Shows how far a run is; silent unless it was made for a terminal. Clones share the display.
 #[derive(Debug, Clone, Default)]

@@ -12,7 +12,7 @@ use clerk_sync::store::{
     Condition, ContentType, DeleteCondition, Listed, Object, Operation, Store, StoreError, Stored,
     Version,
 };
-use clerk_sync::sync::checkpoint::CHECKPOINT_KEY;
+use clerk_sync::sync::checkpoint::document::CHECKPOINT_KEY;
 use serde_json::{Value, json};
 
 use crate::support::bounded::Bounded;

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use clerk_sandbox::{Effect, FaultRule, Population, Rules, Sandbox};
 use clerk_sync::error::Error;
+use clerk_sync::lists::table::lists_of;
 use clerk_sync::resource::Resource;
 use clerk_sync::store::Operation;
-use clerk_sync::sync::endpoint::lists_of;
 use serde_json::{Value, json};
 
 use crate::support::faulty_store::{self, Fault};

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use clerk_sandbox::{Effect, FaultRule, Population, Sandbox};
 use clerk_sync::error::Error;
+use clerk_sync::lists::endpoint::Endpoint;
+use clerk_sync::lists::table::{ENDPOINTS, endpoint};
 use clerk_sync::resource::Resource;
-use clerk_sync::sync::endpoint::{ENDPOINTS, Endpoint, endpoint};
 use serde_json::{Value, json};
 
 use crate::support::captured::Captured;

@@ -10,7 +10,7 @@ use clerk_sync::clerk::wire::{
 };
 use clerk_sync::resource::Dataset;
 use clerk_sync::snapshot::records::Records;
-use clerk_sync::snapshot::translate::{MetadataBags, References, Row, Translation};
+use clerk_sync::translate::{MetadataBags, References, Row, Translation};
 use jsonschema::Validator;
 use serde::Deserialize;
 use serde_json::value::RawValue;

@@ -8,10 +8,11 @@ use std::sync::Arc;
 use clerk_sandbox::{Effect, FaultRule, Population, Sandbox};
 use clerk_sync::buffers::Buffers;
 use clerk_sync::clerk::error::Unreadable;
+use clerk_sync::lists::endpoint::{Endpoint, Order, Paging};
+use clerk_sync::lists::page::{PageContext, ReadPage};
+use clerk_sync::lists::table::ENDPOINTS;
 use clerk_sync::resource::Dataset;
-use clerk_sync::snapshot::translate::{Role, RoleCatalogue, Translation};
-use clerk_sync::sync::endpoint::{ENDPOINTS, Endpoint, Order, Paging};
-use clerk_sync::sync::page::{PageContext, ReadPage};
+use clerk_sync::translate::{Role, RoleCatalogue, Translation};
 use serde_json::{Value, json};
 
 use crate::support::captured::Captured;

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::data::Data;
 use crate::lists::{List, ORGANIZATIONS, Shape};
 use crate::query::{Query, Selection};
+use crate::refusal::Refusal;
 use crate::requests::Outcome;
 use crate::rows::Row;
 
@@ -53,31 +54,7 @@ impl Answer {
 #[error("the connection was reset before an answer")]
 pub struct ConnectionReset;
 
-/// A refusal in Clerk's error shape (Clerk OpenAPI 2026-05-12, schema `ClerkErrors`).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Refusal {
-    pub(crate) status: u16,
-    pub(crate) code: String,
-    pub(crate) message: String,
-    /// The parameter that is at fault.
-    pub(crate) parameter: Option<&'static str>,
-}
-
 impl Refusal {
-    pub(crate) fn new(status: u16, code: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { status, code: code.into(), message: message.into(), parameter: None }
-    }
-
-    /// 422 for one parameter.
-    pub(crate) fn parameter(parameter: &'static str, why: &str) -> Self {
-        let message = format!("{parameter} {why}");
-        Self { parameter: Some(parameter), ..Self::new(422, "form_param_value_invalid", message) }
-    }
-
-    pub(crate) fn not_found() -> Self {
-        Self::new(404, "resource_not_found", "not found")
-    }
-
     /// The answer, and what the log says of it.
     pub(crate) fn outcome(&self, sequence: u64) -> (Answer, Outcome) {
         let code = Some(self.code.clone()).filter(|code| !code.is_empty());

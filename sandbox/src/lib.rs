@@ -22,6 +22,7 @@ mod limits;
 pub mod lists;
 mod population;
 mod query;
+mod refusal;
 mod requests;
 mod rows;
 mod sandbox;

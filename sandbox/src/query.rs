@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::answer::Refusal;
 use crate::data::Data;
 use crate::lists::{Filter, List, ORGANIZATION_MEMBERSHIPS};
+use crate::refusal::Refusal;
 use crate::rows::Row;
 
 /// A decoded query string. `+` has become a space, as on any server.

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use crate::answer::{self, Answer, ConnectionReset, Refusal};
+use crate::answer::{self, Answer, ConnectionReset};
 use crate::churn::{Churn, ChurnPlan};
 use crate::data::{Change, Data, RowRefused};
 use crate::faults::{Effect, FaultRule, Faults, Strike};
@@ -24,6 +24,7 @@ use crate::lists::{
 };
 use crate::population::Population;
 use crate::query::{Query, Rules, Search};
+use crate::refusal::Refusal;
 use crate::requests::{LoggedRequest, Outcome, Requests, RowEdit, Violation, ViolationKind};
 use crate::rows::Row;
 

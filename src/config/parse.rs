@@ -18,8 +18,8 @@ use crate::quoted::{Quoted, looks_like_a_key};
 use crate::redaction::Personal;
 use crate::resource::Resource;
 use crate::secret_key::SecretKey;
-use crate::snapshot::translate::MetadataBags;
 use crate::store::SnapshotUrl;
+use crate::translate::MetadataBags;
 
 pub(super) const SETTING_SNAPSHOT_URL: &str = "SNAPSHOT_URL";
 pub(super) const SETTING_RESOURCES: &str = "RESOURCES";

@@ -6,41 +6,41 @@ use tracing::warn;
 
 use crate::clock::Timestamp;
 use crate::error::Error;
+use crate::error::store_unavailable;
 use crate::resource::Resource;
 use crate::response::SyncAnswer;
 use crate::snapshot::manifest::RunFacts;
-use crate::snapshot::translate::RoleCatalogue;
 use crate::store::{Condition, ContentType, StoreError, Version};
-
-use super::Sync;
-use super::checkpoint::{Checkpoint, Followed, Lease, overtakes};
-use super::cleanup::clean_up;
-use super::state::{CheckpointFound, LatestFound, PublishedCounts, store_unavailable};
+use crate::sync::checkpoint::document::{Checkpoint, Followed, Lease, overtakes};
+use crate::sync::context::Sync;
+use crate::sync::publish::cleanup::clean_up;
+use crate::sync::state::{CheckpointFound, LatestFound, PublishedCounts};
+use crate::translate::RoleCatalogue;
 
 /// How things stand when the invocation begins.
-pub(super) struct Found {
+pub(crate) struct Found {
     /// The run in progress. One that is published already counts as in progress only while somebody
     /// holds it.
-    pub(super) checkpoint: Option<(Box<Checkpoint>, Version)>,
+    pub(crate) checkpoint: Option<(Box<Checkpoint>, Version)>,
     /// A `checkpoint.json` that holds no run in progress.
-    pub(super) spent: Option<SpentCheckpoint>,
-    pub(super) latest: LatestFound,
-    pub(super) published: Option<PublishedCounts>,
+    pub(crate) spent: Option<SpentCheckpoint>,
+    pub(crate) latest: LatestFound,
+    pub(crate) published: Option<PublishedCounts>,
 }
 
 /// A `checkpoint.json` that the next run replaces: its run is published and it could not be removed,
 /// or it cannot be understood and a copy is set aside.
-pub(super) struct SpentCheckpoint {
-    pub(super) version: Version,
+pub(crate) struct SpentCheckpoint {
+    pub(crate) version: Version,
     /// The run, if it is published: its checkpoint can go where no other run follows.
-    pub(super) run: Option<Box<Checkpoint>>,
+    pub(crate) run: Option<Box<Checkpoint>>,
     /// Snapshots of runs given up whose files could not be removed yet.
     abandoned: BTreeSet<String>,
 }
 
 impl Found {
     /// Whether nothing was ever written here.
-    pub(super) const fn is_new(&self) -> bool {
+    pub(crate) const fn is_new(&self) -> bool {
         self.checkpoint.is_none() && self.spent.is_none() && self.latest.version.is_none()
     }
 }
@@ -52,22 +52,22 @@ impl SpentCheckpoint {
     }
 }
 
-pub(super) enum Decision {
+pub(crate) enum Decision {
     /// There is nothing to do.
     Answer(Box<SyncAnswer>),
     Begin(Box<Begin>),
 }
 
 /// A run to begin or to continue.
-pub(super) struct Begin {
-    pub(super) checkpoint: Checkpoint,
-    pub(super) condition: Condition,
+pub(crate) struct Begin {
+    pub(crate) checkpoint: Checkpoint,
+    pub(crate) condition: Condition,
     /// Why the run in progress is given up, if one is.
-    pub(super) abandons: Option<&'static str>,
+    pub(crate) abandons: Option<&'static str>,
 }
 
 impl Sync<'_> {
-    pub(super) async fn find(&self) -> Result<Found, Error> {
+    pub(crate) async fn find(&self) -> Result<Found, Error> {
         let store = &*self.dependencies.store;
         let latest = async {
             if self.options.accept_shrink {
@@ -134,7 +134,7 @@ impl Sync<'_> {
     }
 
     /// Whether there is anything to do, and with which run.
-    pub(super) fn decide(&self, found: &Found) -> Decision {
+    pub(crate) fn decide(&self, found: &Found) -> Decision {
         let now = self.dependencies.clock.now();
         let latest = found.latest.latest.as_ref();
         let follows = latest.map(Followed::of);
@@ -210,7 +210,7 @@ impl Sync<'_> {
         }
     }
 
-    pub(super) fn new_run(&self, now: Timestamp, abandoned: BTreeSet<String>) -> Checkpoint {
+    pub(crate) fn new_run(&self, now: Timestamp, abandoned: BTreeSet<String>) -> Checkpoint {
         let resources = self.resources(None);
         let suffix = fastrand::u32(..) & 0x00ff_ffff;
         Checkpoint {

@@ -1,67 +1,31 @@
 //! A `sync`: find out how things stand, take the run, read what is missing, publish.
 //!
 //! In the order in which it happens:
-//! - `state` finds the run in progress and what is published; `decide` says what to do about it;
-//! - `keeper` takes the lease and writes the `checkpoint`, which is believed if it is `plausible`;
-//! - `read` goes through the lists of the table in `endpoint`: `copy` takes each to its end, in
-//!   windows if there is something to `divide`, some of which are `waiting`, by a `walk` over its `page`s, or
-//!   `by_owner` if that is the better `plan`, with a `forecast` of how long that takes;
-//!   pages on their way are in a `gathering`, and stored in `stretch`es under `part_name`s that keep
-//!   them in order;
-//! - `compare` holds what was read against Clerk's counts, `closure` holds grants against `known`
-//!   users and organizations, whose `ids` a continued run reads back from `ids_file`s, and `insert`s those
-//!   that are missing; what was stored before that could be done is `settle`d;
-//! - `activity` writes down which days the users were active on;
-//! - `publish` makes it visible, with `summary`'s counts, and then `cleanup` takes away what nothing
-//!   names; `answers` and `failure` say how it ended.
+//! - [`state`] finds the run in progress and what is published; `decide` says what to do about it.
+//! - [`checkpoint::lease`] takes the run, so that no other invocation works on it.
+//! - [`read`] copies the lists, each to its end; [`run`] is what all of it shares.
+//! - `references` holds grants against the rows that the snapshot has.
+//! - `write` stores pages as parts and notes them in the [`checkpoint`].
+//! - [`daily_active_users`] counts users by the day of their latest activity.
+//! - [`publish`] makes the snapshot visible and removes what nothing names.
+//! - `outcome` leaves the run as the next invocation needs it; `answer` and [`error`] say how it ended.
 
-pub mod activity;
-mod answers;
-pub mod at_stake;
-pub mod bounds;
-pub mod by_owner;
+mod answer;
 pub mod checkpoint;
-mod cleanup;
-mod closure;
-mod compare;
-mod copy;
+mod context;
+pub mod daily_active_users;
 mod decide;
-mod divide;
-pub mod endpoint;
-pub mod failure;
-mod forecast;
-pub mod fruitless;
-mod gathering;
-mod ids;
-mod ids_file;
-mod insert;
-mod join;
-pub mod keeper;
-mod known;
-mod left_out;
-pub mod list_error;
-pub mod malformed;
-mod moment;
-pub mod naming;
-mod narrowed;
-pub mod page;
-mod part_name;
-mod plan;
-mod plausible;
+pub mod error;
+mod outcome;
 pub mod publish;
 pub mod read;
+mod references;
 pub mod run;
-mod settle;
 pub mod state;
-mod stretch;
-pub mod summary;
-mod timeline;
-mod waiting;
-pub mod walk;
-mod walker;
+mod write;
 
 use std::pin::pin;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
 
 use futures_util::FutureExt as _;
 use futures_util::future::ready;
@@ -70,34 +34,29 @@ use tracing::warn;
 
 use crate::buffers::Buffers;
 use crate::clerk::client::{Client, KeysInstance};
-use crate::clock::Timestamp;
 use crate::config::Config;
 use crate::dependencies::Dependencies;
+use crate::error::internal;
+use crate::error::store_unavailable;
 use crate::error::{Error, with_causes};
 use crate::event::SyncOptions;
-use crate::handler::Invocation;
-use crate::measures::{DatasetOutcomes, PublishedSizes};
-use crate::patience::Exhausted;
+use crate::invocation::Invocation;
 use crate::redaction::Redaction;
-use crate::response::{PauseReason, SyncAnswer, SyncStatus};
-use crate::snapshot::manifest::{Generator, Instance, RunFacts};
+use crate::response::SyncAnswer;
+use crate::snapshot::manifest::{Generator, Instance};
 use crate::store::Condition;
 use crate::store::conformance::prove;
-
-use answers::{complete_message, held_message};
-use at_stake::AtStake;
-use checkpoint::{Checkpoint, Followed};
-use cleanup::clean_up;
-use decide::{Decision, Found, SpentCheckpoint};
-use failure::{error_of, internal};
-use forecast::Warnings;
-use ids::RememberedIds;
-use keeper::{KeepError, Keeper};
-use publish::{Complete, Published, Publisher};
-use run::{Output, Run, Stop};
-use settle::UncheckedUsers;
-use state::store_unavailable;
-use stretch::snapshot_folder;
+use crate::sync::checkpoint::document::{Checkpoint, Followed};
+use crate::sync::checkpoint::lease::{KeepError, Keeper};
+use crate::sync::context::{Failed, Sync};
+use crate::sync::decide::{Decision, Found, SpentCheckpoint};
+use crate::sync::error::Stop;
+use crate::sync::publish::cleanup::clean_up;
+use crate::sync::publish::{Complete, Published, Publisher};
+use crate::sync::run::read_ahead::AtStake;
+use crate::sync::run::remembered_ids::RememberedIds;
+use crate::sync::run::unchecked_users::UncheckedUsers;
+use crate::sync::run::{Output, Run};
 
 /// Handles one `sync` event.
 ///
@@ -175,39 +134,6 @@ async fn remove_or_release(keeper: &Keeper) {
     }
 }
 
-/// One `sync` and what it works with.
-struct Sync<'a> {
-    dependencies: &'a Dependencies,
-    config: &'a Config,
-    options: &'a SyncOptions,
-    invocation: &'a Invocation,
-    started: Instant,
-    /// Set while Clerk is read.
-    reading: Mutex<Option<Reading>>,
-    /// Why the run in progress was given up, if it was.
-    gave_up: OnceLock<&'static str>,
-    /// What is to be said beside how it ended.
-    warnings: Arc<Warnings>,
-}
-
-/// Who counts the requests of this invocation, and what the run had taken before it.
-struct Reading {
-    client: Arc<Client>,
-    before: RunFacts,
-}
-
-/// How the work ended that did not end well.
-enum Failed {
-    Stop(Stop),
-    Error(Error),
-}
-
-impl From<Stop> for Failed {
-    fn from(stop: Stop) -> Self {
-        Self::Stop(stop)
-    }
-}
-
 impl Sync<'_> {
     /// Makes sure, before the first run in a store, that it does what runs rely on.
     async fn prove_store(&self) -> Result<(), Error> {
@@ -231,7 +157,7 @@ impl Sync<'_> {
             let run = self.begin_reading(keeper, Arc::new(client), redaction).await?;
             tokio::select! {
                 read = read::read_everything(&run) => read?,
-                never = timeline::log(&run) => match never {},
+                never = run::timeline::log(&run) => match never {},
             }
             if let Some(why) = self.invocation.patience.exhausted() {
                 return Err(Stop::Exhausted(why).into());
@@ -366,170 +292,5 @@ impl Sync<'_> {
         })
         .await?;
         Ok(run)
-    }
-
-    fn give_up(&self, reason: &'static str) {
-        warn!("abandoning the run in progress: {reason}");
-        self.gave_up.get_or_init(|| reason);
-    }
-
-    fn note_reading(&self, client: &Arc<Client>, before: RunFacts) {
-        *self.reading.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some(Reading { client: Arc::clone(client), before });
-    }
-
-    /// What the run has taken, this invocation included.
-    fn facts(&self, keeper: &Keeper) -> RunFacts {
-        let reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*reading {
-            Some(reading) => run::facts(&reading.client, reading.before, self.started),
-            None => {
-                let before = keeper.read(|checkpoint| checkpoint.run);
-                RunFacts {
-                    invocations: before.invocations + 1,
-                    elapsed_seconds: before.elapsed_seconds + self.started.elapsed().as_secs_f64(),
-                    ..before
-                }
-            }
-        }
-    }
-
-    /// Leaves the run as the next invocation needs it, and puts the outcome into words.
-    async fn conclude(
-        &self,
-        keeper: &Keeper,
-        worked: Result<Published, Failed>,
-    ) -> Result<SyncAnswer, Error> {
-        let facts = self.facts(keeper);
-        self.measure(&worked);
-        let mut answer = match worked {
-            Ok(Published::Complete(complete)) => {
-                let manifest = &complete.manifest;
-                let mut answer = self.about_manifest(SyncStatus::Complete, keeper, manifest, facts);
-                answer.message = complete_message(&answer, &complete);
-                answer
-            }
-            Ok(Published::Held(manifest, shrunk)) => {
-                self.release(keeper, facts, None).await?;
-                SyncAnswer {
-                    message: held_message(&shrunk, &manifest),
-                    shrunk: Some(shrunk),
-                    ..self.about_manifest(SyncStatus::Held, keeper, &manifest, facts)
-                }
-            }
-            Err(Failed::Stop(Stop::Exhausted(why))) => {
-                let reason = match why {
-                    Exhausted::Interrupted => PauseReason::Interrupted,
-                    Exhausted::TimeBudget | Exhausted::Halted => PauseReason::TimeBudget,
-                };
-                self.pause(keeper, facts, reason, self.retry_at()).await?
-            }
-            Err(Failed::Stop(Stop::Paused(retry_at))) => {
-                self.pause(keeper, facts, PauseReason::RateLimited, Some(retry_at)).await?
-            }
-            Err(failed) => return Err(self.fail(keeper, facts, failed).await),
-        };
-        answer.message.push_str(&self.warnings.sentences());
-        if let Some(reason) = self.gave_up.get() {
-            answer.message.push_str(&format!(" The run before it was given up: {reason}."));
-        }
-        Ok(answer)
-    }
-
-    fn measure(&self, worked: &Result<Published, Failed>) {
-        let reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
-        let counted = reading.as_ref().map(|reading| reading.client.counted()).unwrap_or_default();
-        self.invocation.measures.note(|measured| {
-            measured.requests = counted.requests;
-            measured.retries = counted.retries;
-            measured.rate_limited = counted.rate_limited;
-            measured.waited = counted.waited;
-            match worked {
-                Ok(Published::Complete(complete)) => {
-                    measured.outcomes = Some(DatasetOutcomes::of(&complete.manifest));
-                    measured.newest_started_at = Some(complete.manifest.started_at);
-                    measured.published = Some(PublishedSizes::of(&complete.manifest));
-                }
-                Ok(Published::Held(manifest, _)) => {
-                    measured.outcomes = Some(DatasetOutcomes::of(manifest));
-                    measured.held = true;
-                }
-                Err(_) => {}
-            }
-        });
-    }
-
-    async fn pause(
-        &self,
-        keeper: &Keeper,
-        facts: RunFacts,
-        reason: PauseReason,
-        retry_at: Option<Timestamp>,
-    ) -> Result<SyncAnswer, Error> {
-        self.release(keeper, facts, retry_at).await?;
-        Ok(self.partial(&keeper.read(Checkpoint::clone), facts, reason, retry_at))
-    }
-
-    async fn release(
-        &self,
-        keeper: &Keeper,
-        facts: RunFacts,
-        retry_at: Option<Timestamp>,
-    ) -> Result<(), Error> {
-        match self.release_to_next(keeper, facts, retry_at).await {
-            Ok(()) => Ok(()),
-            Err(KeepError::Store(error)) => Err(store_unavailable(error)),
-            Err(KeepError::LeaseLost) => Err(error_of(Stop::LeaseLost)),
-            Err(KeepError::Json(error)) => Err(internal(&error)),
-        }
-    }
-
-    async fn release_to_next(
-        &self,
-        keeper: &Keeper,
-        facts: RunFacts,
-        retry_at: Option<Timestamp>,
-    ) -> Result<(), KeepError> {
-        keeper
-            .release(|checkpoint| {
-                checkpoint.retry_at = retry_at;
-                checkpoint.run = facts;
-            })
-            .await
-    }
-
-    /// A pause that Clerk asked for and that is not over.
-    fn retry_at(&self) -> Option<Timestamp> {
-        let reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
-        reading.as_ref()?.client.retry_at()
-    }
-
-    /// Gives the lease back, or takes away a checkpoint in which nothing stands yet, so that a
-    /// mistake leaves no trace. The failure itself is what is answered.
-    async fn fail(&self, keeper: &Keeper, facts: RunFacts, failed: Failed) -> Error {
-        let error = match failed {
-            Failed::Stop(Stop::LeaseLost) => return error_of(Stop::LeaseLost),
-            Failed::Stop(stop) => error_of(stop),
-            Failed::Error(error) => error,
-        };
-        let untouched = keeper
-            .read(|checkpoint| checkpoint.lists.is_empty() && checkpoint.abandoned.is_empty());
-        let left = if untouched && self.has_stored_nothing(keeper).await {
-            keeper.remove().await
-        } else {
-            self.release_to_next(keeper, facts, self.retry_at()).await
-        };
-        if let Err(left) = left {
-            warn!(error = %left, "the lease could not be given back; it ends by itself");
-        }
-        error
-    }
-
-    /// Whether there are no parts that the run stored before its first checkpoint. They are not taken
-    /// away: an invocation that was frozen here and has lost its lease would take those of whoever
-    /// went on with the run, and published it.
-    async fn has_stored_nothing(&self, keeper: &Keeper) -> bool {
-        let folder = keeper.read(snapshot_folder);
-        self.dependencies.store.list(&folder).await.is_ok_and(|parts| parts.is_empty())
     }
 }

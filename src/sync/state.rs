@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
+use crate::error::store_unavailable;
 use crate::error::{Error, Failure};
 use crate::snapshot::manifest::Latest;
 use crate::store::{Store, StoreError, Version};
-
-use super::checkpoint::{CHECKPOINT_KEY, Checkpoint};
-use super::malformed::Malformed;
+use crate::sync::checkpoint::document::{CHECKPOINT_KEY, Checkpoint};
+use crate::sync::checkpoint::json_error::Malformed;
 
 /// Key of the pointer to the newest published snapshot, below `SNAPSHOT_URL`.
 pub const LATEST_KEY: &str = "latest.json";
@@ -173,14 +173,6 @@ impl PublishedCounts {
 #[derive(Debug, thiserror::Error)]
 #[error("latest.json names it, and it is not there")]
 struct Missing;
-
-/// The documented error for a failure of the store.
-pub fn store_unavailable(error: StoreError) -> Error {
-    let advice = error.advice();
-    Error::StoreUnavailable(
-        Failure::new("the snapshot store failed").caused_by(error).advising(advice),
-    )
-}
 
 fn unreadable(
     store: &dyn Store,

@@ -4,21 +4,23 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use clerk_sync::clock::Timestamp;
 use clerk_sync::config::Compression;
+use clerk_sync::lists::endpoint::{Endpoint, ListName};
+use clerk_sync::lists::page::RowKey;
+use clerk_sync::lists::table::ENDPOINTS;
+use clerk_sync::lists::table::lists_needed;
+use clerk_sync::paging::created_range::Bounds;
+use clerk_sync::paging::fruitless::FruitlessRounds;
+use clerk_sync::paging::position::{Place, Way, Within};
 use clerk_sync::resource::{Dataset, Resource};
 use clerk_sync::snapshot::digest::{ContentDigest, Sha256Hex};
 use clerk_sync::snapshot::manifest::{Generator, Instance, RunFacts, SourceCount};
 use clerk_sync::snapshot::part::Part;
-use clerk_sync::snapshot::translate::{Role, RoleCatalogue};
-use clerk_sync::sync::bounds::Bounds;
-use clerk_sync::sync::checkpoint::{
-    Checkpoint, Completed, Followed, Lease, ListProgress, Stage, StoredPart, Stretch,
-    UnreadableCheckpoint, Window,
+use clerk_sync::sync::checkpoint::document::{Checkpoint, Completed, Followed, Lease};
+use clerk_sync::sync::checkpoint::list_progress::{
+    ListProgress, Stage, StoredPart, Stretch, Window,
 };
-use clerk_sync::sync::endpoint::{ENDPOINTS, Endpoint, ListName};
-use clerk_sync::sync::fruitless::FruitlessRounds;
-use clerk_sync::sync::page::RowKey;
-use clerk_sync::sync::run::lists_needed;
-use clerk_sync::sync::walk::{Place, Way, Within};
+use clerk_sync::sync::checkpoint::validate::UnreadableCheckpoint;
+use clerk_sync::translate::{Role, RoleCatalogue};
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;

@@ -171,7 +171,7 @@ mod tests {
     use crate::clerk::wire::{
         DecodeError, Object, OrganizationMembership, OrganizationRole, User, decode, decode_page,
     };
-    use crate::snapshot::translate::plain;
+    use crate::translate::plain;
 
     /// Every way to have one value of `row` replaced by another or left out.
     fn spoiled(row: &Value) -> Vec<Value> {

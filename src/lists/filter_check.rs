@@ -1,0 +1,74 @@
+//! Whether rows are among those that were asked for: a server that ignores a parameter lists others,
+//! and its count agrees with them.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::clerk::wire::{self, Text};
+
+/// What a page was narrowed to, by parameters that are called like the field of a row they compare.
+const FIELDS: [&str; 3] = ["status", "user_id", "subject"];
+
+/// The fields of a row that may be compared, each left out where a list has none of that name.
+#[derive(Deserialize)]
+struct Narrowed<'a> {
+    #[serde(borrow)]
+    status: Option<&'a RawValue>,
+    #[serde(borrow)]
+    user_id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    subject: Option<&'a RawValue>,
+}
+
+impl Narrowed<'_> {
+    /// A field's text; one of another type says nothing.
+    fn field(&self, name: &str) -> Option<Text<'_>> {
+        let field = match name {
+            "status" => self.status,
+            "user_id" => self.user_id,
+            _ => self.subject,
+        };
+        serde_json::from_str(field?.get()).ok()
+    }
+}
+
+/// The parameter that the server of this page did not apply, if one shows that.
+pub(crate) fn ignored<'q>(
+    body: &[u8],
+    query: impl Iterator<Item = (&'q str, &'q str)>,
+) -> Option<&'q str> {
+    let compared: Vec<_> = query.filter(|(name, _)| FIELDS.contains(name)).collect();
+    if compared.is_empty() {
+        return None;
+    }
+    // Who reads the whole rows says what is wrong with a page of others.
+    let page = wire::decode_page::<wire::Object<Narrowed<'_>>>(body).ok()?;
+    let is_other = |name, value| {
+        let mut fields = page.rows.iter().filter_map(|row| row.0.field(name));
+        fields.any(|field| &*field != value)
+    };
+    compared.into_iter().find(|&(name, value)| is_other(name, value)).map(|(name, _)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_of_others_show_that_a_parameter_was_ignored() {
+        let ignored = |body: &str, query: &[(&'static str, &'static str)]| {
+            ignored(body.as_bytes(), query.iter().copied())
+        };
+        let two = r#"{"data":[{"status":"revoked"},{"status":"pending"}],"total_count":2}"#;
+        assert_eq!(ignored(two, &[("limit", "2"), ("status", "revoked")]), Some("status"));
+        assert_eq!(ignored(two, &[("limit", "2")]), None);
+        assert_eq!(ignored(two, &[("user_id", "user_1")]), None);
+        let one = r#"[{"user_id":"user_1","status":"active"}]"#;
+        assert_eq!(ignored(one, &[("user_id", "user_1")]), None);
+        assert_eq!(ignored(one, &[("user_id", "user_2")]), Some("user_id"));
+        let odd = r#"[{"user_id":7},{"user_id":"user_1","status":[]}]"#;
+        assert_eq!(ignored(odd, &[("user_id", "user_2")]), Some("user_id"));
+        assert_eq!(ignored(odd, &[("user_id", "user_1")]), None);
+        assert_eq!(ignored("[1]", &[("user_id", "user_2")]), None);
+    }
+}

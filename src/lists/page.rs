@@ -1,0 +1,474 @@
+//! One page of a list: its rows' places, and the lines they become.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::buffers::Buffers;
+use crate::clerk::bytes_in_flight::Room;
+use crate::clerk::error::Unreadable;
+use crate::clerk::wire::{self, DecodeError};
+use crate::clock::Timestamp;
+use crate::clock::{Day, day_of};
+use crate::lists::id_index::{Known, hash_of};
+use crate::quoted::Quoted;
+use crate::resource::{Dataset, Resource};
+use crate::snapshot::records::Records;
+use crate::translate::{References, Role, Row, Translation};
+
+/// Most datasets that one list feeds.
+pub const MOST_FEEDS: usize = 2;
+
+/// What reading a page needs to know.
+#[derive(Debug)]
+pub struct PageContext {
+    /// How rows become records.
+    pub translation: Translation,
+    /// The datasets whose lines are wanted.
+    pub datasets: Vec<Dataset>,
+    /// What the snapshot holds already, where rows refer to it.
+    pub known: Arc<RwLock<Known>>,
+    /// For the lines of pages.
+    pub buffers: Buffers,
+}
+
+impl PageContext {
+    /// For a look at a list whose rows are not wanted.
+    #[must_use]
+    pub fn for_check() -> Self {
+        Self {
+            translation: Translation::default(),
+            datasets: Vec::new(),
+            known: Arc::default(),
+            buffers: Buffers::default(),
+        }
+    }
+}
+
+/// A page whose rows have become lines.
+#[derive(Debug)]
+pub struct ReadPage {
+    /// Clerk's `total_count`, where the list gives one.
+    pub total: Option<u64>,
+    /// Its rows as Clerk ordered them.
+    pub rows: Vec<ReadRow>,
+    /// Their lines.
+    pub records: Records,
+    /// When the page was asked for and had arrived; set by the walk.
+    pub fetched: Option<(Timestamp, Timestamp)>,
+    /// The room that its lines take among all that wait to be stored; set by the walk.
+    pub room: Option<Room>,
+    /// Hashes of the ids of users that its rows refer to, if users were still being read when the page was read.
+    pub unchecked_users: Vec<u64>,
+}
+
+/// One row of a page.
+#[derive(Debug)]
+pub struct ReadRow {
+    /// Its place in the list.
+    pub key: RowKey,
+    /// Whether its lines are to be written; a seam drops rows that stand in an earlier page.
+    pub kept: bool,
+    /// Whether it refers to something that is gone, so that its lines are left out.
+    pub dangling: bool,
+    /// Whether it is a grant that nobody holds any more: it has no lines.
+    pub belongs_to_nobody: bool,
+    /// The fields that are `null` in its lines because their values could not be read.
+    pub unreadable: Vec<String>,
+    /// Which of its grants are left out, because the permission or machine they are about is gone.
+    pub left_out: Vec<usize>,
+    /// How many lines it became, in each dataset of the context.
+    pub lines: [u32; MOST_FEEDS],
+    /// What it refers to and the snapshot did not hold when the page was read.
+    pub unknown: Option<Box<Unknown>>,
+    /// The role key it carries and no role has.
+    pub unresolved_role_key: Option<String>,
+    /// The day on which whom it is was last active.
+    pub active_on: Option<Day>,
+    /// The role it is, for the catalogue of roles.
+    pub role: Option<Box<Role>>,
+}
+
+impl ReadRow {
+    const fn is_written(&self) -> bool {
+        self.kept && !self.dangling
+    }
+
+    /// Adds its unreadable fields to the rows of each. Those of a row that is left out are in no record.
+    pub fn count_unreadable(&self, rows_by_field: &mut BTreeMap<String, u64>) {
+        for field in self.unreadable.iter().filter(|_| self.is_written()) {
+            *rows_by_field.entry(field.clone()).or_default() += 1;
+        }
+    }
+}
+
+/// The ids a row refers to; at least one was not in the snapshot.
+#[derive(Debug)]
+pub struct Unknown {
+    /// Its user.
+    pub user: Option<String>,
+    /// Its organization.
+    pub organization: Option<String>,
+    /// Its permissions, one for each of its grants.
+    pub permissions: Vec<String>,
+    /// The machine it is.
+    pub machine: Option<String>,
+    /// Its machines, one for each of its grants.
+    pub machines: Vec<String>,
+}
+
+impl Unknown {
+    /// The ids of rows of one list.
+    #[must_use]
+    pub fn of(&self, resource: Resource) -> Vec<&String> {
+        match resource {
+            Resource::Users => self.user.iter().collect(),
+            Resource::Organizations => self.organization.iter().collect(),
+            Resource::Machines => self.machine.iter().chain(&self.machines).collect(),
+            _ => self.permissions.iter().collect(),
+        }
+    }
+}
+
+/// What identifies a row and its place in an ascending list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "(String, Option<i64>)", into = "(String, Option<i64>)")]
+pub struct RowKey {
+    /// Clerk's id.
+    pub id: String,
+    /// Milliseconds since 1970.
+    pub created_at: Option<i64>,
+}
+
+impl From<(String, Option<i64>)> for RowKey {
+    fn from((id, created_at): (String, Option<i64>)) -> Self {
+        Self { id, created_at }
+    }
+}
+
+impl From<RowKey> for (String, Option<i64>) {
+    fn from(key: RowKey) -> Self {
+        (key.id, key.created_at)
+    }
+}
+
+/// A page that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum PageError {
+    /// The body is not what the API promises.
+    #[error(transparent)]
+    Page(#[from] DecodeError),
+    /// A row lacks something that is needed.
+    #[error("{}", .0.on("its page"))]
+    Row(RowError),
+}
+
+/// A row that lacks something that is needed.
+#[derive(Debug)]
+pub struct RowError {
+    /// Its place in the page, from 0.
+    index: usize,
+    /// Its id, where that can be read.
+    id: Option<String>,
+    /// What is wrong.
+    problem: DecodeError,
+}
+
+impl RowError {
+    fn new(index: usize, raw: &RawValue, problem: DecodeError) -> Self {
+        #[derive(Deserialize)]
+        struct Named<'a> {
+            #[serde(borrow, deserialize_with = "wire::identifier")]
+            id: wire::Text<'a>,
+        }
+        let named = serde_json::from_str::<Named<'_>>(raw.get()).ok();
+        Self { index, id: named.map(|row| row.id.to_string()), problem }
+    }
+
+    /// `` `key` of row "perm_1" (row 17 of the page at offset 499): missing ``
+    fn on(&self, page: &str) -> String {
+        let Self { index, id, problem: DecodeError { path, problem } } = self;
+        let field = if path == "." { String::new() } else { format!("`{path}` of ") };
+        match id {
+            Some(id) => format!("{field}row {} (row {index} of {page}): {problem}", Quoted(id)),
+            None => format!("{field}row {index} of {page}: {problem}"),
+        }
+    }
+}
+
+impl PageError {
+    /// Says where the page stands in its list, such as `the page at offset 499`.
+    #[must_use]
+    pub fn on(self, page: &str) -> Unreadable {
+        Unreadable(match self {
+            Self::Page(error) => error.to_string(),
+            Self::Row(error) => error.on(page),
+        })
+    }
+}
+
+impl From<PageError> for Unreadable {
+    fn from(error: PageError) -> Self {
+        error.on("its page")
+    }
+}
+
+impl ReadPage {
+    /// A page that has no rows.
+    #[must_use]
+    pub fn empty(datasets: &[Dataset]) -> Self {
+        Self {
+            total: None,
+            rows: Vec::new(),
+            records: Records::new(datasets),
+            fetched: None,
+            room: None,
+            unchecked_users: Vec::new(),
+        }
+    }
+
+    /// The lines of the rows kept, of the dataset at `place` in the context. Borrowed where no row
+    /// between them is dropped.
+    pub fn kept_lines(&self, place: usize, dataset: Dataset) -> Cow<'_, [u8]> {
+        let written = |row: &ReadRow| row.is_written() && row.left_out.is_empty();
+        let begin = self.rows.iter().position(written).unwrap_or(self.rows.len());
+        let end = self.rows.iter().rposition(ReadRow::is_written).map_or(begin, |row| row + 1);
+        if self.rows[..begin].iter().all(|row| !row.is_written())
+            && self.rows[begin..end].iter().all(written)
+        {
+            let count =
+                |rows: &[ReadRow]| rows.iter().map(|row| row.lines[place] as usize).sum::<usize>();
+            let before = count(&self.rows[..begin]);
+            let lines = before..before + count(&self.rows[begin..end]);
+            return Cow::Borrowed(self.records.bytes_of(dataset, lines));
+        }
+        let mut lines = self.records.lines(dataset);
+        let mut kept = Vec::new();
+        for row in &self.rows {
+            for (index, line) in lines.by_ref().take(row.lines[place] as usize).enumerate() {
+                let left_out = dataset == Dataset::Grants && row.left_out.contains(&index);
+                if row.is_written() && !left_out {
+                    kept.extend_from_slice(line);
+                }
+            }
+        }
+        Cow::Owned(kept)
+    }
+
+    /// The lines of one row, of the dataset at `place` in the context.
+    pub fn lines_of(&self, row: usize, place: usize, dataset: Dataset) -> Vec<u8> {
+        let before: u32 = self.rows[..row].iter().map(|row| row.lines[place]).sum();
+        let lines = self.records.lines(dataset).skip(before as usize);
+        lines.take(self.rows[row].lines[place] as usize).flatten().copied().collect()
+    }
+
+    /// The rows kept.
+    pub fn kept_rows(&self) -> impl Iterator<Item = &ReadRow> {
+        self.rows.iter().filter(|row| row.kept)
+    }
+}
+
+/// What a list's rows cannot be without.
+#[derive(Debug, Clone, Copy)]
+pub struct Needed {
+    /// Whether the list is walked in the order of their creation.
+    pub created_at: bool,
+    /// Further fields, by the names that Clerk gives them, with dots between those inside of others.
+    pub fields: &'static [&'static str],
+}
+
+impl Needed {
+    /// Whether a row is nothing without this field, or without one inside of it.
+    fn has(&self, field: &str) -> bool {
+        let is_or_holds = |needed: &&str| {
+            needed.strip_prefix(field).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        field == "id"
+            || (self.created_at && field == "created_at")
+            || self.fields.iter().any(is_or_holds)
+    }
+}
+
+/// Reads the body of one page at once, if every value in it is of the type that it should be: a bare
+/// array, or `{"data":[…],"total_count":n}`.
+pub fn read_page<'a, R: Row + Deserialize<'a>>(
+    body: &'a [u8],
+    context: &PageContext,
+    needed: Needed,
+) -> Option<ReadPage> {
+    let mut reading = Reading::new(context, needed);
+    let add = |wire::Object(row): wire::Object<R>| reading.add(row, None, Vec::new());
+    let total_count = wire::decode_rows(body, add).ok()?;
+    Some(reading.end(total_count))
+}
+
+/// Reads one row.
+pub type RowReader = for<'a> fn(&'a str) -> serde_json::Result<Box<dyn Row + 'a>>;
+
+/// Reads the body of one page row by row and behind a pointer, so that what is compiled for each list is
+/// little: lists that are short against the others (a program that is loaded at every cold start should
+/// not hold [`read_page`] twenty times), and pages with values of other types than they should be.
+///
+/// # Errors
+/// [`PageError`], naming the field and never its value.
+pub fn read_rows(
+    body: &[u8],
+    context: &PageContext,
+    needed: Needed,
+    read: RowReader,
+) -> Result<ReadPage, PageError> {
+    let page: wire::Page<&RawValue> = wire::decode_page(body)?;
+    let mut reading = Reading::new(context, needed);
+    for (index, raw) in page.rows.into_iter().enumerate() {
+        let added = match read(raw.get()) {
+            Ok(row) => reading.add(row, Some(raw), Vec::new()),
+            Err(problem) => reading.add_repaired(raw, problem, read),
+        };
+        added.map_err(|problem| PageError::Row(RowError::new(index, raw, problem)))?;
+    }
+    Ok(reading.end(page.total_count))
+}
+
+/// The [`RowReader`] of a type of rows.
+///
+/// # Errors
+/// When the row is not what the type is made of.
+pub fn read_row<'a, R: Row + Deserialize<'a> + 'a>(
+    json: &'a str,
+) -> serde_json::Result<Box<dyn Row + 'a>> {
+    let wire::Object(row) = serde_json::from_str::<wire::Object<R>>(json)?;
+    Ok(Box::new(row))
+}
+
+/// A page that is being read.
+struct Reading<'c> {
+    context: &'c PageContext,
+    needed: Needed,
+    /// Locked once for the whole page.
+    known: RwLockReadGuard<'c, Known>,
+    records: Records,
+    rows: Vec<ReadRow>,
+    unchecked_users: Vec<u64>,
+    /// Lines so far, in each dataset of the context.
+    written: [u64; MOST_FEEDS],
+}
+
+impl<'c> Reading<'c> {
+    fn new(context: &'c PageContext, needed: Needed) -> Self {
+        Self {
+            context,
+            needed,
+            known: context.known.read().unwrap_or_else(PoisonError::into_inner),
+            records: Records::in_buffers(&context.datasets, &context.buffers),
+            rows: Vec::new(),
+            unchecked_users: Vec::new(),
+            written: [0; MOST_FEEDS],
+        }
+    }
+
+    /// Adds a row in which some values are of other types than they should be.
+    fn add_repaired(
+        &mut self,
+        raw: &RawValue,
+        problem: serde_json::Error,
+        read: RowReader,
+    ) -> Result<(), DecodeError> {
+        let is_needed = |field: &str| self.needed.has(field);
+        let problem_of = |json: &str| read(json).err();
+        let wire::Repaired { json, unreadable } =
+            wire::repair(raw.get(), problem, is_needed, problem_of)?;
+        let row = read(&json).map_err(|error| DecodeError::new(&json, &error))?;
+        self.add(row, Some(raw), unreadable.into_iter().collect())
+    }
+
+    fn add<R: Row>(
+        &mut self,
+        mut row: R,
+        raw: Option<&RawValue>,
+        mut unreadable: Vec<String>,
+    ) -> Result<(), DecodeError> {
+        let translation = &self.context.translation;
+        let created_at = row.created_at();
+        if self.needed.created_at && created_at.is_none() {
+            return Err(DecodeError::missing("created_at"));
+        }
+        if let Some(redaction) = &translation.redaction {
+            row.redact(redaction);
+        }
+        row.translate(raw, translation, &mut self.records);
+        let mut lines = [0; MOST_FEEDS];
+        let datasets = self.context.datasets.iter();
+        for ((&dataset, written), lines) in datasets.zip(&mut self.written).zip(&mut lines) {
+            let before = std::mem::replace(written, self.records.count(dataset));
+            *lines = (*written - before) as u32;
+        }
+        let unresolved = std::mem::take(&mut self.records.unresolved_role_keys);
+        if std::mem::take(&mut self.records.raw_is_unreadable) {
+            unreadable.push("raw".to_owned());
+        }
+        let key = RowKey { id: row.id().to_owned(), created_at };
+        let belongs_to_nobody = row.belongs_to_nobody();
+        let unknown = if belongs_to_nobody { None } else { self.unknown(row.references()) };
+        self.rows.push(ReadRow {
+            kept: !is_repeated(&self.rows, &key),
+            key,
+            dangling: false,
+            belongs_to_nobody,
+            unreadable,
+            left_out: Vec::new(),
+            lines,
+            unknown: unknown.map(Box::new),
+            unresolved_role_key: unresolved.into_keys().next(),
+            active_on: row.last_active_at().map(day_of),
+            role: row.role().map(Box::new),
+        });
+        Ok(())
+    }
+
+    /// What a row refers to, if some of it is not in the snapshot. Notes the user if users are still being read.
+    fn unknown(&mut self, references: References<'_>) -> Option<Unknown> {
+        if self.known.is_pending(Resource::Users) {
+            self.unchecked_users.extend(references.user.map(hash_of));
+        }
+        unknown(references, &self.known)
+    }
+
+    fn end(self, total: Option<u64>) -> ReadPage {
+        let Self { mut records, rows, unchecked_users, .. } = self;
+        // The page may have to wait for its turn.
+        records.shrink();
+        ReadPage { total, rows, records, fetched: None, room: None, unchecked_users }
+    }
+}
+
+/// Whether a page has shown a row before: then that one counts.
+fn is_repeated(rows: &[ReadRow], key: &RowKey) -> bool {
+    let of_its_moment = rows.iter().rev().take_while(|row| row.key.created_at == key.created_at);
+    of_its_moment.into_iter().any(|row| row.key.id == key.id)
+}
+
+fn unknown(references: References<'_>, known: &Known) -> Option<Unknown> {
+    let mut all = references
+        .user
+        .map(|id| (Resource::Users, id))
+        .into_iter()
+        .chain(references.organization.map(|id| (Resource::Organizations, id)))
+        .chain(references.permissions.iter().map(|&id| (Resource::OrganizationPermissions, id)))
+        .chain(
+            references
+                .machine
+                .iter()
+                .chain(&references.machines)
+                .map(|&id| (Resource::Machines, id)),
+        );
+    (!all.all(|(resource, id)| known.has(resource, id))).then(|| Unknown {
+        user: references.user.map(str::to_owned),
+        organization: references.organization.map(str::to_owned),
+        permissions: references.permissions.iter().map(|&id| id.to_owned()).collect(),
+        machine: references.machine.map(str::to_owned),
+        machines: references.machines.iter().map(|&id| id.to_owned()).collect(),
+    })
+}

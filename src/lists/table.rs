@@ -1,0 +1,540 @@
+//! The table of lists. A further list is a further entry here and its translation:
+//! `docs/adding-a-list.md`.
+
+use std::collections::BTreeSet;
+
+use crate::clerk::wire;
+use crate::lists::endpoint::PAGE_ROWS;
+use crate::lists::endpoint::{
+    ByOwner, Endpoint, Feed, ListName, Order, Paging, PartOfOwner, Phase, Rows, WholeList,
+};
+use crate::lists::page::{read_page, read_row};
+use crate::lists::row_request::Naming;
+use crate::resource::{Dataset, Resource};
+use crate::translate::plain;
+
+/// Ascending: a row that is created during the walk comes at the end and moves no other
+/// (`+created_at` would decode to a space).
+const ASCENDING: (&str, &str) = ("order_by", "created_at");
+
+/// Without it organizations do not tell how many members they have.
+const COUNTED: &[(&str, &str)] = &[("include_members_count", "true")];
+
+const USERS: Rows = Rows::Whole(
+    |body, context, needed| read_page::<wire::User<'_>>(body, context, needed),
+    |row| read_row::<wire::User<'_>>(row),
+);
+
+fn memberships_of_organization(organization: &str) -> String {
+    format!("/organizations/{organization}/memberships")
+}
+
+/// Every list. Where a dataset has rows of several, the count of the last that was read stands for
+/// it.
+pub const ENDPOINTS: &[Endpoint] = &[
+    Endpoint {
+        resource: Resource::OrganizationPermissions,
+        part: 0,
+        path: "/organization_permissions",
+        query: &[ASCENDING],
+        page_rows: PAGE_ROWS,
+        phase: Phase::Permissions,
+        paging: Paging::Offset(Order::Creation),
+        by_owner: None,
+        feeds: &[Feed::of(Dataset::OrganizationPermissions), Feed::of(Dataset::Entitlements)],
+        named_by: &[Naming::path("/organization_permissions/{id}")],
+        memberships: None,
+        needed: &["key"],
+        rows: Rows::Single(|row| read_row::<wire::OrganizationPermission<'_>>(row)),
+    },
+    Endpoint {
+        resource: Resource::OrganizationRoles,
+        part: 0,
+        path: "/organization_roles",
+        query: &[ASCENDING],
+        page_rows: PAGE_ROWS,
+        phase: Phase::Roles,
+        paging: Paging::Offset(Order::Creation),
+        by_owner: None,
+        feeds: &[Feed::of(Dataset::OrganizationRoles), Feed::of(Dataset::Grants)],
+        named_by: &[Naming::path("/organization_roles/{id}")],
+        memberships: None,
+        needed: &["key", "permissions.id", "permissions.key"],
+        rows: Rows::Single(|row| read_row::<wire::OrganizationRole<'_>>(row)),
+    },
+    Endpoint {
+        feeds: &[
+            Feed::of(Dataset::Machines),
+            Feed { section: 2, ..Feed::of(Dataset::Entitlements) },
+        ],
+        named_by: &[Naming::path("/machines/{id}")],
+        ..listed(
+            Resource::Machines,
+            "/machines",
+            &[],
+            Rows::Single(|row| read_row::<plain::Machine<'_>>(row)),
+        )
+    },
+    // Once more, for the machines that each may call.
+    Endpoint {
+        part: 1,
+        phase: Phase::Last,
+        ..listed(
+            Resource::Machines,
+            "/machines",
+            &[Feed { section: 2, ..Feed::of(Dataset::Grants) }],
+            Rows::Single(|row| read_row::<plain::Scopes<'_>>(row)),
+        )
+    },
+    Endpoint {
+        resource: Resource::Users,
+        part: 0,
+        path: "/users",
+        query: &[ASCENDING],
+        page_rows: PAGE_ROWS,
+        phase: Phase::Users,
+        paging: Paging::Cursor { count_path: "/users/count" },
+        by_owner: None,
+        feeds: &[Feed::of(Dataset::Users)],
+        named_by: &[
+            Naming::path("/users/{id}"),
+            Naming::filter("/users", &[("email_address", "{email_address}")]),
+            Naming::filter("/users", &[("username", "{username}")]),
+            // A sign before it says whether it is to be there or not.
+            Naming::filter("/users", &[("external_id", "+{external_id}")]),
+        ],
+        memberships: Some(|user| format!("/users/{user}/organization_memberships")),
+        needed: &[],
+        rows: USERS,
+    },
+    Endpoint {
+        resource: Resource::Organizations,
+        part: 0,
+        path: "/organizations",
+        query: &[ASCENDING, COUNTED[0]],
+        page_rows: PAGE_ROWS,
+        phase: Phase::Organizations,
+        paging: Paging::Offset(Order::Creation),
+        by_owner: None,
+        feeds: &[
+            Feed::of(Dataset::Organizations),
+            Feed {
+                section: 1,
+                needs: Some(Resource::OrganizationRoles),
+                ..Feed::of(Dataset::Entitlements)
+            },
+        ],
+        named_by: &[
+            Naming { query: COUNTED, ..Naming::path("/organizations/{id}") },
+            Naming { query: COUNTED, ..Naming::path("/organizations/{slug}") },
+        ],
+        memberships: Some(memberships_of_organization),
+        needed: &[],
+        rows: Rows::Whole(
+            |body, context, needed| read_page::<wire::Organization<'_>>(body, context, needed),
+            |row| read_row::<wire::Organization<'_>>(row),
+        ),
+    },
+    Endpoint {
+        resource: Resource::OrganizationMemberships,
+        part: 0,
+        path: "/organization_memberships",
+        query: &[ASCENDING],
+        page_rows: PAGE_ROWS,
+        phase: Phase::Memberships,
+        paging: Paging::Offset(Order::Creation),
+        by_owner: Some(ByOwner {
+            owners: Resource::Organizations,
+            active_only: false,
+            part: PartOfOwner::Path(memberships_of_organization),
+            whole: WholeList::Complete,
+        }),
+        feeds: &[Feed {
+            section: 1,
+            needs: Some(Resource::OrganizationRoles),
+            ..Feed::of(Dataset::Grants)
+        }],
+        named_by: &[Naming::filter(
+            "/organizations/{organization_id}/memberships",
+            &[("user_id", "+{user_id}")],
+        )],
+        memberships: None,
+        needed: &["organization.id", "role"],
+        rows: Rows::Whole(
+            |body, context, needed| {
+                read_page::<wire::OrganizationMembership<'_>>(body, context, needed)
+            },
+            |row| read_row::<wire::OrganizationMembership<'_>>(row),
+        ),
+    },
+    Endpoint {
+        named_by: &[Naming::path("/role_sets/{id}")],
+        ..listed(
+            Resource::RoleSets,
+            "/role_sets",
+            &[Feed::of(Dataset::RoleSets)],
+            Rows::Single(|row| read_row::<plain::RoleSet<'_>>(row)),
+        )
+    },
+    Endpoint {
+        query: &[],
+        paging: Paging::Whole,
+        named_by: &[Naming::among("/domains", &[])],
+        ..listed(
+            Resource::Domains,
+            "/domains",
+            &[Feed::of(Dataset::Domains)],
+            Rows::Single(|row| read_row::<plain::Domain<'_>>(row)),
+        )
+    },
+    Endpoint {
+        query: &[PAGINATED],
+        paging: Paging::Offset(Order::Any),
+        named_by: &[Naming::path("/redirect_urls/{id}")],
+        ..listed(
+            Resource::RedirectUrls,
+            "/redirect_urls",
+            &[Feed::of(Dataset::RedirectUrls)],
+            Rows::Single(|row| read_row::<plain::RedirectUrl<'_>>(row)),
+        )
+    },
+    Endpoint {
+        named_by: &[Naming::path("/organizations/{organization_id}/invitations/{id}")],
+        ..listed(
+            Resource::OrganizationInvitations,
+            "/organization_invitations",
+            &[Feed::of(Dataset::OrganizationInvitations)],
+            Rows::Single(|row| read_row::<plain::OrganizationInvitation<'_>>(row)),
+        )
+    },
+    // Without a status Clerk lists those that are not revoked. These are read first: one that is
+    // revoked meanwhile may then be in both, and never in neither.
+    Endpoint {
+        query: &[ASCENDING, PAGINATED],
+        named_by: &[
+            Naming::filter("/invitations", &[("query", "{id}"), PAGINATED]),
+            Naming::filter("/invitations", &[("query", "{id}"), PAGINATED, ("status", "revoked")]),
+        ],
+        ..listed(
+            Resource::Invitations,
+            "/invitations",
+            &[Feed::of(Dataset::Invitations)],
+            Rows::Single(|row| read_row::<plain::Invitation<'_>>(row)),
+        )
+    },
+    Endpoint {
+        part: 1,
+        query: &[ASCENDING, PAGINATED, ("status", "revoked")],
+        phase: Phase::Last,
+        ..listed(
+            Resource::Invitations,
+            "/invitations",
+            &[Feed { section: 1, ..Feed::of(Dataset::Invitations) }],
+            Rows::Single(|row| read_row::<plain::Invitation<'_>>(row)),
+        )
+    },
+    Endpoint {
+        named_by: &[Naming::among(
+            "/organization_domains",
+            &[("organization_id", "{organization_id}")],
+        )],
+        ..listed(
+            Resource::OrganizationDomains,
+            "/organization_domains",
+            &[Feed::of(Dataset::OrganizationDomains)],
+            Rows::Single(|row| read_row::<plain::OrganizationDomain<'_>>(row)),
+        )
+    },
+    Endpoint {
+        query: &[PAGINATED],
+        paging: Paging::Offset(Order::Any),
+        ..listed(
+            Resource::AllowlistIdentifiers,
+            "/allowlist_identifiers",
+            &[Feed::of(Dataset::AllowlistIdentifiers)],
+            Rows::Single(|row| read_row::<plain::AllowlistIdentifier<'_>>(row)),
+        )
+    },
+    Endpoint {
+        query: &[],
+        paging: Paging::Whole,
+        named_by: &[Naming::among("/blocklist_identifiers", &[])],
+        ..listed(
+            Resource::BlocklistIdentifiers,
+            "/blocklist_identifiers",
+            &[Feed::of(Dataset::BlocklistIdentifiers)],
+            Rows::Single(|row| read_row::<plain::BlocklistIdentifier<'_>>(row)),
+        )
+    },
+    Endpoint {
+        query: &[PAGINATED],
+        paging: Paging::Offset(Order::Any),
+        named_by: &[Naming::path("/jwt_templates/{id}")],
+        ..listed(
+            Resource::JwtTemplates,
+            "/jwt_templates",
+            &[Feed::of(Dataset::JwtTemplates)],
+            Rows::Single(|row| read_row::<plain::JwtTemplate<'_>>(row)),
+        )
+    },
+    Endpoint {
+        named_by: &[Naming::path("/oauth_applications/{id}")],
+        ..listed(
+            Resource::OauthApplications,
+            "/oauth_applications",
+            &[Feed::of(Dataset::OauthApplications)],
+            Rows::Single(|row| read_row::<plain::OauthApplication<'_>>(row)),
+        )
+    },
+    Endpoint {
+        query: &[],
+        paging: Paging::Offset(Order::Any),
+        named_by: &[Naming::path("/enterprise_connections/{id}")],
+        ..listed(
+            Resource::EnterpriseConnections,
+            "/enterprise_connections",
+            &[Feed::of(Dataset::EnterpriseConnections)],
+            Rows::Single(|row| read_row::<plain::EnterpriseConnection<'_>>(row)),
+        )
+    },
+    Endpoint {
+        named_by: &[Naming::filter("/waitlist_entries", &[("query", "{id}")])],
+        ..listed(
+            Resource::WaitlistEntries,
+            "/waitlist_entries",
+            &[Feed::of(Dataset::WaitlistEntries)],
+            Rows::Single(|row| read_row::<plain::WaitlistEntry<'_>>(row)),
+        )
+    },
+    Endpoint {
+        query: &[PAGINATED],
+        paging: Paging::Offset(Order::Any),
+        ..listed(
+            Resource::BillingPlans,
+            "/billing/plans",
+            &[Feed::of(Dataset::BillingPlans)],
+            Rows::Single(|row| read_row::<plain::BillingPlan<'_>>(row)),
+        )
+    },
+    Endpoint {
+        query: &[PAGINATED, ("include_free", "true")],
+        paging: Paging::Offset(Order::Any),
+        ..listed(
+            Resource::BillingSubscriptionItems,
+            "/billing/subscription_items",
+            &[Feed::of(Dataset::BillingSubscriptionItems)],
+            Rows::Single(|row| read_row::<plain::BillingSubscriptionItem<'_>>(row)),
+        )
+    },
+    Endpoint {
+        query: &[PAGINATED],
+        paging: Paging::Offset(Order::Any),
+        by_owner: Some(ByOwner {
+            owners: Resource::Users,
+            active_only: true,
+            part: PartOfOwner::Filter("user_id"),
+            whole: WholeList::Doubtful,
+        }),
+        named_by: &[Naming::path("/sessions/{id}")],
+        ..listed(
+            Resource::Sessions,
+            "/sessions",
+            &[Feed::of(Dataset::Sessions)],
+            Rows::Single(|row| read_row::<plain::Session<'_>>(row)),
+        )
+    },
+    Endpoint {
+        named_by: &[Naming::path("/api_keys/{id}")],
+        ..api_keys(0, Resource::Users, &[Feed::of(Dataset::ApiKeys)])
+    },
+    api_keys(1, Resource::Organizations, &[Feed { section: 1, ..Feed::of(Dataset::ApiKeys) }]),
+    api_keys(2, Resource::Machines, &[Feed { section: 2, ..Feed::of(Dataset::ApiKeys) }]),
+    // Made of the users that are read for it.
+    Endpoint {
+        phase: Phase::Derived,
+        paging: Paging::Cursor { count_path: "/users/count" },
+        ..listed(
+            Resource::DailyActiveUsers,
+            "/users",
+            &[Feed { needs: Some(Resource::Users), ..Feed::of(Dataset::DailyActiveUsers) }],
+            USERS,
+        )
+    },
+];
+
+/// An entry without anything special: a list of up to 500 rows a page, oldest first, that nothing
+/// refers to.
+const fn listed(
+    resource: Resource,
+    path: &'static str,
+    feeds: &'static [Feed],
+    rows: Rows,
+) -> Endpoint {
+    Endpoint {
+        resource,
+        part: 0,
+        path,
+        query: &[ASCENDING],
+        page_rows: PAGE_ROWS,
+        phase: Phase::Others,
+        paging: Paging::Offset(Order::Creation),
+        by_owner: None,
+        feeds,
+        named_by: &[],
+        memberships: None,
+        needed: &[],
+        rows,
+    }
+}
+
+/// One owner's API keys, those included that are no longer good for anything. 100 a page are the most
+/// (Clerk OpenAPI, GET /api_keys).
+const fn api_keys(part: u8, owners: Resource, feeds: &'static [Feed]) -> Endpoint {
+    Endpoint {
+        part,
+        query: &[("include_invalid", "true")],
+        page_rows: 100,
+        paging: Paging::Offset(Order::Any),
+        by_owner: Some(ByOwner {
+            owners,
+            active_only: false,
+            part: PartOfOwner::Filter("subject"),
+            whole: WholeList::Missing,
+        }),
+        ..listed(
+            Resource::ApiKeys,
+            "/api_keys",
+            feeds,
+            Rows::Single(|row| read_row::<plain::ApiKey<'_>>(row)),
+        )
+    }
+}
+
+/// Of lists whose shape is a bare array otherwise, without a count.
+const PAGINATED: (&str, &str) = ("paginated", "true");
+
+/// The entry of a list.
+#[must_use]
+#[expect(clippy::expect_used, reason = "a test below holds the table to every resource")]
+pub fn endpoint(list: impl Into<ListName>) -> &'static Endpoint {
+    let list = list.into();
+    ENDPOINTS
+        .iter()
+        .find(|endpoint| endpoint.name() == list)
+        .expect("every resource has an entry, and no list is named without one")
+}
+
+/// Every list of these resources.
+pub fn lists_of(resources: &BTreeSet<Resource>) -> impl Iterator<Item = &'static Endpoint> {
+    ENDPOINTS.iter().filter(|endpoint| resources.contains(&endpoint.resource))
+}
+
+impl TryFrom<String> for ListName {
+    type Error = NoSuchList;
+
+    fn try_from(name: String) -> Result<Self, NoSuchList> {
+        let mut names = ENDPOINTS.iter().map(Endpoint::name);
+        names.find(|it| it.to_string() == name).ok_or(NoSuchList)
+    }
+}
+
+/// A name that no list has.
+#[derive(Debug, thiserror::Error)]
+#[error("there is no list of that name")]
+pub struct NoSuchList;
+
+/// The lists that have to be read for what is opted in.
+#[must_use]
+pub fn lists_needed(resources: &BTreeSet<Resource>) -> BTreeSet<ListName> {
+    let mut needed = resources.clone();
+    let resolves_roles = [
+        Resource::Organizations,
+        Resource::OrganizationMemberships,
+        Resource::OrganizationInvitations,
+    ];
+    if resolves_roles.iter().any(|resource| resources.contains(resource)) {
+        needed.insert(Resource::OrganizationRoles);
+    }
+    if resources.contains(&Resource::DailyActiveUsers) {
+        needed.insert(Resource::Users);
+    }
+    lists_of(&needed).map(Endpoint::name).collect()
+}
+
+/// The datasets of what is opted in, in the order of docs/data.md.
+#[must_use]
+pub fn datasets_of(resources: &BTreeSet<Resource>) -> BTreeSet<Dataset> {
+    lists_of(resources).flat_map(|list| list.feeds.iter().map(|feed| feed.dataset)).collect()
+}
+
+/// Which lists the grants of a list refer to.
+pub const REFERENCES: &[(ListName, &[Resource])] = &[
+    (ListName::of(Resource::OrganizationRoles, 0), &[Resource::OrganizationPermissions]),
+    (
+        ListName::of(Resource::OrganizationMemberships, 0),
+        &[Resource::Users, Resource::Organizations],
+    ),
+    (ListName::of(Resource::Machines, 1), &[Resource::Machines]),
+];
+
+/// The lists of these resources whose grants refer to this list.
+pub fn lists_referring_to(
+    list: impl Into<ListName>,
+    opted_in: &BTreeSet<Resource>,
+) -> impl Iterator<Item = ListName> {
+    let list = list.into();
+    REFERENCES
+        .iter()
+        .filter(move |(from, to)| {
+            opted_in.contains(&endpoint(*from).resource)
+                && to.iter().any(|&to| ListName::from(to) == list)
+        })
+        .map(|&(from, _)| from)
+}
+
+/// The lists that the grants of this list refer to.
+pub fn referred_to_by(list: ListName) -> impl Iterator<Item = Resource> {
+    REFERENCES.iter().filter(move |(from, _)| *from == list).flat_map(|(_, to)| to.iter().copied())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+    use crate::lists::page::MOST_FEEDS;
+
+    #[test]
+    fn every_resource_has_its_lists_by_number() {
+        for &resource in Resource::ALL {
+            let lists = ENDPOINTS.iter().filter(|endpoint| endpoint.resource == resource);
+            let parts: Vec<u8> = lists.map(|endpoint| endpoint.part).collect();
+            assert!(!parts.is_empty(), "{resource} has no list");
+            assert_eq!(parts, (0..parts.len() as u8).collect::<Vec<_>>(), "{resource}");
+        }
+    }
+
+    #[test]
+    fn every_dataset_is_fed_by_some_list() {
+        for dataset in Dataset::ALL {
+            let feeds = ENDPOINTS.iter().flat_map(|endpoint| endpoint.feeds);
+            assert!(feeds.into_iter().any(|feed| feed.dataset == *dataset), "{dataset}");
+        }
+    }
+
+    #[test]
+    fn a_list_reads_and_writes_as_its_name() {
+        for endpoint in ENDPOINTS {
+            let json = serde_json::to_string(&endpoint.name()).unwrap();
+            assert_eq!(serde_json::from_str::<ListName>(&json).unwrap(), endpoint.name());
+        }
+        assert_eq!(ListName::from(Resource::Users).to_string(), "users");
+        for name in ["users.0", "users.1", "grants", ""] {
+            assert!(ListName::try_from(name.to_owned()).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn no_list_feeds_more_than_rows_can_count() {
+        assert!(ENDPOINTS.iter().all(|endpoint| endpoint.feeds.len() <= MOST_FEEDS));
+    }
+}

@@ -1,0 +1,588 @@
+//! Walks one window of a list from a place on, in ascending order, without losing or doubling a row
+//! whatever is inserted or deleted around it.
+//!
+//! Every page after the first must contain a row that is already known: pages fetched by offset
+//! overlap by a row, and a cursor page is checked not to begin again. Where a page does not join
+//! what is known, the walk steps back until it does.
+
+use std::collections::{HashSet, VecDeque};
+
+use tokio::task::JoinHandle;
+use tracing::{info, warn};
+
+use crate::clerk::urgency::Urgency;
+use crate::clerk::wire::MOST_ROWS;
+use crate::lists::endpoint::{Endpoint, Paging};
+use crate::lists::id_index::hash_of;
+use crate::lists::list_error::ListError;
+use crate::lists::page::{ReadPage, ReadRow, RowKey};
+use crate::paging::created_range::Bounds;
+use crate::paging::position::{Place, Way};
+use crate::paging::reader::{Asked, Reader, fetch};
+use crate::paging::ties::Moment;
+use crate::patience::Exhausted;
+use crate::snapshot::records::Records;
+
+/// Most bytes of lines of one list that wait for their turn to be stored: 27 pages of usual users, or
+/// 14 of memberships with many permissions.
+pub(crate) const MOST_WAITING: usize = 16 * 1024 * 1024;
+
+/// A walk in progress.
+#[derive(Debug)]
+pub struct Walk {
+    reader: Reader,
+    bounds: Bounds,
+    way: Way,
+    place: Place,
+    /// The rows taken that share the last one's moment.
+    moment: Moment,
+    /// Rows taken since the beginning of the window.
+    rows: u64,
+    /// The window's size as last heard.
+    expected: Option<u64>,
+    in_flight: VecDeque<InFlight>,
+    /// Where the next page begins, by offset.
+    next_offset: u64,
+    /// Rows of a page, as this server has them: some give fewer than they are asked for.
+    page_rows: u64,
+    /// How far the next step back goes; 0 while pages join.
+    step_back: u64,
+    /// How many rows of the tail the cursor steps back; 0 for the last one.
+    cursor_back: usize,
+    /// The fewest rows that were ever left behind a page, by the list's stated size.
+    fewest_left: u64,
+    /// Rows after the place that are stored already, by [`hash_of`] their ids.
+    stored_after: HashSet<u64>,
+    allowed: Allowed,
+    /// Whether pages wait for room however long: nothing that keeps it waits for this walk.
+    waits_for_room: bool,
+    /// Pages handed out and not yet stored.
+    not_stored: usize,
+    finished: bool,
+}
+
+/// Where a walk begins.
+#[derive(Debug)]
+pub struct Beginning {
+    /// The part of the list that is walked; places and counts are those of this part.
+    pub bounds: Bounds,
+    /// How its pages are found.
+    pub way: Way,
+    /// Behind the rows that have been taken.
+    pub place: Place,
+    /// How many these are.
+    pub rows: u64,
+    /// How many there are in all, as last heard of.
+    pub expected: Option<u64>,
+    /// The hashed ids of all that were created at the moment of the last one; `None` where only the
+    /// place is known.
+    pub moment: Option<Vec<u64>>,
+}
+
+/// How far a walk may run ahead of what is stored. One page may always be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Allowed {
+    /// Most pages in flight.
+    pub in_flight: usize,
+    /// Most pages in flight or handed out, and not yet stored.
+    pub at_stake: usize,
+}
+
+#[derive(Debug)]
+struct InFlight {
+    asked: Asked,
+    urgency: Urgency,
+    answer: AbortOnDrop<Result<ReadPage, ListError>>,
+}
+
+/// What a walk by cursor has taken of its window, and how much that has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Taken {
+    /// Rows taken.
+    pub rows: u64,
+    /// When the newest of them was created, in milliseconds since 1970.
+    pub newest: i64,
+    /// Rows of the window, as last heard.
+    pub expected: u64,
+    /// The window's.
+    pub bounds: Bounds,
+}
+
+impl Taken {
+    /// Of a walk that stands at `place`; `None` where it has taken nothing, or rows without a date.
+    pub(crate) fn of(place: &Place, rows: u64, expected: u64, bounds: Bounds) -> Option<Self> {
+        let newest = place.tail.last()?.created_at?;
+        Some(Self { rows, newest, expected, bounds })
+    }
+}
+
+/// The rows of one page that are new, in order.
+#[derive(Debug)]
+pub struct Batch {
+    /// The page; rows that were known already are not kept.
+    pub page: ReadPage,
+    /// Rows that Clerk listed again because others moved them.
+    pub doubled: u64,
+    /// Where the walk stands behind this page.
+    pub place: Place,
+    /// The way it is walked now.
+    pub way: Way,
+    /// Clerk's count, when this page told it; by owner, that of an owner's part with its last page.
+    pub total: Option<u64>,
+    /// Whether this page ends the list.
+    pub last: bool,
+}
+
+/// Why a walk brings no further page.
+#[derive(Debug, thiserror::Error)]
+pub enum WalkStop {
+    /// Clerk's answer does not allow to go on.
+    #[error(transparent)]
+    Clerk(#[from] ListError),
+    /// No new request may begin, and nothing is in flight any more.
+    #[error("the invocation's time is up")]
+    Exhausted(Exhausted),
+    /// None of the rows last taken is in the list any more.
+    #[error("the position in {} is lost", .0.path)]
+    LostPlace(&'static Endpoint),
+    /// The server does not apply the filters that make a window.
+    #[error("{} is not filtered by creation time", .0.path)]
+    Unfiltered(&'static Endpoint),
+}
+
+impl Walk {
+    /// A walk with one page in flight at a time, until more is [allowed](Self::allow).
+    #[must_use]
+    pub fn new(reader: Reader, beginning: Beginning) -> Self {
+        let Beginning { bounds, way, place, rows, expected, moment } = beginning;
+        let last = place.tail.last();
+        Self {
+            page_rows: reader.endpoint.page_rows,
+            next_offset: overlap(place.offset),
+            moment: match moment {
+                Some(ids) => Moment::of(last.and_then(|key| key.created_at), ids),
+                None => Moment::behind(&place.tail, rows),
+            },
+            reader,
+            bounds,
+            way,
+            place,
+            rows,
+            expected,
+            in_flight: VecDeque::new(),
+            step_back: 0,
+            cursor_back: 0,
+            fewest_left: u64::MAX,
+            stored_after: HashSet::new(),
+            allowed: Allowed { in_flight: 1, at_stake: 1 },
+            waits_for_room: false,
+            not_stored: 0,
+            finished: false,
+        }
+    }
+
+    /// Skips rows after the place that are stored already, by [`hash_of`] their ids.
+    pub(crate) fn skip(&mut self, stored: HashSet<u64>) {
+        self.stored_after = stored;
+    }
+
+    /// Lets the walk run ahead.
+    pub const fn allow(&mut self, allowed: Allowed) {
+        self.allowed = allowed;
+    }
+
+    /// Whether the next page may wait for room however long: it may where other windows of the list are walked
+    /// beside this one, and pages of theirs that keep the room are stored without it.
+    pub(crate) const fn wait_for_room(&mut self, waits: bool) {
+        self.waits_for_room = waits;
+    }
+
+    /// `pages` of the pages handed out have been stored.
+    pub const fn stored(&mut self, pages: usize) {
+        self.not_stored -= pages;
+    }
+
+    /// What has been taken, where the walk gets on by cursor and its window could be divided.
+    pub(crate) fn taken(&self) -> Option<Taken> {
+        let goes_on = self.way == Way::Cursor && self.cursor_back == 0 && !self.finished;
+        let expected = self.expected.filter(|_| goes_on)?;
+        Taken::of(&self.place, self.rows, expected, self.bounds)
+    }
+
+    /// The window ends sooner, behind what has been taken. Of pages that are on their way the rows beyond
+    /// are dropped.
+    pub(crate) const fn narrow(&mut self, bounds: Bounds, expected: u64) {
+        self.bounds = bounds;
+        self.expected = Some(expected);
+    }
+
+    /// Pages in flight.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_flight.len()
+    }
+
+    /// Whether nothing is in flight.
+    #[must_use]
+    pub fn is_at_rest(&self) -> bool {
+        self.in_flight.is_empty()
+    }
+
+    /// The next page, or `None` behind the last one.
+    ///
+    /// # Errors
+    /// [`WalkStop`]; an error never looks like the end of the list.
+    pub async fn next(&mut self) -> Result<Option<Batch>, WalkStop> {
+        while !self.finished {
+            if self.in_flight.is_empty() {
+                self.ask();
+            }
+            self.ask_ahead();
+            let Some(next) = self.in_flight.pop_front() else {
+                let why = self.reader.patience.exhausted().unwrap_or(Exhausted::Halted);
+                return Err(WalkStop::Exhausted(why));
+            };
+            if !self.waits_for_room {
+                next.urgency.set();
+            }
+            let page = match Self::arrival(next.answer).await {
+                Ok(page) => page,
+                Err(WalkStop::Clerk(failure))
+                    if failure.error.rejects_the_request()
+                        && matches!(next.asked, Asked::Cursor(Some(_))) =>
+                {
+                    self.cursor_rejected();
+                    continue;
+                }
+                Err(WalkStop::Clerk(failure))
+                    if failure.error.rejects_the_request() && self.bounds.are_some() =>
+                {
+                    return Err(WalkStop::Unfiltered(self.reader.endpoint));
+                }
+                Err(stop) => return Err(stop),
+            };
+            if self.bounds.are_ignored_by(&page.rows) {
+                return Err(WalkStop::Unfiltered(self.reader.endpoint));
+            }
+            let batch = match next.asked {
+                Asked::Offset(offset) => self.join_by_offset(offset, page)?,
+                Asked::Cursor(cursor) => self.join_by_cursor(cursor.as_deref(), page),
+            };
+            if self.rows > MOST_ROWS {
+                return Err(self
+                    .reader
+                    .protocol(format!("it lists more than {MOST_ROWS} rows"))
+                    .into());
+            }
+            self.not_stored += 1;
+            self.finished = batch.last;
+            if batch.page.records.size() <= MOST_WAITING / 2 {
+                // Clerk answers while this page is stored.
+                self.ask_ahead();
+            }
+            return Ok(Some(batch));
+        }
+        Ok(None)
+    }
+
+    /// Asks for as many pages as are allowed.
+    fn ask_ahead(&mut self) {
+        while !self.finished
+            && self.in_flight.len() < self.allowed.in_flight
+            && self.in_flight.len() + self.not_stored < self.allowed.at_stake
+            && self.ask()
+        {}
+    }
+
+    /// Asks for the next page, if it is known where it begins and there is time.
+    pub(crate) fn ask(&mut self) -> bool {
+        let is_first = self.in_flight.is_empty();
+        // Beyond the first page only where a row is known to stand.
+        let is_expected = self.expected.is_some_and(|rows| self.next_offset + 1 < rows);
+        let asked = match self.way {
+            _ if self.reader.patience.exhausted().is_some() => return false,
+            Way::Cursor if is_first && self.cursor_back > 0 && self.has_no_cursor() => {
+                self.give_up_the_cursor("brings nothing behind");
+                return self.ask();
+            }
+            Way::Cursor if is_first => Asked::Cursor(self.cursor()),
+            // The next cursor is known when the page has arrived.
+            Way::Cursor => return false,
+            Way::Offset | Way::ByOwner
+                if is_first || (self.step_back == 0 && is_expected && !self.is_whole()) =>
+            {
+                Asked::Offset(self.next_offset)
+            }
+            Way::Offset | Way::ByOwner => return false,
+        };
+        if let Asked::Offset(offset) = asked {
+            self.next_offset = offset + self.page_rows - 1;
+        }
+        let urgency = Urgency::default();
+        let fetching = fetch(self.reader.clone(), self.bounds, asked.clone(), urgency.clone());
+        let answer = AbortOnDrop(tokio::spawn(fetching));
+        self.in_flight.push_back(InFlight { asked, urgency, answer });
+        true
+    }
+
+    fn cursor(&self) -> Option<String> {
+        let index = self.place.tail.len().checked_sub(1 + self.cursor_back)?;
+        Some(self.place.tail[index].id.clone())
+    }
+
+    /// Whether the cursor would have to step back further than rows are remembered.
+    fn has_no_cursor(&self) -> bool {
+        self.cursor().is_none() && self.rows > self.place.tail.len() as u64
+    }
+
+    /// Whether one answer has all rows.
+    fn is_whole(&self) -> bool {
+        self.reader.endpoint.paging == Paging::Whole
+    }
+
+    /// Whether a row is remembered as taken.
+    fn knows(&self, key: &RowKey) -> bool {
+        self.place.knows(&key.id) || self.moment.has(key)
+    }
+
+    /// Whether a row has been taken, or is stored without having been.
+    fn is_stored(&self, key: &RowKey) -> bool {
+        self.knows(key)
+            || (!self.stored_after.is_empty() && self.stored_after.contains(&hash_of(&key.id)))
+    }
+
+    async fn arrival(
+        mut answer: AbortOnDrop<Result<ReadPage, ListError>>,
+    ) -> Result<ReadPage, WalkStop> {
+        match (&mut answer.0).await {
+            Ok(page) => Ok(page?),
+            Err(failed) => match failed.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_cancelled) => Err(WalkStop::Exhausted(Exhausted::Halted)),
+            },
+        }
+    }
+
+    /// The cursor's row may be deleted: an earlier one is tried, then offsets.
+    fn cursor_rejected(&mut self) {
+        if self.cursor_back + 1 < self.place.tail.len().min(3) {
+            self.cursor_back += 1;
+        } else {
+            self.give_up_the_cursor("refuses");
+        }
+    }
+
+    fn give_up_the_cursor(&mut self, what_it_does: &'static str) {
+        warn!(
+            clerk.path = self.reader.endpoint.path,
+            "the server {what_it_does} the cursor; reading the rest of the list by offset"
+        );
+        self.way = Way::Offset;
+        self.cursor_back = 0;
+        self.in_flight.clear();
+        self.next_offset = overlap(self.place.offset);
+    }
+
+    fn join_by_cursor(&mut self, cursor: Option<&str>, mut page: ReadPage) -> Batch {
+        let confirming = std::mem::take(&mut self.cursor_back) > 0;
+        if cursor.is_some_and(|cursor| self.begins_again(cursor, &page.rows)) {
+            self.give_up_the_cursor("ignores");
+            return self.batch_without_rows(page);
+        }
+        let newest = self.place.tail.last().and_then(|key| key.created_at);
+        let known_again = page.rows.iter().any(|row| self.knows(&row.key));
+        let repeated = rows_repeated(&page);
+        for row in &mut page.rows {
+            // Rows older than the last one taken appeared meanwhile; the comparison finds them.
+            let is_behind = row.key.created_at.is_none_or(|created| Some(created) >= newest);
+            row.kept &= is_behind && self.bounds.hold(row) && !self.is_stored(&row.key);
+        }
+        let new = page.kept_rows().count() as u64;
+        let full = page.rows.len() as u64 >= self.reader.endpoint.page_rows;
+        let begun = !self.place.tail.is_empty();
+        let all_seen = self.expected.is_some_and(|expected| self.rows + new >= expected);
+        let last = if page.rows.iter().any(|row| self.bounds.end_before(row)) {
+            true
+        } else if page.rows.is_empty() {
+            !begun && (all_seen || confirming)
+        } else {
+            !full && (all_seen || (known_again && new == 0))
+        };
+        let got_on = new > 0 || last;
+        let too_many = self.place.fruitless.note(got_on).is_err();
+        if !got_on && (full || confirming || too_many) {
+            // The rows at the cursor may be deleted: that must not look like the end of the list. The
+            // same request would bring the same page again.
+            self.give_up_the_cursor("brings neither a new row nor a known one behind");
+            return self.batch_without_rows(page);
+        }
+        // A short page ends the list, but servers have been seen to send short pages in the middle:
+        // unless the count agrees, the end is confirmed by a page that repeats a known row.
+        self.cursor_back = usize::from(!last && (!full || all_seen));
+        self.batch(page, new, repeated, last)
+    }
+
+    /// Whether a cursor page shows rows from before its cursor.
+    fn begins_again(&self, cursor: &str, rows: &[ReadRow]) -> bool {
+        let tail = &self.place.tail;
+        let Some(index) = tail.iter().position(|key| key.id == cursor) else { return false };
+        let behind = &tail[index + 1..];
+        let is_behind = |row: &ReadRow| behind.iter().any(|key| key.id == row.key.id);
+        rows.iter().any(|row| self.knows(&row.key) && !is_behind(row))
+            || rows.first().is_some_and(|row| row.key.created_at < tail[index].created_at)
+    }
+
+    fn join_by_offset(&mut self, offset: u64, mut page: ReadPage) -> Result<Batch, WalkStop> {
+        if page.total.is_some() {
+            self.expected = page.total;
+        }
+        let Some(from) = self.seam(&page.rows, offset) else {
+            self.step_back()?;
+            return Ok(self.batch_without_rows(page));
+        };
+        let wanted_again = self.place.offset.saturating_sub(offset);
+        let stepped_back = std::mem::take(&mut self.step_back) > 0;
+        let doubled = if stepped_back { 0 } else { (from as u64).saturating_sub(wanted_again) };
+        let repeated = rows_repeated(&page);
+        for (index, row) in page.rows.iter_mut().enumerate() {
+            row.kept &= index >= from && self.bounds.hold(row) && !self.is_stored(&row.key);
+        }
+        let beyond = page.rows.iter().any(|row| self.bounds.end_before(row));
+        let new = page.rows.iter().filter(|row| row.kept).count() as u64;
+        let behind = offset + page.rows.len() as u64;
+        let full = page.rows.len() as u64 >= self.reader.endpoint.page_rows;
+        // Servers have been seen to send short pages in the middle: the end is where one more brings
+        // nothing, unless the count agrees.
+        let goes_on = new > 0 || stepped_back || behind > self.place.offset;
+        let last = match page.total {
+            _ if beyond || self.is_whole() => true,
+            // A total that is too small must not hide the rows behind a full page.
+            Some(total) => !full && behind >= total,
+            None => {
+                let all_seen = self.expected.is_some_and(|rows| self.rows + new >= rows);
+                !full && (all_seen || !goes_on)
+            }
+        };
+        // A row to overlap and one to go on with.
+        let page_rows = (page.rows.len() as u64).clamp(2, self.reader.endpoint.page_rows);
+        if !last && page_rows != self.page_rows {
+            // Pages asked for beyond a short one do not join it.
+            self.page_rows = page_rows;
+            self.in_flight.clear();
+            self.next_offset = overlap(behind);
+        }
+        let got_on = last || (new > 0 && (full || self.comes_nearer(behind)));
+        // After a step back, pages of rows that have all been taken lead on to those that have not.
+        let is_catching_up = (full || goes_on) && behind <= self.rows;
+        if got_on || !is_catching_up {
+            self.place.fruitless.note(got_on).map_err(|_| self.ends_before_its_total())?;
+        }
+        self.place.offset = behind;
+        Ok(self.batch(page, new, doubled + repeated, last))
+    }
+
+    /// Whether fewer rows are left behind this place than behind any before. Where a list grows by a row
+    /// while a row is read, its end is never reached.
+    fn comes_nearer(&mut self, behind: u64) -> bool {
+        let Some(expected) = self.expected else { return true };
+        let left = expected.saturating_sub(behind);
+        let is_nearer = left < self.fewest_left;
+        self.fewest_left = self.fewest_left.min(left);
+        is_nearer
+    }
+
+    fn ends_before_its_total(&self) -> WalkStop {
+        self.reader.protocol("pages end before the `total_count` they state".to_owned()).into()
+    }
+
+    /// Where the new rows of a page begin that was asked for at `offset`: behind the last known row.
+    /// `None` when the page cannot be joined to what is known.
+    fn seam(&self, rows: &[ReadRow], offset: u64) -> Option<usize> {
+        let Some(last) = self.place.tail.last() else {
+            return (offset == 0).then_some(0);
+        };
+        if let Some(index) = rows.iter().rposition(|row| row.key.id == last.id) {
+            return Some(index + 1);
+        }
+        if self.reader.is_in_any_order() {
+            let known = rows.iter().rposition(|row| self.place.knows(&row.key.id));
+            return known.map(|index| index + 1).or((offset == 0 && rows.is_empty()).then_some(0));
+        }
+        // The last row taken is gone. Rows that are not known and not older than it come behind it;
+        // and the page must reach back to a known or an older row, or some may lie before the page.
+        let known = |row: &ReadRow| self.knows(&row.key);
+        let last_created = last.created_at?;
+        let joins = rows.first().is_some_and(|row| {
+            known(row) || row.key.created_at.is_some_and(|created| created < last_created)
+        }) || (offset == 0 && !rows.is_empty());
+        if !joins {
+            return (offset == 0).then_some(0);
+        }
+        let behind_known = rows.iter().rposition(known).map_or(0, |index| index + 1);
+        let behind = rows[behind_known..]
+            .iter()
+            .position(|row| row.key.created_at.is_some_and(|created| created >= last_created))
+            .map_or(rows.len(), |index| behind_known + index);
+        // Of rows of the last one's moment nobody can say whether they have been taken, unless a known
+        // one stands before them or all that were taken are known.
+        let is_told = behind_known > 0
+            || self.moment.is_complete()
+            || rows.get(behind).is_none_or(|row| row.key.created_at > Some(last_created));
+        is_told.then_some(behind)
+    }
+
+    /// The page begins behind what is known: rows before it were deleted. Looks further up.
+    fn step_back(&mut self) -> Result<(), WalkStop> {
+        let from = self.place.offset;
+        if self.step_back >= from || self.place.fruitless.note(false).is_err() {
+            return Err(WalkStop::LostPlace(self.reader.endpoint));
+        }
+        self.step_back = if self.step_back == 0 { 8 } else { self.step_back * 4 };
+        info!(
+            clerk.path = self.reader.endpoint.path,
+            rows = self.step_back,
+            "rows moved while they were read; stepping back to known ones"
+        );
+        self.in_flight.clear();
+        self.next_offset = from.saturating_sub(self.step_back);
+        Ok(())
+    }
+
+    /// What a page that does not join says nevertheless: every round is handed out, so that its count
+    /// is stored.
+    fn batch_without_rows(&mut self, page: ReadPage) -> Batch {
+        let records = Records::new(&self.reader.context.datasets);
+        self.batch(ReadPage { rows: Vec::new(), records, ..page }, 0, 0, false)
+    }
+
+    fn batch(&mut self, page: ReadPage, new: u64, doubled: u64, last: bool) -> Batch {
+        for row in page.kept_rows() {
+            self.moment.take(&row.key);
+            self.place.remember(row.key.clone());
+        }
+        if self.way == Way::Cursor {
+            self.place.offset += new;
+        }
+        self.rows += new;
+        Batch { doubled, place: self.place.clone(), way: self.way, total: page.total, last, page }
+    }
+}
+
+/// Rows that one page shows twice.
+fn rows_repeated(page: &ReadPage) -> u64 {
+    page.rows.iter().filter(|row| !row.kept).count() as u64
+}
+
+/// Index of the row that the next page must repeat.
+const fn overlap(offset: u64) -> u64 {
+    offset.saturating_sub(1)
+}
+
+/// A spawned task that ends with its owner: an abandoned walk must not go on asking.
+#[derive(Debug)]
+struct AbortOnDrop<T>(JoinHandle<T>);
+
+impl<T> Drop for AbortOnDrop<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

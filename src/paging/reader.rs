@@ -1,0 +1,174 @@
+//! Requests one page of a list, or one row of it.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::clerk::client::Client;
+use crate::clerk::error::{ClerkError, Unreadable};
+use crate::clerk::urgency::Urgency;
+use crate::clock::{Clock, Timestamp};
+use crate::lists::endpoint::{Endpoint, Order, Paging};
+use crate::lists::filter_check;
+use crate::lists::list_error::ListError;
+use crate::lists::page::{PageContext, ReadPage, RowKey};
+use crate::paging::created_range::Bounds;
+use crate::patience::Patience;
+use crate::quoted::Quoted;
+
+/// What a walk reads with.
+#[derive(Debug, Clone)]
+pub struct Reader {
+    /// Asks Clerk.
+    pub client: Arc<Client>,
+    /// The list.
+    pub endpoint: &'static Endpoint,
+    /// Its path, or that of one owner's part of it.
+    pub path: Cow<'static, str>,
+    /// Whether that path takes the endpoint's `order_by`; the rows of one that does not come in any.
+    pub ordered: bool,
+    /// What narrows it, beside the endpoint's own query.
+    pub filters: Vec<(&'static str, String)>,
+    /// How its rows become lines.
+    pub context: Arc<PageContext>,
+    /// Stamps pages.
+    pub clock: Clock,
+    /// Ends the wait for what is in flight.
+    pub patience: Arc<Patience>,
+}
+
+impl Reader {
+    /// What every page is asked for with.
+    fn query(&self) -> Vec<(&'static str, &str)> {
+        let own =
+            self.endpoint.query.iter().filter(|(name, _)| self.ordered || *name != "order_by");
+        let filters = self.filters.iter().map(|(name, value)| (*name, value.as_str()));
+        own.copied().chain(filters).collect()
+    }
+
+    /// The list is not what Clerk's API promises, though every answer may be.
+    pub(crate) fn protocol(&self, detail: String) -> ListError {
+        let endpoint = self.endpoint.path.to_owned();
+        ListError::of(self.endpoint)(ClerkError::Protocol { endpoint, detail })
+    }
+
+    pub(crate) fn is_in_any_order(&self) -> bool {
+        !self.ordered || self.endpoint.paging == Paging::Offset(Order::Any)
+    }
+
+    /// Reads a page's body, of rows that were asked for. A list without a count of its own always
+    /// states its size: without one an empty page would look like an empty list.
+    /// `place` says where the page stands in the list, in words.
+    fn read(&self, body: &[u8], place: &str) -> Result<ReadPage, Unreadable> {
+        let page = self.endpoint.read(body, &self.context).map_err(|error| error.on(place))?;
+        if page.total.is_none() && !matches!(self.endpoint.paging, Paging::Cursor { .. }) {
+            return Err(Unreadable("`total_count`: missing".to_owned()));
+        }
+        if let Some(parameter) = filter_check::ignored(body, self.query().into_iter()) {
+            return Err(Unreadable(format!("rows that `{parameter}` leaves out are listed")));
+        }
+        Ok(page)
+    }
+}
+
+/// Where a page was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Asked {
+    Offset(u64),
+    Cursor(Option<String>),
+}
+
+impl fmt::Display for Asked {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Offset(offset) => write!(formatter, "the page at offset {offset}"),
+            Self::Cursor(Some(id)) => write!(formatter, "the page behind row {}", Quoted(id)),
+            Self::Cursor(None) => formatter.write_str("the first page"),
+        }
+    }
+}
+
+pub(crate) async fn fetch(
+    reader: Reader,
+    bounds: Bounds,
+    asked: Asked,
+    urgency: Urgency,
+) -> Result<ReadPage, ListError> {
+    let mut place = Vec::new();
+    if reader.endpoint.paging != Paging::Whole {
+        place.push(("limit", reader.endpoint.page_rows.to_string()));
+        place.extend(bounds.query());
+        match &asked {
+            Asked::Offset(offset) => place.push(("offset", offset.to_string())),
+            Asked::Cursor(Some(cursor)) => place.push(("starting_after", cursor.clone())),
+            Asked::Cursor(None) => {}
+        }
+    }
+    let mut query = reader.query();
+    query.extend(place.iter().map(|(name, value)| (*name, value.as_str())));
+    let from = reader.clock.now();
+    let read = |body: Bytes| {
+        let page = reader.read(&body, &asked.to_string())?;
+        not_cut_short(&page, &asked)?;
+        Ok(page)
+    };
+    let size = |page: &ReadPage| page.records.size();
+    let page = reader.client.get_page(&reader.path, &query, read, size, &urgency).await;
+    let (mut page, room) = page.map_err(ListError::of(reader.endpoint))?;
+    page.room = Some(room);
+    page.fetched = Some((from, reader.clock.now()));
+    Ok(page)
+}
+
+/// A page without rows where the list has some is a fault, not an end.
+fn not_cut_short(page: &ReadPage, asked: &Asked) -> Result<(), Unreadable> {
+    match (asked, page.total) {
+        (Asked::Offset(offset), Some(total)) if page.rows.is_empty() && *offset < total => {
+            Err(Unreadable("the page is empty though `total_count` says there are rows".to_owned()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// One row of the list at an index, to see whether rows have moved.
+///
+/// # Errors
+/// As of any request.
+pub async fn row_at(
+    reader: &Reader,
+    index: u64,
+) -> Result<(Option<RowKey>, Option<u64>), ListError> {
+    let place = [("limit", "1".to_owned()), ("offset", index.to_string())];
+    let page = look(reader, &place, &Asked::Offset(index)).await?;
+    Ok((page.rows.into_iter().next().map(|row| row.key), page.total))
+}
+
+/// The first rows of a list, up to so many.
+///
+/// # Errors
+/// As of any request.
+pub async fn first_rows(reader: &Reader, most: u64) -> Result<Vec<RowKey>, ListError> {
+    let place = [("limit", most.to_string())];
+    let page = look(reader, &place, &Asked::Cursor(None)).await?;
+    Ok(page.rows.into_iter().map(|row| row.key).collect())
+}
+
+async fn look(
+    reader: &Reader,
+    place: &[(&str, String)],
+    asked: &Asked,
+) -> Result<ReadPage, ListError> {
+    let mut query = reader.query();
+    query.extend(place.iter().map(|(name, value)| (*name, value.as_str())));
+    let read =
+        reader.client.get(&reader.path, &query, |body| reader.read(&body, &asked.to_string()));
+    read.await.map_err(ListError::of(reader.endpoint))
+}
+
+/// Time stamps of a page, as the walk set them.
+#[must_use]
+pub fn fetched(page: &ReadPage, clock: &Clock) -> (Timestamp, Timestamp) {
+    page.fetched.unwrap_or_else(|| (clock.now(), clock.now()))
+}

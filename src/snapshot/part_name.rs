@@ -1,0 +1,153 @@
+//! The names of parts: sorted as text, they put a dataset's lines in order.
+//!
+//! Every number in a name has a fixed width, and none is given out that would not fit.
+
+use crate::resource::Dataset;
+
+/// Where a part stands in its dataset. Parts are in order by section, then window, then sequence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PartPosition {
+    /// Which of the dataset's lists it comes from.
+    pub section: u16,
+    /// The number of its window in that list.
+    pub window: u32,
+    /// Its place in the window.
+    pub sequence: u32,
+}
+
+/// Sections of one dataset: two digits. The table of lists uses three.
+pub const MOST_SECTIONS: u16 = 100;
+/// Numbers of windows of one list: four digits, ten times as many as there can be requests in flight, so that
+/// between two windows there is room for others.
+pub const MOST_WINDOWS: u32 = 10_000;
+/// Stretches of one window: eight digits, as many as there would be if each row of a very large list
+/// were stored by itself.
+pub const MOST_STRETCHES: u32 = 100_000_000;
+
+/// Digits of the content's SHA-256 in a name. They keep an invocation that lost its lease from
+/// replacing what the holder has stored under the same numbers.
+const CHECKSUM_DIGITS: usize = 8;
+
+/// A part's key below its snapshot's folder: `users/part-00-0000-00000000-1a2b3c4d.ndjson.gz`.
+///
+/// # Errors
+/// [`TooManyParts`] when a number has more digits than the name has room for: such a part would stand
+/// in the wrong place.
+pub fn part_key(
+    dataset: Dataset,
+    position: PartPosition,
+    sha256: &str,
+    extension: &str,
+) -> Result<String, TooManyParts> {
+    let PartPosition { section, window, sequence } = position;
+    if section >= MOST_SECTIONS || window >= MOST_WINDOWS || sequence >= MOST_STRETCHES {
+        return Err(TooManyParts(dataset));
+    }
+    Ok(format!(
+        "{}/part-{section:02}-{window:04}-{sequence:08}-{sha256:.CHECKSUM_DIGITS$}.{extension}",
+        dataset.name(),
+    ))
+}
+
+/// A dataset has more parts than part names can number.
+#[derive(Debug, thiserror::Error)]
+#[error("{} has more parts than part names can number", .0.name())]
+pub struct TooManyParts(Dataset);
+
+/// Whether a key below a snapshot's folder is the name of a part of a dataset, as this version or an
+/// earlier one gives them: shorter names of earlier versions have to be recognised to be removed.
+#[must_use]
+pub fn is_part_of(dataset: Dataset, key: &str) -> bool {
+    let name = key.strip_prefix(dataset.name()).and_then(|rest| rest.strip_prefix("/part-"));
+    name.is_some_and(|name| {
+        name.len() <= LONGEST_PART_NAME
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte))
+    })
+}
+
+/// Characters after `part-`. The longest name has 36.
+const LONGEST_PART_NAME: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use proptest::test_runner::{Config, RngSeed};
+
+    use super::*;
+    use crate::lists::table::ENDPOINTS;
+
+    fn position(section: u16, window: u32, sequence: u32) -> PartPosition {
+        PartPosition { section, window, sequence }
+    }
+
+    fn key_of(position: PartPosition, sha256: &str) -> String {
+        part_key(Dataset::Users, position, sha256, "ndjson.zst").unwrap()
+    }
+
+    const LAST: PartPosition = PartPosition {
+        section: MOST_SECTIONS - 1,
+        window: MOST_WINDOWS - 1,
+        sequence: MOST_STRETCHES - 1,
+    };
+
+    #[test]
+    fn every_number_has_its_width() {
+        let digits = "1a2b3c4d5e6f";
+        assert_eq!(
+            key_of(position(0, 0, 0), digits),
+            "users/part-00-0000-00000000-1a2b3c4d.ndjson.zst"
+        );
+        assert_eq!(key_of(LAST, digits), "users/part-99-9999-99999999-1a2b3c4d.ndjson.zst");
+        for key in [key_of(position(0, 0, 0), digits), key_of(LAST, digits)] {
+            assert!(is_part_of(Dataset::Users, &key), "{key}");
+        }
+        // As named by version 1.
+        assert!(is_part_of(Dataset::Users, "users/part-00-00-000000-1a2b3c4d.ndjson.gz"));
+    }
+
+    #[test]
+    fn no_number_is_given_out_that_does_not_fit() {
+        for too_high in [
+            PartPosition { section: MOST_SECTIONS, ..LAST },
+            PartPosition { window: MOST_WINDOWS, ..LAST },
+            PartPosition { sequence: MOST_STRETCHES, ..LAST },
+        ] {
+            assert!(part_key(Dataset::Users, too_high, "1a2b3c4d", "ndjson").is_err());
+        }
+        let sections = ENDPOINTS.iter().flat_map(|endpoint| endpoint.feeds);
+        assert!(sections.map(|feed| feed.section).all(|section| section < MOST_SECTIONS));
+    }
+
+    /// Any number that can occur, those with another number of digits as often as others.
+    fn below(most: u32) -> impl Strategy<Value = u32> {
+        (0..=most.ilog10()).prop_flat_map(move |digits| 0..10_u32.pow(digits).min(most))
+    }
+
+    fn positions() -> impl Strategy<Value = PartPosition> {
+        let numbers = (below(MOST_SECTIONS.into()), below(MOST_WINDOWS), below(MOST_STRETCHES));
+        numbers.prop_map(|(section, window, sequence)| position(section as u16, window, sequence))
+    }
+
+    proptest! {
+        #![proptest_config(Config {
+            cases: 2000,
+            rng_seed: RngSeed::Fixed(1),
+            failure_persistence: None,
+            ..Config::default()
+        })]
+
+        /// Contract 5: sorted by name, the parts of a dataset are in order, whatever they contain.
+        #[test]
+        fn names_sort_as_positions_do(
+            one in positions(),
+            other in positions(),
+            digits in "[0-9a-f]{8}",
+            other_digits in "[0-9a-f]{8}",
+        ) {
+            let by_name = key_of(one, &digits).cmp(&key_of(other, &other_digits));
+            if one != other {
+                prop_assert_eq!(by_name, one.cmp(&other));
+            }
+        }
+    }
+}

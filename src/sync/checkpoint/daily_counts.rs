@@ -1,0 +1,57 @@
+//! How many users were last active on which day.
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Day;
+use crate::lists::page::ReadRow;
+
+/// How many users were last active on each day; days with none are left out.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Vec<(Day, u64)>", into = "Vec<(Day, u64)>")]
+pub struct DailyCounts(BTreeMap<Day, u64>);
+
+impl From<Vec<(Day, u64)>> for DailyCounts {
+    fn from(days: Vec<(Day, u64)>) -> Self {
+        Self(days.into_iter().collect())
+    }
+}
+
+impl From<DailyCounts> for Vec<(Day, u64)> {
+    fn from(counts: DailyCounts) -> Self {
+        counts.0.into_iter().collect()
+    }
+}
+
+impl DailyCounts {
+    /// Counts rows, those whose day is one of `days`.
+    pub fn add<'a>(
+        &mut self,
+        days: &RangeInclusive<Day>,
+        rows: impl IntoIterator<Item = &'a ReadRow>,
+    ) {
+        for day in rows.into_iter().filter_map(|row| row.active_on).filter(|it| days.contains(it)) {
+            *self.0.entry(day).or_default() += 1;
+        }
+    }
+
+    /// Of one day.
+    #[must_use]
+    pub fn on(&self, day: Day) -> u64 {
+        self.0.get(&day).copied().unwrap_or_default()
+    }
+
+    /// Of all days; `None` if they are more than can be counted.
+    #[must_use]
+    pub fn total(&self) -> Option<u64> {
+        self.0.values().try_fold(0, |total: u64, count| total.checked_add(*count))
+    }
+
+    /// Whether nobody was counted.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}

@@ -1,0 +1,219 @@
+//! Whether a checkpoint that was read can be one of this program's. Whoever may write to the store
+//! may change it; and what it names is read, written and removed, with this program's rights.
+
+use serde::Deserialize;
+use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use crate::lists::table::lists_needed;
+use crate::quoted::Quoted;
+use crate::resource::Dataset;
+use crate::snapshot::part_name::{MOST_STRETCHES, MOST_WINDOWS, is_part_of};
+use crate::sync::checkpoint::document::Checkpoint;
+use crate::sync::checkpoint::document::{Document, FORMATS};
+use crate::sync::checkpoint::json_error::Malformed;
+use crate::sync::checkpoint::list_progress::StoredPart;
+use crate::sync::checkpoint::list_progress::{ListProgress, Stretch, Window};
+
+/// A checkpoint that this program cannot continue from.
+#[derive(Debug, thiserror::Error)]
+pub enum UnreadableCheckpoint {
+    /// Not JSON, or not a checkpoint.
+    #[error("it is not a checkpoint of this program")]
+    NotACheckpoint(#[source] Malformed),
+    /// A checkpoint by its shape, of which something cannot be so.
+    #[error("it is not a checkpoint that this program wrote: {0}")]
+    Implausible(&'static str),
+    /// A format this version does not know.
+    #[error("its format is {}, which this version does not know", Quoted(.0))]
+    UnknownFormat(String),
+}
+
+impl Checkpoint {
+    /// Reads the file.
+    ///
+    /// # Errors
+    /// [`UnreadableCheckpoint`]; it is never guessed at.
+    pub fn from_json(bytes: &[u8]) -> Result<Self, UnreadableCheckpoint> {
+        #[derive(Deserialize)]
+        struct Tagged {
+            format: String,
+        }
+        match serde_json::from_slice(bytes) {
+            Ok(Document::V4(checkpoint)) => {
+                serde_json::from_slice::<Countable>(bytes)
+                    .map_err(|_| UnreadableCheckpoint::Implausible("a number is too large"))?;
+                match problem_of(&checkpoint) {
+                    None => Ok(checkpoint),
+                    Some(problem) => Err(UnreadableCheckpoint::Implausible(problem)),
+                }
+            }
+            Err(error) => match serde_json::from_slice::<Tagged>(bytes) {
+                Ok(tagged) if !FORMATS.contains(&&*tagged.format) => {
+                    Err(UnreadableCheckpoint::UnknownFormat(tagged.format))
+                }
+                _ => Err(UnreadableCheckpoint::NotACheckpoint(error.into())),
+            },
+        }
+    }
+}
+
+/// What is wrong with a checkpoint that has the right shape, if anything is.
+pub(crate) fn problem_of(checkpoint: &Checkpoint) -> Option<&'static str> {
+    let Checkpoint { snapshot_id, abandoned, lists, .. } = checkpoint;
+    let is_done = |list| lists.get(&list).is_some_and(ListProgress::is_done);
+    if !is_snapshot_id(snapshot_id) || !abandoned.iter().all(|id| is_snapshot_id(id)) {
+        Some("it contains an invalid snapshot id")
+    } else if abandoned.contains(snapshot_id) {
+        Some("it abandons its own snapshot")
+    } else if lists.values().any(|list| list.windows.is_empty()) {
+        Some("a list has no windows")
+    } else if !lists.values().all(windows_are_in_order) {
+        Some("the windows of a list are not in the order of their numbers")
+    } else if lists.values().flat_map(|list| &list.windows).any(numbers_too_high) {
+        Some("a window numbers its parts beyond the largest part number")
+    } else if !lists.values().flat_map(ListProgress::stretches).all(could_be_stored) {
+        Some("it contains an invalid part name")
+    } else if checkpoint.completed.is_some()
+        && !lists_needed(&checkpoint.resources).into_iter().all(is_done)
+    {
+        Some("it is marked complete, but lists are unfinished")
+    } else if checkpoint.completed.is_some()
+        && lists.values().flat_map(ListProgress::stretches).any(|it| it.users_unchecked)
+    {
+        Some("it is marked complete, but some memberships are unchecked")
+    } else {
+        None
+    }
+}
+
+/// `20261120T120000Z-3f9a1c` (docs/data.md). It becomes the name of a folder.
+pub(crate) fn is_snapshot_id(id: &str) -> bool {
+    const PATTERN: &str = "00000000T000000Z-xxxxxx";
+    let fits = |(byte, pattern): (u8, u8)| match pattern {
+        b'0' => byte.is_ascii_digit(),
+        b'x' => byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte),
+        exactly => byte == exactly,
+    };
+    id.len() == PATTERN.len() && id.bytes().zip(PATTERN.bytes()).all(fits)
+}
+
+/// Whether their numbers ascend, and go into part names.
+fn windows_are_in_order(list: &ListProgress) -> bool {
+    list.windows.is_sorted_by(|one, next| one.number < next.number)
+        && list.windows.iter().all(|window| window.number < MOST_WINDOWS)
+}
+
+const fn numbers_too_high(window: &Window) -> bool {
+    window.numbered_from >= MOST_STRETCHES
+}
+
+fn could_be_stored(stretch: &Stretch) -> bool {
+    let is_named_well =
+        |(&dataset, stored): (&Dataset, &StoredPart)| is_part_of(dataset, &stored.part.key);
+    let counts_its_rows = stretch.active.total().is_some_and(|total| total <= stretch.rows);
+    stretch.rows > 0
+        && stretch.sequence < MOST_STRETCHES
+        && counts_its_rows
+        && stretch.parts.iter().all(is_named_well)
+}
+
+/// A JSON document without a number that this program could not have written, and could not go on
+/// counting from.
+#[derive(Debug)]
+pub(crate) struct Countable;
+
+/// The largest number of all: 2⁵³, up to which every JSON reader is exact. In milliseconds it is
+/// further away than any year that can be written.
+const LARGEST: u64 = 1 << 53;
+
+impl<'de> Deserialize<'de> for Countable {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Counting)
+    }
+}
+
+struct Counting;
+
+fn within<E: Error>(is_within: bool) -> Result<Countable, E> {
+    if is_within { Ok(Countable) } else { Err(E::custom("a number is too large")) }
+}
+
+impl<'de> Visitor<'de> for Counting {
+    type Value = Countable;
+
+    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("JSON")
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Countable, E> {
+        within(number <= LARGEST)
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<Countable, E> {
+        within(number.unsigned_abs() <= LARGEST)
+    }
+
+    fn visit_f64<E: Error>(self, number: f64) -> Result<Countable, E> {
+        within(number.abs() <= LARGEST as f64)
+    }
+
+    fn visit_bool<E: Error>(self, _: bool) -> Result<Countable, E> {
+        Ok(Countable)
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Countable, E> {
+        Ok(Countable)
+    }
+
+    fn visit_str<E: Error>(self, _: &str) -> Result<Countable, E> {
+        Ok(Countable)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Countable, A::Error> {
+        while items.next_element::<Countable>()?.is_some() {}
+        Ok(Countable)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Countable, A::Error> {
+        while fields.next_entry::<IgnoredAny, Countable>()?.is_some() {}
+        Ok(Countable)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_snapshot_is_called_by_its_time_and_six_digits() {
+        assert!(is_snapshot_id("20261120T120000Z-3f9a1c"));
+        for id in [
+            "",
+            ".",
+            "20261120T120000Z",
+            "20261120T120000Z-3f9a1c/users",
+            "20261120T120000Z-3f9a/c",
+            "20261120T120000Z-../../",
+            "20261120T120000Z-3F9A1C",
+            "20261120t120000Z-3f9a1c",
+            "20261120T120000Z-3f9a1\u{e9}",
+        ] {
+            assert!(!is_snapshot_id(id), "{id}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_small_enough_to_count_on() {
+        let countable = |json: &str| serde_json::from_str::<Countable>(json).is_ok();
+        for json in
+            ["{}", r#"{"a":[0,-1,1.5,"99999999999999999999",null,true]}"#, "9007199254740992"]
+        {
+            assert!(countable(json), "{json}");
+        }
+        for json in
+            ["9007199254740993", "[{\"a\":[-9007199254740993]}]", "1e300", "99999999999999999999"]
+        {
+            assert!(!countable(json), "{json}");
+        }
+    }
+}

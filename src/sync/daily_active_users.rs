@@ -1,0 +1,102 @@
+//! Daily active users: how many users' latest activity fell on which day, counted as they are walked.
+//!
+//! The counts stand with the stretches whose rows they count, so what is read again is counted
+//! again, and nothing twice. When all lists are done they become lines.
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+
+use crate::clock::Day;
+use crate::clock::{MILLIS_OF_DAY, Timestamp};
+use crate::lists::page::RowKey;
+use crate::resource::{Dataset, Resource};
+use crate::snapshot::part::PartBuilder;
+use crate::snapshot::record::MetricRecord;
+use crate::snapshot::records::Records;
+use crate::sync::checkpoint::daily_counts::DailyCounts;
+use crate::sync::checkpoint::list_progress::{ListProgress, Stretch, Window};
+use crate::sync::error::Stop;
+use crate::sync::run::Run;
+use crate::sync::write::segment::{Number, store_part};
+
+/// Writes a line for each day, once the users are done.
+///
+/// # Errors
+/// [`Stop`].
+pub(crate) async fn write_down(run: &Run) -> Result<(), Stop> {
+    let Some(days) = run.days_counted() else { return Ok(()) };
+    let (mut counted, left_out, values) = run.list(Resource::Users, |users| {
+        let mut counted = ListProgress::new(users.way);
+        counted.stage = users.stage.clone();
+        counted.source_count = users.source_count;
+        let on = |day| users.stretches().map(|stretch| stretch.active.on(day)).sum();
+        let values: Vec<u64> = days.clone().map(on).collect();
+        (counted, users.is_left_out(), values)
+    });
+    if !left_out {
+        counted.windows = vec![Window {
+            ended: true,
+            stretches: vec![stored(run, &days, &values).await?],
+            ..Window::default()
+        }];
+    }
+    run.commit_list(Resource::DailyActiveUsers, |list| *list = counted).await
+}
+
+async fn stored(run: &Run, days: &RangeInclusive<Day>, values: &[u64]) -> Result<Stretch, Stop> {
+    let dataset = Dataset::DailyActiveUsers;
+    let mut records = Records::new(&[dataset]);
+    for (day, &value) in days.clone().zip(values) {
+        let date = &date_of(day)?;
+        records.push(dataset, &MetricRecord { name: dataset.name(), date, value });
+    }
+    let started_at = run.keeper.read(|checkpoint| checkpoint.started_at);
+    let mut part = PartBuilder::new(run.output.compression)?;
+    part.add_lines(records.bytes(dataset), (started_at, run.clock.now()))?;
+    run.keeper.assure_held().await?;
+    let number = Number { window: 0, sequence: 0 };
+    let mut parts = BTreeMap::new();
+    if let Some(finished) = part.finish()? {
+        parts.extend([store_part(run, dataset, 0, number, finished).await?]);
+    }
+    let key = |day| Ok::<_, Stop>(RowKey { id: date_of(day)?, created_at: None });
+    Ok(Stretch {
+        sequence: number.sequence,
+        rows: values.len() as u64,
+        first: key(*days.start())?,
+        last: key(*days.end())?,
+        parts,
+        dangling_principals: 0,
+        dangling_resources: 0,
+        unresolved_role_keys: BTreeMap::new(),
+        unreadable_fields: BTreeMap::new(),
+        users_unchecked: false,
+        active: DailyCounts::default(),
+    })
+}
+
+/// `2026-11-20`
+fn date_of(day: Day) -> Result<String, Stop> {
+    let midnight = day.checked_mul(MILLIS_OF_DAY).and_then(Timestamp::from_unix_millis);
+    let outside = || Stop::Internal("a day lies outside the years 0000 to 9999".to_owned());
+    let mut date = midnight.ok_or_else(outside)?.to_string();
+    date.truncate("2026-11-20".len());
+    Ok(date)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+    use crate::clock::day_of;
+
+    #[test]
+    fn a_day_begins_at_midnight_in_utc() {
+        assert_eq!(day_of(0), 0);
+        assert_eq!(day_of(-1), -1);
+        assert_eq!(day_of(86_399_999), 0);
+        assert_eq!(day_of(86_400_000), 1);
+        assert_eq!(date_of(20_777).unwrap(), "2026-11-20");
+        assert!(date_of(i64::MAX).is_err());
+    }
+}

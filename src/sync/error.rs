@@ -1,0 +1,158 @@
+//! Why the work stops before a snapshot is published, and the documented error for it.
+
+use crate::clerk::error::ClerkError;
+use crate::clock::Timestamp;
+use crate::error::{Error, Failure, clerk_error, internal, store_unavailable};
+use crate::lists::list_error::ListError;
+use crate::paging::pager::WalkStop;
+use crate::patience::Exhausted;
+use crate::snapshot::part_name::TooManyParts;
+use crate::store::StoreError;
+use crate::sync::checkpoint::lease::KeepError;
+
+/// Why the work stops before a snapshot is published.
+#[derive(Debug, thiserror::Error)]
+pub enum Stop {
+    /// Time is up; what was read is stored.
+    #[error("time is up")]
+    Exhausted(Exhausted),
+    /// Clerk asked for a pause that outlasts what is left.
+    #[error("Clerk asked to wait until {0}")]
+    Paused(Timestamp),
+    /// Clerk did not say which instance the key belongs to.
+    #[error(transparent)]
+    Instance(ClerkError),
+    /// Clerk did not answer for a list as needed.
+    #[error(transparent)]
+    List(ListError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A part that the checkpoint names is not in the store as it was written.
+    #[error("{0} is gone or altered")]
+    PartLost(String),
+    /// The run's manifest is there already, and says something else.
+    #[error("{0} is there already with another content, and a manifest is never written twice")]
+    ManifestDiffers(String),
+    /// A newer snapshot has been published meanwhile.
+    #[error("{0}, which is newer, has been published meanwhile")]
+    Superseded(String),
+    /// Another invocation has taken the run.
+    #[error("another invocation has taken over the run")]
+    LeaseLost,
+    /// Something that cannot happen did.
+    #[error("{0}")]
+    Internal(String),
+}
+
+impl Stop {
+    /// Whether a question was not answered that need not be: there is another way to find out.
+    #[must_use]
+    pub(crate) const fn is_not_answered(&self) -> bool {
+        matches!(
+            self,
+            Self::List(ListError {
+                error: ClerkError::Rejected { .. }
+                    | ClerkError::Unavailable { .. }
+                    | ClerkError::NotClerk { .. }
+                    | ClerkError::Protocol { .. },
+                ..
+            })
+        )
+    }
+
+    /// Clerk was asked for the instance.
+    #[must_use]
+    pub fn of_instance(error: ClerkError) -> Self {
+        Self::pause_of(&error).unwrap_or(Self::Instance(error))
+    }
+
+    /// Those errors that only mean that it is not the time to ask.
+    fn pause_of(error: &ClerkError) -> Option<Self> {
+        match error.root() {
+            ClerkError::Paused { retry_at } => Some(Self::Paused(*retry_at)),
+            ClerkError::OutOfTime { why, .. } => Some(Self::Exhausted(*why)),
+            _ => None,
+        }
+    }
+}
+
+/// There is no such conversion of a bare [`ClerkError`]: it would not say which list was asked.
+impl From<ListError> for Stop {
+    fn from(failure: ListError) -> Self {
+        Self::pause_of(&failure.error).unwrap_or(Self::List(failure))
+    }
+}
+
+impl From<WalkStop> for Stop {
+    fn from(stop: WalkStop) -> Self {
+        match stop {
+            WalkStop::Clerk(failure) => failure.into(),
+            WalkStop::Exhausted(why) => Self::Exhausted(why),
+            WalkStop::LostPlace(endpoint) => {
+                Self::List(ListError::of(endpoint)(ClerkError::Protocol {
+                    endpoint: endpoint.path.to_owned(),
+                    detail:
+                        "its pages do not join the rows read before: its rows change faster than \
+                             they can be read"
+                            .to_owned(),
+                }))
+            }
+            WalkStop::Unfiltered(endpoint) => {
+                Self::List(ListError::of(endpoint)(ClerkError::Protocol {
+                    endpoint: endpoint.path.to_owned(),
+                    detail: "it lists rows created at other times than were asked for".to_owned(),
+                }))
+            }
+        }
+    }
+}
+
+impl From<KeepError> for Stop {
+    fn from(error: KeepError) -> Self {
+        match error {
+            KeepError::LeaseLost => Self::LeaseLost,
+            KeepError::Store(error) => Self::Store(error),
+            KeepError::Json(error) => Self::Internal(error.to_string()),
+        }
+    }
+}
+
+impl From<std::io::Error> for Stop {
+    fn from(error: std::io::Error) -> Self {
+        Self::Internal(format!("a part could not be compressed or read back: {error}"))
+    }
+}
+
+impl From<TooManyParts> for Stop {
+    fn from(error: TooManyParts) -> Self {
+        Self::Internal(error.to_string())
+    }
+}
+
+/// The documented error for what stopped the work.
+pub(crate) fn error_of(stop: Stop) -> Error {
+    match stop {
+        Stop::Instance(error) => clerk_error(error),
+        Stop::List(failure) => clerk_error(failure.error),
+        Stop::Store(error) => store_unavailable(error),
+        stop @ Stop::PartLost(_) => Error::StoreUnavailable(
+            Failure::new("a part of the run in progress is not as it was stored; begin anew with \"restart\": true")
+                .caused_by(stop),
+        ),
+        stop @ Stop::ManifestDiffers(_) => Error::StoreUnavailable(
+            Failure::new(
+                "the run was not published, and latest.json stays as it is; begin anew with \
+                 \"restart\": true",
+            )
+            .caused_by(stop),
+        ),
+        stop @ Stop::LeaseLost => {
+            Error::LeaseLost(Failure::new("the run was lost to another invocation").caused_by(stop))
+        }
+        stop @ Stop::Superseded(_) => Error::LeaseLost(
+            Failure::new("the run was not published, and latest.json stays as it is").caused_by(stop),
+        ),
+        stop => internal(&stop),
+    }
+}

@@ -1,0 +1,160 @@
+//! Leaves the run as the next invocation needs it, and says how this one ended.
+
+use std::sync::PoisonError;
+
+use tracing::warn;
+
+use crate::clock::Timestamp;
+use crate::error::{Error, internal, store_unavailable};
+use crate::measures::{DatasetOutcomes, PublishedSizes};
+use crate::patience::Exhausted;
+use crate::response::{PauseReason, SyncAnswer, SyncStatus};
+use crate::snapshot::manifest::RunFacts;
+use crate::sync::answer::{complete_message, held_message};
+use crate::sync::checkpoint::document::Checkpoint;
+use crate::sync::checkpoint::lease::{KeepError, Keeper};
+use crate::sync::context::{Failed, Sync};
+use crate::sync::error::{Stop, error_of};
+use crate::sync::publish::Published;
+use crate::sync::write::segment::snapshot_folder;
+
+impl Sync<'_> {
+    /// Leaves the run as the next invocation needs it, and puts the outcome into words.
+    pub(crate) async fn conclude(
+        &self,
+        keeper: &Keeper,
+        worked: Result<Published, Failed>,
+    ) -> Result<SyncAnswer, Error> {
+        let facts = self.facts(keeper);
+        self.measure(&worked);
+        let mut answer = match worked {
+            Ok(Published::Complete(complete)) => {
+                let manifest = &complete.manifest;
+                let mut answer = self.about_manifest(SyncStatus::Complete, keeper, manifest, facts);
+                answer.message = complete_message(&answer, &complete);
+                answer
+            }
+            Ok(Published::Held(manifest, shrunk)) => {
+                self.release(keeper, facts, None).await?;
+                SyncAnswer {
+                    message: held_message(&shrunk, &manifest),
+                    shrunk: Some(shrunk),
+                    ..self.about_manifest(SyncStatus::Held, keeper, &manifest, facts)
+                }
+            }
+            Err(Failed::Stop(Stop::Exhausted(why))) => {
+                let reason = match why {
+                    Exhausted::Interrupted => PauseReason::Interrupted,
+                    Exhausted::TimeBudget | Exhausted::Halted => PauseReason::TimeBudget,
+                };
+                self.pause(keeper, facts, reason, self.retry_at()).await?
+            }
+            Err(Failed::Stop(Stop::Paused(retry_at))) => {
+                self.pause(keeper, facts, PauseReason::RateLimited, Some(retry_at)).await?
+            }
+            Err(failed) => return Err(self.fail(keeper, facts, failed).await),
+        };
+        answer.message.push_str(&self.warnings.sentences());
+        if let Some(reason) = self.gave_up.get() {
+            answer.message.push_str(&format!(" The run before it was given up: {reason}."));
+        }
+        Ok(answer)
+    }
+
+    fn measure(&self, worked: &Result<Published, Failed>) {
+        let reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        let counted = reading.as_ref().map(|reading| reading.client.counted()).unwrap_or_default();
+        self.invocation.measures.note(|measured| {
+            measured.requests = counted.requests;
+            measured.retries = counted.retries;
+            measured.rate_limited = counted.rate_limited;
+            measured.waited = counted.waited;
+            match worked {
+                Ok(Published::Complete(complete)) => {
+                    measured.outcomes = Some(DatasetOutcomes::of(&complete.manifest));
+                    measured.newest_started_at = Some(complete.manifest.started_at);
+                    measured.published = Some(PublishedSizes::of(&complete.manifest));
+                }
+                Ok(Published::Held(manifest, _)) => {
+                    measured.outcomes = Some(DatasetOutcomes::of(manifest));
+                    measured.held = true;
+                }
+                Err(_) => {}
+            }
+        });
+    }
+
+    async fn pause(
+        &self,
+        keeper: &Keeper,
+        facts: RunFacts,
+        reason: PauseReason,
+        retry_at: Option<Timestamp>,
+    ) -> Result<SyncAnswer, Error> {
+        self.release(keeper, facts, retry_at).await?;
+        Ok(self.partial(&keeper.read(Checkpoint::clone), facts, reason, retry_at))
+    }
+
+    async fn release(
+        &self,
+        keeper: &Keeper,
+        facts: RunFacts,
+        retry_at: Option<Timestamp>,
+    ) -> Result<(), Error> {
+        match self.release_to_next(keeper, facts, retry_at).await {
+            Ok(()) => Ok(()),
+            Err(KeepError::Store(error)) => Err(store_unavailable(error)),
+            Err(KeepError::LeaseLost) => Err(error_of(Stop::LeaseLost)),
+            Err(KeepError::Json(error)) => Err(internal(&error)),
+        }
+    }
+
+    async fn release_to_next(
+        &self,
+        keeper: &Keeper,
+        facts: RunFacts,
+        retry_at: Option<Timestamp>,
+    ) -> Result<(), KeepError> {
+        keeper
+            .release(|checkpoint| {
+                checkpoint.retry_at = retry_at;
+                checkpoint.run = facts;
+            })
+            .await
+    }
+
+    /// A pause that Clerk asked for and that is not over.
+    fn retry_at(&self) -> Option<Timestamp> {
+        let reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        reading.as_ref()?.client.retry_at()
+    }
+
+    /// Gives the lease back, or takes away a checkpoint in which nothing stands yet, so that a
+    /// mistake leaves no trace. The failure itself is what is answered.
+    async fn fail(&self, keeper: &Keeper, facts: RunFacts, failed: Failed) -> Error {
+        let error = match failed {
+            Failed::Stop(Stop::LeaseLost) => return error_of(Stop::LeaseLost),
+            Failed::Stop(stop) => error_of(stop),
+            Failed::Error(error) => error,
+        };
+        let untouched = keeper
+            .read(|checkpoint| checkpoint.lists.is_empty() && checkpoint.abandoned.is_empty());
+        let left = if untouched && self.has_stored_nothing(keeper).await {
+            keeper.remove().await
+        } else {
+            self.release_to_next(keeper, facts, self.retry_at()).await
+        };
+        if let Err(left) = left {
+            warn!(error = %left, "the lease could not be given back; it ends by itself");
+        }
+        error
+    }
+
+    /// Whether there are no parts that the run stored before its first checkpoint. They are not taken
+    /// away: an invocation that was frozen here and has lost its lease would take those of whoever
+    /// went on with the run, and published it.
+    async fn has_stored_nothing(&self, keeper: &Keeper) -> bool {
+        let folder = keeper.read(snapshot_folder);
+        self.dependencies.store.list(&folder).await.is_ok_and(|parts| parts.is_empty())
+    }
+}

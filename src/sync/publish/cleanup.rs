@@ -1,0 +1,130 @@
+//! Takes away what no manifest names, once a snapshot is published.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::stream::{self, StreamExt as _};
+use serde::Deserialize;
+use tracing::warn;
+
+use crate::resource::Dataset;
+use crate::snapshot::digest::Sha256Hex;
+use crate::snapshot::part_name::is_part_of;
+use crate::store::conformance::remove_probes;
+use crate::store::{DeleteCondition, Store, StoreError};
+use crate::sync::checkpoint::document::{Checkpoint, Followed};
+use crate::sync::checkpoint::validate::is_snapshot_id;
+use crate::sync::references::ids_file::is_ids_key;
+use crate::sync::write::segment::{MANIFEST, folder_of};
+
+/// Objects removed side by side.
+const REMOVED_AT_ONCE: usize = 16;
+
+/// Removes parts that were replaced or stored just before a cut, runs that were given up, and what
+/// somebody who had lost the run before this one stored when that was published already.
+///
+/// `checkpoint` is that of a published run, and `published` is what `latest.json` names. It can be
+/// repeated at any later time, by anybody: published snapshots do not change, and runs that were given
+/// up are never published. What was published stays, whatever the checkpoint says.
+///
+/// Whether it succeeded; the snapshot is published whether or not it did.
+pub(crate) async fn clean_up(
+    store: &dyn Store,
+    checkpoint: &Checkpoint,
+    published: &Followed,
+) -> bool {
+    let snapshots: Vec<&Followed> = checkpoint.follows.iter().chain([published]).collect();
+    let mut result = Ok(());
+    for snapshot in &snapshots {
+        result = result.and(tidy(store, snapshot).await);
+    }
+    let was_published = |id: &String| snapshots.iter().any(|it| it.snapshot_id == *id);
+    for abandoned in checkpoint.abandoned.iter().filter(|id| !was_published(id)) {
+        result = result.and(remove_all(store, &folder_of(abandoned), &BTreeSet::new()).await);
+    }
+    result = result.and(remove_probes(store).await);
+    result = result.and(store.remove_leftovers().await.map(|_| ()));
+    if let Err(error) = &result {
+        warn!(error = %error, "leftovers could not be removed; they are not part of any snapshot");
+    }
+    result.is_ok()
+}
+
+/// Removes what a published snapshot's folder holds and its manifest does not name: nothing ever will.
+async fn tidy(store: &dyn Store, published: &Followed) -> Result<(), StoreError> {
+    match objects_of(store, published).await? {
+        Some(named) => remove_all(store, &folder_of(&published.snapshot_id), &named).await,
+        // Better too much is left than too little.
+        None => Ok(()),
+    }
+}
+
+/// Keys of the objects that make up a published snapshot; `None` when its manifest is not what was
+/// published.
+async fn objects_of(
+    store: &dyn Store,
+    published: &Followed,
+) -> Result<Option<BTreeSet<String>>, StoreError> {
+    #[derive(Deserialize)]
+    struct Named {
+        datasets: BTreeMap<String, Entry>,
+    }
+    #[derive(Deserialize)]
+    struct Entry {
+        parts: Vec<Object>,
+    }
+    #[derive(Deserialize)]
+    struct Object {
+        key: String,
+    }
+    if !is_snapshot_id(&published.snapshot_id) {
+        return Ok(None);
+    }
+    let folder = folder_of(&published.snapshot_id);
+    let Some(object) = store.get(&format!("{folder}{MANIFEST}")).await? else { return Ok(None) };
+    if published.manifest_sha256 != Some(Sha256Hex::of(&object.bytes)) {
+        return Ok(None);
+    }
+    let Ok(Named { datasets }) = serde_json::from_slice(&object.bytes) else { return Ok(None) };
+    let parts = datasets.values().flat_map(|dataset| &dataset.parts);
+    Ok(Some(named(&folder, parts.map(|part| part.key.as_str()))))
+}
+
+/// The manifest of a snapshot's folder and the parts that it names.
+fn named<'a>(folder: &str, parts: impl Iterator<Item = &'a str>) -> BTreeSet<String> {
+    parts.chain([MANIFEST]).map(|key| format!("{folder}{key}")).collect()
+}
+
+/// Removes every object of a snapshot's folder that is not named, and that this program could have
+/// written: what others put there is theirs.
+///
+/// # Errors
+/// [`StoreError`] of the last that cannot be removed; the others are.
+async fn remove_all(
+    store: &dyn Store,
+    folder: &str,
+    named: &BTreeSet<String>,
+) -> Result<(), StoreError> {
+    let is_ours = |key: &str| {
+        let key = key.strip_prefix(folder).unwrap_or_default();
+        key == MANIFEST || is_ids_key(key) || Dataset::ALL.iter().any(|&it| is_part_of(it, key))
+    };
+    let listed = match store.list(folder).await {
+        // Nobody comes back for what is not listed.
+        Err(_) => store.list(folder).await?,
+        Ok(listed) => listed,
+    };
+    let listed = listed.into_iter().map(|listed| listed.key);
+    stream::iter(listed.filter(|key| is_ours(key) && !named.contains(key)))
+        .map(|key| async move { remove(store, &key).await })
+        .buffer_unordered(REMOVED_AT_ONCE)
+        .fold(Ok(()), async |result, removed| removed.and(result))
+        .await
+}
+
+async fn remove(store: &dyn Store, key: &str) -> Result<(), StoreError> {
+    match store.delete(key, DeleteCondition::Any).await {
+        // Nobody comes back for it.
+        Err(_) => store.delete(key, DeleteCondition::Any).await,
+        removed => removed,
+    }
+}

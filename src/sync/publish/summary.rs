@@ -1,0 +1,221 @@
+//! What the checkpoint says about datasets: counts while it grows, entries when it is complete.
+
+use std::collections::BTreeMap;
+
+use crate::lists::endpoint::{Endpoint, ListName};
+use crate::lists::table::datasets_of;
+use crate::lists::table::{endpoint, lists_of};
+use crate::paging::position::Way;
+use crate::resource::{Dataset, Resource};
+use crate::response::DatasetProgress;
+use crate::snapshot::digest::ContentDigest;
+use crate::snapshot::manifest::{DatasetEntry, DatasetStatus, Referential, SourceCount, Walked};
+use crate::sync::checkpoint::document::Checkpoint;
+use crate::sync::checkpoint::list_progress::{ListProgress, Stage, StoredPart, Stretch};
+
+/// How many lines each dataset has so far, and how many are expected. A dataset of which no list could
+/// be read is left out: neither skipped nor failed is empty.
+#[must_use]
+pub fn progress(checkpoint: &Checkpoint) -> BTreeMap<Dataset, DatasetProgress> {
+    datasets_of(&checkpoint.resources)
+        .into_iter()
+        .filter(|&dataset| {
+            !status(checkpoint, dataset).is_left_out()
+                || parts(checkpoint, dataset).next().is_some()
+        })
+        .map(|dataset| {
+            let records = parts(checkpoint, dataset).map(|stored| stored.part.records).sum();
+            (dataset, DatasetProgress { records, expected: expected(checkpoint, dataset) })
+        })
+        .collect()
+}
+
+/// How many lines each dataset has; those of which no list could be read are left out.
+#[must_use]
+pub fn records(checkpoint: &Checkpoint) -> BTreeMap<Dataset, u64> {
+    let progress = progress(checkpoint);
+    progress.into_iter().map(|(dataset, progress)| (dataset, progress.records)).collect()
+}
+
+/// The manifest's entries.
+#[must_use]
+pub fn entries(checkpoint: &Checkpoint) -> BTreeMap<Dataset, DatasetEntry> {
+    let datasets = datasets_of(&checkpoint.resources).into_iter();
+    datasets.map(|dataset| (dataset, entry(checkpoint, dataset))).collect()
+}
+
+/// What grants refer to and is not there.
+#[must_use]
+pub fn referential(checkpoint: &Checkpoint) -> Referential {
+    let mut referential = Referential::default();
+    let stretches = checkpoint.lists.values().flat_map(ListProgress::stretches);
+    for stretch in stretches {
+        referential.dangling_principals += stretch.dangling_principals;
+        referential.dangling_resources += stretch.dangling_resources;
+        for (key, count) in &stretch.unresolved_role_keys {
+            *referential.unresolved_role_keys.entry(key.clone()).or_default() += count;
+        }
+    }
+    referential
+}
+
+fn entry(checkpoint: &Checkpoint, dataset: Dataset) -> DatasetEntry {
+    let status = status(checkpoint, dataset);
+    let lists = || sources(checkpoint, dataset).filter_map(|(_, list)| list);
+    let main = main_lists(checkpoint, dataset);
+    let counted = |count: fn(SourceCount) -> Option<u64>| {
+        (!main.is_empty()).then(|| main.iter().map(|list| count(list.source_count)).sum())?
+    };
+    let mut digest = ContentDigest::default();
+    let mut named = Vec::new();
+    for stored in parts(checkpoint, dataset) {
+        digest.add(stored.digest);
+        named.push(stored.part.clone());
+    }
+    DatasetEntry {
+        status,
+        reason: failure(checkpoint, dataset).or_else(|| gaps(checkpoint, dataset).next()),
+        records: named.iter().map(|part| part.records).sum(),
+        content_digest: (!status.is_left_out() || !named.is_empty()).then_some(digest),
+        source_count: SourceCount {
+            before: counted(|count| count.before),
+            after: counted(|count| count.after),
+        },
+        duplicates_dropped: lists().map(|list| list.duplicates_dropped).sum(),
+        rows_repaired: lists().map(|list| list.rows_repaired).sum(),
+        unreadable_fields: unreadable_fields(checkpoint, dataset),
+        walk: main.first().map(|list| walked(list)),
+        parts: named,
+    }
+}
+
+/// Of the rows whose own dataset it is: what else they become is made of few of their fields.
+fn unreadable_fields(checkpoint: &Checkpoint, dataset: Dataset) -> BTreeMap<String, u64> {
+    let is_own = |endpoint: &Endpoint| endpoint.feeds.first().map(|it| it.dataset) == Some(dataset);
+    let own = sources(checkpoint, dataset).filter(|(endpoint, _)| is_own(endpoint));
+    let stretches = own.filter_map(|(_, list)| list).flat_map(ListProgress::stretches);
+    let mut rows_by_field = BTreeMap::new();
+    for (field, rows) in stretches.flat_map(|stretch| &stretch.unreadable_fields) {
+        *rows_by_field.entry(field.clone()).or_default() += rows;
+    }
+    rows_by_field
+}
+
+fn walked(list: &ListProgress) -> Walked {
+    match list.way {
+        _ if list.windows.len() > 1 => Walked::Windows,
+        Way::Cursor => Walked::Cursor,
+        Way::Offset => Walked::Offset,
+        Way::ByOwner => Walked::ByOwner,
+    }
+}
+
+/// A dataset has failed when a list of its resource has, is skipped when a list is left out that it
+/// needs, and has drifted when one of its own did.
+fn status(checkpoint: &Checkpoint, dataset: Dataset) -> DatasetStatus {
+    let mut lists = sources(checkpoint, dataset).filter_map(|(_, list)| list);
+    if failure(checkpoint, dataset).is_some() {
+        DatasetStatus::Failed
+    } else if gaps(checkpoint, dataset).next().is_some() {
+        DatasetStatus::Skipped
+    } else if lists.any(|list| list.stage == Stage::Drifted) {
+        DatasetStatus::Drifted
+    } else {
+        DatasetStatus::Verified
+    }
+}
+
+/// Why a dataset has no records though it was opted in: the resource whose dataset it is has a list
+/// that could not be read. Lines of other resources in it do not fail with it, nor does it with theirs.
+fn failure(checkpoint: &Checkpoint, dataset: Dataset) -> Option<String> {
+    let of_the_dataset = lists_of(&checkpoint.resources).filter(|list| {
+        let own = endpoint(list.resource).feeds.first();
+        own.is_some_and(|feed| feed.dataset == dataset)
+    });
+    of_the_dataset
+        .filter_map(|list| match &checkpoint.lists.get(&list.name())?.stage {
+            Stage::Failed { reason } => Some(reason.clone()),
+            _ => None,
+        })
+        .next()
+}
+
+/// Why the lists that a dataset needs are left out, those that are.
+fn gaps(checkpoint: &Checkpoint, dataset: Dataset) -> impl Iterator<Item = String> {
+    let needed = sources(checkpoint, dataset).flat_map(move |(endpoint, _)| {
+        let feeds = endpoint.feeds.iter().filter(move |feed| feed.dataset == dataset);
+        feeds.flat_map(|feed| feed.needs).map(ListName::from).chain([endpoint.name()])
+    });
+    needed.filter_map(|list| match &checkpoint.lists.get(&list)?.stage {
+        Stage::Refused { code: reason } | Stage::Failed { reason } => Some(reason.clone()),
+        _ => None,
+    })
+}
+
+/// The lists opted in that a dataset is made of, in the order of their sections.
+fn sources(
+    checkpoint: &Checkpoint,
+    dataset: Dataset,
+) -> impl Iterator<Item = (&'static Endpoint, Option<&ListProgress>)> {
+    let mut sources: Vec<(u16, &'static Endpoint)> = lists_of(&checkpoint.resources)
+        .filter_map(|endpoint| {
+            let feed = endpoint.feeds.iter().find(|feed| feed.dataset == dataset)?;
+            Some((feed.section, endpoint))
+        })
+        .collect();
+    sources.sort_by_key(|&(section, _)| section);
+    sources.into_iter().map(|(_, endpoint)| (endpoint, checkpoint.lists.get(&endpoint.name())))
+}
+
+/// The lists whose counts stand for a dataset: those of the resource that comes last in the table,
+/// of the ones that are not left out.
+fn main_lists(checkpoint: &Checkpoint, dataset: Dataset) -> Vec<&ListProgress> {
+    let fed = |endpoint: &&Endpoint| endpoint.feeds.iter().any(|feed| feed.dataset == dataset);
+    let lists: Vec<(Resource, &ListProgress)> = lists_of(&checkpoint.resources)
+        .filter(fed)
+        .filter_map(|endpoint| Some((endpoint.resource, checkpoint.lists.get(&endpoint.name())?)))
+        .filter(|(_, list)| !list.is_left_out())
+        .collect();
+    let main = lists.last().map(|&(resource, _)| resource);
+    lists.into_iter().filter(|&(it, _)| Some(it) == main).map(|(_, list)| list).collect()
+}
+
+/// The parts of a dataset, in order: none if it failed, though other lists of it may have been read.
+fn parts(checkpoint: &Checkpoint, dataset: Dataset) -> impl Iterator<Item = &StoredPart> {
+    let failed = failure(checkpoint, dataset).is_some();
+    sources(checkpoint, dataset)
+        .filter(move |_| !failed)
+        .filter_map(|(_, list)| list)
+        .flat_map(ListProgress::stretches)
+        .filter_map(move |stretch: &Stretch| stretch.parts.get(&dataset))
+}
+
+fn expected(checkpoint: &Checkpoint, dataset: Dataset) -> Option<u64> {
+    let count = |list: ListName| {
+        let counted = checkpoint.lists.get(&list)?.source_count;
+        counted.after.or(counted.before)
+    };
+    match dataset {
+        Dataset::Entitlements => {
+            let opted_in = |resource| checkpoint.resources.contains(&resource);
+            let mut expected = 0;
+            if opted_in(Resource::OrganizationPermissions) {
+                expected += count(Resource::OrganizationPermissions.into())?;
+            }
+            if opted_in(Resource::Machines) {
+                expected += count(Resource::Machines.into())?;
+            }
+            if opted_in(Resource::Organizations) {
+                let roles = count(Resource::OrganizationRoles.into())?;
+                expected += count(Resource::Organizations.into())? * (1 + roles);
+            }
+            Some(expected)
+        }
+        // How many permissions the roles have, and how many role keys resolve, is seen row by row.
+        Dataset::Grants => None,
+        // Written at once, when the users are done.
+        Dataset::DailyActiveUsers => None,
+        // One line a row.
+        _ => sources(checkpoint, dataset).map(|(list, _)| count(list.name())).sum(),
+    }
+}

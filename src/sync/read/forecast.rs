@@ -1,0 +1,225 @@
+//! Says before a list is read by owner whether it can be read in time: it takes a request for each
+//! owner at least, and a run older than `SNAPSHOT_MAX_AGE_HOURS` is given up and begun anew, which could
+//! go on for ever. The snapshot is then published without that list, unless it is one that no snapshot
+//! can do without.
+
+use std::time::Duration;
+
+use tracing::{info, warn};
+
+use crate::clerk::wire;
+use crate::lists::endpoint::PAGE_ROWS;
+use crate::lists::endpoint::{ByOwner, Endpoint, Paging};
+use crate::lists::list_error::ListError;
+use crate::lists::table::endpoint;
+use crate::paging::position::Way;
+use crate::paging::reader::row_at;
+use crate::sync::error::Stop;
+use crate::sync::read::left_out;
+use crate::sync::read::list_pager::owners;
+use crate::sync::run::Run;
+
+/// Compares what is left of a list that is read by owner with what is left of the run's time. If it does
+/// not fit, it warns, and leaves the list out unless it is essential. A list that is not read by owner, or
+/// whose owners cannot be counted, is passed over.
+///
+/// # Errors
+/// [`Stop::Exhausted`] or [`Stop::Paused`], when the owners cannot be counted now; or as
+/// [`Run::commit_list`].
+pub(crate) async fn look_ahead(run: &Run, list: &'static Endpoint) -> Result<(), Stop> {
+    let is_by_owner = run.list(list.name(), |list| list.way == Way::ByOwner);
+    let Some(by_owner) = list.by_owner.filter(|_| is_by_owner) else { return Ok(()) };
+    let Some(owners) = count_of_owners(run, list, by_owner).await? else { return Ok(()) };
+    let passed = run.list(list.name(), |list| {
+        list.windows.iter().map(|window| window.place.offset).sum::<u64>()
+    });
+    let started_at = run.keeper.read(|checkpoint| checkpoint.started_at);
+    let forecast = Forecast {
+        owners: owners.saturating_sub(passed),
+        age: run.clock.now().saturating_duration_since(started_at),
+        max_age: run.max_age,
+        a_request: run.client.time_for(1, Duration::ZERO),
+    };
+    info!(
+        clerk.path = list.path,
+        owners = forecast.owners,
+        requests = forecast.requests(),
+        seconds_at_least = forecast.takes().as_secs(),
+        "reading a list by its owners"
+    );
+    if forecast.fits() {
+        return Ok(());
+    }
+    // The age of a run is checked when an invocation begins, not while it works.
+    let decision = if run.patience.allows(forecast.should_take()) {
+        Decision::Finish
+    } else if left_out::is_essential(list.name()) {
+        Decision::ReadAnyway
+    } else {
+        Decision::LeaveOut
+    };
+    let owners = by_owner.owners.name();
+    let warning = forecast.warning(list.path, owners, list.resource.name(), decision);
+    warn!(clerk.path = list.path, "{warning}");
+    run.warnings.add(list.name(), warning.clone());
+    match decision {
+        Decision::Finish | Decision::ReadAnyway => Ok(()),
+        Decision::LeaveOut => left_out::fail(run, list.name(), warning).await,
+    }
+}
+
+/// What to do about a list that does not fit into what is left of the run's time.
+#[derive(Debug, Clone, Copy)]
+enum Decision {
+    /// Read it: this invocation has the time to finish.
+    Finish,
+    /// Read it although the run will be given up: no snapshot is published without it.
+    ReadAnyway,
+    /// Publish without it.
+    LeaveOut,
+}
+
+/// How many owners there are, where Clerk says so. It is asked once a run.
+async fn count_of_owners(
+    run: &Run,
+    list: &'static Endpoint,
+    by_owner: ByOwner,
+) -> Result<Option<u64>, Stop> {
+    let listed = run.list(by_owner.owners, |owners| owners.source_count.after);
+    let known = run.list(list.name(), |list| list.owners);
+    if let Some(owners) = known.or(listed.filter(|_| !by_owner.active_only)) {
+        return Ok(Some(owners));
+    }
+    let counted = count(run, by_owner).await;
+    match counted {
+        Err(stop @ (Stop::Exhausted(_) | Stop::Paused(_))) => Err(stop),
+        // Whether they are listed at all will be seen when they are.
+        Err(_) => Ok(None),
+        Ok(owners) => {
+            run.commit_list(list.name(), |list| list.owners = owners).await?;
+            Ok(owners)
+        }
+    }
+}
+
+async fn count(run: &Run, by_owner: ByOwner) -> Result<Option<u64>, Stop> {
+    let reader = owners(run, by_owner);
+    let list = endpoint(by_owner.owners);
+    match list.paging {
+        Paging::Cursor { count_path } => {
+            let filters: Vec<(&str, &str)> =
+                reader.filters.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            let count = run.client.get(count_path, &filters, |body| {
+                Ok(wire::decode_object::<wire::TotalCount>(&body)?.total_count)
+            });
+            Ok(Some(count.await.map_err(ListError::of(list))?))
+        }
+        Paging::Offset(_) | Paging::Whole => Ok(row_at(&reader, 0).await?.1),
+    }
+}
+
+/// What is left to be read by owner, and of the run's time.
+struct Forecast {
+    /// Owners that are still to be asked for.
+    owners: u64,
+    /// Of the run.
+    age: Duration,
+    /// `SNAPSHOT_MAX_AGE_HOURS`.
+    max_age: Duration,
+    /// From one request to the next at the rate allowed.
+    a_request: Duration,
+}
+
+const HOUR: Duration = Duration::from_secs(60 * 60);
+/// What is recommended is more than what is needed by this: other lists are read meanwhile, and Clerk
+/// may ask to slow down.
+const MARGIN: f64 = 1.2;
+
+impl Forecast {
+    /// One for each owner at least, and those that list the owners.
+    const fn requests(&self) -> u64 {
+        self.owners.saturating_add(self.owners.div_ceil(PAGE_ROWS))
+    }
+
+    /// How long they take if nothing else is asked for and no answer is late.
+    fn takes(&self) -> Duration {
+        let seconds = self.a_request.as_secs_f64() * self.requests() as f64;
+        Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
+    }
+
+    /// How long they take if some answers are late.
+    fn should_take(&self) -> Duration {
+        let seconds = self.takes().as_secs_f64() * MARGIN;
+        Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
+    }
+
+    fn left(&self) -> Duration {
+        self.max_age.saturating_sub(self.age)
+    }
+
+    fn fits(&self) -> bool {
+        self.takes() <= self.left()
+    }
+
+    fn warning(&self, path: &str, owners: &str, resource: &str, decision: Decision) -> String {
+        let hours = |time: Duration| time.div_duration_f64(HOUR);
+        let consequence = match decision {
+            Decision::Finish => "the run will be given up if this invocation is interrupted",
+            Decision::ReadAnyway => "the run will be given up and begun anew",
+            Decision::LeaveOut => "the run would be given up, so this list is left out",
+        };
+        format!(
+            "{path} takes one request for each of {} {owners}: at least {:.1} hours at {:.1} requests a \
+             second. SNAPSHOT_MAX_AGE_HOURS ends in {:.1} hours; {consequence}. Set SNAPSHOT_MAX_AGE_HOURS \
+             to at least {:.0}, raise CLERK_RATE_SHARE, or leave {resource} out of RESOURCES.",
+            self.owners,
+            hours(self.takes()),
+            1.0 / self.a_request.as_secs_f64(),
+            hours(self.left()),
+            (hours(self.age.saturating_add(self.takes())) * MARGIN).ceil(),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn forecast(owners: u64, age_hours: u32, max_age_hours: u32) -> Forecast {
+        Forecast {
+            owners,
+            age: HOUR * age_hours,
+            max_age: HOUR * max_age_hours,
+            a_request: Duration::from_millis(20),
+        }
+    }
+
+    /// Fifty requests a second are 4,320,000 a day, of which a five-hundredth lists the owners.
+    #[test]
+    fn a_day_is_enough_for_so_many_owners_and_no_more() {
+        assert_eq!(forecast(1000, 0, 24).requests(), 1002);
+        assert!(forecast(4_311_000, 0, 24).fits());
+        assert!(!forecast(4_312_000, 0, 24).fits());
+        assert!(!forecast(4_311_000, 1, 24).fits());
+        assert!(forecast(4_000_000, 1, 24).fits());
+        assert!(forecast(0, 30, 24).fits());
+    }
+
+    #[test]
+    fn the_warning_has_the_numbers_and_what_to_do() {
+        let forecast = forecast(10_000_000, 2, 24);
+        let warning = forecast.warning("/api_keys", "users", "api_keys", Decision::LeaveOut);
+        for said in [
+            "so this list is left out",
+            "10000000 users",
+            "at least 55.7 hours",
+            "50.0 requests a second",
+            "in 22.0 hours",
+            "SNAPSHOT_MAX_AGE_HOURS to at least 70",
+            "CLERK_RATE_SHARE",
+            "leave api_keys out",
+        ] {
+            assert!(warning.contains(said), "{said}: {warning}");
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! What becomes of a list that Clerk does not list: its dataset is skipped or failed, and says so; or
+//! the run ends with an error.
+
+use std::collections::BTreeMap;
+use std::sync::PoisonError;
+
+use tracing::warn;
+
+use crate::clerk::error::ClerkError;
+use crate::lists::endpoint::ListName;
+use crate::lists::list_error::ListError;
+use crate::lists::table::endpoint;
+use crate::resource::Resource;
+use crate::sync::checkpoint::list_progress::{ListProgress, Stage};
+use crate::sync::error::Stop;
+use crate::sync::run::Run;
+
+/// Without these a snapshot says nothing about access: if one cannot be read there is none.
+const ESSENTIAL: [Resource; 5] = [
+    Resource::Users,
+    Resource::Organizations,
+    Resource::OrganizationRoles,
+    Resource::OrganizationPermissions,
+    Resource::OrganizationMemberships,
+];
+
+/// Whether there is no snapshot without a list.
+pub(crate) fn is_essential(list: ListName) -> bool {
+    ESSENTIAL.contains(&endpoint(list).resource)
+}
+
+/// The stage in which an error leaves the list that was asked; `None` if the run ends with it.
+fn stage_after(failure: &ListError) -> Option<Stage> {
+    match &failure.error {
+        ClerkError::Refused { status, refusal, .. } => {
+            let code = refusal.code.clone().unwrap_or_else(|| status.to_string());
+            Some(Stage::Refused { code })
+        }
+        error @ (ClerkError::Rejected { .. }
+        | ClerkError::NotClerk { .. }
+        | ClerkError::Protocol { .. })
+            if !is_essential(failure.list) =>
+        {
+            Some(Stage::Failed { reason: error.to_string() })
+        }
+        _ => None,
+    }
+}
+
+/// Whether the run ends with what stopped the reading of a list.
+pub(crate) fn ends_the_run(stop: &Stop) -> bool {
+    match stop {
+        Stop::List(failure) => stage_after(failure).is_none(),
+        _ => true,
+    }
+}
+
+/// The lists that have been asked once more before they are left out, with the most rows of them that were
+/// stored then.
+#[derive(Debug, Default)]
+pub(crate) struct AskedAgain(BTreeMap<ListName, u64>);
+
+impl AskedAgain {
+    /// Whether a list has rows, and more than whenever it was asked again: one that is begun again and again
+    /// has some number of them every time.
+    fn is_due(&mut self, run: &Run, list: ListName) -> bool {
+        let rows = run.list(list, ListProgress::rows);
+        let most = self.0.entry(list).or_default();
+        let is_due = rows > *most;
+        *most = rows.max(*most);
+        is_due
+    }
+}
+
+/// Leaves out the list that was asked while `reading` was read, or has it asked once more if rows of it
+/// are stored. Where that changes nothing, because the run does not read the list that was asked, or
+/// has left it out before, it is `reading` that cannot be read without it.
+///
+/// # Errors
+/// The failure itself, if the run ends with it, or another [`Stop`].
+pub(crate) async fn leave_out(
+    run: &Run,
+    reading: ListName,
+    failure: ListError,
+    asked_again: &mut AskedAgain,
+) -> Result<(), Stop> {
+    let Some(stage) = stage_after(&failure) else { return Err(Stop::List(failure)) };
+    let list = if run.reads(failure.list) { failure.list } else { reading };
+    let path = endpoint(list).path;
+    if asked_again.is_due(run, list) {
+        warn!(clerk.path = path, cause = %failure, "asking once more before the list is left out");
+        return Ok(());
+    }
+    match &stage {
+        Stage::Refused { code } => {
+            warn!(clerk.path = path, clerk.code = code, "Clerk refuses this list; it is skipped");
+        }
+        _ => warn!(clerk.path = path, cause = %failure, "this list cannot be read; it has failed"),
+    }
+    end_at(run, list, stage).await
+}
+
+/// Gives a list up that need not be in the snapshot: its dataset has failed, for this `reason`.
+///
+/// # Errors
+/// As [`Run::commit_list`].
+pub(crate) async fn fail(run: &Run, list: ListName, reason: String) -> Result<(), Stop> {
+    end_at(run, list, Stage::Failed { reason }).await
+}
+
+/// Forgets what has been read of a list and leaves it in a stage in which it is not read.
+async fn end_at(run: &Run, list: ListName, stage: Stage) -> Result<(), Stop> {
+    run.commit_list(list, |progress| {
+        *progress = ListProgress { stage, ..ListProgress::new(progress.way) };
+    })
+    .await?;
+    let resource = endpoint(list).resource;
+    if list == ListName::from(resource) {
+        // What refers to its rows is written as if it were not opted in.
+        run.known.write().unwrap_or_else(PoisonError::into_inner).forget(resource);
+    }
+    run.patience.note_progress();
+    Ok(())
+}

@@ -1,0 +1,124 @@
+//! Reads everything that is opted in: each list as soon as those are done that it needs.
+
+pub(crate) mod forecast;
+pub(crate) mod left_out;
+pub(crate) mod list;
+pub(crate) mod list_pager;
+pub(crate) mod list_walk;
+pub(crate) mod reconcile;
+pub(crate) mod reread;
+pub(crate) mod settle;
+pub(crate) mod strategy;
+pub(crate) mod window_queue;
+pub(crate) mod windows;
+
+use std::collections::BTreeSet;
+
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+
+use crate::lists::endpoint::{ListName, Phase};
+use crate::lists::table::endpoint;
+use crate::lists::table::lists_needed;
+use crate::patience::Exhausted;
+use crate::sync::checkpoint::document::Completed;
+use crate::sync::checkpoint::list_progress::ListProgress;
+use crate::sync::daily_active_users;
+use crate::sync::error::Stop;
+use crate::sync::read::list::copy_list;
+use crate::sync::read::settle::settle;
+use crate::sync::references::resolve;
+use crate::sync::run::Run;
+
+/// Reads every list that is needed and not done, and notes that the run is complete.
+///
+/// # Errors
+/// [`Stop`]; everything read before is stored.
+pub async fn read_everything(run: &Run) -> Result<(), Stop> {
+    let needed = run.keeper.read(|checkpoint| lists_needed(&checkpoint.resources));
+    read_lists(run, not_done(run, &needed), Phase::follows).await?;
+    settle(run).await?;
+    // Lists that grants refer to may have grown: compare them once more, one phase after the other, so that no list grows
+    // while it is compared.
+    run.remembered_ids.clear();
+    read_lists(run, not_done(run, &needed), |phase, other| other < phase).await?;
+    run.may_go_on()?;
+    daily_active_users::write_down(run).await?;
+    let completed = Completed {
+        at: run.clock.now(),
+        run: run.facts(),
+        generator: run.generator.clone(),
+        compression: run.output.compression,
+    };
+    run.commit(|checkpoint| {
+        checkpoint.retry_at = None;
+        checkpoint.completed = Some(completed);
+    })
+    .await
+}
+
+/// The lists that are read and not done, in the order in which they begin.
+fn not_done(run: &Run, needed: &BTreeSet<ListName>) -> Vec<ListName> {
+    let is_open =
+        |&list: &ListName| endpoint(list).is_read() && !run.list(list, ListProgress::is_done);
+    let mut lists: Vec<ListName> = needed.iter().copied().filter(is_open).collect();
+    lists.sort_by_key(|&list| endpoint(list).phase);
+    lists
+}
+
+/// Lists that are read at once: each may hold a part and pages that wait for it.
+const LISTS_AT_ONCE: usize = 4;
+
+/// Copies lists, side by side unless one `follows` the other. When one fails the others store what is
+/// in flight, and the failure that says most is returned.
+async fn read_lists(
+    run: &Run,
+    mut waiting: Vec<ListName>,
+    follows: fn(Phase, Phase) -> bool,
+) -> Result<(), Stop> {
+    let mut open = waiting.clone();
+    let mut reading = FuturesUnordered::new();
+    let mut stops = Vec::new();
+    loop {
+        while reading.len() < LISTS_AT_ONCE && stops.is_empty() {
+            let Some(next) = waiting.iter().position(|&list| is_next(list, &open, follows)) else {
+                break;
+            };
+            let list = waiting.remove(next);
+            reading.push(async move { (list, read_list(run, list).await) });
+        }
+        match reading.next().await {
+            None => return stops.into_iter().min_by_key(significance).map_or(Ok(()), Err),
+            Some((list, Ok(()))) => open.retain(|&other| other != list),
+            Some((_, Err(stop))) => {
+                run.patience.halt();
+                stops.push(stop);
+            }
+        }
+    }
+}
+
+/// Whether no list that this one follows is open.
+fn is_next(list: ListName, open: &[ListName], follows: fn(Phase, Phase) -> bool) -> bool {
+    let phase = endpoint(list).phase;
+    !open.iter().any(|&other| follows(phase, endpoint(other).phase))
+}
+
+async fn read_list(run: &Run, list: ListName) -> Result<(), Stop> {
+    run.may_go_on()?;
+    resolve::learn(run, list).await?;
+    copy_list(run, list).await?;
+    resolve::tell(run, list).await
+}
+
+const fn significance(stop: &Stop) -> u8 {
+    match stop {
+        Stop::LeaseLost => 0,
+        Stop::Internal(_) | Stop::PartLost(_) | Stop::ManifestDiffers(_) | Stop::Superseded(_) => 1,
+        Stop::Store(_) => 2,
+        Stop::Instance(_) | Stop::List(_) => 3,
+        Stop::Paused(_) => 4,
+        Stop::Exhausted(Exhausted::Interrupted) => 5,
+        Stop::Exhausted(Exhausted::TimeBudget) => 6,
+        Stop::Exhausted(Exhausted::Halted) => 7,
+    }
+}

@@ -1,0 +1,226 @@
+//! Notices that a list answers badly at large offsets, or not in full, and whether it is better read
+//! by owner.
+//!
+//! The whole list never takes more requests than its parts, so it is tried first.
+
+use std::time::Duration;
+
+use tracing::warn;
+
+use crate::clerk::error::{ClerkError, Fault};
+use crate::lists::endpoint::PAGE_ROWS;
+use crate::lists::endpoint::{ByOwner, Endpoint, WholeList};
+use crate::lists::list_error::ListError;
+use crate::lists::table::endpoint;
+use crate::paging::by_owner::part_of;
+use crate::paging::position::Way;
+use crate::paging::reader::{first_rows, row_at};
+use crate::sync::checkpoint::list_progress::{ListProgress, Stage};
+use crate::sync::error::Stop;
+use crate::sync::read::list_pager::owners;
+use crate::sync::run::Run;
+
+/// No answer that comes within this is called slow.
+const SLOW: Duration = Duration::from_secs(1);
+/// An answer is slow when it takes so many times as long as the best one.
+const TIMES_SLOWER: u32 = 4;
+
+/// Whether what is left of a list would now be read sooner if it were read by owner from its
+/// beginning.
+///
+/// # Errors
+/// [`Stop`], when the owners cannot be counted.
+pub(crate) async fn is_slow_enough_to_change(
+    run: &Run,
+    endpoint: &'static Endpoint,
+) -> Result<bool, Stop> {
+    let Some(by_owner) = by_owner(run, endpoint, WholeList::Complete) else { return Ok(false) };
+    let Some(latency) = run.client.latency_of(endpoint.path) else { return Ok(false) };
+    let (left, best) = run.list(endpoint.name(), |list| {
+        let left = list.source_count.after.unwrap_or_default().saturating_sub(list.rows());
+        (left, list.best_latency_ms.map_or(latency.best, Duration::from_millis))
+    });
+    if latency.recent < SLOW || latency.recent < best * TIMES_SLOWER {
+        return Ok(false);
+    }
+    let Some(owners) = count_of_owners(run, by_owner).await? else { return Ok(false) };
+    let as_it_is = run.client.time_for(left.div_ceil(PAGE_ROWS), latency.recent);
+    let by_owners = run.client.time_for(owners, best);
+    if as_it_is <= by_owners {
+        return Ok(false);
+    }
+    warn!(
+        clerk.path = endpoint.path,
+        latency_ms = latency.recent.as_millis() as u64,
+        "large offsets answer slowly; reading the list by its owners"
+    );
+    Ok(true)
+}
+
+/// Whether a list failed to answer because of the offset: its beginning answers all the same.
+pub(crate) async fn fails_at_large_offsets(
+    run: &Run,
+    endpoint: &'static Endpoint,
+    stop: &Stop,
+) -> bool {
+    let has_begun = run.list(endpoint.name(), |list| list.rows() > 0);
+    if !has_begun
+        || !is_read_as_a_whole(run, endpoint)
+        || !only_fails_there(run, endpoint, stop).await
+    {
+        return false;
+    }
+    warn!(
+        clerk.path = endpoint.path,
+        "large offsets are not answered; reading the list by its owners"
+    );
+    true
+}
+
+/// Whether a list failed to answer because of the filters that make its windows: it answers without.
+pub(crate) async fn fails_in_windows(run: &Run, endpoint: &'static Endpoint, stop: &Stop) -> bool {
+    let in_windows = run.list(endpoint.name(), |list| list.windows.len() > 1);
+    in_windows && only_fails_there(run, endpoint, stop).await
+}
+
+/// Whether a request was not answered, and one for the list's first row is.
+async fn only_fails_there(run: &Run, endpoint: &'static Endpoint, stop: &Stop) -> bool {
+    let did_not_answer = matches!(
+        stop,
+        Stop::List(ListError {
+            error: ClerkError::Unavailable { last: Fault::Transport(_) | Fault::Status(_), .. },
+            ..
+        })
+    );
+    did_not_answer && row_at(&run.reader(endpoint), 0).await.is_ok()
+}
+
+/// Whether a list that need not answer as a whole does not, and its parts may.
+///
+/// # Errors
+/// [`Stop`], when it cannot be found out whether they do.
+pub(crate) async fn is_refused_as_a_whole(
+    run: &Run,
+    endpoint: &'static Endpoint,
+    stop: &Stop,
+) -> Result<bool, Stop> {
+    let Some(by_owner) = by_owner(run, endpoint, WholeList::Doubtful) else { return Ok(false) };
+    let Stop::List(ListError { list, error }) = stop else { return Ok(false) };
+    let changes = match error {
+        _ if *list != endpoint.name() => false,
+        ClerkError::Rejected { status: 400 | 422, .. }
+        | ClerkError::Unavailable { last: Fault::NotClerks(400 | 422), .. }
+        | ClerkError::NotClerk { .. }
+        | ClerkError::Protocol { .. } => true,
+        ClerkError::Refused { .. } => first_part_is_answered(run, endpoint, by_owner).await?,
+        _ => false,
+    };
+    if changes {
+        warn!(
+            clerk.path = endpoint.path,
+            "the list is not answered as a whole; reading it by its owners"
+        );
+    }
+    Ok(changes)
+}
+
+/// Whether Clerk answers for one owner at least: if it does not, it is not the way of asking that is
+/// refused, and the list has to be skipped instead of taken for empty.
+async fn first_part_is_answered(
+    run: &Run,
+    endpoint: &'static Endpoint,
+    by_owner: ByOwner,
+) -> Result<bool, Stop> {
+    let owners = match first_rows(&owners(run, by_owner), 1).await {
+        Err(failure) if is_left_out(run, &failure) => return Ok(false),
+        owners => owners?,
+    };
+    let Some(owner) = owners.first() else { return Ok(false) };
+    let part = part_of(&run.reader(endpoint), by_owner.part, &owner.id);
+    match row_at(&part, 0).await {
+        Err(ListError {
+            error: ClerkError::Refused { .. } | ClerkError::Rejected { .. }, ..
+        }) => Ok(false),
+        answered => Ok(answered.map(|_| true)?),
+    }
+}
+
+/// Whether Clerk refuses a list that the run does not read, or has left out by now: no dataset has to
+/// say so.
+fn is_left_out(run: &Run, failure: &ListError) -> bool {
+    matches!(failure.error, ClerkError::Refused { .. }) && !run.reads(failure.list)
+}
+
+/// Owners that are asked whether they own what the whole list does not have.
+const OWNERS_ASKED: u64 = 5;
+
+/// Whether a list that need not answer in full has answered in part: its count never agrees, or it
+/// has no row where somebody who was active lately has one.
+///
+/// # Errors
+/// [`Stop`].
+pub(crate) async fn answers_in_part(
+    run: &Run,
+    endpoint: &'static Endpoint,
+    stage: &Stage,
+) -> Result<bool, Stop> {
+    let Some(by_owner) = by_owner(run, endpoint, WholeList::Doubtful) else { return Ok(false) };
+    let is_empty = run.list(endpoint.name(), |list| list.rows() == 0);
+    let changes = *stage == Stage::Drifted
+        || (*stage == Stage::Verified
+            && is_empty
+            && some_own_rows(run, endpoint, by_owner).await?);
+    if changes {
+        warn!(
+            clerk.path = endpoint.path,
+            "the list does not answer in full; reading it by its owners"
+        );
+    }
+    Ok(changes)
+}
+
+async fn some_own_rows(
+    run: &Run,
+    endpoint: &'static Endpoint,
+    by_owner: ByOwner,
+) -> Result<bool, Stop> {
+    let list = run.reader(endpoint);
+    for owner in first_rows(&owners(run, by_owner), OWNERS_ASKED).await? {
+        let (_, total) = row_at(&part_of(&list, by_owner.part, &owner.id), 0).await?;
+        if total.is_some_and(|total| total > 0) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// How a list could be read by owner that is not yet, if this is what its whole is.
+fn by_owner(run: &Run, endpoint: &'static Endpoint, whole: WholeList) -> Option<ByOwner> {
+    endpoint.by_owner.filter(|it| it.whole == whole && is_read_as_a_whole(run, endpoint))
+}
+
+/// Whether a list is not read by owner yet, and could be.
+fn is_read_as_a_whole(run: &Run, endpoint: &'static Endpoint) -> bool {
+    endpoint.by_owner.is_some() && run.list(endpoint.name(), |list| list.way == Way::Offset)
+}
+
+/// How many owners there are; `None` where Clerk does not list them.
+async fn count_of_owners(run: &Run, by_owner: ByOwner) -> Result<Option<u64>, Stop> {
+    let counted = run.list(by_owner.owners, |list| list.source_count.after);
+    if counted.is_some() {
+        return Ok(counted);
+    }
+    match row_at(&run.reader(endpoint(by_owner.owners)), 0).await {
+        Err(failure) if is_left_out(run, &failure) => Ok(None),
+        counted => Ok(Some(counted?.1.unwrap_or(u64::MAX))),
+    }
+}
+
+impl ListProgress {
+    /// Begins the list again, by owner.
+    pub(crate) fn begin_by_owner(&mut self, endpoint: &Endpoint) {
+        let before = self.source_count.before.filter(|_| endpoint.is_counted_as_a_whole());
+        *self = self.anew(Way::ByOwner);
+        self.source_count.before = before;
+    }
+}

@@ -1,0 +1,122 @@
+//! The windows of a list that nobody walks at the moment, of which the one with most rows left is
+//! next; and how many more could be walked than there are, so that those that are walked are divided.
+
+use std::sync::{Mutex, PoisonError};
+
+use tokio::sync::Notify;
+
+use crate::lists::endpoint::Endpoint;
+use crate::paging::pager::Taken;
+use crate::sync::checkpoint::list_progress::{ListProgress, Window};
+use crate::sync::read::windows::{most_parts, parts_affordable};
+use crate::sync::run::Run;
+
+/// Numbers of windows, each to be walked on by whoever takes it.
+pub(crate) struct Waiting<'a> {
+    run: &'a Run,
+    endpoint: &'static Endpoint,
+    state: Mutex<State>,
+    added: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    windows: Vec<u32>,
+    /// Windows that could be walked besides, if there were any.
+    wanted: usize,
+    /// Windows that divisions in progress will add.
+    dividing: usize,
+}
+
+impl<'a> Waiting<'a> {
+    /// The windows that have not ended, or else the last one: at its end a list can be walked on.
+    pub(crate) fn new(run: &'a Run, endpoint: &'static Endpoint) -> Self {
+        let windows = run.list(endpoint.name(), |list| {
+            let open = list.windows.iter().filter(|window| !window.ended);
+            let mut open: Vec<u32> = open.map(|window| window.number).collect();
+            if open.is_empty() {
+                open.extend(list.windows.last().map(|last| last.number));
+            }
+            open
+        });
+        let state = Mutex::new(State { windows, ..State::default() });
+        Self { run, endpoint, state, added: Notify::new() }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.with(|state, _| state.windows.is_empty())
+    }
+
+    /// Takes the one with most rows left.
+    pub(crate) fn take(&self) -> Option<u32> {
+        self.with(|State { windows, .. }, list| {
+            let longest =
+                (0..windows.len()).rev().max_by_key(|&place| left(list.window(windows[place])))?;
+            Some(windows.remove(longest))
+        })
+    }
+
+    /// A window that is walked no further for now, or that is new.
+    pub(crate) fn put(&self, window: u32) {
+        self.with(|state, _| state.windows.push(window));
+        self.added.notify_one();
+    }
+
+    /// Returns when a window has been put here.
+    pub(crate) async fn added(&self) {
+        self.added.notified().await;
+    }
+
+    /// Whether one has more rows left than `window`.
+    pub(crate) fn has_longer_than(&self, window: u32) -> bool {
+        self.with(|State { windows, .. }, list| {
+            let walked = left(list.window(window));
+            windows.iter().any(|&other| left(list.window(other)) > walked)
+        })
+    }
+
+    /// Sets how many more windows could be walked than there are.
+    pub(crate) fn want(&self, more: usize) {
+        self.with(|state, _| state.wanted = more.saturating_sub(state.dividing));
+    }
+
+    /// Into how many parts to divide a window that is walked, if more windows are wanted and it is one of the longest.
+    /// The caller must call [`divided`](Self::divided) in the end.
+    pub(crate) fn parts_wanted(&self, window: u32, taken: &Taken) -> Option<usize> {
+        let rows_left = taken.expected.saturating_sub(taken.rows);
+        self.with(|state, list| {
+            let others = list.windows.iter().filter(|it| !it.ended && it.number != window);
+            let others: Vec<u64> = others.map(left).collect();
+            let longer = others.iter().filter(|&&left| left > rows_left).count();
+            let affordable = parts_affordable(list).saturating_sub(state.dividing as u64) as usize;
+            let wanted = state.wanted.min(affordable);
+            if longer >= wanted {
+                return None;
+            }
+            // As many as make the parts as long as all windows would be on average.
+            let windows = (others.len() + 1 + wanted) as u64;
+            let mean = (others.iter().sum::<u64>() + rows_left) / windows;
+            let parts = (rows_left / mean.max(1)).min(most_parts(taken)) as usize;
+            let parts = parts.clamp(2, wanted + 1);
+            state.wanted -= parts - 1;
+            state.dividing += parts - 1;
+            Some(parts)
+        })
+    }
+
+    /// Ends a division into so many `parts`, which has added the windows `behind`.
+    pub(crate) fn divided(&self, parts: usize, behind: &[u32]) {
+        self.with(|state, _| state.dividing -= parts - 1);
+        behind.iter().for_each(|&window| self.put(window));
+    }
+
+    fn with<T>(&self, action: impl FnOnce(&mut State, &ListProgress) -> T) -> T {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        self.run.list(self.endpoint.name(), |list| action(&mut state, list))
+    }
+}
+
+/// Rows of a window that are not stored yet, as far as Clerk's counts can tell.
+fn left(window: &Window) -> u64 {
+    window.expected.unwrap_or(0).saturating_sub(window.rows())
+}

@@ -1,0 +1,152 @@
+//! Every grant's principal and resource is in the snapshot when its type is opted in: what appeared
+//! during the run is fetched, and what is gone is counted and its grants left out.
+
+use std::collections::BTreeSet;
+use std::sync::{PoisonError, RwLockWriteGuard};
+
+use crate::lists::endpoint::{Endpoint, ListName};
+use crate::lists::id_index::Known;
+use crate::lists::list_error::ListError;
+use crate::lists::page::ReadPage;
+use crate::lists::table::endpoint;
+use crate::lists::table::referred_to_by;
+use crate::resource::Resource;
+use crate::sync::checkpoint::list_progress::ListProgress;
+use crate::sync::error::Stop;
+use crate::sync::references::ids;
+use crate::sync::run::Run;
+use crate::sync::write::segment::Dangling;
+
+/// Most ids of one request (Clerk OpenAPI, parameters `user_id` and `organization_id`).
+pub(crate) const IDS_PER_REQUEST: usize = 100;
+
+/// Whether a list's rows refer to a list that is still being read.
+pub(crate) fn is_early(run: &Run, list: ListName) -> bool {
+    let known = run.known();
+    referred_to_by(list).any(|resource| known.is_pending(resource))
+}
+
+/// Makes known which rows the snapshot holds of the lists that a list refers to. Lists that are still being read are
+/// noted as such.
+///
+/// # Errors
+/// As [`ids::load`].
+pub(crate) async fn learn(run: &Run, list: ListName) -> Result<(), Stop> {
+    for resource in referred_to_by(list) {
+        let is_opted_in = run.keeper.read(|checkpoint| {
+            [resource, endpoint(list).resource]
+                .iter()
+                .all(|resource| checkpoint.resources.contains(resource))
+        });
+        if !is_opted_in || run.list(resource, ListProgress::is_left_out) {
+            continue;
+        }
+        if run.list(resource, ListProgress::is_done) {
+            load(run, resource).await?;
+        } else {
+            change_known(run).await_rows(resource);
+        }
+    }
+    Ok(())
+}
+
+/// Makes known which rows the snapshot holds of a list that has been read, if a list that refers to it is being read.
+///
+/// # Errors
+/// As [`ids::load`].
+pub(crate) async fn tell(run: &Run, list: ListName) -> Result<(), Stop> {
+    let resource = endpoint(list).resource;
+    let is_awaited = ListName::from(resource) == list && run.known().is_pending(resource);
+    if is_awaited { load(run, resource).await } else { Ok(()) }
+}
+
+/// Makes known which rows of a list the snapshot holds.
+pub(crate) async fn load(run: &Run, resource: Resource) -> Result<(), Stop> {
+    let ids = ids::load(run, endpoint(resource)).await?;
+    change_known(run).expect(resource, ids);
+    Ok(())
+}
+
+fn change_known(run: &Run) -> RwLockWriteGuard<'_, Known> {
+    run.known.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Marks the rows of a page that refer to something that is gone, and counts them.
+pub(crate) fn mark_gone(run: &Run, page: &mut ReadPage) -> Dangling {
+    let mut dangling = Dangling::default();
+    let known = run.known();
+    let is_gone = |resource, id: &String| !known.has(resource, id);
+    for row in &mut page.rows {
+        let Some(unknown) = row.unknown.as_ref().filter(|_| row.kept) else { continue };
+        let no_user = unknown.user.iter().any(|id| is_gone(Resource::Users, id));
+        let no_organization =
+            unknown.organization.iter().any(|id| is_gone(Resource::Organizations, id));
+        let no_machine = unknown.machine.iter().any(|id| is_gone(Resource::Machines, id));
+        row.dangling = no_user || no_organization || no_machine;
+        let gone = |resource, ids: &[String]| -> Vec<usize> {
+            let ids = ids.iter().enumerate().filter(|(_, id)| is_gone(resource, id));
+            ids.map(|(index, _)| index).collect()
+        };
+        // A row has grants of one kind or the other.
+        row.left_out = gone(Resource::OrganizationPermissions, &unknown.permissions);
+        row.left_out.extend(gone(Resource::Machines, &unknown.machines));
+        let resources = usize::from(no_organization) + row.left_out.len();
+        dangling.principals += u64::from(no_user || no_machine);
+        dangling.resources += resources as u64;
+    }
+    dangling
+}
+
+/// The ids of one list that a page's rows refer to and the snapshot does not hold.
+pub(crate) fn missing(run: &Run, page: &ReadPage, resource: Resource) -> BTreeSet<String> {
+    let known = run.known();
+    page.kept_rows()
+        .filter_map(|row| row.unknown.as_ref())
+        .flat_map(|unknown| unknown.of(resource))
+        .filter(|id| !known.has(resource, id))
+        .cloned()
+        .collect()
+}
+
+pub(crate) fn is_known(run: &Run, resource: Resource, id: &str) -> bool {
+    run.known().has(resource, id)
+}
+
+/// The parameter by which rows of a list are asked for by id, where it has one. Permissions and
+/// machines have none, and need none: nobody can create one with an earlier date.
+const fn id_filter(resource: Resource) -> Option<&'static str> {
+    match resource {
+        Resource::Users => Some("user_id"),
+        Resource::Organizations => Some("organization_id"),
+        _ => None,
+    }
+}
+
+/// Requests rows of a list by their ids, at most [`IDS_PER_REQUEST`] of them. `None` if they cannot be requested so.
+///
+/// # Errors
+/// [`Stop`].
+pub(crate) async fn page_by_id(
+    run: &Run,
+    endpoint: &'static Endpoint,
+    ids: &[String],
+) -> Result<Option<ReadPage>, Stop> {
+    let Some(filter) = id_filter(endpoint.resource) else { return Ok(None) };
+    let limit = IDS_PER_REQUEST.to_string();
+    let mut query = endpoint.query.to_vec();
+    query.push(("limit", limit.as_str()));
+    query.extend(ids.iter().map(|id| (filter, id.as_str())));
+    let reader = run.reader(endpoint);
+    let asked_at = run.clock.now();
+    let mut page = run
+        .client
+        .get(endpoint.path, &query, |body| Ok(endpoint.read(&body, &reader.context)?))
+        .await
+        .map_err(ListError::of(endpoint))?;
+    page.fetched = Some((asked_at, run.clock.now()));
+    // A server that ignores the filter would answer any rows.
+    for row in &mut page.rows {
+        row.kept &= ids.contains(&row.key.id);
+    }
+    Ok(Some(page))
+}

@@ -1,0 +1,280 @@
+//! What every step of one invocation's work shares.
+
+pub mod read_ahead;
+pub mod remembered_ids;
+pub(crate) mod timeline;
+pub mod unchecked_users;
+pub mod warnings;
+
+use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tracing::warn;
+
+use crate::buffers::Buffers;
+use crate::clerk::client::Client;
+use crate::clock::Clock;
+use crate::clock::{Day, day_of};
+use crate::config::Compression;
+use crate::lists::endpoint::{Endpoint, Feed, ListName};
+use crate::lists::id_index::Known;
+use crate::lists::page::{PageContext, ReadRow};
+use crate::lists::table::endpoint;
+use crate::lists::table::{lists_needed, lists_referring_to};
+use crate::paging::position::Way;
+use crate::paging::reader::Reader;
+use crate::patience::Patience;
+use crate::progress::Progress;
+use crate::quoted::Quoted;
+use crate::redaction::Redaction;
+use crate::resource::Resource;
+use crate::snapshot::manifest::{Generator, RunFacts};
+use crate::store::Store;
+use crate::sync::checkpoint::document::Checkpoint;
+use crate::sync::checkpoint::document::progress_of;
+use crate::sync::checkpoint::lease::Keeper;
+use crate::sync::checkpoint::list_progress::ListProgress;
+use crate::sync::checkpoint::list_progress::Stretch;
+use crate::sync::error::Stop;
+use crate::sync::run::read_ahead::AtStake;
+use crate::sync::run::remembered_ids::RememberedIds;
+use crate::sync::run::unchecked_users::UncheckedUsers;
+use crate::sync::run::warnings::Warnings;
+use crate::translate::{MetadataBags, Translation};
+
+/// One invocation's hold on a run.
+#[derive(Debug)]
+pub struct Run {
+    /// Where everything is written.
+    pub store: Arc<dyn Store>,
+    /// Asks Clerk.
+    pub client: Arc<Client>,
+    /// Writes the checkpoint.
+    pub keeper: Arc<Keeper>,
+    /// Ends the work in time.
+    pub patience: Arc<Patience>,
+    /// Tells the time of day.
+    pub clock: Clock,
+    /// What the manifest will say wrote it.
+    pub generator: Generator,
+    /// How rows are written.
+    pub output: Output,
+    /// How far it may run ahead of what is stored.
+    pub at_stake: AtStake,
+    /// What grants may refer to.
+    pub known: Arc<RwLock<Known>>,
+    /// For the lines of pages.
+    pub buffers: Buffers,
+    /// Which unreadable fields of which lists the log tells of already.
+    pub told_unreadable: Mutex<BTreeSet<(ListName, String)>>,
+    /// Ids of rows that this invocation has stored.
+    pub remembered_ids: RememberedIds,
+    /// The users of memberships that this invocation has stored unchecked.
+    pub unchecked_users: UncheckedUsers,
+    /// What the answer has to say beside how the work ended.
+    pub warnings: Arc<Warnings>,
+    /// At which age a run is given up.
+    pub max_age: Duration,
+    /// What the run had taken before this invocation.
+    pub before: RunFacts,
+    /// When this invocation began.
+    pub started: Instant,
+    /// Shows people how far it is.
+    pub progress: Progress,
+    /// How long ago a user may have been active last, for sessions to be asked for.
+    pub sessions_lookback: Duration,
+}
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The settings that shape what is written.
+#[derive(Debug, Clone)]
+pub struct Output {
+    /// Of parts.
+    pub compression: Compression,
+    /// Which metadata bags are copied.
+    pub metadata: MetadataBags,
+    /// Whether Clerk's own object is added.
+    pub include_raw: bool,
+    /// What is replaced in the rows.
+    pub redaction: Option<Redaction>,
+    /// How many days active users are counted of.
+    pub dau_lookback_days: u16,
+}
+
+impl Run {
+    /// Changes the checkpoint, with the counts of requests as they are now, and stores it.
+    ///
+    /// # Errors
+    /// [`Stop::LeaseLost`] or [`Stop::Store`].
+    pub async fn commit(&self, change: impl FnOnce(&mut Checkpoint)) -> Result<(), Stop> {
+        let facts = self.facts();
+        self.keeper
+            .commit(|checkpoint| {
+                checkpoint.run = facts;
+                change(checkpoint);
+            })
+            .await?;
+        Ok(())
+    }
+
+    /// Whether new work may begin.
+    ///
+    /// # Errors
+    /// [`Stop::Exhausted`] when it may not.
+    pub fn may_go_on(&self) -> Result<(), Stop> {
+        self.patience.exhausted().map_or(Ok(()), |why| Err(Stop::Exhausted(why)))
+    }
+
+    /// What the run has taken up to now.
+    pub fn facts(&self) -> RunFacts {
+        facts(&self.client, self.before, self.started)
+    }
+
+    /// Reads one list's progress.
+    pub fn list<T>(&self, list: impl Into<ListName>, read: impl FnOnce(&ListProgress) -> T) -> T {
+        let list = list.into();
+        self.keeper.read(|checkpoint| match checkpoint.lists.get(&list) {
+            Some(list) => read(list),
+            None => read(&ListProgress::new(Way::first(endpoint(list)))),
+        })
+    }
+
+    /// Whether a list is one of the run's, and has not been left out.
+    pub fn reads(&self, list: ListName) -> bool {
+        let needed = self.keeper.read(|checkpoint| lists_needed(&checkpoint.resources));
+        needed.contains(&list) && !self.list(list, ListProgress::is_left_out)
+    }
+
+    /// Changes one list's progress and stores the checkpoint.
+    ///
+    /// # Errors
+    /// As [`Run::commit`].
+    pub async fn commit_list(
+        &self,
+        list: impl Into<ListName>,
+        change: impl FnOnce(&mut ListProgress),
+    ) -> Result<(), Stop> {
+        let list = list.into();
+        self.commit(|checkpoint| change(progress_of(checkpoint, list))).await
+    }
+
+    /// Who was active after this moment, in milliseconds since 1970, was active lately. Days count
+    /// whole, and all invocations of a run name the same.
+    pub fn active_after(&self) -> i64 {
+        let started_at = self.keeper.read(|checkpoint| checkpoint.started_at).unix_millis();
+        let first = started_at - self.sessions_lookback.as_millis() as i64;
+        first - first.rem_euclid(DAY.as_millis() as i64) - 1
+    }
+
+    /// How many pages of a list have to be under way for the pace to be kept: while they are asked for, and
+    /// then stored.
+    pub fn pages_to_fill(&self, endpoint: &Endpoint) -> usize {
+        let latency = self.client.expected_latency(endpoint.path);
+        self.client.requests_to_fill(latency, self.at_stake.storing_unhindered())
+    }
+
+    /// How many more pages of a list would fill the rate, beside all requests in flight or waiting.
+    pub fn requests_to_spare(&self, endpoint: &Endpoint) -> usize {
+        self.pages_to_fill(endpoint).saturating_sub(self.client.usage().places.asked_for())
+    }
+
+    /// What a list's pages are read with.
+    pub fn reader(&self, endpoint: &'static Endpoint) -> Reader {
+        let roles = self.keeper.read(|checkpoint| checkpoint.roles.clone());
+        Reader {
+            client: Arc::clone(&self.client),
+            endpoint,
+            path: endpoint.path.into(),
+            ordered: true,
+            filters: Vec::new(),
+            context: Arc::new(PageContext {
+                translation: Translation {
+                    metadata: self.output.metadata,
+                    include_raw: self.output.include_raw,
+                    redaction: self.output.redaction.clone(),
+                    roles,
+                },
+                datasets: self.feeds(endpoint).iter().map(|feed| feed.dataset).collect(),
+                known: Arc::clone(&self.known),
+                buffers: self.buffers.clone(),
+            }),
+            clock: self.clock.clone(),
+            patience: Arc::clone(&self.patience),
+        }
+    }
+
+    /// The days that a run counts: so many up to the one it was started on. `None` where they are not
+    /// opted in.
+    pub(crate) fn days_counted(&self) -> Option<RangeInclusive<Day>> {
+        let lookback = Day::from(self.output.dau_lookback_days);
+        self.keeper.read(|checkpoint| {
+            let today = day_of(checkpoint.started_at.unix_millis());
+            let opted_in = checkpoint.resources.contains(&Resource::DailyActiveUsers);
+            opted_in.then_some(today - lookback + 1..=today)
+        })
+    }
+
+    /// The lists opted in whose grants refer to this one.
+    fn referring_to(&self, list: ListName) -> Vec<ListName> {
+        self.keeper.read(|checkpoint| lists_referring_to(list, &checkpoint.resources).collect())
+    }
+
+    /// Whether grants will refer to the rows of a list.
+    pub(crate) fn is_referred_to(&self, list: ListName) -> bool {
+        !self.referring_to(list).is_empty()
+    }
+
+    /// Whether grants that refer to the rows of a list have been written and checked. Then no row may leave the list
+    /// again.
+    pub(crate) fn others_refer_to(&self, list: ListName) -> bool {
+        let are_users = list == ListName::from(Resource::Users);
+        let refers = |stretch: &Stretch| !(are_users && stretch.users_unchecked);
+        let mut referring = self.referring_to(list).into_iter();
+        referring.any(|from| self.list(from, |list| list.stretches().any(refers)))
+    }
+
+    /// What is known of the lists that grants refer to.
+    pub(crate) fn known(&self) -> RwLockReadGuard<'_, Known> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What a list's rows are written to: nothing when it is read for another resource's sake.
+    pub fn feeds(&self, endpoint: &'static Endpoint) -> &'static [Feed] {
+        let opted_in =
+            self.keeper.read(|checkpoint| checkpoint.resources.contains(&endpoint.resource));
+        if opted_in { endpoint.feeds } else { &[] }
+    }
+
+    /// Logs the fields of a row that could not be read, each field of a list once.
+    pub fn note_unreadable(&self, endpoint: &Endpoint, row: &ReadRow) {
+        for field in &row.unreadable {
+            let mut told = self.told_unreadable.lock().unwrap_or_else(PoisonError::into_inner);
+            if told.insert((endpoint.name(), field.clone())) {
+                warn!(
+                    clerk.path = endpoint.path,
+                    clerk.field = field,
+                    clerk.id = %Quoted(&row.key.id),
+                    "a value is not of the type that Clerk's API promises; it is null in the \
+                     snapshot, and the manifest counts such rows"
+                );
+            }
+        }
+    }
+}
+
+/// What a run has taken: `before` this invocation, and since it `started`.
+#[must_use]
+pub fn facts(client: &Client, before: RunFacts, started: Instant) -> RunFacts {
+    let counted = client.counted();
+    RunFacts {
+        invocations: before.invocations + 1,
+        requests: before.requests + counted.requests,
+        retries: before.retries + counted.retries,
+        rate_limited: before.rate_limited + counted.rate_limited,
+        elapsed_seconds: before.elapsed_seconds + started.elapsed().as_secs_f64(),
+    }
+}

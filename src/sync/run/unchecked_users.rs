@@ -1,0 +1,34 @@
+//! The users of memberships that were stored before all users were read.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use crate::sync::checkpoint::list_progress::Stretch;
+
+/// The users of the memberships that this invocation has stored unchecked: hashes of their ids, by the key of the part.
+/// A part's key follows from its content, so a stretch that is replaced has another.
+#[derive(Debug, Default)]
+pub struct UncheckedUsers(Mutex<HashMap<String, Vec<u64>>>);
+
+impl UncheckedUsers {
+    /// Remembers the users of a stretch that has been stored, if there is room.
+    pub(crate) fn note(&self, stretch: &Stretch, users: Vec<u64>) {
+        let Some(stored) = stretch.parts.values().next().filter(|_| stretch.users_unchecked) else {
+            return;
+        };
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let remembered: usize = all.values().map(Vec::len).sum();
+        if remembered + users.len() <= MOST_REMEMBERED {
+            all.insert(stored.part.key.clone(), users);
+        }
+    }
+
+    /// The users of a stretch, which it forgets; `None` if it does not remember them.
+    pub(crate) fn take(&self, stretch: &Stretch) -> Option<Vec<u64>> {
+        let stored = stretch.parts.values().next()?;
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&stored.part.key)
+    }
+}
+
+/// Most users that an invocation remembers: 2 MiB.
+const MOST_REMEMBERED: usize = 256 * 1024;

@@ -1,0 +1,291 @@
+//! Gathers the rows of some pages and stores the lines they become: part first, then the
+//! checkpoint, then the next pages.
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+
+use crate::clock::Clock;
+use crate::clock::Day;
+use crate::lists::endpoint::Endpoint;
+use crate::lists::id_index::hash_of;
+use crate::lists::page::{ReadPage, RowKey};
+use crate::paging::reader::fetched;
+use crate::resource::Dataset;
+use crate::snapshot::digest::Sha256Hex;
+use crate::snapshot::part::{FinishedPart, Lines, Part, PartBuilder, extension};
+use crate::snapshot::part_name::{PartPosition, part_key};
+use crate::store::{Condition, ContentType};
+use crate::sync::checkpoint::daily_counts::DailyCounts;
+use crate::sync::checkpoint::document::Checkpoint;
+use crate::sync::checkpoint::list_progress::{StoredPart, Stretch};
+use crate::sync::error::Stop;
+use crate::sync::run::Run;
+use crate::translate::Role;
+
+/// Rows being gathered.
+pub(crate) struct StretchBuilder<'a> {
+    run: &'a Run,
+    endpoint: &'static Endpoint,
+    /// None before the first page: a compressor takes a quarter of a mebibyte, and a walk that waits for
+    /// its page needs none.
+    parts: Vec<PartBuilder>,
+    rows: u64,
+    first: Option<RowKey>,
+    last: Option<RowKey>,
+    /// Whether memberships will ask for its ids.
+    is_referred_to: bool,
+    ids: Vec<u64>,
+    unchecked_users: Vec<u64>,
+    roles: Vec<Role>,
+    pages: usize,
+    dangling_principals: u64,
+    dangling_resources: u64,
+    unresolved_role_keys: BTreeMap<String, u64>,
+    unreadable_fields: BTreeMap<String, u64>,
+    /// The days of which active users are counted, if any are.
+    days: Option<RangeInclusive<Day>>,
+    active: DailyCounts,
+    clock: Clock,
+}
+
+/// Memberships and other grants of a page that are left out because what they refer to is gone.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Dangling {
+    /// For want of a user or a machine.
+    pub principals: u64,
+    /// For want of an organization or what a grant is of.
+    pub resources: u64,
+}
+
+/// Where a stretch stands in its list; names its parts, so that their names are in order.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Number {
+    /// The number of its window.
+    pub window: u32,
+    /// Its place in the window.
+    pub sequence: u32,
+}
+
+/// A stretch whose parts are stored and which the checkpoint does not name yet.
+#[derive(Debug, Default)]
+pub(crate) struct StoredStretch {
+    /// `None` when no row was new.
+    pub stretch: Option<Stretch>,
+    /// Roles among its rows, for the catalogue.
+    pub roles: Vec<Role>,
+    /// Hashed ids of its rows, where grants refer to them.
+    pub ids: Vec<u64>,
+    /// Hashed ids of the users that its rows refer to and that are still to be checked.
+    pub unchecked_users: Vec<u64>,
+}
+
+/// Compressed bytes a part may hold before it is stored: it is kept in memory until then.
+pub(crate) const FULL_PART: usize = 4 * 1024 * 1024;
+
+impl<'a> StretchBuilder<'a> {
+    /// An empty stretch.
+    pub(crate) fn new(run: &'a Run, endpoint: &'static Endpoint) -> Self {
+        Self {
+            run,
+            endpoint,
+            parts: Vec::new(),
+            rows: 0,
+            first: None,
+            last: None,
+            is_referred_to: run.is_referred_to(endpoint.name()),
+            ids: Vec::new(),
+            unchecked_users: Vec::new(),
+            roles: Vec::new(),
+            pages: 0,
+            dangling_principals: 0,
+            dangling_resources: 0,
+            unresolved_role_keys: BTreeMap::new(),
+            unreadable_fields: BTreeMap::new(),
+            days: run.days_counted(),
+            active: DailyCounts::default(),
+            clock: run.clock.clone(),
+        }
+    }
+
+    /// Adds the rows of a page that are kept.
+    ///
+    /// # Errors
+    /// When a compressor fails.
+    pub(crate) fn add(&mut self, page: &ReadPage) -> Result<(), Stop> {
+        self.pages += 1;
+        self.unchecked_users.extend_from_slice(&page.unchecked_users);
+        for row in page.kept_rows() {
+            self.rows += 1;
+            if self.first.is_none() {
+                self.first = Some(row.key.clone());
+            }
+            if self.is_referred_to {
+                self.ids.push(hash_of(&row.key.id));
+            }
+            self.roles.extend(row.role.as_deref().cloned());
+            if let Some(key) = row.unresolved_role_key.as_ref().filter(|_| !row.dangling) {
+                *self.unresolved_role_keys.entry(key.clone()).or_default() += 1;
+            }
+            self.dangling_principals += u64::from(row.belongs_to_nobody);
+            self.run.note_unreadable(self.endpoint, row);
+            row.count_unreadable(&mut self.unreadable_fields);
+        }
+        if let Some(days) = &self.days {
+            self.active.add(days, page.kept_rows());
+        }
+        if let Some(row) = page.kept_rows().last() {
+            self.last = Some(row.key.clone());
+        }
+        let moment = fetched(page, &self.clock);
+        let feeds = self.run.feeds(self.endpoint);
+        while self.parts.len() < feeds.len() {
+            self.parts.push(PartBuilder::new(self.run.output.compression)?);
+        }
+        for (place, (feed, part)) in feeds.iter().zip(&mut self.parts).enumerate() {
+            part.add_lines(&page.kept_lines(place, feed.dataset), moment)?;
+        }
+        Ok(())
+    }
+
+    /// Notes what is left out of a page because what it refers to is gone.
+    pub(crate) const fn note_dangling(&mut self, dangling: Dangling) {
+        self.dangling_principals += dangling.principals;
+        self.dangling_resources += dangling.resources;
+    }
+
+    /// Pages added.
+    #[must_use]
+    pub(crate) const fn pages(&self) -> usize {
+        self.pages
+    }
+
+    /// Whether it is time to store it, whatever the number of pages.
+    #[must_use]
+    pub(crate) fn is_full(&self) -> bool {
+        self.parts.iter().map(PartBuilder::size).sum::<usize>() >= FULL_PART
+    }
+
+    /// Stores the parts under a number. Nothing names them until the checkpoint does.
+    ///
+    /// # Errors
+    /// [`Stop::LeaseLost`] or [`Stop::Store`].
+    pub(crate) async fn store(self, number: Number) -> Result<StoredStretch, Stop> {
+        let (Some(first), Some(last)) = (self.first, self.last) else {
+            return Ok(StoredStretch { roles: self.roles, ..StoredStretch::default() });
+        };
+        let feeds = self.run.feeds(self.endpoint);
+        let mut finished = Vec::new();
+        // Before anything is waited for: many may wait at a time, and a compressor takes a quarter of a mebibyte.
+        for (feed, part) in feeds.iter().zip(self.parts) {
+            finished.extend(part.finish()?.map(|part| (feed, part)));
+        }
+        self.run.keeper.assure_held().await?;
+        let storing = finished
+            .into_iter()
+            .map(|(feed, part)| store_part(self.run, feed.dataset, feed.section, number, part));
+        // If one is refused the others may be on their way: whoever looks what is there must see them.
+        let parts: BTreeMap<Dataset, StoredPart> =
+            join_all(storing).await.into_iter().collect::<Result<_, _>>()?;
+        Ok(StoredStretch {
+            stretch: Some(Stretch {
+                sequence: number.sequence,
+                rows: self.rows,
+                first,
+                last,
+                parts,
+                dangling_principals: self.dangling_principals,
+                dangling_resources: self.dangling_resources,
+                unresolved_role_keys: self.unresolved_role_keys,
+                unreadable_fields: self.unreadable_fields,
+                users_unchecked: !self.unchecked_users.is_empty(),
+                active: self.active,
+            }),
+            roles: self.roles,
+            ids: self.ids,
+            unchecked_users: self.unchecked_users,
+        })
+    }
+}
+
+/// Reads a part back that the checkpoint names.
+///
+/// # Errors
+/// [`Stop::PartLost`] when it is not there as it was written, or [`Stop::Store`].
+pub(crate) async fn read_part(run: &Run, stored: &StoredPart) -> Result<Bytes, Stop> {
+    let key = whole_key(run, stored);
+    let object = run.store.get(&key).await?;
+    object
+        .map(|object| object.bytes)
+        .filter(|bytes| Sha256Hex::of(bytes) == stored.part.sha256)
+        .ok_or_else(|| Stop::PartLost(run.store.url_of(&key)))
+}
+
+/// Reads a part back that the checkpoint names, and hands over its lines in order.
+///
+/// # Errors
+/// As [`read_part`], and those of `take`.
+pub(crate) async fn each_line(
+    run: &Run,
+    stored: &StoredPart,
+    mut take: impl FnMut(&str) -> Result<(), Stop>,
+) -> Result<(), Stop> {
+    let bytes = read_part(run, stored).await?;
+    let mut lines = Lines::of(run.output.compression, &bytes, stored.part.records)?;
+    let mut line = String::new();
+    while lines.next_into(&mut line)? {
+        take(&line)?;
+    }
+    Ok(())
+}
+
+/// A part's key below `SNAPSHOT_URL`.
+pub(crate) fn whole_key(run: &Run, stored: &StoredPart) -> String {
+    run.keeper.read(|checkpoint| format!("{}{}", snapshot_folder(checkpoint), stored.part.key))
+}
+
+/// Stores a part under the name that its place and content give it.
+///
+/// # Errors
+/// [`Stop::Store`], or [`Stop::Internal`] when there is no name left for it.
+pub(crate) async fn store_part(
+    run: &Run,
+    dataset: Dataset,
+    section: u16,
+    number: Number,
+    finished: FinishedPart,
+) -> Result<(Dataset, StoredPart), Stop> {
+    let Number { window, sequence } = number;
+    let position = PartPosition { section, window, sequence };
+    let sha256 = finished.sha256.to_string();
+    let key = part_key(dataset, position, &sha256, extension(run.output.compression))?;
+    let path = run.keeper.read(|checkpoint| format!("{}{key}", snapshot_folder(checkpoint)));
+    let bytes = finished.bytes.len() as u64;
+    run.store.put(&path, finished.bytes, ContentType::Ndjson, Condition::Any).await?;
+    let part = Part {
+        key,
+        records: finished.records,
+        bytes,
+        sha256: finished.sha256,
+        fetched_from: finished.fetched.0,
+        fetched_to: finished.fetched.1,
+    };
+    Ok((dataset, StoredPart { part, digest: finished.digest }))
+}
+
+/// The manifest's name in its snapshot's folder.
+pub(crate) const MANIFEST: &str = "manifest.json";
+
+/// The folder of a run's snapshot, below `SNAPSHOT_URL`, with its slash.
+#[must_use]
+pub(crate) fn snapshot_folder(checkpoint: &Checkpoint) -> String {
+    folder_of(&checkpoint.snapshot_id)
+}
+
+/// The folder of a snapshot, below `SNAPSHOT_URL`, with its slash.
+#[must_use]
+pub(crate) fn folder_of(snapshot_id: &str) -> String {
+    format!("snapshots/{snapshot_id}/")
+}

@@ -1,0 +1,63 @@
+use serde::{Deserialize, Serialize};
+
+use super::{About, Plain};
+use crate::clerk::wire::{Text, Time, identifier, optional_identifier};
+use crate::resource::Dataset;
+use crate::snapshot::record::{ObjectType, Status};
+use crate::translate::verbatim::Json;
+
+/// A row of Clerk: GET /api_keys (Clerk OpenAPI 2026-05-12, the rows of its answer): a key that a
+/// user, an organization or a machine has made. The key itself is never asked for.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct ApiKey<'a> {
+    #[serde(borrow, deserialize_with = "identifier", skip_serializing)]
+    id: Text<'a>,
+    #[serde(borrow, skip_serializing)]
+    name: Option<Text<'a>>,
+    /// `api_key`, an open set.
+    #[serde(borrow, rename = "type")]
+    key_type: Option<Text<'a>>,
+    /// The user, organization or machine it belongs to.
+    #[serde(borrow, default, deserialize_with = "optional_identifier")]
+    subject: Option<Text<'a>>,
+    /// What it is for.
+    #[serde(borrow)]
+    description: Option<Text<'a>>,
+    /// What it says of itself, as it stands.
+    #[serde(borrow)]
+    claims: Option<Json<'a>>,
+    /// What it may do.
+    #[serde(borrow)]
+    scopes: Option<Vec<Option<Text<'a>>>>,
+    /// Whether it was withdrawn.
+    revoked: Option<bool>,
+    /// Why.
+    #[serde(borrow)]
+    revocation_reason: Option<Text<'a>>,
+    /// Whether its time is over.
+    expired: Option<bool>,
+    /// When its time is over; null: never.
+    expiration: Option<Time>,
+    /// Who made it.
+    #[serde(borrow, default, deserialize_with = "optional_identifier")]
+    created_by: Option<Text<'a>>,
+    /// When it was last used.
+    last_used_at: Option<Time>,
+    #[serde(skip_serializing)]
+    created_at: Option<Time>,
+    #[serde(skip_serializing)]
+    updated_at: Option<Time>,
+}
+
+impl Plain for ApiKey<'_> {
+    const TYPE: ObjectType = ObjectType::ApiKey;
+    const DATASET: Dataset = Dataset::ApiKeys;
+
+    fn about(&self) -> About<'_> {
+        About {
+            names: [self.name.as_deref(), None],
+            status: Status::unless_any(&[self.revoked, self.expired]),
+            ..About::of(&self.id, self.created_at, self.updated_at)
+        }
+    }
+}

@@ -1,0 +1,45 @@
+use serde::{Deserialize, Serialize};
+
+use super::{About, Plain};
+use crate::clerk::wire::{Text, Time, identifier};
+use crate::resource::Dataset;
+use crate::snapshot::record::ObjectType;
+use crate::translate::verbatim::Json;
+
+/// A row of Clerk: GET /jwt_templates (Clerk OpenAPI 2026-05-12, schema JWTTemplate): what tokens
+/// of the application say. Signing keys are not read.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct JwtTemplate<'a> {
+    #[serde(borrow, deserialize_with = "identifier", skip_serializing)]
+    id: Text<'a>,
+    #[serde(borrow, skip_serializing)]
+    name: Option<Text<'a>>,
+    /// What is put into the token, as it stands.
+    #[serde(borrow)]
+    claims: Option<Json<'a>>,
+    /// Seconds.
+    lifetime: Option<i64>,
+    /// Seconds.
+    allowed_clock_skew: Option<i64>,
+    /// Whether it is signed with a key of its own.
+    custom_signing_key: Option<bool>,
+    /// Such as `RS256`.
+    #[serde(borrow)]
+    signing_algorithm: Option<Text<'a>>,
+    #[serde(skip_serializing)]
+    created_at: Option<Time>,
+    #[serde(skip_serializing)]
+    updated_at: Option<Time>,
+}
+
+impl Plain for JwtTemplate<'_> {
+    const TYPE: ObjectType = ObjectType::JwtTemplate;
+    const DATASET: Dataset = Dataset::JwtTemplates;
+
+    fn about(&self) -> About<'_> {
+        About {
+            names: [self.name.as_deref(), None],
+            ..About::of(&self.id, self.created_at, self.updated_at)
+        }
+    }
+}

@@ -1,0 +1,110 @@
+use serde::{Deserialize, Serialize};
+
+use super::{About, Plain};
+use crate::clerk::wire::{Object, Text, Time, identifier, optional_identifier};
+use crate::resource::Dataset;
+use crate::snapshot::record::ObjectType;
+use crate::translate::verbatim::Json;
+
+/// A row of Clerk: GET /role_sets (Clerk OpenAPI 2026-05-12, schema RoleSet): the roles that
+/// organizations may choose from.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct RoleSet<'a> {
+    #[serde(borrow, deserialize_with = "identifier", skip_serializing)]
+    id: Text<'a>,
+    #[serde(borrow, skip_serializing)]
+    name: Option<Text<'a>>,
+    /// What organizations refer to.
+    #[serde(borrow)]
+    key: Option<Text<'a>>,
+    /// What it is for.
+    #[serde(borrow)]
+    description: Option<Text<'a>>,
+    /// `initial` or `custom`, an open set.
+    #[serde(borrow, rename = "type")]
+    set_type: Option<Text<'a>>,
+    /// Its roles.
+    #[serde(borrow)]
+    roles: Option<Vec<Object<RoleOfSet<'a>>>>,
+    /// What new members get.
+    #[serde(borrow)]
+    default_role: Option<Object<RoleReference<'a>>>,
+    /// What whoever creates an organization gets.
+    #[serde(borrow)]
+    creator_role: Option<Object<RoleReference<'a>>>,
+    /// The change of members' roles that is under way.
+    #[serde(borrow)]
+    role_set_migration: Option<Object<Migration<'a>>>,
+    #[serde(skip_serializing)]
+    created_at: Option<Time>,
+    #[serde(skip_serializing)]
+    updated_at: Option<Time>,
+}
+
+/// Schema RoleSetItem.
+#[derive(Debug, Deserialize, Serialize)]
+struct RoleOfSet<'a> {
+    /// The role.
+    #[serde(borrow, default, deserialize_with = "optional_identifier")]
+    id: Option<Text<'a>>,
+    /// Its key.
+    #[serde(borrow)]
+    key: Option<Text<'a>>,
+    /// Its name.
+    #[serde(borrow)]
+    name: Option<Text<'a>>,
+    /// How many members have it, in organizations with this set.
+    members_count: Option<i64>,
+    /// Whether anybody has it there.
+    has_members: Option<bool>,
+}
+
+/// Schema RoleSetItem, of a role that stands among the set's own.
+#[derive(Debug, Deserialize, Serialize)]
+struct RoleReference<'a> {
+    /// The role.
+    #[serde(borrow, default, deserialize_with = "optional_identifier")]
+    id: Option<Text<'a>>,
+    /// Its key.
+    #[serde(borrow)]
+    key: Option<Text<'a>>,
+}
+
+/// Schema RoleSetMigration.
+#[derive(Debug, Deserialize, Serialize)]
+struct Migration<'a> {
+    /// `enqueued` or `in_progress`, an open set.
+    #[serde(borrow)]
+    status: Option<Text<'a>>,
+    /// What began it, such as `role_removal`, an open set.
+    #[serde(borrow)]
+    trigger_type: Option<Text<'a>>,
+    /// The organization it is limited to.
+    #[serde(borrow, default, deserialize_with = "optional_identifier")]
+    organization_id: Option<Text<'a>>,
+    /// From where.
+    #[serde(borrow, default, deserialize_with = "optional_identifier")]
+    source_role_set_id: Option<Text<'a>>,
+    /// To where.
+    #[serde(borrow, default, deserialize_with = "optional_identifier")]
+    dest_role_set_id: Option<Text<'a>>,
+    /// Which role key becomes which, as it stands.
+    #[serde(borrow)]
+    mappings: Option<Json<'a>>,
+    /// How many members so far.
+    migrated_members: Option<i64>,
+    /// When it began.
+    started_at: Option<Time>,
+}
+
+impl Plain for RoleSet<'_> {
+    const TYPE: ObjectType = ObjectType::RoleSet;
+    const DATASET: Dataset = Dataset::RoleSets;
+
+    fn about(&self) -> About<'_> {
+        About {
+            names: [self.name.as_deref(), self.key.as_deref()],
+            ..About::of(&self.id, self.created_at, self.updated_at)
+        }
+    }
+}
