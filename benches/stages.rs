@@ -12,18 +12,18 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use clerk_sandbox::{Population, Sandbox};
-use clerk_sync::buffers::Buffers;
+use clerk_snapshot::buffers::Buffers;
+use clerk_snapshot::compression::Compression;
+use clerk_snapshot::digest::ContentDigest;
+use clerk_snapshot::part::PartBuilder;
+use clerk_snapshot::resource::{Dataset, Resource};
 use clerk_sync::clerk::gunzip::gunzip;
 use clerk_sync::clerk::transport::MAX_BODY_BYTES;
 use clerk_sync::clerk::wire::decode_page;
 use clerk_sync::clerk::wire::{Organization, OrganizationMembership, OrganizationRole, User};
 use clerk_sync::clock::Clock;
-use clerk_sync::config::Compression;
 use clerk_sync::lists::page::PageContext;
 use clerk_sync::lists::table::endpoint;
-use clerk_sync::resource::{Dataset, Resource};
-use clerk_sync::snapshot::digest::ContentDigest;
-use clerk_sync::snapshot::part::PartBuilder;
 use clerk_sync::translate::{RoleCatalogue, Row as _, Translation};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 

@@ -4,6 +4,8 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use clerk_store::conformance::{prove, remove_probes};
+use clerk_store::{Store, StoreError};
 use futures_util::future::join;
 
 use crate::clerk::client::Client;
@@ -18,8 +20,6 @@ use crate::lists::table::endpoint as endpoint_of;
 use crate::lists::table::lists_needed;
 use crate::redaction::Redaction;
 use crate::response::CheckAnswer;
-use crate::store::conformance::{prove, remove_probes};
-use crate::store::{Store, StoreError};
 
 /// Checks the secret, Clerk's instance, one row of each list needed, and the store. Every check is
 /// answered, whatever the others say: one that another's failure leaves no way to make is not ok, and

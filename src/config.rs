@@ -12,12 +12,13 @@ mod problem;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use clerk_snapshot::compression::Compression;
+use clerk_snapshot::resource::Resource;
+use clerk_store::SnapshotUrl;
 use url::Url;
 
 use crate::redaction::Personal;
-use crate::resource::Resource;
 use crate::secret_key::SecretKey;
-use crate::store::SnapshotUrl;
 use crate::translate::MetadataBags;
 
 pub use environment::{Environment, Place};
@@ -105,38 +106,6 @@ pub struct ClerkSettings {
     /// `MAX_CONCURRENCY`: most requests in flight at once, 1 to 1000. `None` leaves it to the rate: see
     /// [`usual_concurrency`](crate::clerk::concurrency::usual_concurrency).
     pub max_concurrency: Option<usize>,
-}
-
-/// `COMPRESSION`: how the parts are stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Compression {
-    /// `.ndjson`
-    None,
-    /// `.ndjson.gz`
-    Gzip,
-    /// `.ndjson.zst`
-    Zstd,
-}
-
-impl Compression {
-    /// Every format, in the order the documentation names them.
-    pub const ALL: [Self; 3] = [Self::None, Self::Gzip, Self::Zstd];
-
-    /// The name in `COMPRESSION` and in the manifest.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Gzip => "gzip",
-            Self::Zstd => "zstd",
-        }
-    }
-
-    /// The format of that name.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|compression| compression.name() == name)
-    }
 }
 
 impl Config {

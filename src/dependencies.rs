@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use clerk_store::Store;
+use clerk_store::aws::LazyAwsConfig;
 use futures_util::future::join;
 use reqwest::header::HeaderValue;
 
-use crate::aws::LazyAwsConfig;
 use crate::clerk::client::{Client, ClientSettings};
 use crate::clerk::concurrency::usual_concurrency;
 use crate::clerk::retry::RetryPolicy;
@@ -19,7 +20,6 @@ use crate::patience::Patience;
 use crate::redaction::{Redaction, RedactionKey};
 use crate::secret_key::{KeyEnvironment, SecretKey};
 use crate::secret_source::{Label, SecretError, SecretSource, SecretsManager};
-use crate::store::{self, Store};
 
 /// Everything outside the process. Tests put their own in.
 #[derive(Debug, Clone)]
@@ -39,7 +39,7 @@ impl Dependencies {
     pub async fn open(config: &Config) -> Self {
         let aws = Arc::new(LazyAwsConfig::new());
         Self {
-            store: store::open(&config.snapshot_url, &aws).await,
+            store: clerk_store::open(&config.snapshot_url, &aws).await,
             secret: Arc::new(ConfiguredSecret { setting: config.key.clone(), aws }),
             transport: Arc::new(HttpTransport::new(&config.clerk.api_url)),
             clock: Clock::system(),

@@ -3,15 +3,15 @@
 use std::error::Error as StdError;
 use std::fmt;
 
+use clerk_store::StoreError;
+use clerk_store::no_answer::Server;
+use clerk_store::quoted::disturbs_a_line;
 use lambda_runtime::Diagnostic;
 
 use crate::clerk::error::{ClerkError, Fault};
 use crate::clerk::transport::TransportError;
 use crate::config::InvalidConfig;
 use crate::event::InvalidEvent;
-use crate::no_answer::Server;
-use crate::quoted::disturbs_a_line;
-use crate::store::StoreError;
 
 /// Why an invocation failed. Each part of the program has errors of its own; this is where they
 /// get the name that callers see.

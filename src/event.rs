@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
+use clerk_snapshot::resource::Resource;
+use clerk_store::quoted::{Quoted, looks_like_a_key};
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value;
@@ -12,8 +14,6 @@ use crate::config::{LONGEST_TIME_BUDGET, resource_names};
 use crate::lists::endpoint::Endpoint;
 use crate::lists::row_request::{Naming, PATH_SAFE, is_path_safe};
 use crate::lists::table::{ENDPOINTS, endpoint};
-use crate::quoted::{Quoted, looks_like_a_key};
-use crate::resource::Resource;
 
 /// One request to this program (docs/reference.md, Events).
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -43,10 +43,7 @@ pub mod patience;
 pub mod secret_key;
 pub mod secret_source;
 
-pub mod snapshot;
 pub mod translate;
-
-pub mod store;
 
 pub mod error;
 pub mod measures;
@@ -54,12 +51,7 @@ pub mod progress;
 pub mod response;
 pub mod telemetry;
 
-pub mod aws;
-pub mod buffers;
 pub mod clock;
-pub mod no_answer;
 pub mod panics;
-mod quoted;
 pub mod redaction;
-pub mod resource;
 pub mod time_budget;

@@ -5,9 +5,10 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use clerk_snapshot::buffers::Buffers;
+use clerk_snapshot::resource::{Dataset, Resource};
 use serde_json::value::RawValue;
 
-use crate::buffers::Buffers;
 use crate::clerk::client::Client;
 use crate::clerk::error::{ClerkError, Unreadable};
 use crate::clerk::wire;
@@ -29,7 +30,6 @@ use crate::paging::position::{Place, Way};
 use crate::paging::reader::Reader;
 use crate::patience::Patience;
 use crate::redaction::Redaction;
-use crate::resource::{Dataset, Resource};
 use crate::response::LookupAnswer;
 use crate::sync::error::Stop;
 use crate::translate::{RoleCatalogue, Translation};

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::clock::Timestamp;
-use crate::resource::Dataset;
-use crate::snapshot::manifest::{DatasetStatus, Manifest};
+use clerk_snapshot::manifest::{DatasetStatus, Manifest};
+use clerk_snapshot::resource::Dataset;
+use clerk_snapshot::timestamp::Timestamp;
 
 /// Collects what one invocation did, to its end however that comes. Clones share it.
 #[derive(Debug, Clone, Default)]

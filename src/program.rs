@@ -5,6 +5,7 @@ use std::io::{IsTerminal as _, Read as _, Write as _};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use clerk_store::quoted::escaped_json;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -21,7 +22,6 @@ use crate::measures::Measures;
 use crate::panics::{self, catch_panic};
 use crate::patience::Patience;
 use crate::progress::Progress;
-use crate::quoted::escaped_json;
 use crate::response::Response;
 use crate::telemetry;
 use crate::time_budget::TimeBudget;

@@ -3,11 +3,11 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use clerk_snapshot::manifest::RunFacts;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::time::Instant;
 
 use crate::lists::table::lists_needed;
-use crate::snapshot::manifest::RunFacts;
 use crate::sync::checkpoint::document::Checkpoint;
 use crate::sync::publish::summary;
 

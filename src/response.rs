@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use clerk_snapshot::manifest::{DatasetStatus, Latest};
+use clerk_snapshot::resource::{Dataset, Resource};
+use clerk_snapshot::timestamp::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
-
-use crate::clock::Timestamp;
-use crate::resource::{Dataset, Resource};
-use crate::snapshot::manifest::{DatasetStatus, Latest};
 
 /// An answer of any action, as JSON.
 #[derive(Debug, Serialize)]

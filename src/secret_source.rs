@@ -8,11 +8,11 @@ use std::fmt;
 use async_trait::async_trait;
 use aws_config::SdkConfig;
 use aws_sdk_secretsmanager::Client;
+use clerk_store::aws::{AwsFailure, AwsObstacle, NeverRepeatInVain};
+use clerk_store::no_answer::{NoAnswer, Server};
 use secrecy::zeroize::Zeroizing;
 use serde_json::value::RawValue;
 
-use crate::aws::{AwsFailure, AwsObstacle, NeverRepeatInVain};
-use crate::no_answer::{NoAnswer, Server};
 use crate::redaction::{RedactionKey, TooShort};
 use crate::secret_key::{SecretKey, SecretKeyError};
 

@@ -9,6 +9,7 @@ use std::io::{IsTerminal, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use clerk_snapshot::timestamp::Timestamp;
 use indicatif::MultiProgress;
 use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id, Record};
@@ -19,7 +20,7 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 
 use self::fields::Fields;
-use crate::clock::{Clock, Timestamp};
+use crate::clock::Clock;
 use crate::config::{LogLevel, Place};
 use crate::measures::Measured;
 

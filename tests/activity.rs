@@ -60,7 +60,7 @@ fn counted<'a>(users: impl IntoIterator<Item = &'a Value>, days: i64) -> Vec<(St
 }
 
 fn written(milliseconds: i64) -> String {
-    clerk_sync::clock::Timestamp::from_unix_millis(milliseconds).unwrap().to_string()
+    clerk_snapshot::timestamp::Timestamp::from_unix_millis(milliseconds).unwrap().to_string()
 }
 
 fn told(snapshot: &Snapshot) -> Vec<(String, u64)> {

@@ -8,11 +8,11 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use bytes::Bytes;
 use clerk_sandbox::{DEFAULT_KEY, FaultRule};
+use clerk_snapshot::digest::Sha256Hex;
+use clerk_store::Operation;
 use clerk_sync::clock::Clock;
 use clerk_sync::secret_key::SecretKey;
 use clerk_sync::secret_source::{Label, SecretError, SecretSource};
-use clerk_sync::snapshot::digest::Sha256Hex;
-use clerk_sync::store::Operation;
 use serde_json::{Value, json};
 
 use crate::support::faulty_store::{Effect, Fault};

@@ -8,12 +8,12 @@ use async_trait::async_trait;
 use aws_config::SdkConfig;
 use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation};
 use bytes::Bytes;
-use clerk_sync::error::Error;
-use clerk_sync::store::conformance::{prove, remove_probes};
-use clerk_sync::store::{
+use clerk_store::conformance::{prove, remove_probes};
+use clerk_store::{
     Condition, ContentType, DeleteCondition, Listed, Object, Operation, S3Store, Shortcoming,
     Store, StoreError, Stored, Version,
 };
+use clerk_sync::error::Error;
 use serde_json::{Value, json};
 
 use crate::support::faulty_store::{Effect, Fault, FaultyStore};

@@ -7,11 +7,12 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clerk_snapshot::compression::Compression;
+use clerk_snapshot::resource::Resource;
+use clerk_store::SnapshotUrl;
 use clerk_sync::config::{
-    Compression, Config, Environment, InvalidConfig, KeySetting, LogLevel, Place, SETTINGS,
+    Config, Environment, InvalidConfig, KeySetting, LogLevel, Place, SETTINGS,
 };
-use clerk_sync::resource::Resource;
-use clerk_sync::store::SnapshotUrl;
 
 const REQUIRED: [(&str, &str); 3] = [
     ("SNAPSHOT_URL", "s3://bucket/prefix"),
@@ -371,7 +372,7 @@ fn times_accept_decimals() {
 
 #[test]
 fn the_output_settings_are_read() {
-    for compression in Compression::ALL {
+    for &compression in Compression::ALL {
         let read = config(&[("COMPRESSION", compression.name())]).compression;
         assert_eq!(read, compression);
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use clerk_sandbox::{DeletedCursor, Effect, FaultRule, LoggedRequest, Rules, Sandbox};
-use clerk_sync::store::{
+use clerk_store::{
     Condition, ContentType, DeleteCondition, Listed, Object, Operation, Store, StoreError, Stored,
     Version,
 };

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use bytes::Bytes;
 use clerk_sandbox::{FaultRule, Population, Sandbox};
-use clerk_sync::store::{
+use clerk_store::{
     Condition, ContentType, DeleteCondition, Listed, Object, Store, StoreError, Stored, Version,
 };
 use jsonschema::Validator;

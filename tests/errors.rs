@@ -12,9 +12,9 @@ use async_trait::async_trait;
 use aws_config::SdkConfig;
 use bytes::Bytes;
 use clerk_sandbox::{DEFAULT_KEY, FaultRule};
+use clerk_store::Operation;
 use clerk_sync::secret_key::SecretKey;
 use clerk_sync::secret_source::{SecretError, SecretSource, SecretsManager};
-use clerk_sync::store::Operation;
 use serde_json::{Value, json};
 
 use crate::support::faulty_store::{Effect, Fault};

@@ -5,8 +5,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use clerk_snapshot::resource::Resource;
 use clerk_sync::event::{Event, SyncOptions};
-use clerk_sync::resource::Resource;
 use serde_json::{Value, json};
 
 fn plain_sync() -> Event {

@@ -5,8 +5,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use clerk_sync::clock::Timestamp;
-use clerk_sync::store::Operation;
+use clerk_snapshot::timestamp::Timestamp;
+use clerk_store::Operation;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 

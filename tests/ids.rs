@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use clerk_sandbox::{FaultRule, Sandbox};
-use clerk_sync::snapshot::digest::Sha256Hex;
-use clerk_sync::store::Operation;
+use clerk_snapshot::digest::Sha256Hex;
+use clerk_store::Operation;
 use serde_json::{Value, json};
 
 use crate::support::faulty_store::{Effect, Fault};

@@ -7,7 +7,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use aws_config::SdkConfig;
 use clerk_sandbox::{DEFAULT_KEY, Population, Sandbox, Serving};
-use clerk_sync::store::S3Store;
+use clerk_store::S3Store;
 use serde_json::{Value, json};
 
 use crate::support::lambda_runtime::Lambda;

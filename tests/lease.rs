@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use clerk_sandbox::FaultRule;
-use clerk_sync::clock::Timestamp;
+use clerk_snapshot::timestamp::Timestamp;
+use clerk_store::Store;
 use clerk_sync::error::Error;
-use clerk_sync::store::Store;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 

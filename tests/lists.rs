@@ -6,10 +6,10 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use clerk_sandbox::{Effect, FaultRule, Population, Rules, Sandbox};
+use clerk_snapshot::resource::Resource;
+use clerk_store::Operation;
 use clerk_sync::error::Error;
 use clerk_sync::lists::table::lists_of;
-use clerk_sync::resource::Resource;
-use clerk_sync::store::Operation;
 use serde_json::{Value, json};
 
 use crate::support::faulty_store::{self, Fault};

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use clerk_sandbox::{Effect, FaultRule, Population, Sandbox};
+use clerk_snapshot::resource::Resource;
 use clerk_sync::error::Error;
 use clerk_sync::lists::endpoint::Endpoint;
 use clerk_sync::lists::table::{ENDPOINTS, endpoint};
-use clerk_sync::resource::Resource;
 use serde_json::{Value, json};
 
 use crate::support::captured::Captured;

@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use clerk_sandbox::{Effect, FaultRule, Population, Sandbox};
+use clerk_snapshot::resource::Resource;
 use clerk_sync::error::Error;
-use clerk_sync::resource::Resource;
 use serde_json::{Value, json};
 
 use crate::support::lists::PLAIN_LISTS;

@@ -6,8 +6,9 @@ use std::fs;
 use std::time::Duration;
 
 use clerk_sandbox::{Population, Sandbox, Serving};
-use clerk_sync::clock::{Clock, Timestamp};
-use clerk_sync::store::{FolderStore, S3Store};
+use clerk_snapshot::timestamp::Timestamp;
+use clerk_store::{FolderStore, S3Store};
+use clerk_sync::clock::Clock;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 

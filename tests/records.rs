@@ -5,11 +5,11 @@
 
 use std::collections::BTreeSet;
 
+use clerk_snapshot::records::Records;
+use clerk_snapshot::resource::Dataset;
 use clerk_sync::clerk::wire::{
     self, Organization, OrganizationMembership, OrganizationPermission, OrganizationRole, User,
 };
-use clerk_sync::resource::Dataset;
-use clerk_sync::snapshot::records::Records;
 use clerk_sync::translate::{MetadataBags, References, Row, Translation};
 use jsonschema::Validator;
 use serde::Deserialize;

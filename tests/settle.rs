@@ -97,6 +97,6 @@ async fn nothing_is_read_back_where_nobody_is_gone() {
     assert_settled(&snapshot, &sandbox, "at rest");
     let read_back = |key: &str| key.contains("/grants/");
     let calls = world.store.calls();
-    let gets = calls.iter().filter(|call| call.operation == clerk_sync::store::Operation::Get);
+    let gets = calls.iter().filter(|call| call.operation == clerk_store::Operation::Get);
     assert_eq!(gets.filter(|call| read_back(&call.key)).count(), 0);
 }

@@ -9,12 +9,12 @@ use async_trait::async_trait;
 use aws_config::SdkConfig;
 use bytes::Bytes;
 use clerk_sandbox::{DEFAULT_KEY, Population, Sandbox, Serving};
-use clerk_sync::secret_key::SecretKey;
-use clerk_sync::secret_source::{SecretError, SecretSource, SecretsManager};
-use clerk_sync::store::{
+use clerk_store::{
     Condition, ContentType, DeleteCondition, Listed, Object, Operation, Store, StoreError, Stored,
     Version,
 };
+use clerk_sync::secret_key::SecretKey;
+use clerk_sync::secret_source::{SecretError, SecretSource, SecretsManager};
 use serde_json::json;
 use tokio::sync::Barrier;
 

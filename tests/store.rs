@@ -11,21 +11,22 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use crate::support::faulty_store::{Effect, Fault, FaultyStore};
-use crate::support::moto::{self, Moto};
 use aws_config::meta::credentials::CredentialsProviderChain;
 use aws_config::profile::ProfileFileCredentialsProvider;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use bytes::Bytes;
-use clerk_sync::aws::LazyAwsConfig;
-use clerk_sync::secret_key::SecretKey;
-use clerk_sync::secret_source::{SecretError, SecretSource, SecretsManager};
-use clerk_sync::store::{
+use clerk_store::aws::LazyAwsConfig;
+use clerk_store::{
     Condition, ContentType, DeleteCondition, FolderProblem, FolderStore, Listed, Operation,
     S3Store, SnapshotUrl, Store, StoreError, Version, open,
 };
+use clerk_sync::secret_key::SecretKey;
+use clerk_sync::secret_source::{SecretError, SecretSource, SecretsManager};
 use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use crate::support::faulty_store::{Effect, Fault, FaultyStore};
+use crate::support::moto::{self, Moto};
 
 const CHECKPOINT: &str = "checkpoint.json";
 const PART: &str = "snapshots/20261120T120000Z-3f9a1c/users/part-00000.ndjson.gz";
@@ -560,7 +561,7 @@ async fn without_a_region_or_credentials_the_message_says_so() {
     let nobody = ProfileFileCredentialsProvider::builder()
         .profile_name("clerk-sync-tests-have-no-such-profile")
         .build();
-    let config = clerk_sync::aws::aws_config_loader()
+    let config = clerk_store::aws::aws_config_loader()
         .endpoint_url(Moto::shared().url())
         .region(Region::from_static("us-east-1"))
         .credentials_provider(CredentialsProviderChain::first_try("a missing profile", nobody))

@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
+use clerk_store::{Condition, Operation};
 use clerk_sync::error::Error;
-use clerk_sync::store::{Condition, Operation};
 use serde_json::{Value, json};
 
 use crate::support::faulty_store::{Call, Effect, Fault};

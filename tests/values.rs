@@ -6,12 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use clerk_sandbox::{Effect, FaultRule, Population, Sandbox};
-use clerk_sync::buffers::Buffers;
+use clerk_snapshot::buffers::Buffers;
+use clerk_snapshot::resource::Dataset;
 use clerk_sync::clerk::error::Unreadable;
 use clerk_sync::lists::endpoint::{Endpoint, Order, Paging};
 use clerk_sync::lists::page::{PageContext, ReadPage};
 use clerk_sync::lists::table::ENDPOINTS;
-use clerk_sync::resource::Dataset;
 use clerk_sync::translate::{Role, RoleCatalogue, Translation};
 use serde_json::{Value, json};
 

@@ -7,8 +7,8 @@ use std::fs;
 
 use aws_config::SdkConfig;
 use clerk_sandbox::{DEFAULT_KEY, Population, Sandbox};
+use clerk_store::{Condition, ContentType, DeleteCondition, S3Store, Store, StoreError};
 use clerk_sync::secret_source::{SecretError, SecretSource, SecretsManager};
-use clerk_sync::store::{Condition, ContentType, DeleteCondition, S3Store, Store, StoreError};
 
 use crate::support::moto::{self, Moto};
 use crate::support::process::Program;

@@ -7,6 +7,8 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use bytes::Bytes;
+use clerk_snapshot::timestamp::Timestamp;
+use clerk_store::no_answer::is_web_page;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
@@ -16,8 +18,7 @@ use tokio::time::Instant;
 use tracing::{debug, warn};
 use url::Url;
 
-use crate::clock::{Clock, Timestamp};
-use crate::no_answer::is_web_page;
+use crate::clock::Clock;
 use crate::patience::Patience;
 use crate::secret_key::SecretKey;
 use crate::secret_source::SecretSource;

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::clock::Timestamp;
+use clerk_snapshot::timestamp::Timestamp;
+use clerk_store::quoted::looks_like_a_key;
+
 use crate::patience::Exhausted;
-use crate::quoted::looks_like_a_key;
 use crate::secret_source::SecretError;
 
 use super::transport::TransportError;

@@ -3,10 +3,9 @@
 use std::io::{self, Read as _};
 
 use bytes::Bytes;
+use clerk_snapshot::buffers::Buffers;
 use libdeflater::{Crc, Decompressor};
 use memchr::memmem;
-
-use crate::buffers::Buffers;
 
 /// The bytes that `body`, a gzip file (RFC 1952), decompresses to: `None` when they are more than
 /// `most`.

@@ -9,14 +9,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use clerk_snapshot::buffers::{Buffer, Buffers};
+use clerk_snapshot::part::LONGEST_LINE;
+use clerk_store::no_answer::{NoAnswer, trusts_anybody};
 use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderMap, HeaderValue};
 use tokio::time::Instant;
 use url::Url;
 
 use super::bytes_in_flight::Room;
 use super::gunzip::gunzip;
-use crate::buffers::{Buffer, Buffers};
-use crate::no_answer::{NoAnswer, trusts_anybody};
 
 /// Sends one GET and returns the whole answer.
 #[async_trait]
@@ -111,6 +112,9 @@ impl TransportError {
 /// Largest body accepted, in bytes after decompression. A page of 500 users with full metadata
 /// bags is about 14 MB; four times that is a server gone wrong (or a decompression bomb).
 pub const MAX_BODY_BYTES: usize = 56 * 1024 * 1024;
+
+// What is written must be readable again: at worst one row fills the body, and its record holds it twice.
+const _: () = assert!(LONGEST_LINE >= 2 * MAX_BODY_BYTES as u64);
 
 /// Longest wait for a connection, TLS included.
 const CONNECT_TIME_OUT: Duration = Duration::from_secs(5);

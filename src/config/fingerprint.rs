@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use clerk_snapshot::digest::Sha256Hex;
+use clerk_snapshot::resource::Resource;
+
 use super::Config;
-use crate::resource::Resource;
-use crate::snapshot::digest::Sha256Hex;
 
 /// See [`Config::fingerprint`].
 pub(super) fn fingerprint(config: &Config, resources: &BTreeSet<Resource>) -> String {

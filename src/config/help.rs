@@ -1,7 +1,7 @@
 //! The settings as a table, and the text of `--help`.
 
 use super::parse;
-use crate::resource::Resource;
+use clerk_snapshot::resource::Resource;
 
 /// One environment variable.
 #[derive(Clone, Copy, Debug)]

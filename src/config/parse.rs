@@ -5,6 +5,10 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
+use clerk_snapshot::resource::Resource;
+use clerk_snapshot::timestamp::Timestamp;
+use clerk_store::SnapshotUrl;
+use clerk_store::quoted::{Quoted, looks_like_a_key};
 use url::{Host, Url};
 
 use super::environment::{
@@ -12,14 +16,11 @@ use super::environment::{
     LAMBDA_LOG_LEVEL, Place,
 };
 use super::problem::{InvalidConfig, Problem};
-use super::{ClerkSettings, Compression, Config, KeySetting, LogLevel};
-use crate::clock::Timestamp;
-use crate::quoted::{Quoted, looks_like_a_key};
+use super::{ClerkSettings, Config, KeySetting, LogLevel};
 use crate::redaction::Personal;
-use crate::resource::Resource;
 use crate::secret_key::SecretKey;
-use crate::store::SnapshotUrl;
 use crate::translate::MetadataBags;
+use clerk_snapshot::compression::Compression;
 
 pub(super) const SETTING_SNAPSHOT_URL: &str = "SNAPSHOT_URL";
 pub(super) const SETTING_RESOURCES: &str = "RESOURCES";

@@ -3,11 +3,11 @@
 
 use std::fmt;
 
+use clerk_snapshot::resource::{Dataset, Resource};
 use serde::{Deserialize, Serialize};
 
 use crate::lists::page::{Needed, PageContext, PageError, ReadPage, RowReader, read_rows};
 use crate::lists::row_request::Naming;
-use crate::resource::{Dataset, Resource};
 
 /// Most rows a page may have (Clerk OpenAPI, parameter `limit`: 1 to 500).
 pub const PAGE_ROWS: u64 = 500;

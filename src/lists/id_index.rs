@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use crate::resource::Resource;
+use clerk_snapshot::resource::Resource;
 
 /// Ids in the snapshot, for the grants that refer to them. A list of which nothing is expected
 /// holds everything: it is not opted in, and nothing can be said about it.

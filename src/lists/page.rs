@@ -4,19 +4,19 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
+use clerk_snapshot::buffers::Buffers;
+use clerk_snapshot::records::Records;
+use clerk_snapshot::resource::{Dataset, Resource};
+use clerk_snapshot::timestamp::Timestamp;
+use clerk_snapshot::timestamp::{Day, day_of};
+use clerk_store::quoted::Quoted;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::buffers::Buffers;
 use crate::clerk::bytes_in_flight::Room;
 use crate::clerk::error::Unreadable;
 use crate::clerk::wire::{self, DecodeError};
-use crate::clock::Timestamp;
-use crate::clock::{Day, day_of};
 use crate::lists::id_index::{Known, hash_of};
-use crate::quoted::Quoted;
-use crate::resource::{Dataset, Resource};
-use crate::snapshot::records::Records;
 use crate::translate::{References, Role, Row, Translation};
 
 /// Most datasets that one list feeds.

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeSet;
 
+use clerk_snapshot::resource::{Dataset, Resource};
+
 use crate::clerk::wire;
 use crate::lists::endpoint::PAGE_ROWS;
 use crate::lists::endpoint::{
@@ -10,7 +12,6 @@ use crate::lists::endpoint::{
 };
 use crate::lists::page::{read_page, read_row};
 use crate::lists::row_request::Naming;
-use crate::resource::{Dataset, Resource};
 use crate::translate::plain;
 
 /// Ascending: a row that is created during the walk comes at the end and moves no other
@@ -500,6 +501,8 @@ pub fn referred_to_by(list: ListName) -> impl Iterator<Item = Resource> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
+    use clerk_snapshot::part_name::MOST_SECTIONS;
+
     use super::*;
     use crate::lists::page::MOST_FEEDS;
 
@@ -511,6 +514,12 @@ mod tests {
             assert!(!parts.is_empty(), "{resource} has no list");
             assert_eq!(parts, (0..parts.len() as u8).collect::<Vec<_>>(), "{resource}");
         }
+    }
+
+    #[test]
+    fn every_section_fits_into_the_name_of_a_part() {
+        let sections = ENDPOINTS.iter().flat_map(|endpoint| endpoint.feeds);
+        assert!(sections.map(|feed| feed.section).all(|section| section < MOST_SECTIONS));
     }
 
     #[test]

@@ -7,6 +7,7 @@
 
 use std::collections::{HashSet, VecDeque};
 
+use clerk_snapshot::records::Records;
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
@@ -21,7 +22,6 @@ use crate::paging::position::{Place, Way};
 use crate::paging::reader::{Asked, Reader, fetch};
 use crate::paging::ties::Moment;
 use crate::patience::Exhausted;
-use crate::snapshot::records::Records;
 
 /// Most bytes of lines of one list that wait for their turn to be stored: 27 pages of usual users, or
 /// 14 of memberships with many permissions.

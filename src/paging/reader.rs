@@ -5,18 +5,19 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use clerk_snapshot::timestamp::Timestamp;
+use clerk_store::quoted::Quoted;
 
 use crate::clerk::client::Client;
 use crate::clerk::error::{ClerkError, Unreadable};
 use crate::clerk::urgency::Urgency;
-use crate::clock::{Clock, Timestamp};
+use crate::clock::Clock;
 use crate::lists::endpoint::{Endpoint, Order, Paging};
 use crate::lists::filter_check;
 use crate::lists::list_error::ListError;
 use crate::lists::page::{PageContext, ReadPage, RowKey};
 use crate::paging::created_range::Bounds;
 use crate::patience::Patience;
-use crate::quoted::Quoted;
 
 /// What a walk reads with.
 #[derive(Debug, Clone)]

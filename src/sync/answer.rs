@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::clock::Timestamp;
+use clerk_snapshot::manifest::{DatasetStatus, Manifest, RunFacts};
+use clerk_snapshot::resource::Dataset;
+use clerk_snapshot::timestamp::Timestamp;
+
 use crate::error::Error;
-use crate::resource::Dataset;
 use crate::response::{PauseReason, Shrunk, SyncAnswer, SyncStatus};
-use crate::snapshot::manifest::{DatasetStatus, Manifest, RunFacts};
 use crate::sync::checkpoint::document::Checkpoint;
 use crate::sync::checkpoint::lease::Keeper;
 use crate::sync::context::Sync;

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use clerk_snapshot::manifest::RunFacts;
 use tokio::time::Instant;
 use tracing::warn;
 
@@ -11,7 +12,6 @@ use crate::dependencies::Dependencies;
 use crate::error::Error;
 use crate::event::SyncOptions;
 use crate::invocation::Invocation;
-use crate::snapshot::manifest::RunFacts;
 use crate::sync::checkpoint::lease::Keeper;
 use crate::sync::error::Stop;
 use crate::sync::run::facts;

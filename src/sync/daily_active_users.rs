@@ -6,13 +6,14 @@
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
-use crate::clock::Day;
-use crate::clock::{MILLIS_OF_DAY, Timestamp};
+use clerk_snapshot::part::PartBuilder;
+use clerk_snapshot::record::MetricRecord;
+use clerk_snapshot::records::Records;
+use clerk_snapshot::resource::{Dataset, Resource};
+use clerk_snapshot::timestamp::Day;
+use clerk_snapshot::timestamp::{MILLIS_OF_DAY, Timestamp};
+
 use crate::lists::page::RowKey;
-use crate::resource::{Dataset, Resource};
-use crate::snapshot::part::PartBuilder;
-use crate::snapshot::record::MetricRecord;
-use crate::snapshot::records::Records;
 use crate::sync::checkpoint::daily_counts::DailyCounts;
 use crate::sync::checkpoint::list_progress::{ListProgress, Stretch, Window};
 use crate::sync::error::Stop;
@@ -88,7 +89,7 @@ fn date_of(day: Day) -> Result<String, Stop> {
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
-    use crate::clock::day_of;
+    use clerk_snapshot::timestamp::day_of;
 
     #[test]
     fn a_day_begins_at_midnight_in_utc() {

@@ -2,15 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use clerk_snapshot::manifest::RunFacts;
+use clerk_snapshot::resource::Resource;
+use clerk_snapshot::timestamp::Timestamp;
+use clerk_store::{Condition, ContentType, StoreError, Version};
 use tracing::warn;
 
-use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::error::store_unavailable;
-use crate::resource::Resource;
 use crate::response::SyncAnswer;
-use crate::snapshot::manifest::RunFacts;
-use crate::store::{Condition, ContentType, StoreError, Version};
 use crate::sync::checkpoint::document::{Checkpoint, Followed, Lease, overtakes};
 use crate::sync::context::Sync;
 use crate::sync::publish::cleanup::clean_up;

@@ -1,14 +1,14 @@
 //! Why the work stops before a snapshot is published, and the documented error for it.
 
 use crate::clerk::error::ClerkError;
-use crate::clock::Timestamp;
 use crate::error::{Error, Failure, clerk_error, internal, store_unavailable};
 use crate::lists::list_error::ListError;
 use crate::paging::pager::WalkStop;
 use crate::patience::Exhausted;
-use crate::snapshot::part_name::TooManyParts;
-use crate::store::StoreError;
 use crate::sync::checkpoint::lease::KeepError;
+use clerk_snapshot::part_name::TooManyParts;
+use clerk_snapshot::timestamp::Timestamp;
+use clerk_store::StoreError;
 
 /// Why the work stops before a snapshot is published.
 #[derive(Debug, thiserror::Error)]

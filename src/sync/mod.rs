@@ -27,12 +27,15 @@ mod write;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 
+use clerk_snapshot::buffers::Buffers;
+use clerk_snapshot::manifest::{Generator, Instance};
+use clerk_store::Condition;
+use clerk_store::conformance::prove;
 use futures_util::FutureExt as _;
 use futures_util::future::ready;
 use tokio::time::Instant;
 use tracing::warn;
 
-use crate::buffers::Buffers;
 use crate::clerk::client::{Client, KeysInstance};
 use crate::config::Config;
 use crate::dependencies::Dependencies;
@@ -43,9 +46,6 @@ use crate::event::SyncOptions;
 use crate::invocation::Invocation;
 use crate::redaction::Redaction;
 use crate::response::SyncAnswer;
-use crate::snapshot::manifest::{Generator, Instance};
-use crate::store::Condition;
-use crate::store::conformance::prove;
 use crate::sync::checkpoint::document::{Checkpoint, Followed};
 use crate::sync::checkpoint::lease::{KeepError, Keeper};
 use crate::sync::context::{Failed, Sync};
@@ -264,7 +264,11 @@ impl Sync<'_> {
             keeper: Arc::clone(keeper),
             patience: Arc::clone(&self.invocation.patience),
             clock: self.dependencies.clock.clone(),
-            generator: Generator::this(&self.config.clerk.api_version),
+            generator: Generator {
+                name: env!("CARGO_PKG_NAME").to_owned(),
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                clerk_api_version: self.config.clerk.api_version.clone(),
+            },
             output: Output {
                 compression: self.config.compression,
                 metadata: self.config.metadata,

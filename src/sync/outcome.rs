@@ -2,14 +2,14 @@
 
 use std::sync::PoisonError;
 
+use clerk_snapshot::manifest::RunFacts;
+use clerk_snapshot::timestamp::Timestamp;
 use tracing::warn;
 
-use crate::clock::Timestamp;
 use crate::error::{Error, internal, store_unavailable};
 use crate::measures::{DatasetOutcomes, PublishedSizes};
 use crate::patience::Exhausted;
 use crate::response::{PauseReason, SyncAnswer, SyncStatus};
-use crate::snapshot::manifest::RunFacts;
 use crate::sync::answer::{complete_message, held_message};
 use crate::sync::checkpoint::document::Checkpoint;
 use crate::sync::checkpoint::lease::{KeepError, Keeper};

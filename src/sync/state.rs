@@ -3,12 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use clerk_snapshot::manifest::Latest;
+use clerk_store::{Store, StoreError, Version};
 use serde::Deserialize;
 
 use crate::error::store_unavailable;
 use crate::error::{Error, Failure};
-use crate::snapshot::manifest::Latest;
-use crate::store::{Store, StoreError, Version};
 use crate::sync::checkpoint::document::{CHECKPOINT_KEY, Checkpoint};
 use crate::sync::checkpoint::json_error::Malformed;
 

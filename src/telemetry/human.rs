@@ -2,11 +2,11 @@
 
 use std::fmt::{self, Write};
 
+use clerk_store::quoted::{disturbs_a_line, write_escaped};
 use serde_json::Value;
 use tracing::Level;
 
 use super::Line;
-use crate::quoted::{disturbs_a_line, write_escaped};
 
 /// Time, level, message and `name=value` fields, and a newline: the only control character,
 /// except for the colours.

@@ -1,9 +1,9 @@
 //! A log line as Lambda and its readers expect it.
 
+use clerk_store::quoted::escaped_json;
 use serde_json::{Map, Value};
 
 use super::Line;
-use crate::quoted::escaped_json;
 
 /// The line's own keys, in their order. The names are those of AWS Powertools for Lambda; Lambda
 /// itself filters by `timestamp` and `level`, which must stand at the top.

@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
+use clerk_snapshot::timestamp::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::Invocation;
 use super::json::SERVICE;
-use crate::clock::Timestamp;
 use crate::measures::Measured;
 
 /// How a metric is called, and CloudWatch's name of its unit.

@@ -18,10 +18,10 @@ pub use role_catalogue::{Role, RoleCatalogue};
 
 use self::withheld::without_withheld;
 use crate::clerk::wire::Time;
-use crate::clock::Timestamp;
 use crate::redaction::Redaction;
-use crate::snapshot::record::ObjectReference;
-use crate::snapshot::records::Records;
+use clerk_snapshot::record::ObjectType;
+use clerk_snapshot::records::Records;
+use clerk_snapshot::timestamp::Timestamp;
 
 /// A row of one of Clerk's lists.
 pub trait Row {
@@ -123,21 +123,19 @@ pub struct Translation {
     pub roles: RoleCatalogue,
 }
 
-impl ObjectReference<'_> {
-    /// The value of this object's record's `raw`: `null` where Clerk's object cannot be rid of what must
-    /// never be written out.
-    fn raw(
-        self,
-        raw: Option<&RawValue>,
-        translation: &Translation,
-        records: &mut Records,
-    ) -> Option<Option<Box<RawValue>>> {
-        translation.include_raw.then(|| {
-            let filtered = without_withheld(raw?, self.object_type, translation.metadata).ok();
-            records.raw_is_unreadable |= filtered.is_none();
-            filtered
-        })
-    }
+/// The value of `raw` in the record of an object of this type: `null` if what must never be written out
+/// cannot be taken out of Clerk's object.
+fn raw_of(
+    object_type: ObjectType,
+    raw: Option<&RawValue>,
+    translation: &Translation,
+    records: &mut Records,
+) -> Option<Option<Box<RawValue>>> {
+    translation.include_raw.then(|| {
+        let filtered = without_withheld(raw?, object_type, translation.metadata).ok();
+        records.raw_is_unreadable |= filtered.is_none();
+        filtered
+    })
 }
 
 /// What a record says of a time of Clerk's.

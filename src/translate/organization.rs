@@ -1,19 +1,19 @@
 //! An organization becomes a resource, and what can be held on it: membership and each role.
 
+use clerk_snapshot::record::{
+    DisplayName, EntitlementId, EntitlementRecord, ObjectReference, ObjectType, Purpose,
+    ResourceRecord, RoleReference, Status,
+};
+use clerk_snapshot::records::Records;
+use clerk_snapshot::resource::Dataset;
+use clerk_snapshot::timestamp::Timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::verbatim::Verbatim;
-use super::{Row, Translation, moment, said};
+use super::{Row, Translation, moment, raw_of, said};
 use crate::clerk::wire::{Organization, Time};
-use crate::clock::Timestamp;
 use crate::redaction::Redaction;
-use crate::resource::Dataset;
-use crate::snapshot::record::{
-    DisplayName, EntitlementId, EntitlementRecord, ObjectReference, ObjectType, Purpose,
-    ResourceRecord, RoleReference, Status,
-};
-use crate::snapshot::records::Records;
 
 /// The slug of the entitlement that every member of an organization holds.
 pub(super) const MEMBER: &str = "member";
@@ -41,7 +41,7 @@ impl Row for Organization<'_> {
             created_at: moment(self.created_at),
             updated_at: moment(self.updated_at),
             profile: OrganizationProfile::new(self, translation),
-            raw: this.raw(raw, translation, records),
+            raw: raw_of(this.object_type, raw, translation, records),
         };
         records.push(Dataset::Organizations, &record);
 

@@ -1,14 +1,14 @@
 //! A membership becomes grants: of being a member, and of the role if its key resolves.
 
+use clerk_snapshot::record::{EntitlementId, GrantRecord, ObjectReference, ObjectType};
+use clerk_snapshot::records::Records;
+use clerk_snapshot::resource::Dataset;
 use serde_json::value::RawValue;
 
 use super::organization::MEMBER;
 use super::{References, Row, Translation, moment};
 use crate::clerk::wire::{OrganizationMembership, Time};
 use crate::redaction::Redaction;
-use crate::resource::Dataset;
-use crate::snapshot::record::{EntitlementId, GrantRecord, ObjectReference, ObjectType};
-use crate::snapshot::records::Records;
 
 impl Row for OrganizationMembership<'_> {
     fn id(&self) -> &str {

@@ -1,17 +1,17 @@
 //! A permission becomes a resource, and the entitlement that roles hold on it.
 
-use serde::Serialize;
-use serde_json::value::RawValue;
-
-use super::{Row, Translation, moment, said};
-use crate::clerk::wire::{OrganizationPermission, Time};
-use crate::redaction::Redaction;
-use crate::resource::Dataset;
-use crate::snapshot::record::{
+use clerk_snapshot::record::{
     DisplayName, EntitlementId, EntitlementRecord, ObjectReference, ObjectType, Purpose,
     ResourceRecord, Status,
 };
-use crate::snapshot::records::Records;
+use clerk_snapshot::records::Records;
+use clerk_snapshot::resource::Dataset;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::{Row, Translation, moment, raw_of, said};
+use crate::clerk::wire::{OrganizationPermission, Time};
+use crate::redaction::Redaction;
 
 impl Row for OrganizationPermission<'_> {
     fn id(&self) -> &str {
@@ -41,7 +41,7 @@ impl Row for OrganizationPermission<'_> {
                 description: self.description.as_deref(),
                 permission_type: self.permission_type.as_deref(),
             },
-            raw: this.raw(raw, translation, records),
+            raw: raw_of(this.object_type, raw, translation, records),
         };
         records.push(Dataset::OrganizationPermissions, &record);
 

@@ -1,17 +1,17 @@
 //! A role becomes a resource, and a grant of each permission that it carries.
 
+use clerk_snapshot::record::{
+    DisplayName, GrantRecord, ObjectReference, ObjectType, ResourceRecord, Status,
+};
+use clerk_snapshot::records::Records;
+use clerk_snapshot::resource::Dataset;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::organization_permission::assigned;
-use super::{References, Role, Row, Translation, moment, said};
+use super::{References, Role, Row, Translation, moment, raw_of, said};
 use crate::clerk::wire::{OrganizationRole, Time};
 use crate::redaction::Redaction;
-use crate::resource::Dataset;
-use crate::snapshot::record::{
-    DisplayName, GrantRecord, ObjectReference, ObjectType, ResourceRecord, Status,
-};
-use crate::snapshot::records::Records;
 
 impl Row for OrganizationRole<'_> {
     fn id(&self) -> &str {
@@ -50,7 +50,7 @@ impl Row for OrganizationRole<'_> {
             created_at,
             updated_at,
             profile: OrganizationRoleProfile::new(self),
-            raw: this.raw(raw, translation, records),
+            raw: raw_of(this.object_type, raw, translation, records),
         };
         records.push(Dataset::OrganizationRoles, &record);
 

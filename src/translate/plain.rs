@@ -22,15 +22,15 @@ mod role_set;
 mod session;
 mod waitlist_entry;
 
+use clerk_snapshot::record::{DisplayName, ObjectReference, ObjectType, ResourceRecord, Status};
+use clerk_snapshot::records::Records;
+use clerk_snapshot::resource::Dataset;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{References, Row, Translation, moment, said};
+use super::{References, Row, Translation, moment, raw_of, said};
 use crate::clerk::wire::Time;
 use crate::redaction::Redaction;
-use crate::resource::Dataset;
-use crate::snapshot::record::{DisplayName, ObjectReference, ObjectType, ResourceRecord, Status};
-use crate::snapshot::records::Records;
 
 pub(crate) use allowlist_identifier::AllowlistIdentifier;
 pub(crate) use api_key::ApiKey;
@@ -126,7 +126,7 @@ impl<T: Plain> Row for T {
             created_at: moment(created_at),
             updated_at: moment(updated_at),
             profile: self.profile(translation),
-            raw: this.raw(raw, translation, records),
+            raw: raw_of(this.object_type, raw, translation, records),
         };
         records.push(T::DATASET, &record);
         self.add_further(records);

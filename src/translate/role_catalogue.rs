@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
+use clerk_snapshot::record::RoleReference;
 use serde::{Deserialize, Serialize};
 
 use super::said;
-use crate::snapshot::record::RoleReference;
 
 /// Id, key and name of each role, in the order read. It lives in the checkpoint, as a list of
 /// roles, so that a continued run resolves keys as the one before did.

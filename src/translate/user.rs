@@ -1,18 +1,18 @@
 //! A user becomes one resource.
 
+use clerk_snapshot::record::{DisplayName, ObjectReference, ObjectType, ResourceRecord, Status};
+use clerk_snapshot::records::Records;
+use clerk_snapshot::resource::Dataset;
+use clerk_snapshot::timestamp::Timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::verbatim::Verbatim;
-use super::{Row, Translation, moment, said};
+use super::{Row, Translation, moment, raw_of, said};
 use crate::clerk::wire::{
     EmailAddress, EnterpriseAccount, ExternalAccount, Object, Text, Time, User,
 };
-use crate::clock::Timestamp;
 use crate::redaction::{Personal, Redaction};
-use crate::resource::Dataset;
-use crate::snapshot::record::{DisplayName, ObjectReference, ObjectType, ResourceRecord, Status};
-use crate::snapshot::records::Records;
 
 impl Row for User<'_> {
     fn id(&self) -> &str {
@@ -58,7 +58,7 @@ impl Row for User<'_> {
             created_at: moment(self.created_at),
             updated_at: moment(self.updated_at),
             profile: UserProfile::new(self, primary, translation),
-            raw: this.raw(raw, translation, records),
+            raw: raw_of(this.object_type, raw, translation, records),
         };
         records.push(Dataset::Users, &record);
     }

@@ -2,12 +2,11 @@
 
 use std::borrow::Cow;
 
+use clerk_snapshot::json;
 use serde::Deserialize;
 use serde::de::Deserializer;
 use serde::ser::{Serialize, Serializer};
 use serde_json::value::RawValue;
-
-use crate::snapshot::json;
 
 /// A metadata bag, copied byte for byte: numbers, key order and escapes stay as they are. `null`
 /// where Clerk did not say.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use clerk_snapshot::record::ObjectType;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -9,7 +10,6 @@ use serde_json::value::RawValue;
 use super::metadata_bags::MetadataBags;
 use super::verbatim::on_one_line;
 use crate::clerk::wire::Text;
-use crate::snapshot::record::ObjectType;
 
 /// Fields that are left out wherever they stand outside of metadata. `backup_codes` (phone numbers),
 /// `url` (invitations, and waitlist entries with one inside: it holds a ticket) and

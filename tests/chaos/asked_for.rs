@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use clerk_sandbox::Sandbox;
-use clerk_sync::clock::Timestamp;
+use clerk_snapshot::timestamp::Timestamp;
 use serde_json::Value;
 
 use super::further::Further;

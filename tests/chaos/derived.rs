@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use clerk_sandbox::Sandbox;
-use clerk_sync::clock::Timestamp;
+use clerk_snapshot::timestamp::Timestamp;
 use serde_json::{Value, json};
 
 use super::asked_for::day_of;

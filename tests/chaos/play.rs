@@ -7,11 +7,12 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use clerk_sandbox::{DEFAULT_KEY, Sandbox};
-use clerk_sync::clock::{Clock, Timestamp};
+use clerk_snapshot::timestamp::Timestamp;
+use clerk_store::{Operation, Store};
+use clerk_sync::clock::Clock;
 use clerk_sync::error::Error;
 use clerk_sync::secret_key::SecretKey;
 use clerk_sync::secret_source::{Label, SecretError, SecretSource};
-use clerk_sync::store::{Operation, Store};
 use serde_json::{Value, json};
 use tokio::task::{JoinHandle, LocalSet};
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use clerk_sandbox::{ChurnPlan, DeletedCursor, Effect, FaultRule, Rules};
-use clerk_sync::store::Operation;
+use clerk_store::Operation;
 use fastrand::Rng;
 use serde_json::json;
 

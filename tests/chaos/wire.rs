@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use clerk_sandbox::Sandbox;
-use clerk_sync::buffers::Buffers;
+use clerk_snapshot::buffers::Buffers;
 use clerk_sync::clerk::bytes_in_flight::Room;
 use clerk_sync::clerk::gunzip::gunzip;
 use clerk_sync::clerk::transport::{Answer, MAX_BODY_BYTES, Transport, TransportError};

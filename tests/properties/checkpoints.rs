@@ -2,8 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use clerk_sync::clock::Timestamp;
-use clerk_sync::config::Compression;
+use clerk_snapshot::compression::Compression;
+use clerk_snapshot::digest::{ContentDigest, Sha256Hex};
+use clerk_snapshot::manifest::{Generator, Instance, RunFacts, SourceCount};
+use clerk_snapshot::part::Part;
+use clerk_snapshot::resource::{Dataset, Resource};
+use clerk_snapshot::timestamp::Timestamp;
 use clerk_sync::lists::endpoint::{Endpoint, ListName};
 use clerk_sync::lists::page::RowKey;
 use clerk_sync::lists::table::ENDPOINTS;
@@ -11,10 +15,6 @@ use clerk_sync::lists::table::lists_needed;
 use clerk_sync::paging::created_range::Bounds;
 use clerk_sync::paging::fruitless::FruitlessRounds;
 use clerk_sync::paging::position::{Place, Way, Within};
-use clerk_sync::resource::{Dataset, Resource};
-use clerk_sync::snapshot::digest::{ContentDigest, Sha256Hex};
-use clerk_sync::snapshot::manifest::{Generator, Instance, RunFacts, SourceCount};
-use clerk_sync::snapshot::part::Part;
 use clerk_sync::sync::checkpoint::document::{Checkpoint, Completed, Followed, Lease};
 use clerk_sync::sync::checkpoint::list_progress::{
     ListProgress, Stage, StoredPart, Stretch, Window,

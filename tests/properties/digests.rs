@@ -1,9 +1,9 @@
 //! A dataset's digest says which lines it holds, and nothing else.
 
-use clerk_sync::clock::Timestamp;
-use clerk_sync::config::Compression;
-use clerk_sync::snapshot::digest::{ContentDigest, Sha256Hex};
-use clerk_sync::snapshot::part::{Lines, PartBuilder};
+use clerk_snapshot::compression::Compression;
+use clerk_snapshot::digest::{ContentDigest, Sha256Hex};
+use clerk_snapshot::part::{Lines, PartBuilder};
+use clerk_snapshot::timestamp::Timestamp;
 use proptest::collection::vec;
 use proptest::prelude::*;
 

@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clerk_snapshot::timestamp::Timestamp;
+use clerk_store::SnapshotUrl;
 use clerk_sync::clerk::retry::{LONGEST_NAMED, retry_after};
-use clerk_sync::clock::Timestamp;
 use clerk_sync::config::{Config, Environment, Place, SETTINGS};
 use clerk_sync::event::Event;
-use clerk_sync::store::SnapshotUrl;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use time::OffsetDateTime;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use clerk_sync::store::{
+use clerk_store::{
     Condition, ContentType, DeleteCondition, Listed, Object, Store, StoreError, Stored, Version,
 };
 use tokio::sync::watch;

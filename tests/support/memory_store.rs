@@ -5,8 +5,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use clerk_sync::snapshot::digest::Sha256Hex;
-use clerk_sync::store::{
+use clerk_snapshot::digest::Sha256Hex;
+use clerk_store::{
     Condition, ContentType, DeleteCondition, Listed, Object, Operation, Store, StoreError, Stored,
     Version,
 };

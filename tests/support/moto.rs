@@ -111,7 +111,7 @@ impl Drop for Moto {
 
 /// The program's own AWS settings, but for this endpoint and made-up credentials.
 pub(crate) async fn aws_config_for(endpoint_url: &str) -> SdkConfig {
-    clerk_sync::aws::aws_config_loader()
+    clerk_store::aws::aws_config_loader()
         .endpoint_url(endpoint_url)
         .region(Region::from_static("us-east-1"))
         .credentials_provider(Credentials::new("testing", "testing", None, None, "tests"))

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use clerk_sandbox::{DEFAULT_KEY, Sandbox, Serving};
-use clerk_sync::store::Store;
+use clerk_store::Store;
 use serde_json::Value;
 
 use super::fuse::Fuse;

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use clerk_sandbox::{Population, Sandbox};
+use clerk_store::{Operation, Store};
 use clerk_sync::error::Error;
-use clerk_sync::store::{Operation, Store};
 use serde_json::Value;
 
 use super::faulty_store::FaultyStore;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Read as _;
 
 use bytes::Bytes;
-use clerk_sync::snapshot::digest::{ContentDigest, Sha256Hex};
+use clerk_snapshot::digest::{ContentDigest, Sha256Hex};
 use serde_json::Value;
 
 /// A published snapshot, its checksums, counts and digests confirmed.

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use clerk_sandbox::{DEFAULT_KEY, Population, Sandbox};
+use clerk_store::Store;
 use clerk_sync::clerk::transport::Transport;
 use clerk_sync::clock::Clock;
 use clerk_sync::config::{Config, Environment, Place};
@@ -18,7 +19,6 @@ use clerk_sync::patience::Patience;
 use clerk_sync::progress::Progress;
 use clerk_sync::response::Response;
 use clerk_sync::secret_source::SecretSource;
-use clerk_sync::store::Store;
 use clerk_sync::time_budget::TimeBudget;
 use serde_json::{Value, json};
 use tokio::sync::watch;

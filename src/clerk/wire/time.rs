@@ -2,10 +2,9 @@
 
 use std::fmt;
 
+use clerk_snapshot::timestamp::Timestamp;
 use serde::de::{Deserializer, Error, Unexpected, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
-
-use crate::clock::Timestamp;
 
 /// Milliseconds since 1970 in Clerk's JSON, RFC 3339 in records.
 ///

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
+use clerk_snapshot::timestamp::Day;
 use serde::{Deserialize, Serialize};
 
-use crate::clock::Day;
 use crate::lists::page::ReadRow;
 
 /// How many users were last active on each day; days with none are left out.

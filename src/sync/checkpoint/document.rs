@@ -4,17 +4,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use clerk_snapshot::compression::Compression;
+use clerk_snapshot::digest::Sha256Hex;
+use clerk_snapshot::manifest::{Generator, Instance, Latest, RunFacts};
+use clerk_snapshot::resource::Resource;
+use clerk_snapshot::timestamp::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::clerk::retry::LONGEST_NAMED;
-use crate::clock::Timestamp;
-use crate::config::Compression;
 use crate::lists::endpoint::ListName;
 use crate::lists::table::endpoint;
 use crate::paging::position::Way;
-use crate::resource::Resource;
-use crate::snapshot::digest::Sha256Hex;
-use crate::snapshot::manifest::{Generator, Instance, Latest, RunFacts, compression_name};
 use crate::sync::checkpoint::list_progress::ListProgress;
 use crate::translate::RoleCatalogue;
 
@@ -128,7 +128,6 @@ pub struct Completed {
     /// What read it.
     pub generator: Generator,
     /// How its parts are stored.
-    #[serde(with = "compression_name")]
     pub compression: Compression,
 }
 

@@ -44,7 +44,7 @@ impl From<serde_json::Error> for Malformed {
 
 #[cfg(test)]
 mod tests {
-    use crate::snapshot::manifest::Latest;
+    use clerk_snapshot::manifest::Latest;
 
     use super::*;
 

@@ -6,12 +6,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use clerk_snapshot::timestamp::Timestamp;
+use clerk_store::{Condition, ContentType, DeleteCondition, Object, Store, StoreError, Version};
 use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::Instant;
 use tracing::warn;
 
-use crate::clock::{Clock, Timestamp};
-use crate::store::{Condition, ContentType, DeleteCondition, Object, Store, StoreError, Version};
+use crate::clock::Clock;
 use crate::sync::checkpoint::document::{CHECKPOINT_KEY, Checkpoint, Lease};
 
 /// How often one write or removal of the checkpoint is tried: again only where our own checkpoint stands

@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
 
+use clerk_snapshot::digest::{ContentDigest, Sha256Hex};
+use clerk_snapshot::manifest::SourceCount;
+use clerk_snapshot::part::Part;
+use clerk_snapshot::resource::Dataset;
 use serde::{Deserialize, Serialize};
 
 use crate::lists::page::RowKey;
 use crate::paging::created_range::Bounds;
 use crate::paging::position::{Place, Way};
-use crate::resource::Dataset;
-use crate::snapshot::digest::{ContentDigest, Sha256Hex};
-use crate::snapshot::manifest::SourceCount;
-use crate::snapshot::part::Part;
 use crate::sync::checkpoint::daily_counts::DailyCounts;
 
 /// How far one list has been read.

@@ -1,13 +1,13 @@
 //! Whether a checkpoint that was read can be one of this program's. Whoever may write to the store
 //! may change it; and what it names is read, written and removed, with this program's rights.
 
+use clerk_snapshot::part_name::{MOST_STRETCHES, MOST_WINDOWS, is_part_of};
+use clerk_snapshot::resource::Dataset;
+use clerk_store::quoted::Quoted;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use crate::lists::table::lists_needed;
-use crate::quoted::Quoted;
-use crate::resource::Dataset;
-use crate::snapshot::part_name::{MOST_STRETCHES, MOST_WINDOWS, is_part_of};
 use crate::sync::checkpoint::document::Checkpoint;
 use crate::sync::checkpoint::document::{Document, FORMATS};
 use crate::sync::checkpoint::json_error::Malformed;

@@ -2,15 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use clerk_snapshot::digest::Sha256Hex;
+use clerk_snapshot::part_name::is_part_of;
+use clerk_snapshot::resource::Dataset;
+use clerk_store::conformance::remove_probes;
+use clerk_store::{DeleteCondition, Store, StoreError};
 use futures_util::stream::{self, StreamExt as _};
 use serde::Deserialize;
 use tracing::warn;
 
-use crate::resource::Dataset;
-use crate::snapshot::digest::Sha256Hex;
-use crate::snapshot::part_name::is_part_of;
-use crate::store::conformance::remove_probes;
-use crate::store::{DeleteCondition, Store, StoreError};
 use crate::sync::checkpoint::document::{Checkpoint, Followed};
 use crate::sync::checkpoint::validate::is_snapshot_id;
 use crate::sync::references::ids_file::is_ids_key;

@@ -8,15 +8,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use clerk_snapshot::digest::Sha256Hex;
+use clerk_snapshot::manifest::{DatasetStatus, Instance, Latest, MANIFEST_FORMAT, Manifest};
+use clerk_snapshot::part::Part;
+use clerk_snapshot::resource::Dataset;
+use clerk_store::{Condition, ContentType, Store};
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use tracing::info;
 
-use crate::resource::Dataset;
 use crate::response::Shrunk;
-use crate::snapshot::digest::Sha256Hex;
-use crate::snapshot::manifest::{DatasetStatus, Instance, Latest, MANIFEST_FORMAT, Manifest};
-use crate::snapshot::part::Part;
-use crate::store::{Condition, ContentType, Store};
 use crate::sync::checkpoint::document::{Checkpoint, Completed, Followed, overtakes};
 use crate::sync::checkpoint::lease::Keeper;
 use crate::sync::error::Stop;
@@ -230,7 +230,10 @@ fn manifest(checkpoint: &Checkpoint, completed: Completed) -> Manifest {
             !matches!(dataset.status, DatasetStatus::Drifted | DatasetStatus::Failed)
         }),
         generator: completed.generator,
+        previous: None,
         config_fingerprint: checkpoint.config_fingerprint.clone(),
+        settings: None,
+        redaction_key_id: None,
         resources: checkpoint.resources.iter().copied().collect(),
         compression: completed.compression,
         datasets,

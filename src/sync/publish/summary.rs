@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use clerk_snapshot::digest::ContentDigest;
+use clerk_snapshot::manifest::{DatasetEntry, DatasetStatus, Referential, SourceCount, Walked};
+use clerk_snapshot::resource::{Dataset, Resource};
+
 use crate::lists::endpoint::{Endpoint, ListName};
 use crate::lists::table::datasets_of;
 use crate::lists::table::{endpoint, lists_of};
 use crate::paging::position::Way;
-use crate::resource::{Dataset, Resource};
 use crate::response::DatasetProgress;
-use crate::snapshot::digest::ContentDigest;
-use crate::snapshot::manifest::{DatasetEntry, DatasetStatus, Referential, SourceCount, Walked};
 use crate::sync::checkpoint::document::Checkpoint;
 use crate::sync::checkpoint::list_progress::{ListProgress, Stage, StoredPart, Stretch};
 

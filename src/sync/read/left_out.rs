@@ -4,13 +4,13 @@
 use std::collections::BTreeMap;
 use std::sync::PoisonError;
 
+use clerk_snapshot::resource::Resource;
 use tracing::warn;
 
 use crate::clerk::error::ClerkError;
 use crate::lists::endpoint::ListName;
 use crate::lists::list_error::ListError;
 use crate::lists::table::endpoint;
-use crate::resource::Resource;
 use crate::sync::checkpoint::list_progress::{ListProgress, Stage};
 use crate::sync::error::Stop;
 use crate::sync::run::Run;

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 
+use clerk_snapshot::resource::Resource;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
@@ -17,7 +18,6 @@ use crate::lists::table::endpoint;
 use crate::paging::created_range::Bounds;
 use crate::paging::pager::{Allowed, Beginning, WalkStop};
 use crate::paging::position::Way;
-use crate::resource::Resource;
 use crate::sync::checkpoint::list_progress::{ListProgress, Stage};
 use crate::sync::error::Stop;
 use crate::sync::read::forecast;

@@ -13,14 +13,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use clerk_snapshot::part::{FinishedPart, PartBuilder};
+use clerk_snapshot::resource::{Dataset, Resource};
 use futures_util::future::join_all;
 use serde::Deserialize;
 use tracing::info;
 
 use crate::lists::endpoint::Endpoint;
 use crate::lists::table::endpoint;
-use crate::resource::{Dataset, Resource};
-use crate::snapshot::part::{FinishedPart, PartBuilder};
 use crate::sync::checkpoint::list_progress::{ListProgress, StoredPart, Stretch, Window};
 use crate::sync::error::Stop;
 use crate::sync::read::list_walk::fetch_missing;

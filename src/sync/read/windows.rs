@@ -4,6 +4,7 @@
 //! - A window begins with a row. The row is requested by its offset, and its time of creation is the window's edge.
 //! - Windows are divided again while they are walked, so that all end together.
 
+use clerk_snapshot::part_name::MOST_WINDOWS;
 use futures_util::future::join_all;
 use tracing::{debug, info, warn};
 
@@ -14,7 +15,6 @@ use crate::paging::fruitless::FruitlessRounds;
 use crate::paging::pager::Taken;
 use crate::paging::reader::{Reader, row_at};
 use crate::patience::Exhausted;
-use crate::snapshot::part_name::MOST_WINDOWS;
 use crate::sync::checkpoint::list_progress::{ListProgress, Window};
 use crate::sync::error::Stop;
 use crate::sync::run::Run;

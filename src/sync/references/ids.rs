@@ -13,14 +13,14 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::PoisonError;
 
+use clerk_snapshot::digest::Sha256Hex;
+use clerk_store::{Condition, ContentType};
 use futures_util::stream::{self, StreamExt as _};
 use serde::Deserialize;
 use tracing::{info, warn};
 
 use crate::lists::endpoint::{Endpoint, ListName};
 use crate::lists::id_index::hash_of;
-use crate::snapshot::digest::Sha256Hex;
-use crate::store::{Condition, ContentType};
 use crate::sync::checkpoint::list_progress::{StoredPart, Stretch};
 use crate::sync::error::Stop;
 use crate::sync::references::ids_file::{IdsOfPart, decode, encode, ids_key};

@@ -8,10 +8,10 @@
 //! whole, and no manifest names them.
 
 use bytes::Bytes;
+use clerk_snapshot::digest::Sha256Hex;
 use serde::{Deserialize, Serialize};
 
 use crate::lists::endpoint::ListName;
-use crate::snapshot::digest::Sha256Hex;
 use crate::sync::checkpoint::list_progress::StoredPart;
 
 /// Names the layout and the hash function. A change of either makes another format; a file of a format
@@ -125,7 +125,7 @@ pub(crate) fn decode(file: &[u8]) -> Option<Vec<IdsOfPart>> {
 
 #[cfg(test)]
 mod tests {
-    use crate::resource::Resource;
+    use clerk_snapshot::resource::Resource;
 
     use super::*;
 

@@ -3,16 +3,16 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use clerk_snapshot::part::PartBuilder;
+use clerk_snapshot::resource::Dataset;
+use clerk_snapshot::timestamp::Timestamp;
 use serde::Deserialize;
 
-use crate::clock::Timestamp;
 use crate::lists::endpoint::Endpoint;
 use crate::lists::id_index::hash_of;
 use crate::lists::page::{ReadPage, ReadRow};
 use crate::paging::position::Way;
 use crate::paging::reader::fetched;
-use crate::resource::Dataset;
-use crate::snapshot::part::PartBuilder;
 use crate::sync::checkpoint::document::progress_of;
 use crate::sync::checkpoint::list_progress::{ListProgress, Stage, StoredPart, Stretch};
 use crate::sync::error::Stop;

@@ -4,13 +4,14 @@
 use std::collections::BTreeSet;
 use std::sync::{PoisonError, RwLockWriteGuard};
 
+use clerk_snapshot::resource::Resource;
+
 use crate::lists::endpoint::{Endpoint, ListName};
 use crate::lists::id_index::Known;
 use crate::lists::list_error::ListError;
 use crate::lists::page::ReadPage;
 use crate::lists::table::endpoint;
 use crate::lists::table::referred_to_by;
-use crate::resource::Resource;
 use crate::sync::checkpoint::list_progress::ListProgress;
 use crate::sync::error::Stop;
 use crate::sync::references::ids;

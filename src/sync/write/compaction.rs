@@ -12,15 +12,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
+use clerk_snapshot::digest::ContentDigest;
+use clerk_snapshot::part::{FinishedPart, PartBuilder};
+use clerk_snapshot::resource::Dataset;
+use clerk_store::DeleteCondition;
 use futures_util::future::join_all;
 use tracing::debug;
 
 use crate::lists::endpoint::Endpoint;
 use crate::paging::position::Way;
-use crate::resource::Dataset;
-use crate::snapshot::digest::ContentDigest;
-use crate::snapshot::part::{FinishedPart, PartBuilder};
-use crate::store::DeleteCondition;
 use crate::sync::checkpoint::daily_counts::DailyCounts;
 use crate::sync::checkpoint::document::progress_of;
 use crate::sync::checkpoint::list_progress::Stretch;
@@ -200,10 +200,11 @@ pub(crate) async fn remove_parts(run: &Run, small: &[Stretch], joined: &Stretch)
 
 #[cfg(test)]
 mod tests {
+    use clerk_snapshot::digest::Sha256Hex;
+    use clerk_snapshot::part::Part;
+
     use crate::clock::Clock;
     use crate::lists::page::RowKey;
-    use crate::snapshot::digest::Sha256Hex;
-    use crate::snapshot::part::Part;
     use crate::sync::checkpoint::list_progress::StoredPart;
 
     use super::*;

@@ -5,19 +5,19 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use bytes::Bytes;
+use clerk_snapshot::digest::Sha256Hex;
+use clerk_snapshot::part::{FinishedPart, Lines, Part, PartBuilder, extension};
+use clerk_snapshot::part_name::{PartPosition, part_key};
+use clerk_snapshot::resource::Dataset;
+use clerk_snapshot::timestamp::Day;
+use clerk_store::{Condition, ContentType};
 use futures_util::future::join_all;
 
 use crate::clock::Clock;
-use crate::clock::Day;
 use crate::lists::endpoint::Endpoint;
 use crate::lists::id_index::hash_of;
 use crate::lists::page::{ReadPage, RowKey};
 use crate::paging::reader::fetched;
-use crate::resource::Dataset;
-use crate::snapshot::digest::Sha256Hex;
-use crate::snapshot::part::{FinishedPart, Lines, Part, PartBuilder, extension};
-use crate::snapshot::part_name::{PartPosition, part_key};
-use crate::store::{Condition, ContentType};
 use crate::sync::checkpoint::daily_counts::DailyCounts;
 use crate::sync::checkpoint::document::Checkpoint;
 use crate::sync::checkpoint::list_progress::{StoredPart, Stretch};

@@ -1,10 +1,10 @@
+use clerk_snapshot::record::ObjectType;
+use clerk_snapshot::resource::Dataset;
 use serde::{Deserialize, Serialize};
 
 use super::{About, Plain};
 use crate::clerk::wire::{Text, Time, identifier, optional_identifier};
 use crate::redaction::Redaction;
-use crate::resource::Dataset;
-use crate::snapshot::record::ObjectType;
 
 /// A row of Clerk: GET /allowlist_identifiers (Clerk OpenAPI 2026-05-12, schema
 /// AllowlistIdentifier): who may sign up.

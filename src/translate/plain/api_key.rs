@@ -1,9 +1,9 @@
+use clerk_snapshot::record::{ObjectType, Status};
+use clerk_snapshot::resource::Dataset;
 use serde::{Deserialize, Serialize};
 
 use super::{About, Plain};
 use crate::clerk::wire::{Text, Time, identifier, optional_identifier};
-use crate::resource::Dataset;
-use crate::snapshot::record::{ObjectType, Status};
 use crate::translate::verbatim::Json;
 
 /// A row of Clerk: GET /api_keys (Clerk OpenAPI 2026-05-12, the rows of its answer): a key that a

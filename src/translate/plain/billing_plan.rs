@@ -1,9 +1,9 @@
+use clerk_snapshot::record::ObjectType;
+use clerk_snapshot::resource::Dataset;
 use serde::{Deserialize, Serialize};
 
 use super::{About, Plain};
 use crate::clerk::wire::{Object, Text, identifier, optional_identifier};
-use crate::resource::Dataset;
-use crate::snapshot::record::ObjectType;
 
 /// A row of Clerk: GET /billing/plans (Clerk OpenAPI 2026-05-12, schema CommercePlan): what users
 /// and organizations can subscribe to. Clerk does not say since when.

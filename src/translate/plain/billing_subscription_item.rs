@@ -1,10 +1,10 @@
+use clerk_snapshot::record::ObjectType;
+use clerk_snapshot::resource::Dataset;
 use serde::{Deserialize, Serialize};
 
 use super::billing_plan::Money;
 use super::{About, Plain};
 use crate::clerk::wire::{Object, Text, Time, identifier, optional_identifier};
-use crate::resource::Dataset;
-use crate::snapshot::record::ObjectType;
 
 /// A row of Clerk: GET /billing/subscription_items (Clerk OpenAPI 2026-05-12, schema
 /// CommerceSubscriptionItem): who subscribes to which plan. How it is paid, and the payer's name

@@ -1,9 +1,9 @@
+use clerk_snapshot::record::{ObjectType, Status};
+use clerk_snapshot::resource::Dataset;
 use serde::{Deserialize, Serialize};
 
 use super::{About, Plain};
 use crate::clerk::wire::{Object, Text, Time, identifier, optional_identifier};
-use crate::resource::Dataset;
-use crate::snapshot::record::{ObjectType, Status};
 
 /// A row of Clerk: GET /enterprise_connections (Clerk OpenAPI 2026-05-12, schema
 /// EnterpriseConnection): an identity provider that users sign in with. Certificates and secrets

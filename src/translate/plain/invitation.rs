@@ -1,10 +1,10 @@
+use clerk_snapshot::record::ObjectType;
+use clerk_snapshot::resource::Dataset;
 use serde::{Deserialize, Serialize};
 
 use super::{About, Plain, Translation};
 use crate::clerk::wire::{Text, Time, identifier};
 use crate::redaction::{Personal, Redaction};
-use crate::resource::Dataset;
-use crate::snapshot::record::ObjectType;
 use crate::translate::verbatim::Bag;
 
 /// A row of Clerk: GET /invitations (Clerk OpenAPI 2026-05-12, schema Invitation): an invitation to

@@ -1,3 +1,9 @@
+use clerk_snapshot::record::{
+    DisplayName, EntitlementId, EntitlementRecord, GrantRecord, ObjectReference, ObjectType,
+    Purpose,
+};
+use clerk_snapshot::records::Records;
+use clerk_snapshot::resource::Dataset;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -5,12 +11,6 @@ use super::super::{References, Row, Translation, moment, said};
 use super::{About, Plain};
 use crate::clerk::wire::{Object, Text, Time, identifier, optional_identifier};
 use crate::redaction::Redaction;
-use crate::resource::Dataset;
-use crate::snapshot::record::{
-    DisplayName, EntitlementId, EntitlementRecord, GrantRecord, ObjectReference, ObjectType,
-    Purpose,
-};
-use crate::snapshot::records::Records;
 
 /// A row of Clerk: GET /machines (Clerk OpenAPI 2026-05-12, schema Machine): a program that calls
 /// others with tokens of its own. Its secret key is never asked for.

@@ -1,9 +1,9 @@
+use clerk_snapshot::record::ObjectType;
+use clerk_snapshot::resource::Dataset;
 use serde::{Deserialize, Serialize};
 
 use super::{About, Plain};
 use crate::clerk::wire::{Text, Time, identifier, optional_identifier};
-use crate::resource::Dataset;
-use crate::snapshot::record::ObjectType;
 
 /// A row of Clerk: GET /oauth_applications (Clerk OpenAPI 2026-05-12, schema OAuthApplication): an
 /// application that users sign in to with this one. Its secret is not read.

@@ -1,10 +1,10 @@
+use clerk_snapshot::record::ObjectType;
+use clerk_snapshot::resource::Dataset;
 use serde::{Deserialize, Serialize};
 
 use super::{About, Plain, Translation};
 use crate::clerk::wire::{Object, Text, Time, identifier, optional_identifier, present};
 use crate::redaction::{Personal, Redaction};
-use crate::resource::Dataset;
-use crate::snapshot::record::ObjectType;
 
 /// A row of Clerk: GET /organization_domains (Clerk OpenAPI 2026-05-12, schema OrganizationDomain):
 /// a domain whose users may join an organization.

@@ -1,9 +1,9 @@
+use clerk_snapshot::record::ObjectType;
+use clerk_snapshot::resource::Dataset;
 use serde::{Deserialize, Serialize};
 
 use super::{About, Plain};
 use crate::clerk::wire::{Object, Text, Time, identifier, optional_identifier};
-use crate::resource::Dataset;
-use crate::snapshot::record::ObjectType;
 use crate::translate::verbatim::Json;
 
 /// A row of Clerk: GET /role_sets (Clerk OpenAPI 2026-05-12, schema RoleSet): the roles that

@@ -1,10 +1,10 @@
+use clerk_snapshot::record::ObjectType;
+use clerk_snapshot::resource::Dataset;
 use serde::{Deserialize, Serialize};
 
 use super::{About, Plain};
 use crate::clerk::wire::{Object, Text, Time, identifier, optional_identifier};
 use crate::redaction::{Personal, Redaction};
-use crate::resource::Dataset;
-use crate::snapshot::record::ObjectType;
 use crate::translate::verbatim::Json;
 
 /// A row of Clerk: GET /sessions (Clerk OpenAPI 2026-05-12, schema Session): that a user is, or

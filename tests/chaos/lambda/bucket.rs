@@ -6,7 +6,7 @@ use std::time::Duration;
 use aws_config::SdkConfig;
 use aws_sdk_s3::Client;
 use bytes::Bytes;
-use clerk_sync::clock::Timestamp;
+use clerk_snapshot::timestamp::Timestamp;
 use serde_json::{Value, json};
 
 use super::super::judge::Objects;

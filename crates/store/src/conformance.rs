@@ -4,9 +4,9 @@
 //! conditions of writes would let two invocations publish at once, and nothing else would show it.
 
 use bytes::Bytes;
+use clerk_snapshot::digest::Sha256Hex;
 
 use super::{Condition, ContentType, DeleteCondition, Shortcoming, Store, StoreError, Version};
-use crate::snapshot::digest::Sha256Hex;
 
 /// What the keys of probe objects begin with.
 const PROBE_PREFIX: &str = "clerk-sync-check-";

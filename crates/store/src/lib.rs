@@ -1,9 +1,12 @@
 //! Where snapshots are kept: S3 or a folder, behind one small trait.
 
+pub mod aws;
 pub mod conformance;
 mod error;
 mod folder;
 mod key;
+pub mod no_answer;
+pub mod quoted;
 mod s3;
 mod snapshot_url;
 mod unopened;

@@ -1,9 +1,5 @@
 //! The names of what is asked for and of what is written.
 
-use std::fmt;
-
-use serde::{Deserialize, Serialize};
-
 /// Declares an enum whose variants have a name each: in settings, in JSON, in paths.
 macro_rules! named {
     (
@@ -13,7 +9,7 @@ macro_rules! named {
     ) => {
         $(#[$meta])*
         #[derive(
-            Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize,
+            Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, ::serde::Serialize, ::serde::Deserialize,
         )]
         pub enum $kind {
             $($(#[$doc])* #[serde(rename = $name)] $variant,)*
@@ -36,8 +32,8 @@ macro_rules! named {
             }
         }
 
-        impl fmt::Display for $kind {
-            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl ::std::fmt::Display for $kind {
+            fn fmt(&self, formatter: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
                 formatter.write_str(self.name())
             }
         }

@@ -5,13 +5,13 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use clerk_snapshot::digest::Sha256Hex;
 use sha2::{Digest as _, Sha256};
 
 use super::lock::{FolderLock, LOCK_FILE, LockError};
 use super::temporary::{Temporary, is_leftover, make_folder, sync_parent};
-use crate::snapshot::digest::Sha256Hex;
-use crate::store::key::{check_key, check_prefix};
-use crate::store::{
+use crate::key::{check_key, check_prefix};
+use crate::{
     Condition, DeleteCondition, FolderProblem, Listed, MOST_BYTES_READ, Object, Operation,
     StoreError, Stored, Version,
 };

@@ -19,7 +19,7 @@ const VERBATIM: &str = "clerk-sync: JSON";
 ///
 /// # Errors
 /// When it holds what no record has: a map, an enum with data, bytes.
-pub(crate) fn write<R: Serialize + ?Sized>(record: &R, output: &mut Vec<u8>) -> Result<(), Error> {
+pub fn write<R: Serialize + ?Sized>(record: &R, output: &mut Vec<u8>) -> Result<(), Error> {
     record.serialize(Writer { output, verbatim: false })
 }
 
@@ -27,7 +27,7 @@ pub(crate) fn write<R: Serialize + ?Sized>(record: &R, output: &mut Vec<u8>) -> 
 ///
 /// # Errors
 /// As the serializer.
-pub(crate) fn verbatim<S: Serializer>(json: &str, serializer: S) -> Result<S::Ok, S::Error> {
+pub fn verbatim<S: Serializer>(json: &str, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_newtype_struct(VERBATIM, json)
 }
 

@@ -16,7 +16,7 @@ use crate::quoted::looks_like_a_key;
 
 /// What a failed call means.
 #[derive(Debug)]
-pub(crate) enum AwsFailure {
+pub enum AwsFailure {
     /// No answer, a time-out, a 5xx or a throttle, after the SDK's own retries: worth another try.
     Unavailable(ErrorSource),
     /// Something stands between this program and AWS that a person has to move.
@@ -27,7 +27,7 @@ pub(crate) enum AwsFailure {
     Refused(Refusal),
 }
 
-pub(crate) type ErrorSource = Box<dyn StdError + Send + Sync>;
+pub(super) type ErrorSource = Box<dyn StdError + Send + Sync>;
 
 /// What stands between this program and AWS, on the caller's own side. Trying again is of no use.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -83,13 +83,13 @@ impl StdError for AwsObstacle {}
 
 /// An answer that refuses.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Refusal {
+pub struct Refusal {
     /// HTTP status.
-    pub(crate) status: u16,
+    pub status: u16,
     /// The service's error code; empty where the service sends none (HEAD requests).
-    pub(crate) code: String,
+    pub code: String,
     /// The region that the answer names as the right one.
-    pub(crate) region: Option<String>,
+    pub region: Option<String>,
     /// Which policy denied it, where AWS says so.
     policy: Option<&'static str>,
 }
@@ -111,7 +111,7 @@ impl StdError for Refusal {}
 
 impl AwsFailure {
     /// Reads the failure out of an SDK error.
-    pub(crate) fn of<E>(error: &SdkError<E, HttpResponse>) -> Self
+    pub fn of<E>(error: &SdkError<E, HttpResponse>) -> Self
     where
         E: ProvideErrorMetadata + StdError + 'static,
     {
@@ -270,12 +270,12 @@ fn region_of(answer: &HttpResponse) -> Option<String> {
 
 /// Whether an answer is a web page, which AWS never sends. What it calls itself says nothing: servers
 /// that stand in for S3 call an empty answer HTML.
-pub(crate) fn is_page(answer: &HttpResponse) -> bool {
+pub fn is_page(answer: &HttpResponse) -> bool {
     answer.body().bytes().is_some_and(is_web_page)
 }
 
 /// Whether a content type is that of a web page.
-pub(crate) fn is_html(content_type: &str) -> bool {
+pub fn is_html(content_type: &str) -> bool {
     content_type.trim_start().to_ascii_lowercase().starts_with("text/html")
 }
 

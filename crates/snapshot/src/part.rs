@@ -6,11 +6,9 @@ use bytes::Bytes;
 use flate2::write::GzEncoder;
 use serde::{Deserialize, Serialize};
 
-use crate::clerk::transport::MAX_BODY_BYTES;
-use crate::clock::Timestamp;
-use crate::config::Compression;
-
-use super::digest::{ContentDigest, Sha256Hex};
+use crate::compression::Compression;
+use crate::digest::{ContentDigest, Sha256Hex};
+use crate::timestamp::Timestamp;
 
 /// A part as the manifest and the checkpoint name it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -138,8 +136,8 @@ pub struct Lines<'a> {
     left: u64,
 }
 
-/// Most bytes of a line: a row of the largest page there may be, and its `raw`.
-const LONGEST_LINE: u64 = 2 * MAX_BODY_BYTES as u64;
+/// Most bytes of a line: a row that fills the largest page a run accepts, and the same row as `raw`.
+pub const LONGEST_LINE: u64 = 112 * 1024 * 1024;
 
 impl<'a> Lines<'a> {
     /// The lines of a part that is said to have so many.
@@ -187,7 +185,7 @@ mod tests {
     use super::*;
 
     fn moment() -> (Timestamp, Timestamp) {
-        let now = crate::clock::Clock::system().now();
+        let now = Timestamp::from_unix_millis(1_795_176_000_000).unwrap();
         (now, now)
     }
 

@@ -5,13 +5,12 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use crate::clock::Timestamp;
+use crate::json;
 use crate::resource::named;
-
-use super::json;
+use crate::timestamp::Timestamp;
 
 /// Something that exists: a user, an organization, a role, a permission.
 #[derive(Debug, Serialize)]

@@ -17,7 +17,7 @@ use tokio::sync::OnceCell;
 
 pub use self::credentials::CredentialsProblem;
 pub use self::failure::AwsObstacle;
-pub(crate) use self::failure::{AwsFailure, Refusal, is_html, is_page};
+pub use self::failure::{AwsFailure, Refusal, is_html, is_page};
 use crate::no_answer::NoAnswer;
 
 /// Longest wait for a TCP and TLS connection; AWS endpoints answer within tens of milliseconds, so
@@ -26,10 +26,10 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Longest wait for the answer to one attempt; past it the attempt is given up and retried. Uploads
 /// get more, by their size.
-pub(crate) const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(15);
+pub const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Longest wait for one operation with all its attempts; past it the operation has failed.
-pub(crate) const OPERATION_TIMEOUT: Duration = Duration::from_secs(60);
+pub const OPERATION_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Attempts per operation, the first one included; the SDK backs off between them.
 const MAX_ATTEMPTS: u32 = 3;
@@ -67,7 +67,7 @@ pub fn aws_config_loader() -> ConfigLoader {
 /// Keeps the SDK from repeating a request that cannot succeed before a person acts, such as one to a
 /// server whose certificate is not accepted.
 #[derive(Debug)]
-pub(crate) struct NeverRepeatInVain;
+pub struct NeverRepeatInVain;
 
 impl ClassifyRetry for NeverRepeatInVain {
     fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {

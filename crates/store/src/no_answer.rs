@@ -192,7 +192,7 @@ impl NoAnswer {
 
 /// Whether this machine holds any CA certificate, in `SSL_CERT_FILE`, `SSL_CERT_DIR` or where its
 /// system keeps them. Reads all of them.
-pub(crate) fn trusts_anybody() -> bool {
+pub fn trusts_anybody() -> bool {
     !rustls_native_certs::load_native_certs().certs.is_empty()
 }
 
@@ -233,7 +233,7 @@ impl Error for NoAnswer {}
 
 /// An error and what it was caused by, outermost first. What an `io::Error` wraps is a cause of its
 /// own, which [`Error::source`] would leave out.
-pub(crate) fn causes<'a>(
+pub fn causes<'a>(
     error: &'a (dyn Error + 'static),
 ) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |&error| match error.downcast_ref::<io::Error>() {
@@ -244,7 +244,7 @@ pub(crate) fn causes<'a>(
 
 /// Whether a body is a web page: what a login page, a captive portal or a proxy answers with, and
 /// Clerk, S3 and Secrets Manager never do.
-pub(crate) fn is_web_page(body: &[u8]) -> bool {
+pub fn is_web_page(body: &[u8]) -> bool {
     let body = body.trim_ascii_start();
     let begins_with = |tag: &str| {
         body.get(..tag.len()).is_some_and(|start| start.eq_ignore_ascii_case(tag.as_bytes()))

@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use serde::Serialize;
-
-use super::json;
 use crate::buffers::{Buffer, Buffers};
+use crate::json;
 use crate::resource::Dataset;
+use serde::Serialize;
 
 /// NDJSON lines of one page, by dataset.
 ///

@@ -7,7 +7,7 @@ use std::fmt;
 ///
 /// A text that holds what looks like a Clerk key is not shown at all: keys get pasted into the
 /// wrong setting, and errors are logged.
-pub(crate) struct Quoted<'a>(pub(crate) &'a str);
+pub struct Quoted<'a>(pub &'a str);
 
 /// Enough to recognise a mistyped value, and short enough for a line of a log.
 const LONGEST_SHOWN: usize = 60;
@@ -29,13 +29,13 @@ impl fmt::Display for Quoted<'_> {
 }
 
 /// Clerk's secret keys begin with `sk_live_` or `sk_test_`.
-pub(crate) fn looks_like_a_key(text: &str) -> bool {
+pub fn looks_like_a_key(text: &str) -> bool {
     let lower_case = text.to_ascii_lowercase();
     lower_case.contains("sk_live_") || lower_case.contains("sk_test_")
 }
 
 /// Writes `character`, escaped if it is a quote, a backslash, or could break or disguise a line.
-pub(crate) fn write_escaped(output: &mut impl fmt::Write, character: char) -> fmt::Result {
+pub fn write_escaped(output: &mut impl fmt::Write, character: char) -> fmt::Result {
     match character {
         '"' | '\\' | '\n' | '\r' | '\t' => write!(output, "{}", character.escape_default()),
         _ if disturbs_a_line(character) => write!(output, "{}", character.escape_unicode()),
@@ -45,7 +45,7 @@ pub(crate) fn write_escaped(output: &mut impl fmt::Write, character: char) -> fm
 
 /// JSON that stays one line for whoever reads it, and hides nothing on a terminal: JSON itself
 /// escapes only the first 32 control characters. What is escaped here can stand in strings alone.
-pub(crate) fn escaped_json(json: String) -> String {
+pub fn escaped_json(json: String) -> String {
     let disturbs = |character: char| character != '\n' && disturbs_a_line(character);
     if !json.contains(disturbs) {
         return json;
@@ -62,7 +62,7 @@ pub(crate) fn escaped_json(json: String) -> String {
 }
 
 /// True for control characters, line and paragraph separators, and the marks that reorder text.
-pub(crate) fn disturbs_a_line(character: char) -> bool {
+pub fn disturbs_a_line(character: char) -> bool {
     character.is_control()
         || matches!(character,
             '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')

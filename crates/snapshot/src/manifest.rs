@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::clock::Timestamp;
-use crate::config::Compression;
+use crate::compression::Compression;
 use crate::resource::{Dataset, Resource};
+use crate::timestamp::Timestamp;
 
-use super::digest::{ContentDigest, Sha256Hex};
-use super::part::Part;
+use crate::digest::{ContentDigest, Sha256Hex};
+use crate::part::Part;
 
 /// The format tag of [`Manifest`].
 pub const MANIFEST_FORMAT: &str = "clerk-sync/manifest/1";
@@ -31,12 +31,21 @@ pub struct Manifest {
     pub verified: bool,
     /// What wrote it.
     pub generator: Generator,
+    /// The published snapshot whose place this one took; `None` for the first, and in manifests of
+    /// versions that did not say.
+    #[serde(default)]
+    pub previous: Option<Previous>,
     /// Fingerprint of every setting that changes the output.
     pub config_fingerprint: String,
+    /// The settings that shape the data, in clear; `None` in manifests of versions that did not say.
+    #[serde(default)]
+    pub settings: Option<Settings>,
+    /// Tells the keys of hashes apart, and says nothing about them; `None` if nothing is hashed.
+    #[serde(default)]
+    pub redaction_key_id: Option<String>,
     /// What was opted in.
     pub resources: Vec<Resource>,
     /// How parts are stored.
-    #[serde(with = "compression_name")]
     pub compression: Compression,
     /// Each dataset of the resources opted in.
     pub datasets: BTreeMap<Dataset, DatasetEntry>,
@@ -55,6 +64,32 @@ pub struct Instance {
     pub environment: String,
 }
 
+/// The snapshot that `latest.json` named before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Previous {
+    /// Its id.
+    pub snapshot_id: String,
+    /// Of its manifest's bytes.
+    pub manifest_sha256: Sha256Hex,
+}
+
+/// The settings that decide what records say.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settings {
+    /// `CLERK_API_URL`, without the `/v1` at its end.
+    pub clerk_api_url: String,
+    /// `METADATA`: the bags that are copied.
+    pub metadata: Vec<String>,
+    /// `INCLUDE_RAW`.
+    pub include_raw: bool,
+    /// `REDACT`: the kinds of personal data that are replaced.
+    pub redact: Vec<String>,
+    /// `SESSIONS_LOOKBACK_DAYS`, if sessions were copied.
+    pub sessions_lookback_days: Option<u64>,
+    /// `DAU_LOOKBACK_DAYS`, if daily active users were counted.
+    pub dau_lookback_days: Option<u16>,
+}
+
 /// The program that wrote a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Generator {
@@ -64,18 +99,6 @@ pub struct Generator {
     pub version: String,
     /// The API version it asked for.
     pub clerk_api_version: String,
-}
-
-impl Generator {
-    /// This program, asking for an API version.
-    #[must_use]
-    pub fn this(clerk_api_version: &str) -> Self {
-        Self {
-            name: env!("CARGO_PKG_NAME").to_owned(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            clerk_api_version: clerk_api_version.to_owned(),
-        }
-    }
 }
 
 /// One dataset.
@@ -194,25 +217,4 @@ pub struct Latest {
     pub completed_at: Timestamp,
     /// Whether no dataset drifted or failed.
     pub verified: bool,
-}
-
-/// Serializes a compression as its name.
-pub(crate) mod compression_name {
-    use serde::{Deserialize, Deserializer, Serializer, de};
-
-    use crate::config::Compression;
-
-    pub(crate) fn serialize<S: Serializer>(
-        compression: &Compression,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(compression.name())
-    }
-
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Compression, D::Error> {
-        let name = String::deserialize(deserializer)?;
-        Compression::from_name(&name).ok_or_else(|| de::Error::custom("unknown compression"))
-    }
 }
