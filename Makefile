@@ -32,7 +32,7 @@ test: ## all tests, and the sandbox read by Clerk's official SDKs
 	@scripts/python-environment test
 	@echo "Building and testing; the first build takes some minutes." >&2
 	@cargo test --workspace --locked --quiet
-	@sandbox/clients/run
+	@crates/sandbox/clients/run
 	@python3 -m bench.measure
 
 chaos: ## 2,000 schedules of faults in process, 200 of the real function (SEED=n: those from there)

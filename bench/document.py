@@ -12,7 +12,7 @@ WIDTH = 104
 HEAD = """\
 # Benchmarks
 
-Written by `make bench`; do not edit. The synthetic Clerk ([sandbox](../sandbox/README.md)) runs in a
+Written by `make bench`; do not edit. The synthetic Clerk ([sandbox](../crates/sandbox/README.md)) runs in a
 process of its own on the same machine and shares its cores with what is measured, so that wall times
 at low latency are of both together. Everything is the release build. Each figure is the median of
 several runs, and the least and the most of them in brackets; without brackets there was one run, or all

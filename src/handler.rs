@@ -9,7 +9,7 @@ use crate::invocation::Invocation;
 use crate::lookup::lookup;
 use crate::response::{Response, RunStatus, StatusAnswer};
 use crate::sync::checkpoint::document::Checkpoint;
-use crate::sync::publish::summary;
+use crate::sync::checkpoint::summary;
 use crate::sync::state::{CheckpointFound, LatestFound};
 use crate::sync::sync;
 

@@ -31,7 +31,6 @@ use crate::paging::reader::Reader;
 use crate::patience::Patience;
 use crate::redaction::Redaction;
 use crate::response::LookupAnswer;
-use crate::sync::error::Stop;
 use crate::translate::{RoleCatalogue, Translation};
 
 /// Rows asked for by a filter that leaves one or none.
@@ -333,14 +332,10 @@ impl Search<'_> {
                     return Ok(Walked::Refused(error));
                 }
                 Err(stop) => {
-                    return Err(match Stop::from(stop) {
-                        Stop::List(failure) => refusal(failure.error),
-                        Stop::Paused(retry_at) => refusal(ClerkError::Paused { retry_at }),
-                        Stop::Exhausted(why) => {
-                            refusal(ClerkError::OutOfTime { endpoint: path, why })
-                        }
-                        stop => internal(&stop),
-                    });
+                    return Err(refusal(match stop.into_list_error() {
+                        Ok(failure) => failure.error,
+                        Err(why) => ClerkError::OutOfTime { endpoint: path, why },
+                    }));
                 }
             }
         }

@@ -3,13 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use clerk_snapshot::manifest::RunFacts;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::time::Instant;
-
-use crate::lists::table::lists_needed;
-use crate::sync::checkpoint::document::Checkpoint;
-use crate::sync::publish::summary;
 
 /// Shows how far a run is; silent unless it was made for a terminal. Clones share the display.
 #[derive(Debug, Clone, Default)]
@@ -22,14 +17,22 @@ struct Display {
     start: Mutex<Start>,
 }
 
+/// How far a run is.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RowCounts {
+    /// Lines written, of all datasets.
+    pub written: u64,
+    /// Rows read of Clerk's lists.
+    pub read: u64,
+    /// Rows of Clerk's lists that are still to be read; `None` until the count of every list is known.
+    pub left: Option<u64>,
+}
+
 /// Where this invocation began. What earlier ones read says nothing about how fast it is.
 #[derive(Debug, Clone, Copy)]
 struct Start {
     at: Instant,
-    /// Rows written.
-    written: u64,
-    /// Rows read of Clerk's lists.
-    read: u64,
+    rows: RowCounts,
 }
 
 impl Progress {
@@ -57,15 +60,14 @@ impl Progress {
             bar.set_style(style);
         }
         bar.set_message("starting");
-        let start = Mutex::new(Start { at: Instant::now(), written: 0, read: 0 });
+        let start = Mutex::new(Start { at: Instant::now(), rows: RowCounts::default() });
         Self(Some(Arc::new(Display { bars, bar, start })))
     }
 
-    /// Begins to count at what the checkpoint holds already.
-    pub fn begin(&self, checkpoint: &Checkpoint) {
+    /// Begins to count at what the run has already.
+    pub fn begin(&self, rows: impl FnOnce() -> RowCounts) {
         let Some(display) = &self.0 else { return };
-        let start =
-            Start { at: Instant::now(), written: written(checkpoint), read: read(checkpoint) };
+        let start = Start { at: Instant::now(), rows: rows() };
         *display.start.lock().unwrap_or_else(PoisonError::into_inner) = start;
     }
 
@@ -81,15 +83,15 @@ impl Progress {
         self.0.as_ref().map(|display| display.bars.clone())
     }
 
-    /// Shows the run as the checkpoint has it.
-    pub fn show(&self, checkpoint: &Checkpoint, facts: RunFacts) {
+    /// Shows how far the run is, and how many requests it took. `rows` is only called if there is a display.
+    pub fn show(&self, rows: impl FnOnce() -> RowCounts, requests: u64) {
         let Some(display) = &self.0 else { return };
         let start = *display.start.lock().unwrap_or_else(PoisonError::into_inner);
         let elapsed = start.at.elapsed().as_secs_f64().max(0.001);
-        let rows = written(checkpoint);
-        let rate = rows.saturating_sub(start.written) as f64 / elapsed;
-        let read_now = read(checkpoint).saturating_sub(start.read);
-        let left = match left_to_read(checkpoint) {
+        let rows = rows();
+        let rate = rows.written.saturating_sub(start.rows.written) as f64 / elapsed;
+        let read_now = rows.read.saturating_sub(start.rows.read);
+        let left = match rows.left {
             Some(left) if read_now > 0 => {
                 let seconds = left as f64 * elapsed / read_now as f64;
                 format!(", about {seconds:.0} s left")
@@ -97,8 +99,8 @@ impl Progress {
             _ => String::new(),
         };
         display.bar.set_message(format!(
-            "{rows} rows, {} requests, {rate:.0} rows/s{left}",
-            facts.requests,
+            "{} rows, {requests} requests, {rate:.0} rows/s{left}",
+            rows.written,
         ));
     }
 
@@ -108,24 +110,4 @@ impl Progress {
             display.bar.finish_and_clear();
         }
     }
-}
-
-fn written(checkpoint: &Checkpoint) -> u64 {
-    summary::progress(checkpoint).values().map(|dataset| dataset.records).sum()
-}
-
-/// How many rows of Clerk's lists have been read.
-fn read(checkpoint: &Checkpoint) -> u64 {
-    let lists = lists_needed(&checkpoint.resources).into_iter();
-    lists.filter_map(|list| checkpoint.lists.get(&list)).map(|list| list.rows()).sum()
-}
-
-/// How many of Clerk's rows are still to be read, once the count of every list is known.
-fn left_to_read(checkpoint: &Checkpoint) -> Option<u64> {
-    let mut expected = 0;
-    for list in lists_needed(&checkpoint.resources) {
-        let count = checkpoint.lists.get(&list)?.source_count;
-        expected += count.after.or(count.before)?;
-    }
-    Some(expected.saturating_sub(read(checkpoint)))
 }

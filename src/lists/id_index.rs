@@ -115,7 +115,7 @@ impl Known {
 
 /// The hash under which an id is known: FNV-1a of 64 bits, whose bits are then mixed as MurmurHash3 ends.
 ///
-/// It is the same in every version, because it is stored ([`ids_file`](crate::sync::references::ids_file) names it). It is no
+/// It is the same in every version, because it is stored ([`ids_file`](crate::sync::checkpoint::ids_file) names it). It is no
 /// secret: nobody but Clerk makes ids.
 #[must_use]
 pub(crate) const fn hash_of(id: &str) -> u64 {

@@ -11,6 +11,7 @@ use clerk_snapshot::records::Records;
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
+use crate::clerk::error::ClerkError;
 use crate::clerk::urgency::Urgency;
 use crate::clerk::wire::MOST_ROWS;
 use crate::lists::endpoint::{Endpoint, Paging};
@@ -148,6 +149,30 @@ pub enum WalkStop {
     /// The server does not apply the filters that make a window.
     #[error("{} is not filtered by creation time", .0.path)]
     Unfiltered(&'static Endpoint),
+}
+
+impl WalkStop {
+    /// What Clerk did wrong, or why no request may begin.
+    ///
+    /// # Errors
+    /// [`Exhausted`]: nothing is wrong with the list.
+    pub fn into_list_error(self) -> Result<ListError, Exhausted> {
+        let protocol = |endpoint: &'static Endpoint, detail: &str| {
+            let (endpoint_path, detail) = (endpoint.path.to_owned(), detail.to_owned());
+            ListError::of(endpoint)(ClerkError::Protocol { endpoint: endpoint_path, detail })
+        };
+        match self {
+            Self::Clerk(failure) => Ok(failure),
+            Self::Exhausted(why) => Err(why),
+            Self::LostPlace(endpoint) => Ok(protocol(
+                endpoint,
+                "its pages do not join the rows read before: its rows change faster than they can be read",
+            )),
+            Self::Unfiltered(endpoint) => {
+                Ok(protocol(endpoint, "it lists rows created at other times than were asked for"))
+            }
+        }
+    }
 }
 
 impl Walk {

@@ -10,9 +10,9 @@ use crate::error::Error;
 use crate::response::{PauseReason, Shrunk, SyncAnswer, SyncStatus};
 use crate::sync::checkpoint::document::Checkpoint;
 use crate::sync::checkpoint::lease::Keeper;
+use crate::sync::checkpoint::summary;
 use crate::sync::context::Sync;
 use crate::sync::decide::Found;
-use crate::sync::publish::summary;
 use crate::sync::publish::{Complete, manifest_key};
 use crate::sync::state::CheckpointFound;
 

@@ -86,24 +86,9 @@ impl From<ListError> for Stop {
 
 impl From<WalkStop> for Stop {
     fn from(stop: WalkStop) -> Self {
-        match stop {
-            WalkStop::Clerk(failure) => failure.into(),
-            WalkStop::Exhausted(why) => Self::Exhausted(why),
-            WalkStop::LostPlace(endpoint) => {
-                Self::List(ListError::of(endpoint)(ClerkError::Protocol {
-                    endpoint: endpoint.path.to_owned(),
-                    detail:
-                        "its pages do not join the rows read before: its rows change faster than \
-                             they can be read"
-                            .to_owned(),
-                }))
-            }
-            WalkStop::Unfiltered(endpoint) => {
-                Self::List(ListError::of(endpoint)(ClerkError::Protocol {
-                    endpoint: endpoint.path.to_owned(),
-                    detail: "it lists rows created at other times than were asked for".to_owned(),
-                }))
-            }
+        match stop.into_list_error() {
+            Ok(failure) => failure.into(),
+            Err(why) => Self::Exhausted(why),
         }
     }
 }

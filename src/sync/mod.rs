@@ -48,6 +48,7 @@ use crate::redaction::Redaction;
 use crate::response::SyncAnswer;
 use crate::sync::checkpoint::document::{Checkpoint, Followed};
 use crate::sync::checkpoint::lease::{KeepError, Keeper};
+use crate::sync::checkpoint::summary;
 use crate::sync::context::{Failed, Sync};
 use crate::sync::decide::{Decision, Found, SpentCheckpoint};
 use crate::sync::error::Stop;
@@ -256,7 +257,7 @@ impl Sync<'_> {
         }
         let before = keeper.read(|checkpoint| checkpoint.run);
         self.note_reading(&client, before);
-        keeper.read(|checkpoint| self.invocation.progress.begin(checkpoint));
+        self.invocation.progress.begin(|| keeper.read(summary::row_counts));
         let at_stake = AtStake::new(client.max_concurrency());
         let run = Run {
             store: Arc::clone(&self.dependencies.store),

@@ -201,7 +201,7 @@ fn facts() -> impl Strategy<Value = RunFacts> {
 }
 
 fn completed() -> impl Strategy<Value = Completed> {
-    let compressions = select(&Compression::ALL[..]);
+    let compressions = select(Compression::ALL);
     (moments(), facts(), text(), text(), compressions).prop_map(
         |(at, run, version, clerk_api_version, compression)| Completed {
             at,

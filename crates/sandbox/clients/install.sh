@@ -29,7 +29,7 @@ install_node() {
 }
 
 install_javascript() {
-    local modules="$installed/javascript" package="$workspace/sandbox/clients/javascript/package.json"
+    local modules="$installed/javascript" package="$workspace/crates/sandbox/clients/javascript/package.json"
     mkdir -p "$modules"
     if ! cmp -s "$package" "$modules/installed.json"; then
         rm -rf "$modules/node_modules"

@@ -12,8 +12,8 @@ use serde::Deserialize;
 use tracing::warn;
 
 use crate::sync::checkpoint::document::{Checkpoint, Followed};
+use crate::sync::checkpoint::ids_file::is_ids_key;
 use crate::sync::checkpoint::validate::is_snapshot_id;
-use crate::sync::references::ids_file::is_ids_key;
 use crate::sync::write::segment::{MANIFEST, folder_of};
 
 /// Objects removed side by side.

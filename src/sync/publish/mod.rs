@@ -2,7 +2,6 @@
 //! Every step may be repeated after a cut.
 
 pub(crate) mod cleanup;
-pub mod summary;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,6 +18,7 @@ use tracing::info;
 use crate::response::Shrunk;
 use crate::sync::checkpoint::document::{Checkpoint, Completed, Followed, overtakes};
 use crate::sync::checkpoint::lease::Keeper;
+use crate::sync::checkpoint::summary;
 use crate::sync::error::Stop;
 use crate::sync::state::{LATEST_KEY, LatestFound, PublishedCounts};
 use crate::sync::write::segment::{MANIFEST, snapshot_folder};

@@ -15,8 +15,8 @@ use crate::sync::checkpoint::document::progress_of;
 use crate::sync::checkpoint::list_progress::{ListProgress, Stage};
 use crate::sync::error::Stop;
 use crate::sync::read::strategy;
-use crate::sync::references::ids;
 use crate::sync::run::Run;
+use crate::sync::write::row_ids;
 
 /// Repairs of one list before it is called drifted.
 const MOST_REPAIRS: u32 = 12;
@@ -131,7 +131,7 @@ async fn has_doubled_rows(run: &Run, endpoint: &'static Endpoint) -> Result<bool
     if !is_one_list || rows <= endpoint.page_rows {
         return Ok(false);
     }
-    let mut ids = ids::load(run, endpoint).await?;
+    let mut ids = row_ids::load(run, endpoint).await?;
     ids.sort_unstable();
     Ok(ids.windows(2).any(|pair| pair[0] == pair[1]))
 }

@@ -14,8 +14,8 @@ use crate::sync::checkpoint::list_progress::{ListProgress, Stretch, Window};
 use crate::sync::error::Stop;
 use crate::sync::read::list_walk::close;
 use crate::sync::read::reconcile::Repair;
-use crate::sync::references::ids;
 use crate::sync::run::Run;
+use crate::sync::write::row_ids;
 use crate::sync::write::segment::{Number, StretchBuilder};
 
 /// Carries out a repair. If a stretch cannot be read again, the list stays as it is, to be compared once more.
@@ -96,7 +96,7 @@ async fn replace(
     .await?;
     run.patience.note_progress();
     if let Some(stretch) = replacement {
-        ids::note_stored(run, endpoint, &stretch, stored.ids).await?;
+        row_ids::note_stored(run, endpoint, &stretch, stored.ids).await?;
     }
     Ok(true)
 }
@@ -153,7 +153,7 @@ async fn ids_of(
 ) -> Result<Option<Vec<u64>>, Stop> {
     let mut ids = Vec::new();
     for stretch in stretches {
-        match ids::of_stretch(run, endpoint, stretch).await? {
+        match row_ids::of_stretch(run, endpoint, stretch).await? {
             Some(more) => ids.extend(more),
             None => return Ok(None),
         }

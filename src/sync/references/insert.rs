@@ -16,8 +16,8 @@ use crate::paging::reader::fetched;
 use crate::sync::checkpoint::document::progress_of;
 use crate::sync::checkpoint::list_progress::{ListProgress, Stage, StoredPart, Stretch};
 use crate::sync::error::Stop;
-use crate::sync::references::ids::{note_stored, of_stretch};
 use crate::sync::run::Run;
+use crate::sync::write::row_ids::{note_stored, of_stretch};
 use crate::sync::write::segment::{Number, each_line, store_part};
 
 /// Inserts the rows of a page that are kept into the list's stretches, each where its time of

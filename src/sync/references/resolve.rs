@@ -14,8 +14,8 @@ use crate::lists::table::endpoint;
 use crate::lists::table::referred_to_by;
 use crate::sync::checkpoint::list_progress::ListProgress;
 use crate::sync::error::Stop;
-use crate::sync::references::ids;
 use crate::sync::run::Run;
+use crate::sync::write::row_ids;
 use crate::sync::write::segment::Dangling;
 
 /// Most ids of one request (Clerk OpenAPI, parameters `user_id` and `organization_id`).
@@ -31,7 +31,7 @@ pub(crate) fn is_early(run: &Run, list: ListName) -> bool {
 /// noted as such.
 ///
 /// # Errors
-/// As [`ids::load`].
+/// As [`row_ids::load`].
 pub(crate) async fn learn(run: &Run, list: ListName) -> Result<(), Stop> {
     for resource in referred_to_by(list) {
         let is_opted_in = run.keeper.read(|checkpoint| {
@@ -54,7 +54,7 @@ pub(crate) async fn learn(run: &Run, list: ListName) -> Result<(), Stop> {
 /// Makes known which rows the snapshot holds of a list that has been read, if a list that refers to it is being read.
 ///
 /// # Errors
-/// As [`ids::load`].
+/// As [`row_ids::load`].
 pub(crate) async fn tell(run: &Run, list: ListName) -> Result<(), Stop> {
     let resource = endpoint(list).resource;
     let is_awaited = ListName::from(resource) == list && run.known().is_pending(resource);
@@ -63,7 +63,7 @@ pub(crate) async fn tell(run: &Run, list: ListName) -> Result<(), Stop> {
 
 /// Makes known which rows of a list the snapshot holds.
 pub(crate) async fn load(run: &Run, resource: Resource) -> Result<(), Stop> {
-    let ids = ids::load(run, endpoint(resource)).await?;
+    let ids = row_ids::load(run, endpoint(resource)).await?;
     change_known(run).expect(resource, ids);
     Ok(())
 }

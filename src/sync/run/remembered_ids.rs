@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use crate::lists::endpoint::ListName;
-use crate::sync::references::ids_file::IdsOfPart;
+use crate::sync::checkpoint::ids_file::IdsOfPart;
 
 /// Ids of one file: 1 MiB. For ten million users that makes 77 files, and even a small function reads
 /// the parts of one of them within a few seconds.

@@ -7,10 +7,11 @@ use crate::paging::pager::Batch;
 use crate::paging::position::{Place, Way};
 use crate::sync::checkpoint::document::progress_of;
 use crate::sync::checkpoint::list_progress::{Stage, Stretch};
+use crate::sync::checkpoint::summary;
 use crate::sync::error::Stop;
-use crate::sync::references::ids;
 use crate::sync::run::Run;
 use crate::sync::write::compaction::remove_parts;
+use crate::sync::write::row_ids;
 use crate::sync::write::segment::{Dangling, Number, StretchBuilder};
 use crate::translate::Role;
 
@@ -131,7 +132,7 @@ impl<'a> Gathering<'a> {
         let stored = draft.store(self.next_number()).await?;
         let (stretch, ids) = (stored.stretch.clone(), stored.ids);
         self.commit(stored.stretch, stored.roles, &[]).await?;
-        ids::note_known(self.run, self.endpoint, &ids);
+        row_ids::note_known(self.run, self.endpoint, &ids);
         self.drafts.extend(stretch);
         Ok(self.stored())
     }
@@ -159,7 +160,7 @@ impl<'a> Gathering<'a> {
         self.draft = None;
         if let Some(stretch) = &added {
             run.unchecked_users.note(stretch, stored.unchecked_users);
-            ids::note_stored(run, endpoint, stretch, stored.ids).await?;
+            row_ids::note_stored(run, endpoint, stretch, stored.ids).await?;
             remove_parts(run, &drafts, stretch).await;
         }
         Ok(self.stored())
@@ -236,7 +237,7 @@ impl<'a> Gathering<'a> {
         if is_new || by_owner {
             run.patience.note_progress();
         }
-        run.keeper.read(|checkpoint| run.progress.show(checkpoint, run.facts()));
+        run.progress.show(|| run.keeper.read(summary::row_counts), run.facts().requests);
         let (rows, ended) =
             run.list(endpoint.name(), |list| (list.rows(), list.stage == Stage::Comparing));
         if ended {

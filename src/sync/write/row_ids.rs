@@ -1,7 +1,7 @@
 //! The ids of a list's rows, as hashes of eight bytes, for an invocation that continues a run.
 //!
 //! - While a list is read that grants refer to, the ids of its rows are remembered, and written to
-//!   an [`ids_file`](crate::sync::references::ids_file) as soon as there are enough of them for one.
+//!   an [`ids_file`](crate::sync::checkpoint::ids_file) as soon as there are enough of them for one.
 //! - When all of them are needed, they come from memory, from those files, and for the rest from the stored
 //!   parts, read side by side. What had to be read from parts is written to files, too: an invocation
 //!   that is interrupted here leaves less for the next one to read.
@@ -21,9 +21,9 @@ use tracing::{info, warn};
 
 use crate::lists::endpoint::{Endpoint, ListName};
 use crate::lists::id_index::hash_of;
+use crate::sync::checkpoint::ids_file::{IdsOfPart, decode, encode, ids_key};
 use crate::sync::checkpoint::list_progress::{StoredPart, Stretch};
 use crate::sync::error::Stop;
-use crate::sync::references::ids_file::{IdsOfPart, decode, encode, ids_key};
 use crate::sync::run::Run;
 use crate::sync::run::remembered_ids::Collected;
 use crate::sync::write::segment::{each_line, snapshot_folder};

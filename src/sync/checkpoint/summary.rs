@@ -7,9 +7,9 @@ use clerk_snapshot::manifest::{DatasetEntry, DatasetStatus, Referential, SourceC
 use clerk_snapshot::resource::{Dataset, Resource};
 
 use crate::lists::endpoint::{Endpoint, ListName};
-use crate::lists::table::datasets_of;
-use crate::lists::table::{endpoint, lists_of};
+use crate::lists::table::{datasets_of, endpoint, lists_needed, lists_of};
 use crate::paging::position::Way;
+use crate::progress::RowCounts;
 use crate::response::DatasetProgress;
 use crate::sync::checkpoint::document::Checkpoint;
 use crate::sync::checkpoint::list_progress::{ListProgress, Stage, StoredPart, Stretch};
@@ -36,6 +36,21 @@ pub fn progress(checkpoint: &Checkpoint) -> BTreeMap<Dataset, DatasetProgress> {
 pub fn records(checkpoint: &Checkpoint) -> BTreeMap<Dataset, u64> {
     let progress = progress(checkpoint);
     progress.into_iter().map(|(dataset, progress)| (dataset, progress.records)).collect()
+}
+
+/// How far the run is, for the progress display.
+#[must_use]
+pub fn row_counts(checkpoint: &Checkpoint) -> RowCounts {
+    let written = records(checkpoint).values().sum();
+    let (mut read, mut expected) = (0, Some(0));
+    for list in lists_needed(&checkpoint.resources) {
+        let progress = checkpoint.lists.get(&list);
+        read += progress.map_or(0, ListProgress::rows);
+        let counted =
+            progress.and_then(|list| list.source_count.after.or(list.source_count.before));
+        expected = expected.zip(counted).map(|(expected, count)| expected + count);
+    }
+    RowCounts { written, read, left: expected.map(|expected: u64| expected.saturating_sub(read)) }
 }
 
 /// The manifest's entries.
