@@ -68,7 +68,7 @@ fn pages() -> Vec<Page> {
         let context = PageContext {
             translation,
             datasets,
-            known: Arc::default(),
+            id_index: Arc::default(),
             buffers: Buffers::default(),
         };
         Page { name, resource, dataset, compressed, body, context }

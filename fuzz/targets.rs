@@ -129,7 +129,7 @@ fn context(endpoint: &Endpoint, settings: u8) -> PageContext {
         roles: RoleCatalogue::from(roles),
     };
     let datasets = endpoint.feeds.iter().map(|feed| feed.dataset).collect();
-    PageContext { translation, datasets, known: Arc::default(), buffers: Buffers::default() }
+    PageContext { translation, datasets, id_index: Arc::default(), buffers: Buffers::default() }
 }
 
 /// The year 0, in milliseconds since 1970.

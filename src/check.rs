@@ -50,7 +50,7 @@ async fn check_clerk(
             .map(|list| answer(&list, Err(format!("not asked, because {why}"))))
             .collect::<Vec<_>>()
     };
-    let client = dependencies.client(config, Arc::clone(&invocation.patience)).await;
+    let client = dependencies.client(config, Arc::clone(&invocation.work_limit)).await;
     let (client, redaction) = match client {
         Ok(made) => made,
         Err(error) => {

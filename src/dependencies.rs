@@ -16,10 +16,10 @@ use crate::clock::Clock;
 use crate::config::{Config, KeySetting};
 use crate::error::unreachable;
 use crate::error::{Error, Failure};
-use crate::patience::Patience;
 use crate::redaction::{Redaction, RedactionKey};
 use crate::secret_key::{KeyEnvironment, SecretKey};
 use crate::secret_source::{Label, SecretError, SecretSource, SecretsManager};
+use crate::work_limit::WorkLimit;
 
 /// Everything outside the process. Tests put their own in.
 #[derive(Debug, Clone)]
@@ -54,7 +54,7 @@ impl Dependencies {
     pub async fn client(
         &self,
         config: &Config,
-        patience: Arc<Patience>,
+        work_limit: Arc<WorkLimit>,
     ) -> Result<(Client, Option<Redaction>), Error> {
         let keys = async {
             if config.redact.is_empty() {
@@ -85,7 +85,7 @@ impl Dependencies {
             Arc::clone(&self.transport),
             key,
             Arc::clone(&self.secret),
-            patience,
+            work_limit,
             self.clock.clone(),
         );
         Ok((client, redaction))

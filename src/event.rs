@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::config::{LONGEST_TIME_BUDGET, resource_names};
 use crate::lists::endpoint::Endpoint;
-use crate::lists::row_request::{Naming, PATH_SAFE, is_path_safe};
+use crate::lists::row_request::{PATH_SAFE, RowRequest, is_path_safe};
 use crate::lists::table::{ENDPOINTS, endpoint};
 
 /// One request to this program (docs/reference.md, Events).
@@ -49,7 +49,7 @@ pub struct LookupOptions {
     /// `resource`: what it is.
     pub resource: Resource,
     /// How Clerk is asked for it, in turn until there is an answer; all take the same fields.
-    pub namings: Vec<&'static Naming>,
+    pub namings: Vec<&'static RowRequest>,
     /// The fields that say which one it is, with what they say.
     pub values: Vec<(&'static str, String)>,
     /// `grants`: whether its grants are wanted as well.
@@ -60,7 +60,7 @@ pub struct LookupOptions {
 impl fmt::Debug for LookupOptions {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { resource, namings, values: _, grants } = self;
-        let paths: Vec<&str> = namings.iter().map(|naming| naming.path).collect();
+        let paths: Vec<&str> = namings.iter().map(|row_request| row_request.path).collect();
         write!(formatter, "LookupOptions({resource}, {paths:?}, {grants})")
     }
 }
@@ -290,7 +290,7 @@ fn lookup_options(fields: &[(&str, &Value)], problems: &mut Vec<String>) -> Opti
         ways.join(", or ")
     };
     let known: BTreeSet<&'static str> =
-        endpoint.named_by.iter().flat_map(|naming| naming.fields()).collect();
+        endpoint.named_by.iter().flat_map(|row_request| row_request.fields()).collect();
     let mut given: BTreeMap<&'static str, &Value> = BTreeMap::new();
     let mut grants = false;
     for &(name, value) in fields {
@@ -317,11 +317,12 @@ fn lookup_options(fields: &[(&str, &Value)], problems: &mut Vec<String>) -> Opti
             endpoint.resource
         ));
     }
-    let named = |naming: &&'static Naming| {
-        naming.fields().count() == given.len() && naming.fields().all(|it| given.contains_key(it))
+    let named = |row_request: &&'static RowRequest| {
+        row_request.fields().count() == given.len()
+            && row_request.fields().all(|it| given.contains_key(it))
     };
     let namings: Vec<_> = endpoint.named_by.iter().filter(named).collect();
-    let Some(naming) = namings.first() else {
+    let Some(row_request) = namings.first() else {
         problems.push(format!(
             "a lookup of {} needs exactly one identifier (accepted: {})",
             endpoint.resource,
@@ -331,7 +332,7 @@ fn lookup_options(fields: &[(&str, &Value)], problems: &mut Vec<String>) -> Opti
     };
     let mut values = Vec::new();
     for (field, value) in given {
-        let value = noted(named_value(naming, field, value), problems);
+        let value = noted(named_value(row_request, field, value), problems);
         values.extend(value.map(|value| (field, value)));
     }
     Some(LookupOptions { resource: endpoint.resource, namings, values, grants })
@@ -362,13 +363,13 @@ const LONGEST_NAME: usize = 512;
 
 /// A value that something is looked up by. It is not shown: it may be personal data, or a key that
 /// was pasted here.
-fn named_value(naming: &Naming, field: &str, value: &Value) -> Result<String, String> {
+fn named_value(row_request: &RowRequest, field: &str, value: &Value) -> Result<String, String> {
     let text = value.as_str().ok_or_else(|| format!("{field} is not a string"))?;
     if text.trim().is_empty() || text.len() > LONGEST_NAME || looks_like_a_key(text) {
         let accepted = format!("a text of at most {LONGEST_NAME} bytes that is no key");
         return Err(format!("{field} is not usable (accepted: {accepted})"));
     }
-    if naming.puts_into_path(field) && !is_path_safe(text) {
+    if row_request.puts_into_path(field) && !is_path_safe(text) {
         return Err(format!("{field} is not usable (accepted: {PATH_SAFE})"));
     }
     Ok(text.to_owned())

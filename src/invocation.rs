@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::measures::Measures;
-use crate::patience::Patience;
+use crate::invocation_metrics::InvocationMetrics;
 use crate::progress::Progress;
+use crate::work_limit::WorkLimit;
 
 /// One invocation: who it is, and how long it may take.
 #[derive(Debug)]
@@ -12,9 +12,9 @@ pub struct Invocation {
     /// Lambda's request id, or the process's; names the holder of a lease.
     pub request_id: String,
     /// How long it may take.
-    pub patience: Arc<Patience>,
+    pub work_limit: Arc<WorkLimit>,
     /// Shows people how far it is.
     pub progress: Progress,
     /// Collects what it does.
-    pub measures: Measures,
+    pub metrics: InvocationMetrics,
 }

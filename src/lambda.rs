@@ -16,13 +16,13 @@ use crate::error::{Error, Failure};
 use crate::event::Event;
 use crate::handler::handle;
 use crate::invocation::Invocation;
-use crate::measures::Measures;
+use crate::invocation_metrics::InvocationMetrics;
 use crate::panics::{self, catch_panic};
-use crate::patience::Patience;
 use crate::progress::Progress;
 use crate::telemetry::metrics::Labels;
 use crate::telemetry::{self, Telemetry};
 use crate::time_budget::{TimeBudget, time_until_deadline};
+use crate::work_limit::WorkLimit;
 
 /// Serves the Lambda runtime until it ends. Nothing that can fail is done before the first event: a
 /// failed start is reported without a word of the reason (AWS documentation, "Runtime.ExitError").
@@ -80,23 +80,23 @@ impl Function {
         );
         // Lambda has no signal that comes early enough to checkpoint.
         let (_interrupter, interrupt) = watch::channel(false);
-        let measures = Measures::default();
+        let metrics = InvocationMetrics::default();
         let invocation = Invocation {
             request_id: event.context.request_id,
-            patience: Arc::new(Patience::new(
+            work_limit: Arc::new(WorkLimit::new(
                 budget,
                 deadline_in,
                 config.deadline_reserve,
                 interrupt,
             )),
             progress: Progress::default(),
-            measures: measures.clone(),
+            metrics: metrics.clone(),
         };
         let outcome = handle(&request, &config, dependencies, &invocation).await;
         if let (Event::Sync(_), Some(namespace)) = (&request, &config.metrics_namespace) {
             let labels = Labels { namespace, function: &event.context.env_config.function_name };
             let now = dependencies.clock.now();
-            self.telemetry.write_metrics(labels, &measures.measured(), started.elapsed(), now);
+            self.telemetry.write_metrics(labels, &metrics.measured(), started.elapsed(), now);
         }
         outcome?.to_json().map_err(|error| {
             Error::Internal(Failure::new("the answer could not be written").caused_by(error))

@@ -10,13 +10,13 @@
 //!   checkpoints as it goes, and publishes. [`check`] looks whether it could; [`lookup`] reads one
 //!   thing and writes nothing.
 //! - [`secret_source`] reads the [`secret_key`]; [`clerk`] asks Clerk for pages, within
-//!   [`patience`].
+//!   [`work_limit`].
 //! - [`redaction`] replaces personal data in rows, [`snapshot`] turns rows into records, records into
 //!   parts, parts into a manifest.
 //! - [`store`] keeps all of it in S3 or in a folder.
 //! - [`buffers`] are memory for bodies and lines, which the next page uses again.
 //! - [`response`] and [`error`] are what comes back; [`telemetry`], [`progress`] and
-//!   [`measures`] what is seen meanwhile.
+//!   [`invocation_metrics`] what is seen meanwhile.
 //!
 //! `docs/architecture.md` tells the same in prose, with the promises and where each is kept.
 
@@ -39,14 +39,14 @@ pub mod lists;
 pub mod paging;
 
 pub mod clerk;
-pub mod patience;
 pub mod secret_key;
 pub mod secret_source;
+pub mod work_limit;
 
 pub mod translate;
 
 pub mod error;
-pub mod measures;
+pub mod invocation_metrics;
 pub mod progress;
 pub mod response;
 pub mod telemetry;

@@ -22,16 +22,16 @@ use crate::invocation::Invocation;
 use crate::lists::endpoint::{Endpoint, Paging};
 use crate::lists::list_error::ListError;
 use crate::lists::page::{PageContext, ReadPage};
-use crate::lists::row_request::{Answered, Naming, filled};
+use crate::lists::row_request::{Answered, RowRequest, filled};
 use crate::lists::table::endpoint;
-use crate::paging::created_range::Bounds;
-use crate::paging::pager::{Beginning, Walk, WalkStop};
-use crate::paging::position::{Place, Way};
+use crate::paging::created_range::CreatedRange;
+use crate::paging::pager::{Beginning, Pager, PagerStop};
+use crate::paging::position::{PagingMode, Position};
 use crate::paging::reader::Reader;
-use crate::patience::Patience;
 use crate::redaction::Redaction;
 use crate::response::LookupAnswer;
 use crate::translate::{RoleCatalogue, Translation};
+use crate::work_limit::WorkLimit;
 
 /// Rows asked for by a filter that leaves one or none.
 const MOST_ROWS_FOUND: u64 = 100;
@@ -50,12 +50,12 @@ pub async fn lookup(
     options: &LookupOptions,
     invocation: &Invocation,
 ) -> Result<LookupAnswer, Error> {
-    let patience = Arc::clone(&invocation.patience);
-    let (client, redaction) = dependencies.client(config, patience).await?;
+    let work_limit = Arc::clone(&invocation.work_limit);
+    let (client, redaction) = dependencies.client(config, work_limit).await?;
     let search = Search {
         client: Arc::new(client),
         clock: dependencies.clock.clone(),
-        patience: Arc::clone(&invocation.patience),
+        work_limit: Arc::clone(&invocation.work_limit),
         endpoint: endpoint(options.resource),
         options,
         config,
@@ -98,7 +98,7 @@ enum Walked {
 struct Search<'a> {
     client: Arc<Client>,
     clock: Clock,
-    patience: Arc<Patience>,
+    work_limit: Arc<WorkLimit>,
     endpoint: &'static Endpoint,
     options: &'a LookupOptions,
     config: &'a Config,
@@ -128,9 +128,9 @@ impl Search<'_> {
         };
         let context = self.context(feeds.filter(wanted).collect(), roles);
         let Some(page) = self.row(&context).await? else { return Ok(false) };
-        for (place, &dataset) in context.datasets.iter().enumerate() {
+        for (position, &dataset) in context.datasets.iter().enumerate() {
             let lines = if dataset == own.dataset { &mut *found } else { &mut *grants };
-            lines.add(&page.kept_lines(place, dataset))?;
+            lines.add(&page.kept_lines(position, dataset))?;
         }
         let Some(memberships) = memberships else { return Ok(true) };
 
@@ -161,7 +161,7 @@ impl Search<'_> {
             redaction: self.redaction.clone(),
             roles,
         };
-        PageContext { translation, datasets, known: Arc::default(), buffers: Buffers::default() }
+        PageContext { translation, datasets, id_index: Arc::default(), buffers: Buffers::default() }
     }
 
     /// Every role, for the keys that memberships carry.
@@ -192,8 +192,8 @@ impl Search<'_> {
 
     /// The page that holds what was asked for; `None` where Clerk says that there is none.
     async fn row(&self, context: &PageContext) -> Result<Option<ReadPage>, Error> {
-        for naming in &self.options.namings {
-            if let Some(page) = self.named(naming, context).await? {
+        for row_request in &self.options.namings {
+            if let Some(page) = self.named(row_request, context).await? {
                 return Ok(Some(page));
             }
         }
@@ -203,16 +203,16 @@ impl Search<'_> {
     /// What one of the ways to ask for it brings.
     async fn named(
         &self,
-        naming: &Naming,
+        row_request: &RowRequest,
         context: &PageContext,
     ) -> Result<Option<ReadPage>, Error> {
         let values = &self.options.values;
-        let path = filled(naming.path, values);
+        let path = filled(row_request.path, values);
         if matches!(self.endpoint.paging, Paging::Cursor { count_path } if count_path == path) {
             // Something else of Clerk's has this path, so no row has.
             return Ok(None);
         }
-        let limit = match naming.answer {
+        let limit = match row_request.answer {
             Answered::Row => None,
             _ if self.endpoint.paging == Paging::Whole => None,
             Answered::Page => Some(MOST_ROWS_FOUND),
@@ -220,11 +220,11 @@ impl Search<'_> {
         };
         let limit_text = limit.map(|limit| limit.to_string());
         let parameters: Vec<(&str, String)> =
-            naming.query.iter().map(|(name, value)| (*name, filled(value, values))).collect();
+            row_request.query.iter().map(|(name, value)| (*name, filled(value, values))).collect();
         let mut query: Vec<(&str, &str)> =
             parameters.iter().map(|(name, value)| (*name, value.as_str())).collect();
         query.extend(limit_text.as_deref().map(|limit| ("limit", limit)));
-        let read = |body: bytes::Bytes| match naming.answer {
+        let read = |body: bytes::Bytes| match row_request.answer {
             Answered::Row => self.read_row(&body, context),
             Answered::Page | Answered::Among => self.read_page(&body, limit, context),
         };
@@ -235,7 +235,7 @@ impl Search<'_> {
             Err(error) => return Err(refusal(error)),
         };
         // From here on the time budget counts: the first answer may overdraw it.
-        self.patience.note_progress();
+        self.work_limit.note_progress();
         let is_there = page.rows.iter().any(|row| row.kept);
         Ok(is_there.then_some(page))
     }
@@ -303,29 +303,29 @@ impl Search<'_> {
             filters: Vec::new(),
             context: Arc::clone(context),
             clock: self.clock.clone(),
-            patience: Arc::clone(&self.patience),
+            work_limit: Arc::clone(&self.work_limit),
         };
         let beginning = Beginning {
-            bounds: Bounds::default(),
-            way: Way::Offset,
-            place: Place::default(),
+            range: CreatedRange::default(),
+            mode: PagingMode::Offset,
+            position: Position::default(),
             rows: 0,
             expected: None,
-            moment: None,
+            ties: None,
         };
-        let mut walk = Walk::new(reader, beginning);
+        let mut walk = Pager::new(reader, beginning);
         loop {
             match walk.next().await {
                 Ok(Some(batch)) => {
-                    self.patience.note_progress();
+                    self.work_limit.note_progress();
                     take(&batch.page)?;
                     walk.stored(1);
                 }
                 Ok(None) => return Ok(Walked::ToTheEnd),
-                Err(WalkStop::Clerk(failure)) if failure.error.says_absent() => {
+                Err(PagerStop::Clerk(failure)) if failure.error.says_absent() => {
                     return Ok(Walked::Absent);
                 }
-                Err(WalkStop::Clerk(ListError {
+                Err(PagerStop::Clerk(ListError {
                     error: error @ ClerkError::Refused { .. },
                     ..
                 })) => {

@@ -18,13 +18,13 @@ use crate::error::{Error, Failure};
 use crate::event::Event;
 use crate::handler::handle;
 use crate::invocation::Invocation;
-use crate::measures::Measures;
+use crate::invocation_metrics::InvocationMetrics;
 use crate::panics::{self, catch_panic};
-use crate::patience::Patience;
 use crate::progress::Progress;
 use crate::response::Response;
 use crate::telemetry;
 use crate::time_budget::TimeBudget;
+use crate::work_limit::WorkLimit;
 
 /// Exit status of a wrong command line: like a wrong event (docs/reference.md).
 const USAGE: u8 = 2;
@@ -108,9 +108,9 @@ async fn answer(
     );
     let invocation = Invocation {
         request_id: format!("process-{}", std::process::id()),
-        patience: Arc::new(Patience::new(budget, None, config.deadline_reserve, interrupt)),
+        work_limit: Arc::new(WorkLimit::new(budget, None, config.deadline_reserve, interrupt)),
         progress: progress.clone(),
-        measures: Measures::default(),
+        metrics: InvocationMetrics::default(),
     };
     handle(&event, &config, &dependencies, &invocation).await
 }

@@ -22,7 +22,7 @@ use tracing_subscriber::registry::LookupSpan;
 use self::fields::Fields;
 use crate::clock::Clock;
 use crate::config::{LogLevel, Place};
-use crate::measures::Measured;
+use crate::invocation_metrics::Measured;
 
 /// Where this program's own lines come from; every other target is a dependency.
 const OWN_TARGET: &str = "clerk_sync";

@@ -282,7 +282,7 @@ async fn what_vanishes_before_it_can_be_fetched_is_counted() {
 
 /// Somebody whose grants are written is deleted, and a backdated row beside them is fetched. As many
 /// memberships are backdated as vanish of those that were read, so that no count shows it. The
-/// stretch is read again, and nobody that grants refer to is lost by that.
+/// segment is read again, and nobody that grants refer to is lost by that.
 #[tokio::test(start_paused = true)]
 async fn reading_a_stretch_again_drops_nobody_that_grants_refer_to() {
     for list in ["users", "organizations"] {

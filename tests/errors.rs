@@ -185,9 +185,9 @@ async fn an_unreadable_secret_leaves_a_run_in_progress_as_it_was() {
 #[tokio::test(start_paused = true)]
 async fn a_secret_that_vanishes_while_clerk_answers_401_keeps_what_was_read() {
     let world = large();
-    let keeper = world.clone().with_secret(VanishingSecret(AtomicU32::new(1)));
+    let leased = world.clone().with_secret(VanishingSecret(AtomicU32::new(1)));
     refuse_key_from(&world, 2);
-    assert_names(&fails(&keeper, json!({}), "SecretUnavailable").await, &["clerk/secret-key"]);
+    assert_names(&fails(&leased, json!({}), "SecretUnavailable").await, &["clerk/secret-key"]);
     world.sandbox.clear_faults();
     assert_continues(&world).await;
 }

@@ -629,20 +629,20 @@ async fn clean_up_removes_nothing_of_others_and_nothing_published() {
     let published = published["snapshot_id"].as_str().expect("an id").to_owned();
     let own = checkpoint(&world);
     let own = own["snapshot_id"].as_str().expect("an id").to_owned();
-    let given_up = "20260101T000000Z-00000a";
+    let abandoned = "20260101T000000Z-00000a";
     change_checkpoint(&world, |checkpoint| {
-        checkpoint["abandoned"] = json!([published, given_up]);
+        checkpoint["abandoned"] = json!([published, abandoned]);
     });
     let others = [
         "precious.json".to_owned(),
         "snapshots/precious.json".to_owned(),
-        format!("snapshots/{given_up}-and-more/users/part-00.ndjson"),
-        format!("snapshots/{given_up}/notes.txt"),
-        format!("snapshots/{given_up}/users/notes.txt"),
+        format!("snapshots/{abandoned}-and-more/users/part-00.ndjson"),
+        format!("snapshots/{abandoned}/notes.txt"),
+        format!("snapshots/{abandoned}/users/notes.txt"),
         format!("snapshots/{own}/notes.txt"),
         format!("snapshots/{own}/somebody/part-00.ndjson"),
     ];
-    let ours = format!("snapshots/{given_up}/users/part-00-00-000000-00000000.ndjson");
+    let ours = format!("snapshots/{abandoned}/users/part-00-00-000000-00000000.ndjson");
     for key in others.iter().chain([&ours]) {
         world.memory.plant(key, "precious");
     }

@@ -14,10 +14,10 @@ use clerk_sync::clerk::retry::RetryPolicy;
 use clerk_sync::clerk::transport::{Answer, Transport, TransportError};
 use clerk_sync::clerk::urgency::Urgency;
 use clerk_sync::clock::Clock;
-use clerk_sync::patience::Patience;
 use clerk_sync::secret_key::SecretKey;
 use clerk_sync::secret_source::{SecretError, SecretSource};
 use clerk_sync::time_budget::TimeBudget;
+use clerk_sync::work_limit::WorkLimit;
 use reqwest::header::{HeaderMap, HeaderValue};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -74,14 +74,14 @@ impl Asking {
     }
 
     /// Lets time pass.
-    async fn for_seconds(&self, for_seconds: u64) -> Stretch {
+    async fn for_seconds(&self, for_seconds: u64) -> Segment {
         let from = Instant::now();
         let (sent, refused) = self.customer();
         tokio::time::sleep(seconds(for_seconds)).await;
         let until = Instant::now();
         let (sent_by_now, refused_by_now) = self.customer();
         let requests = self.sandbox.requests();
-        Stretch {
+        Segment {
             requests: requests.into_iter().filter(|r| (from..until).contains(&r.at)).collect(),
             seconds: for_seconds,
             customer_requests: sent_by_now - sent,
@@ -101,14 +101,14 @@ impl Asking {
 }
 
 /// What happened in some seconds.
-struct Stretch {
+struct Segment {
     requests: Vec<LoggedRequest>,
     seconds: u64,
     customer_requests: u64,
     customer_refused: u64,
 }
 
-impl Stretch {
+impl Segment {
     /// Requests in ten seconds.
     fn rate(&self) -> f64 {
         self.requests.len() as f64 * WINDOW.as_secs_f64() / self.seconds as f64
@@ -142,7 +142,7 @@ fn client(
         Arc::new(transport),
         SecretKey::parse(DEFAULT_KEY).unwrap(),
         Arc::new(secret),
-        Arc::new(Patience::new(TimeBudget::unlimited(), None, reserve, interrupt)),
+        Arc::new(WorkLimit::new(TimeBudget::unlimited(), None, reserve, interrupt)),
         Clock::simulated(SystemTime::UNIX_EPOCH),
     )
 }

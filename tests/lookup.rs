@@ -64,8 +64,9 @@ async fn a_row_is_found_by_its_id_as_the_snapshot_holds_it() {
     let resources: Vec<&str> = Resource::ALL.iter().map(|resource| resource.name()).collect();
     let world = World::new(instance()).with("RESOURCES", &resources.join(","));
     let snapshot = world.complete().await;
-    let by_id =
-        |endpoint: &&Endpoint| endpoint.named_by.iter().any(|naming| naming.fields().eq(["id"]));
+    let by_id = |endpoint: &&Endpoint| {
+        endpoint.named_by.iter().any(|row_request| row_request.fields().eq(["id"]))
+    };
     let lists = ENDPOINTS.iter().filter(by_id).map(|endpoint| endpoint.resource.name());
     for resource in lists {
         let ids = world.sandbox.ids(resource);
@@ -175,7 +176,7 @@ fn the_reference_says_what_can_be_looked_up_and_by_what() {
     let mut ways: BTreeMap<String, BTreeSet<Vec<String>>> = BTreeMap::new();
     for &resource in Resource::ALL {
         let namings = endpoint(resource).named_by.iter();
-        let fields = namings.map(|naming| naming.fields().map(str::to_owned).collect());
+        let fields = namings.map(|row_request| row_request.fields().map(str::to_owned).collect());
         let fields: BTreeSet<Vec<String>> = fields.collect();
         let none = BTreeSet::from([Vec::new()]);
         ways.insert(resource.name().to_owned(), if fields.is_empty() { none } else { fields });

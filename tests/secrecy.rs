@@ -15,8 +15,8 @@ use clerk_store::Operation;
 use clerk_sync::config::{Config, Environment, Place, SETTINGS};
 use clerk_sync::dependencies::Dependencies;
 use clerk_sync::event::Event;
-use clerk_sync::patience::Patience;
 use clerk_sync::time_budget::TimeBudget;
+use clerk_sync::work_limit::WorkLimit;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -199,8 +199,8 @@ async fn nothing_that_holds_the_key_shows_it_in_debug() {
     let dependencies = Dependencies::open(&config).await;
     let budget = TimeBudget::new(Instant::now(), None, config.deadline_reserve, None);
     let never = watch::channel(false).1;
-    let patience = Arc::new(Patience::new(budget, None, config.deadline_reserve, never));
-    let client = dependencies.client(&config, patience).await.expect("a client");
+    let work_limit = Arc::new(WorkLimit::new(budget, None, config.deadline_reserve, never));
+    let client = dependencies.client(&config, work_limit).await.expect("a client");
     let parsed = clerk_sync::secret_key::SecretKey::parse(&key()).expect("a key");
     for shown in [
         format!("{environment:?} {environment:#?}"),

@@ -65,7 +65,7 @@ async fn the_grants_of_a_user_who_is_gone_by_then_are_left_out() {
     assert_settled(&snapshot, &sandbox, "at once");
 }
 
-/// A later invocation does not remember the users of stretches that an earlier one has stored, and reads them back.
+/// A later invocation does not remember the users of segments that an earlier one has stored, and reads them back.
 #[tokio::test(start_paused = true)]
 async fn a_continued_run_looks_at_the_grants_that_are_stored() {
     let sandbox = instance();

@@ -355,8 +355,8 @@ async fn a_checkpoint_names_only_parts_that_are_stored() {
         let checkpoint: Value =
             serde_json::from_slice(&call.bytes.expect("content")).expect("JSON");
         for list in checkpoint["lists"].as_object().expect("lists").values() {
-            for stretch in list["windows"][0]["stretches"].as_array().expect("stretches") {
-                for part in stretch["parts"].as_object().expect("parts").values() {
+            for segment in list["windows"][0]["stretches"].as_array().expect("stretches") {
+                for part in segment["parts"].as_object().expect("parts").values() {
                     let key = part["key"].as_str().expect("a key");
                     assert!(stored.iter().any(|stored| stored.ends_with(key)), "{key}");
                     named += 1;

@@ -98,7 +98,7 @@ fn context(endpoint: &Endpoint, sandbox: &Sandbox) -> PageContext {
     PageContext {
         translation: Translation { roles: RoleCatalogue::from(roles), ..Translation::default() },
         datasets: endpoint.feeds.iter().map(|feed| feed.dataset).collect(),
-        known: Arc::default(),
+        id_index: Arc::default(),
         buffers: Buffers::default(),
     }
 }

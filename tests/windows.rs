@@ -278,7 +278,7 @@ async fn more_than_a_hundred_windows_keep_their_parts_in_order() {
             .as_array()
             .expect("stretches")
             .iter()
-            .map(|stretch| stretch["rows"].as_u64().expect("a count"))
+            .map(|segment| segment["rows"].as_u64().expect("a count"))
             .sum();
         assert!(rows < 1500, "{rows} rows are read already");
         let edge = |number: usize| every_hour_and_a_half(1500 + 10 * number);

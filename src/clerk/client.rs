@@ -19,9 +19,9 @@ use tracing::{debug, warn};
 use url::Url;
 
 use crate::clock::Clock;
-use crate::patience::Patience;
 use crate::secret_key::SecretKey;
 use crate::secret_source::SecretSource;
+use crate::work_limit::WorkLimit;
 
 use super::answer_codes::{Meaning, meaning_of};
 use super::bytes_in_flight::{BytesInFlight, Room};
@@ -49,7 +49,7 @@ pub struct Client {
     concurrency: Arc<Concurrency>,
     bytes: Arc<BytesInFlight>,
     retry: RetryPolicy,
-    patience: Arc<Patience>,
+    work_limit: Arc<WorkLimit>,
     clock: Clock,
     counters: Counters,
     latencies: Latencies,
@@ -164,7 +164,7 @@ impl Client {
         transport: Arc<dyn Transport>,
         key: SecretKey,
         source: Arc<dyn SecretSource>,
-        patience: Arc<Patience>,
+        work_limit: Arc<WorkLimit>,
         clock: Clock,
     ) -> Self {
         Self {
@@ -186,7 +186,7 @@ impl Client {
             concurrency: Concurrency::new(settings.max_concurrency),
             bytes: Arc::default(),
             retry: settings.retry,
-            patience,
+            work_limit,
             clock,
             counters: Counters::default(),
             latencies: Latencies::default(),
@@ -416,7 +416,7 @@ impl Client {
         let answer = tokio::select! {
             biased;
             answer = self.transport.get(url, headers, room) => answer,
-            why = self.patience.drained() => {
+            why = self.work_limit.drained() => {
                 return Err(ClerkError::OutOfTime { endpoint: path.to_owned(), why });
             }
         };
@@ -459,7 +459,7 @@ impl Client {
         loop {
             let now = Instant::now();
             let Err(not_yet) = self.pace.take(now) else { return Ok(()) };
-            if not_yet.paused && !self.patience.allows_pause(not_yet.until - now) {
+            if not_yet.paused && !self.work_limit.allows_pause(not_yet.until - now) {
                 return Err(ClerkError::Paused {
                     retry_at: self.clock.now() + (not_yet.until - now),
                 });
@@ -473,7 +473,7 @@ impl Client {
     }
 
     async fn sleep_until(&self, path: &str, moment: Instant) -> Result<(), ClerkError> {
-        self.patience
+        self.work_limit
             .sleep_until(moment)
             .await
             .map_err(|why| ClerkError::OutOfTime { endpoint: path.to_owned(), why })

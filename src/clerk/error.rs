@@ -5,8 +5,8 @@ use std::sync::Arc;
 use clerk_snapshot::timestamp::Timestamp;
 use clerk_store::quoted::looks_like_a_key;
 
-use crate::patience::Exhausted;
 use crate::secret_source::SecretError;
+use crate::work_limit::StopReason;
 
 use super::transport::TransportError;
 
@@ -117,7 +117,7 @@ pub enum ClerkError {
         /// Path of the request.
         endpoint: String,
         /// Which limit was met.
-        why: Exhausted,
+        why: StopReason,
     },
 }
 

@@ -7,7 +7,7 @@ use clerk_snapshot::resource::{Dataset, Resource};
 use serde::{Deserialize, Serialize};
 
 use crate::lists::page::{Needed, PageContext, PageError, ReadPage, RowReader, read_rows};
-use crate::lists::row_request::Naming;
+use crate::lists::row_request::RowRequest;
 
 /// Most rows a page may have (Clerk OpenAPI, parameter `limit`: 1 to 500).
 pub const PAGE_ROWS: u64 = 500;
@@ -35,7 +35,7 @@ pub struct Endpoint {
     pub feeds: &'static [Feed],
     /// How one of its rows is asked for by itself, where Clerk allows it. Several that take the same
     /// fields are tried in turn.
-    pub named_by: &'static [Naming],
+    pub named_by: &'static [RowRequest],
     /// Where the memberships of one of its rows are listed, by the row's id: their grants are the
     /// row's.
     pub memberships: Option<fn(&str) -> String>,

@@ -7,7 +7,7 @@ use clerk_snapshot::resource::Resource;
 /// Ids in the snapshot, for the grants that refer to them. A list of which nothing is expected
 /// holds everything: it is not opted in, and nothing can be said about it.
 #[derive(Debug, Default)]
-pub struct Known(BTreeMap<Resource, Listed>);
+pub struct IdIndex(BTreeMap<Resource, Listed>);
 
 /// What is known of a list.
 #[derive(Debug)]
@@ -59,13 +59,13 @@ const fn share(hash: u64, shares: usize) -> usize {
     ((hash as u128 * shares as u128) >> 64) as usize
 }
 
-impl Known {
+impl IdIndex {
     /// From now on only these rows of a list, by [`hash_of`] their ids, are known.
-    pub fn expect(&mut self, resource: Resource, ids: Vec<u64>) {
+    pub fn seal(&mut self, resource: Resource, ids: Vec<u64>) {
         self.0.insert(resource, Listed::Rows(Ids::new(ids)));
     }
 
-    /// Notes that a list is still being read: until its rows are [expected](Self::expect), it may hold any.
+    /// Notes that a list is still being read: until its rows are [expected](Self::seal), it may hold any.
     pub fn await_rows(&mut self, resource: Resource) {
         self.0.insert(resource, Listed::Pending);
     }
@@ -78,7 +78,7 @@ impl Known {
 
     /// Whether the rows of a list that the snapshot holds are known.
     #[must_use]
-    pub fn is_expected(&self, resource: Resource) -> bool {
+    pub fn is_sealed(&self, resource: Resource) -> bool {
         matches!(self.0.get(&resource), Some(Listed::Rows(_)))
     }
 
@@ -103,10 +103,10 @@ impl Known {
 
     /// Rows joined the snapshot late. Gives whether anything is known of their list yet.
     pub fn add(&mut self, resource: Resource, ids: &[u64]) -> bool {
-        let Some(Listed::Rows(known)) = self.0.get_mut(&resource) else { return false };
+        let Some(Listed::Rows(id_index)) = self.0.get_mut(&resource) else { return false };
         for &hash in ids {
-            if !known.has(hash) {
-                known.added.insert(hash);
+            if !id_index.has(hash) {
+                id_index.added.insert(hash);
             }
         }
         true
@@ -173,25 +173,25 @@ mod tests {
 
     #[test]
     fn what_is_not_opted_in_cannot_be_missing() {
-        let mut known = Known::default();
-        known.expect(Resource::Users, vec![hash_of("user_1")]);
-        assert!(known.has(Resource::Users, "user_1"));
-        assert!(!known.has(Resource::Users, "user_2"));
-        assert!(known.add(Resource::Users, &[hash_of("user_2")]));
-        assert!(!known.add(Resource::Organizations, &[hash_of("org_1")]));
-        assert!(known.has(Resource::Users, "user_2"));
-        assert!(known.has(Resource::Organizations, "org_1"));
-        known.forget(Resource::Users);
-        assert!(known.has(Resource::Users, "user_3"));
+        let mut id_index = IdIndex::default();
+        id_index.seal(Resource::Users, vec![hash_of("user_1")]);
+        assert!(id_index.has(Resource::Users, "user_1"));
+        assert!(!id_index.has(Resource::Users, "user_2"));
+        assert!(id_index.add(Resource::Users, &[hash_of("user_2")]));
+        assert!(!id_index.add(Resource::Organizations, &[hash_of("org_1")]));
+        assert!(id_index.has(Resource::Users, "user_2"));
+        assert!(id_index.has(Resource::Organizations, "org_1"));
+        id_index.forget(Resource::Users);
+        assert!(id_index.has(Resource::Users, "user_3"));
     }
 
     #[test]
     fn what_is_being_read_may_hold_anything() {
-        let mut known = Known::default();
-        known.await_rows(Resource::Users);
-        assert!(known.has(Resource::Users, "user_2") && known.is_pending(Resource::Users));
-        assert!(!known.add(Resource::Users, &[hash_of("user_1")]), "the others are not at hand");
-        known.expect(Resource::Users, vec![hash_of("user_1")]);
-        assert!(known.is_expected(Resource::Users) && !known.has(Resource::Users, "user_2"));
+        let mut id_index = IdIndex::default();
+        id_index.await_rows(Resource::Users);
+        assert!(id_index.has(Resource::Users, "user_2") && id_index.is_pending(Resource::Users));
+        assert!(!id_index.add(Resource::Users, &[hash_of("user_1")]), "the others are not at hand");
+        id_index.seal(Resource::Users, vec![hash_of("user_1")]);
+        assert!(id_index.is_sealed(Resource::Users) && !id_index.has(Resource::Users, "user_2"));
     }
 }

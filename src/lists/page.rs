@@ -16,7 +16,7 @@ use serde_json::value::RawValue;
 use crate::clerk::bytes_in_flight::Room;
 use crate::clerk::error::Unreadable;
 use crate::clerk::wire::{self, DecodeError};
-use crate::lists::id_index::{Known, hash_of};
+use crate::lists::id_index::{IdIndex, hash_of};
 use crate::translate::{References, Role, Row, Translation};
 
 /// Most datasets that one list feeds.
@@ -30,7 +30,7 @@ pub struct PageContext {
     /// The datasets whose lines are wanted.
     pub datasets: Vec<Dataset>,
     /// What the snapshot holds already, where rows refer to it.
-    pub known: Arc<RwLock<Known>>,
+    pub id_index: Arc<RwLock<IdIndex>>,
     /// For the lines of pages.
     pub buffers: Buffers,
 }
@@ -42,7 +42,7 @@ impl PageContext {
         Self {
             translation: Translation::default(),
             datasets: Vec::new(),
-            known: Arc::default(),
+            id_index: Arc::default(),
             buffers: Buffers::default(),
         }
     }
@@ -348,7 +348,7 @@ struct Reading<'c> {
     context: &'c PageContext,
     needed: Needed,
     /// Locked once for the whole page.
-    known: RwLockReadGuard<'c, Known>,
+    id_index: RwLockReadGuard<'c, IdIndex>,
     records: Records,
     rows: Vec<ReadRow>,
     unchecked_users: Vec<u64>,
@@ -361,7 +361,7 @@ impl<'c> Reading<'c> {
         Self {
             context,
             needed,
-            known: context.known.read().unwrap_or_else(PoisonError::into_inner),
+            id_index: context.id_index.read().unwrap_or_else(PoisonError::into_inner),
             records: Records::in_buffers(&context.datasets, &context.buffers),
             rows: Vec::new(),
             unchecked_users: Vec::new(),
@@ -430,10 +430,10 @@ impl<'c> Reading<'c> {
 
     /// What a row refers to, if some of it is not in the snapshot. Notes the user if users are still being read.
     fn unknown(&mut self, references: References<'_>) -> Option<Unknown> {
-        if self.known.is_pending(Resource::Users) {
+        if self.id_index.is_pending(Resource::Users) {
             self.unchecked_users.extend(references.user.map(hash_of));
         }
-        unknown(references, &self.known)
+        unknown(references, &self.id_index)
     }
 
     fn end(self, total: Option<u64>) -> ReadPage {
@@ -450,7 +450,7 @@ fn is_repeated(rows: &[ReadRow], key: &RowKey) -> bool {
     of_its_moment.into_iter().any(|row| row.key.id == key.id)
 }
 
-fn unknown(references: References<'_>, known: &Known) -> Option<Unknown> {
+fn unknown(references: References<'_>, id_index: &IdIndex) -> Option<Unknown> {
     let mut all = references
         .user
         .map(|id| (Resource::Users, id))
@@ -464,7 +464,7 @@ fn unknown(references: References<'_>, known: &Known) -> Option<Unknown> {
                 .chain(&references.machines)
                 .map(|&id| (Resource::Machines, id)),
         );
-    (!all.all(|(resource, id)| known.has(resource, id))).then(|| Unknown {
+    (!all.all(|(resource, id)| id_index.has(resource, id))).then(|| Unknown {
         user: references.user.map(str::to_owned),
         organization: references.organization.map(str::to_owned),
         permissions: references.permissions.iter().map(|&id| id.to_owned()).collect(),

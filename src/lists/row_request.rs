@@ -2,7 +2,7 @@
 
 /// One of these ways: a request in which the fields of a `lookup` event stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Naming {
+pub struct RowRequest {
     /// Below `/v1`; `{id}` stands for the event's field `id`.
     pub path: &'static str,
     /// Parameters, whose values may hold fields likewise.
@@ -23,7 +23,7 @@ pub enum Answered {
     Among,
 }
 
-impl Naming {
+impl RowRequest {
     /// A row that has a path of its own.
     #[must_use]
     pub const fn path(path: &'static str) -> Self {
@@ -88,12 +88,15 @@ mod tests {
 
     #[test]
     fn fields_are_found_and_filled_in() {
-        let naming = Naming::filter("/a/{a_id}/b", &[("b", "+{b_id}"), ("c", "true")]);
-        assert_eq!(naming.fields().collect::<Vec<_>>(), ["a_id", "b_id"]);
-        assert!(naming.puts_into_path("a_id") && !naming.puts_into_path("b_id"));
+        let row_request = RowRequest::filter("/a/{a_id}/b", &[("b", "+{b_id}"), ("c", "true")]);
+        assert_eq!(row_request.fields().collect::<Vec<_>>(), ["a_id", "b_id"]);
+        assert!(row_request.puts_into_path("a_id") && !row_request.puts_into_path("b_id"));
         let values = [("a_id", "a_1".to_owned()), ("b_id", "{a_id}".to_owned())];
-        assert_eq!(Naming::among("/a/{a_id}", &[]).fields().collect::<Vec<_>>(), ["a_id", "id"]);
-        assert_eq!(filled(naming.path, &values), "/a/a_1/b");
+        assert_eq!(
+            RowRequest::among("/a/{a_id}", &[]).fields().collect::<Vec<_>>(),
+            ["a_id", "id"]
+        );
+        assert_eq!(filled(row_request.path, &values), "/a/a_1/b");
         assert_eq!(filled("+{b_id}", &values), "+{a_id}");
     }
 

@@ -11,7 +11,7 @@ use crate::lists::endpoint::{
     ByOwner, Endpoint, Feed, ListName, Order, Paging, PartOfOwner, Phase, Rows, WholeList,
 };
 use crate::lists::page::{read_page, read_row};
-use crate::lists::row_request::Naming;
+use crate::lists::row_request::RowRequest;
 use crate::translate::plain;
 
 /// Ascending: a row that is created during the walk comes at the end and moves no other
@@ -43,7 +43,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         paging: Paging::Offset(Order::Creation),
         by_owner: None,
         feeds: &[Feed::of(Dataset::OrganizationPermissions), Feed::of(Dataset::Entitlements)],
-        named_by: &[Naming::path("/organization_permissions/{id}")],
+        named_by: &[RowRequest::path("/organization_permissions/{id}")],
         memberships: None,
         needed: &["key"],
         rows: Rows::Single(|row| read_row::<wire::OrganizationPermission<'_>>(row)),
@@ -58,7 +58,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         paging: Paging::Offset(Order::Creation),
         by_owner: None,
         feeds: &[Feed::of(Dataset::OrganizationRoles), Feed::of(Dataset::Grants)],
-        named_by: &[Naming::path("/organization_roles/{id}")],
+        named_by: &[RowRequest::path("/organization_roles/{id}")],
         memberships: None,
         needed: &["key", "permissions.id", "permissions.key"],
         rows: Rows::Single(|row| read_row::<wire::OrganizationRole<'_>>(row)),
@@ -68,7 +68,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
             Feed::of(Dataset::Machines),
             Feed { section: 2, ..Feed::of(Dataset::Entitlements) },
         ],
-        named_by: &[Naming::path("/machines/{id}")],
+        named_by: &[RowRequest::path("/machines/{id}")],
         ..listed(
             Resource::Machines,
             "/machines",
@@ -98,11 +98,11 @@ pub const ENDPOINTS: &[Endpoint] = &[
         by_owner: None,
         feeds: &[Feed::of(Dataset::Users)],
         named_by: &[
-            Naming::path("/users/{id}"),
-            Naming::filter("/users", &[("email_address", "{email_address}")]),
-            Naming::filter("/users", &[("username", "{username}")]),
+            RowRequest::path("/users/{id}"),
+            RowRequest::filter("/users", &[("email_address", "{email_address}")]),
+            RowRequest::filter("/users", &[("username", "{username}")]),
             // A sign before it says whether it is to be there or not.
-            Naming::filter("/users", &[("external_id", "+{external_id}")]),
+            RowRequest::filter("/users", &[("external_id", "+{external_id}")]),
         ],
         memberships: Some(|user| format!("/users/{user}/organization_memberships")),
         needed: &[],
@@ -126,8 +126,8 @@ pub const ENDPOINTS: &[Endpoint] = &[
             },
         ],
         named_by: &[
-            Naming { query: COUNTED, ..Naming::path("/organizations/{id}") },
-            Naming { query: COUNTED, ..Naming::path("/organizations/{slug}") },
+            RowRequest { query: COUNTED, ..RowRequest::path("/organizations/{id}") },
+            RowRequest { query: COUNTED, ..RowRequest::path("/organizations/{slug}") },
         ],
         memberships: Some(memberships_of_organization),
         needed: &[],
@@ -155,7 +155,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
             needs: Some(Resource::OrganizationRoles),
             ..Feed::of(Dataset::Grants)
         }],
-        named_by: &[Naming::filter(
+        named_by: &[RowRequest::filter(
             "/organizations/{organization_id}/memberships",
             &[("user_id", "+{user_id}")],
         )],
@@ -169,7 +169,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         ),
     },
     Endpoint {
-        named_by: &[Naming::path("/role_sets/{id}")],
+        named_by: &[RowRequest::path("/role_sets/{id}")],
         ..listed(
             Resource::RoleSets,
             "/role_sets",
@@ -180,7 +180,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
     Endpoint {
         query: &[],
         paging: Paging::Whole,
-        named_by: &[Naming::among("/domains", &[])],
+        named_by: &[RowRequest::among("/domains", &[])],
         ..listed(
             Resource::Domains,
             "/domains",
@@ -191,7 +191,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
     Endpoint {
         query: &[PAGINATED],
         paging: Paging::Offset(Order::Any),
-        named_by: &[Naming::path("/redirect_urls/{id}")],
+        named_by: &[RowRequest::path("/redirect_urls/{id}")],
         ..listed(
             Resource::RedirectUrls,
             "/redirect_urls",
@@ -200,7 +200,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         )
     },
     Endpoint {
-        named_by: &[Naming::path("/organizations/{organization_id}/invitations/{id}")],
+        named_by: &[RowRequest::path("/organizations/{organization_id}/invitations/{id}")],
         ..listed(
             Resource::OrganizationInvitations,
             "/organization_invitations",
@@ -213,8 +213,11 @@ pub const ENDPOINTS: &[Endpoint] = &[
     Endpoint {
         query: &[ASCENDING, PAGINATED],
         named_by: &[
-            Naming::filter("/invitations", &[("query", "{id}"), PAGINATED]),
-            Naming::filter("/invitations", &[("query", "{id}"), PAGINATED, ("status", "revoked")]),
+            RowRequest::filter("/invitations", &[("query", "{id}"), PAGINATED]),
+            RowRequest::filter(
+                "/invitations",
+                &[("query", "{id}"), PAGINATED, ("status", "revoked")],
+            ),
         ],
         ..listed(
             Resource::Invitations,
@@ -235,7 +238,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         )
     },
     Endpoint {
-        named_by: &[Naming::among(
+        named_by: &[RowRequest::among(
             "/organization_domains",
             &[("organization_id", "{organization_id}")],
         )],
@@ -259,7 +262,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
     Endpoint {
         query: &[],
         paging: Paging::Whole,
-        named_by: &[Naming::among("/blocklist_identifiers", &[])],
+        named_by: &[RowRequest::among("/blocklist_identifiers", &[])],
         ..listed(
             Resource::BlocklistIdentifiers,
             "/blocklist_identifiers",
@@ -270,7 +273,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
     Endpoint {
         query: &[PAGINATED],
         paging: Paging::Offset(Order::Any),
-        named_by: &[Naming::path("/jwt_templates/{id}")],
+        named_by: &[RowRequest::path("/jwt_templates/{id}")],
         ..listed(
             Resource::JwtTemplates,
             "/jwt_templates",
@@ -279,7 +282,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         )
     },
     Endpoint {
-        named_by: &[Naming::path("/oauth_applications/{id}")],
+        named_by: &[RowRequest::path("/oauth_applications/{id}")],
         ..listed(
             Resource::OauthApplications,
             "/oauth_applications",
@@ -290,7 +293,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
     Endpoint {
         query: &[],
         paging: Paging::Offset(Order::Any),
-        named_by: &[Naming::path("/enterprise_connections/{id}")],
+        named_by: &[RowRequest::path("/enterprise_connections/{id}")],
         ..listed(
             Resource::EnterpriseConnections,
             "/enterprise_connections",
@@ -299,7 +302,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         )
     },
     Endpoint {
-        named_by: &[Naming::filter("/waitlist_entries", &[("query", "{id}")])],
+        named_by: &[RowRequest::filter("/waitlist_entries", &[("query", "{id}")])],
         ..listed(
             Resource::WaitlistEntries,
             "/waitlist_entries",
@@ -336,7 +339,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
             part: PartOfOwner::Filter("user_id"),
             whole: WholeList::Doubtful,
         }),
-        named_by: &[Naming::path("/sessions/{id}")],
+        named_by: &[RowRequest::path("/sessions/{id}")],
         ..listed(
             Resource::Sessions,
             "/sessions",
@@ -345,7 +348,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         )
     },
     Endpoint {
-        named_by: &[Naming::path("/api_keys/{id}")],
+        named_by: &[RowRequest::path("/api_keys/{id}")],
         ..api_keys(0, Resource::Users, &[Feed::of(Dataset::ApiKeys)])
     },
     api_keys(1, Resource::Organizations, &[Feed { section: 1, ..Feed::of(Dataset::ApiKeys) }]),

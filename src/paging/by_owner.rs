@@ -12,14 +12,14 @@ use crate::lists::endpoint::PartOfOwner;
 use crate::lists::list_error::ListError;
 use crate::lists::page::{ReadPage, RowKey};
 use crate::lists::row_request::{filled, is_path_safe};
-use crate::paging::created_range::Bounds;
-use crate::paging::pager::{Allowed, Batch, Beginning, Walk, WalkStop};
-use crate::paging::position::{Place, Way, Within};
+use crate::paging::created_range::CreatedRange;
+use crate::paging::pager::{Allowed, Batch, Beginning, Pager, PagerStop};
+use crate::paging::position::{OwnerPosition, PagingMode, Position};
 use crate::paging::reader::Reader;
 
 /// A walk in progress.
 #[derive(Debug)]
-pub struct WalkByOwner {
+pub struct ByOwnerPager {
     /// Reads the list; its path is another for each owner.
     reader: Reader,
     /// How an owner's part of the list is asked for.
@@ -27,13 +27,13 @@ pub struct WalkByOwner {
     /// Reads the list of owners.
     owners_reader: Reader,
     /// The list of owners, not walked to its end yet.
-    owners: Option<Walk>,
+    owners: Option<Pager>,
     /// Owners that are next.
     waiting: VecDeque<RowKey>,
     /// Owners whose first pages have been asked for.
     begun: VecDeque<Begun>,
     /// Behind the last owner whose rows have all been handed out.
-    place: Place,
+    position: Position,
     allowed: Allowed,
     not_stored: usize,
     finished: bool,
@@ -42,26 +42,26 @@ pub struct WalkByOwner {
 #[derive(Debug)]
 struct Begun {
     owner: RowKey,
-    walk: Walk,
+    walk: Pager,
 }
 
-impl WalkByOwner {
+impl ByOwnerPager {
     /// A walk from `place` on: an owner's place, and the place within what it owns. `owners` reads
     /// the list of owners.
     #[must_use]
-    pub fn new(reader: Reader, part: PartOfOwner, owners: Reader, mut place: Place) -> Self {
-        let within = place.within.take();
-        let way = Way::first(owners.endpoint);
+    pub fn new(reader: Reader, part: PartOfOwner, owners: Reader, mut position: Position) -> Self {
+        let owner_position = position.owner_position.take();
+        let mode = PagingMode::first(owners.endpoint);
         let owners_reader = owners.clone();
-        let owners = Walk::new(
+        let owners = Pager::new(
             owners,
             Beginning {
-                bounds: Bounds::default(),
-                way,
-                rows: place.offset,
-                place: place.clone(),
+                range: CreatedRange::default(),
+                mode,
+                rows: position.offset,
+                position: position.clone(),
                 expected: None,
-                moment: None,
+                ties: None,
             },
         );
         let mut walk = Self {
@@ -71,13 +71,13 @@ impl WalkByOwner {
             owners: Some(owners),
             waiting: VecDeque::new(),
             begun: VecDeque::new(),
-            place,
-            allowed: Allowed { in_flight: 1, at_stake: 1 },
+            position,
+            allowed: Allowed { in_flight: 1, read_ahead: 1 },
             not_stored: 0,
             finished: false,
         };
-        if let Some(within) = within {
-            walk.begin(within.owner, within.place);
+        if let Some(owner_position) = owner_position {
+            walk.begin(owner_position.owner, owner_position.position);
         }
         walk
     }
@@ -95,8 +95,8 @@ impl WalkByOwner {
     /// The next page of the next owner, or `None` behind the last one.
     ///
     /// # Errors
-    /// [`WalkStop`].
-    pub async fn next(&mut self) -> Result<Option<Batch>, WalkStop> {
+    /// [`PagerStop`].
+    pub async fn next(&mut self) -> Result<Option<Batch>, PagerStop> {
         while !self.finished {
             self.begin_owners().await?;
             let Some(mut next) = self.begun.pop_front() else {
@@ -105,7 +105,7 @@ impl WalkByOwner {
             };
             next.walk.allow(Allowed {
                 in_flight: self.allowed.in_flight.saturating_sub(self.begun.len()),
-                at_stake: self.allowed.at_stake.saturating_sub(self.begun.len()),
+                read_ahead: self.allowed.read_ahead.saturating_sub(self.begun.len()),
             });
             match next.walk.next().await {
                 Ok(Some(batch)) => {
@@ -113,7 +113,7 @@ impl WalkByOwner {
                     return Ok(Some(self.hand_out(next, batch)));
                 }
                 Ok(None) => self.pass(next.owner),
-                Err(WalkStop::Clerk(failure))
+                Err(PagerStop::Clerk(failure))
                     if failure.error.says_absent() && self.is_gone(&next.owner).await? =>
                 {
                     debug!("an owner is gone, and what it owned with it");
@@ -129,18 +129,18 @@ impl WalkByOwner {
     }
 
     /// Asks for the first pages of as many owners as are allowed.
-    async fn begin_owners(&mut self) -> Result<(), WalkStop> {
+    async fn begin_owners(&mut self) -> Result<(), PagerStop> {
         while self.begun.is_empty()
             || (self.begun.len() < self.allowed.in_flight
-                && self.begun.len() + self.not_stored < self.allowed.at_stake)
+                && self.begun.len() + self.not_stored < self.allowed.read_ahead)
         {
-            if let Some(why) = self.reader.patience.exhausted() {
+            if let Some(why) = self.reader.work_limit.exhausted() {
                 let nothing_left = self.begun.is_empty() && !self.is_at_the_end();
-                return if nothing_left { Err(WalkStop::Exhausted(why)) } else { Ok(()) };
+                return if nothing_left { Err(PagerStop::Exhausted(why)) } else { Ok(()) };
             }
             if let Some(owner) = self.waiting.pop_front() {
                 self.may_stand_in_a_path(&owner.id)?;
-                self.begin(owner, Place::default());
+                self.begin(owner, Position::default());
             } else if !self.list_owners().await? {
                 return Ok(());
             }
@@ -149,7 +149,7 @@ impl WalkByOwner {
     }
 
     /// Lists a page more of owners; whether there was one.
-    async fn list_owners(&mut self) -> Result<bool, WalkStop> {
+    async fn list_owners(&mut self) -> Result<bool, PagerStop> {
         let Some(owners) = &mut self.owners else { return Ok(false) };
         let batch = owners.next().await?;
         let Some(batch) = batch else {
@@ -163,7 +163,7 @@ impl WalkByOwner {
         // The list of owners continues after the last owner that was complete when this walk began. An owner
         // that was half read is listed again, and may be complete by now.
         let begun = |key: &RowKey| self.begun.iter().any(|begun| begun.owner.id == key.id);
-        let is_new = |key: &RowKey| !begun(key) && !self.place.knows(&key.id);
+        let is_new = |key: &RowKey| !begun(key) && !self.position.knows(&key.id);
         let new = batch.page.kept_rows().map(|row| row.key.clone()).filter(is_new);
         self.waiting = new.collect();
         Ok(true)
@@ -173,17 +173,17 @@ impl WalkByOwner {
         self.owners.is_none() && self.waiting.is_empty()
     }
 
-    fn begin(&mut self, owner: RowKey, place: Place) {
+    fn begin(&mut self, owner: RowKey, position: Position) {
         let reader = part_of(&self.reader, self.part, &owner.id);
         let beginning = Beginning {
-            bounds: Bounds::default(),
-            way: Way::Offset,
-            rows: place.offset,
-            place,
+            range: CreatedRange::default(),
+            mode: PagingMode::Offset,
+            rows: position.offset,
+            position,
             expected: None,
-            moment: None,
+            ties: None,
         };
-        let mut walk = Walk::new(reader, beginning);
+        let mut walk = Pager::new(reader, beginning);
         walk.ask();
         self.begun.push_back(Begun { owner, walk });
     }
@@ -192,13 +192,14 @@ impl WalkByOwner {
         if batch.last {
             self.pass(next.owner);
         } else {
-            let within = Within { owner: next.owner.clone(), place: batch.place };
-            self.place.within = Some(Box::new(within));
+            let owner_position =
+                OwnerPosition { owner: next.owner.clone(), position: batch.position };
+            self.position.owner_position = Some(Box::new(owner_position));
             self.begun.push_front(next);
         }
         Batch {
-            place: self.place.clone(),
-            way: Way::ByOwner,
+            position: self.position.clone(),
+            mode: PagingMode::ByOwner,
             total: batch.total.filter(|_| batch.last),
             last: false,
             ..batch
@@ -206,7 +207,7 @@ impl WalkByOwner {
     }
 
     /// Ids come from the server and go into a path here: nothing else may be meant by them.
-    fn may_stand_in_a_path(&self, id: &str) -> Result<(), WalkStop> {
+    fn may_stand_in_a_path(&self, id: &str) -> Result<(), PagerStop> {
         if is_path_safe(id) {
             return Ok(());
         }
@@ -217,8 +218,10 @@ impl WalkByOwner {
     /// Whether Clerk has an owner no more. That it does not find what the owner owns is not enough:
     /// an error must not look like an owner that owns nothing.
     async fn is_gone(&self, owner: &RowKey) -> Result<bool, ListError> {
-        let Some(naming) = self.owners_reader.endpoint.named_by.first() else { return Ok(false) };
-        let path = filled(naming.path, &[("id", owner.id.clone())]);
+        let Some(row_request) = self.owners_reader.endpoint.named_by.first() else {
+            return Ok(false);
+        };
+        let path = filled(row_request.path, &[("id", owner.id.clone())]);
         match self.owners_reader.client.get(&path, &[], |_| Ok(())).await {
             Ok(()) => Ok(false),
             Err(error) if error.says_absent() => Ok(true),
@@ -228,9 +231,9 @@ impl WalkByOwner {
 
     /// Everything of an owner has been handed out.
     fn pass(&mut self, owner: RowKey) {
-        self.place.within = None;
-        self.place.offset += 1;
-        self.place.remember(owner);
+        self.position.owner_position = None;
+        self.position.offset += 1;
+        self.position.remember(owner);
     }
 
     /// Says that no owner is left.
@@ -239,8 +242,8 @@ impl WalkByOwner {
         Batch {
             page: ReadPage::empty(&self.reader.context.datasets),
             doubled: 0,
-            place: self.place.clone(),
-            way: Way::ByOwner,
+            position: self.position.clone(),
+            mode: PagingMode::ByOwner,
             total: None,
             last: true,
         }

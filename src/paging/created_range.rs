@@ -6,14 +6,14 @@ use crate::lists::page::ReadRow;
 
 /// Times of creation, in milliseconds since 1970. The default holds everything.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Bounds {
+pub struct CreatedRange {
     /// The first that belongs to it.
     pub from: Option<i64>,
     /// The first that does not belong to it any more.
     pub until: Option<i64>,
 }
 
-impl Bounds {
+impl CreatedRange {
     /// The filters that ask Clerk for these rows. Its documentation does not say whether a filter
     /// includes the moment it names, so each may bring rows of one millisecond more.
     #[must_use]

@@ -4,12 +4,12 @@
 //! - [`reader`] requests one page; [`position`] is where the walk stands.
 //! - [`by_owner`] reads a list in the parts of its owners.
 //! - [`created_range`] limits a list to rows created within a time.
-//! - [`fruitless`] bounds the rounds that bring nothing new.
+//! - [`stalled`] bounds the rounds that bring nothing new.
 
 pub mod by_owner;
 pub mod created_range;
-pub mod fruitless;
 pub mod pager;
 pub mod position;
 pub mod reader;
+pub mod stalled;
 pub(crate) mod ties;

@@ -18,11 +18,11 @@ use crate::lists::endpoint::{Endpoint, Paging};
 use crate::lists::id_index::hash_of;
 use crate::lists::list_error::ListError;
 use crate::lists::page::{ReadPage, ReadRow, RowKey};
-use crate::paging::created_range::Bounds;
-use crate::paging::position::{Place, Way};
+use crate::paging::created_range::CreatedRange;
+use crate::paging::position::{PagingMode, Position};
 use crate::paging::reader::{Asked, Reader, fetch};
-use crate::paging::ties::Moment;
-use crate::patience::Exhausted;
+use crate::paging::ties::Ties;
+use crate::work_limit::StopReason;
 
 /// Most bytes of lines of one list that wait for their turn to be stored: 27 pages of usual users, or
 /// 14 of memberships with many permissions.
@@ -30,13 +30,13 @@ pub(crate) const MOST_WAITING: usize = 16 * 1024 * 1024;
 
 /// A walk in progress.
 #[derive(Debug)]
-pub struct Walk {
+pub struct Pager {
     reader: Reader,
-    bounds: Bounds,
-    way: Way,
-    place: Place,
+    range: CreatedRange,
+    mode: PagingMode,
+    position: Position,
     /// The rows taken that share the last one's moment.
-    moment: Moment,
+    ties: Ties,
     /// Rows taken since the beginning of the window.
     rows: u64,
     /// The window's size as last heard.
@@ -66,18 +66,18 @@ pub struct Walk {
 #[derive(Debug)]
 pub struct Beginning {
     /// The part of the list that is walked; places and counts are those of this part.
-    pub bounds: Bounds,
+    pub range: CreatedRange,
     /// How its pages are found.
-    pub way: Way,
+    pub mode: PagingMode,
     /// Behind the rows that have been taken.
-    pub place: Place,
+    pub position: Position,
     /// How many these are.
     pub rows: u64,
     /// How many there are in all, as last heard of.
     pub expected: Option<u64>,
     /// The hashed ids of all that were created at the moment of the last one; `None` where only the
     /// place is known.
-    pub moment: Option<Vec<u64>>,
+    pub ties: Option<Vec<u64>>,
 }
 
 /// How far a walk may run ahead of what is stored. One page may always be asked for.
@@ -86,7 +86,7 @@ pub struct Allowed {
     /// Most pages in flight.
     pub in_flight: usize,
     /// Most pages in flight or handed out, and not yet stored.
-    pub at_stake: usize,
+    pub read_ahead: usize,
 }
 
 #[derive(Debug)]
@@ -106,14 +106,19 @@ pub struct Taken {
     /// Rows of the window, as last heard.
     pub expected: u64,
     /// The window's.
-    pub bounds: Bounds,
+    pub range: CreatedRange,
 }
 
 impl Taken {
     /// Of a walk that stands at `place`; `None` where it has taken nothing, or rows without a date.
-    pub(crate) fn of(place: &Place, rows: u64, expected: u64, bounds: Bounds) -> Option<Self> {
-        let newest = place.tail.last()?.created_at?;
-        Some(Self { rows, newest, expected, bounds })
+    pub(crate) fn of(
+        position: &Position,
+        rows: u64,
+        expected: u64,
+        range: CreatedRange,
+    ) -> Option<Self> {
+        let newest = position.tail.last()?.created_at?;
+        Some(Self { rows, newest, expected, range })
     }
 }
 
@@ -125,9 +130,9 @@ pub struct Batch {
     /// Rows that Clerk listed again because others moved them.
     pub doubled: u64,
     /// Where the walk stands behind this page.
-    pub place: Place,
+    pub position: Position,
     /// The way it is walked now.
-    pub way: Way,
+    pub mode: PagingMode,
     /// Clerk's count, when this page told it; by owner, that of an owner's part with its last page.
     pub total: Option<u64>,
     /// Whether this page ends the list.
@@ -136,13 +141,13 @@ pub struct Batch {
 
 /// Why a walk brings no further page.
 #[derive(Debug, thiserror::Error)]
-pub enum WalkStop {
+pub enum PagerStop {
     /// Clerk's answer does not allow to go on.
     #[error(transparent)]
     Clerk(#[from] ListError),
     /// No new request may begin, and nothing is in flight any more.
     #[error("the invocation's time is up")]
-    Exhausted(Exhausted),
+    Exhausted(StopReason),
     /// None of the rows last taken is in the list any more.
     #[error("the position in {} is lost", .0.path)]
     LostPlace(&'static Endpoint),
@@ -151,12 +156,12 @@ pub enum WalkStop {
     Unfiltered(&'static Endpoint),
 }
 
-impl WalkStop {
+impl PagerStop {
     /// What Clerk did wrong, or why no request may begin.
     ///
     /// # Errors
-    /// [`Exhausted`]: nothing is wrong with the list.
-    pub fn into_list_error(self) -> Result<ListError, Exhausted> {
+    /// [`StopReason`]: nothing is wrong with the list.
+    pub fn into_list_error(self) -> Result<ListError, StopReason> {
         let protocol = |endpoint: &'static Endpoint, detail: &str| {
             let (endpoint_path, detail) = (endpoint.path.to_owned(), detail.to_owned());
             ListError::of(endpoint)(ClerkError::Protocol { endpoint: endpoint_path, detail })
@@ -175,23 +180,23 @@ impl WalkStop {
     }
 }
 
-impl Walk {
+impl Pager {
     /// A walk with one page in flight at a time, until more is [allowed](Self::allow).
     #[must_use]
     pub fn new(reader: Reader, beginning: Beginning) -> Self {
-        let Beginning { bounds, way, place, rows, expected, moment } = beginning;
-        let last = place.tail.last();
+        let Beginning { range, mode, position, rows, expected, ties } = beginning;
+        let last = position.tail.last();
         Self {
             page_rows: reader.endpoint.page_rows,
-            next_offset: overlap(place.offset),
-            moment: match moment {
-                Some(ids) => Moment::of(last.and_then(|key| key.created_at), ids),
-                None => Moment::behind(&place.tail, rows),
+            next_offset: overlap(position.offset),
+            ties: match ties {
+                Some(ids) => Ties::of(last.and_then(|key| key.created_at), ids),
+                None => Ties::behind(&position.tail, rows),
             },
             reader,
-            bounds,
-            way,
-            place,
+            range,
+            mode,
+            position,
             rows,
             expected,
             in_flight: VecDeque::new(),
@@ -199,7 +204,7 @@ impl Walk {
             cursor_back: 0,
             fewest_left: u64::MAX,
             stored_after: HashSet::new(),
-            allowed: Allowed { in_flight: 1, at_stake: 1 },
+            allowed: Allowed { in_flight: 1, read_ahead: 1 },
             waits_for_room: false,
             not_stored: 0,
             finished: false,
@@ -229,15 +234,15 @@ impl Walk {
 
     /// What has been taken, where the walk gets on by cursor and its window could be divided.
     pub(crate) fn taken(&self) -> Option<Taken> {
-        let goes_on = self.way == Way::Cursor && self.cursor_back == 0 && !self.finished;
+        let goes_on = self.mode == PagingMode::Cursor && self.cursor_back == 0 && !self.finished;
         let expected = self.expected.filter(|_| goes_on)?;
-        Taken::of(&self.place, self.rows, expected, self.bounds)
+        Taken::of(&self.position, self.rows, expected, self.range)
     }
 
     /// The window ends sooner, behind what has been taken. Of pages that are on their way the rows beyond
     /// are dropped.
-    pub(crate) const fn narrow(&mut self, bounds: Bounds, expected: u64) {
-        self.bounds = bounds;
+    pub(crate) const fn narrow(&mut self, range: CreatedRange, expected: u64) {
+        self.range = range;
         self.expected = Some(expected);
     }
 
@@ -255,38 +260,38 @@ impl Walk {
     /// The next page, or `None` behind the last one.
     ///
     /// # Errors
-    /// [`WalkStop`]; an error never looks like the end of the list.
-    pub async fn next(&mut self) -> Result<Option<Batch>, WalkStop> {
+    /// [`PagerStop`]; an error never looks like the end of the list.
+    pub async fn next(&mut self) -> Result<Option<Batch>, PagerStop> {
         while !self.finished {
             if self.in_flight.is_empty() {
                 self.ask();
             }
             self.ask_ahead();
             let Some(next) = self.in_flight.pop_front() else {
-                let why = self.reader.patience.exhausted().unwrap_or(Exhausted::Halted);
-                return Err(WalkStop::Exhausted(why));
+                let why = self.reader.work_limit.exhausted().unwrap_or(StopReason::Halted);
+                return Err(PagerStop::Exhausted(why));
             };
             if !self.waits_for_room {
                 next.urgency.set();
             }
             let page = match Self::arrival(next.answer).await {
                 Ok(page) => page,
-                Err(WalkStop::Clerk(failure))
+                Err(PagerStop::Clerk(failure))
                     if failure.error.rejects_the_request()
                         && matches!(next.asked, Asked::Cursor(Some(_))) =>
                 {
                     self.cursor_rejected();
                     continue;
                 }
-                Err(WalkStop::Clerk(failure))
-                    if failure.error.rejects_the_request() && self.bounds.are_some() =>
+                Err(PagerStop::Clerk(failure))
+                    if failure.error.rejects_the_request() && self.range.are_some() =>
                 {
-                    return Err(WalkStop::Unfiltered(self.reader.endpoint));
+                    return Err(PagerStop::Unfiltered(self.reader.endpoint));
                 }
                 Err(stop) => return Err(stop),
             };
-            if self.bounds.are_ignored_by(&page.rows) {
-                return Err(WalkStop::Unfiltered(self.reader.endpoint));
+            if self.range.are_ignored_by(&page.rows) {
+                return Err(PagerStop::Unfiltered(self.reader.endpoint));
             }
             let batch = match next.asked {
                 Asked::Offset(offset) => self.join_by_offset(offset, page)?,
@@ -313,7 +318,7 @@ impl Walk {
     fn ask_ahead(&mut self) {
         while !self.finished
             && self.in_flight.len() < self.allowed.in_flight
-            && self.in_flight.len() + self.not_stored < self.allowed.at_stake
+            && self.in_flight.len() + self.not_stored < self.allowed.read_ahead
             && self.ask()
         {}
     }
@@ -323,40 +328,40 @@ impl Walk {
         let is_first = self.in_flight.is_empty();
         // Beyond the first page only where a row is known to stand.
         let is_expected = self.expected.is_some_and(|rows| self.next_offset + 1 < rows);
-        let asked = match self.way {
-            _ if self.reader.patience.exhausted().is_some() => return false,
-            Way::Cursor if is_first && self.cursor_back > 0 && self.has_no_cursor() => {
-                self.give_up_the_cursor("brings nothing behind");
+        let asked = match self.mode {
+            _ if self.reader.work_limit.exhausted().is_some() => return false,
+            PagingMode::Cursor if is_first && self.cursor_back > 0 && self.has_no_cursor() => {
+                self.abandon_the_cursor("brings nothing behind");
                 return self.ask();
             }
-            Way::Cursor if is_first => Asked::Cursor(self.cursor()),
+            PagingMode::Cursor if is_first => Asked::Cursor(self.cursor()),
             // The next cursor is known when the page has arrived.
-            Way::Cursor => return false,
-            Way::Offset | Way::ByOwner
+            PagingMode::Cursor => return false,
+            PagingMode::Offset | PagingMode::ByOwner
                 if is_first || (self.step_back == 0 && is_expected && !self.is_whole()) =>
             {
                 Asked::Offset(self.next_offset)
             }
-            Way::Offset | Way::ByOwner => return false,
+            PagingMode::Offset | PagingMode::ByOwner => return false,
         };
         if let Asked::Offset(offset) = asked {
             self.next_offset = offset + self.page_rows - 1;
         }
         let urgency = Urgency::default();
-        let fetching = fetch(self.reader.clone(), self.bounds, asked.clone(), urgency.clone());
+        let fetching = fetch(self.reader.clone(), self.range, asked.clone(), urgency.clone());
         let answer = AbortOnDrop(tokio::spawn(fetching));
         self.in_flight.push_back(InFlight { asked, urgency, answer });
         true
     }
 
     fn cursor(&self) -> Option<String> {
-        let index = self.place.tail.len().checked_sub(1 + self.cursor_back)?;
-        Some(self.place.tail[index].id.clone())
+        let index = self.position.tail.len().checked_sub(1 + self.cursor_back)?;
+        Some(self.position.tail[index].id.clone())
     }
 
     /// Whether the cursor would have to step back further than rows are remembered.
     fn has_no_cursor(&self) -> bool {
-        self.cursor().is_none() && self.rows > self.place.tail.len() as u64
+        self.cursor().is_none() && self.rows > self.position.tail.len() as u64
     }
 
     /// Whether one answer has all rows.
@@ -366,7 +371,7 @@ impl Walk {
 
     /// Whether a row is remembered as taken.
     fn knows(&self, key: &RowKey) -> bool {
-        self.place.knows(&key.id) || self.moment.has(key)
+        self.position.knows(&key.id) || self.ties.has(key)
     }
 
     /// Whether a row has been taken, or is stored without having been.
@@ -377,55 +382,55 @@ impl Walk {
 
     async fn arrival(
         mut answer: AbortOnDrop<Result<ReadPage, ListError>>,
-    ) -> Result<ReadPage, WalkStop> {
+    ) -> Result<ReadPage, PagerStop> {
         match (&mut answer.0).await {
             Ok(page) => Ok(page?),
             Err(failed) => match failed.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),
-                Err(_cancelled) => Err(WalkStop::Exhausted(Exhausted::Halted)),
+                Err(_cancelled) => Err(PagerStop::Exhausted(StopReason::Halted)),
             },
         }
     }
 
     /// The cursor's row may be deleted: an earlier one is tried, then offsets.
     fn cursor_rejected(&mut self) {
-        if self.cursor_back + 1 < self.place.tail.len().min(3) {
+        if self.cursor_back + 1 < self.position.tail.len().min(3) {
             self.cursor_back += 1;
         } else {
-            self.give_up_the_cursor("refuses");
+            self.abandon_the_cursor("refuses");
         }
     }
 
-    fn give_up_the_cursor(&mut self, what_it_does: &'static str) {
+    fn abandon_the_cursor(&mut self, what_it_does: &'static str) {
         warn!(
             clerk.path = self.reader.endpoint.path,
             "the server {what_it_does} the cursor; reading the rest of the list by offset"
         );
-        self.way = Way::Offset;
+        self.mode = PagingMode::Offset;
         self.cursor_back = 0;
         self.in_flight.clear();
-        self.next_offset = overlap(self.place.offset);
+        self.next_offset = overlap(self.position.offset);
     }
 
     fn join_by_cursor(&mut self, cursor: Option<&str>, mut page: ReadPage) -> Batch {
         let confirming = std::mem::take(&mut self.cursor_back) > 0;
         if cursor.is_some_and(|cursor| self.begins_again(cursor, &page.rows)) {
-            self.give_up_the_cursor("ignores");
+            self.abandon_the_cursor("ignores");
             return self.batch_without_rows(page);
         }
-        let newest = self.place.tail.last().and_then(|key| key.created_at);
+        let newest = self.position.tail.last().and_then(|key| key.created_at);
         let known_again = page.rows.iter().any(|row| self.knows(&row.key));
         let repeated = rows_repeated(&page);
         for row in &mut page.rows {
             // Rows older than the last one taken appeared meanwhile; the comparison finds them.
             let is_behind = row.key.created_at.is_none_or(|created| Some(created) >= newest);
-            row.kept &= is_behind && self.bounds.hold(row) && !self.is_stored(&row.key);
+            row.kept &= is_behind && self.range.hold(row) && !self.is_stored(&row.key);
         }
         let new = page.kept_rows().count() as u64;
         let full = page.rows.len() as u64 >= self.reader.endpoint.page_rows;
-        let begun = !self.place.tail.is_empty();
+        let begun = !self.position.tail.is_empty();
         let all_seen = self.expected.is_some_and(|expected| self.rows + new >= expected);
-        let last = if page.rows.iter().any(|row| self.bounds.end_before(row)) {
+        let last = if page.rows.iter().any(|row| self.range.end_before(row)) {
             true
         } else if page.rows.is_empty() {
             !begun && (all_seen || confirming)
@@ -433,11 +438,11 @@ impl Walk {
             !full && (all_seen || (known_again && new == 0))
         };
         let got_on = new > 0 || last;
-        let too_many = self.place.fruitless.note(got_on).is_err();
+        let too_many = self.position.stalled.note(got_on).is_err();
         if !got_on && (full || confirming || too_many) {
             // The rows at the cursor may be deleted: that must not look like the end of the list. The
             // same request would bring the same page again.
-            self.give_up_the_cursor("brings neither a new row nor a known one behind");
+            self.abandon_the_cursor("brings neither a new row nor a known one behind");
             return self.batch_without_rows(page);
         }
         // A short page ends the list, but servers have been seen to send short pages in the middle:
@@ -448,7 +453,7 @@ impl Walk {
 
     /// Whether a cursor page shows rows from before its cursor.
     fn begins_again(&self, cursor: &str, rows: &[ReadRow]) -> bool {
-        let tail = &self.place.tail;
+        let tail = &self.position.tail;
         let Some(index) = tail.iter().position(|key| key.id == cursor) else { return false };
         let behind = &tail[index + 1..];
         let is_behind = |row: &ReadRow| behind.iter().any(|key| key.id == row.key.id);
@@ -456,7 +461,7 @@ impl Walk {
             || rows.first().is_some_and(|row| row.key.created_at < tail[index].created_at)
     }
 
-    fn join_by_offset(&mut self, offset: u64, mut page: ReadPage) -> Result<Batch, WalkStop> {
+    fn join_by_offset(&mut self, offset: u64, mut page: ReadPage) -> Result<Batch, PagerStop> {
         if page.total.is_some() {
             self.expected = page.total;
         }
@@ -464,20 +469,20 @@ impl Walk {
             self.step_back()?;
             return Ok(self.batch_without_rows(page));
         };
-        let wanted_again = self.place.offset.saturating_sub(offset);
+        let wanted_again = self.position.offset.saturating_sub(offset);
         let stepped_back = std::mem::take(&mut self.step_back) > 0;
         let doubled = if stepped_back { 0 } else { (from as u64).saturating_sub(wanted_again) };
         let repeated = rows_repeated(&page);
         for (index, row) in page.rows.iter_mut().enumerate() {
-            row.kept &= index >= from && self.bounds.hold(row) && !self.is_stored(&row.key);
+            row.kept &= index >= from && self.range.hold(row) && !self.is_stored(&row.key);
         }
-        let beyond = page.rows.iter().any(|row| self.bounds.end_before(row));
+        let beyond = page.rows.iter().any(|row| self.range.end_before(row));
         let new = page.rows.iter().filter(|row| row.kept).count() as u64;
         let behind = offset + page.rows.len() as u64;
         let full = page.rows.len() as u64 >= self.reader.endpoint.page_rows;
         // Servers have been seen to send short pages in the middle: the end is where one more brings
         // nothing, unless the count agrees.
-        let goes_on = new > 0 || stepped_back || behind > self.place.offset;
+        let goes_on = new > 0 || stepped_back || behind > self.position.offset;
         let last = match page.total {
             _ if beyond || self.is_whole() => true,
             // A total that is too small must not hide the rows behind a full page.
@@ -499,9 +504,9 @@ impl Walk {
         // After a step back, pages of rows that have all been taken lead on to those that have not.
         let is_catching_up = (full || goes_on) && behind <= self.rows;
         if got_on || !is_catching_up {
-            self.place.fruitless.note(got_on).map_err(|_| self.ends_before_its_total())?;
+            self.position.stalled.note(got_on).map_err(|_| self.ends_before_its_total())?;
         }
-        self.place.offset = behind;
+        self.position.offset = behind;
         Ok(self.batch(page, new, doubled + repeated, last))
     }
 
@@ -515,21 +520,21 @@ impl Walk {
         is_nearer
     }
 
-    fn ends_before_its_total(&self) -> WalkStop {
+    fn ends_before_its_total(&self) -> PagerStop {
         self.reader.protocol("pages end before the `total_count` they state".to_owned()).into()
     }
 
     /// Where the new rows of a page begin that was asked for at `offset`: behind the last known row.
     /// `None` when the page cannot be joined to what is known.
     fn seam(&self, rows: &[ReadRow], offset: u64) -> Option<usize> {
-        let Some(last) = self.place.tail.last() else {
+        let Some(last) = self.position.tail.last() else {
             return (offset == 0).then_some(0);
         };
         if let Some(index) = rows.iter().rposition(|row| row.key.id == last.id) {
             return Some(index + 1);
         }
         if self.reader.is_in_any_order() {
-            let known = rows.iter().rposition(|row| self.place.knows(&row.key.id));
+            let known = rows.iter().rposition(|row| self.position.knows(&row.key.id));
             return known.map(|index| index + 1).or((offset == 0 && rows.is_empty()).then_some(0));
         }
         // The last row taken is gone. Rows that are not known and not older than it come behind it;
@@ -550,16 +555,16 @@ impl Walk {
         // Of rows of the last one's moment nobody can say whether they have been taken, unless a known
         // one stands before them or all that were taken are known.
         let is_told = behind_known > 0
-            || self.moment.is_complete()
+            || self.ties.is_complete()
             || rows.get(behind).is_none_or(|row| row.key.created_at > Some(last_created));
         is_told.then_some(behind)
     }
 
     /// The page begins behind what is known: rows before it were deleted. Looks further up.
-    fn step_back(&mut self) -> Result<(), WalkStop> {
-        let from = self.place.offset;
-        if self.step_back >= from || self.place.fruitless.note(false).is_err() {
-            return Err(WalkStop::LostPlace(self.reader.endpoint));
+    fn step_back(&mut self) -> Result<(), PagerStop> {
+        let from = self.position.offset;
+        if self.step_back >= from || self.position.stalled.note(false).is_err() {
+            return Err(PagerStop::LostPlace(self.reader.endpoint));
         }
         self.step_back = if self.step_back == 0 { 8 } else { self.step_back * 4 };
         info!(
@@ -581,14 +586,21 @@ impl Walk {
 
     fn batch(&mut self, page: ReadPage, new: u64, doubled: u64, last: bool) -> Batch {
         for row in page.kept_rows() {
-            self.moment.take(&row.key);
-            self.place.remember(row.key.clone());
+            self.ties.take(&row.key);
+            self.position.remember(row.key.clone());
         }
-        if self.way == Way::Cursor {
-            self.place.offset += new;
+        if self.mode == PagingMode::Cursor {
+            self.position.offset += new;
         }
         self.rows += new;
-        Batch { doubled, place: self.place.clone(), way: self.way, total: page.total, last, page }
+        Batch {
+            doubled,
+            position: self.position.clone(),
+            mode: self.mode,
+            total: page.total,
+            last,
+            page,
+        }
     }
 }
 

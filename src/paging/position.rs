@@ -4,38 +4,39 @@ use serde::{Deserialize, Serialize};
 
 use crate::lists::endpoint::{ByOwner, Endpoint, Paging, WholeList};
 use crate::lists::page::RowKey;
-use crate::paging::fruitless::FruitlessRounds;
+use crate::paging::stalled::StalledRounds;
 
 /// Where a walk stands: enough to continue it in another process.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Place {
+pub struct Position {
     /// Index in Clerk's list just behind the last row taken, as last seen.
     pub offset: u64,
     /// The last rows taken, the newest at the end.
     pub tail: Vec<RowKey>,
     /// Of a list walked by owner, `offset` and `tail` being those of its owners: the owner whose rows
     /// have been taken in part.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub within: Option<Box<Within>>,
+    #[serde(rename = "within", default, skip_serializing_if = "Option::is_none")]
+    pub owner_position: Option<Box<OwnerPosition>>,
     /// Rounds since the walk last got on.
-    #[serde(default, skip_serializing_if = "FruitlessRounds::are_none")]
-    pub fruitless: FruitlessRounds,
+    #[serde(rename = "fruitless", default, skip_serializing_if = "StalledRounds::are_none")]
+    pub stalled: StalledRounds,
 }
 
 /// A place among what one owner owns.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Within {
+pub struct OwnerPosition {
     /// Whose part of the list it is.
     pub owner: RowKey,
     /// The place in that part.
-    pub place: Place,
+    #[serde(rename = "place")]
+    pub position: Position,
 }
 
 /// How many rows of a [`Place`] are kept: the walk loses its place only when all of them are
 /// deleted at once.
 pub const TAIL_ROWS: usize = 24;
 
-impl Place {
+impl Position {
     /// A row has been taken.
     pub(crate) fn remember(&mut self, key: RowKey) {
         if self.tail.len() >= TAIL_ROWS {
@@ -54,7 +55,7 @@ impl Place {
 /// or refuses the cursor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Way {
+pub enum PagingMode {
     /// `starting_after=<id>`.
     Cursor,
     /// `offset=<n>`, overlapping by a row.
@@ -63,7 +64,7 @@ pub enum Way {
     ByOwner,
 }
 
-impl Way {
+impl PagingMode {
     /// The way a list is first tried.
     #[must_use]
     pub const fn first(endpoint: &Endpoint) -> Self {

@@ -16,8 +16,8 @@ use crate::lists::endpoint::{Endpoint, Order, Paging};
 use crate::lists::filter_check;
 use crate::lists::list_error::ListError;
 use crate::lists::page::{PageContext, ReadPage, RowKey};
-use crate::paging::created_range::Bounds;
-use crate::patience::Patience;
+use crate::paging::created_range::CreatedRange;
+use crate::work_limit::WorkLimit;
 
 /// What a walk reads with.
 #[derive(Debug, Clone)]
@@ -37,7 +37,7 @@ pub struct Reader {
     /// Stamps pages.
     pub clock: Clock,
     /// Ends the wait for what is in flight.
-    pub patience: Arc<Patience>,
+    pub work_limit: Arc<WorkLimit>,
 }
 
 impl Reader {
@@ -62,8 +62,8 @@ impl Reader {
     /// Reads a page's body, of rows that were asked for. A list without a count of its own always
     /// states its size: without one an empty page would look like an empty list.
     /// `place` says where the page stands in the list, in words.
-    fn read(&self, body: &[u8], place: &str) -> Result<ReadPage, Unreadable> {
-        let page = self.endpoint.read(body, &self.context).map_err(|error| error.on(place))?;
+    fn read(&self, body: &[u8], position: &str) -> Result<ReadPage, Unreadable> {
+        let page = self.endpoint.read(body, &self.context).map_err(|error| error.on(position))?;
         if page.total.is_none() && !matches!(self.endpoint.paging, Paging::Cursor { .. }) {
             return Err(Unreadable("`total_count`: missing".to_owned()));
         }
@@ -93,22 +93,22 @@ impl fmt::Display for Asked {
 
 pub(crate) async fn fetch(
     reader: Reader,
-    bounds: Bounds,
+    range: CreatedRange,
     asked: Asked,
     urgency: Urgency,
 ) -> Result<ReadPage, ListError> {
-    let mut place = Vec::new();
+    let mut position = Vec::new();
     if reader.endpoint.paging != Paging::Whole {
-        place.push(("limit", reader.endpoint.page_rows.to_string()));
-        place.extend(bounds.query());
+        position.push(("limit", reader.endpoint.page_rows.to_string()));
+        position.extend(range.query());
         match &asked {
-            Asked::Offset(offset) => place.push(("offset", offset.to_string())),
-            Asked::Cursor(Some(cursor)) => place.push(("starting_after", cursor.clone())),
+            Asked::Offset(offset) => position.push(("offset", offset.to_string())),
+            Asked::Cursor(Some(cursor)) => position.push(("starting_after", cursor.clone())),
             Asked::Cursor(None) => {}
         }
     }
     let mut query = reader.query();
-    query.extend(place.iter().map(|(name, value)| (*name, value.as_str())));
+    query.extend(position.iter().map(|(name, value)| (*name, value.as_str())));
     let from = reader.clock.now();
     let read = |body: Bytes| {
         let page = reader.read(&body, &asked.to_string())?;
@@ -141,8 +141,8 @@ pub async fn row_at(
     reader: &Reader,
     index: u64,
 ) -> Result<(Option<RowKey>, Option<u64>), ListError> {
-    let place = [("limit", "1".to_owned()), ("offset", index.to_string())];
-    let page = look(reader, &place, &Asked::Offset(index)).await?;
+    let position = [("limit", "1".to_owned()), ("offset", index.to_string())];
+    let page = look(reader, &position, &Asked::Offset(index)).await?;
     Ok((page.rows.into_iter().next().map(|row| row.key), page.total))
 }
 
@@ -151,18 +151,18 @@ pub async fn row_at(
 /// # Errors
 /// As of any request.
 pub async fn first_rows(reader: &Reader, most: u64) -> Result<Vec<RowKey>, ListError> {
-    let place = [("limit", most.to_string())];
-    let page = look(reader, &place, &Asked::Cursor(None)).await?;
+    let position = [("limit", most.to_string())];
+    let page = look(reader, &position, &Asked::Cursor(None)).await?;
     Ok(page.rows.into_iter().map(|row| row.key).collect())
 }
 
 async fn look(
     reader: &Reader,
-    place: &[(&str, String)],
+    position: &[(&str, String)],
     asked: &Asked,
 ) -> Result<ReadPage, ListError> {
     let mut query = reader.query();
-    query.extend(place.iter().map(|(name, value)| (*name, value.as_str())));
+    query.extend(position.iter().map(|(name, value)| (*name, value.as_str())));
     let read =
         reader.client.get(&reader.path, &query, |body| reader.read(&body, &asked.to_string()));
     read.await.map_err(ListError::of(reader.endpoint))

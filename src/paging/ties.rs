@@ -6,7 +6,7 @@ use crate::lists::page::RowKey;
 
 /// Rows of one moment, at eight bytes each.
 #[derive(Debug)]
-pub(crate) struct Moment {
+pub(crate) struct Ties {
     created_at: Option<i64>,
     /// Their ids, by [`hash_of`].
     ids: Vec<u64>,
@@ -18,7 +18,7 @@ pub(crate) struct Moment {
 /// only if all the [last rows](crate::paging::position::TAIL_ROWS) are deleted as well.
 const MOST_ROWS: usize = 100_000;
 
-impl Moment {
+impl Ties {
     /// Behind the `tail` of `rows` that were taken in all.
     pub(crate) fn behind(tail: &[RowKey], rows: u64) -> Self {
         let created_at = tail.last().and_then(|key| key.created_at);

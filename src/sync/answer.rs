@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use clerk_snapshot::manifest::{DatasetStatus, Manifest, RunFacts};
+use clerk_snapshot::manifest::{DatasetStatus, Manifest, RunStats};
 use clerk_snapshot::resource::Dataset;
 use clerk_snapshot::timestamp::Timestamp;
 
 use crate::error::Error;
 use crate::response::{PauseReason, Shrunk, SyncAnswer, SyncStatus};
 use crate::sync::checkpoint::document::Checkpoint;
-use crate::sync::checkpoint::lease::Keeper;
+use crate::sync::checkpoint::lease::LeasedCheckpoint;
 use crate::sync::checkpoint::summary;
 use crate::sync::context::Sync;
 use crate::sync::decide::Found;
@@ -30,7 +30,7 @@ impl Sync<'_> {
                 held_until: Some(now),
                 message: "Another invocation has just finished the run; nothing was done."
                     .to_owned(),
-                ..self.answer(SyncStatus::Busy, RunFacts::default())
+                ..self.answer(SyncStatus::Busy, RunStats::default())
             },
         })
     }
@@ -43,7 +43,7 @@ impl Sync<'_> {
     ) -> Option<SyncAnswer> {
         let until = checkpoint.paused_until(now).filter(|_| checkpoint.completed.is_none())?;
         let wait = until.saturating_duration_since(now);
-        (!self.invocation.patience.allows_pause(wait)).then(|| {
+        (!self.invocation.work_limit.allows_pause(wait)).then(|| {
             self.partial(checkpoint, checkpoint.run, PauseReason::RateLimited, Some(until))
         })
     }
@@ -73,7 +73,7 @@ impl Sync<'_> {
                 "The snapshot started at {} is fresh enough; the next one is due at {due}.",
                 latest.started_at
             ),
-            ..self.answer(SyncStatus::Skipped, RunFacts::default())
+            ..self.answer(SyncStatus::Skipped, RunStats::default())
         })
     }
 
@@ -91,7 +91,7 @@ impl Sync<'_> {
     pub(crate) fn partial(
         &self,
         checkpoint: &Checkpoint,
-        facts: RunFacts,
+        stats: RunStats,
         reason: PauseReason,
         retry_at: Option<Timestamp>,
     ) -> SyncAnswer {
@@ -110,22 +110,22 @@ impl Sync<'_> {
             message: format!(
                 "The run paused because {why}; what was read is stored, and the next sync continues."
             ),
-            ..self.about(checkpoint, self.answer(SyncStatus::Partial, facts))
+            ..self.about(checkpoint, self.answer(SyncStatus::Partial, stats))
         }
     }
 
     pub(crate) fn about_manifest(
         &self,
         status: SyncStatus,
-        keeper: &Keeper,
+        leased: &LeasedCheckpoint,
         manifest: &Manifest,
-        facts: RunFacts,
+        stats: RunStats,
     ) -> SyncAnswer {
-        let checkpoint = keeper.read(Checkpoint::clone);
+        let checkpoint = leased.read(Checkpoint::clone);
         SyncAnswer {
             manifest: Some(self.dependencies.store.url_of(&manifest_key(&checkpoint))),
             verified: manifest.verified,
-            ..self.about(&checkpoint, self.answer(status, facts))
+            ..self.about(&checkpoint, self.answer(status, stats))
         }
     }
 
@@ -137,18 +137,18 @@ impl Sync<'_> {
         }
     }
 
-    fn answer(&self, status: SyncStatus, facts: RunFacts) -> SyncAnswer {
+    fn answer(&self, status: SyncStatus, stats: RunStats) -> SyncAnswer {
         SyncAnswer {
             status,
             snapshot_id: None,
             manifest: None,
             records: BTreeMap::new(),
             verified: false,
-            requests: facts.requests,
-            retries: facts.retries,
-            rate_limited: facts.rate_limited,
-            invocations: facts.invocations,
-            elapsed_ms: (facts.elapsed_seconds * 1000.0) as u64,
+            requests: stats.requests,
+            retries: stats.retries,
+            rate_limited: stats.rate_limited,
+            invocations: stats.invocations,
+            elapsed_ms: (stats.elapsed_seconds * 1000.0) as u64,
             message: String::new(),
             reason: None,
             progress: None,

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use clerk_snapshot::manifest::RunFacts;
+use clerk_snapshot::manifest::RunStats;
 use tokio::time::Instant;
 use tracing::warn;
 
@@ -12,9 +12,9 @@ use crate::dependencies::Dependencies;
 use crate::error::Error;
 use crate::event::SyncOptions;
 use crate::invocation::Invocation;
-use crate::sync::checkpoint::lease::Keeper;
+use crate::sync::checkpoint::lease::LeasedCheckpoint;
 use crate::sync::error::Stop;
-use crate::sync::run::facts;
+use crate::sync::run::stats;
 use crate::sync::run::warnings::Warnings;
 
 /// One `sync` and what it works with.
@@ -27,7 +27,7 @@ pub(crate) struct Sync<'a> {
     /// Set while Clerk is read.
     pub reading: Mutex<Option<Reading>>,
     /// Why the run in progress was given up, if it was.
-    pub gave_up: OnceLock<&'static str>,
+    pub abandoned: OnceLock<&'static str>,
     /// What is to be said beside how it ended.
     pub warnings: Arc<Warnings>,
 }
@@ -35,7 +35,7 @@ pub(crate) struct Sync<'a> {
 /// Who counts the requests of this invocation, and what the run had taken before it.
 pub(crate) struct Reading {
     pub client: Arc<Client>,
-    pub before: RunFacts,
+    pub before: RunStats,
 }
 
 /// How the work ended that did not end well.
@@ -51,24 +51,24 @@ impl From<Stop> for Failed {
 }
 
 impl Sync<'_> {
-    pub(crate) fn give_up(&self, reason: &'static str) {
+    pub(crate) fn abandon(&self, reason: &'static str) {
         warn!("abandoning the run in progress: {reason}");
-        self.gave_up.get_or_init(|| reason);
+        self.abandoned.get_or_init(|| reason);
     }
 
-    pub(crate) fn note_reading(&self, client: &Arc<Client>, before: RunFacts) {
+    pub(crate) fn note_reading(&self, client: &Arc<Client>, before: RunStats) {
         *self.reading.lock().unwrap_or_else(PoisonError::into_inner) =
             Some(Reading { client: Arc::clone(client), before });
     }
 
     /// What the run has taken, this invocation included.
-    pub(crate) fn facts(&self, keeper: &Keeper) -> RunFacts {
+    pub(crate) fn stats(&self, leased: &LeasedCheckpoint) -> RunStats {
         let reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
         match &*reading {
-            Some(reading) => facts(&reading.client, reading.before, self.started),
+            Some(reading) => stats(&reading.client, reading.before, self.started),
             None => {
-                let before = keeper.read(|checkpoint| checkpoint.run);
-                RunFacts {
+                let before = leased.read(|checkpoint| checkpoint.run);
+                RunStats {
                     invocations: before.invocations + 1,
                     elapsed_seconds: before.elapsed_seconds + self.started.elapsed().as_secs_f64(),
                     ..before

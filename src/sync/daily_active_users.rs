@@ -1,6 +1,6 @@
 //! Daily active users: how many users' latest activity fell on which day, counted as they are walked.
 //!
-//! The counts stand with the stretches whose rows they count, so what is read again is counted
+//! The counts stand with the segments whose rows they count, so what is read again is counted
 //! again, and nothing twice. When all lists are done they become lines.
 
 use std::collections::BTreeMap;
@@ -15,7 +15,7 @@ use clerk_snapshot::timestamp::{MILLIS_OF_DAY, Timestamp};
 
 use crate::lists::page::RowKey;
 use crate::sync::checkpoint::daily_counts::DailyCounts;
-use crate::sync::checkpoint::list_progress::{ListProgress, Stretch, Window};
+use crate::sync::checkpoint::list_progress::{ListProgress, Segment, Window};
 use crate::sync::error::Stop;
 use crate::sync::run::Run;
 use crate::sync::write::segment::{Number, store_part};
@@ -27,41 +27,41 @@ use crate::sync::write::segment::{Number, store_part};
 pub(crate) async fn write_down(run: &Run) -> Result<(), Stop> {
     let Some(days) = run.days_counted() else { return Ok(()) };
     let (mut counted, left_out, values) = run.list(Resource::Users, |users| {
-        let mut counted = ListProgress::new(users.way);
+        let mut counted = ListProgress::new(users.mode);
         counted.stage = users.stage.clone();
         counted.source_count = users.source_count;
-        let on = |day| users.stretches().map(|stretch| stretch.active.on(day)).sum();
+        let on = |day| users.segments().map(|segment| segment.active.on(day)).sum();
         let values: Vec<u64> = days.clone().map(on).collect();
         (counted, users.is_left_out(), values)
     });
     if !left_out {
         counted.windows = vec![Window {
             ended: true,
-            stretches: vec![stored(run, &days, &values).await?],
+            segments: vec![stored(run, &days, &values).await?],
             ..Window::default()
         }];
     }
     run.commit_list(Resource::DailyActiveUsers, |list| *list = counted).await
 }
 
-async fn stored(run: &Run, days: &RangeInclusive<Day>, values: &[u64]) -> Result<Stretch, Stop> {
+async fn stored(run: &Run, days: &RangeInclusive<Day>, values: &[u64]) -> Result<Segment, Stop> {
     let dataset = Dataset::DailyActiveUsers;
     let mut records = Records::new(&[dataset]);
     for (day, &value) in days.clone().zip(values) {
         let date = &date_of(day)?;
         records.push(dataset, &MetricRecord { name: dataset.name(), date, value });
     }
-    let started_at = run.keeper.read(|checkpoint| checkpoint.started_at);
+    let started_at = run.leased.read(|checkpoint| checkpoint.started_at);
     let mut part = PartBuilder::new(run.output.compression)?;
     part.add_lines(records.bytes(dataset), (started_at, run.clock.now()))?;
-    run.keeper.assure_held().await?;
+    run.leased.assure_held().await?;
     let number = Number { window: 0, sequence: 0 };
     let mut parts = BTreeMap::new();
     if let Some(finished) = part.finish()? {
         parts.extend([store_part(run, dataset, 0, number, finished).await?]);
     }
     let key = |day| Ok::<_, Stop>(RowKey { id: date_of(day)?, created_at: None });
-    Ok(Stretch {
+    Ok(Segment {
         sequence: number.sequence,
         rows: values.len() as u64,
         first: key(*days.start())?,

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use clerk_snapshot::manifest::RunFacts;
+use clerk_snapshot::manifest::RunStats;
 use clerk_snapshot::resource::Resource;
 use clerk_snapshot::timestamp::Timestamp;
 use clerk_store::{Condition, ContentType, StoreError, Version};
@@ -11,7 +11,7 @@ use tracing::warn;
 use crate::error::Error;
 use crate::error::store_unavailable;
 use crate::response::SyncAnswer;
-use crate::sync::checkpoint::document::{Checkpoint, Followed, Lease, overtakes};
+use crate::sync::checkpoint::document::{Checkpoint, Lease, PreviousSnapshot, overtakes};
 use crate::sync::context::Sync;
 use crate::sync::publish::cleanup::clean_up;
 use crate::sync::state::{CheckpointFound, LatestFound, PublishedCounts};
@@ -105,10 +105,14 @@ impl Sync<'_> {
 
     /// The snapshot of a checkpoint that is finished business: it is published, and whoever published
     /// it is not at work any more.
-    fn publication(&self, checkpoint: &Checkpoint, latest: &LatestFound) -> Option<Followed> {
+    fn publication(
+        &self,
+        checkpoint: &Checkpoint,
+        latest: &LatestFound,
+    ) -> Option<PreviousSnapshot> {
         let is_held = checkpoint.lease.held_until(self.dependencies.clock.now()).is_some();
         let latest = latest.latest.as_ref()?;
-        (checkpoint.is_published(latest) && !is_held).then(|| Followed::of(latest))
+        (checkpoint.is_published(latest) && !is_held).then(|| PreviousSnapshot::of(latest))
     }
 
     /// Does what the invocation that published the run did not come to.
@@ -116,7 +120,7 @@ impl Sync<'_> {
         &self,
         checkpoint: Box<Checkpoint>,
         version: Version,
-        published: &Followed,
+        published: &PreviousSnapshot,
     ) -> SpentCheckpoint {
         let is_clean = clean_up(&*self.dependencies.store, &checkpoint, published).await;
         let abandoned = if is_clean { BTreeSet::new() } else { checkpoint.abandoned.clone() };
@@ -137,7 +141,7 @@ impl Sync<'_> {
     pub(crate) fn decide(&self, found: &Found) -> Decision {
         let now = self.dependencies.clock.now();
         let latest = found.latest.latest.as_ref();
-        let follows = latest.map(Followed::of);
+        let follows = latest.map(PreviousSnapshot::of);
         let Some((checkpoint, version)) = &found.checkpoint else {
             if let Some(answer) = self.skip(found, now) {
                 return Decision::Answer(Box::new(answer));
@@ -226,7 +230,7 @@ impl Sync<'_> {
             retry_at: None,
             roles: RoleCatalogue::default(),
             lists: BTreeMap::new(),
-            run: RunFacts::default(),
+            run: RunStats::default(),
             completed: None,
             abandoned,
             follows: None,

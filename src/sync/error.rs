@@ -3,9 +3,9 @@
 use crate::clerk::error::ClerkError;
 use crate::error::{Error, Failure, clerk_error, internal, store_unavailable};
 use crate::lists::list_error::ListError;
-use crate::paging::pager::WalkStop;
-use crate::patience::Exhausted;
-use crate::sync::checkpoint::lease::KeepError;
+use crate::paging::pager::PagerStop;
+use crate::sync::checkpoint::lease::LeaseError;
+use crate::work_limit::StopReason;
 use clerk_snapshot::part_name::TooManyParts;
 use clerk_snapshot::timestamp::Timestamp;
 use clerk_store::StoreError;
@@ -15,7 +15,7 @@ use clerk_store::StoreError;
 pub enum Stop {
     /// Time is up; what was read is stored.
     #[error("time is up")]
-    Exhausted(Exhausted),
+    Exhausted(StopReason),
     /// Clerk asked for a pause that outlasts what is left.
     #[error("Clerk asked to wait until {0}")]
     Paused(Timestamp),
@@ -84,8 +84,8 @@ impl From<ListError> for Stop {
     }
 }
 
-impl From<WalkStop> for Stop {
-    fn from(stop: WalkStop) -> Self {
+impl From<PagerStop> for Stop {
+    fn from(stop: PagerStop) -> Self {
         match stop.into_list_error() {
             Ok(failure) => failure.into(),
             Err(why) => Self::Exhausted(why),
@@ -93,12 +93,12 @@ impl From<WalkStop> for Stop {
     }
 }
 
-impl From<KeepError> for Stop {
-    fn from(error: KeepError) -> Self {
+impl From<LeaseError> for Stop {
+    fn from(error: LeaseError) -> Self {
         match error {
-            KeepError::LeaseLost => Self::LeaseLost,
-            KeepError::Store(error) => Self::Store(error),
-            KeepError::Json(error) => Self::Internal(error.to_string()),
+            LeaseError::LeaseLost => Self::LeaseLost,
+            LeaseError::Store(error) => Self::Store(error),
+            LeaseError::Json(error) => Self::Internal(error.to_string()),
         }
     }
 }

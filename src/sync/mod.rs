@@ -46,15 +46,15 @@ use crate::event::SyncOptions;
 use crate::invocation::Invocation;
 use crate::redaction::Redaction;
 use crate::response::SyncAnswer;
-use crate::sync::checkpoint::document::{Checkpoint, Followed};
-use crate::sync::checkpoint::lease::{KeepError, Keeper};
+use crate::sync::checkpoint::document::{Checkpoint, PreviousSnapshot};
+use crate::sync::checkpoint::lease::{LeaseError, LeasedCheckpoint};
 use crate::sync::checkpoint::summary;
 use crate::sync::context::{Failed, Sync};
 use crate::sync::decide::{Decision, Found, SpentCheckpoint};
 use crate::sync::error::Stop;
 use crate::sync::publish::cleanup::clean_up;
 use crate::sync::publish::{Complete, Published, Publisher};
-use crate::sync::run::read_ahead::AtStake;
+use crate::sync::run::read_ahead::ReadAhead;
 use crate::sync::run::remembered_ids::RememberedIds;
 use crate::sync::run::unchecked_users::UncheckedUsers;
 use crate::sync::run::{Output, Run};
@@ -76,11 +76,11 @@ pub async fn sync(
         invocation,
         started: Instant::now(),
         reading: Mutex::new(None),
-        gave_up: OnceLock::new(),
+        abandoned: OnceLock::new(),
         warnings: Arc::default(),
     };
     let found = sync.find().await?;
-    invocation.measures.note(|measured| {
+    invocation.metrics.note(|measured| {
         measured.newest_started_at = found.latest.latest.as_ref().map(|latest| latest.started_at);
     });
     let begin = match sync.decide(&found) {
@@ -91,16 +91,16 @@ pub async fn sync(
         Decision::Begin(begin) => *begin,
     };
     if let Some(reason) = begin.abandons {
-        sync.give_up(reason);
+        sync.abandon(reason);
     }
     if found.is_new() {
         sync.prove_store().await?;
     }
     let checkpoint = begin.checkpoint;
-    invocation.measures.note(|measured| measured.resumed = checkpoint.run.invocations > 0);
+    invocation.metrics.note(|measured| measured.resumed = checkpoint.run.invocations > 0);
     let to_be_read = checkpoint.completed.is_none();
-    let patience = Arc::clone(&invocation.patience);
-    let mut client = dependencies.client(config, patience).boxed();
+    let work_limit = Arc::clone(&invocation.work_limit);
+    let mut client = dependencies.client(config, work_limit).boxed();
     let mut taken = pin!(sync.take(checkpoint, begin.condition));
     // The key is read while the lease is taken. What comes of it counts once the run is held.
     let (taken, client) = tokio::select! {
@@ -108,29 +108,29 @@ pub async fn sync(
         taken = &mut taken => (taken, client),
         made = &mut client, if to_be_read => (taken.await, ready(made).boxed()),
     };
-    let keeper = match taken {
-        Ok(keeper) => keeper,
-        Err(KeepError::LeaseLost) => return sync.busy_with_another().await,
-        Err(KeepError::Store(error)) => return Err(store_unavailable(error)),
-        Err(KeepError::Json(error)) => return Err(internal(&error)),
+    let leased = match taken {
+        Ok(leased) => leased,
+        Err(LeaseError::LeaseLost) => return sync.busy_with_another().await,
+        Err(LeaseError::Store(error)) => return Err(store_unavailable(error)),
+        Err(LeaseError::Json(error)) => return Err(internal(&error)),
     };
-    let work = sync.work(&keeper, client, found);
+    let work = sync.work(&leased, client, found);
     let worked = tokio::select! {
         worked = work => worked,
-        () = keeper.renew() => Err(Failed::Stop(Stop::LeaseLost)),
+        () = leased.renew() => Err(Failed::Stop(Stop::LeaseLost)),
     };
     if let Ok(Published::Complete(complete)) = &worked {
-        sync.finish(&keeper, complete).await;
+        sync.finish(&leased, complete).await;
     }
-    sync.conclude(&keeper, worked).await
+    sync.conclude(&leased, worked).await
 }
 
 /// Removes the checkpoint of a published run. If that fails, nobody has to wait for its lease, and the
 /// next run replaces it.
-async fn remove_or_release(keeper: &Keeper) {
-    let Err(error) = keeper.remove().await else { return };
+async fn remove_or_release(leased: &LeasedCheckpoint) {
+    let Err(error) = leased.remove().await else { return };
     warn!(error = %error, "checkpoint.json of the published snapshot could not be removed");
-    if let Err(error) = keeper.release(|_| ()).await {
+    if let Err(error) = leased.release(|_| ()).await {
         warn!(error = %error, "the lease could not be given back; it ends by itself");
     }
 }
@@ -149,24 +149,24 @@ impl Sync<'_> {
     /// Reads what is missing and publishes.
     async fn work(
         &self,
-        keeper: &Arc<Keeper>,
+        leased: &Arc<LeasedCheckpoint>,
         client: impl Future<Output = Result<(Client, Option<Redaction>), Error>>,
         found: Found,
     ) -> Result<Published, Failed> {
-        if keeper.read(|checkpoint| checkpoint.completed.is_none()) {
+        if leased.read(|checkpoint| checkpoint.completed.is_none()) {
             let (client, redaction) = client.await.map_err(Failed::Error)?;
-            let run = self.begin_reading(keeper, Arc::new(client), redaction).await?;
+            let run = self.begin_reading(leased, Arc::new(client), redaction).await?;
             tokio::select! {
                 read = read::read_everything(&run) => read?,
                 never = run::timeline::log(&run) => match never {},
             }
-            if let Some(why) = self.invocation.patience.exhausted() {
+            if let Some(why) = self.invocation.work_limit.exhausted() {
                 return Err(Stop::Exhausted(why).into());
             }
         }
         let publisher = Publisher {
             store: Arc::clone(&self.dependencies.store),
-            keeper: Arc::clone(keeper),
+            leased: Arc::clone(leased),
             shrink_guard_percent: self.config.shrink_guard_percent,
             latest: found.latest,
             published: found.published,
@@ -179,7 +179,7 @@ impl Sync<'_> {
     async fn remove_spent(&self, found: Found) {
         let Some(SpentCheckpoint { version, run: Some(run), .. }) = found.spent else { return };
         match self.take(*run, Condition::Matches(version)).await {
-            Ok(keeper) => remove_or_release(&keeper).await,
+            Ok(leased) => remove_or_release(&leased).await,
             Err(error) => warn!(error = %error, "the finished run's checkpoint could not be taken"),
         }
     }
@@ -188,8 +188,8 @@ impl Sync<'_> {
         &self,
         checkpoint: Checkpoint,
         condition: Condition,
-    ) -> Result<Arc<Keeper>, KeepError> {
-        Keeper::take(
+    ) -> Result<Arc<LeasedCheckpoint>, LeaseError> {
+        LeasedCheckpoint::take(
             Arc::clone(&self.dependencies.store),
             self.dependencies.clock.clone(),
             self.config.lease,
@@ -202,16 +202,16 @@ impl Sync<'_> {
 
     /// Ends a run whose snapshot is published, which it stays whatever becomes of this: the next
     /// invocation takes a checkpoint that is left for what it is.
-    async fn finish(&self, keeper: &Keeper, complete: &Complete) {
-        let published = Followed::of(&complete.latest);
+    async fn finish(&self, leased: &LeasedCheckpoint, complete: &Complete) {
+        let published = PreviousSnapshot::of(&complete.latest);
         let end = async {
-            let checkpoint = keeper.read(Checkpoint::clone);
+            let checkpoint = leased.read(Checkpoint::clone);
             clean_up(&*self.dependencies.store, &checkpoint, &published).await;
-            remove_or_release(keeper).await;
+            remove_or_release(leased).await;
         };
         tokio::select! {
             () = end => {}
-            () = keeper.renew() => warn!("another invocation has begun the next run"),
+            () = leased.renew() => warn!("another invocation has begun the next run"),
         }
     }
 
@@ -219,20 +219,20 @@ impl Sync<'_> {
     /// hashes.
     async fn begin_reading(
         &self,
-        keeper: &Arc<Keeper>,
+        leased: &Arc<LeasedCheckpoint>,
         client: Arc<Client>,
         redaction: Option<Redaction>,
     ) -> Result<Run, Failed> {
-        self.note_reading(&client, keeper.read(|checkpoint| checkpoint.run));
+        self.note_reading(&client, leased.read(|checkpoint| checkpoint.run));
         let now = self.dependencies.clock.now();
-        if let Some(retry_at) = keeper.read(|checkpoint| checkpoint.paused_until(now)) {
+        if let Some(retry_at) = leased.read(|checkpoint| checkpoint.paused_until(now)) {
             client.pause_for(retry_at.saturating_duration_since(now));
         }
         let KeysInstance { id, environment } =
             client.instance().await.map_err(Stop::of_instance)?;
         let instance = Instance { id, environment };
         let redaction_key_id = redaction.as_ref().and_then(Redaction::key_id);
-        let other = keeper.read(|checkpoint| match &checkpoint.instance {
+        let other = leased.read(|checkpoint| match &checkpoint.instance {
             None => None,
             Some(begun) if begun.id != instance.id => {
                 Some("the key belongs to another Clerk instance now")
@@ -243,8 +243,8 @@ impl Sync<'_> {
             Some(_) => None,
         });
         if let Some(reason) = other {
-            self.give_up(reason);
-            keeper
+            self.abandon(reason);
+            leased
                 .commit(|checkpoint| {
                     let mut abandoned = std::mem::take(&mut checkpoint.abandoned);
                     abandoned.insert(checkpoint.snapshot_id.clone());
@@ -255,15 +255,15 @@ impl Sync<'_> {
                 .await
                 .map_err(Stop::from)?;
         }
-        let before = keeper.read(|checkpoint| checkpoint.run);
+        let before = leased.read(|checkpoint| checkpoint.run);
         self.note_reading(&client, before);
-        self.invocation.progress.begin(|| keeper.read(summary::row_counts));
-        let at_stake = AtStake::new(client.max_concurrency());
+        self.invocation.progress.begin(|| leased.read(summary::row_counts));
+        let read_ahead = ReadAhead::new(client.max_concurrency());
         let run = Run {
             store: Arc::clone(&self.dependencies.store),
             client,
-            keeper: Arc::clone(keeper),
-            patience: Arc::clone(&self.invocation.patience),
+            leased: Arc::clone(leased),
+            work_limit: Arc::clone(&self.invocation.work_limit),
             clock: self.dependencies.clock.clone(),
             generator: Generator {
                 name: env!("CARGO_PKG_NAME").to_owned(),
@@ -277,10 +277,10 @@ impl Sync<'_> {
                 redaction,
                 dau_lookback_days: self.config.dau_lookback_days,
             },
-            at_stake,
-            known: Arc::new(RwLock::default()),
+            read_ahead,
+            id_index: Arc::new(RwLock::default()),
             buffers: Buffers::default(),
-            told_unreadable: Mutex::default(),
+            logged_unreadable: Mutex::default(),
             remembered_ids: RememberedIds::default(),
             unchecked_users: UncheckedUsers::default(),
             warnings: Arc::clone(&self.warnings),

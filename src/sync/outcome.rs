@@ -2,60 +2,60 @@
 
 use std::sync::PoisonError;
 
-use clerk_snapshot::manifest::RunFacts;
+use clerk_snapshot::manifest::RunStats;
 use clerk_snapshot::timestamp::Timestamp;
 use tracing::warn;
 
 use crate::error::{Error, internal, store_unavailable};
-use crate::measures::{DatasetOutcomes, PublishedSizes};
-use crate::patience::Exhausted;
+use crate::invocation_metrics::{DatasetOutcomes, PublishedSizes};
 use crate::response::{PauseReason, SyncAnswer, SyncStatus};
 use crate::sync::answer::{complete_message, held_message};
 use crate::sync::checkpoint::document::Checkpoint;
-use crate::sync::checkpoint::lease::{KeepError, Keeper};
+use crate::sync::checkpoint::lease::{LeaseError, LeasedCheckpoint};
 use crate::sync::context::{Failed, Sync};
 use crate::sync::error::{Stop, error_of};
 use crate::sync::publish::Published;
 use crate::sync::write::segment::snapshot_folder;
+use crate::work_limit::StopReason;
 
 impl Sync<'_> {
     /// Leaves the run as the next invocation needs it, and puts the outcome into words.
     pub(crate) async fn conclude(
         &self,
-        keeper: &Keeper,
+        leased: &LeasedCheckpoint,
         worked: Result<Published, Failed>,
     ) -> Result<SyncAnswer, Error> {
-        let facts = self.facts(keeper);
+        let stats = self.stats(leased);
         self.measure(&worked);
         let mut answer = match worked {
             Ok(Published::Complete(complete)) => {
                 let manifest = &complete.manifest;
-                let mut answer = self.about_manifest(SyncStatus::Complete, keeper, manifest, facts);
+                let mut answer = self.about_manifest(SyncStatus::Complete, leased, manifest, stats);
                 answer.message = complete_message(&answer, &complete);
                 answer
             }
             Ok(Published::Held(manifest, shrunk)) => {
-                self.release(keeper, facts, None).await?;
+                self.release(leased, stats, None).await?;
                 SyncAnswer {
                     message: held_message(&shrunk, &manifest),
                     shrunk: Some(shrunk),
-                    ..self.about_manifest(SyncStatus::Held, keeper, &manifest, facts)
+                    ..self.about_manifest(SyncStatus::Held, leased, &manifest, stats)
                 }
             }
             Err(Failed::Stop(Stop::Exhausted(why))) => {
                 let reason = match why {
-                    Exhausted::Interrupted => PauseReason::Interrupted,
-                    Exhausted::TimeBudget | Exhausted::Halted => PauseReason::TimeBudget,
+                    StopReason::Interrupted => PauseReason::Interrupted,
+                    StopReason::TimeBudget | StopReason::Halted => PauseReason::TimeBudget,
                 };
-                self.pause(keeper, facts, reason, self.retry_at()).await?
+                self.pause(leased, stats, reason, self.retry_at()).await?
             }
             Err(Failed::Stop(Stop::Paused(retry_at))) => {
-                self.pause(keeper, facts, PauseReason::RateLimited, Some(retry_at)).await?
+                self.pause(leased, stats, PauseReason::RateLimited, Some(retry_at)).await?
             }
-            Err(failed) => return Err(self.fail(keeper, facts, failed).await),
+            Err(failed) => return Err(self.fail(leased, stats, failed).await),
         };
         answer.message.push_str(&self.warnings.sentences());
-        if let Some(reason) = self.gave_up.get() {
+        if let Some(reason) = self.abandoned.get() {
             answer.message.push_str(&format!(" The run before it was given up: {reason}."));
         }
         Ok(answer)
@@ -64,7 +64,7 @@ impl Sync<'_> {
     fn measure(&self, worked: &Result<Published, Failed>) {
         let reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
         let counted = reading.as_ref().map(|reading| reading.client.counted()).unwrap_or_default();
-        self.invocation.measures.note(|measured| {
+        self.invocation.metrics.note(|measured| {
             measured.requests = counted.requests;
             measured.retries = counted.retries;
             measured.rate_limited = counted.rate_limited;
@@ -86,39 +86,39 @@ impl Sync<'_> {
 
     async fn pause(
         &self,
-        keeper: &Keeper,
-        facts: RunFacts,
+        leased: &LeasedCheckpoint,
+        stats: RunStats,
         reason: PauseReason,
         retry_at: Option<Timestamp>,
     ) -> Result<SyncAnswer, Error> {
-        self.release(keeper, facts, retry_at).await?;
-        Ok(self.partial(&keeper.read(Checkpoint::clone), facts, reason, retry_at))
+        self.release(leased, stats, retry_at).await?;
+        Ok(self.partial(&leased.read(Checkpoint::clone), stats, reason, retry_at))
     }
 
     async fn release(
         &self,
-        keeper: &Keeper,
-        facts: RunFacts,
+        leased: &LeasedCheckpoint,
+        stats: RunStats,
         retry_at: Option<Timestamp>,
     ) -> Result<(), Error> {
-        match self.release_to_next(keeper, facts, retry_at).await {
+        match self.release_to_next(leased, stats, retry_at).await {
             Ok(()) => Ok(()),
-            Err(KeepError::Store(error)) => Err(store_unavailable(error)),
-            Err(KeepError::LeaseLost) => Err(error_of(Stop::LeaseLost)),
-            Err(KeepError::Json(error)) => Err(internal(&error)),
+            Err(LeaseError::Store(error)) => Err(store_unavailable(error)),
+            Err(LeaseError::LeaseLost) => Err(error_of(Stop::LeaseLost)),
+            Err(LeaseError::Json(error)) => Err(internal(&error)),
         }
     }
 
     async fn release_to_next(
         &self,
-        keeper: &Keeper,
-        facts: RunFacts,
+        leased: &LeasedCheckpoint,
+        stats: RunStats,
         retry_at: Option<Timestamp>,
-    ) -> Result<(), KeepError> {
-        keeper
+    ) -> Result<(), LeaseError> {
+        leased
             .release(|checkpoint| {
                 checkpoint.retry_at = retry_at;
-                checkpoint.run = facts;
+                checkpoint.run = stats;
             })
             .await
     }
@@ -131,18 +131,18 @@ impl Sync<'_> {
 
     /// Gives the lease back, or takes away a checkpoint in which nothing stands yet, so that a
     /// mistake leaves no trace. The failure itself is what is answered.
-    async fn fail(&self, keeper: &Keeper, facts: RunFacts, failed: Failed) -> Error {
+    async fn fail(&self, leased: &LeasedCheckpoint, stats: RunStats, failed: Failed) -> Error {
         let error = match failed {
             Failed::Stop(Stop::LeaseLost) => return error_of(Stop::LeaseLost),
             Failed::Stop(stop) => error_of(stop),
             Failed::Error(error) => error,
         };
-        let untouched = keeper
+        let untouched = leased
             .read(|checkpoint| checkpoint.lists.is_empty() && checkpoint.abandoned.is_empty());
-        let left = if untouched && self.has_stored_nothing(keeper).await {
-            keeper.remove().await
+        let left = if untouched && self.has_stored_nothing(leased).await {
+            leased.remove().await
         } else {
-            self.release_to_next(keeper, facts, self.retry_at()).await
+            self.release_to_next(leased, stats, self.retry_at()).await
         };
         if let Err(left) = left {
             warn!(error = %left, "the lease could not be given back; it ends by itself");
@@ -153,8 +153,8 @@ impl Sync<'_> {
     /// Whether there are no parts that the run stored before its first checkpoint. They are not taken
     /// away: an invocation that was frozen here and has lost its lease would take those of whoever
     /// went on with the run, and published it.
-    async fn has_stored_nothing(&self, keeper: &Keeper) -> bool {
-        let folder = keeper.read(snapshot_folder);
+    async fn has_stored_nothing(&self, leased: &LeasedCheckpoint) -> bool {
+        let folder = leased.read(snapshot_folder);
         self.dependencies.store.list(&folder).await.is_ok_and(|parts| parts.is_empty())
     }
 }

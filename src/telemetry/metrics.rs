@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::Invocation;
 use super::json::SERVICE;
-use crate::measures::Measured;
+use crate::invocation_metrics::Measured;
 
 /// How a metric is called, and CloudWatch's name of its unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -263,7 +263,7 @@ impl Stage {
         let end = self.invoke(event, deadline, &watch).await;
         self.note(&end, &watch, disturbed || self.is_struck_since(struck));
         if let Some((work, watch)) = second {
-            let end = ended_within(self.patience(deadline), work).await;
+            let end = ended_within(self.work_limit(deadline), work).await;
             self.note(&end, &watch, true);
         }
     }
@@ -273,7 +273,7 @@ impl Stage {
     }
 
     /// How long an invocation is let run.
-    fn patience(&self, deadline: Option<Duration>) -> Duration {
+    fn work_limit(&self, deadline: Option<Duration>) -> Duration {
         // A store that never answers: Lambda ends what the program does not.
         let without = if self.armed.hangs { LONGEST } else { FOR_EVER };
         deadline.unwrap_or(without)
@@ -307,13 +307,13 @@ impl Stage {
         world.transport = Arc::new(transport);
         let mut work =
             tokio::task::spawn_local(async move { world.handle_until(event, deadline).await });
-        let patience = self.patience(deadline);
+        let work_limit = self.work_limit(deadline);
         let end = tokio::select! {
             biased;
             () = fuse.blown() => End::PowerCut,
             freezes = gate.reached() => if freezes { End::Frozen } else { End::PowerCut },
             done = &mut work => End::from(done.expect("no panic")),
-            () = tokio::time::sleep(patience) => End::Killed,
+            () = tokio::time::sleep(work_limit) => End::Killed,
         };
         self.world.sandbox.on_request(|_, _| ());
         self.world.interrupt.send_replace(false);
@@ -515,8 +515,8 @@ impl Stage {
 
 /// Waits so long for an invocation, and kills it then: one that a store never answers would renew its
 /// lease for ever.
-async fn ended_within(patience: Duration, mut work: JoinHandle<Result<Value, Error>>) -> End {
-    match tokio::time::timeout(patience, &mut work).await {
+async fn ended_within(work_limit: Duration, mut work: JoinHandle<Result<Value, Error>>) -> End {
+    match tokio::time::timeout(work_limit, &mut work).await {
         Ok(done) => End::from(done.expect("no panic")),
         Err(_) => {
             work.abort();

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use clerk_snapshot::compression::Compression;
 use clerk_snapshot::digest::{ContentDigest, Sha256Hex};
-use clerk_snapshot::manifest::{Generator, Instance, RunFacts, SourceCount};
+use clerk_snapshot::manifest::{Generator, Instance, RunStats, SourceCount};
 use clerk_snapshot::part::Part;
 use clerk_snapshot::resource::{Dataset, Resource};
 use clerk_snapshot::timestamp::Timestamp;
@@ -12,12 +12,12 @@ use clerk_sync::lists::endpoint::{Endpoint, ListName};
 use clerk_sync::lists::page::RowKey;
 use clerk_sync::lists::table::ENDPOINTS;
 use clerk_sync::lists::table::lists_needed;
-use clerk_sync::paging::created_range::Bounds;
-use clerk_sync::paging::fruitless::FruitlessRounds;
-use clerk_sync::paging::position::{Place, Way, Within};
-use clerk_sync::sync::checkpoint::document::{Checkpoint, Completed, Followed, Lease};
+use clerk_sync::paging::created_range::CreatedRange;
+use clerk_sync::paging::position::{OwnerPosition, PagingMode, Position};
+use clerk_sync::paging::stalled::StalledRounds;
+use clerk_sync::sync::checkpoint::document::{Checkpoint, Completed, Lease, PreviousSnapshot};
 use clerk_sync::sync::checkpoint::list_progress::{
-    ListProgress, Stage, StoredPart, Stretch, Window,
+    ListProgress, Segment, Stage, StoredPart, Window,
 };
 use clerk_sync::sync::checkpoint::validate::UnreadableCheckpoint;
 use clerk_sync::translate::{Role, RoleCatalogue};
@@ -56,19 +56,21 @@ fn row_keys() -> impl Strategy<Value = RowKey> {
     (text(), option::of(milliseconds())).prop_map(RowKey::from)
 }
 
-fn rounds() -> impl Strategy<Value = FruitlessRounds> {
+fn rounds() -> impl Strategy<Value = StalledRounds> {
     any::<u32>().prop_map(|rounds| serde_json::from_value(rounds.into()).unwrap())
 }
 
-fn places() -> impl Strategy<Value = Place> {
-    let place =
+fn places() -> impl Strategy<Value = Position> {
+    let position =
         || {
-            (counts(), vec(row_keys(), 0..3), rounds()).prop_map(|(offset, tail, fruitless)| {
-                Place { offset, tail, within: None, fruitless }
+            (counts(), vec(row_keys(), 0..3), rounds()).prop_map(|(offset, tail, stalled)| {
+                Position { offset, tail, owner_position: None, stalled }
             })
         };
-    let within = (row_keys(), place()).prop_map(|(owner, place)| Box::new(Within { owner, place }));
-    (place(), option::of(within)).prop_map(|(place, within)| Place { within, ..place })
+    let owner_position = (row_keys(), position())
+        .prop_map(|(owner, position)| Box::new(OwnerPosition { owner, position }));
+    (position(), option::of(owner_position))
+        .prop_map(|(position, owner_position)| Position { owner_position, ..position })
 }
 
 fn parts() -> impl Strategy<Value = (Dataset, StoredPart)> {
@@ -91,7 +93,7 @@ fn parts() -> impl Strategy<Value = (Dataset, StoredPart)> {
         })
 }
 
-fn stretches() -> impl Strategy<Value = Stretch> {
+fn segments() -> impl Strategy<Value = Segment> {
     (
         (0..100_000_000_u32, 1..=LARGEST, counts(), counts(), any::<bool>()),
         (row_keys(), row_keys()),
@@ -101,7 +103,7 @@ fn stretches() -> impl Strategy<Value = Stretch> {
     )
         .prop_map(
             |(numbers, (first, last), parts, (unresolved_role_keys, unreadable_fields), active)| {
-                Stretch {
+                Segment {
                     sequence: numbers.0,
                     rows: numbers.1,
                     first,
@@ -123,18 +125,18 @@ fn stretches() -> impl Strategy<Value = Stretch> {
 }
 
 fn windows() -> impl Strategy<Value = Window> {
-    let bounds = (option::of(milliseconds()), option::of(milliseconds()));
-    let bounds = bounds.prop_map(|(from, until)| Bounds { from, until });
-    let stretches = vec(stretches(), 0..3);
+    let range = (option::of(milliseconds()), option::of(milliseconds()));
+    let range = range.prop_map(|(from, until)| CreatedRange { from, until });
+    let segments = vec(segments(), 0..3);
     let numbers = 0..100_000_000_u32;
-    (bounds, option::of(counts()), places(), any::<bool>(), stretches, numbers).prop_map(
-        |(bounds, expected, place, ended, stretches, numbered_from)| Window {
+    (range, option::of(counts()), places(), any::<bool>(), segments, numbers).prop_map(
+        |(range, expected, position, ended, segments, numbered_from)| Window {
             number: 0,
-            bounds,
+            range,
             expected,
-            place,
+            position,
             ended,
-            stretches,
+            segments,
             numbered_from,
         },
     )
@@ -151,7 +153,7 @@ fn lists() -> impl Strategy<Value = ListProgress> {
     let source_counts = (option::of(counts()), option::of(counts()));
     (
         stages,
-        select(&[Way::Cursor, Way::Offset, Way::ByOwner][..]),
+        select(&[PagingMode::Cursor, PagingMode::Offset, PagingMode::ByOwner][..]),
         (
             any::<bool>(),
             counts(),
@@ -169,9 +171,9 @@ fn lists() -> impl Strategy<Value = ListProgress> {
             windows
         }),
     )
-        .prop_map(|(stage, way, numbers, source_count, ids, windows)| ListProgress {
+        .prop_map(|(stage, mode, numbers, source_count, ids, windows)| ListProgress {
             stage,
-            way,
+            mode,
             divisible: numbers.0,
             source_count,
             ids,
@@ -186,12 +188,12 @@ fn lists() -> impl Strategy<Value = ListProgress> {
         })
 }
 
-fn facts() -> impl Strategy<Value = RunFacts> {
+fn stats() -> impl Strategy<Value = RunStats> {
     let numbers = (counts(), counts(), counts(), counts());
     // As they come about: sums of spans in nanoseconds.
     let seconds = vec(any::<u32>(), 1..4)
         .prop_map(|spans| spans.into_iter().map(|nanos| f64::from(nanos) / 1e9 * 31.0).sum());
-    (numbers, seconds).prop_map(|(numbers, elapsed_seconds)| RunFacts {
+    (numbers, seconds).prop_map(|(numbers, elapsed_seconds)| RunStats {
         invocations: numbers.0,
         requests: numbers.1,
         retries: numbers.2,
@@ -202,7 +204,7 @@ fn facts() -> impl Strategy<Value = RunFacts> {
 
 fn completed() -> impl Strategy<Value = Completed> {
     let compressions = select(Compression::ALL);
-    (moments(), facts(), text(), text(), compressions).prop_map(
+    (moments(), stats(), text(), text(), compressions).prop_map(
         |(at, run, version, clerk_api_version, compression)| Completed {
             at,
             run,
@@ -228,7 +230,7 @@ fn checkpoints() -> impl Strategy<Value = Checkpoint> {
     let lease = lease.prop_map(|(holder, token, until)| Lease { holder, token, until });
     let sha256 = text().prop_map(|text| Sha256Hex::of(text.as_bytes()));
     let follows = (snapshot_ids(), moments(), option::of(sha256)).prop_map(
-        |(snapshot_id, started_at, manifest_sha256)| Followed {
+        |(snapshot_id, started_at, manifest_sha256)| PreviousSnapshot {
             snapshot_id,
             started_at,
             manifest_sha256,
@@ -245,20 +247,20 @@ fn checkpoints() -> impl Strategy<Value = Checkpoint> {
             lease,
             option::of(moments()),
             roles(),
-            facts(),
+            stats(),
         ),
         btree_map(list_names(), lists(), 0..3),
         (option::of(completed()), btree_set(snapshot_ids(), 0..3), option::of(follows)),
     )
         .prop_map(|(run, state, lists, (completed, abandoned, follows))| {
             let ((snapshot_id, started_at, config_fingerprint), resources, flags) = run;
-            let ((instance, redaction_key_id), lease, retry_at, roles, facts) = state;
+            let ((instance, redaction_key_id), lease, retry_at, roles, stats) = state;
             let resources: BTreeSet<Resource> = resources;
             let lists: BTreeMap<ListName, ListProgress> = lists;
             // A run is complete when all it needs is read.
             let is_done = |list| lists.get(&list).is_some_and(ListProgress::is_done);
             let completed = completed.filter(|_| lists_needed(&resources).into_iter().all(is_done));
-            let is_checked = |list: &ListProgress| !list.stretches().any(|it| it.users_unchecked);
+            let is_checked = |list: &ListProgress| !list.segments().any(|it| it.users_unchecked);
             let completed = completed.filter(|_| lists.values().all(is_checked));
             Checkpoint {
                 snapshot_id,
@@ -273,7 +275,7 @@ fn checkpoints() -> impl Strategy<Value = Checkpoint> {
                 retry_at,
                 roles,
                 lists,
-                run: facts,
+                run: stats,
                 completed,
                 abandoned,
                 follows,
@@ -334,8 +336,8 @@ proptest! {
     ) {
         let mut bytes = checkpoint.to_json().unwrap();
         for (part, byte) in changes {
-            let place = (bytes.len() as f64 * part) as usize;
-            bytes[place] = byte;
+            let position = (bytes.len() as f64 * part) as usize;
+            bytes[position] = byte;
             assert_never_mistaken(&bytes);
         }
     }
@@ -357,10 +359,10 @@ proptest! {
     #[test]
     fn wherever_a_checkpoint_is_damaged(checkpoint in checkpoints(), other in 1..=255_u8) {
         let written = checkpoint.to_json().unwrap();
-        for place in 0..written.len().min(4000) {
-            assert!(Checkpoint::from_json(&written[..place]).is_err(), "the first {place} bytes");
+        for position in 0..written.len().min(4000) {
+            assert!(Checkpoint::from_json(&written[..position]).is_err(), "the first {position} bytes");
             let mut damaged = written.clone();
-            damaged[place] ^= other;
+            damaged[position] ^= other;
             assert_never_mistaken(&damaged);
         }
     }

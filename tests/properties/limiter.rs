@@ -11,9 +11,9 @@ use clerk_sync::clerk::pace::{Pace, WINDOW};
 use clerk_sync::clerk::retry::RetryPolicy;
 use clerk_sync::clerk::urgency::Urgency;
 use clerk_sync::clock::Clock;
-use clerk_sync::patience::Patience;
 use clerk_sync::secret_key::SecretKey;
 use clerk_sync::time_budget::TimeBudget;
+use clerk_sync::work_limit::WorkLimit;
 use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
@@ -76,7 +76,7 @@ fn traffic() -> impl Strategy<Value = Traffic> {
 
 fn client(sandbox: &Sandbox, allowance: u32) -> Client {
     let (_, interrupt) = watch::channel(false);
-    let patience = Patience::new(TimeBudget::unlimited(), None, Duration::ZERO, interrupt);
+    let work_limit = WorkLimit::new(TimeBudget::unlimited(), None, Duration::ZERO, interrupt);
     Client::new(
         ClientSettings {
             api_url: "http://127.0.0.1:1/v1".parse().unwrap(),
@@ -88,7 +88,7 @@ fn client(sandbox: &Sandbox, allowance: u32) -> Client {
         Arc::new(SandboxTransport(sandbox.clone())),
         SecretKey::parse(DEFAULT_KEY).unwrap(),
         Arc::new(ScriptedSecret::new([DEFAULT_KEY])),
-        Arc::new(patience),
+        Arc::new(work_limit),
         Clock::simulated(SystemTime::UNIX_EPOCH),
     )
 }

@@ -14,12 +14,12 @@ use clerk_sync::error::Error;
 use clerk_sync::event::Event;
 use clerk_sync::handler::handle;
 use clerk_sync::invocation::Invocation;
-use clerk_sync::measures::{Measured, Measures};
-use clerk_sync::patience::Patience;
+use clerk_sync::invocation_metrics::{InvocationMetrics, Measured};
 use clerk_sync::progress::Progress;
 use clerk_sync::response::Response;
 use clerk_sync::secret_source::SecretSource;
 use clerk_sync::time_budget::TimeBudget;
+use clerk_sync::work_limit::WorkLimit;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -157,13 +157,13 @@ impl World {
         let interrupt = self.interrupt.subscribe();
         let invocation = Invocation {
             request_id: format!("request-{:08x}", fastrand::u32(..)),
-            patience: Arc::new(Patience::new(budget, deadline_in, reserve, interrupt)),
+            work_limit: Arc::new(WorkLimit::new(budget, deadline_in, reserve, interrupt)),
             progress: self.progress.clone(),
-            measures: Measures::default(),
+            metrics: InvocationMetrics::default(),
         };
         let handled = handle(&event, &config, &dependencies, &invocation).await;
         *self.measured.lock().unwrap_or_else(PoisonError::into_inner) =
-            invocation.measures.measured();
+            invocation.metrics.measured();
         handled
     }
 

@@ -291,24 +291,24 @@ impl<'a> Search<'a> {
                 Filter::ActiveBefore(name) => {
                     tests.extend(
                         self.number(name)?
-                            .map(|at| Test::Before(|row| row.facts.last_active_at, at)),
+                            .map(|at| Test::Before(|row| row.stats.last_active_at, at)),
                     );
                 }
                 Filter::ActiveAfter(name) => {
                     tests.extend(
-                        self.number(name)?.map(|at| Test::From(|row| row.facts.last_active_at, at)),
+                        self.number(name)?.map(|at| Test::From(|row| row.stats.last_active_at, at)),
                     );
                 }
                 Filter::SignedInBefore(name) => {
                     tests.extend(
                         self.number(name)?
-                            .map(|at| Test::Before(|row| row.facts.last_sign_in_at, at)),
+                            .map(|at| Test::Before(|row| row.stats.last_sign_in_at, at)),
                     );
                 }
                 Filter::SignedInAfter(name) => {
                     tests.extend(
                         self.number(name)?
-                            .map(|at| Test::From(|row| row.facts.last_sign_in_at, at)),
+                            .map(|at| Test::From(|row| row.stats.last_sign_in_at, at)),
                     );
                 }
                 Filter::Banned(name) => tests.extend(self.boolean(name)?.map(Test::Banned)),
@@ -524,7 +524,7 @@ impl Test {
             Self::Before(field, at) => field(row).is_some_and(|moment| moment < *at),
             // "Had session activity since": days are whole, so the day itself counts.
             Self::From(field, at) => field(row).is_some_and(|moment| moment >= *at),
-            Self::Banned(wanted) => row.facts.banned == *wanted,
+            Self::Banned(wanted) => row.stats.banned == *wanted,
             Self::Flag(path, wanted) => {
                 let value = value.get_or_insert_with(|| row.value());
                 fields(value, path).iter().any(|field| field.as_bool() == Some(*wanted))

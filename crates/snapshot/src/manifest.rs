@@ -52,7 +52,7 @@ pub struct Manifest {
     /// What grants refer to and is not there.
     pub referential: Referential,
     /// What the run took.
-    pub run: RunFacts,
+    pub run: RunStats,
 }
 
 /// The Clerk instance that was read (Clerk OpenAPI, schema `Instance`).
@@ -189,7 +189,7 @@ pub struct Referential {
 
 /// What the whole run took, over all its invocations.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-pub struct RunFacts {
+pub struct RunStats {
     /// Invocations that held the run.
     pub invocations: u64,
     /// Requests sent to Clerk.

@@ -20,9 +20,9 @@ pub const MOST_SECTIONS: u16 = 100;
 /// Numbers of windows of one list: four digits, ten times as many as there can be requests in flight, so that
 /// between two windows there is room for others.
 pub const MOST_WINDOWS: u32 = 10_000;
-/// Stretches of one window: eight digits, as many as there would be if each row of a very large list
+/// Segments of one window: eight digits, as many as there would be if each row of a very large list
 /// were stored by itself.
-pub const MOST_STRETCHES: u32 = 100_000_000;
+pub const MOST_SEGMENTS: u32 = 100_000_000;
 
 /// Digits of the content's SHA-256 in a name. They keep an invocation that lost its lease from
 /// replacing what the holder has stored under the same numbers.
@@ -40,7 +40,7 @@ pub fn part_key(
     extension: &str,
 ) -> Result<String, TooManyParts> {
     let PartPosition { section, window, sequence } = position;
-    if section >= MOST_SECTIONS || window >= MOST_WINDOWS || sequence >= MOST_STRETCHES {
+    if section >= MOST_SECTIONS || window >= MOST_WINDOWS || sequence >= MOST_SEGMENTS {
         return Err(TooManyParts(dataset));
     }
     Ok(format!(
@@ -86,7 +86,7 @@ mod tests {
     const LAST: PartPosition = PartPosition {
         section: MOST_SECTIONS - 1,
         window: MOST_WINDOWS - 1,
-        sequence: MOST_STRETCHES - 1,
+        sequence: MOST_SEGMENTS - 1,
     };
 
     #[test]
@@ -109,7 +109,7 @@ mod tests {
         for too_high in [
             PartPosition { section: MOST_SECTIONS, ..LAST },
             PartPosition { window: MOST_WINDOWS, ..LAST },
-            PartPosition { sequence: MOST_STRETCHES, ..LAST },
+            PartPosition { sequence: MOST_SEGMENTS, ..LAST },
         ] {
             assert!(part_key(Dataset::Users, too_high, "1a2b3c4d", "ndjson").is_err());
         }
@@ -121,7 +121,7 @@ mod tests {
     }
 
     fn positions() -> impl Strategy<Value = PartPosition> {
-        let numbers = (below(MOST_SECTIONS.into()), below(MOST_WINDOWS), below(MOST_STRETCHES));
+        let numbers = (below(MOST_SECTIONS.into()), below(MOST_WINDOWS), below(MOST_SEGMENTS));
         numbers.prop_map(|(section, window, sequence)| position(section as u16, window, sequence))
     }
 

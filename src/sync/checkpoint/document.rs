@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clerk_snapshot::compression::Compression;
 use clerk_snapshot::digest::Sha256Hex;
-use clerk_snapshot::manifest::{Generator, Instance, Latest, RunFacts};
+use clerk_snapshot::manifest::{Generator, Instance, Latest, RunStats};
 use clerk_snapshot::resource::Resource;
 use clerk_snapshot::timestamp::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::clerk::retry::LONGEST_NAMED;
 use crate::lists::endpoint::ListName;
 use crate::lists::table::endpoint;
-use crate::paging::position::Way;
+use crate::paging::position::PagingMode;
 use crate::sync::checkpoint::list_progress::ListProgress;
 use crate::translate::RoleCatalogue;
 
@@ -62,7 +62,7 @@ pub struct Checkpoint {
     /// The walks, by list.
     pub lists: BTreeMap<ListName, ListProgress>,
     /// What the run has taken so far.
-    pub run: RunFacts,
+    pub run: RunStats,
     /// Set when every list is done: from then on the manifest's bytes no longer change.
     pub completed: Option<Completed>,
     /// Snapshots of runs given up, whose files are still to be removed.
@@ -70,12 +70,12 @@ pub struct Checkpoint {
     /// The newest published snapshot when the run began, or the one that was published since: what the
     /// run's own takes the place of, whatever the clocks said.
     #[serde(default)]
-    pub follows: Option<Followed>,
+    pub follows: Option<PreviousSnapshot>,
 }
 
 /// A published snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Followed {
+pub struct PreviousSnapshot {
     /// Its name.
     pub snapshot_id: String,
     /// When it was started, by the clock of that time.
@@ -85,7 +85,7 @@ pub struct Followed {
     pub manifest_sha256: Option<Sha256Hex>,
 }
 
-impl Followed {
+impl PreviousSnapshot {
     /// The snapshot that `latest.json` names.
     #[must_use]
     pub fn of(latest: &Latest) -> Self {
@@ -110,7 +110,7 @@ pub fn overtakes(
     latest: &Latest,
     snapshot_id: &str,
     started_at: Timestamp,
-    follows: Option<&Followed>,
+    follows: Option<&PreviousSnapshot>,
 ) -> bool {
     latest.started_at > started_at
         && latest.snapshot_id != snapshot_id
@@ -124,7 +124,7 @@ pub struct Completed {
     /// When its last list was done.
     pub at: Timestamp,
     /// What it had taken by then.
-    pub run: RunFacts,
+    pub run: RunStats,
     /// What read it.
     pub generator: Generator,
     /// How its parts are stored.
@@ -157,8 +157,8 @@ impl Lease {
     }
 }
 
-/// About what a stretch takes in the file.
-const BYTES_OF_A_STRETCH: usize = 640;
+/// About what a segment takes in the file.
+const BYTES_OF_A_SEGMENT: usize = 640;
 /// About what all else does.
 const BYTES_OF_THE_REST: usize = 12 * 1024;
 
@@ -176,9 +176,9 @@ impl Checkpoint {
         }
         // In one piece, and one of few sizes: it is written many times a second, and pieces that grow leave
         // holes in the heap that no later one fits.
-        let stretches: usize = self.lists.values().map(|list| list.stretches().count()).sum();
+        let segments: usize = self.lists.values().map(|list| list.segments().count()).sum();
         let mut bytes = Vec::with_capacity(
-            (BYTES_OF_THE_REST + stretches * BYTES_OF_A_STRETCH).next_power_of_two(),
+            (BYTES_OF_THE_REST + segments * BYTES_OF_A_SEGMENT).next_power_of_two(),
         );
         serde_json::to_writer(&mut bytes, &Document::V4(self))?;
         Ok(bytes)
@@ -203,5 +203,8 @@ impl Checkpoint {
 /// One list's progress, begun if need be.
 pub fn progress_of(checkpoint: &mut Checkpoint, list: impl Into<ListName>) -> &mut ListProgress {
     let list = list.into();
-    checkpoint.lists.entry(list).or_insert_with(|| ListProgress::new(Way::first(endpoint(list))))
+    checkpoint
+        .lists
+        .entry(list)
+        .or_insert_with(|| ListProgress::new(PagingMode::first(endpoint(list))))
 }

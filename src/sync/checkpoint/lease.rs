@@ -21,7 +21,7 @@ const MOST_ATTEMPTS: usize = 4;
 
 /// Holds the lease of a run and writes its checkpoint.
 #[derive(Debug)]
-pub struct Keeper {
+pub struct LeasedCheckpoint {
     store: Arc<dyn Store>,
     clock: Clock,
     lease: Duration,
@@ -42,7 +42,7 @@ struct Written {
 
 /// A checkpoint that could not be written.
 #[derive(Debug, thiserror::Error)]
-pub enum KeepError {
+pub enum LeaseError {
     /// Another invocation has taken the run. Nothing more may be written.
     #[error("another invocation has taken over the run")]
     LeaseLost,
@@ -54,11 +54,11 @@ pub enum KeepError {
     Json(#[from] serde_json::Error),
 }
 
-impl Keeper {
+impl LeasedCheckpoint {
     /// Takes the lease by writing `checkpoint` where `condition` holds.
     ///
     /// # Errors
-    /// [`KeepError::LeaseLost`] when another invocation was faster.
+    /// [`LeaseError::LeaseLost`] when another invocation was faster.
     pub async fn take(
         store: Arc<dyn Store>,
         clock: Clock,
@@ -66,10 +66,10 @@ impl Keeper {
         holder: String,
         mut checkpoint: Checkpoint,
         condition: Condition,
-    ) -> Result<Arc<Self>, KeepError> {
+    ) -> Result<Arc<Self>, LeaseError> {
         let token = format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..));
         checkpoint.revision += 1;
-        let keeper = Self {
+        let leased = Self {
             store,
             clock,
             lease,
@@ -85,10 +85,10 @@ impl Keeper {
             lost: AtomicBool::new(false),
         };
         {
-            let mut written = keeper.written.lock().await;
-            keeper.write(&mut written, condition).await?;
+            let mut written = leased.written.lock().await;
+            leased.write(&mut written, condition).await?;
         }
-        Ok(Arc::new(keeper))
+        Ok(Arc::new(leased))
     }
 
     /// Reads the checkpoint as it will next be written.
@@ -100,8 +100,8 @@ impl Keeper {
     /// share a write.
     ///
     /// # Errors
-    /// [`KeepError`]; after [`KeepError::LeaseLost`] every further call fails likewise.
-    pub async fn commit(&self, change: impl FnOnce(&mut Checkpoint)) -> Result<(), KeepError> {
+    /// [`LeaseError`]; after [`LeaseError::LeaseLost`] every further call fails likewise.
+    pub async fn commit(&self, change: impl FnOnce(&mut Checkpoint)) -> Result<(), LeaseError> {
         let revision = {
             let mut draft = self.draft();
             change(&mut draft);
@@ -120,10 +120,10 @@ impl Keeper {
     /// conditional on it.
     ///
     /// # Errors
-    /// [`KeepError`].
-    pub async fn assure_held(&self) -> Result<(), KeepError> {
+    /// [`LeaseError`].
+    pub async fn assure_held(&self) -> Result<(), LeaseError> {
         if self.lost.load(Ordering::Acquire) {
-            return Err(KeepError::LeaseLost);
+            return Err(LeaseError::LeaseLost);
         }
         let until = self.written.lock().await.until;
         if self.clock.now() + self.lease / 2 < until { Ok(()) } else { self.commit(|_| ()).await }
@@ -141,7 +141,7 @@ impl Keeper {
             }
             match self.commit(|_| ()).await {
                 Ok(()) => {}
-                Err(KeepError::LeaseLost) => return,
+                Err(LeaseError::LeaseLost) => return,
                 Err(error) => {
                     warn!(error = %error, "the lease could not be renewed; trying again");
                     tokio::time::sleep(interval).await;
@@ -153,8 +153,8 @@ impl Keeper {
     /// Gives the lease back: the next invocation continues at once.
     ///
     /// # Errors
-    /// [`KeepError`].
-    pub async fn release(&self, change: impl FnOnce(&mut Checkpoint)) -> Result<(), KeepError> {
+    /// [`LeaseError`].
+    pub async fn release(&self, change: impl FnOnce(&mut Checkpoint)) -> Result<(), LeaseError> {
         let mut written = self.written.lock().await;
         {
             let mut draft = self.draft();
@@ -168,8 +168,8 @@ impl Keeper {
     /// Removes the checkpoint: the run is over.
     ///
     /// # Errors
-    /// [`KeepError`].
-    pub async fn remove(&self) -> Result<(), KeepError> {
+    /// [`LeaseError`].
+    pub async fn remove(&self) -> Result<(), LeaseError> {
         // Some stores remove without a look at the version.
         self.assure_held().await?;
         let mut written = self.written.lock().await;
@@ -197,7 +197,7 @@ impl Keeper {
         }
     }
 
-    async fn write(&self, written: &mut Written, condition: Condition) -> Result<(), KeepError> {
+    async fn write(&self, written: &mut Written, condition: Condition) -> Result<(), LeaseError> {
         let until = self.clock.now() + self.lease;
         self.write_with(written, condition, Some(until)).await
     }
@@ -207,9 +207,9 @@ impl Keeper {
         written: &mut Written,
         mut condition: Condition,
         until: Option<Timestamp>,
-    ) -> Result<(), KeepError> {
+    ) -> Result<(), LeaseError> {
         if self.lost.load(Ordering::Acquire) {
-            return Err(KeepError::LeaseLost);
+            return Err(LeaseError::LeaseLost);
         }
         let (bytes, revision) = {
             let mut draft = self.draft();
@@ -255,9 +255,9 @@ impl Keeper {
         })
     }
 
-    fn lose(&self) -> KeepError {
+    fn lose(&self) -> LeaseError {
         self.lost.store(true, Ordering::Release);
-        KeepError::LeaseLost
+        LeaseError::LeaseLost
     }
 
     fn draft(&self) -> MutexGuard<'_, Checkpoint> {

@@ -11,8 +11,8 @@ use clerk_snapshot::resource::Dataset;
 use serde::{Deserialize, Serialize};
 
 use crate::lists::page::RowKey;
-use crate::paging::created_range::Bounds;
-use crate::paging::position::{Place, Way};
+use crate::paging::created_range::CreatedRange;
+use crate::paging::position::{PagingMode, Position};
 use crate::sync::checkpoint::daily_counts::DailyCounts;
 
 /// How far one list has been read.
@@ -21,7 +21,8 @@ pub struct ListProgress {
     /// What remains to be done with it.
     pub stage: Stage,
     /// Which way its pages are found.
-    pub way: Way,
+    #[serde(rename = "way")]
+    pub mode: PagingMode,
     /// Whether its walk may still be divided into windows.
     pub divisible: bool,
     /// Clerk's own count.
@@ -60,15 +61,18 @@ pub struct Window {
     #[serde(default, skip_serializing_if = "is_zero")]
     pub number: u32,
     /// The times of creation that belong to it.
-    pub bounds: Bounds,
+    #[serde(rename = "bounds")]
+    pub range: CreatedRange,
     /// Clerk's count of its rows, as last heard of.
     pub expected: Option<u64>,
     /// Where the walk stands.
-    pub place: Place,
+    #[serde(rename = "place")]
+    pub position: Position,
     /// Whether the walk has reached the window's end.
     pub ended: bool,
-    /// Its rows in stretches as they were stored, in order.
-    pub stretches: Vec<Stretch>,
+    /// Its rows in segments as they were stored, in order.
+    #[serde(rename = "stretches")]
+    pub segments: Vec<Segment>,
     /// The sequence of the first one: those below were given out before the list was begun anew.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub numbered_from: u32,
@@ -100,7 +104,7 @@ pub enum Stage {
 
 /// Neighbouring rows of a list that were stored together.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stretch {
+pub struct Segment {
     /// Its place among the part names of the window; ascends, and keeps its gaps.
     pub sequence: u32,
     /// How many rows of Clerk's list.
@@ -148,11 +152,11 @@ fn is_zero<T: Default + PartialEq>(number: &T) -> bool {
 impl ListProgress {
     /// A list not yet begun.
     #[must_use]
-    pub fn new(way: Way) -> Self {
+    pub fn new(mode: PagingMode) -> Self {
         Self {
             stage: Stage::Walking,
-            way,
-            divisible: way == Way::Cursor,
+            mode,
+            divisible: mode == PagingMode::Cursor,
             source_count: SourceCount::default(),
             duplicates_dropped: 0,
             rows_repaired: 0,
@@ -170,8 +174,8 @@ impl ListProgress {
     /// its place. Its parts are numbered on, so that no name comes back: somebody who has lost the run may
     /// still remove a part that was joined.
     #[must_use]
-    pub fn anew(&self, way: Way) -> Self {
-        let mut anew = Self { restarts: self.restarts, ..Self::new(way) };
+    pub fn anew(&self, mode: PagingMode) -> Self {
+        let mut anew = Self { restarts: self.restarts, ..Self::new(mode) };
         let next = self.windows.iter().map(Window::next_sequence).max().unwrap_or_default();
         anew.windows.iter_mut().for_each(|window| window.numbered_from = next);
         anew
@@ -182,7 +186,7 @@ impl ListProgress {
         let before = self.source_count.before;
         let repairs = self.repairs + 1;
         let rows_repaired = self.rows_repaired + self.rows();
-        *self = Self { repairs, rows_repaired, ..self.anew(self.way) };
+        *self = Self { repairs, rows_repaired, ..self.anew(self.mode) };
         self.source_count.before = before;
     }
 
@@ -193,9 +197,9 @@ impl ListProgress {
         *best = milliseconds.min(*best);
     }
 
-    /// All stretches, in order.
-    pub fn stretches(&self) -> impl Iterator<Item = &Stretch> {
-        self.windows.iter().flat_map(|window| &window.stretches)
+    /// All segments, in order.
+    pub fn segments(&self) -> impl Iterator<Item = &Segment> {
+        self.windows.iter().flat_map(|window| &window.segments)
     }
 
     /// Rows of Clerk's list that are stored.
@@ -220,8 +224,8 @@ impl ListProgress {
 
     /// The window with this number.
     pub fn window_mut(&mut self, number: u32) -> &mut Window {
-        let place = self.place_of(number);
-        &mut self.windows[place]
+        let position = self.place_of(number);
+        &mut self.windows[position]
     }
 
     /// How many windows there are to be walked: at its end a list can always be walked on.
@@ -236,9 +240,9 @@ impl ListProgress {
         let is_whole = self.windows.len() == 1;
         for window in &mut self.windows[windows] {
             window.ended = false;
-            if self.way != Way::ByOwner {
+            if self.mode != PagingMode::ByOwner {
                 // Where the walk believed to be may be what was wrong.
-                window.place.offset = window.rows();
+                window.position.offset = window.rows();
             }
             window.expected = self.source_count.after.filter(|_| is_whole);
         }
@@ -261,12 +265,12 @@ impl Window {
     /// Rows of Clerk's list that are stored.
     #[must_use]
     pub fn rows(&self) -> u64 {
-        self.stretches.iter().map(|stretch| stretch.rows).sum()
+        self.segments.iter().map(|segment| segment.rows).sum()
     }
 
-    /// The sequence of a stretch that is added at the end.
+    /// The sequence of a segment that is added at the end.
     #[must_use]
     pub fn next_sequence(&self) -> u32 {
-        self.stretches.last().map_or(self.numbered_from, |stretch| stretch.sequence + 1)
+        self.segments.last().map_or(self.numbered_from, |segment| segment.sequence + 1)
     }
 }

@@ -8,11 +8,11 @@ use clerk_snapshot::resource::{Dataset, Resource};
 
 use crate::lists::endpoint::{Endpoint, ListName};
 use crate::lists::table::{datasets_of, endpoint, lists_needed, lists_of};
-use crate::paging::position::Way;
+use crate::paging::position::PagingMode;
 use crate::progress::RowCounts;
 use crate::response::DatasetProgress;
 use crate::sync::checkpoint::document::Checkpoint;
-use crate::sync::checkpoint::list_progress::{ListProgress, Stage, StoredPart, Stretch};
+use crate::sync::checkpoint::list_progress::{ListProgress, Segment, Stage, StoredPart};
 
 /// How many lines each dataset has so far, and how many are expected. A dataset of which no list could
 /// be read is left out: neither skipped nor failed is empty.
@@ -64,11 +64,11 @@ pub fn entries(checkpoint: &Checkpoint) -> BTreeMap<Dataset, DatasetEntry> {
 #[must_use]
 pub fn referential(checkpoint: &Checkpoint) -> Referential {
     let mut referential = Referential::default();
-    let stretches = checkpoint.lists.values().flat_map(ListProgress::stretches);
-    for stretch in stretches {
-        referential.dangling_principals += stretch.dangling_principals;
-        referential.dangling_resources += stretch.dangling_resources;
-        for (key, count) in &stretch.unresolved_role_keys {
+    let segments = checkpoint.lists.values().flat_map(ListProgress::segments);
+    for segment in segments {
+        referential.dangling_principals += segment.dangling_principals;
+        referential.dangling_resources += segment.dangling_resources;
+        for (key, count) in &segment.unresolved_role_keys {
             *referential.unresolved_role_keys.entry(key.clone()).or_default() += count;
         }
     }
@@ -109,20 +109,20 @@ fn entry(checkpoint: &Checkpoint, dataset: Dataset) -> DatasetEntry {
 fn unreadable_fields(checkpoint: &Checkpoint, dataset: Dataset) -> BTreeMap<String, u64> {
     let is_own = |endpoint: &Endpoint| endpoint.feeds.first().map(|it| it.dataset) == Some(dataset);
     let own = sources(checkpoint, dataset).filter(|(endpoint, _)| is_own(endpoint));
-    let stretches = own.filter_map(|(_, list)| list).flat_map(ListProgress::stretches);
+    let segments = own.filter_map(|(_, list)| list).flat_map(ListProgress::segments);
     let mut rows_by_field = BTreeMap::new();
-    for (field, rows) in stretches.flat_map(|stretch| &stretch.unreadable_fields) {
+    for (field, rows) in segments.flat_map(|segment| &segment.unreadable_fields) {
         *rows_by_field.entry(field.clone()).or_default() += rows;
     }
     rows_by_field
 }
 
 fn walked(list: &ListProgress) -> Walked {
-    match list.way {
+    match list.mode {
         _ if list.windows.len() > 1 => Walked::Windows,
-        Way::Cursor => Walked::Cursor,
-        Way::Offset => Walked::Offset,
-        Way::ByOwner => Walked::ByOwner,
+        PagingMode::Cursor => Walked::Cursor,
+        PagingMode::Offset => Walked::Offset,
+        PagingMode::ByOwner => Walked::ByOwner,
     }
 }
 
@@ -202,8 +202,8 @@ fn parts(checkpoint: &Checkpoint, dataset: Dataset) -> impl Iterator<Item = &Sto
     sources(checkpoint, dataset)
         .filter(move |_| !failed)
         .filter_map(|(_, list)| list)
-        .flat_map(ListProgress::stretches)
-        .filter_map(move |stretch: &Stretch| stretch.parts.get(&dataset))
+        .flat_map(ListProgress::segments)
+        .filter_map(move |segment: &Segment| segment.parts.get(&dataset))
 }
 
 fn expected(checkpoint: &Checkpoint, dataset: Dataset) -> Option<u64> {

@@ -1,7 +1,7 @@
 //! Whether a checkpoint that was read can be one of this program's. Whoever may write to the store
 //! may change it; and what it names is read, written and removed, with this program's rights.
 
-use clerk_snapshot::part_name::{MOST_STRETCHES, MOST_WINDOWS, is_part_of};
+use clerk_snapshot::part_name::{MOST_SEGMENTS, MOST_WINDOWS, is_part_of};
 use clerk_snapshot::resource::Dataset;
 use clerk_store::quoted::Quoted;
 use serde::Deserialize;
@@ -12,7 +12,7 @@ use crate::sync::checkpoint::document::Checkpoint;
 use crate::sync::checkpoint::document::{Document, FORMATS};
 use crate::sync::checkpoint::json_error::Malformed;
 use crate::sync::checkpoint::list_progress::StoredPart;
-use crate::sync::checkpoint::list_progress::{ListProgress, Stretch, Window};
+use crate::sync::checkpoint::list_progress::{ListProgress, Segment, Window};
 
 /// A checkpoint that this program cannot continue from.
 #[derive(Debug, thiserror::Error)]
@@ -71,14 +71,14 @@ pub(crate) fn problem_of(checkpoint: &Checkpoint) -> Option<&'static str> {
         Some("the windows of a list are not in the order of their numbers")
     } else if lists.values().flat_map(|list| &list.windows).any(numbers_too_high) {
         Some("a window numbers its parts beyond the largest part number")
-    } else if !lists.values().flat_map(ListProgress::stretches).all(could_be_stored) {
+    } else if !lists.values().flat_map(ListProgress::segments).all(could_be_stored) {
         Some("it contains an invalid part name")
     } else if checkpoint.completed.is_some()
         && !lists_needed(&checkpoint.resources).into_iter().all(is_done)
     {
         Some("it is marked complete, but lists are unfinished")
     } else if checkpoint.completed.is_some()
-        && lists.values().flat_map(ListProgress::stretches).any(|it| it.users_unchecked)
+        && lists.values().flat_map(ListProgress::segments).any(|it| it.users_unchecked)
     {
         Some("it is marked complete, but some memberships are unchecked")
     } else {
@@ -104,17 +104,17 @@ fn windows_are_in_order(list: &ListProgress) -> bool {
 }
 
 const fn numbers_too_high(window: &Window) -> bool {
-    window.numbered_from >= MOST_STRETCHES
+    window.numbered_from >= MOST_SEGMENTS
 }
 
-fn could_be_stored(stretch: &Stretch) -> bool {
+fn could_be_stored(segment: &Segment) -> bool {
     let is_named_well =
         |(&dataset, stored): (&Dataset, &StoredPart)| is_part_of(dataset, &stored.part.key);
-    let counts_its_rows = stretch.active.total().is_some_and(|total| total <= stretch.rows);
-    stretch.rows > 0
-        && stretch.sequence < MOST_STRETCHES
+    let counts_its_rows = segment.active.total().is_some_and(|total| total <= segment.rows);
+    segment.rows > 0
+        && segment.sequence < MOST_SEGMENTS
         && counts_its_rows
-        && stretch.parts.iter().all(is_named_well)
+        && segment.parts.iter().all(is_named_well)
 }
 
 /// A JSON document without a number that this program could not have written, and could not go on
@@ -134,7 +134,7 @@ impl<'de> Deserialize<'de> for Countable {
 
 struct Counting;
 
-fn within<E: Error>(is_within: bool) -> Result<Countable, E> {
+fn owner_position<E: Error>(is_within: bool) -> Result<Countable, E> {
     if is_within { Ok(Countable) } else { Err(E::custom("a number is too large")) }
 }
 
@@ -146,15 +146,15 @@ impl<'de> Visitor<'de> for Counting {
     }
 
     fn visit_u64<E: Error>(self, number: u64) -> Result<Countable, E> {
-        within(number <= LARGEST)
+        owner_position(number <= LARGEST)
     }
 
     fn visit_i64<E: Error>(self, number: i64) -> Result<Countable, E> {
-        within(number.unsigned_abs() <= LARGEST)
+        owner_position(number.unsigned_abs() <= LARGEST)
     }
 
     fn visit_f64<E: Error>(self, number: f64) -> Result<Countable, E> {
-        within(number.abs() <= LARGEST as f64)
+        owner_position(number.abs() <= LARGEST as f64)
     }
 
     fn visit_bool<E: Error>(self, _: bool) -> Result<Countable, E> {

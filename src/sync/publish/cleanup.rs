@@ -11,7 +11,7 @@ use futures_util::stream::{self, StreamExt as _};
 use serde::Deserialize;
 use tracing::warn;
 
-use crate::sync::checkpoint::document::{Checkpoint, Followed};
+use crate::sync::checkpoint::document::{Checkpoint, PreviousSnapshot};
 use crate::sync::checkpoint::ids_file::is_ids_key;
 use crate::sync::checkpoint::validate::is_snapshot_id;
 use crate::sync::write::segment::{MANIFEST, folder_of};
@@ -30,9 +30,9 @@ const REMOVED_AT_ONCE: usize = 16;
 pub(crate) async fn clean_up(
     store: &dyn Store,
     checkpoint: &Checkpoint,
-    published: &Followed,
+    published: &PreviousSnapshot,
 ) -> bool {
-    let snapshots: Vec<&Followed> = checkpoint.follows.iter().chain([published]).collect();
+    let snapshots: Vec<&PreviousSnapshot> = checkpoint.follows.iter().chain([published]).collect();
     let mut result = Ok(());
     for snapshot in &snapshots {
         result = result.and(tidy(store, snapshot).await);
@@ -50,7 +50,7 @@ pub(crate) async fn clean_up(
 }
 
 /// Removes what a published snapshot's folder holds and its manifest does not name: nothing ever will.
-async fn tidy(store: &dyn Store, published: &Followed) -> Result<(), StoreError> {
+async fn tidy(store: &dyn Store, published: &PreviousSnapshot) -> Result<(), StoreError> {
     match objects_of(store, published).await? {
         Some(named) => remove_all(store, &folder_of(&published.snapshot_id), &named).await,
         // Better too much is left than too little.
@@ -62,7 +62,7 @@ async fn tidy(store: &dyn Store, published: &Followed) -> Result<(), StoreError>
 /// published.
 async fn objects_of(
     store: &dyn Store,
-    published: &Followed,
+    published: &PreviousSnapshot,
 ) -> Result<Option<BTreeSet<String>>, StoreError> {
     #[derive(Deserialize)]
     struct Named {

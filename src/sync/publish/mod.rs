@@ -16,8 +16,8 @@ use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use tracing::info;
 
 use crate::response::Shrunk;
-use crate::sync::checkpoint::document::{Checkpoint, Completed, Followed, overtakes};
-use crate::sync::checkpoint::lease::Keeper;
+use crate::sync::checkpoint::document::{Checkpoint, Completed, PreviousSnapshot, overtakes};
+use crate::sync::checkpoint::lease::LeasedCheckpoint;
 use crate::sync::checkpoint::summary;
 use crate::sync::error::Stop;
 use crate::sync::state::{LATEST_KEY, LatestFound, PublishedCounts};
@@ -29,7 +29,7 @@ pub struct Publisher {
     /// Where everything is written.
     pub store: Arc<dyn Store>,
     /// Holds the lease.
-    pub keeper: Arc<Keeper>,
+    pub leased: Arc<LeasedCheckpoint>,
     /// Share of its records that a dataset may lose, in per cent; 0 allows everything.
     pub shrink_guard_percent: f64,
     /// `latest.json` as it stood when this invocation began.
@@ -72,7 +72,7 @@ impl Publisher {
     /// # Errors
     /// [`Stop`]; a reader of `latest.json` never sees an unfinished snapshot.
     pub async fn publish(&self) -> Result<Published, Stop> {
-        let checkpoint = self.keeper.read(Checkpoint::clone);
+        let checkpoint = self.leased.read(Checkpoint::clone);
         let completed = checkpoint
             .completed
             .clone()
@@ -81,7 +81,7 @@ impl Publisher {
         self.confirm_parts(&checkpoint, &manifest).await?;
         let (key, bytes) = (manifest_key(&checkpoint), json(&manifest)?);
         let sha256 = Sha256Hex::of(&bytes);
-        self.keeper.assure_held().await?;
+        self.leased.assure_held().await?;
         self.write_manifest(&key, bytes).await?;
         let shrunk = self.shrunk(&manifest);
         if !shrunk.is_empty() {
@@ -180,7 +180,7 @@ impl Publisher {
                 }
                 self.follow(standing, latest).await?;
             }
-            self.keeper.assure_held().await?;
+            self.leased.assure_held().await?;
             let condition = found.version.clone().map_or(Condition::Absent, Condition::Matches);
             let put = self.store.put(LATEST_KEY, bytes.clone(), ContentType::Json, condition).await;
             match put {
@@ -199,7 +199,7 @@ impl Publisher {
     /// Writes down which snapshot this one takes the place of, before it does: whoever cleans up
     /// after a cut finds `latest.json` moved.
     async fn follow(&self, standing: &Latest, latest: &Latest) -> Result<(), Stop> {
-        let follows = self.keeper.read(|checkpoint| checkpoint.follows.clone());
+        let follows = self.leased.read(|checkpoint| checkpoint.follows.clone());
         if overtakes(standing, &latest.snapshot_id, latest.started_at, follows.as_ref()) {
             return Err(Stop::Superseded(standing.snapshot_id.clone()));
         }
@@ -210,9 +210,9 @@ impl Publisher {
         }
         let follow = |checkpoint: &mut Checkpoint| {
             checkpoint.abandoned.remove(&standing.snapshot_id);
-            checkpoint.follows = Some(Followed::of(standing));
+            checkpoint.follows = Some(PreviousSnapshot::of(standing));
         };
-        Ok(self.keeper.commit(follow).await?)
+        Ok(self.leased.commit(follow).await?)
     }
 }
 

@@ -12,7 +12,7 @@ use crate::lists::endpoint::PAGE_ROWS;
 use crate::lists::endpoint::{ByOwner, Endpoint, Paging};
 use crate::lists::list_error::ListError;
 use crate::lists::table::endpoint;
-use crate::paging::position::Way;
+use crate::paging::position::PagingMode;
 use crate::paging::reader::row_at;
 use crate::sync::error::Stop;
 use crate::sync::read::left_out;
@@ -27,13 +27,13 @@ use crate::sync::run::Run;
 /// [`Stop::Exhausted`] or [`Stop::Paused`], when the owners cannot be counted now; or as
 /// [`Run::commit_list`].
 pub(crate) async fn look_ahead(run: &Run, list: &'static Endpoint) -> Result<(), Stop> {
-    let is_by_owner = run.list(list.name(), |list| list.way == Way::ByOwner);
+    let is_by_owner = run.list(list.name(), |list| list.mode == PagingMode::ByOwner);
     let Some(by_owner) = list.by_owner.filter(|_| is_by_owner) else { return Ok(()) };
     let Some(owners) = count_of_owners(run, list, by_owner).await? else { return Ok(()) };
     let passed = run.list(list.name(), |list| {
-        list.windows.iter().map(|window| window.place.offset).sum::<u64>()
+        list.windows.iter().map(|window| window.position.offset).sum::<u64>()
     });
-    let started_at = run.keeper.read(|checkpoint| checkpoint.started_at);
+    let started_at = run.leased.read(|checkpoint| checkpoint.started_at);
     let forecast = Forecast {
         owners: owners.saturating_sub(passed),
         age: run.clock.now().saturating_duration_since(started_at),
@@ -51,7 +51,7 @@ pub(crate) async fn look_ahead(run: &Run, list: &'static Endpoint) -> Result<(),
         return Ok(());
     }
     // The age of a run is checked when an invocation begins, not while it works.
-    let decision = if run.patience.allows(forecast.should_take()) {
+    let decision = if run.work_limit.allows(forecast.should_take()) {
         Decision::Finish
     } else if left_out::is_essential(list.name()) {
         Decision::ReadAnyway

@@ -111,14 +111,14 @@ pub(crate) async fn fail(run: &Run, list: ListName, reason: String) -> Result<()
 /// Forgets what has been read of a list and leaves it in a stage in which it is not read.
 async fn end_at(run: &Run, list: ListName, stage: Stage) -> Result<(), Stop> {
     run.commit_list(list, |progress| {
-        *progress = ListProgress { stage, ..ListProgress::new(progress.way) };
+        *progress = ListProgress { stage, ..ListProgress::new(progress.mode) };
     })
     .await?;
     let resource = endpoint(list).resource;
     if list == ListName::from(resource) {
         // What refers to its rows is written as if it were not opted in.
-        run.known.write().unwrap_or_else(PoisonError::into_inner).forget(resource);
+        run.id_index.write().unwrap_or_else(PoisonError::into_inner).forget(resource);
     }
-    run.patience.note_progress();
+    run.work_limit.note_progress();
     Ok(())
 }

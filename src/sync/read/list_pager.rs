@@ -6,10 +6,10 @@ use std::sync::Arc;
 use crate::lists::endpoint::{ByOwner, Endpoint};
 use crate::lists::page::PageContext;
 use crate::lists::table::endpoint;
-use crate::paging::by_owner::WalkByOwner;
-use crate::paging::created_range::Bounds;
-use crate::paging::pager::{Allowed, Batch, Beginning, Taken, Walk, WalkStop};
-use crate::paging::position::Way;
+use crate::paging::by_owner::ByOwnerPager;
+use crate::paging::created_range::CreatedRange;
+use crate::paging::pager::{Allowed, Batch, Beginning, Pager, PagerStop, Taken};
+use crate::paging::position::PagingMode;
 use crate::paging::reader::Reader;
 use crate::sync::run::Run;
 
@@ -24,24 +24,24 @@ pub(crate) fn owners(run: &Run, by_owner: ByOwner) -> Reader {
 }
 
 /// A walk over a window of a list, or over the parts that its owners have of it.
-pub(crate) enum Walker {
+pub(crate) enum ListPager {
     /// Page after page.
-    Window(Box<Walk>),
+    Window(Box<Pager>),
     /// Owner after owner.
-    ByOwner(Box<WalkByOwner>),
+    ByOwner(Box<ByOwnerPager>),
 }
 
-impl Walker {
+impl ListPager {
     /// The walk that goes on where `beginning` says, and the way it says.
     pub(crate) fn new(run: &Run, list: &'static Endpoint, beginning: Beginning) -> Self {
         match list.by_owner {
-            Some(by_owner) if beginning.way == Way::ByOwner => {
+            Some(by_owner) if beginning.mode == PagingMode::ByOwner => {
                 let owners = owners(run, by_owner);
                 let walk =
-                    WalkByOwner::new(run.reader(list), by_owner.part, owners, beginning.place);
+                    ByOwnerPager::new(run.reader(list), by_owner.part, owners, beginning.position);
                 Self::ByOwner(Box::new(walk))
             }
-            _ => Self::Window(Box::new(Walk::new(run.reader(list), beginning))),
+            _ => Self::Window(Box::new(Pager::new(run.reader(list), beginning))),
         }
     }
 
@@ -94,9 +94,9 @@ impl Walker {
     }
 
     /// The window ends sooner.
-    pub(crate) fn narrow(&mut self, bounds: Bounds, expected: u64) {
+    pub(crate) fn narrow(&mut self, range: CreatedRange, expected: u64) {
         match self {
-            Self::Window(walk) => walk.narrow(bounds, expected),
+            Self::Window(walk) => walk.narrow(range, expected),
             Self::ByOwner(_) => {}
         }
     }
@@ -112,8 +112,8 @@ impl Walker {
     /// The next page, or `None` behind the last one.
     ///
     /// # Errors
-    /// [`WalkStop`].
-    pub(crate) async fn next(&mut self) -> Result<Option<Batch>, WalkStop> {
+    /// [`PagerStop`].
+    pub(crate) async fn next(&mut self) -> Result<Option<Batch>, PagerStop> {
         match self {
             Self::Window(walk) => walk.next().await,
             Self::ByOwner(walk) => walk.next().await,

@@ -15,24 +15,24 @@ use crate::lists::endpoint::{Endpoint, Paging};
 use crate::lists::page::ReadPage;
 use crate::lists::table::REFERENCES;
 use crate::lists::table::endpoint;
-use crate::paging::created_range::Bounds;
-use crate::paging::pager::{Allowed, Beginning, WalkStop};
-use crate::paging::position::Way;
+use crate::paging::created_range::CreatedRange;
+use crate::paging::pager::{Allowed, Beginning, PagerStop};
+use crate::paging::position::PagingMode;
 use crate::sync::checkpoint::list_progress::{ListProgress, Stage};
 use crate::sync::error::Stop;
 use crate::sync::read::forecast;
 use crate::sync::read::left_out;
-use crate::sync::read::list_pager::Walker;
+use crate::sync::read::list_pager::ListPager;
 use crate::sync::read::reconcile;
 use crate::sync::read::strategy;
-use crate::sync::read::window_queue::Waiting;
+use crate::sync::read::window_queue::WindowQueue;
 use crate::sync::read::windows::{divide, divide_again, most_parts, windows_wanted};
 use crate::sync::references::insert::{insert, stored_after_place};
 use crate::sync::references::resolve::{self, IDS_PER_REQUEST};
 use crate::sync::run::Run;
 use crate::sync::run::read_ahead::ALWAYS;
 use crate::sync::write::compaction::join_small;
-use crate::sync::write::pending::Gathering;
+use crate::sync::write::pending::PendingPages;
 use crate::sync::write::segment::Dangling;
 
 /// How often a list is begun again after all rows known were deleted under the walk, by all invocations
@@ -81,9 +81,9 @@ pub(crate) fn walk_to_end<'a>(
                 {
                     warn!(clerk.path = endpoint.path, "rows moved too far; reading the list again");
                     run.commit_list(name, |list| {
-                        *list = list.anew(match list.way {
-                            Way::ByOwner => Way::ByOwner,
-                            Way::Cursor | Way::Offset => Way::first(endpoint),
+                        *list = list.anew(match list.mode {
+                            PagingMode::ByOwner => PagingMode::ByOwner,
+                            PagingMode::Cursor | PagingMode::Offset => PagingMode::first(endpoint),
                         });
                         list.restarts += 1;
                     })
@@ -92,7 +92,7 @@ pub(crate) fn walk_to_end<'a>(
                 Err(WalkFailure::LostPlace | WalkFailure::Unfiltered) => {
                     // Whoever syncs again after this error may find the list at rest.
                     run.commit_list(name, |list| list.restarts = 0).await?;
-                    return Err(WalkStop::LostPlace(endpoint).into());
+                    return Err(PagerStop::LostPlace(endpoint).into());
                 }
                 Err(WalkFailure::Stop(stop)) => return Err(stop),
             }
@@ -148,7 +148,7 @@ async fn count_before(run: &Run, endpoint: &'static Endpoint) -> Result<Option<u
     match endpoint.paging {
         Paging::Cursor { count_path } if counted.is_none() => {
             run.may_go_on()?;
-            Ok(Some(reconcile::count(run, endpoint, count_path, Bounds::default()).await?))
+            Ok(Some(reconcile::count(run, endpoint, count_path, CreatedRange::default()).await?))
         }
         _ => Ok(counted),
     }
@@ -190,10 +190,10 @@ impl WalkFailure {
         }
     }
 
-    async fn of(run: &Run, endpoint: &'static Endpoint, stop: WalkStop) -> Self {
+    async fn of(run: &Run, endpoint: &'static Endpoint, stop: PagerStop) -> Self {
         let stop = match stop {
-            WalkStop::LostPlace(_) => return Self::LostPlace,
-            WalkStop::Unfiltered(_) => return Self::Unfiltered,
+            PagerStop::LostPlace(_) => return Self::LostPlace,
+            PagerStop::Unfiltered(_) => return Self::Unfiltered,
             stop => Stop::from(stop),
         };
         match strategy::is_refused_as_a_whole(run, endpoint, &stop).await {
@@ -218,7 +218,7 @@ async fn walk_windows(
     endpoint: &'static Endpoint,
     counted: Option<u64>,
 ) -> Result<Walked, WalkFailure> {
-    let waiting = Waiting::new(run, endpoint);
+    let waiting = WindowQueue::new(run, endpoint);
     let mut walking = FuturesUnordered::new();
     let mut outcome = Ok(Walked::ToTheEnd);
     loop {
@@ -235,7 +235,7 @@ async fn walk_windows(
                 Some(Err(failure)) => {
                     if failure.ends_the_run() {
                         // The others store what is in flight.
-                        run.patience.halt();
+                        run.work_limit.halt();
                     }
                     if outcome.is_ok() {
                         outcome = Err(failure);
@@ -243,14 +243,14 @@ async fn walk_windows(
                 }
             },
             () = waiting.added() => {}
-            () = run.at_stake.grown(), if !waiting.is_empty() => {}
+            () = run.read_ahead.grown(), if !waiting.is_empty() => {}
         }
     }
 }
 
 /// How many windows are walked at the same time: as many as fill the pace.
 fn walks_at_once(run: &Run, endpoint: &'static Endpoint) -> usize {
-    run.at_stake.allowed(run.pages_to_fill(endpoint)).max(1)
+    run.read_ahead.allowed(run.pages_to_fill(endpoint)).max(1)
 }
 
 /// Walks one window to its end, or until one that waits has more rows left.
@@ -259,12 +259,12 @@ async fn walk_window(
     endpoint: &'static Endpoint,
     window: u32,
     counted: Option<u64>,
-    waiting: &Waiting<'_>,
+    waiting: &WindowQueue<'_>,
 ) -> Result<Turn, WalkFailure> {
     let beginning = run.list(endpoint.name(), |list| beginning(list, window, counted));
-    let mut walk = Walker::new(run, endpoint, beginning);
+    let mut walk = ListPager::new(run, endpoint, beginning);
     walk.skip(stored_after_place(run, endpoint, window).await?);
-    let mut gathering = Gathering::new(run, endpoint, window, counted);
+    let mut pending = PendingPages::new(run, endpoint, window, counted);
     let mut divisible_from = 0;
     loop {
         divide_if_wanted(run, endpoint, window, &mut walk, waiting, &mut divisible_from).await?;
@@ -272,35 +272,35 @@ async fn walk_window(
         let to_be_divided = windows_wanted(run, endpoint, counted) > 1;
         walk.allow(if to_be_divided {
             // The next page will belong to another window's walk.
-            Allowed { in_flight: 1, at_stake: 1 }
+            Allowed { in_flight: 1, read_ahead: 1 }
         } else {
             // Clerk answers while pages are stored.
-            Allowed { in_flight, at_stake: in_flight + unsaved }
+            Allowed { in_flight, read_ahead: in_flight + unsaved }
         });
         walk.wait_for_room(walks_side_by_side(run, endpoint) > 1);
         let has_begun = run.list(endpoint.name(), |list| list.rows() > 0);
-        if to_be_divided && has_begun && gathering.is_empty() {
+        if to_be_divided && has_begun && pending.is_empty() {
             return Ok(Turn::FarEnoughToDivide);
         }
         match walk.next().await {
             Ok(Some(mut batch)) => {
                 let last = batch.last;
                 let dangling = close(run, &mut batch.page).await?;
-                gathering.add(batch, dangling, unsaved < together)?;
+                pending.add(batch, dangling, unsaved < together)?;
                 let is_whole = last
-                    || gathering.pages() >= together
-                    || gathering.is_full()
-                    || run.patience.exhausted().is_some();
-                if is_whole || gathering.waiting() >= unsaved {
+                    || pending.pages() >= together
+                    || pending.is_full()
+                    || run.work_limit.exhausted().is_some();
+                if is_whole || pending.waiting() >= unsaved {
                     let before = run.list(endpoint.name(), |list| list.window(window).rows());
-                    run.at_stake.note_storing();
+                    run.read_ahead.note_storing();
                     let began = Instant::now();
                     let stored = match is_whole {
-                        true => gathering.store().await?,
-                        false => gathering.store_draft().await?,
+                        true => pending.store().await?,
+                        false => pending.store_draft().await?,
                     };
                     walk.stored(stored);
-                    run.at_stake.note_stored(stored, began.elapsed());
+                    run.read_ahead.note_stored(stored, began.elapsed());
                     join_small(run, endpoint, window).await?;
                     if !last && strategy::is_slow_enough_to_change(run, endpoint).await? {
                         return Err(WalkFailure::AnswersBadly);
@@ -316,7 +316,7 @@ async fn walk_window(
             }
             Ok(None) => return Ok(Turn::ToTheEnd),
             Err(stop) => {
-                gathering.store().await?;
+                pending.store().await?;
                 return Err(WalkFailure::of(run, endpoint, stop).await);
             }
         }
@@ -337,11 +337,11 @@ struct Ahead {
 /// that other lists leave; `are_in_flight` is how many of its own pages are in flight.
 fn ahead(run: &Run, endpoint: &'static Endpoint, are_in_flight: usize) -> Ahead {
     let walks = walks_side_by_side(run, endpoint);
-    let together = run.at_stake.pages_together(walks);
+    let together = run.read_ahead.pages_together(walks);
     // What comes while others are stored, and two pages.
-    let meanwhile = run.client.requests_in(run.at_stake.storing());
+    let meanwhile = run.client.requests_in(run.read_ahead.storing());
     let unsaved = ((meanwhile + ALWAYS) / walks).clamp(1, together);
-    let is_by_owner = run.list(endpoint.name(), |list| list.way) == Way::ByOwner;
+    let is_by_owner = run.list(endpoint.name(), |list| list.mode) == PagingMode::ByOwner;
     let mut in_flight = (walks_at_once(run, endpoint) / walks).max(1);
     if resolve::is_early(run, endpoint.name()) {
         let by_others = run.client.usage().places.asked_for().saturating_sub(are_in_flight);
@@ -349,7 +349,7 @@ fn ahead(run: &Run, endpoint: &'static Endpoint, are_in_flight: usize) -> Ahead 
     }
     Ahead {
         in_flight,
-        // Where a page is no more than the rows of one owner no draft is worth its while: small stretches are
+        // Where a page is no more than the rows of one owner no draft is worth its while: small segments are
         // joined later.
         together: if is_by_owner { together.min(meanwhile).max(1) } else { together },
         unsaved: if is_by_owner { together } else { unsaved },
@@ -368,11 +368,11 @@ async fn divide_if_wanted(
     run: &Run,
     endpoint: &'static Endpoint,
     window: u32,
-    walk: &mut Walker,
-    waiting: &Waiting<'_>,
+    walk: &mut ListPager,
+    waiting: &WindowQueue<'_>,
     divisible_from: &mut u64,
 ) -> Result<(), Stop> {
-    let Some(taken) = walk.taken().filter(|_| run.patience.exhausted().is_none()) else {
+    let Some(taken) = walk.taken().filter(|_| run.work_limit.exhausted().is_none()) else {
         return Ok(());
     };
     let in_windows = run.list(endpoint.name(), |list| list.windows.len() > 1);
@@ -392,11 +392,11 @@ async fn divide_if_wanted(
         *divisible_from = taken.rows + (taken.expected - taken.rows) / 4;
         return Ok(());
     }
-    let (bounds, expected) = run.list(endpoint.name(), |list| {
+    let (range, expected) = run.list(endpoint.name(), |list| {
         let window = list.window(window);
-        (window.bounds, window.expected)
+        (window.range, window.expected)
     });
-    walk.narrow(bounds, expected.unwrap_or(taken.expected));
+    walk.narrow(range, expected.unwrap_or(taken.expected));
     Ok(())
 }
 
@@ -404,11 +404,11 @@ async fn divide_if_wanted(
 fn beginning(list: &ListProgress, window: u32, counted: Option<u64>) -> Beginning {
     let window = list.window(window);
     Beginning {
-        bounds: window.bounds,
-        way: list.way,
-        place: window.place.clone(),
+        range: window.range,
+        mode: list.mode,
+        position: window.position.clone(),
         rows: window.rows(),
         expected: window.expected.or(counted),
-        moment: None,
+        ties: None,
     }
 }

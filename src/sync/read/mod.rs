@@ -19,7 +19,6 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use crate::lists::endpoint::{ListName, Phase};
 use crate::lists::table::endpoint;
 use crate::lists::table::lists_needed;
-use crate::patience::Exhausted;
 use crate::sync::checkpoint::document::Completed;
 use crate::sync::checkpoint::list_progress::ListProgress;
 use crate::sync::daily_active_users;
@@ -28,13 +27,14 @@ use crate::sync::read::list::copy_list;
 use crate::sync::read::settle::settle;
 use crate::sync::references::resolve;
 use crate::sync::run::Run;
+use crate::work_limit::StopReason;
 
 /// Reads every list that is needed and not done, and notes that the run is complete.
 ///
 /// # Errors
 /// [`Stop`]; everything read before is stored.
 pub async fn read_everything(run: &Run) -> Result<(), Stop> {
-    let needed = run.keeper.read(|checkpoint| lists_needed(&checkpoint.resources));
+    let needed = run.leased.read(|checkpoint| lists_needed(&checkpoint.resources));
     read_lists(run, not_done(run, &needed), Phase::follows).await?;
     settle(run).await?;
     // Lists that grants refer to may have grown: compare them once more, one phase after the other, so that no list grows
@@ -45,7 +45,7 @@ pub async fn read_everything(run: &Run) -> Result<(), Stop> {
     daily_active_users::write_down(run).await?;
     let completed = Completed {
         at: run.clock.now(),
-        run: run.facts(),
+        run: run.stats(),
         generator: run.generator.clone(),
         compression: run.output.compression,
     };
@@ -90,7 +90,7 @@ async fn read_lists(
             None => return stops.into_iter().min_by_key(significance).map_or(Ok(()), Err),
             Some((list, Ok(()))) => open.retain(|&other| other != list),
             Some((_, Err(stop))) => {
-                run.patience.halt();
+                run.work_limit.halt();
                 stops.push(stop);
             }
         }
@@ -117,8 +117,8 @@ const fn significance(stop: &Stop) -> u8 {
         Stop::Store(_) => 2,
         Stop::Instance(_) | Stop::List(_) => 3,
         Stop::Paused(_) => 4,
-        Stop::Exhausted(Exhausted::Interrupted) => 5,
-        Stop::Exhausted(Exhausted::TimeBudget) => 6,
-        Stop::Exhausted(Exhausted::Halted) => 7,
+        Stop::Exhausted(StopReason::Interrupted) => 5,
+        Stop::Exhausted(StopReason::TimeBudget) => 6,
+        Stop::Exhausted(StopReason::Halted) => 7,
     }
 }

@@ -1,4 +1,4 @@
-//! Compares what was read with Clerk's own count, and finds the stretches that disagree.
+//! Compares what was read with Clerk's own count, and finds the segments that disagree.
 
 use std::ops::Range;
 
@@ -8,8 +8,8 @@ use crate::clerk::wire;
 use crate::lists::endpoint::{Endpoint, ListName, Order, Paging};
 use crate::lists::list_error::ListError;
 use crate::lists::page::RowKey;
-use crate::paging::created_range::Bounds;
-use crate::paging::position::Way;
+use crate::paging::created_range::CreatedRange;
+use crate::paging::position::PagingMode;
 use crate::paging::reader::row_at;
 use crate::sync::checkpoint::document::progress_of;
 use crate::sync::checkpoint::list_progress::{ListProgress, Stage};
@@ -30,9 +30,9 @@ pub(crate) async fn count(
     run: &Run,
     endpoint: &'static Endpoint,
     path: &'static str,
-    bounds: Bounds,
+    range: CreatedRange,
 ) -> Result<u64, Stop> {
-    let filters = bounds.query();
+    let filters = range.query();
     let query: Vec<(&str, &str)> =
         filters.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let count = run
@@ -53,8 +53,8 @@ pub(crate) enum Next {
 
 /// What is to be read again of a list.
 pub(crate) struct Repair {
-    /// Stretches, in order: the place of the window, and of the stretch in it.
-    pub stretches: Vec<(usize, usize)>,
+    /// Segments, in order: the place of the window, and of the segment in it.
+    pub segments: Vec<(usize, usize)>,
     /// Windows that may have ended too early, and are walked on.
     pub windows: Range<usize>,
 }
@@ -66,18 +66,20 @@ pub(crate) struct Repair {
 pub(crate) async fn reconcile(run: &Run, endpoint: &'static Endpoint) -> Result<Next, Stop> {
     run.may_go_on()?;
     let name = endpoint.name();
-    let (rows, repairs, way) = run.list(name, |list| (list.rows(), list.repairs, list.way));
+    let (rows, repairs, mode) = run.list(name, |list| (list.rows(), list.repairs, list.mode));
     let counted = match endpoint.paging {
         Paging::Cursor { count_path } => {
-            count(run, endpoint, count_path, Bounds::default()).await?
+            count(run, endpoint, count_path, CreatedRange::default()).await?
         }
         Paging::Offset(_) | Paging::Whole => match run.list(name, |list| list.source_count.after) {
-            Some(counted) if way != Way::ByOwner || !endpoint.is_counted_as_a_whole() => counted,
+            Some(counted) if mode != PagingMode::ByOwner || !endpoint.is_counted_as_a_whole() => {
+                counted
+            }
             _ => row_at(&run.reader(endpoint), 0).await?.1.unwrap_or_default(),
         },
     };
     // By owner, rows do not stand where the whole list has them: only its end can be looked at.
-    let most_repairs = if way == Way::ByOwner { 1 } else { MOST_REPAIRS };
+    let most_repairs = if mode == PagingMode::ByOwner { 1 } else { MOST_REPAIRS };
     let agree = rows == counted;
     let is_doubled = agree && has_doubled_rows(run, endpoint).await?;
     let stage = if agree && !is_doubled {
@@ -91,7 +93,7 @@ pub(crate) async fn reconcile(run: &Run, endpoint: &'static Endpoint) -> Result<
     } else {
         Stage::Comparing
     };
-    if way != Way::ByOwner && strategy::answers_in_part(run, endpoint, &stage).await? {
+    if mode != PagingMode::ByOwner && strategy::answers_in_part(run, endpoint, &stage).await? {
         run.commit_list(name, |list| list.begin_by_owner(endpoint)).await?;
         return Ok(Next::Settled);
     }
@@ -106,7 +108,7 @@ pub(crate) async fn reconcile(run: &Run, endpoint: &'static Endpoint) -> Result<
     })
     .await?;
     if !disagrees {
-        run.patience.note_progress();
+        run.work_limit.note_progress();
         return Ok(Next::Settled);
     }
     // To know that counts disagree is not progress: the first repair of an invocation may begin
@@ -126,8 +128,8 @@ pub(crate) async fn reconcile(run: &Run, endpoint: &'static Endpoint) -> Result<
 /// other, as hashes of 8 bytes; one page cannot disagree with itself.
 async fn has_doubled_rows(run: &Run, endpoint: &'static Endpoint) -> Result<bool, Stop> {
     let rows = run.list(endpoint.name(), ListProgress::rows);
-    let way = run.list(endpoint.name(), |list| list.way);
-    let is_one_list = endpoint.paging == Paging::Offset(Order::Any) && way == Way::Offset;
+    let mode = run.list(endpoint.name(), |list| list.mode);
+    let is_one_list = endpoint.paging == Paging::Offset(Order::Any) && mode == PagingMode::Offset;
     if !is_one_list || rows <= endpoint.page_rows {
         return Ok(false);
     }
@@ -136,8 +138,8 @@ async fn has_doubled_rows(run: &Run, endpoint: &'static Endpoint) -> Result<bool
     Ok(ids.windows(2).any(|pair| pair[0] == pair[1]))
 }
 
-/// The first stretches that do not lie where their rows were found, and the windows in front of them that may have ended
-/// too early; or the end of the list, if all stretches lie where they should.
+/// The first segments that do not lie where their rows were found, and the windows in front of them that may have ended
+/// too early; or the end of the list, if all segments lie where they should.
 async fn find_repair(run: &Run, endpoint: &'static Endpoint) -> Result<Repair, Stop> {
     let name = endpoint.name();
     // Counted before anything is asked: a repair that never gets beyond looking must end as well.
@@ -158,23 +160,23 @@ async fn find_repair(run: &Run, endpoint: &'static Endpoint) -> Result<Repair, S
     }
     let behind = aligned.checked_sub(1).map(|before| told[before]);
     let last = told.get(aligned).copied();
-    // A window that ended too early lies between a stretch that is aligned and one that is not, or
+    // A window that ended too early lies between a segment that is aligned and one that is not, or
     // behind them all.
     let windows = run.list(name, |list| {
         let first = behind.map_or(0, |end| ends[end].window);
         first..last.map_or(list.windows.len(), |end| ends[end].window)
     });
-    let stretches = last.map_or(Vec::new(), |last| {
+    let segments = last.map_or(Vec::new(), |last| {
         let first = behind.map_or(0, |before| before + 1);
-        ends[first..=last].iter().map(|end| (end.window, end.stretch)).collect()
+        ends[first..=last].iter().map(|end| (end.window, end.segment)).collect()
     });
-    Ok(Repair { stretches, windows })
+    Ok(Repair { segments, windows })
 }
 
-/// Where a stretch ends.
+/// Where a segment ends.
 struct End {
     window: usize,
-    stretch: usize,
+    segment: usize,
     /// Rows of the list up to there.
     rows: u64,
     last: RowKey,
@@ -186,12 +188,12 @@ fn ends(list: &ListProgress) -> Vec<End> {
     let mut rows = 0;
     let mut ends: Vec<End> = Vec::new();
     for (window, its) in list.windows.iter().enumerate() {
-        for (stretch, stored) in its.stretches.iter().enumerate() {
+        for (segment, stored) in its.segments.iter().enumerate() {
             if let Some(before) = ends.last_mut() {
                 before.next = Some(stored.first.clone());
             }
             rows += stored.rows;
-            ends.push(End { window, stretch, rows, last: stored.last.clone(), next: None });
+            ends.push(End { window, segment, rows, last: stored.last.clone(), next: None });
         }
     }
     ends
@@ -209,12 +211,12 @@ enum Probe {
 
 impl Probe {
     async fn of(run: &Run, endpoint: &'static Endpoint) -> Result<Self, Stop> {
-        if run.list(endpoint.name(), |list| list.way) == Way::ByOwner {
+        if run.list(endpoint.name(), |list| list.mode) == PagingMode::ByOwner {
             return Ok(Self::Nowhere);
         }
         let Paging::Cursor { count_path } = endpoint.paging else { return Ok(Self::Row) };
         // Nothing was created in 1970; a server that says otherwise does not apply the filter.
-        let longest_ago = Bounds { from: None, until: Some(1) };
+        let longest_ago = CreatedRange { from: None, until: Some(1) };
         match count(run, endpoint, count_path, longest_ago).await {
             Ok(0) => Ok(Self::Count(count_path)),
             Ok(_) => Ok(Self::Row),
@@ -244,8 +246,9 @@ impl Probe {
     ) -> Result<bool, Stop> {
         match self {
             Self::Count(path) => {
-                let bounds = Bounds { from: None, until: end.last.created_at.map(|last| last + 1) };
-                Ok(count(run, endpoint, path, bounds).await? == end.rows)
+                let range =
+                    CreatedRange { from: None, until: end.last.created_at.map(|last| last + 1) };
+                Ok(count(run, endpoint, path, range).await? == end.rows)
             }
             Self::Nowhere | Self::Row => {
                 let (found, total) = row_at(&run.reader(endpoint), end.rows - 1).await?;

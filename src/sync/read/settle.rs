@@ -4,8 +4,8 @@
 //! then it cannot know whether the snapshot will hold the user of a membership, and writes the grants as if it did. This
 //! module checks them when the users are complete:
 //!
-//! - An invocation remembers the users of the stretches it stores, as hashes of eight bytes. If the snapshot holds all of
-//!   them, the stretch is done. A stretch whose users it does not remember is read back: an earlier invocation stored
+//! - An invocation remembers the users of the segments it stores, as hashes of eight bytes. If the snapshot holds all of
+//!   them, the segment is done. A segment whose users it does not remember is read back: an earlier invocation stored
 //!   it, or there were too many to remember.
 //! - A user whom the snapshot does not hold was created during the run, or is gone. The sync requests that user by id. If
 //!   the user is gone, it stores the part again without the grants, and counts the membership as dangling, as
@@ -21,27 +21,27 @@ use tracing::info;
 
 use crate::lists::endpoint::Endpoint;
 use crate::lists::table::endpoint;
-use crate::sync::checkpoint::list_progress::{ListProgress, StoredPart, Stretch, Window};
+use crate::sync::checkpoint::list_progress::{ListProgress, Segment, StoredPart, Window};
 use crate::sync::error::Stop;
 use crate::sync::read::list_walk::fetch_missing;
 use crate::sync::references::resolve;
 use crate::sync::run::Run;
 use crate::sync::write::segment::{Number, each_line, store_part};
 
-/// Stretches that are read back at a time; a part is 4 MiB at most.
+/// Segments that are read back at a time; a part is 4 MiB at most.
 const READ_AT_ONCE: usize = 4;
 
-/// A stretch whose users have not been checked.
+/// A segment whose users have not been checked.
 struct Unchecked {
     /// The number of its window.
     window: u32,
-    stretch: Stretch,
+    segment: Segment,
 }
 
 /// Checks the users of all memberships that were stored unchecked. All users must have been read.
 ///
 /// # Errors
-/// [`Stop`]; stretches that were checked before are not checked again.
+/// [`Stop`]; segments that were checked before are not checked again.
 pub(crate) async fn settle(run: &Run) -> Result<(), Stop> {
     let memberships = endpoint(Resource::OrganizationMemberships);
     let unchecked = run.list(memberships.name(), unchecked_of);
@@ -51,16 +51,16 @@ pub(crate) async fn settle(run: &Run) -> Result<(), Stop> {
     if run.list(Resource::Users, ListProgress::is_left_out) {
         return note_checked(run, memberships, &unchecked).await;
     }
-    if !run.known().is_expected(Resource::Users) {
+    if !run.id_index().is_sealed(Resource::Users) {
         resolve::load(run, Resource::Users).await?;
     }
     // This needs no requests, so the time budget does not matter.
     let (checked, unchecked): (Vec<_>, Vec<_>) =
-        unchecked.into_iter().partition(|it| remembers_all_users(run, &it.stretch));
+        unchecked.into_iter().partition(|it| remembers_all_users(run, &it.segment));
     note_checked(run, memberships, &checked).await?;
     for some in unchecked.chunks(READ_AT_ONCE) {
         run.may_go_on()?;
-        let reading = some.iter().map(|it| missing_users(run, &it.stretch));
+        let reading = some.iter().map(|it| missing_users(run, &it.segment));
         for (it, missing) in some.iter().zip(join_all(reading).await) {
             let missing = missing?;
             if !missing.is_empty() {
@@ -76,25 +76,25 @@ pub(crate) async fn settle(run: &Run) -> Result<(), Stop> {
 fn unchecked_of(list: &ListProgress) -> Vec<Unchecked> {
     let of_window = |window: &Window| {
         let number = window.number;
-        let stretches = window.stretches.iter().filter(|stretch| stretch.users_unchecked);
-        let unchecked = |stretch: &Stretch| Unchecked { window: number, stretch: stretch.clone() };
-        stretches.map(unchecked).collect::<Vec<_>>()
+        let segments = window.segments.iter().filter(|segment| segment.users_unchecked);
+        let unchecked = |segment: &Segment| Unchecked { window: number, segment: segment.clone() };
+        segments.map(unchecked).collect::<Vec<_>>()
     };
     list.windows.iter().flat_map(of_window).collect()
 }
 
-/// Whether this invocation remembers the users of a stretch, and the snapshot holds all of them.
-fn remembers_all_users(run: &Run, stretch: &Stretch) -> bool {
-    let known = run.known();
+/// Whether this invocation remembers the users of a segment, and the snapshot holds all of them.
+fn remembers_all_users(run: &Run, segment: &Segment) -> bool {
+    let id_index = run.id_index();
     run.unchecked_users
-        .take(stretch)
-        .is_some_and(|users| users.iter().all(|&user| known.has_hash(Resource::Users, user)))
+        .take(segment)
+        .is_some_and(|users| users.iter().all(|&user| id_index.has_hash(Resource::Users, user)))
 }
 
-/// The users that a stretch refers to and the snapshot does not hold.
-async fn missing_users(run: &Run, stretch: &Stretch) -> Result<BTreeSet<String>, Stop> {
+/// The users that a segment refers to and the snapshot does not hold.
+async fn missing_users(run: &Run, segment: &Segment) -> Result<BTreeSet<String>, Stop> {
     let mut missing = BTreeSet::new();
-    for stored in stretch.parts.values() {
+    for stored in segment.parts.values() {
         let note_missing = |grant: Grant, _: &[u8]| {
             if !resolve::is_known(run, Resource::Users, &grant.principal.id) {
                 missing.insert(grant.principal.id);
@@ -106,19 +106,19 @@ async fn missing_users(run: &Run, stretch: &Stretch) -> Result<BTreeSet<String>,
     Ok(missing)
 }
 
-/// Stores the parts of a stretch again without the grants of users whom the snapshot does not hold.
+/// Stores the parts of a segment again without the grants of users whom the snapshot does not hold.
 async fn leave_out_gone(
     run: &Run,
     memberships: &'static Endpoint,
-    Unchecked { window, stretch }: &Unchecked,
+    Unchecked { window, segment }: &Unchecked,
 ) -> Result<(), Stop> {
-    let number = Number { window: *window, sequence: stretch.sequence };
+    let number = Number { window: *window, sequence: segment.sequence };
     let mut left_out = LeftOut::default();
     let mut parts = BTreeMap::new();
     for feed in run.feeds(memberships) {
-        let Some(stored) = stretch.parts.get(&feed.dataset) else { continue };
+        let Some(stored) = segment.parts.get(&feed.dataset) else { continue };
         if let Some(finished) = without_gone(run, stored, &mut left_out).await? {
-            run.keeper.assure_held().await?;
+            run.leased.assure_held().await?;
             parts.extend([store_part(run, feed.dataset, feed.section, number, finished).await?]);
         }
     }
@@ -131,16 +131,16 @@ async fn leave_out_gone(
         "the users of these memberships were deleted during the run; their grants are left out"
     );
     run.commit_list(memberships.name(), |list| {
-        if let Some(stored) = stretch_of(list, *window, stretch.sequence) {
+        if let Some(stored) = stretch_of(list, *window, segment.sequence) {
             left_out.note_in(stored, parts);
         }
     })
     .await
 }
 
-fn stretch_of(list: &mut ListProgress, window: u32, sequence: u32) -> Option<&mut Stretch> {
-    let stretches = &mut list.window_mut(window).stretches;
-    stretches.iter_mut().find(|stretch| stretch.sequence == sequence)
+fn stretch_of(list: &mut ListProgress, window: u32, sequence: u32) -> Option<&mut Segment> {
+    let segments = &mut list.window_mut(window).segments;
+    segments.iter_mut().find(|segment| segment.sequence == sequence)
 }
 
 /// Memberships whose grants are left out, and how many lines each had.
@@ -150,14 +150,14 @@ struct LeftOut {
 }
 
 impl LeftOut {
-    fn note_in(&self, stretch: &mut Stretch, parts: BTreeMap<Dataset, StoredPart>) {
-        stretch.parts = parts;
-        stretch.dangling_principals += self.lines_of_memberships.len() as u64;
+    fn note_in(&self, segment: &mut Segment, parts: BTreeMap<Dataset, StoredPart>) {
+        segment.parts = parts;
+        segment.dangling_principals += self.lines_of_memberships.len() as u64;
         // A membership with an unresolved role key has one line, and the line does not contain the key. So the count is
-        // corrected only if the stretch has one such key.
+        // corrected only if the segment has one such key.
         let unresolved = self.lines_of_memberships.values().filter(|&&lines| lines == 1).count();
         if let (1, Some(mut only)) =
-            (stretch.unresolved_role_keys.len(), stretch.unresolved_role_keys.first_entry())
+            (segment.unresolved_role_keys.len(), segment.unresolved_role_keys.first_entry())
         {
             *only.get_mut() = only.get().saturating_sub(unresolved as u64);
             if *only.get() == 0 {
@@ -222,13 +222,13 @@ async fn note_checked(
         return Ok(());
     }
     run.commit_list(memberships.name(), |list| {
-        for Unchecked { window, stretch } in checked {
-            if let Some(stretch) = stretch_of(list, *window, stretch.sequence) {
-                stretch.users_unchecked = false;
+        for Unchecked { window, segment } in checked {
+            if let Some(segment) = stretch_of(list, *window, segment.sequence) {
+                segment.users_unchecked = false;
             }
         }
     })
     .await?;
-    run.patience.note_progress();
+    run.work_limit.note_progress();
     Ok(())
 }

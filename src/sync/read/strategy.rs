@@ -13,7 +13,7 @@ use crate::lists::endpoint::{ByOwner, Endpoint, WholeList};
 use crate::lists::list_error::ListError;
 use crate::lists::table::endpoint;
 use crate::paging::by_owner::part_of;
-use crate::paging::position::Way;
+use crate::paging::position::PagingMode;
 use crate::paging::reader::{first_rows, row_at};
 use crate::sync::checkpoint::list_progress::{ListProgress, Stage};
 use crate::sync::error::Stop;
@@ -201,7 +201,7 @@ fn by_owner(run: &Run, endpoint: &'static Endpoint, whole: WholeList) -> Option<
 
 /// Whether a list is not read by owner yet, and could be.
 fn is_read_as_a_whole(run: &Run, endpoint: &'static Endpoint) -> bool {
-    endpoint.by_owner.is_some() && run.list(endpoint.name(), |list| list.way == Way::Offset)
+    endpoint.by_owner.is_some() && run.list(endpoint.name(), |list| list.mode == PagingMode::Offset)
 }
 
 /// How many owners there are; `None` where Clerk does not list them.
@@ -220,7 +220,7 @@ impl ListProgress {
     /// Begins the list again, by owner.
     pub(crate) fn begin_by_owner(&mut self, endpoint: &Endpoint) {
         let before = self.source_count.before.filter(|_| endpoint.is_counted_as_a_whole());
-        *self = self.anew(Way::ByOwner);
+        *self = self.anew(PagingMode::ByOwner);
         self.source_count.before = before;
     }
 }

@@ -12,7 +12,7 @@ use crate::sync::read::windows::{most_parts, parts_affordable};
 use crate::sync::run::Run;
 
 /// Numbers of windows, each to be walked on by whoever takes it.
-pub(crate) struct Waiting<'a> {
+pub(crate) struct WindowQueue<'a> {
     run: &'a Run,
     endpoint: &'static Endpoint,
     state: Mutex<State>,
@@ -28,7 +28,7 @@ struct State {
     dividing: usize,
 }
 
-impl<'a> Waiting<'a> {
+impl<'a> WindowQueue<'a> {
     /// The windows that have not ended, or else the last one: at its end a list can be walked on.
     pub(crate) fn new(run: &'a Run, endpoint: &'static Endpoint) -> Self {
         let windows = run.list(endpoint.name(), |list| {
@@ -50,8 +50,9 @@ impl<'a> Waiting<'a> {
     /// Takes the one with most rows left.
     pub(crate) fn take(&self) -> Option<u32> {
         self.with(|State { windows, .. }, list| {
-            let longest =
-                (0..windows.len()).rev().max_by_key(|&place| left(list.window(windows[place])))?;
+            let longest = (0..windows.len())
+                .rev()
+                .max_by_key(|&position| left(list.window(windows[position])))?;
             Some(windows.remove(longest))
         })
     }

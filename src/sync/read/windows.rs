@@ -10,14 +10,14 @@ use tracing::{debug, info, warn};
 
 use crate::lists::endpoint::PAGE_ROWS;
 use crate::lists::endpoint::{Endpoint, Paging};
-use crate::paging::created_range::Bounds;
-use crate::paging::fruitless::FruitlessRounds;
+use crate::paging::created_range::CreatedRange;
 use crate::paging::pager::Taken;
 use crate::paging::reader::{Reader, row_at};
-use crate::patience::Exhausted;
+use crate::paging::stalled::StalledRounds;
 use crate::sync::checkpoint::list_progress::{ListProgress, Window};
 use crate::sync::error::Stop;
 use crate::sync::run::Run;
+use crate::work_limit::StopReason;
 
 /// Fewest pages of a window.
 const PAGES_OF_A_WINDOW: u64 = 4;
@@ -75,7 +75,7 @@ pub(crate) async fn divide(run: &Run, endpoint: &'static Endpoint) -> Result<(),
     let wanted = windows_wanted(run, endpoint, None);
     let begun = run.list(name, |list| {
         let window = list.windows.first()?;
-        Taken::of(&window.place, window.rows(), window.expected?, window.bounds)
+        Taken::of(&window.position, window.rows(), window.expected?, window.range)
     });
     let edges = match begun {
         Some(taken) => find_edges(run, endpoint, &taken, wanted).await?,
@@ -90,7 +90,7 @@ pub(crate) async fn divide(run: &Run, endpoint: &'static Endpoint) -> Result<(),
         }
     })
     .await?;
-    run.patience.note_progress();
+    run.work_limit.note_progress();
     Ok(())
 }
 
@@ -149,7 +149,7 @@ async fn find_edges(
         return Ok(Vec::new());
     }
     run.may_go_on()?;
-    let reader = Reader { filters: taken.bounds.query(), ..run.reader(endpoint) };
+    let reader = Reader { filters: taken.range.query(), ..run.reader(endpoint) };
     let left = taken.expected.saturating_sub(taken.rows);
     let rows = (1..wanted as u64).map(|number| taken.rows + left * number / wanted as u64);
     let reader = &reader;
@@ -160,7 +160,7 @@ async fn find_edges(
         match answer {
             Ok((first, _)) => found.extend(first.and_then(|key| key.created_at).zip(Some(row))),
             // An invocation that has done nothing else yet goes on without this edge: the next one would not get further.
-            Err(Stop::Exhausted(Exhausted::TimeBudget)) if !run.patience.progressed() => {}
+            Err(Stop::Exhausted(StopReason::TimeBudget)) if !run.work_limit.progressed() => {}
             // The list can be read without windows. If Clerk answers nothing at all, the walk fails.
             Err(stop) if stop.is_not_answered() => {
                 warn!(
@@ -180,7 +180,7 @@ fn edges(found: Vec<Edge>, taken: &Taken) -> Vec<Edge> {
     let mut edges: Vec<Edge> = Vec::new();
     let (mut moment, mut rows) = (taken.newest, taken.rows);
     for edge in found {
-        let is_between = edge.0 > moment && taken.bounds.until.is_none_or(|until| edge.0 < until);
+        let is_between = edge.0 > moment && taken.range.until.is_none_or(|until| edge.0 < until);
         if is_between && edge.1 >= rows + LEAST && edge.1 + LEAST <= taken.expected {
             (moment, rows) = edge;
             edges.push(edge);
@@ -193,15 +193,15 @@ impl ListProgress {
     /// Ends a window at the first edge, and adds a window behind each edge. Returns the numbers of the new windows: none if
     /// too few numbers are free before the next window.
     fn divide(&mut self, number: u32, edges: &[Edge]) -> Vec<u32> {
-        let place = self.place_of(number);
-        let next = self.windows.get(place + 1).map_or(MOST_WINDOWS, |next| next.number);
+        let position = self.place_of(number);
+        let next = self.windows.get(position + 1).map_or(MOST_WINDOWS, |next| next.number);
         // Far apart, so that between any two there is room for others.
         let step = (next - number) / (edges.len() as u32 + 1);
         if step == 0 {
             return Vec::new();
         }
-        let window = &mut self.windows[place];
-        let (until, all) = (window.bounds.until, window.expected);
+        let window = &mut self.windows[position];
+        let (until, all) = (window.range.until, window.expected);
         let behind: Vec<Window> = (1..)
             .zip(edges)
             .map(|(part, &(from, rows))| {
@@ -209,16 +209,16 @@ impl ListProgress {
                 let (until, end) =
                     next.map_or((until, all), |&(moment, rows)| (Some(moment), Some(rows)));
                 let expected = end.map(|end| end.saturating_sub(rows));
-                let bounds = Bounds { from: Some(from), until };
-                Window { number: number + part * step, bounds, expected, ..Window::default() }
+                let range = CreatedRange { from: Some(from), until };
+                Window { number: number + part * step, range, expected, ..Window::default() }
             })
             .collect();
         if let Some(&(moment, rows)) = edges.first() {
-            window.bounds.until = Some(moment);
+            window.range.until = Some(moment);
             window.expected = Some(rows);
         }
         let numbers = behind.iter().map(|window| window.number).collect();
-        self.windows.splice(place + 1..place + 1, behind);
+        self.windows.splice(position + 1..position + 1, behind);
         numbers
     }
 
@@ -228,10 +228,10 @@ impl ListProgress {
         self.divisible = false;
         self.windows.truncate(1);
         for window in &mut self.windows {
-            window.bounds = Bounds::default();
+            window.range = CreatedRange::default();
             window.expected = self.source_count.after.or(self.source_count.before);
             window.ended = false;
-            window.place.fruitless = FruitlessRounds::default();
+            window.position.stalled = StalledRounds::default();
         }
     }
 }
@@ -245,7 +245,7 @@ mod tests {
     use super::*;
     use crate::lists::page::MOST_FEEDS;
     use crate::lists::page::{ReadRow, RowKey};
-    use crate::paging::position::Way;
+    use crate::paging::position::PagingMode;
 
     fn row(created_at: i64) -> ReadRow {
         ReadRow {
@@ -280,7 +280,7 @@ mod tests {
     #[test]
     fn windows_cost_no_more_than_a_full_sync_may_take() {
         for rows in [20_000, 100_000, 300_000, 1_000_000, 10_000_000] {
-            let mut list = ListProgress::new(Way::Cursor);
+            let mut list = ListProgress::new(PagingMode::Cursor);
             list.windows[0].expected = Some(rows);
             for _ in 0..10 {
                 let more = parts_affordable(&list);
@@ -314,28 +314,28 @@ mod tests {
             let read = read.min(created.len());
             let (newest, expected) = (created[read - 1], created.len() as u64);
             let taken =
-                Taken { rows: read as u64, newest, expected, bounds: Bounds::default() };
+                Taken { rows: read as u64, newest, expected, range: CreatedRange::default() };
             let rows = (1..wanted).map(|it| taken.rows + (expected - taken.rows) * it / wanted);
             let shown = |(row, off): (u64, &i64)| (created[row as usize].saturating_add(*off), row);
             let found = rows.filter(|&row| row < expected).zip(off.iter().cycle()).map(shown);
             let edges = edges(found.collect(), &taken);
-            let mut list = ListProgress::new(Way::Cursor);
+            let mut list = ListProgress::new(PagingMode::Cursor);
             list.windows[0].expected = Some(expected);
             list.divide(0, &edges);
 
             let windows = &list.windows;
             prop_assert!(windows.len() as u64 <= wanted);
-            prop_assert_eq!((windows[0].bounds.from, windows[windows.len() - 1].bounds.until), (None, None));
+            prop_assert_eq!((windows[0].range.from, windows[windows.len() - 1].range.until), (None, None));
             for pair in windows.windows(2) {
-                prop_assert_eq!(pair[0].bounds.until, pair[1].bounds.from);
-                prop_assert!(pair[0].bounds.until > pair[0].bounds.from);
+                prop_assert_eq!(pair[0].range.until, pair[1].range.from);
+                prop_assert!(pair[0].range.until > pair[0].range.from);
             }
             let promised: u64 = windows.iter().filter_map(|window| window.expected).sum();
             prop_assert_eq!(promised, expected);
             let edges = edges.iter().flat_map(|&(edge, _)| [edge.saturating_sub(1), edge, edge.saturating_add(1)]);
             for moment in edges.chain(others).chain([i64::MIN, i64::MAX]) {
                 let row = row(moment);
-                let holding = windows.iter().filter(|window| window.bounds.hold(&row)).count();
+                let holding = windows.iter().filter(|window| window.range.hold(&row)).count();
                 prop_assert_eq!(holding, 1, "{}", moment);
             }
         }

@@ -1,4 +1,4 @@
-//! Inserts rows into stretches that are stored: rows that were created with an earlier date while the
+//! Inserts rows into segments that are stored: rows that were created with an earlier date while the
 //! run was under way, and that grants refer to. Nothing that is stored leaves.
 
 use std::collections::{BTreeMap, HashSet};
@@ -11,16 +11,16 @@ use serde::Deserialize;
 use crate::lists::endpoint::Endpoint;
 use crate::lists::id_index::hash_of;
 use crate::lists::page::{ReadPage, ReadRow};
-use crate::paging::position::Way;
+use crate::paging::position::PagingMode;
 use crate::paging::reader::fetched;
 use crate::sync::checkpoint::document::progress_of;
-use crate::sync::checkpoint::list_progress::{ListProgress, Stage, StoredPart, Stretch};
+use crate::sync::checkpoint::list_progress::{ListProgress, Segment, Stage, StoredPart};
 use crate::sync::error::Stop;
 use crate::sync::run::Run;
-use crate::sync::write::row_ids::{note_stored, of_stretch};
+use crate::sync::write::row_ids::{note_stored, of_segment};
 use crate::sync::write::segment::{Number, each_line, store_part};
 
-/// Inserts the rows of a page that are kept into the list's stretches, each where its time of
+/// Inserts the rows of a page that are kept into the list's segments, each where its time of
 /// creation belongs.
 ///
 /// # Errors
@@ -32,27 +32,27 @@ pub(crate) async fn insert(
 ) -> Result<(), Stop> {
     let mut by_stretch: BTreeMap<(usize, usize), Vec<usize>> = BTreeMap::new();
     for (index, row) in page.rows.iter().enumerate().filter(|(_, row)| row.kept) {
-        if let Some(place) = run.list(endpoint.name(), |list| place_of(list, row)) {
-            by_stretch.entry(place).or_default().push(index);
+        if let Some(position) = run.list(endpoint.name(), |list| place_of(list, row)) {
+            by_stretch.entry(position).or_default().push(index);
         }
     }
-    for (stretch, mut rows) in by_stretch {
+    for (segment, mut rows) in by_stretch {
         rows.sort_by_key(|&row| page.rows[row].key.created_at);
-        insert_into(run, endpoint, stretch, page, &rows).await?;
+        insert_into(run, endpoint, segment, page, &rows).await?;
     }
     Ok(())
 }
 
-/// Index of the window and of its stretch to which a row belongs: the first that reaches as far, or
+/// Index of the window and of its segment to which a row belongs: the first that reaches as far, or
 /// the last of all.
 fn place_of(list: &ListProgress, row: &ReadRow) -> Option<(usize, usize)> {
     let mut last = None;
     for (index, window) in list.windows.iter().enumerate() {
-        let reaches = |it: &Stretch| it.last.created_at >= row.key.created_at;
-        if let Some(stretch) = window.stretches.iter().position(reaches) {
-            return Some((index, stretch));
+        let reaches = |it: &Segment| it.last.created_at >= row.key.created_at;
+        if let Some(segment) = window.segments.iter().position(reaches) {
+            return Some((index, segment));
         }
-        last = window.stretches.len().checked_sub(1).map(|stretch| (index, stretch)).or(last);
+        last = window.segments.len().checked_sub(1).map(|segment| (index, segment)).or(last);
     }
     last
 }
@@ -67,28 +67,28 @@ pub(crate) async fn stored_after_place(
     endpoint: &'static Endpoint,
     window: u32,
 ) -> Result<HashSet<u64>, Stop> {
-    let stretches = run.list(endpoint.name(), |list| stretches_after_place(list, window));
+    let segments = run.list(endpoint.name(), |list| stretches_after_place(list, window));
     let mut ids = HashSet::new();
-    for stretch in &stretches {
-        ids.extend(of_stretch(run, endpoint, stretch).await?.into_iter().flatten());
+    for segment in &segments {
+        ids.extend(of_segment(run, endpoint, segment).await?.into_iter().flatten());
     }
     Ok(ids)
 }
 
-/// The stretches of a window that end after the last row that its walk has taken.
-fn stretches_after_place(list: &ListProgress, window: u32) -> Vec<Stretch> {
+/// The segments of a window that end after the last row that its walk has taken.
+fn stretches_after_place(list: &ListProgress, window: u32) -> Vec<Segment> {
     let window = list.window(window);
     // Every insertion counts as a repair; and by owner, the place is one among the owners.
-    let may_exist = list.rows_repaired > 0 && list.way != Way::ByOwner;
-    let Some(taken) = window.place.tail.last().filter(|_| may_exist) else { return Vec::new() };
-    let last_sequence = window.stretches.last().map(|last| last.sequence);
-    let ends_after = |stretch: &&Stretch| {
-        stretch.last.created_at > taken.created_at
-            || (stretch.last.created_at == taken.created_at
-                && stretch.last.id != taken.id
-                && Some(stretch.sequence) == last_sequence)
+    let may_exist = list.rows_repaired > 0 && list.mode != PagingMode::ByOwner;
+    let Some(taken) = window.position.tail.last().filter(|_| may_exist) else { return Vec::new() };
+    let last_sequence = window.segments.last().map(|last| last.sequence);
+    let ends_after = |segment: &&Segment| {
+        segment.last.created_at > taken.created_at
+            || (segment.last.created_at == taken.created_at
+                && segment.last.id != taken.id
+                && Some(segment.sequence) == last_sequence)
     };
-    window.stretches.iter().filter(ends_after).cloned().collect()
+    window.segments.iter().filter(ends_after).cloned().collect()
 }
 
 /// Rows of a page that are to stand before a row, by the id of that row; `None`: at the end.
@@ -101,31 +101,31 @@ async fn insert_into(
     page: &ReadPage,
     rows: &[usize],
 ) -> Result<(), Stop> {
-    let (number, stretch) = run.list(endpoint.name(), |list| {
+    let (number, segment) = run.list(endpoint.name(), |list| {
         let window = &list.windows[window];
-        (window.number, window.stretches[index].clone())
+        (window.number, window.segments[index].clone())
     });
     let feeds = run.feeds(endpoint);
-    let Some(own) = feeds.first().and_then(|feed| stretch.parts.get(&feed.dataset)) else {
+    let Some(own) = feeds.first().and_then(|feed| segment.parts.get(&feed.dataset)) else {
         return Ok(());
     };
     let before = places(run, own, page, rows).await?;
-    run.keeper.assure_held().await?;
+    run.leased.assure_held().await?;
     let mut parts = BTreeMap::new();
-    for (place, feed) in feeds.iter().enumerate() {
-        let Some(stored) = stretch.parts.get(&feed.dataset) else { continue };
-        let merged = merge(run, stored, &before, page, place, feed.dataset).await?;
+    for (position, feed) in feeds.iter().enumerate() {
+        let Some(stored) = segment.parts.get(&feed.dataset) else { continue };
+        let merged = merge(run, stored, &before, page, position, feed.dataset).await?;
         if let Some(finished) = merged.finish()? {
-            let number = Number { window: number, sequence: stretch.sequence };
+            let number = Number { window: number, sequence: segment.sequence };
             let stored = store_part(run, feed.dataset, feed.section, number, finished);
             parts.extend([stored.await?]);
         }
     }
-    let mut active = stretch.active.clone();
+    let mut active = segment.active.clone();
     if let Some(days) = run.days_counted() {
         active.add(&days, rows.iter().map(|&row| &page.rows[row]));
     }
-    let mut unreadable_fields = stretch.unreadable_fields.clone();
+    let mut unreadable_fields = segment.unreadable_fields.clone();
     for row in rows.iter().map(|&row| &page.rows[row]) {
         run.note_unreadable(endpoint, row);
         row.count_unreadable(&mut unreadable_fields);
@@ -133,14 +133,14 @@ async fn insert_into(
     let inserted = rows.len() as u64;
     let first = page.rows[rows[0]].key.clone();
     let last = page.rows[rows[rows.len() - 1]].key.clone();
-    let merged = Stretch {
-        rows: stretch.rows + inserted,
-        first: if first.created_at < stretch.first.created_at { first } else { stretch.first },
-        last: if last.created_at >= stretch.last.created_at { last } else { stretch.last },
+    let merged = Segment {
+        rows: segment.rows + inserted,
+        first: if first.created_at < segment.first.created_at { first } else { segment.first },
+        last: if last.created_at >= segment.last.created_at { last } else { segment.last },
         parts,
         active,
         unreadable_fields,
-        ..stretch
+        ..segment
     };
     let stored = merged.clone();
     run.commit(|checkpoint| {
@@ -150,11 +150,11 @@ async fn insert_into(
         list.stage = Stage::Comparing;
         list.source_count.after = None;
         let window = &mut list.windows[window];
-        window.stretches[index] = merged;
-        window.place.offset += inserted;
+        window.segments[index] = merged;
+        window.position.offset += inserted;
     })
     .await?;
-    run.patience.note_progress();
+    run.work_limit.note_progress();
     let ids = rows.iter().map(|&row| hash_of(&page.rows[row].key.id)).collect();
     note_stored(run, endpoint, &stored, ids).await
 }
@@ -212,7 +212,7 @@ async fn merge(
     stored: &StoredPart,
     before: &Before,
     page: &ReadPage,
-    place: usize,
+    position: usize,
     dataset: Dataset,
 ) -> Result<PartBuilder, Stop> {
     let as_fetched = (stored.part.fetched_from, stored.part.fetched_to);
@@ -223,7 +223,7 @@ async fn merge(
         let row = Some(Line::read(line)?.row());
         if last_row != row {
             for &new in before.get(&row).into_iter().flatten() {
-                merged.add_lines(&page.lines_of(new, place, dataset), now)?;
+                merged.add_lines(&page.lines_of(new, position, dataset), now)?;
             }
             last_row = row;
         }
@@ -231,7 +231,7 @@ async fn merge(
     })
     .await?;
     for &new in before.get(&None).into_iter().flatten() {
-        merged.add_lines(&page.lines_of(new, place, dataset), now)?;
+        merged.add_lines(&page.lines_of(new, position, dataset), now)?;
     }
     Ok(merged)
 }

@@ -7,7 +7,7 @@ use std::sync::{PoisonError, RwLockWriteGuard};
 use clerk_snapshot::resource::Resource;
 
 use crate::lists::endpoint::{Endpoint, ListName};
-use crate::lists::id_index::Known;
+use crate::lists::id_index::IdIndex;
 use crate::lists::list_error::ListError;
 use crate::lists::page::ReadPage;
 use crate::lists::table::endpoint;
@@ -23,8 +23,8 @@ pub(crate) const IDS_PER_REQUEST: usize = 100;
 
 /// Whether a list's rows refer to a list that is still being read.
 pub(crate) fn is_early(run: &Run, list: ListName) -> bool {
-    let known = run.known();
-    referred_to_by(list).any(|resource| known.is_pending(resource))
+    let id_index = run.id_index();
+    referred_to_by(list).any(|resource| id_index.is_pending(resource))
 }
 
 /// Makes known which rows the snapshot holds of the lists that a list refers to. Lists that are still being read are
@@ -34,7 +34,7 @@ pub(crate) fn is_early(run: &Run, list: ListName) -> bool {
 /// As [`row_ids::load`].
 pub(crate) async fn learn(run: &Run, list: ListName) -> Result<(), Stop> {
     for resource in referred_to_by(list) {
-        let is_opted_in = run.keeper.read(|checkpoint| {
+        let is_opted_in = run.leased.read(|checkpoint| {
             [resource, endpoint(list).resource]
                 .iter()
                 .all(|resource| checkpoint.resources.contains(resource))
@@ -45,7 +45,7 @@ pub(crate) async fn learn(run: &Run, list: ListName) -> Result<(), Stop> {
         if run.list(resource, ListProgress::is_done) {
             load(run, resource).await?;
         } else {
-            change_known(run).await_rows(resource);
+            change_ids(run).await_rows(resource);
         }
     }
     Ok(())
@@ -57,26 +57,26 @@ pub(crate) async fn learn(run: &Run, list: ListName) -> Result<(), Stop> {
 /// As [`row_ids::load`].
 pub(crate) async fn tell(run: &Run, list: ListName) -> Result<(), Stop> {
     let resource = endpoint(list).resource;
-    let is_awaited = ListName::from(resource) == list && run.known().is_pending(resource);
+    let is_awaited = ListName::from(resource) == list && run.id_index().is_pending(resource);
     if is_awaited { load(run, resource).await } else { Ok(()) }
 }
 
 /// Makes known which rows of a list the snapshot holds.
 pub(crate) async fn load(run: &Run, resource: Resource) -> Result<(), Stop> {
     let ids = row_ids::load(run, endpoint(resource)).await?;
-    change_known(run).expect(resource, ids);
+    change_ids(run).seal(resource, ids);
     Ok(())
 }
 
-fn change_known(run: &Run) -> RwLockWriteGuard<'_, Known> {
-    run.known.write().unwrap_or_else(PoisonError::into_inner)
+fn change_ids(run: &Run) -> RwLockWriteGuard<'_, IdIndex> {
+    run.id_index.write().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Marks the rows of a page that refer to something that is gone, and counts them.
 pub(crate) fn mark_gone(run: &Run, page: &mut ReadPage) -> Dangling {
     let mut dangling = Dangling::default();
-    let known = run.known();
-    let is_gone = |resource, id: &String| !known.has(resource, id);
+    let id_index = run.id_index();
+    let is_gone = |resource, id: &String| !id_index.has(resource, id);
     for row in &mut page.rows {
         let Some(unknown) = row.unknown.as_ref().filter(|_| row.kept) else { continue };
         let no_user = unknown.user.iter().any(|id| is_gone(Resource::Users, id));
@@ -100,17 +100,17 @@ pub(crate) fn mark_gone(run: &Run, page: &mut ReadPage) -> Dangling {
 
 /// The ids of one list that a page's rows refer to and the snapshot does not hold.
 pub(crate) fn missing(run: &Run, page: &ReadPage, resource: Resource) -> BTreeSet<String> {
-    let known = run.known();
+    let id_index = run.id_index();
     page.kept_rows()
         .filter_map(|row| row.unknown.as_ref())
         .flat_map(|unknown| unknown.of(resource))
-        .filter(|id| !known.has(resource, id))
+        .filter(|id| !id_index.has(resource, id))
         .cloned()
         .collect()
 }
 
 pub(crate) fn is_known(run: &Run, resource: Resource, id: &str) -> bool {
-    run.known().has(resource, id)
+    run.id_index().has(resource, id)
 }
 
 /// The parameter by which rows of a list are asked for by id, where it has one. Permissions and

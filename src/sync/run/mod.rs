@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use clerk_snapshot::buffers::Buffers;
 use clerk_snapshot::compression::Compression;
-use clerk_snapshot::manifest::{Generator, RunFacts};
+use clerk_snapshot::manifest::{Generator, RunStats};
 use clerk_snapshot::resource::Resource;
 use clerk_snapshot::timestamp::{Day, day_of};
 use clerk_store::Store;
@@ -24,26 +24,26 @@ use tracing::warn;
 use crate::clerk::client::Client;
 use crate::clock::Clock;
 use crate::lists::endpoint::{Endpoint, Feed, ListName};
-use crate::lists::id_index::Known;
+use crate::lists::id_index::IdIndex;
 use crate::lists::page::{PageContext, ReadRow};
 use crate::lists::table::endpoint;
 use crate::lists::table::{lists_needed, lists_referring_to};
-use crate::paging::position::Way;
+use crate::paging::position::PagingMode;
 use crate::paging::reader::Reader;
-use crate::patience::Patience;
 use crate::progress::Progress;
 use crate::redaction::Redaction;
 use crate::sync::checkpoint::document::Checkpoint;
 use crate::sync::checkpoint::document::progress_of;
-use crate::sync::checkpoint::lease::Keeper;
+use crate::sync::checkpoint::lease::LeasedCheckpoint;
 use crate::sync::checkpoint::list_progress::ListProgress;
-use crate::sync::checkpoint::list_progress::Stretch;
+use crate::sync::checkpoint::list_progress::Segment;
 use crate::sync::error::Stop;
-use crate::sync::run::read_ahead::AtStake;
+use crate::sync::run::read_ahead::ReadAhead;
 use crate::sync::run::remembered_ids::RememberedIds;
 use crate::sync::run::unchecked_users::UncheckedUsers;
 use crate::sync::run::warnings::Warnings;
 use crate::translate::{MetadataBags, Translation};
+use crate::work_limit::WorkLimit;
 
 /// One invocation's hold on a run.
 #[derive(Debug)]
@@ -53,9 +53,9 @@ pub struct Run {
     /// Asks Clerk.
     pub client: Arc<Client>,
     /// Writes the checkpoint.
-    pub keeper: Arc<Keeper>,
+    pub leased: Arc<LeasedCheckpoint>,
     /// Ends the work in time.
-    pub patience: Arc<Patience>,
+    pub work_limit: Arc<WorkLimit>,
     /// Tells the time of day.
     pub clock: Clock,
     /// What the manifest will say wrote it.
@@ -63,13 +63,13 @@ pub struct Run {
     /// How rows are written.
     pub output: Output,
     /// How far it may run ahead of what is stored.
-    pub at_stake: AtStake,
+    pub read_ahead: ReadAhead,
     /// What grants may refer to.
-    pub known: Arc<RwLock<Known>>,
+    pub id_index: Arc<RwLock<IdIndex>>,
     /// For the lines of pages.
     pub buffers: Buffers,
     /// Which unreadable fields of which lists the log tells of already.
-    pub told_unreadable: Mutex<BTreeSet<(ListName, String)>>,
+    pub logged_unreadable: Mutex<BTreeSet<(ListName, String)>>,
     /// Ids of rows that this invocation has stored.
     pub remembered_ids: RememberedIds,
     /// The users of memberships that this invocation has stored unchecked.
@@ -79,7 +79,7 @@ pub struct Run {
     /// At which age a run is given up.
     pub max_age: Duration,
     /// What the run had taken before this invocation.
-    pub before: RunFacts,
+    pub before: RunStats,
     /// When this invocation began.
     pub started: Instant,
     /// Shows people how far it is.
@@ -111,10 +111,10 @@ impl Run {
     /// # Errors
     /// [`Stop::LeaseLost`] or [`Stop::Store`].
     pub async fn commit(&self, change: impl FnOnce(&mut Checkpoint)) -> Result<(), Stop> {
-        let facts = self.facts();
-        self.keeper
+        let stats = self.stats();
+        self.leased
             .commit(|checkpoint| {
-                checkpoint.run = facts;
+                checkpoint.run = stats;
                 change(checkpoint);
             })
             .await?;
@@ -126,26 +126,26 @@ impl Run {
     /// # Errors
     /// [`Stop::Exhausted`] when it may not.
     pub fn may_go_on(&self) -> Result<(), Stop> {
-        self.patience.exhausted().map_or(Ok(()), |why| Err(Stop::Exhausted(why)))
+        self.work_limit.exhausted().map_or(Ok(()), |why| Err(Stop::Exhausted(why)))
     }
 
     /// What the run has taken up to now.
-    pub fn facts(&self) -> RunFacts {
-        facts(&self.client, self.before, self.started)
+    pub fn stats(&self) -> RunStats {
+        stats(&self.client, self.before, self.started)
     }
 
     /// Reads one list's progress.
     pub fn list<T>(&self, list: impl Into<ListName>, read: impl FnOnce(&ListProgress) -> T) -> T {
         let list = list.into();
-        self.keeper.read(|checkpoint| match checkpoint.lists.get(&list) {
+        self.leased.read(|checkpoint| match checkpoint.lists.get(&list) {
             Some(list) => read(list),
-            None => read(&ListProgress::new(Way::first(endpoint(list)))),
+            None => read(&ListProgress::new(PagingMode::first(endpoint(list)))),
         })
     }
 
     /// Whether a list is one of the run's, and has not been left out.
     pub fn reads(&self, list: ListName) -> bool {
-        let needed = self.keeper.read(|checkpoint| lists_needed(&checkpoint.resources));
+        let needed = self.leased.read(|checkpoint| lists_needed(&checkpoint.resources));
         needed.contains(&list) && !self.list(list, ListProgress::is_left_out)
     }
 
@@ -165,7 +165,7 @@ impl Run {
     /// Who was active after this moment, in milliseconds since 1970, was active lately. Days count
     /// whole, and all invocations of a run name the same.
     pub fn active_after(&self) -> i64 {
-        let started_at = self.keeper.read(|checkpoint| checkpoint.started_at).unix_millis();
+        let started_at = self.leased.read(|checkpoint| checkpoint.started_at).unix_millis();
         let first = started_at - self.sessions_lookback.as_millis() as i64;
         first - first.rem_euclid(DAY.as_millis() as i64) - 1
     }
@@ -174,7 +174,7 @@ impl Run {
     /// then stored.
     pub fn pages_to_fill(&self, endpoint: &Endpoint) -> usize {
         let latency = self.client.expected_latency(endpoint.path);
-        self.client.requests_to_fill(latency, self.at_stake.storing_unhindered())
+        self.client.requests_to_fill(latency, self.read_ahead.storing_unhindered())
     }
 
     /// How many more pages of a list would fill the rate, beside all requests in flight or waiting.
@@ -184,7 +184,7 @@ impl Run {
 
     /// What a list's pages are read with.
     pub fn reader(&self, endpoint: &'static Endpoint) -> Reader {
-        let roles = self.keeper.read(|checkpoint| checkpoint.roles.clone());
+        let roles = self.leased.read(|checkpoint| checkpoint.roles.clone());
         Reader {
             client: Arc::clone(&self.client),
             endpoint,
@@ -199,11 +199,11 @@ impl Run {
                     roles,
                 },
                 datasets: self.feeds(endpoint).iter().map(|feed| feed.dataset).collect(),
-                known: Arc::clone(&self.known),
+                id_index: Arc::clone(&self.id_index),
                 buffers: self.buffers.clone(),
             }),
             clock: self.clock.clone(),
-            patience: Arc::clone(&self.patience),
+            work_limit: Arc::clone(&self.work_limit),
         }
     }
 
@@ -211,7 +211,7 @@ impl Run {
     /// opted in.
     pub(crate) fn days_counted(&self) -> Option<RangeInclusive<Day>> {
         let lookback = Day::from(self.output.dau_lookback_days);
-        self.keeper.read(|checkpoint| {
+        self.leased.read(|checkpoint| {
             let today = day_of(checkpoint.started_at.unix_millis());
             let opted_in = checkpoint.resources.contains(&Resource::DailyActiveUsers);
             opted_in.then_some(today - lookback + 1..=today)
@@ -220,7 +220,7 @@ impl Run {
 
     /// The lists opted in whose grants refer to this one.
     fn referring_to(&self, list: ListName) -> Vec<ListName> {
-        self.keeper.read(|checkpoint| lists_referring_to(list, &checkpoint.resources).collect())
+        self.leased.read(|checkpoint| lists_referring_to(list, &checkpoint.resources).collect())
     }
 
     /// Whether grants will refer to the rows of a list.
@@ -232,27 +232,27 @@ impl Run {
     /// again.
     pub(crate) fn others_refer_to(&self, list: ListName) -> bool {
         let are_users = list == ListName::from(Resource::Users);
-        let refers = |stretch: &Stretch| !(are_users && stretch.users_unchecked);
+        let refers = |segment: &Segment| !(are_users && segment.users_unchecked);
         let mut referring = self.referring_to(list).into_iter();
-        referring.any(|from| self.list(from, |list| list.stretches().any(refers)))
+        referring.any(|from| self.list(from, |list| list.segments().any(refers)))
     }
 
     /// What is known of the lists that grants refer to.
-    pub(crate) fn known(&self) -> RwLockReadGuard<'_, Known> {
-        self.known.read().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn id_index(&self) -> RwLockReadGuard<'_, IdIndex> {
+        self.id_index.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What a list's rows are written to: nothing when it is read for another resource's sake.
     pub fn feeds(&self, endpoint: &'static Endpoint) -> &'static [Feed] {
         let opted_in =
-            self.keeper.read(|checkpoint| checkpoint.resources.contains(&endpoint.resource));
+            self.leased.read(|checkpoint| checkpoint.resources.contains(&endpoint.resource));
         if opted_in { endpoint.feeds } else { &[] }
     }
 
     /// Logs the fields of a row that could not be read, each field of a list once.
     pub fn note_unreadable(&self, endpoint: &Endpoint, row: &ReadRow) {
         for field in &row.unreadable {
-            let mut told = self.told_unreadable.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut told = self.logged_unreadable.lock().unwrap_or_else(PoisonError::into_inner);
             if told.insert((endpoint.name(), field.clone())) {
                 warn!(
                     clerk.path = endpoint.path,
@@ -268,9 +268,9 @@ impl Run {
 
 /// What a run has taken: `before` this invocation, and since it `started`.
 #[must_use]
-pub fn facts(client: &Client, before: RunFacts, started: Instant) -> RunFacts {
+pub fn stats(client: &Client, before: RunStats, started: Instant) -> RunStats {
     let counted = client.counted();
-    RunFacts {
+    RunStats {
         invocations: before.invocations + 1,
         requests: before.requests + counted.requests,
         retries: before.retries + counted.retries,

@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 
 /// Pages stored by this invocation and the largest of them, and what follows from that.
 #[derive(Debug)]
-pub struct AtStake {
+pub struct ReadAhead {
     stored: AtomicUsize,
     /// Bytes of its lines.
     largest: AtomicUsize,
@@ -38,7 +38,7 @@ const MOST_TOGETHER: usize = 32;
 /// mebibyte of memory. Where there are more, each page is stored by itself.
 const MOST_GATHERING: usize = 16;
 
-impl AtStake {
+impl ReadAhead {
     /// Nothing is stored yet; never more than `most` pages of a list are asked for ahead.
     #[must_use]
     pub fn new(most: usize) -> Self {
@@ -128,30 +128,30 @@ mod tests {
     /// of what is safe.
     #[test]
     fn what_is_at_stake_follows_the_pace_and_what_is_safe() {
-        let at_stake = AtStake::new(32);
+        let read_ahead = ReadAhead::new(32);
         for needed in 0..30 {
-            assert_eq!(at_stake.allowed(needed), needed + 2);
+            assert_eq!(read_ahead.allowed(needed), needed + 2);
         }
-        assert_eq!(at_stake.allowed(1000), 32);
+        assert_eq!(read_ahead.allowed(1000), 32);
         for safe in 0..1000 {
-            assert!(at_stake.pages_together(1) <= (safe / 16).max(1), "{safe}");
-            assert!(at_stake.pages_together(32) <= at_stake.pages_together(1));
-            at_stake.note_storing();
-            at_stake.note_stored(1, Duration::ZERO);
+            assert!(read_ahead.pages_together(1) <= (safe / 16).max(1), "{safe}");
+            assert!(read_ahead.pages_together(32) <= read_ahead.pages_together(1));
+            read_ahead.note_storing();
+            read_ahead.note_stored(1, Duration::ZERO);
         }
-        assert_eq!((at_stake.pages_together(1), at_stake.pages_together(17)), (32, 1));
+        assert_eq!((read_ahead.pages_together(1), read_ahead.pages_together(17)), (32, 1));
     }
 
     /// Of pages of 14 MB few are under way, however many the pace needs.
     #[test]
     fn large_pages_are_few() {
-        let at_stake = AtStake::new(32);
-        at_stake.note_storing();
-        at_stake.note_stored(1000, Duration::ZERO);
-        at_stake.note_page(300_000);
-        assert_eq!(at_stake.allowed(1000), 32);
-        at_stake.note_page(14_000_000);
-        at_stake.note_page(300_000);
-        assert_eq!(at_stake.allowed(1000), 7);
+        let read_ahead = ReadAhead::new(32);
+        read_ahead.note_storing();
+        read_ahead.note_stored(1000, Duration::ZERO);
+        read_ahead.note_page(300_000);
+        assert_eq!(read_ahead.allowed(1000), 32);
+        read_ahead.note_page(14_000_000);
+        read_ahead.note_page(300_000);
+        assert_eq!(read_ahead.allowed(1000), 7);
     }
 }

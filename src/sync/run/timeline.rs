@@ -23,13 +23,13 @@ pub(crate) async fn log(run: &Run) -> Infallible {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
         ticks.tick().await;
-        let moment = Moment::of(run);
+        let moment = Ties::of(run);
         debug!(
             requests = run.client.counted().requests,
             in_flight = moment.in_flight,
             needed = moment.needed,
             limit = moment.limit,
-            at_stake = moment.at_stake,
+            read_ahead = moment.read_ahead,
             bytes_held = moment.bytes_held,
             stores = moment.stores,
             held_back_by = %moment.held_back_by(),
@@ -40,7 +40,7 @@ pub(crate) async fn log(run: &Run) -> Infallible {
 
 /// What decides how many requests are in flight, at one moment.
 #[derive(Debug, Clone, Copy)]
-struct Moment {
+struct Ties {
     in_flight: usize,
     /// Requests that wait for their turn.
     in_turn: usize,
@@ -50,7 +50,7 @@ struct Moment {
     limit: usize,
     max_concurrency: usize,
     /// Most pages of one list under way.
-    at_stake: usize,
+    read_ahead: usize,
     /// Bytes of bodies and of pages that wait for their turn, and whether a body waits for room.
     bytes_held: usize,
     waits_for_room: bool,
@@ -58,21 +58,21 @@ struct Moment {
     stores: usize,
 }
 
-impl Moment {
+impl Ties {
     fn of(run: &Run) -> Self {
         let usage = run.client.usage();
         let latency = run.client.latest_latency();
-        let needed = run.client.requests_to_fill(latency, run.at_stake.storing_unhindered());
+        let needed = run.client.requests_to_fill(latency, run.read_ahead.storing_unhindered());
         Self {
             in_flight: usage.places.in_flight,
             in_turn: usage.places.places - usage.places.in_flight,
             needed,
             limit: usage.places.limit,
             max_concurrency: run.client.max_concurrency(),
-            at_stake: run.at_stake.allowed(needed),
+            read_ahead: run.read_ahead.allowed(needed),
             bytes_held: usage.bytes_held,
             waits_for_room: usage.waits_for_room,
-            stores: run.at_stake.stores(),
+            stores: run.read_ahead.stores(),
         }
     }
 
@@ -85,8 +85,8 @@ impl Moment {
             HeldBackBy::Concurrency
         } else if self.waits_for_room {
             HeldBackBy::Bytes
-        } else if self.at_stake < self.needed && self.in_flight >= self.at_stake {
-            HeldBackBy::AtStake
+        } else if self.read_ahead < self.needed && self.in_flight >= self.read_ahead {
+            HeldBackBy::ReadAhead
         } else if self.stores > 0 && self.in_flight < self.needed / 2 {
             HeldBackBy::Store
         } else {
@@ -107,7 +107,7 @@ enum HeldBackBy {
     /// The room for bodies, and for pages that wait to be stored.
     Bytes,
     /// How many pages a kill may cost.
-    AtStake,
+    ReadAhead,
     /// Pages that are being stored.
     Store,
     /// What has to be known before more can be asked for: a cursor, a count, the end of another list.
@@ -121,7 +121,7 @@ impl fmt::Display for HeldBackBy {
             Self::MaxConcurrency => "max_concurrency",
             Self::Concurrency => "concurrency",
             Self::Bytes => "bytes",
-            Self::AtStake => "at_stake",
+            Self::ReadAhead => "at_stake",
             Self::Store => "store",
             Self::Order => "order",
         })
@@ -132,13 +132,13 @@ impl fmt::Display for HeldBackBy {
 mod tests {
     use super::*;
 
-    const FULL: Moment = Moment {
+    const FULL: Ties = Ties {
         in_flight: 30,
         in_turn: 1,
         needed: 30,
         limit: 64,
         max_concurrency: 128,
-        at_stake: 32,
+        read_ahead: 32,
         bytes_held: 0,
         waits_for_room: false,
         stores: 1,
@@ -147,16 +147,16 @@ mod tests {
     /// The reason that is named is the one without which more would be asked.
     #[test]
     fn says_what_holds_asking_back() {
-        use HeldBackBy::{AtStake, Bytes, Concurrency, MaxConcurrency, Order, Rate, Store};
-        let waiting = Moment { in_turn: 0, ..FULL };
+        use HeldBackBy::{Bytes, Concurrency, MaxConcurrency, Order, Rate, ReadAhead, Store};
+        let waiting = Ties { in_turn: 0, ..FULL };
         let moments = [
             (FULL, Rate),
-            (Moment { in_flight: 128, ..waiting }, MaxConcurrency),
-            (Moment { in_flight: 64, ..waiting }, Concurrency),
-            (Moment { waits_for_room: true, ..waiting }, Bytes),
-            (Moment { at_stake: 10, in_flight: 10, ..waiting }, AtStake),
-            (Moment { in_flight: 5, ..waiting }, Store),
-            (Moment { in_flight: 5, stores: 0, ..waiting }, Order),
+            (Ties { in_flight: 128, ..waiting }, MaxConcurrency),
+            (Ties { in_flight: 64, ..waiting }, Concurrency),
+            (Ties { waits_for_room: true, ..waiting }, Bytes),
+            (Ties { read_ahead: 10, in_flight: 10, ..waiting }, ReadAhead),
+            (Ties { in_flight: 5, ..waiting }, Store),
+            (Ties { in_flight: 5, stores: 0, ..waiting }, Order),
         ];
         for (moment, reason) in moments {
             assert_eq!(moment.held_back_by(), reason, "{moment:?}");

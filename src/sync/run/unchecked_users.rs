@@ -3,17 +3,17 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use crate::sync::checkpoint::list_progress::Stretch;
+use crate::sync::checkpoint::list_progress::Segment;
 
 /// The users of the memberships that this invocation has stored unchecked: hashes of their ids, by the key of the part.
-/// A part's key follows from its content, so a stretch that is replaced has another.
+/// A part's key follows from its content, so a segment that is replaced has another.
 #[derive(Debug, Default)]
 pub struct UncheckedUsers(Mutex<HashMap<String, Vec<u64>>>);
 
 impl UncheckedUsers {
-    /// Remembers the users of a stretch that has been stored, if there is room.
-    pub(crate) fn note(&self, stretch: &Stretch, users: Vec<u64>) {
-        let Some(stored) = stretch.parts.values().next().filter(|_| stretch.users_unchecked) else {
+    /// Remembers the users of a segment that has been stored, if there is room.
+    pub(crate) fn note(&self, segment: &Segment, users: Vec<u64>) {
+        let Some(stored) = segment.parts.values().next().filter(|_| segment.users_unchecked) else {
             return;
         };
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -23,9 +23,9 @@ impl UncheckedUsers {
         }
     }
 
-    /// The users of a stretch, which it forgets; `None` if it does not remember them.
-    pub(crate) fn take(&self, stretch: &Stretch) -> Option<Vec<u64>> {
-        let stored = stretch.parts.values().next()?;
+    /// The users of a segment, which it forgets; `None` if it does not remember them.
+    pub(crate) fn take(&self, segment: &Segment) -> Option<Vec<u64>> {
+        let stored = segment.parts.values().next()?;
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&stored.part.key)
     }
 }

@@ -1,8 +1,8 @@
-//! Joins small neighbouring stretches of a list that is read owner by owner. Most owners own a few rows,
+//! Joins small neighbouring segments of a list that is read owner by owner. Most owners own a few rows,
 //! and are stored a few at a time: left as they are, they would be thousands of parts, which every
 //! reader opens, and which every checkpoint names.
 //!
-//! However many owners there are, the number of stretches is bounded by the bytes they hold:
+//! However many owners there are, the number of segments is bounded by the bytes they hold:
 //!
 //! - eight small ones of about a size at the end become one, so that fewer than eight of each size are left
 //!   there;
@@ -20,21 +20,21 @@ use futures_util::future::join_all;
 use tracing::debug;
 
 use crate::lists::endpoint::Endpoint;
-use crate::paging::position::Way;
+use crate::paging::position::PagingMode;
 use crate::sync::checkpoint::daily_counts::DailyCounts;
 use crate::sync::checkpoint::document::progress_of;
-use crate::sync::checkpoint::list_progress::Stretch;
+use crate::sync::checkpoint::list_progress::Segment;
 use crate::sync::error::Stop;
 use crate::sync::run::Run;
 use crate::sync::write::segment::{FULL_PART, Number, each_line, store_part, whole_key};
 
 /// So many become one.
 const JOINED: usize = 8;
-/// Stored bytes from which on a stretch is large, and left as it is. Eight that are a little smaller make a
+/// Stored bytes from which on a segment is large, and left as it is. Eight that are a little smaller make a
 /// full part, which is as much as is held in memory of any list.
 const LARGE: u64 = FULL_PART as u64 / JOINED as u64;
 
-/// Joins stretches of a window for as long as some are to be joined: the joined one is stored, the
+/// Joins segments of a window for as long as some are to be joined: the joined one is stored, the
 /// checkpoint names it in their place, and then their parts are removed. Nothing is joined when time is up.
 ///
 /// # Errors
@@ -45,21 +45,22 @@ pub(crate) async fn join_small(
     window: u32,
 ) -> Result<(), Stop> {
     let name = endpoint.name();
-    while run.patience.exhausted().is_none() {
+    while run.work_limit.exhausted().is_none() {
         let next = run.list(name, |list| {
-            // Pages of a whole list are large, and one of its stretches may have to be read again.
-            let stretches = (list.way == Way::ByOwner).then(|| &list.window(window).stretches)?;
-            let range = to_be_joined(stretches)?;
-            Some((range.clone(), stretches[range].to_vec()))
+            // Pages of a whole list are large, and one of its segments may have to be read again.
+            let segments =
+                (list.mode == PagingMode::ByOwner).then(|| &list.window(window).segments)?;
+            let range = to_be_joined(segments)?;
+            Some((range.clone(), segments[range].to_vec()))
         });
         let Some((range, small)) = next else { break };
         let joined = join(run, endpoint, window, &small).await?;
         let mut is_named = false;
         run.commit(|checkpoint| {
-            let stretches = &mut progress_of(checkpoint, name).window_mut(window).stretches;
-            is_named = stretches.get(range.clone()) == Some(&small);
+            let segments = &mut progress_of(checkpoint, name).window_mut(window).segments;
+            is_named = segments.get(range.clone()) == Some(&small);
             if is_named {
-                stretches.splice(range, [joined.clone()]);
+                segments.splice(range, [joined.clone()]);
             }
         })
         .await?;
@@ -71,19 +72,19 @@ pub(crate) async fn join_small(
     Ok(())
 }
 
-/// Which stretches are joined next, if any are.
-fn to_be_joined(stretches: &[Stretch]) -> Option<Range<usize>> {
-    before_a_large_one(stretches).or_else(|| at_the_end(stretches))
+/// Which segments are joined next, if any are.
+fn to_be_joined(segments: &[Segment]) -> Option<Range<usize>> {
+    before_a_large_one(segments).or_else(|| at_the_end(segments))
 }
 
 /// Small ones that a large one follows: nothing more will come between them. As many of them as make no
 /// more than a full part.
-fn before_a_large_one(stretches: &[Stretch]) -> Option<Range<usize>> {
+fn before_a_large_one(segments: &[Segment]) -> Option<Range<usize>> {
     let mut first = 0;
-    for end in (0..stretches.len()).filter(|&index| is_large(&stretches[index])) {
+    for end in (0..segments.len()).filter(|&index| is_large(&segments[index])) {
         let mut total = 0;
-        let fits = stretches[first..end].iter().take_while(|stretch| {
-            total += size(stretch);
+        let fits = segments[first..end].iter().take_while(|segment| {
+            total += size(segment);
             total <= FULL_PART as u64
         });
         let fits = fits.count();
@@ -97,64 +98,64 @@ fn before_a_large_one(stretches: &[Stretch]) -> Option<Range<usize>> {
 
 /// The first of the last ones of which none is of a higher rank than the very last, nor large, if they are
 /// enough.
-fn at_the_end(stretches: &[Stretch]) -> Option<Range<usize>> {
-    let last = stretches.last().filter(|last| !is_large(last))?;
-    let stays = |stretch: &Stretch| is_large(stretch) || rank(stretch) > rank(last);
-    let first = stretches.iter().rposition(stays).map_or(0, |before| before + 1);
-    (stretches.len() - first >= JOINED).then_some(first..first + JOINED)
+fn at_the_end(segments: &[Segment]) -> Option<Range<usize>> {
+    let last = segments.last().filter(|last| !is_large(last))?;
+    let stays = |segment: &Segment| is_large(segment) || rank(segment) > rank(last);
+    let first = segments.iter().rposition(stays).map_or(0, |before| before + 1);
+    (segments.len() - first >= JOINED).then_some(first..first + JOINED)
 }
 
-fn is_large(stretch: &Stretch) -> bool {
-    size(stretch) >= LARGE
+fn is_large(segment: &Segment) -> bool {
+    size(segment) >= LARGE
 }
 
 /// Those of a rank are alike in size, by a factor of [`JOINED`].
-fn rank(stretch: &Stretch) -> u32 {
-    size(stretch).max(1).ilog(JOINED as u64)
+fn rank(segment: &Segment) -> u32 {
+    size(segment).max(1).ilog(JOINED as u64)
 }
 
-fn size(stretch: &Stretch) -> u64 {
-    stretch.parts.values().map(|stored| stored.part.bytes).fold(0, u64::saturating_add)
+fn size(segment: &Segment) -> u64 {
+    segment.parts.values().map(|stored| stored.part.bytes).fold(0, u64::saturating_add)
 }
 
-/// One stretch in the place of some, with its parts stored. It has the number of the last of them, so
+/// One segment in the place of some, with its parts stored. It has the number of the last of them, so
 /// that no number is given out twice.
 async fn join(
     run: &Run,
     endpoint: &'static Endpoint,
     window: u32,
-    stretches: &[Stretch],
-) -> Result<Stretch, Stop> {
-    let last = &stretches[stretches.len() - 1];
+    segments: &[Segment],
+) -> Result<Segment, Stop> {
+    let last = &segments[segments.len() - 1];
     let number = Number { window, sequence: last.sequence };
     let mut parts = BTreeMap::new();
     // Who has lost the run would find parts gone that its holder has joined.
-    run.keeper.assure_held().await?;
+    run.leased.assure_held().await?;
     for feed in run.feeds(endpoint) {
-        if let Some(finished) = join_parts(run, stretches, feed.dataset).await? {
-            run.keeper.assure_held().await?;
+        if let Some(finished) = join_parts(run, segments, feed.dataset).await? {
+            run.leased.assure_held().await?;
             parts.extend([store_part(run, feed.dataset, feed.section, number, finished).await?]);
         }
     }
-    let sum = |count: fn(&Stretch) -> u64| stretches.iter().map(count).sum();
-    let counted = |counts: fn(&Stretch) -> &BTreeMap<String, u64>| {
+    let sum = |count: fn(&Segment) -> u64| segments.iter().map(count).sum();
+    let counted = |counts: fn(&Segment) -> &BTreeMap<String, u64>| {
         let mut sums = BTreeMap::new();
-        for (name, count) in stretches.iter().flat_map(counts) {
+        for (name, count) in segments.iter().flat_map(counts) {
             *sums.entry(name.clone()).or_default() += count;
         }
         sums
     };
-    Ok(Stretch {
+    Ok(Segment {
         sequence: last.sequence,
-        rows: sum(|stretch| stretch.rows),
-        first: stretches[0].first.clone(),
+        rows: sum(|segment| segment.rows),
+        first: segments[0].first.clone(),
         last: last.last.clone(),
         parts,
-        dangling_principals: sum(|stretch| stretch.dangling_principals),
-        dangling_resources: sum(|stretch| stretch.dangling_resources),
-        unresolved_role_keys: counted(|stretch| &stretch.unresolved_role_keys),
-        unreadable_fields: counted(|stretch| &stretch.unreadable_fields),
-        users_unchecked: stretches.iter().any(|stretch| stretch.users_unchecked),
+        dangling_principals: sum(|segment| segment.dangling_principals),
+        dangling_resources: sum(|segment| segment.dangling_resources),
+        unresolved_role_keys: counted(|segment| &segment.unresolved_role_keys),
+        unreadable_fields: counted(|segment| &segment.unreadable_fields),
+        users_unchecked: segments.iter().any(|segment| segment.users_unchecked),
         // Of users, whose list is read as a whole.
         active: DailyCounts::default(),
     })
@@ -163,12 +164,12 @@ async fn join(
 /// One part with the lines of some, in order: what their digests add up to shows that it has them all.
 async fn join_parts(
     run: &Run,
-    stretches: &[Stretch],
+    segments: &[Segment],
     dataset: Dataset,
 ) -> Result<Option<FinishedPart>, Stop> {
     let mut joined = PartBuilder::new(run.output.compression)?;
     let mut digest = ContentDigest::default();
-    let parts = stretches.iter().filter_map(|stretch| stretch.parts.get(&dataset));
+    let parts = segments.iter().filter_map(|segment| segment.parts.get(&dataset));
     for stored in parts.clone() {
         let fetched = (stored.part.fetched_from, stored.part.fetched_to);
         each_line(run, stored, |line| Ok(joined.add_lines(line.as_bytes(), fetched)?)).await?;
@@ -184,8 +185,8 @@ async fn join_parts(
 }
 
 /// Removes the parts of what was joined. Those that stay are removed when the snapshot is published.
-pub(crate) async fn remove_parts(run: &Run, small: &[Stretch], joined: &Stretch) {
-    let parts = small.iter().flat_map(|stretch| stretch.parts.values());
+pub(crate) async fn remove_parts(run: &Run, small: &[Segment], joined: &Segment) {
+    let parts = small.iter().flat_map(|segment| segment.parts.values());
     // One that was the only one is the joined one: the same lines go by the same name.
     let keys: BTreeSet<&str> = joined.parts.values().map(|stored| &*stored.part.key).collect();
     let others = parts.filter(|stored| !keys.contains(&*stored.part.key));
@@ -209,7 +210,7 @@ mod tests {
 
     use super::*;
 
-    fn of_size(bytes: u64) -> Stretch {
+    fn of_size(bytes: u64) -> Segment {
         let now = Clock::system().now();
         let row = RowKey { id: "sess_1".to_owned(), created_at: None };
         let part = Part {
@@ -221,7 +222,7 @@ mod tests {
             fetched_to: now,
         };
         let stored = StoredPart { part, digest: ContentDigest::default() };
-        Stretch {
+        Segment {
             sequence: 0,
             rows: 1,
             first: row.clone(),
@@ -237,8 +238,8 @@ mod tests {
     }
 
     fn joined_of(sizes: &[&[u64]]) -> Option<Range<usize>> {
-        let stretches: Vec<Stretch> = sizes.concat().into_iter().map(of_size).collect();
-        to_be_joined(&stretches)
+        let segments: Vec<Segment> = sizes.concat().into_iter().map(of_size).collect();
+        to_be_joined(&segments)
     }
 
     /// Promise 8: what is joined is held in memory, so it is never much, whatever has piled up.
@@ -264,30 +265,30 @@ mod tests {
         assert_eq!(joined_of(&[&[LARGE - 1; 20], &[LARGE]]), Some(0..8));
     }
 
-    /// Stretches as they come, and are joined; gives what is left, and the bytes written for it.
-    fn joined(sizes: impl Iterator<Item = u64>) -> (Vec<Stretch>, u64) {
-        let mut stretches = Vec::new();
+    /// Segments as they come, and are joined; gives what is left, and the bytes written for it.
+    fn joined(sizes: impl Iterator<Item = u64>) -> (Vec<Segment>, u64) {
+        let mut segments = Vec::new();
         let mut written = 0;
         for bytes in sizes {
-            stretches.push(of_size(bytes));
-            while let Some(range) = to_be_joined(&stretches) {
-                let bytes: u64 = stretches[range.clone()].iter().map(size).sum();
+            segments.push(of_size(bytes));
+            while let Some(range) = to_be_joined(&segments) {
+                let bytes: u64 = segments[range.clone()].iter().map(size).sum();
                 assert!(range.len() > 1 && bytes <= FULL_PART as u64, "{range:?}: {bytes}");
                 written += bytes;
-                stretches.splice(range, [of_size(bytes)]);
+                segments.splice(range, [of_size(bytes)]);
             }
         }
-        (stretches, written)
+        (segments, written)
     }
 
-    /// Stretches that so many bytes leave, at the most: two for each large one, and fewer than eight of each
+    /// Segments that so many bytes leave, at the most: two for each large one, and fewer than eight of each
     /// rank.
     fn bound(bytes: u64) -> usize {
         let ranks = LARGE.ilog(JOINED as u64) as usize + 1;
         2 * (bytes / LARGE) as usize + 1 + (JOINED - 1) * ranks
     }
 
-    /// Whatever owners own, the number of stretches follows from the bytes alone.
+    /// Whatever owners own, the number of segments follows from the bytes alone.
     #[test]
     fn stretches_are_as_few_as_their_bytes_allow() {
         fastrand::seed(1);
@@ -305,9 +306,9 @@ mod tests {
         for (what, size_of) in kinds {
             let sizes: Vec<u64> = (0..20_000).map(size_of).collect();
             let bytes = sizes.iter().sum();
-            let (stretches, written) = joined(sizes.into_iter());
-            assert!(stretches.len() <= bound(bytes), "{what}: {} left", stretches.len());
-            assert_eq!(stretches.iter().map(size).sum::<u64>(), bytes, "{what}");
+            let (segments, written) = joined(sizes.into_iter());
+            assert!(segments.len() <= bound(bytes), "{what}: {} left", segments.len());
+            assert_eq!(segments.iter().map(size).sum::<u64>(), bytes, "{what}");
             // Each byte is written once more for each rank that it rises by.
             assert!(written <= 9 * bytes, "{what}: {written} of {bytes}");
         }
@@ -318,11 +319,11 @@ mod tests {
     fn a_checkpoint_does_not_grow_with_the_owners() {
         fastrand::seed(2);
         let sizes = (0..200_000 / 3).map(|_| fastrand::u64(180..900));
-        let (stretches, _) = joined(sizes);
-        let bytes = stretches.iter().map(size).sum::<u64>();
+        let (segments, _) = joined(sizes);
+        let bytes = segments.iter().map(size).sum::<u64>();
         assert!(bytes > 30_000_000);
-        assert!(stretches.len() <= bound(bytes), "{} stretches", stretches.len());
-        let json = serde_json::to_vec(&stretches).unwrap();
-        assert!(json.len() < 200 * 1024, "{} bytes for {} stretches", json.len(), stretches.len());
+        assert!(segments.len() <= bound(bytes), "{} stretches", segments.len());
+        let json = serde_json::to_vec(&segments).unwrap();
+        assert!(json.len() < 200 * 1024, "{} bytes for {} stretches", json.len(), segments.len());
     }
 }

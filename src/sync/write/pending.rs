@@ -4,31 +4,31 @@ use tracing::info;
 
 use crate::lists::endpoint::Endpoint;
 use crate::paging::pager::Batch;
-use crate::paging::position::{Place, Way};
+use crate::paging::position::{PagingMode, Position};
 use crate::sync::checkpoint::document::progress_of;
-use crate::sync::checkpoint::list_progress::{Stage, Stretch};
+use crate::sync::checkpoint::list_progress::{Segment, Stage};
 use crate::sync::checkpoint::summary;
 use crate::sync::error::Stop;
 use crate::sync::run::Run;
 use crate::sync::write::compaction::remove_parts;
 use crate::sync::write::row_ids;
-use crate::sync::write::segment::{Dangling, Number, StretchBuilder};
+use crate::sync::write::segment::{Dangling, Number, SegmentBuilder};
 use crate::translate::Role;
 
 /// The pages of one window that will be stored together. Until they are many enough, some of them are stored as
-/// drafts: small stretches in whose place the whole one comes. A kill costs no more than what no draft has.
-pub(crate) struct Gathering<'a> {
+/// drafts: small segments in whose place the whole one comes. A kill costs no more than what no draft has.
+pub(crate) struct PendingPages<'a> {
     run: &'a Run,
     endpoint: &'static Endpoint,
     /// The window's number.
     window: u32,
     counted: Option<u64>,
     /// All pages.
-    whole: StretchBuilder<'a>,
+    whole: SegmentBuilder<'a>,
     /// The drafts that are stored, as the checkpoint names them.
-    drafts: Vec<Stretch>,
+    drafts: Vec<Segment>,
     /// The pages that will be the next draft. `None` where none is wanted.
-    draft: Option<StretchBuilder<'a>>,
+    draft: Option<SegmentBuilder<'a>>,
     /// Pages that are not stored, and what they came to.
     waiting: usize,
     newest: Option<Newest>,
@@ -39,13 +39,13 @@ pub(crate) struct Gathering<'a> {
 
 /// What the newest page said of the walk.
 struct Newest {
-    place: Place,
-    way: Way,
+    position: Position,
+    mode: PagingMode,
     total: Option<u64>,
     last: bool,
 }
 
-impl<'a> Gathering<'a> {
+impl<'a> PendingPages<'a> {
     /// Nothing yet. `counted` is Clerk's count of the list before its walk, where its pages do not
     /// tell it.
     pub(crate) fn new(
@@ -59,7 +59,7 @@ impl<'a> Gathering<'a> {
             endpoint,
             window,
             counted,
-            whole: StretchBuilder::new(run, endpoint),
+            whole: SegmentBuilder::new(run, endpoint),
             drafts: Vec::new(),
             draft: None,
             waiting: 0,
@@ -101,9 +101,9 @@ impl<'a> Gathering<'a> {
         in_drafts: bool,
     ) -> Result<(), Stop> {
         let run = self.run;
-        run.at_stake.note_page(batch.page.records.size());
+        run.read_ahead.note_page(batch.page.records.size());
         if in_drafts && self.whole.pages() == 0 {
-            self.draft = Some(StretchBuilder::new(run, self.endpoint));
+            self.draft = Some(SegmentBuilder::new(run, self.endpoint));
         }
         for builder in [Some(&mut self.whole), self.draft.as_mut()].into_iter().flatten() {
             builder.note_dangling(dangling);
@@ -111,11 +111,11 @@ impl<'a> Gathering<'a> {
         }
         self.waiting += 1;
         self.doubled += batch.doubled;
-        let by_owner = batch.way == Way::ByOwner;
+        let by_owner = batch.mode == PagingMode::ByOwner;
         self.owned += batch.total.filter(|_| by_owner).unwrap_or_default();
         self.newest = Some(Newest {
-            place: batch.place,
-            way: batch.way,
+            position: batch.position,
+            mode: batch.mode,
             total: batch.total.filter(|_| !by_owner),
             last: batch.last,
         });
@@ -128,12 +128,12 @@ impl<'a> Gathering<'a> {
     /// [`Stop`].
     pub(crate) async fn store_draft(&mut self) -> Result<usize, Stop> {
         let Some(draft) = self.draft.take().filter(|_| !self.is_empty()) else { return Ok(0) };
-        self.draft = Some(StretchBuilder::new(self.run, self.endpoint));
+        self.draft = Some(SegmentBuilder::new(self.run, self.endpoint));
         let stored = draft.store(self.next_number()).await?;
-        let (stretch, ids) = (stored.stretch.clone(), stored.ids);
-        self.commit(stored.stretch, stored.roles, &[]).await?;
-        row_ids::note_known(self.run, self.endpoint, &ids);
-        self.drafts.extend(stretch);
+        let (segment, ids) = (stored.segment.clone(), stored.ids);
+        self.commit(stored.segment, stored.roles, &[]).await?;
+        row_ids::note_ids(self.run, self.endpoint, &ids);
+        self.drafts.extend(segment);
         Ok(self.stored())
     }
 
@@ -147,21 +147,21 @@ impl<'a> Gathering<'a> {
             return Ok(0);
         }
         let (run, endpoint) = (self.run, self.endpoint);
-        let whole = std::mem::replace(&mut self.whole, StretchBuilder::new(run, endpoint));
+        let whole = std::mem::replace(&mut self.whole, SegmentBuilder::new(run, endpoint));
         let drafts = std::mem::take(&mut self.drafts);
         let stored = whole.store(self.next_number()).await?;
-        let added = stored.stretch.clone();
-        if !self.commit(stored.stretch, stored.roles, &drafts).await? {
-            // A draft has become another stretch meanwhile: they stay, and what waits becomes one more.
+        let added = stored.segment.clone();
+        if !self.commit(stored.segment, stored.roles, &drafts).await? {
+            // A draft has become another segment meanwhile: they stay, and what waits becomes one more.
             let pages = self.store_draft().await?;
             (self.draft, self.drafts) = (None, Vec::new());
             return Ok(pages);
         }
         self.draft = None;
-        if let Some(stretch) = &added {
-            run.unchecked_users.note(stretch, stored.unchecked_users);
-            row_ids::note_stored(run, endpoint, stretch, stored.ids).await?;
-            remove_parts(run, &drafts, stretch).await;
+        if let Some(segment) = &added {
+            run.unchecked_users.note(segment, stored.unchecked_users);
+            row_ids::note_stored(run, endpoint, segment, stored.ids).await?;
+            remove_parts(run, &drafts, segment).await;
         }
         Ok(self.stored())
     }
@@ -179,39 +179,39 @@ impl<'a> Gathering<'a> {
         std::mem::take(&mut self.waiting)
     }
 
-    /// Names a stretch, in the place of `drafts`, and where the walk stands behind it. `false` if these drafts are
+    /// Names a segment, in the place of `drafts`, and where the walk stands behind it. `false` if these drafts are
     /// not what the window ends with.
     async fn commit(
         &self,
-        stretch: Option<Stretch>,
+        segment: Option<Segment>,
         roles: Vec<Role>,
-        drafts: &[Stretch],
+        drafts: &[Segment],
     ) -> Result<bool, Stop> {
         let Some(newest) = &self.newest else { return Ok(true) };
         let (run, endpoint) = (self.run, self.endpoint);
-        let by_owner = newest.way == Way::ByOwner;
+        let by_owner = newest.mode == PagingMode::ByOwner;
         let latency = run.client.latency_of(endpoint.path);
-        let is_new = stretch.is_some();
+        let is_new = segment.is_some();
         let mut is_named = false;
         run.commit(|checkpoint| {
             let list = progress_of(checkpoint, endpoint.name());
             let window = list.window_mut(self.window);
-            is_named = window.stretches.ends_with(drafts);
+            is_named = window.segments.ends_with(drafts);
             if !is_named {
                 return;
             }
-            window.stretches.truncate(window.stretches.len() - drafts.len());
-            window.stretches.extend(stretch);
-            window.place = newest.place.clone();
+            window.segments.truncate(window.segments.len() - drafts.len());
+            window.segments.extend(segment);
+            window.position = newest.position.clone();
             window.expected = newest.total.or(window.expected).or(self.counted);
             window.ended = newest.last;
             list.divisible &= !newest.last;
             list.duplicates_dropped += self.doubled;
             latency.iter().for_each(|latency| list.note_latency(latency.best));
             list.source_count.before = list.source_count.before.or(self.counted).or(newest.total);
-            if list.way == Way::Cursor {
+            if list.mode == PagingMode::Cursor {
                 // What one window has found out about the server holds for all.
-                list.way = newest.way;
+                list.mode = newest.mode;
             }
             if is_new {
                 list.stage = Stage::Walking;
@@ -235,9 +235,9 @@ impl<'a> Gathering<'a> {
         // Where nothing was new the next invocation would stand where this one does, but for owners
         // that own nothing.
         if is_new || by_owner {
-            run.patience.note_progress();
+            run.work_limit.note_progress();
         }
-        run.progress.show(|| run.keeper.read(summary::row_counts), run.facts().requests);
+        run.progress.show(|| run.leased.read(summary::row_counts), run.stats().requests);
         let (rows, ended) =
             run.list(endpoint.name(), |list| (list.rows(), list.stage == Stage::Comparing));
         if ended {

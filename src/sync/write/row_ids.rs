@@ -22,7 +22,7 @@ use tracing::{info, warn};
 use crate::lists::endpoint::{Endpoint, ListName};
 use crate::lists::id_index::hash_of;
 use crate::sync::checkpoint::ids_file::{IdsOfPart, decode, encode, ids_key};
-use crate::sync::checkpoint::list_progress::{StoredPart, Stretch};
+use crate::sync::checkpoint::list_progress::{Segment, StoredPart};
 use crate::sync::error::Stop;
 use crate::sync::run::Run;
 use crate::sync::run::remembered_ids::Collected;
@@ -43,13 +43,13 @@ const PARTS_AT_ONCE: u64 = 16;
 pub(crate) async fn note_stored(
     run: &Run,
     endpoint: &'static Endpoint,
-    stretch: &Stretch,
+    segment: &Segment,
     ids: Vec<u64>,
 ) -> Result<(), Stop> {
-    let Some(stored) = own_part(endpoint, stretch).filter(|_| !ids.is_empty()) else {
+    let Some(stored) = own_part(endpoint, segment).filter(|_| !ids.is_empty()) else {
         return Ok(());
     };
-    if note_known(run, endpoint, &ids) {
+    if note_ids(run, endpoint, &ids) {
         return Ok(());
     }
     let part = &stored.part;
@@ -62,8 +62,8 @@ pub(crate) async fn note_stored(
 
 /// Grants may refer to rows with these ids from now on. Gives whether all ids of the list are at hand; if not, a later
 /// invocation finds these in the rows' parts.
-pub(crate) fn note_known(run: &Run, endpoint: &'static Endpoint, ids: &[u64]) -> bool {
-    run.known.write().unwrap_or_else(PoisonError::into_inner).add(endpoint.resource, ids)
+pub(crate) fn note_ids(run: &Run, endpoint: &'static Endpoint, ids: &[u64]) -> bool {
+    run.id_index.write().unwrap_or_else(PoisonError::into_inner).add(endpoint.resource, ids)
 }
 
 /// The ids of all rows of a list that are stored, in no order.
@@ -74,7 +74,7 @@ pub(crate) fn note_known(run: &Run, endpoint: &'static Endpoint, ids: &[u64]) ->
 pub(crate) async fn load(run: &Run, endpoint: &'static Endpoint) -> Result<Vec<u64>, Stop> {
     let list = endpoint.name();
     let parts: Vec<StoredPart> = run.list(list, |list| {
-        list.stretches().filter_map(|stretch| own_part(endpoint, stretch)).cloned().collect()
+        list.segments().filter_map(|segment| own_part(endpoint, segment)).cloned().collect()
     });
     let mut loading = Loading::new(parts);
     for part in run.remembered_ids.take(list).parts {
@@ -206,7 +206,7 @@ async fn store(
     if !collected.parts.is_empty() {
         let bytes = encode(&collected.parts).map_err(|error| Stop::Internal(error.to_string()))?;
         let sha256 = Sha256Hex::of(&bytes);
-        run.keeper.assure_held().await?;
+        run.leased.assure_held().await?;
         let key = whole_key(run, list, &sha256);
         run.store.put(&key, bytes, ContentType::Binary, Condition::Any).await?;
         stored = Some(sha256);
@@ -216,30 +216,30 @@ async fn store(
         list.ids.extend(stored);
     })
     .await?;
-    run.patience.note_progress();
+    run.work_limit.note_progress();
     Ok(())
 }
 
 fn whole_key(run: &Run, list: ListName, sha256: &Sha256Hex) -> String {
-    format!("{}{}", run.keeper.read(snapshot_folder), ids_key(list, sha256))
+    format!("{}{}", run.leased.read(snapshot_folder), ids_key(list, sha256))
 }
 
 /// The part of a list's own dataset.
-fn own_part<'a>(endpoint: &Endpoint, stretch: &'a Stretch) -> Option<&'a StoredPart> {
+fn own_part<'a>(endpoint: &Endpoint, segment: &'a Segment) -> Option<&'a StoredPart> {
     let own = endpoint.feeds.first()?;
-    stretch.parts.get(&own.dataset)
+    segment.parts.get(&own.dataset)
 }
 
-/// The ids of a stretch's rows, by [`hash_of`]; `None` where they are not written.
+/// The ids of a segment's rows, by [`hash_of`]; `None` where they are not written.
 ///
 /// # Errors
 /// [`Stop::Store`] or [`Stop::PartLost`] when a part cannot be read.
-pub(crate) async fn of_stretch(
+pub(crate) async fn of_segment(
     run: &Run,
     endpoint: &Endpoint,
-    stretch: &Stretch,
+    segment: &Segment,
 ) -> Result<Option<Vec<u64>>, Stop> {
-    match own_part(endpoint, stretch) {
+    match own_part(endpoint, segment) {
         Some(part) => read_ids(run, part).await.map(Some),
         None => Ok(None),
     }

@@ -20,13 +20,13 @@ use crate::lists::page::{ReadPage, RowKey};
 use crate::paging::reader::fetched;
 use crate::sync::checkpoint::daily_counts::DailyCounts;
 use crate::sync::checkpoint::document::Checkpoint;
-use crate::sync::checkpoint::list_progress::{StoredPart, Stretch};
+use crate::sync::checkpoint::list_progress::{Segment, StoredPart};
 use crate::sync::error::Stop;
 use crate::sync::run::Run;
 use crate::translate::Role;
 
 /// Rows being gathered.
-pub(crate) struct StretchBuilder<'a> {
+pub(crate) struct SegmentBuilder<'a> {
     run: &'a Run,
     endpoint: &'static Endpoint,
     /// None before the first page: a compressor takes a quarter of a mebibyte, and a walk that waits for
@@ -60,7 +60,7 @@ pub(crate) struct Dangling {
     pub resources: u64,
 }
 
-/// Where a stretch stands in its list; names its parts, so that their names are in order.
+/// Where a segment stands in its list; names its parts, so that their names are in order.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Number {
     /// The number of its window.
@@ -69,11 +69,11 @@ pub(crate) struct Number {
     pub sequence: u32,
 }
 
-/// A stretch whose parts are stored and which the checkpoint does not name yet.
+/// A segment whose parts are stored and which the checkpoint does not name yet.
 #[derive(Debug, Default)]
-pub(crate) struct StoredStretch {
+pub(crate) struct StoredSegment {
     /// `None` when no row was new.
-    pub stretch: Option<Stretch>,
+    pub segment: Option<Segment>,
     /// Roles among its rows, for the catalogue.
     pub roles: Vec<Role>,
     /// Hashed ids of its rows, where grants refer to them.
@@ -85,8 +85,8 @@ pub(crate) struct StoredStretch {
 /// Compressed bytes a part may hold before it is stored: it is kept in memory until then.
 pub(crate) const FULL_PART: usize = 4 * 1024 * 1024;
 
-impl<'a> StretchBuilder<'a> {
-    /// An empty stretch.
+impl<'a> SegmentBuilder<'a> {
+    /// An empty segment.
     pub(crate) fn new(run: &'a Run, endpoint: &'static Endpoint) -> Self {
         Self {
             run,
@@ -144,8 +144,8 @@ impl<'a> StretchBuilder<'a> {
         while self.parts.len() < feeds.len() {
             self.parts.push(PartBuilder::new(self.run.output.compression)?);
         }
-        for (place, (feed, part)) in feeds.iter().zip(&mut self.parts).enumerate() {
-            part.add_lines(&page.kept_lines(place, feed.dataset), moment)?;
+        for (position, (feed, part)) in feeds.iter().zip(&mut self.parts).enumerate() {
+            part.add_lines(&page.kept_lines(position, feed.dataset), moment)?;
         }
         Ok(())
     }
@@ -172,9 +172,9 @@ impl<'a> StretchBuilder<'a> {
     ///
     /// # Errors
     /// [`Stop::LeaseLost`] or [`Stop::Store`].
-    pub(crate) async fn store(self, number: Number) -> Result<StoredStretch, Stop> {
+    pub(crate) async fn store(self, number: Number) -> Result<StoredSegment, Stop> {
         let (Some(first), Some(last)) = (self.first, self.last) else {
-            return Ok(StoredStretch { roles: self.roles, ..StoredStretch::default() });
+            return Ok(StoredSegment { roles: self.roles, ..StoredSegment::default() });
         };
         let feeds = self.run.feeds(self.endpoint);
         let mut finished = Vec::new();
@@ -182,15 +182,15 @@ impl<'a> StretchBuilder<'a> {
         for (feed, part) in feeds.iter().zip(self.parts) {
             finished.extend(part.finish()?.map(|part| (feed, part)));
         }
-        self.run.keeper.assure_held().await?;
+        self.run.leased.assure_held().await?;
         let storing = finished
             .into_iter()
             .map(|(feed, part)| store_part(self.run, feed.dataset, feed.section, number, part));
         // If one is refused the others may be on their way: whoever looks what is there must see them.
         let parts: BTreeMap<Dataset, StoredPart> =
             join_all(storing).await.into_iter().collect::<Result<_, _>>()?;
-        Ok(StoredStretch {
-            stretch: Some(Stretch {
+        Ok(StoredSegment {
+            segment: Some(Segment {
                 sequence: number.sequence,
                 rows: self.rows,
                 first,
@@ -243,7 +243,7 @@ pub(crate) async fn each_line(
 
 /// A part's key below `SNAPSHOT_URL`.
 pub(crate) fn whole_key(run: &Run, stored: &StoredPart) -> String {
-    run.keeper.read(|checkpoint| format!("{}{}", snapshot_folder(checkpoint), stored.part.key))
+    run.leased.read(|checkpoint| format!("{}{}", snapshot_folder(checkpoint), stored.part.key))
 }
 
 /// Stores a part under the name that its place and content give it.
@@ -261,7 +261,7 @@ pub(crate) async fn store_part(
     let position = PartPosition { section, window, sequence };
     let sha256 = finished.sha256.to_string();
     let key = part_key(dataset, position, &sha256, extension(run.output.compression))?;
-    let path = run.keeper.read(|checkpoint| format!("{}{key}", snapshot_folder(checkpoint)));
+    let path = run.leased.read(|checkpoint| format!("{}{key}", snapshot_folder(checkpoint)));
     let bytes = finished.bytes.len() as u64;
     run.store.put(&path, finished.bytes, ContentType::Ndjson, Condition::Any).await?;
     let part = Part {

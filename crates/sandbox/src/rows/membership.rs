@@ -94,7 +94,7 @@ fn public_user_data(object: &mut Object<'_>, user: &Row) {
                 value.pointer("/email_addresses/0/email_address").or(value.get("username"));
             object.text_or_null("identifier", identifier.and_then(|text| text.as_str()));
             object.text_or_null("username", value["username"].as_str());
-            object.flag("banned", user.facts.banned);
+            object.flag("banned", user.stats.banned);
             object.flag("deprovisioned", value["deprovisioned"].as_bool().unwrap_or(false));
         }
     }

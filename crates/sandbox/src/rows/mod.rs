@@ -44,7 +44,7 @@ pub(crate) struct Row {
     pub(crate) organization_id: Option<Arc<str>>,
     /// The user, machine or other subject it belongs to; it goes when that is deleted.
     pub(crate) owner_id: Option<Arc<str>>,
-    pub(crate) facts: Facts,
+    pub(crate) stats: Facts,
     recipe: Recipe,
     text: OnceLock<Box<str>>,
 }
@@ -77,7 +77,7 @@ pub(crate) enum Recipe {
 
 impl Row {
     /// A row whose text is rendered on first use.
-    pub(crate) fn synthetic(id: Arc<str>, place: Place, facts: Facts, recipe: Recipe) -> Self {
+    pub(crate) fn synthetic(id: Arc<str>, place: Place, stats: Facts, recipe: Recipe) -> Self {
         let (organization_id, owner_id) = match &recipe {
             Recipe::Membership(membership) => (
                 Some(Arc::clone(&membership.organization.id)),
@@ -85,7 +85,7 @@ impl Row {
             ),
             _ => (None, None),
         };
-        Self { id, place, organization_id, owner_id, facts, recipe, text: OnceLock::new() }
+        Self { id, place, organization_id, owner_id, stats, recipe, text: OnceLock::new() }
     }
 
     /// A row given as JSON. `id` and `place` are taken from it by the caller.
@@ -98,7 +98,7 @@ impl Row {
             place,
             organization_id: first_text(&["/organization/id", "/organization_id"]),
             owner_id: first_text(&["/public_user_data/user_id", "/user_id", "/subject"]),
-            facts: Facts {
+            stats: Facts {
                 banned: value["banned"].as_bool().unwrap_or(false),
                 last_active_at: value["last_active_at"].as_i64(),
                 last_sign_in_at: value["last_sign_in_at"].as_i64(),

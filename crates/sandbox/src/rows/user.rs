@@ -9,12 +9,12 @@ use super::{Facts, Place, Recipe, Row, Style};
 /// A synthetic user; everything about it follows from its seed and `created_at`.
 pub(crate) fn user_row(seed: u64, place: Place, style: &Arc<Style>) -> Row {
     let user = User::draw(seed, place.0, style);
-    let facts = Facts {
+    let stats = Facts {
         banned: user.banned,
         last_active_at: user.last_active_at,
         last_sign_in_at: user.last_sign_in_at,
     };
-    Row::synthetic(user.id.into(), place, facts, Recipe::User { seed, style: Arc::clone(style) })
+    Row::synthetic(user.id.into(), place, stats, Recipe::User { seed, style: Arc::clone(style) })
 }
 
 /// The part of a user that other rows repeat or lists filter by.

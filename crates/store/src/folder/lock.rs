@@ -40,11 +40,11 @@ impl FolderLock {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(FILE_MODE);
         let handle = options.open(&path).map_err(LockError::Open)?;
-        let give_up = Instant::now() + longest;
+        let abandon = Instant::now() + longest;
         loop {
             match handle.try_lock() {
                 Ok(()) => return Ok(Self(handle)),
-                Err(TryLockError::WouldBlock) if Instant::now() >= give_up => {
+                Err(TryLockError::WouldBlock) if Instant::now() >= abandon => {
                     return Err(LockError::Busy);
                 }
                 Err(TryLockError::WouldBlock) => thread::sleep(PAUSE),

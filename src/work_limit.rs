@@ -11,7 +11,7 @@ use crate::time_budget::TimeBudget;
 
 /// Asked by everything that waits or starts work.
 #[derive(Debug)]
-pub struct Patience {
+pub struct WorkLimit {
     budget: TimeBudget,
     /// Until this moment short waits are allowed while nothing has been stored yet.
     first_progress_until: Instant,
@@ -25,7 +25,7 @@ pub struct Patience {
 
 /// Why an invocation stops before its work is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Exhausted {
+pub enum StopReason {
     /// The time budget is spent.
     TimeBudget,
     /// A signal asked the program to stop.
@@ -50,7 +50,7 @@ const LONGEST_FIRST_ANSWER: Duration = Duration::from_secs(90);
 /// invocation. A longer one becomes a checkpoint even on a laptop.
 const LONGEST_PAUSE: Duration = Duration::from_secs(900);
 
-impl Patience {
+impl WorkLimit {
     /// `deadline_in` is the time left until the process is killed, when known, and `reserve` the part
     /// of it that the budget keeps in hand; `interrupt` turns true when the user asks to stop.
     #[must_use]
@@ -93,13 +93,13 @@ impl Patience {
 
     /// Why no new work may begin, if so. The first progress of an invocation may begin whatever
     /// the budget says.
-    pub fn exhausted(&self) -> Option<Exhausted> {
+    pub fn exhausted(&self) -> Option<StopReason> {
         if *self.interrupt.borrow() {
-            Some(Exhausted::Interrupted)
+            Some(StopReason::Interrupted)
         } else if self.halted.load(Ordering::Relaxed) {
-            Some(Exhausted::Halted)
+            Some(StopReason::Halted)
         } else if self.progressed() && self.budget.is_spent() {
-            Some(Exhausted::TimeBudget)
+            Some(StopReason::TimeBudget)
         } else {
             None
         }
@@ -116,17 +116,17 @@ impl Patience {
     }
 
     /// Returns when time is up and what was in flight has had its time to arrive.
-    pub async fn drained(&self) -> Exhausted {
+    pub async fn drained(&self) -> StopReason {
         let mut interrupt = self.interrupt.clone();
         let why = tokio::select! {
-            () = self.budget.until_spent() => Exhausted::TimeBudget,
-            () = interrupted(&mut interrupt) => Exhausted::Interrupted,
+            () = self.budget.until_spent() => StopReason::TimeBudget,
+            () = interrupted(&mut interrupt) => StopReason::Interrupted,
         };
         tokio::time::sleep(self.drain).await;
-        if why == Exhausted::TimeBudget && !self.progressed() {
+        if why == StopReason::TimeBudget && !self.progressed() {
             tokio::select! {
                 () = tokio::time::sleep_until(self.first_answer_until) => {}
-                () = interrupted(&mut interrupt) => return Exhausted::Interrupted,
+                () = interrupted(&mut interrupt) => return StopReason::Interrupted,
             }
         }
         why
@@ -135,17 +135,17 @@ impl Patience {
     /// Sleeps until `moment`, unless that outlasts the budget or is interrupted.
     ///
     /// # Errors
-    /// [`Exhausted`], at once when `moment` lies past what is left.
-    pub async fn sleep_until(&self, moment: Instant) -> Result<(), Exhausted> {
+    /// [`StopReason`], at once when `moment` lies past what is left.
+    pub async fn sleep_until(&self, moment: Instant) -> Result<(), StopReason> {
         let now = Instant::now();
         let overdraft = !self.progressed() && moment <= self.first_progress_until;
         if !overdraft && !self.budget.allows(moment.saturating_duration_since(now)) {
-            return Err(Exhausted::TimeBudget);
+            return Err(StopReason::TimeBudget);
         }
         let mut interrupt = self.interrupt.clone();
         tokio::select! {
             () = tokio::time::sleep_until(moment) => Ok(()),
-            () = interrupted(&mut interrupt) => Err(Exhausted::Interrupted),
+            () = interrupted(&mut interrupt) => Err(StopReason::Interrupted),
         }
     }
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// [`Place`](crate::paging::position::Place): the invocation that continues a walk continues the count.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct FruitlessRounds(u32);
+pub struct StalledRounds(u32);
 
 /// Most rounds in a row that bring nothing new. A list of 100 million rows needs fourteen steps back to
 /// find known rows wherever they are; past this bound the walk has lost its place, or the server states
@@ -17,7 +17,7 @@ pub const MOST_FRUITLESS_ROUNDS: u32 = 24;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TooManyRounds;
 
-impl FruitlessRounds {
+impl StalledRounds {
     /// Counts a round; one that brought the walk further begins the count again.
     ///
     /// # Errors
@@ -44,7 +44,7 @@ mod tests {
 
     #[test]
     fn rounds_count_until_one_brings_something() {
-        let mut rounds = FruitlessRounds::default();
+        let mut rounds = StalledRounds::default();
         for _ in 0..3 {
             for _ in 0..MOST_FRUITLESS_ROUNDS {
                 assert_eq!(rounds.note(false), Ok(()));
@@ -59,7 +59,7 @@ mod tests {
     /// A checkpoint may say anything.
     #[test]
     fn the_largest_count_overflows_nothing() {
-        let mut rounds: FruitlessRounds = serde_json::from_str("4294967295").unwrap();
+        let mut rounds: StalledRounds = serde_json::from_str("4294967295").unwrap();
         assert_eq!(rounds.note(false), Err(TooManyRounds));
     }
 }

@@ -10,7 +10,7 @@ use clerk_snapshot::timestamp::Timestamp;
 
 /// Collects what one invocation did, to its end however that comes. Clones share it.
 #[derive(Debug, Clone, Default)]
-pub struct Measures(Arc<Mutex<Measured>>);
+pub struct InvocationMetrics(Arc<Mutex<Measured>>);
 
 /// What has been measured so far, of this invocation alone.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -83,7 +83,7 @@ impl DatasetOutcomes {
     }
 }
 
-impl Measures {
+impl InvocationMetrics {
     /// Adds to what is known.
     pub fn note(&self, change: impl FnOnce(&mut Measured)) {
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
