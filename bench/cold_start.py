@@ -44,14 +44,14 @@ def run(bench: Workbench) -> Report:
         rows.append([name, wall.milliseconds(), Figure(cpu for _, cpu in starts).milliseconds()])
         slowest = max(slowest, wall.median)
     lines = [
-        "From just before the process is started to the first byte of its first request at a listener "
-        "that stands for Clerk, over loopback; then it is killed. CPU is what the process had used by "
-        "then. Over TLS (1.3, a P-256 certificate) the program also reads the system's root certificates, "
-        "and the listener's share of the handshake is in it. As a program it has the key in its "
-        "environment and writes to an empty folder. "
-        "As a Lambda function it gets its event from a stand-in for the runtime interface, the key from "
-        "Secrets Manager and its store from S3, both stand-ins that answer at once and over plain HTTP: "
-        "what AWS takes to answer, and TLS to AWS, come on top.",
+        "The time from just before the process starts until the first byte of its first request reaches a "
+        "listener that stands in for Clerk, over loopback; then the process is killed. CPU is what the "
+        "process used until then. Over TLS (1.3, with a P-256 certificate) the program also reads the "
+        "system's root certificates, and the time includes the listener's part of the handshake. As a "
+        "program, it has the key in its environment and writes to an empty folder. As a Lambda function, it "
+        "gets its event from a stand-in for the runtime interface, its key from Secrets Manager and its "
+        "state from S3. Both are stand-ins that answer at once over plain HTTP; on AWS, their latency and "
+        "TLS are added.",
         "",
         *table(["started as", "to the first request", "CPU until then"], rows),
     ]

@@ -35,8 +35,8 @@ def run(bench: Workbench) -> Report:
         1,
     )
     lines = [
-        f"{population}, and {population.other_rows:,} rows in each of the further lists. No limit, no "
-        "latency, gzip, into a folder. API keys are listed by their owners: a request for every user, "
+        f"{population}, and {population.other_rows:,} rows in each of the other lists. No limit, no "
+        "latency, gzip, into a folder. API keys are listed by owner: one request for each user, "
         "organization and machine.",
         "",
         *table(

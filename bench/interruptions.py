@@ -13,9 +13,10 @@ from .sandbox import Sandbox
 from .workbench import Workbench
 
 COST = (
-    "A kill costs at most what one answer and one store take at the rate allowed, and 2 pages of each list"
+    "A kill costs at most the pages that the allowed rate sends during one answer and one store, plus 2 "
+    "pages of each list"
 )
-DIGESTS = "A run that was cut off has the same digests as an uninterrupted one"
+DIGESTS = "An interrupted run has the same digests as an uninterrupted one"
 
 TIMES = (1, 10, 100)
 KINDS = {"paused": signal.SIGTERM, "killed": signal.SIGKILL}
@@ -82,16 +83,16 @@ def run(bench: Workbench) -> Report:
             )
     lines = [
         f"{bench.middle}, {LATENCY_MS} ms latency, {LIMIT:,} requests in ten seconds, "
-        f"`LEASE_SECONDS={LEASE_SECONDS}`. Each interruption "
-        "comes when the sandbox has counted a number of requests since the invocation began, spread over "
-        "what the run needs: SIGTERM, which is a pause (what is in flight is stored, as when a time "
-        "budget ends), or SIGKILL. Each run is then continued until it is complete. Pages are requests "
-        "for pages of a list beyond those of the uninterrupted run; each invocation also asks for the "
-        "instance, and the counts may be asked for again. CPU is of all invocations together.",
+        f"`LEASE_SECONDS={LEASE_SECONDS}`. Each interruption comes after a number of requests, counted by "
+        "the sandbox since the invocation began; the interruptions are spread over the whole run. An "
+        "interruption is SIGTERM, which pauses the run (what is in flight is stored, as when a time budget "
+        "ends), or SIGKILL. Each run is then continued until it is complete. More pages are requests for "
+        "pages of lists that the uninterrupted run did not need. Each invocation also requests the "
+        "instance, and may request the counts again. CPU covers all invocations together.",
         "",
         *table(
-            ["run", "times", "requests", "pages more", "pages more each time",
-             "of the list that costs most", "CPU", "CPU more each time", "digests"],
+            ["run", "times", "requests", "more pages", "more pages each time",
+             "of the most expensive list", "CPU", "more CPU each time", "digests"],
             rows,
         ),
     ]
@@ -99,7 +100,7 @@ def run(bench: Workbench) -> Report:
         COST: at_most(
             worst,
             ALLOWED_PAGES,
-            f"{worst:.2f} of {ALLOWED_PAGES:.0f} pages of the list that costs most, in the worst run",
+            f"{worst:.2f} of {ALLOWED_PAGES:.0f} pages of the most expensive list, in the worst run",
         ),
         DIGESTS: Verdict("the same" if same else "different", same),
     }

@@ -32,9 +32,9 @@ def run(bench: Workbench) -> Report:
         megabytes = Figure(size / seconds / 1e6 for seconds, size in speeds)
         rows.append([name, str(pages), rates.count(), megabytes.text("MB/s", 0)])
     lines = [
-        f"A client that only receives, over {CONNECTIONS} connections that stay open, one request at a "
-        "time on each, with `Accept-Encoding: gzip` and without decompressing. Client and server share "
-        "the machine, as they do below.",
+        f"The client only receives: over {CONNECTIONS} connections that stay open, one request at a time on "
+        "each, with `Accept-Encoding: gzip` and without decompressing. Client and server share the "
+        "machine, as in the other benchmarks.",
         "",
         *table(["list", "pages", "pages a second", "compressed"], rows),
     ]

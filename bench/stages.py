@@ -65,9 +65,9 @@ def run(bench: Workbench) -> Report:
     ]
     lines = [
         f"{bench.middle}, no limit, no latency: {whole:,} samples of `perf` (cpu-clock, {FREQUENCY:,} a "
-        "second) over all threads of the release build with its function names, grouped by name: a "
-        "function that the compiler put into its caller counts there, and copying and allocating cannot "
-        "be told apart by stage. The microseconds are those of this run.",
+        "second) over all threads of the release build with its function names, grouped by name. A "
+        "function that the compiler inlined counts for its caller. Copying and allocating cannot be "
+        "assigned to a stage. The microseconds are those of this run.",
         "",
         *table(["stage", "share", "a record"], rows),
         "The functions with the most samples:",
