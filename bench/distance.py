@@ -1,4 +1,4 @@
-"""How near whole runs come to the rate allowed, however far away Clerk is."""
+"""How close whole runs come to the allowed rate, however far away Clerk is."""
 
 import dataclasses
 
@@ -24,15 +24,15 @@ LIMIT = 1_000
 LATENCIES_MS = (50, 150, 300, 600, 1_000)
 JUDGED_MS = (150, 300, 600)
 SHARES = (0.5, 1.0)
-# Of the chart.
+# The run in the chart.
 CHARTED = (600, 1.0)
 LARGE_MS = 300
 LARGE_SECONDS = 70
-# Answers one after another that a whole run may take beside what its rate takes.
+# The number of consecutive answers that a whole run may take, in addition to the time at its rate.
 ANSWERS = 20
-# Of the run through TLS, there and back.
+# The round trip of the run through TLS.
 FAR_AWAY_MS = 300
-# Makes a page of users two megabytes.
+# With this, a page of users has two megabytes.
 METADATA_BYTES = 2_500
 
 
@@ -53,7 +53,7 @@ class Run:
 
     @property
     def at_the_rate(self) -> float:
-        """Seconds that the fewest requests take at the rate allowed."""
+        """The seconds that the fewest requests take at the allowed rate."""
         return self.population.fewest_requests / (LIMIT / 10 * self.share)
 
     @property
@@ -107,7 +107,7 @@ def far_away(bench: Workbench, sandbox: Sandbox) -> Run:
 
 
 def loops(bench: Workbench) -> list[str]:
-    """What the JavaScript loop sends in a second: it takes too long for the whole instance."""
+    """The requests a second of the JavaScript loop, which would take too long for the whole instance."""
     sandbox = bench.sandbox(bench.small)
     same_as = copy(bench.clerk_sync, sandbox)
     rows = []

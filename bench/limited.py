@@ -1,4 +1,4 @@
-"""How much of an allowed rate is used, and how often it is overstepped."""
+"""How much of the allowed rate is used, and how often it is exceeded."""
 
 from .copying import copy
 from .figures import Figure
@@ -9,7 +9,7 @@ SHARE = "Limited: at least 95 % of the allowed rate"
 REFUSED = "Limited: at most 1 % of answers 429"
 
 LATENCY_MS = 50
-# A run takes a minute or more.
+# Few repetitions, because a run takes a minute or more.
 REPEATS = 2
 
 

@@ -1,4 +1,4 @@
-"""The size of what is deployed."""
+"""The size of the deployed program."""
 
 import io
 import zipfile

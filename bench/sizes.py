@@ -13,12 +13,12 @@ CPU_RATIO = "CPU per record at 1 million users at most 1.15 × that at 10 thousa
 MEMORY = "Peak memory at most 64 MiB + 16 bytes per user"
 SAME_MEMORY = "Apart from those 16 bytes, the same peak memory at 10 thousand and 1 million users"
 
-# Peaks of the same run differ by this much from one time to the next.
+# The peaks of identical runs differ by this much.
 MEMORY_NOISE = 1.10
 
 
 def run(bench: Workbench) -> Report:
-    # The small one is over in no time, so that it takes more runs to be sure of.
+    # A small instance takes so little time that more runs are needed for a reliable figure.
     repeats = {bench.middle: 3, bench.small: 11, bench.large: 3}
     runs: dict[Population, list[Copy]] = {}
     memory_of_sandbox = None

@@ -11,11 +11,11 @@ from .processes import CLEAN, Child
 from .report import Benchmark, Report, table
 from .workbench import Workbench
 
-# Samples a second.
+# Samples per second.
 FREQUENCY = 1999
 
-# The first that matches a function's name has its samples. What the compiler has put into its callers
-# counts there.
+# A function's samples count for the first stage whose pattern matches its name. Inlined functions count for
+# their callers.
 STAGES = {
     "kernel: sockets, files, memory": r"^\[k\]",
     "digest": r"sha2|sha256|digest|add_lines",
@@ -91,7 +91,7 @@ def build() -> None:
 
 
 def samples_by_function(perf: str, samples: pathlib.Path) -> collections.Counter:
-    """How many samples each function has; `[k]` before those of the kernel."""
+    """The number of samples for each function; kernel functions begin with `[k]`."""
     listing = subprocess.run(
         [perf, "script", "--input", samples, "--fields", "ip,sym,dso"],
         env=CLEAN,
@@ -102,7 +102,7 @@ def samples_by_function(perf: str, samples: pathlib.Path) -> collections.Counter
     ).stdout
     functions = collections.Counter()
     for line in listing.splitlines():
-        # An address, a function that may have spaces in its name, and where it is from.
+        # The line has an address, a function, whose name may contain spaces, and its origin.
         found = re.fullmatch(r"\s*[0-9a-f]+ (.*) \((.*)\)", line)
         if found:
             function, origin = found.groups()

@@ -1,4 +1,4 @@
-"""How fast everything is copied when Clerk sets no limit, beside the JavaScript loop."""
+"""How fast everything is copied without a rate limit, compared with the JavaScript loop."""
 
 from .copying import Copy, copy
 from .figures import Figure
@@ -9,8 +9,8 @@ from .workbench import Workbench
 
 LATENCIES_MS = (0, 50, 300)
 
-# Of the loop, by latency and what it compresses at once: it takes a minute or so, says nothing new at
-# 300 ms, and is judged by the better of its two ways.
+# The loop's runs, by latency and by what it compresses at a time. A run takes about a minute; 300 ms would
+# show nothing new; and the targets use the faster of its two ways.
 LOOPS = {(0, "page"): 1, (50, "page"): 3, (50, "line"): 1}
 JUDGED = (50, "page")
 
@@ -26,7 +26,7 @@ def run(bench: Workbench) -> Report:
     for latency in LATENCIES_MS:
         sandbox.behave(latency_ms=latency)
         if latency > 0:
-            # With time for more requests at once it may ask for other pages than the warming pass.
+            # With more concurrent requests, it may request other pages than the warm-up did.
             copy(bench.clerk_sync, sandbox)
         copies[latency] = bench.repeat(
             f"clerk-sync at {latency} ms", lambda: copy(bench.clerk_sync, sandbox)
