@@ -1,97 +1,97 @@
-# clerk-sync: everything that is done with this repository. Needs Rust and Python 3; what else is
-# needed is installed into .venv and .tools, at pinned versions.
+# Everything you can do with this repository. Needs Rust and Python 3; everything else is installed into
+# .venv and .tools, at pinned versions.
 
 .DEFAULT_GOAL := help
 
-# Compiler flags of the caller would make every step build everything anew.
+# Compiler flags from the environment would make every step rebuild everything.
 unexport RUSTFLAGS
 unexport CARGO_ENCODED_RUSTFLAGS
 unexport CARGO_BUILD_RUSTFLAGS
 
-# The Python that has moto: the tests start its server.
+# The Python that has moto, whose server the tests start.
 export CLERK_SYNC_PYTHON := $(CURDIR)/.venv/bin/python
 
-# Where the schedules of `make chaos` begin: elsewhere each time, unless it is said.
+# The first seed of `make chaos`: different each time, unless it is set.
 SEED := $(or $(SEED),$(shell date +%s))
 
 .PHONY: help run run-lambda test chaos fuzz mutants test-aws measure bench package release deploy invoke logs \
 	latest-views check docs-check advisories clean
 
-help: ## what there is to do (this list)
+help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r goal meaning; do \
 		printf '  make %-12s %s\n' "$$goal" "$$meaning"; done
 
-run: ## one real sync, from a sandbox Clerk into ./out
+run: ## run one real sync, from a synthetic Clerk into ./out
 	@scripts/run
 
-run-lambda: ## the Lambda function on this machine, invoked with each file of events/
+run-lambda: ## run the Lambda function on this machine, with each file of events/
 	@scripts/python-environment test lambda
 	@scripts/run-lambda
 
-test: ## all tests, and the sandbox read by Clerk's official SDKs
+test: ## run all tests; Clerk's official SDKs also read the synthetic Clerk
 	@scripts/python-environment test
-	@echo "Building and testing; the first build takes some minutes." >&2
+	@echo "Building and testing; the first build takes a few minutes." >&2
 	@cargo test --workspace --locked --quiet
 	@crates/sandbox/clients/run
 	@python3 -m bench.measure
 
-chaos: ## 2,000 schedules of faults in process, 200 of the real function (SEED=n: those from there)
+chaos: ## run 2,000 schedules of faults in process and 200 of the real function (SEED=n: the first seed)
 	@scripts/python-environment test
 	@scripts/chaos $(SEED)
 
-mutants: ## plants known bugs and shows that the tests catch each, half an hour (ONLY=name: one)
+mutants: ## plant known bugs and check that the tests catch each; half an hour (ONLY=name: one bug)
 	@scripts/python-environment test
 	@scripts/mutants $(if $(ONLY),--only $(ONLY))
 
-# Of each target.
+# For each target.
 SECONDS = 10
-fuzz: ## every parser of outside bytes fuzzed for ten seconds (SECONDS=300 for longer)
+fuzz: ## fuzz every parser of outside input for ten seconds each (SECONDS=300: longer)
 	@scripts/fuzz --seconds $(SECONDS)
 
-test-aws: ## the deployment as far as it can be proven without an AWS account
+test-aws: ## test the deployment as far as possible without an AWS account
 	@scripts/python-environment test aws
 	@cargo build --workspace --bins --examples --locked --quiet
 	@.venv/bin/python -B -m tests.aws $(PROOF)
 
-measure: ## peak memory and requests of a large sync, with the release build
+measure: ## check peak memory and requests of a large sync, with the release build
 	@cargo build --release --workspace --bins --examples --no-default-features --locked --quiet
 	@python3 -m bench.measure --release
 
-bench: ## all benchmarks, some 25 minutes; writes docs/benchmarks.md (QUICK=1: tiny, writes nothing)
+bench: ## run all benchmarks and write docs/benchmarks.md; 25 minutes (QUICK=1: tiny, writes nothing)
 	@scripts/bench $(if $(QUICK),--quick,--output docs/benchmarks.md)
 
-package: ## the zip for Lambda, from the release build, with its size (ARCHITECTURE=arm64 or x86_64)
+package: ## build the zip for Lambda and print its size (ARCHITECTURE=arm64 or x86_64)
 	@scripts/package $(ARCHITECTURE)
 
-release: ## zips for both architectures, with SBOM and checksums (VERIFY=1: built twice and compared)
+release: ## build zips for both architectures, with SBOM and checksums (VERIFY=1: build twice and compare)
 	@scripts/release $(if $(VERIFY),--verify) $(ARCHITECTURE)
 
-deploy: ## build and deploy to your AWS account; asks the first time (CONFIG=name: another stack)
+deploy: ## build and deploy to your AWS account; asks for parameters the first time (CONFIG=name: another stack)
 	@scripts/python-environment lambda cross sam
 	@scripts/deploy
 
-invoke: ## the deployed function, once (EVENT=check: events/check.json)
+invoke: ## invoke the deployed function once (EVENT=check: with events/check.json)
 	@scripts/python-environment test
 	@.venv/bin/python scripts/deploy invoke $(or $(EVENT),check)
 
-logs: ## the log of the deployed function, as it is written
+logs: ## follow the log of the deployed function
 	@scripts/python-environment sam
 	@scripts/deploy logs
 
-latest-views: ## Athena's latest_… views, of the newest snapshot (DATABASE=clerk SNAPSHOT_URL=s3://bucket/prefix)
+latest-views: ## update Athena's latest_… views to the newest snapshot (DATABASE=clerk SNAPSHOT_URL=s3://bucket/prefix)
 	@scripts/python-environment test
 	@.venv/bin/python scripts/latest-views $(DATABASE) $(SNAPSHOT_URL) \
 		$(if $(WORKGROUP),--workgroup $(WORKGROUP)) $(if $(OUTPUT),--output $(OUTPUT))
 
-check: ## formatting, lints, documentation, licences, the template
+check: ## check formatting, lints, documentation, licences and the template
 	@scripts/python-environment check sam checkov
 	@scripts/check
 
-docs-check: ## that the documents explain what the code and the template name, and nothing else
+docs-check: ## check that the docs explain exactly what the code and the template contain
 	@scripts/docs-check
 
-advisories: ## known vulnerabilities of dependencies (reads the advisory database over the network)
+advisories: ## check dependencies for known vulnerabilities (needs the network)
 	@scripts/cargo-deny check advisories
 
-clean: ## removes everything that was built, installed or written here
+clean: ## remove everything that was built, installed or written here
 	rm -rf out target .tools .venv

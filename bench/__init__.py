@@ -1,1 +1,1 @@
-"""Benchmarks of clerk-sync against the sandbox: `make bench`. One idea a file; `__main__` is the map."""
+"""Benchmarks of clerk-sync against the sandbox: `make bench`. Each file measures one thing; start in `__main__`."""

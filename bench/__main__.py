@@ -1,12 +1,12 @@
-"""All benchmarks in one go.
+"""Runs all benchmarks.
 
 usage: python3 -m bench [--quick] [--output FILE] [--only WORD...]
 
---quick     a hundredth of everything, once: shows that the benchmarks work, and nothing else
---output    where the document goes; without it to standard output
---only      the benchmarks with one of these words in their title
+--quick     a hundredth of everything, once: only shows that the benchmarks work
+--output    the file for the document; by default, standard output
+--only      only benchmarks with one of these words in their title
 
-Ends with 1 when a copy was not complete and verified, and never because of a time.
+Exits with 1 if a copy was not complete and verified, but never because of a time.
 """
 
 import argparse
@@ -32,8 +32,8 @@ from .machine import facts
 from .report import Benchmark, Report
 from .workbench import Workbench, programs
 
-# In the order of the document, which is also that of the fewest changes of the sandbox. The last
-# ones need memory of their own, below which a child's peak cannot be told.
+# In the order of the document, which also changes the sandbox least often. The last ones themselves need
+# memory, and a child's peak below that cannot be measured.
 BENCHMARKS = [
     module.BENCHMARK
     for module in (
@@ -59,9 +59,9 @@ def main() -> int:
     arguments = reader.parse_args()
 
     bench = Workbench(programs("release"), arguments.quick)
-    # Stops the sandbox too.
+    # So that the sandbox is stopped too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    # The load is that of before.
+    # Before the benchmarks, so that the load is not theirs.
     measured_on = facts()
     outcomes, failed = [], False
     try:
@@ -84,7 +84,7 @@ def main() -> int:
 
 
 def outcome_of(benchmark: Benchmark, bench: Workbench) -> tuple[Report | str, bool]:
-    """The report, or why there is none; and whether an answer was wrong."""
+    """The report, or why there is none; and whether a copy was wrong."""
     try:
         return benchmark.run(bench), False
     except WrongAnswer as wrong:

@@ -1,4 +1,4 @@
-"""A certificate for this machine's own address, and the authority that vouches for it."""
+"""A certificate for this machine's own address, and the authority that signs it."""
 
 import datetime
 import ipaddress
@@ -12,8 +12,8 @@ from cryptography.x509.oid import NameOID
 
 
 def write(folder: pathlib.Path) -> tuple[ssl.SSLContext, pathlib.Path]:
-    """A server's context for 127.0.0.1, and a file of root certificates that a client trusts it by:
-    those of the system, which a client has to read anyway, and the authority's."""
+    """A TLS context for a server on 127.0.0.1, and a file of root certificates with which clients trust it: the
+    system's, which clients have to read anyway, and the authority's."""
     authority_key, server_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     authority = certificate("clerk-sync benchmark authority", authority_key, authority_key, None)
     server = certificate("127.0.0.1", server_key, authority_key, authority)
@@ -32,7 +32,7 @@ def write(folder: pathlib.Path) -> tuple[ssl.SSLContext, pathlib.Path]:
 
 
 def certificate(name, key, issuer_key, issuer) -> x509.Certificate:
-    """Signed by the issuer, or by itself as an authority."""
+    """A certificate that the issuer signs, or a self-signed authority."""
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.datetime.now(datetime.UTC)
     builder = (

@@ -1,4 +1,4 @@
-"""From the start of the process to its first request to Clerk."""
+"""The time from the start of the process to its first request to Clerk."""
 
 import contextlib
 import http.server
@@ -25,7 +25,7 @@ START = "Start to first request at most 50 ms"
 
 REPEATS = 20
 
-# Longer than any start takes, s.
+# Longer than any start takes, in seconds.
 PATIENCE = 30
 
 
@@ -37,21 +37,21 @@ def run(bench: Workbench) -> Report:
         "Lambda function, S3": in_lambda,
     }
     for name, start in ways.items():
-        # The first one after a build reads the program from the disk.
+        # Not counted: the first start after a build reads the program from disk.
         start(bench.clerk_sync)
         starts = bench.repeat(f"a start: {name}", lambda: start(bench.clerk_sync), REPEATS)
         wall = Figure(wall for wall, _ in starts)
         rows.append([name, wall.milliseconds(), Figure(cpu for _, cpu in starts).milliseconds()])
         slowest = max(slowest, wall.median)
     lines = [
-        "From just before the process is started to the first byte of its first request at a listener "
-        "that stands for Clerk, over loopback; then it is killed. CPU is what the process had used by "
-        "then. Over TLS (1.3, a P-256 certificate) the program also reads the system's root certificates, "
-        "and the listener's share of the handshake is in it. As a program it has the key in its "
-        "environment and writes to an empty folder. "
-        "As a Lambda function it gets its event from a stand-in for the runtime interface, the key from "
-        "Secrets Manager and its store from S3, both stand-ins that answer at once and over plain HTTP: "
-        "what AWS takes to answer, and TLS to AWS, come on top.",
+        "The time from just before the process starts until the first byte of its first request reaches a "
+        "listener that stands in for Clerk, over loopback; then the process is killed. CPU is what the "
+        "process used until then. Over TLS (1.3, with a P-256 certificate) the program also reads the "
+        "system's root certificates, and the time includes the listener's part of the handshake. As a "
+        "program, it has the key in its environment and writes to an empty folder. As a Lambda function, it "
+        "gets its event from a stand-in for the runtime interface, its key from Secrets Manager and its "
+        "state from S3. Both are stand-ins that answer at once over plain HTTP; on AWS, their latency and "
+        "TLS are added.",
         "",
         *table(["started as", "to the first request", "CPU until then"], rows),
     ]
@@ -105,7 +105,7 @@ def first_request(
         connection, _ = clerk.accept()
         connection.settimeout(PATIENCE)
         with tls.wrap_socket(connection, server_side=True) if tls else connection as connection:
-            # A connection may be opened ahead: it is the request that counts.
+            # A connection may be opened earlier; only the request counts.
             if not connection.recv(1):
                 raise RuntimeError("a connection without a request")
             wall = time.monotonic() - child.began
@@ -132,10 +132,10 @@ def url_of(listening: socket.socket) -> str:
 
 @contextlib.contextmanager
 def aws():
-    """Lambda's runtime interface, S3 and Secrets Manager on one address, as far as a start goes."""
+    """Lambda's runtime interface, S3 and Secrets Manager on one address, as far as a start needs them."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Aws)
     server.daemon_threads = True
-    # More than one event would be another invocation.
+    # One event only; a second one would be another invocation.
     server.events = threading.Semaphore(1)
     server.versions = itertools.count()
     server.objects = {}
@@ -151,7 +151,7 @@ def aws():
 
 class Aws(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    # An answer's head and body are two writes.
+    # The head and the body of an answer are two writes.
     disable_nagle_algorithm = True
 
     def do_GET(self) -> None:
@@ -194,7 +194,7 @@ class Aws(http.server.BaseHTTPRequestHandler):
             self.answer(204, "")
 
     def listed(self) -> str:
-        """The objects with the prefix that is asked for."""
+        """The objects with the requested prefix."""
         bucket, query = self.path.split("?", 1)
         prefix = urllib.parse.parse_qs(query).get("prefix", [""])[0]
         keys = [key.removeprefix(bucket.rstrip("/") + "/") for key in self.server.objects]
@@ -207,11 +207,11 @@ class Aws(http.server.BaseHTTPRequestHandler):
 
     @property
     def key(self) -> str:
-        """What an object is called, whatever is done with it."""
+        """The name of the requested object."""
         return self.path.split("?")[0]
 
     def keeps_conditions(self) -> bool:
-        """Whether a write may take place; answers it if not. A store that ignores conditions is refused."""
+        """Whether a write is allowed; answers it if not. clerk-sync refuses a store that ignores conditions."""
         version, _ = self.server.objects.get(self.key, (None, ""))
         only_new, only = self.headers.get("If-None-Match"), self.headers.get("If-Match")
         if (only_new and version) or (only and only != version):
@@ -235,7 +235,7 @@ class Aws(http.server.BaseHTTPRequestHandler):
             self.wfile.write(body.encode())
 
     def log_message(self, *_) -> None:
-        """Says nothing."""
+        """Logs nothing."""
 
 
 BENCHMARK = Benchmark("Cold start", (START,), run)

@@ -1,4 +1,4 @@
-"""One run of clerk-sync, from a sandbox into a folder, and what it took."""
+"""One run of clerk-sync, from a sandbox into a folder, and the resources it used."""
 
 import json
 import pathlib
@@ -12,7 +12,7 @@ from .sandbox import KEY, Sandbox
 
 
 class WrongAnswer(Exception):
-    """A run that did not end as it must. The only thing that makes the benchmarks fail."""
+    """A run that was not complete and verified. Nothing else makes the benchmarks fail."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Copy:
     finished: Finished
     answer: dict
     manifest: dict
-    # What it said meanwhile.
+    # What the run logged.
     log: str
 
     @property
@@ -36,14 +36,14 @@ class Copy:
 
     @property
     def digests(self) -> dict[str, str]:
-        """Of each dataset's set of lines."""
+        """The digest of each dataset's lines."""
         return {
             name: dataset["content_digest"] for name, dataset in self.manifest["datasets"].items()
         }
 
 
 class Folder:
-    """A folder for snapshots that goes away, and for the log."""
+    """A temporary folder for snapshots and the log."""
 
     def __init__(self):
         self.path = pathlib.Path(tempfile.mkdtemp(prefix="clerk-sync-bench-"))
@@ -58,7 +58,7 @@ class Folder:
 
 
 def settings(url: str, folder: Folder, **more: str) -> dict[str, str]:
-    """Everything is copied, and no limit is kept to unless `more` says otherwise."""
+    """The settings of a run: everything is copied, without a rate limit unless `more` sets one."""
     return {
         "SNAPSHOT_URL": folder.snapshots.as_uri(),
         "RESOURCES": RESOURCES,
@@ -79,7 +79,7 @@ def copy(program: pathlib.Path, sandbox: Sandbox, **more: str) -> Copy:
 
 
 def complete(finished: Finished, folder: Folder) -> Copy:
-    """The run that has ended, if it is complete and verified."""
+    """The run that has ended; fails unless it is complete and verified."""
     try:
         answer = json.loads(finished.output)
     except ValueError:

@@ -1,4 +1,4 @@
-"""How near whole runs come to the rate allowed, however far away Clerk is."""
+"""How close whole runs come to the allowed rate, however far away Clerk is."""
 
 import dataclasses
 
@@ -13,8 +13,8 @@ from .timeline import chart, timeline
 from .workbench import Workbench
 
 NEAR = (
-    "At 150, 300 and 600 ms a whole run takes at most the fewest requests at 95 % of the rate allowed, "
-    "and 20 answers"
+    "At 150, 300 and 600 ms a whole run takes at most the time of the fewest requests at 95 % of the allowed "
+    "rate, plus 20 answers"
 )
 REFUSED = "At a distance: at most 1 % of answers 429"
 MEMORY = "At a distance: peak memory at most 64 MiB + 16 bytes per user"
@@ -24,15 +24,15 @@ LIMIT = 1_000
 LATENCIES_MS = (50, 150, 300, 600, 1_000)
 JUDGED_MS = (150, 300, 600)
 SHARES = (0.5, 1.0)
-# Of the chart.
+# The run in the chart.
 CHARTED = (600, 1.0)
 LARGE_MS = 300
 LARGE_SECONDS = 70
-# Answers one after another that a whole run may take beside what its rate takes.
+# The number of consecutive answers that a whole run may take, in addition to the time at its rate.
 ANSWERS = 20
-# Of the run through TLS, there and back.
+# The round trip of the run through TLS.
 FAR_AWAY_MS = 300
-# Makes a page of users two megabytes.
+# With this, a page of users has two megabytes.
 METADATA_BYTES = 2_500
 
 
@@ -53,7 +53,7 @@ class Run:
 
     @property
     def at_the_rate(self) -> float:
-        """Seconds that the fewest requests take at the rate allowed."""
+        """The seconds that the fewest requests take at the allowed rate."""
         return self.population.fewest_requests / (LIMIT / 10 * self.share)
 
     @property
@@ -107,7 +107,7 @@ def far_away(bench: Workbench, sandbox: Sandbox) -> Run:
 
 
 def loops(bench: Workbench) -> list[str]:
-    """What the JavaScript loop sends in a second: it takes too long for the whole instance."""
+    """The requests a second of the JavaScript loop, which would take too long for the whole instance."""
     sandbox = bench.sandbox(bench.small)
     same_as = copy(bench.clerk_sync, sandbox)
     rows = []
@@ -121,8 +121,8 @@ def loops(bench: Workbench) -> list[str]:
     except RuntimeError as missing:
         return [f"The JavaScript loop could not run: {missing}.", ""]
     return [
-        f"The [JavaScript loop](#unlimited) at the same limit asks for one page after the other: here "
-        f"{bench.small}, since it would take half an hour for the instance above.",
+        f"The [JavaScript loop](#unlimited) at the same limit requests one page after the other. It copied "
+        f"{bench.small}, because the instance above would take it half an hour.",
         "",
         *table(["latency", "wall", "requests a second"], rows),
     ]
@@ -131,17 +131,18 @@ def loops(bench: Workbench) -> list[str]:
 def described(population: Population, runs: list[Run]) -> list[str]:
     charted = next(run for run in runs if (run.latency_ms, run.share) == CHARTED)
     return [
-        f"{population}; the sandbox refuses more than {LIMIT:,} requests in any ten seconds; default "
-        "settings but for the share. Whole runs, from the start of the process to its end. Allowed are the "
-        f"fewest requests ({population.fewest_requests:,}) at 95 % of the rate, and {ANSWERS} answers one "
-        "after another. In flight is the most that a line of the log told, one a second.",
+        f"{population}. The sandbox refuses more than {LIMIT:,} requests in any ten seconds. Settings are the "
+        "defaults except for the share. Times are those of whole runs, from the start of the process to its "
+        f"end. The allowed time is that of the fewest requests ({population.fewest_requests:,}) at 95 % of the "
+        f"rate, plus {ANSWERS} answers one after another. In flight is the highest number in the log, which "
+        "has one line a second.",
         "",
         *table(
             ["latency", "share", "wall", "at the rate", "allowed", "requests", "429", "in flight", "peak memory"],
             [row(run) for run in runs],
         ),
-        f"Second by second at {CHARTED[0]} ms and share {CHARTED[1]:g} (`LOG_LEVEL=debug` shows it of any run: "
-        "`how Clerk is asked`), with what holds more back: `rate` is as it should be.",
+        f"Second by second at {CHARTED[0]} ms and share {CHARTED[1]:g}, with the reason why no more requests were "
+        "in flight; it should be `rate`. With `LOG_LEVEL=debug` every run logs this as `how Clerk is asked`.",
         "",
         *chart(timeline(charted.copied.log)),
     ]
@@ -168,9 +169,9 @@ def others(wide: Run, through_tls: Run, large: Run) -> list[str]:
         str(large.population): large,
     }
     return [
-        "Other runs at the whole limit. The delay is made by a relay between both processes that holds "
-        "back every byte on its way, a connection's first ones once more, and lets through ten packets in the "
-        "first round and twice as many in each that follows, as TCP does.",
+        "Other runs at the whole limit. A relay between the two processes makes the delay: it holds back "
+        "every byte, and the first bytes of a connection twice. It lets through ten packets in the first round "
+        "trip and twice as many in each further one, as TCP does.",
         "",
         *table(
             ["what", "latency", "wall", "at the rate", "429", "in flight", "peak memory"],
@@ -193,7 +194,7 @@ def verdicts(runs: list[Run], large: Run) -> dict[str, Verdict]:
     return {
         NEAR: Verdict(
             f"{slowest.seconds:.1f} of {slowest.allowed:.1f} s at {slowest.latency_ms} ms and share {slowest.share:g}, "
-            "the nearest to what is allowed",
+            "the nearest to the target",
             slowest.seconds <= slowest.allowed,
             f"{slowest.seconds - slowest.allowed:.1f} s over",
         ),
@@ -201,7 +202,7 @@ def verdicts(runs: list[Run], large: Run) -> dict[str, Verdict]:
         MEMORY: Verdict(
             f"{peak / 2**20:.1f} of {allowed / 2**20:.1f} MiB",
             peak <= allowed,
-            f"{peak / allowed:.2f} times what is allowed",
+            f"{peak / allowed:.2f} times the target",
         ),
         LARGE: Verdict(
             f"{large.seconds:.1f} s", large.seconds <= LARGE_SECONDS, f"{large.seconds - LARGE_SECONDS:.1f} s over"

@@ -11,7 +11,7 @@ from .workbench import Workbench
 CPU = "At most 10 µs of CPU per record with everything opted in"
 MEMORY = "Peak memory at most 64 MiB + 16 bytes per user with everything opted in"
 
-# Asked for owner by owner: a request for each, however few keys there are.
+# Listed owner by owner: one request each, even if there are few keys.
 BY_OWNER = "api_keys"
 
 
@@ -35,8 +35,8 @@ def run(bench: Workbench) -> Report:
         1,
     )
     lines = [
-        f"{population}, and {population.other_rows:,} rows in each of the further lists. No limit, no "
-        "latency, gzip, into a folder. API keys are listed by their owners: a request for every user, "
+        f"{population}, and {population.other_rows:,} rows in each of the other lists. No limit, no "
+        "latency, gzip, into a folder. API keys are listed by owner: one request for each user, "
         "organization and machine.",
         "",
         *table(
@@ -78,7 +78,7 @@ def cpu(everything: list[Copy], but_by_owner: list[Copy]) -> Verdict:
 
 
 def memory(runs: dict[Population, list[Copy]]) -> Verdict:
-    """The largest share of what is allowed decides."""
+    """Judged by the run that is closest to its limit."""
     peaks = {one: max(run.finished.peak_bytes for run in runs[one]) for one in runs}
     worst = max(peaks, key=lambda one: peaks[one] / one.allowed_memory)
     allowed = worst.allowed_memory

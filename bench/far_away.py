@@ -15,14 +15,14 @@ import tempfile
 from . import certificates
 from .processes import Server
 
-# What a connection sends in its first round trip (RFC 6928: ten segments), and at the most.
+# The bytes that a connection sends in its first round trip (RFC 6928: ten segments), and at most.
 FIRST_WINDOW = 10 * 1460
 LARGEST_WINDOW = 4 * 2**20
 CHUNK = 64 * 1024
 
 
 class FarAway:
-    """A running relay in front of a server that speaks plain HTTP."""
+    """A running relay in front of a plain HTTP server."""
 
     def __init__(self, url: str, round_trip_ms: int):
         host, port = url.removeprefix("http://").split(":")
@@ -44,14 +44,14 @@ async def serve(host: str, port: int, round_trip: float, folder: pathlib.Path) -
     context, _ = certificates.write(folder)
 
     async def terminate(reader, writer) -> None:
-        """TLS ends here, next to the plain server."""
+        """Terminates TLS, next to the plain server."""
         await both_ways(reader, writer, *await asyncio.open_connection(host, port), copy, copy)
 
     near = await asyncio.start_server(terminate, "127.0.0.1", 0, ssl=context)
     near_port = near.sockets[0].getsockname()[1]
 
     async def travel(reader, writer) -> None:
-        # The handshake of TCP takes a round trip before the first byte is sent.
+        # TCP's handshake takes a round trip before the first byte is sent.
         await asyncio.sleep(round_trip)
         far = await asyncio.open_connection("127.0.0.1", near_port)
         there = functools.partial(delayed, delay=round_trip / 2, round_trip=None)
@@ -82,9 +82,9 @@ async def copy(source, sink) -> None:
 
 
 async def delayed(source, sink, delay: float, round_trip: float | None) -> None:
-    """Passes on what comes, so much later; with a `round_trip`, no more in each than the window."""
+    """Forwards data with a delay. With a `round_trip`, at most one window in each round trip."""
     loop = asyncio.get_running_loop()
-    # More than this is on its way only where the window allows more.
+    # More data than this is in transit only if the window allows it.
     travelling = asyncio.Queue(maxsize=LARGEST_WINDOW // CHUNK)
 
     async def arrive() -> None:
@@ -107,7 +107,7 @@ async def delayed(source, sink, delay: float, round_trip: float | None) -> None:
                 sent, round_began = 0, now
             sent += len(data)
             if sent >= window:
-                # Nothing more before what is on its way has been acknowledged.
+                # Wait until the data in transit has been acknowledged.
                 await asyncio.sleep(round_began + round_trip - now)
                 window = min(window * 2, LARGEST_WINDOW)
                 sent, round_began = 0, loop.time()

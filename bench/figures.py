@@ -1,11 +1,11 @@
-"""Figures, and how they are written."""
+"""Figures, and how they are formatted."""
 
 import statistics
 from collections.abc import Iterable
 
 
 class Figure:
-    """What was measured several times."""
+    """A figure that was measured several times."""
 
     def __init__(self, values: Iterable[float]):
         self.values = list(values)
@@ -15,7 +15,7 @@ class Figure:
         return statistics.median(self.values)
 
     def text(self, unit: str, decimals: int = 1, scale: float = 1) -> str:
-        """The median, and in brackets the least and the most of several."""
+        """The median, with the lowest and highest in brackets if there are several."""
         median = f"{self.median * scale:,.{decimals}f} {unit}".rstrip()
         if len(self.values) == 1:
             return median

@@ -13,29 +13,30 @@ from .sandbox import Sandbox
 from .workbench import Workbench
 
 COST = (
-    "A kill costs at most what one answer and one store take at the rate allowed, and 2 pages of each list"
+    "A kill costs at most the pages that the allowed rate sends during one answer and one store, plus 2 "
+    "pages of each list"
 )
-DIGESTS = "A run that was cut off has the same digests as an uninterrupted one"
+DIGESTS = "An interrupted run has the same digests as an uninterrupted one"
 
 TIMES = (1, 10, 100)
 KINDS = {"paused": signal.SIGTERM, "killed": signal.SIGKILL}
 
-# The rate that everything is measured against, and a Clerk that is not near.
+# The rate that everything is compared with, and a Clerk at some distance.
 LIMIT = 1_000
 LATENCY_MS = 150
-# What one answer and one store take at that rate, the store being a folder, and two pages.
+# The pages that this rate allows during one answer and one store (a folder takes no time), plus two.
 ALLOWED_PAGES = LIMIT / 10 * LATENCY_MS / 1000 + 2
 
-# The shortest lease there is: the next invocation waits it out after a kill, and is not counted.
+# The shortest possible lease: after a kill, the next invocation waits until it ends, and is not counted.
 LEASE_SECONDS = 2
 
-# Exit status of an invocation that paused, or found the lease taken.
+# The exit status of an invocation that paused, or that found the lease taken.
 PAUSED = 75
 
 
 @dataclass(frozen=True)
 class Interrupted:
-    """A run that was interrupted and in the end complete, and all it took."""
+    """A run that was interrupted and finally completed, and what it used."""
 
     copy: Copy
     times: int
@@ -82,16 +83,16 @@ def run(bench: Workbench) -> Report:
             )
     lines = [
         f"{bench.middle}, {LATENCY_MS} ms latency, {LIMIT:,} requests in ten seconds, "
-        f"`LEASE_SECONDS={LEASE_SECONDS}`. Each interruption "
-        "comes when the sandbox has counted a number of requests since the invocation began, spread over "
-        "what the run needs: SIGTERM, which is a pause (what is in flight is stored, as when a time "
-        "budget ends), or SIGKILL. Each run is then continued until it is complete. Pages are requests "
-        "for pages of a list beyond those of the uninterrupted run; each invocation also asks for the "
-        "instance, and the counts may be asked for again. CPU is of all invocations together.",
+        f"`LEASE_SECONDS={LEASE_SECONDS}`. Each interruption comes after a number of requests, counted by "
+        "the sandbox since the invocation began; the interruptions are spread over the whole run. An "
+        "interruption is SIGTERM, which pauses the run (what is in flight is stored, as when a time budget "
+        "ends), or SIGKILL. Each run is then continued until it is complete. More pages are requests for "
+        "pages of lists that the uninterrupted run did not need. Each invocation also requests the "
+        "instance, and may request the counts again. CPU covers all invocations together.",
         "",
         *table(
-            ["run", "times", "requests", "pages more", "pages more each time",
-             "of the list that costs most", "CPU", "CPU more each time", "digests"],
+            ["run", "times", "requests", "more pages", "more pages each time",
+             "of the most expensive list", "CPU", "more CPU each time", "digests"],
             rows,
         ),
     ]
@@ -99,7 +100,7 @@ def run(bench: Workbench) -> Report:
         COST: at_most(
             worst,
             ALLOWED_PAGES,
-            f"{worst:.2f} of {ALLOWED_PAGES:.0f} pages of the list that costs most, in the worst run",
+            f"{worst:.2f} of {ALLOWED_PAGES:.0f} pages of the most expensive list, in the worst run",
         ),
         DIGESTS: Verdict("the same" if same else "different", same),
     }
@@ -107,8 +108,8 @@ def run(bench: Workbench) -> Report:
 
 
 def interrupted(bench: Workbench, sandbox: Sandbox, number: int, times: int) -> Interrupted:
-    """Interrupts a run so many times, then lets it end."""
-    # The same moments in every run of the benchmarks.
+    """Interrupts a run the given number of times, then lets it finish."""
+    # The same points in every run of the benchmarks.
     moments = random.Random(times)
     spacing = max(2, bench.middle.fewest_requests // (times + 1))
     done, cpu = 0, 0.0
@@ -124,7 +125,7 @@ def interrupted(bench: Workbench, sandbox: Sandbox, number: int, times: int) -> 
                 raise WrongAnswer(f"{finished.output}\n{folder.log.read_text()[-2000:]}")
             done += 1
             if finished.status < 0:
-                # Asking earlier would be answered `busy`.
+                # Earlier, the answer would be `busy`.
                 time.sleep(LEASE_SECONDS)
             elif json.loads(finished.output)["status"] != "partial":
                 raise WrongAnswer(finished.output)
@@ -133,7 +134,7 @@ def interrupted(bench: Workbench, sandbox: Sandbox, number: int, times: int) -> 
 def invocation(
     bench: Workbench, sandbox: Sandbox, folder: Folder, number: int, after: int | None
 ) -> Finished:
-    """One invocation; it gets the signal once it has sent so many requests."""
+    """One invocation, which gets the signal after it has sent the given number of requests."""
     began = sandbox.stats()["requests"]
     more = {"LEASE_SECONDS": str(LEASE_SECONDS), "CLERK_REQUESTS_PER_10S": str(LIMIT)}
     child = Child([bench.clerk_sync], settings(sandbox.url, folder, **more), folder.log)

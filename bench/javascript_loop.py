@@ -12,7 +12,7 @@ from .processes import Child, Finished
 from .sandbox import Sandbox
 from .workbench import Workbench
 
-# The SDK does not give what `type` a permission has, so that these lines differ in that field.
+# The SDK does not return a permission's `type`, so these lines differ in that field.
 NOT_COMPARED = "organization_permissions"
 
 
@@ -26,10 +26,10 @@ class Loop:
 
 
 def loop(bench: Workbench, sandbox: Sandbox, writes: str, same_as: Copy) -> Loop:
-    """Copies the sandbox with the loop, which compresses a `page` or a `line` at once; `same_as` is
-    what it must have written."""
+    """Copies the sandbox with the loop, which compresses one `page` or one `line` at a time. The result must
+    equal `same_as`."""
     node = shutil.which("node")
-    # Beside the modules, where scripts/bench puts it: there Node finds them.
+    # Next to the modules, where scripts/bench puts it, so that Node finds them.
     script = bench.target / "sandbox-clients" / "javascript" / "loop.mjs"
     if node is None or not script.exists():
         raise RuntimeError("Node or `@clerk/backend` is not installed")
@@ -44,7 +44,7 @@ def loop(bench: Workbench, sandbox: Sandbox, writes: str, same_as: Copy) -> Loop
 
 
 def compare(folder: pathlib.Path, records: int, copied: Copy) -> None:
-    """As many lines as clerk-sync's, and the same ones, or it would not be the same work."""
+    """Checks that the loop wrote the same lines as clerk-sync; otherwise the work would not be the same."""
     if records != copied.records:
         raise WrongAnswer(f"the JavaScript loop wrote {records} records, not {copied.records}")
     for name, digest in copied.digests.items():
@@ -53,7 +53,7 @@ def compare(folder: pathlib.Path, records: int, copied: Copy) -> None:
 
 
 def content_digest(path: pathlib.Path) -> str:
-    """As in docs/data.md: the sum of the SHA-256 of all lines."""
+    """The sum of the SHA-256 of all lines, as described in docs/data.md."""
     total = 0
     with gzip.open(path) as lines:
         for line in lines:

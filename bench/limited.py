@@ -1,4 +1,4 @@
-"""How much of an allowed rate is used, and how often it is overstepped."""
+"""How much of the allowed rate is used, and how often it is exceeded."""
 
 from .copying import copy
 from .figures import Figure
@@ -9,7 +9,7 @@ SHARE = "Limited: at least 95 % of the allowed rate"
 REFUSED = "Limited: at most 1 % of answers 429"
 
 LATENCY_MS = 50
-# A run takes a minute or more.
+# Few repetitions, because a run takes a minute or more.
 REPEATS = 2
 
 
@@ -50,10 +50,10 @@ def run(bench: Workbench) -> Report:
         )
     lines = [
         f"The sandbox refuses more requests than the limit in any ten seconds, and answers after "
-        f"{LATENCY_MS} ms; clerk-sync is told the same limit (`CLERK_RATE_SHARE=1`). The share is of "
-        "requests that were served, over what the limit allows in the time from the start of the "
-        "process to its end: start, comparing and publishing count against it. Requests and 429s are "
-        "as the sandbox counted them; the last column is the 429s of all runs as the answers have them.",
+        f"{LATENCY_MS} ms; clerk-sync has the same limit (`CLERK_RATE_SHARE=1`). The share used is the number "
+        "of requests served, divided by the number that the limit allows from the start of the process to "
+        "its end; starting, comparing and publishing take part of that time. The sandbox counted requests "
+        "and 429s; the last column is the number of 429s that the answers of all runs report.",
         "",
         *table(
             ["limit in 10 s", "users", "wall", "requests", "share used", "429", "429 reported"], rows

@@ -1,4 +1,4 @@
-"""What the figures were measured on. No host names and no paths."""
+"""Describes the machine that the figures were measured on, without host names and paths."""
 
 import datetime
 import os
@@ -8,7 +8,7 @@ import subprocess
 
 
 def facts() -> list[tuple[str, str]]:
-    """Names and values, in the order they are read."""
+    """Names and values, in the order of the table."""
     return [
         ("date", datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")),
         ("commit", commit()),
@@ -37,7 +37,7 @@ def memory() -> str:
 
 
 def field(path: str, name: str) -> str | None:
-    """The value of the first line `name: value` of a file, where there is one."""
+    """The value of the first line `name: value` in a file, if there is one."""
     try:
         lines = pathlib.Path(path).read_text().splitlines()
     except OSError:
@@ -47,7 +47,7 @@ def field(path: str, name: str) -> str | None:
 
 
 def said(*command: str) -> str:
-    """What a program says in one line; empty when it says nothing."""
+    """A program's output of one line; empty if there is none."""
     try:
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     except OSError:

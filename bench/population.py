@@ -1,22 +1,22 @@
-"""The instances that are copied, and what copying one takes at the least."""
+"""The instances that are copied, and the fewest requests that copying one takes."""
 
 import pathlib
 from dataclasses import dataclass
 
-# Rows of a page, the most Clerk gives.
+# Rows in a page, the most that Clerk allows.
 PAGE = 500
 
-# What is copied: everything that is so by default, and permissions.
+# The resources that the benchmarks copy.
 RESOURCES = (
     "users,organizations,organization_roles,organization_permissions,organization_memberships"
 )
 
-# Schemas of what is no resource to opt in.
+# Schemas of files and datasets that are not resources.
 _NO_RESOURCES = {"entitlements", "grants", "latest", "manifest"}
 
 
 def every_resource() -> set[str]:
-    """Everything that can be opted in: all that have a schema of their own, and memberships."""
+    """All resources: those that have their own schema, and memberships."""
     schemas = (pathlib.Path(__file__).parent.parent / "schemas").glob("*.schema.json")
     named = {schema.name.split(".")[0] for schema in schemas} - _NO_RESOURCES
     return named | set(RESOURCES.split(","))
@@ -29,7 +29,7 @@ class Population:
     users: int
     organizations: int
     memberships: int
-    # Rows of each of the further lists.
+    # Rows in each of the other lists.
     other_rows: int = 3
     # Added to each user's public metadata.
     metadata_bytes: int = 0
@@ -47,16 +47,16 @@ class Population:
 
     @property
     def fewest_requests(self) -> int:
-        """A page for each 500 rows of each list; of roles and of permissions there is one page."""
+        """One page for each 500 rows of each list; roles and permissions have one page each."""
         lists = (self.users, self.organizations, self.memberships)
         return sum(-(-rows // PAGE) for rows in lists) + 2
 
     @property
     def allowed_requests(self) -> float:
-        """1.02 times the fewest, and 80 for counts."""
+        """1.02 times the fewest, plus 80 for counts."""
         return 1.02 * self.fewest_requests + 80
 
     @property
     def allowed_memory(self) -> int:
-        """64 MiB and 16 bytes a user, in bytes."""
+        """64 MiB plus 16 bytes a user, in bytes."""
         return 64 * 2**20 + 16 * self.users

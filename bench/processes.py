@@ -1,4 +1,4 @@
-"""Child processes, and what each of them used."""
+"""Child processes, and the resources that each of them used."""
 
 import os
 import pathlib
@@ -7,28 +7,28 @@ import subprocess
 import time
 from dataclasses import dataclass
 
-# Nothing of the caller's environment but what a program needs to start: settings or credentials
-# that happen to be exported must not reach a measurement.
+# Only those environment variables that any program needs: settings or credentials that happen to be
+# exported must not affect a measurement.
 CLEAN = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
 
 
 @dataclass(frozen=True)
 class Finished:
-    """A child that has ended, and what it alone used (`wait4`)."""
+    """A child that has ended, and the resources that it alone used (`wait4`)."""
 
     # Exit status; negative: the signal that ended it.
     status: int
     output: str
-    # From before it was started until it had ended.
+    # From just before its start until its end.
     wall_seconds: float
-    # In user mode and in the kernel together.
+    # User and system time together.
     cpu_seconds: float
-    # Largest resident set. Never below this process's own, whose memory the child began with.
+    # The largest resident set. Never below this process's own, whose memory the child starts with.
     peak_bytes: int
 
 
 class Child:
-    """A process that was started to be measured; its standard error goes to a file."""
+    """A process to measure; its standard error goes to a file."""
 
     def __init__(self, command: list, settings: dict[str, str], log: pathlib.Path):
         with log.open("ab") as errors:
@@ -43,22 +43,22 @@ class Child:
             )
 
     def signal(self, number: int) -> None:
-        """Sends a signal, if the process is still there."""
+        """Sends a signal if the process is still running."""
         if self.is_running():
             os.kill(self.process.pid, number)
 
     def is_running(self) -> bool:
-        """Whether it has not ended yet; one that has stays a zombie until `finish`."""
+        """Whether it is still running; after its end it stays a zombie until `finish`."""
         seen = os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         return seen is None
 
     def finish(self) -> Finished:
-        """Reads what it writes, and waits for its end."""
+        """Reads its output and waits until it ends."""
         with self.process.stdout as stream:
             output = stream.read()
         _, status, usage = os.wait4(self.process.pid, 0)
         ended = time.monotonic()
-        # Popen would wait for it again otherwise.
+        # Otherwise Popen would wait for it again.
         self.process.returncode = os.waitstatus_to_exitcode(status)
         return Finished(
             status=self.process.returncode,
@@ -70,7 +70,7 @@ class Child:
 
 
 class Server:
-    """A process that serves others until the end, and prints where it listens as soon as it does."""
+    """A server process that prints its address as soon as it listens."""
 
     def __init__(self, name: str, command: list):
         self._process = subprocess.Popen(
@@ -98,5 +98,5 @@ class Server:
 
 
 def least_peak_bytes() -> int:
-    """What a child's peak cannot be below: it begins with the memory of this process."""
+    """The lowest peak that can be measured: a child starts with the memory of this process."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

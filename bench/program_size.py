@@ -1,4 +1,4 @@
-"""The size of what is deployed."""
+"""The size of the deployed program."""
 
 import io
 import zipfile
@@ -17,7 +17,7 @@ def run(bench: Workbench) -> Report:
     size = archive.tell()
     rows = [["program", mebibytes(len(program))], ["zip", mebibytes(size)]]
     lines = [
-        "The stripped release build, and a zip (deflate, level 9) with it as `bootstrap`.",
+        "The stripped release build, and a zip (deflate, level 9) that contains it as `bootstrap`.",
         "",
         *table(["", "size"], rows),
     ]

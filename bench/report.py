@@ -1,4 +1,4 @@
-"""What a benchmark reports: Markdown for its section, and how the promises stand."""
+"""What a benchmark reports: Markdown for its section, and whether its targets are met."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -8,11 +8,11 @@ from .workbench import Workbench
 
 @dataclass(frozen=True)
 class Verdict:
-    """How one promise stands."""
+    """Whether one target is met."""
 
     measured: str
-    kept: bool
-    # By how much it falls short, where it does.
+    met: bool
+    # By how much it misses the target, if it does.
     short: str = ""
 
 
@@ -21,31 +21,31 @@ class Report:
     """What one benchmark found."""
 
     lines: list[str]
-    # By the promise's words.
+    # By the target's text.
     verdicts: dict[str, Verdict] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Benchmark:
-    """A section of the document, the promises it judges, and how it is measured."""
+    """A section of the document, its targets, and how to measure it."""
 
     title: str
-    promises: tuple[str, ...]
+    targets: tuple[str, ...]
     run: Callable[[Workbench], Report]
 
 
 def at_most(value: float, bound: float, measured: str) -> Verdict:
-    """A promise of an upper bound."""
-    return Verdict(measured, value <= bound, f"{value / bound:.2f} times what is allowed")
+    """A target with an upper bound."""
+    return Verdict(measured, value <= bound, f"{value / bound:.2f} times the target")
 
 
 def at_least(value: float, bound: float, measured: str) -> Verdict:
-    """A promise of a lower bound."""
-    return Verdict(measured, value >= bound, f"{value / bound:.2f} of what is promised")
+    """A target with a lower bound."""
+    return Verdict(measured, value >= bound, f"{value / bound:.2f} of the target")
 
 
 def table(headings: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:
-    """A Markdown table and the empty line after it; what comes after the first column is a number."""
+    """A Markdown table and the empty line after it. All columns but the first are numbers."""
     headings = list(headings)
     lines = [headings, ["---"] + ["---:"] * (len(headings) - 1), *rows]
     return [f"| {' | '.join(line)} |" for line in lines] + [""]

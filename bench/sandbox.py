@@ -1,4 +1,4 @@
-"""The sandbox in a process of its own."""
+"""The sandbox in a separate process."""
 
 import json
 import pathlib
@@ -7,7 +7,7 @@ import urllib.request
 from .population import Population
 from .processes import Server
 
-# The key it accepts.
+# The secret key that it accepts.
 KEY = "sk_test_sandbox"
 
 
@@ -34,18 +34,18 @@ class Sandbox:
         self._server.stop()
 
     def behave(self, latency_ms: int = 0, limit_per_10s: int = 0) -> None:
-        """How it answers from now on. A limit of 0 is none; any other begins to count anew."""
+        """Sets how it answers from now on. A limit of 0 means none; any other limit restarts its count."""
         self._get(f"latency-ms/{latency_ms}")
         self._get("limit-per-10s/0")
         if limit_per_10s > 0:
             self._get(f"limit-per-10s/{limit_per_10s}")
 
     def stats(self) -> dict:
-        """What it was asked since it started."""
+        """The requests since it started."""
         return self._get("stats")
 
     def peak_bytes(self) -> int | None:
-        """The most memory it has taken; unknown where the system has no /proc."""
+        """Its peak memory; unknown if the system has no /proc."""
         try:
             status = pathlib.Path(f"/proc/{self._server.pid}/status").read_text()
         except OSError:

@@ -1,4 +1,4 @@
-"""How fast the sandbox serves: it must not be what the others measure."""
+"""How fast the sandbox serves. It must not limit the other benchmarks."""
 
 import http.client
 import itertools
@@ -25,16 +25,16 @@ def run(bench: Workbench) -> Report:
     rows = []
     for name, path in LISTS.items():
         pages = getattr(sandbox.population, name) // PAGE or 1
-        # The pages by offset have not been compressed yet.
+        # The first pass compresses the pages by offset.
         read(sandbox, path, pages)
         speeds = bench.repeat(f"{name} read by a simple client", lambda: read(sandbox, path, pages))
         rates = Figure(pages / seconds for seconds, _ in speeds)
         megabytes = Figure(size / seconds / 1e6 for seconds, size in speeds)
         rows.append([name, str(pages), rates.count(), megabytes.text("MB/s", 0)])
     lines = [
-        f"A client that only receives, over {CONNECTIONS} connections that stay open, one request at a "
-        "time on each, with `Accept-Encoding: gzip` and without decompressing. Client and server share "
-        "the machine, as they do below.",
+        f"The client only receives: over {CONNECTIONS} connections that stay open, one request at a time on "
+        "each, with `Accept-Encoding: gzip` and without decompressing. Client and server share the "
+        "machine, as in the other benchmarks.",
         "",
         *table(["list", "pages", "pages a second", "compressed"], rows),
     ]
@@ -45,7 +45,7 @@ def run(bench: Workbench) -> Report:
 
 
 def read(sandbox: Sandbox, path: str, pages: int) -> tuple[float, int]:
-    """Reads so many pages; seconds and bytes."""
+    """Reads the given number of pages. Returns seconds and bytes."""
     host = urllib.parse.urlsplit(sandbox.url).netloc
     left = itertools.count()
     sizes = [0] * CONNECTIONS

@@ -7,18 +7,18 @@ from .processes import least_peak_bytes
 from .report import Benchmark, Report, Verdict, at_most, table
 from .workbench import Workbench
 
-REQUESTS = "Requests at most 1.02 × the fewest possible plus 80 for counts"
+REQUESTS = "Requests: at most 1.02 × the fewest possible, plus 80 for counts"
 CPU = "At most 8 µs of CPU per record, end to end over plain HTTP with gzip output"
 CPU_RATIO = "CPU per record at 1 million users at most 1.15 × that at 10 thousand"
 MEMORY = "Peak memory at most 64 MiB + 16 bytes per user"
-SAME_MEMORY = "Peak memory the same at 10 thousand and 1 million users otherwise"
+SAME_MEMORY = "Apart from those 16 bytes, the same peak memory at 10 thousand and 1 million users"
 
-# Peaks of the same run differ by this much from one time to the next.
+# The peaks of identical runs differ by this much.
 MEMORY_NOISE = 1.10
 
 
 def run(bench: Workbench) -> Report:
-    # The small one is over in no time, so that it takes more runs to be sure of.
+    # A small instance takes so little time that more runs are needed for a reliable figure.
     repeats = {bench.middle: 3, bench.small: 11, bench.large: 3}
     runs: dict[Population, list[Copy]] = {}
     memory_of_sandbox = None
@@ -30,8 +30,8 @@ def run(bench: Workbench) -> Report:
         memory_of_sandbox = sandbox.peak_bytes()
     sizes = [bench.small, bench.middle, bench.large]
     lines = [
-        "No limit, no latency, gzip, into a folder. CPU is user and system time of the process, its "
-        "start included (see [Cold start](#cold-start)).",
+        "No limit, no latency, gzip, into a folder. CPU is the user and system time of the process, "
+        "including its start (see [Cold start](#cold-start)).",
         "",
         *table(
             ["users", "records", "wall", "CPU a record", "peak memory", "allowed", "requests",
@@ -40,7 +40,8 @@ def run(bench: Workbench) -> Report:
         ),
     ]
     lines += [
-        f"Peaks below {least_peak_bytes() / 2**20:.1f} MiB, the benchmarks' own, cannot be told apart.",
+        f"Peaks below {least_peak_bytes() / 2**20:.1f} MiB, the memory of the benchmark program itself, cannot "
+        "be measured.",
         "",
     ]
     if memory_of_sandbox is not None:

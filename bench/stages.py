@@ -11,11 +11,11 @@ from .processes import CLEAN, Child
 from .report import Benchmark, Report, table
 from .workbench import Workbench
 
-# Samples a second.
+# Samples per second.
 FREQUENCY = 1999
 
-# The first that matches a function's name has its samples. What the compiler has put into its callers
-# counts there.
+# A function's samples count for the first stage whose pattern matches its name. Inlined functions count for
+# their callers.
 STAGES = {
     "kernel: sockets, files, memory": r"^\[k\]",
     "digest": r"sha2|sha256|digest|add_lines",
@@ -65,9 +65,9 @@ def run(bench: Workbench) -> Report:
     ]
     lines = [
         f"{bench.middle}, no limit, no latency: {whole:,} samples of `perf` (cpu-clock, {FREQUENCY:,} a "
-        "second) over all threads of the release build with its function names, grouped by name: a "
-        "function that the compiler put into its caller counts there, and copying and allocating cannot "
-        "be told apart by stage. The microseconds are those of this run.",
+        "second) over all threads of the release build with its function names, grouped by name. A "
+        "function that the compiler inlined counts for its caller. Copying and allocating cannot be "
+        "assigned to a stage. The microseconds are those of this run.",
         "",
         *table(["stage", "share", "a record"], rows),
         "The functions with the most samples:",
@@ -91,7 +91,7 @@ def build() -> None:
 
 
 def samples_by_function(perf: str, samples: pathlib.Path) -> collections.Counter:
-    """How many samples each function has; `[k]` before those of the kernel."""
+    """The number of samples for each function; kernel functions begin with `[k]`."""
     listing = subprocess.run(
         [perf, "script", "--input", samples, "--fields", "ip,sym,dso"],
         env=CLEAN,
@@ -102,7 +102,7 @@ def samples_by_function(perf: str, samples: pathlib.Path) -> collections.Counter
     ).stdout
     functions = collections.Counter()
     for line in listing.splitlines():
-        # An address, a function that may have spaces in its name, and where it is from.
+        # The line has an address, a function, whose name may contain spaces, and its origin.
         found = re.fullmatch(r"\s*[0-9a-f]+ (.*) \((.*)\)", line)
         if found:
             function, origin = found.groups()

@@ -1,22 +1,22 @@
-"""How a run has asked Clerk, second by second, as its log tells (`src/sync/run/timeline.rs`)."""
+"""The requests of a run, second by second, from its log (`src/sync/run/timeline.rs`)."""
 
 import re
 from dataclasses import dataclass
 
-# Of one line of the chart.
+# The width of a bar in the chart.
 WIDTH = 64
 
 
 @dataclass(frozen=True)
 class Second:
     in_flight: int
-    # Requests that would fill the rate.
+    # Requests in flight that would fill the rate limit.
     needed: int
     held_back_by: str
 
 
 def timeline(log: str) -> list[Second]:
-    """The seconds of a run whose LOG_LEVEL was `debug`."""
+    """The seconds of a run with LOG_LEVEL `debug`."""
     seconds = []
     for line in log.splitlines():
         if "how Clerk is asked" in line:
@@ -26,7 +26,7 @@ def timeline(log: str) -> list[Second]:
 
 
 def chart(seconds: list[Second]) -> list[str]:
-    """In flight as bars, and the reason why there are no more."""
+    """Requests in flight as bars, and the reason why there are no more."""
     most = max((second.in_flight for second in seconds), default=1) or 1
     lines = ["second  in flight"]
     for number, second in enumerate(seconds):

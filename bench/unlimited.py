@@ -1,4 +1,4 @@
-"""How fast everything is copied when Clerk sets no limit, beside the JavaScript loop."""
+"""How fast everything is copied without a rate limit, compared with the JavaScript loop."""
 
 from .copying import Copy, copy
 from .figures import Figure
@@ -9,8 +9,8 @@ from .workbench import Workbench
 
 LATENCIES_MS = (0, 50, 300)
 
-# Of the loop, by latency and what it compresses at once: it takes a minute or so, says nothing new at
-# 300 ms, and is judged by the better of its two ways.
+# The loop's runs, by latency and by what it compresses at a time. A run takes about a minute; 300 ms would
+# show nothing new; and the targets use the faster of its two ways.
 LOOPS = {(0, "page"): 1, (50, "page"): 3, (50, "line"): 1}
 JUDGED = (50, "page")
 
@@ -26,7 +26,7 @@ def run(bench: Workbench) -> Report:
     for latency in LATENCIES_MS:
         sandbox.behave(latency_ms=latency)
         if latency > 0:
-            # With time for more requests at once it may ask for other pages than the warming pass.
+            # With more concurrent requests, it may request other pages than the warm-up did.
             copy(bench.clerk_sync, sandbox)
         copies[latency] = bench.repeat(
             f"clerk-sync at {latency} ms", lambda: copy(bench.clerk_sync, sandbox)
@@ -59,18 +59,18 @@ def report(
         faster = wall(runs).median / wall(copies[latency]).median
         cheaper = cpu(runs).median / cpu(copies[latency]).median
         ratios = [f"**{faster:.1f} ×**", f"**{cheaper:.1f} ×**"]
-        rows.append(["– of clerk-sync's", f"{latency} ms", *ratios, "", ""])
+        rows.append(["– relative to clerk-sync", f"{latency} ms", *ratios, "", ""])
         if (latency, writes) == JUDGED:
             verdicts[FASTER] = at_least(faster, 10, f"{faster:.1f} ×")
             verdicts[CHEAPER] = at_least(cheaper, 20, f"{cheaper:.1f} ×")
     lines = [
-        f"{bench.middle}: {copies[0][0].records:,} records. Both write the same lines as gzip of level 1 into "
-        "a folder, over plain HTTP; their content digests were compared (but for the `type` of "
-        "permissions, which the SDK does not give). The loop is "
-        "[bench/javascript/loop.mjs](../bench/javascript/loop.mjs): pages of 500, one after the other, "
-        "memberships from the instance-wide list. It does not check, repair or checkpoint anything. What it "
-        "gives to the compressor at once matters: a line, as comes to mind first, or all lines of a page, "
-        "which is the better way and the one that the promises are judged by.",
+        f"{bench.middle}: {copies[0][0].records:,} records. Both programs write the same lines as gzip of "
+        "level 1 into a folder, over plain HTTP; their content digests were compared (except for the "
+        "`type` of permissions, which the SDK does not return). The loop is "
+        "[bench/javascript/loop.mjs](../bench/javascript/loop.mjs): pages of 500, one after the other, with "
+        "memberships from the instance-wide list. It does not check, repair or checkpoint anything. It "
+        "matters how much it gives to the compressor at once: one line, which is the obvious way, or all "
+        "lines of a page, which is faster and which the targets use.",
         "",
         *table(["program", "latency", "wall", "CPU", "peak memory", "requests"], rows),
     ]

@@ -1,4 +1,4 @@
-"""What every benchmark works with: the programs, the sandbox, and how often things are repeated."""
+"""What every benchmark uses: the programs, the sandbox, and the number of repetitions."""
 
 import os
 import pathlib
@@ -16,9 +16,9 @@ from .sandbox import Sandbox
 class Workbench:
     """One run of the benchmarks."""
 
-    # Where cargo put the release build.
+    # The folder of the release build.
     programs: pathlib.Path
-    # A hundredth of everything: shows that the benchmarks work, and nothing else.
+    # A hundredth of everything: only shows that the benchmarks work.
     quick: bool = False
     _sandbox: Sandbox | None = None
     _began: float = field(default_factory=time.monotonic)
@@ -45,7 +45,7 @@ class Workbench:
         return Population.of(10_000 if self.quick else 1_000_000)
 
     def times(self, repeats: int = 3) -> range:
-        """How often something is measured: three times, unless a benchmark has a reason."""
+        """The number of repetitions: three, unless a benchmark has a reason for another."""
         return range(1 if self.quick else repeats)
 
     def sandbox(self, population: Population) -> Sandbox:
@@ -57,13 +57,13 @@ class Workbench:
             self.close()
             self.say(f"a sandbox with {population}")
             self._sandbox = Sandbox(self.programs / "clerk-sandbox", population)
-            self.say("a warming pass, which is not measured")
+            self.say("a warm-up pass, which is not measured")
             copy(self.clerk_sync, self._sandbox)
         self._sandbox.behave()
         return self._sandbox
 
     def repeat(self, what: str, measure: Callable, repeats: int = 3) -> list:
-        """Measures one thing several times, and says so."""
+        """Measures one thing several times, with a progress line for each."""
         results = []
         for number in self.times(repeats):
             self.say(f"{what} ({number + 1} of {len(self.times(repeats))})")
@@ -71,7 +71,7 @@ class Workbench:
         return results
 
     def say(self, progress: str) -> None:
-        """A line of progress on standard error."""
+        """Prints a progress line to standard error."""
         minutes, seconds = divmod(int(time.monotonic() - self._began), 60)
         print(f"{minutes:3}:{seconds:02}  {progress}", file=sys.stderr, flush=True)
 
@@ -83,5 +83,5 @@ class Workbench:
 
 
 def programs(profile: str) -> pathlib.Path:
-    """Where cargo puts what it builds with this profile."""
+    """The folder of cargo's builds with this profile."""
     return pathlib.Path(os.environ.get("CARGO_TARGET_DIR", "target")).absolute() / profile

@@ -1,4 +1,4 @@
-"""What Lambda can start: a program for one of its machines, and what building it needs."""
+"""Which programs Lambda can start, and what building them needs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import sys
 # The number of each architecture in an ELF file ("e_machine" in the ELF specification).
 ARCHITECTURES = {"x86_64": 62, "arm64": 183}
 
-# What Rust calls them.
+# Rust's names for the architectures.
 RUST_TARGETS = {
     "x86_64": "x86_64-unknown-linux-gnu",
     "arm64": "aarch64-unknown-linux-gnu",
@@ -24,7 +24,7 @@ NEWEST_GLIBC = (2, 34)
 
 
 def install_rust_target(target: str) -> None:
-    """Rust's standard library for another machine, by rustup where Rust was installed with it."""
+    """Installs Rust's standard library for another architecture, with rustup if Rust was installed with it."""
     library = subprocess.run(
         ["rustc", "--print", "target-libdir", "--target", target],
         check=True,
@@ -35,7 +35,7 @@ def install_rust_target(target: str) -> None:
         return
     missing = f"Rust's standard library for {target} is missing"
     if shutil.which("rustup") is None:
-        sys.exit(f"{missing}, and there is no rustup here to install it; install it as you did Rust")
+        sys.exit(f"{missing}, and there is no rustup to install it; install it the way you installed Rust")
     print(f"{missing}; rustup installs it (once)", file=sys.stderr)
     if subprocess.run(["rustup", "target", "add", target], check=False).returncode:
         sys.exit(f"{missing}, and rustup could not install it: rustup target add {target}")
@@ -52,7 +52,7 @@ def why_lambda_cannot_start(program: bytes, architecture: str) -> str | None:
     (machine,) = struct.unpack_from("<H", program, 18)
     if machine != ARCHITECTURES[architecture]:
         return f"not a program for {architecture}"
-    # The versions of glibc's symbols stand in the file by name.
+    # The file contains the versions of glibc's symbols by name.
     versions = re.findall(rb"\0GLIBC_(\d+)\.(\d+)", program)
     newest = max(((int(major), int(minor)) for major, minor in versions), default=(0, 0))
     if newest > NEWEST_GLIBC:

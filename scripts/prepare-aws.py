@@ -12,7 +12,7 @@ import boto3
 
 def main():
     endpoint, bucket, secret, key = sys.argv[1:]
-    # Credentials are given here, so that none that belong to a real account are ever looked for.
+    # With explicit credentials, boto3 never looks for those of a real account.
     moto = {
         "endpoint_url": endpoint,
         "region_name": "us-east-1",

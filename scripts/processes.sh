@@ -1,6 +1,6 @@
-# Starts the servers that a demonstration needs and stops them when its script ends, however it
-# ends. Sourced by the scripts beside it, after `cd` to the repository; sets `work`, a folder for
-# logs and pipes that is removed at the end.
+# Starts the servers that a demonstration needs, and stops them when its script ends, however it ends.
+# Other scripts source this file after `cd` to the repository. It sets `work`, a folder for logs and
+# pipes that is removed at the end.
 # shellcheck shell=bash
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/clerk-sync.XXXXXX")
@@ -22,14 +22,14 @@ trap stop_everything EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# Before a command: starts it with nothing of the caller's environment but what a program needs to
-# start. Settings or AWS credentials that happen to be exported must not reach a demonstration.
+# Put this before a command to start it with only those environment variables that any program needs.
+# Settings or AWS credentials that happen to be exported must not reach a demonstration.
 in_clean_environment=(
   env -i PATH="$PATH" HOME="${HOME:-/}" TERM="${TERM:-dumb}" LANG="${LANG:-C.UTF-8}"
 )
 
-# start NAME COMMAND...: starts a server in the background. What it writes is in $work/NAME.log. The
-# command is a program, not a function, which would run in a shell between this one and the server.
+# start NAME COMMAND...: starts a server in the background and writes its output to $work/NAME.log. The
+# command must be a program: a function would run in another shell between this one and the server.
 start() {
   local name=$1
   shift
@@ -37,8 +37,8 @@ start() {
   started+=("$!")
 }
 
-# url_of NAME: waits until the log of the server started last names the address it listens on,
-# and puts it in `url`. Bounded: two minutes, or the end of the server.
+# url_of NAME: waits until the log of the last started server contains the address it listens on, and puts
+# the address into `url`. Waits for two minutes at most, or until the server ends.
 url_of() {
   local name=$1 attempt
   for ((attempt = 0; attempt < 2400; attempt++)); do
@@ -51,20 +51,20 @@ url_of() {
   exit 1
 }
 
-# build: both programs, in the profile and with the features of `make test`, so that neither
-# builds again what the other has built. (`--examples` is what makes cargo count the features that
-# tests need of the dependencies; there are no examples to build.)
+# build: builds both programs in the profile and with the features of `make test`, so that nothing is built
+# twice. (There are no examples, but with `--examples` cargo selects the features that tests need from the
+# dependencies.)
 build() {
   programs=${CARGO_TARGET_DIR:-target}/debug
-  [ -x "$programs/clerk-sync" ] || echo "Building; the first time this takes some minutes." >&2
+  [ -x "$programs/clerk-sync" ] || echo "Building; the first time, this takes a few minutes." >&2
   cargo build --workspace --bins --examples --locked --quiet
 }
 
-# The key that the sandbox accepts.
+# The secret key that the sandbox accepts.
 sandbox_key=sk_test_sandbox
 
-# start_sandbox [OPTION...]: a Clerk with 3,000 users, 200 organizations and 6,000 memberships;
-# its address is then in `clerk_url`. Options go to clerk-sandbox.
+# start_sandbox [OPTION...]: starts a synthetic Clerk with 3,000 users, 200 organizations and 6,000
+# memberships, and puts its address into `clerk_url`. Passes the options to clerk-sandbox.
 start_sandbox() {
   start sandbox "$programs/clerk-sandbox" --address 127.0.0.1:0 --key "$sandbox_key" \
     --users 3000 --organizations 200 --memberships 6000 "$@"
@@ -72,5 +72,5 @@ start_sandbox() {
   clerk_url=$url
 }
 
-# Every resource of this version.
+# All resources of this version.
 all_resources=users,organizations,organization_roles,organization_permissions,organization_memberships

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Says in a few lines what a sync wrote into a folder.
+"""Prints in a few lines what a sync wrote into a folder.
 
 usage: summary.py RESPONSE FOLDER PROGRAM
 
-RESPONSE is the file with the response of clerk-sync, FOLDER the one that SNAPSHOT_URL named and
-PROGRAM the path of clerk-sync, for the commands that are suggested at the end.
+RESPONSE is the file with clerk-sync's response, FOLDER the folder that SNAPSHOT_URL named, and PROGRAM
+the path of clerk-sync, for the commands suggested at the end.
 """
 
 import gzip
@@ -21,10 +21,10 @@ def main():
     response_file, folder, program = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
     text = response_file.read_text(encoding="utf-8")
     if not text.strip():
-        sys.exit("clerk-sync gave no response; what went wrong stands above.")
+        sys.exit("clerk-sync gave no response; see the error above.")
     response = json.loads(text)
 
-    # An error's response has no status of its own.
+    # The response of an error has no status.
     if response.get("status") != "complete":
         print(json.dumps(response, indent=2, ensure_ascii=False))
         sys.exit(0)
@@ -60,7 +60,7 @@ def kilobytes(size):
 
 
 def print_first_lines(snapshot, manifest, name):
-    """The first records of one dataset, each on as much of a line as the terminal has."""
+    """The first records of one dataset, each shortened to three lines of the terminal."""
     parts = manifest["datasets"].get(name, {}).get("parts", [])
     if not parts:
         return
@@ -79,7 +79,7 @@ def shortened(text, length):
 
 
 def print_next(snapshot, manifest, program):
-    """Commands worth trying now."""
+    """Commands to try next."""
     grants = manifest["datasets"]["grants"]["parts"]
     print("Next:")
     if grants:

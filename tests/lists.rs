@@ -686,7 +686,7 @@ async fn a_part_that_cannot_be_read_when_it_is_joined_is_read_by_the_next_invoca
 }
 
 /// Whoever is killed loses what was on its way or waited to be stored: at a pace this slow two
-/// requests, however much is safe (`docs/decisions/0005-at-stake.md`).
+/// requests, however much is safe (`docs/decisions/0005-read-ahead.md`).
 #[tokio::test(start_paused = true)]
 async fn a_kill_while_users_are_asked_for_one_by_one_costs_little() {
     for share in ["0.5", "1.0"] {

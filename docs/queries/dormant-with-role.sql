@@ -1,4 +1,4 @@
--- Users who hold a role and were not active for 90 days, or never.
+-- Users who hold a role and were not active in the last 90 days, or never.
 SELECT u.display_name AS person,
        u.profile.last_active_at AS last_active_at,
        o.display_name AS organization,

@@ -1,4 +1,4 @@
--- Grants added and removed between two snapshots. Put their ids in place of EARLIER and LATER; first see in both manifests that grants is verified.
+-- Grants added and removed between two snapshots. Replace EARLIER and LATER with their ids. First check in both manifests that grants is verified.
 SELECT CASE WHEN earlier.id IS NULL THEN 'added' ELSE 'removed' END AS change,
        coalesce(later.id, earlier.id) AS grant_id,
        coalesce(later.principal.type, earlier.principal.type) AS principal_type,

@@ -1,4 +1,4 @@
--- Members whose primary e-mail address is not in one of your own domains, by organization and domain. Put your domains in the list.
+-- Members whose primary e-mail address is not in one of your own domains, by organization and domain. Put your domains into the list.
 SELECT o.display_name AS organization,
        lower(regexp_extract(u.profile.primary_email, '[^@]+$')) AS domain,
        count(*) AS members,

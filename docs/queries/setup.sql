@@ -1,20 +1,20 @@
--- Written by scripts/catalog from schemas/. The names that the queries beside it use, for DuckDB:
--- a view for each dataset of the newest snapshot (latest_users), and one over all snapshots with a
--- column snapshot_id (users). Run it in the folder that SNAPSHOT_URL names:
+-- Written by scripts/catalog from schemas/. Creates the views that the other queries in this folder
+-- use, in DuckDB: one for each dataset of the newest snapshot (latest_users), and one for all snapshots
+-- with a column snapshot_id (users). Run it in the folder that SNAPSHOT_URL names:
 --
 --   duckdb -init <this file>
 --
--- For S3 put s3://bucket/prefix/ in place of the empty text below.
+-- For S3, replace the empty text below with s3://bucket/prefix/.
 SET VARIABLE root = '';
 SET VARIABLE latest = (SELECT snapshot_id FROM read_json(getvariable('root') || 'latest.json'));
 
--- The files of a dataset. One without rows has none, which DuckDB would take for a mistake: then it is
--- a file that has no record.
+-- The files of a dataset. A dataset without rows has no files, which DuckDB would treat as an error.
+-- In that case this returns a file without records.
 CREATE OR REPLACE MACRO files_of(snapshot, dataset) AS (
   SELECT coalesce(list(file), [getvariable('root') || 'latest.json'])
   FROM glob(getvariable('root') || 'snapshots/' || snapshot || '/' || dataset || '/*'));
 
--- Athena's name for it.
+-- Athena's name for this conversion.
 CREATE OR REPLACE MACRO from_iso8601_timestamp(moment) AS moment::TIMESTAMPTZ;
 
 -- Allow-list identifier

@@ -1,4 +1,4 @@
--- Who can do something, where, and through which role. Put the permission's key in the WHERE clause.
+-- Who can do something, where, and through which role. Put the permission's key into the WHERE clause.
 SELECT u.display_name AS person,
        o.display_name AS organization,
        r.display_name AS through_role,

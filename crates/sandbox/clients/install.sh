@@ -1,12 +1,12 @@
-# Installs Clerk's SDKs for the scripts that source this. Expects `workspace`, the repository; `target`,
-# cargo's folder; and `scratch`, a folder for what a command says. Sets `installed`.
+# Installs Clerk's SDKs for the scripts that source this file. Expects `workspace`, the repository; `target`,
+# cargo's target folder; and `scratch`, a folder for the output of commands. Sets `installed`.
 # shellcheck shell=bash
 
-# `workspace`, `target` and `scratch` are the caller's.
+# The caller sets `workspace`, `target` and `scratch`.
 # shellcheck disable=SC2154
 installed="$target/sandbox-clients"
 
-# Runs a command; its output is shown only when it fails.
+# Runs a command and shows its output only if it fails.
 quietly() {
     if ! "$@" >"$scratch/output" 2>&1; then
         cat "$scratch/output" >&2
@@ -15,7 +15,7 @@ quietly() {
     fi
 }
 
-# A machine without Node gets it as a Python package.
+# On a machine without Node, install it as a Python package.
 install_node() {
     if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
         local environment="$installed/node"
