@@ -3,8 +3,7 @@
 //!
 //! The modules stand in the order the data flows through them:
 //!
-//! - [`lambda`] and [`program`] are the two ways to start it, once [`memory`] is set up; both end in
-//!   [`handler::handle`].
+//! - [`lambda`] and [`program`] are the two ways to start it; both end in [`handler::handle`].
 //! - [`event`] and [`config`] say what is wanted, [`dependencies`] what it is done with.
 //! - [`sync`] is the main job: it finds the run in progress or begins one, reads what is missing,
 //!   checkpoints as it goes, and publishes. [`check`] looks whether it could; [`lookup`] reads one
@@ -21,7 +20,6 @@
 //! `docs/architecture.md` tells the same in prose, with the promises and where each is kept.
 
 pub mod lambda;
-pub mod memory;
 pub mod program;
 
 pub mod handler;

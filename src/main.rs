@@ -3,15 +3,16 @@
 use std::process::ExitCode;
 
 use clerk_sync::config::{Environment, Place};
-use clerk_sync::{lambda, memory, program};
+use clerk_sync::{lambda, program};
 
-fn main() -> ExitCode {
-    memory::set_up();
-    start()
-}
+/// The plain program's allocator. The function has glibc's, which `template.yaml` sets up through the
+/// environment (docs/decisions/0016-allocator.md).
+#[cfg(feature = "cli")]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 #[tokio::main]
-async fn start() -> ExitCode {
+async fn main() -> ExitCode {
     let environment = Environment::of_process();
     match environment.place() {
         Place::Lambda => lambda::run(environment).await,

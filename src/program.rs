@@ -50,10 +50,10 @@ pub async fn run(
     panics::say_where_alone();
     let progress =
         if std::io::stderr().is_terminal() { Progress::on_terminal() } else { Progress::default() };
-    telemetry.set_progress(progress.bars());
+    telemetry.set_progress(progress.clone());
     let ended = end(answer(&source, &environment, &progress)).await;
     progress.finish();
-    telemetry.set_progress(None);
+    telemetry.set_progress(Progress::default());
     let written = print(&ended.document);
     if written == ExitCode::SUCCESS { ExitCode::from(ended.status) } else { written }
 }

@@ -1,19 +1,25 @@
 //! A progress display for a person at a terminal: rows, requests, rate, time left.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+#[cfg(feature = "cli")]
+#[path = "progress/terminal.rs"]
+mod display;
+#[cfg(not(feature = "cli"))]
+#[path = "progress/none.rs"]
+mod display;
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::sync::{Arc, Mutex, PoisonError};
+
 use tokio::time::Instant;
+
+use self::display::Display;
 
 /// Shows how far a run is; silent unless it was made for a terminal. Clones share the display.
 #[derive(Debug, Clone, Default)]
-pub struct Progress(Option<Arc<Display>>);
+pub struct Progress(Option<Arc<Shown>>);
 
 #[derive(Debug)]
-struct Display {
-    bars: MultiProgress,
-    bar: ProgressBar,
+struct Shown {
+    display: Display,
     start: Mutex<Start>,
 }
 
@@ -36,57 +42,48 @@ struct Start {
 }
 
 impl Progress {
-    /// A display on standard error.
+    /// A display on standard error, if the program is built with the feature `cli`.
     #[must_use]
     pub fn on_terminal() -> Self {
-        let progress = Self::on(ProgressDrawTarget::stderr());
-        if let Some(display) = &progress.0 {
-            display.bar.enable_steady_tick(Duration::from_millis(120));
-        }
-        progress
+        Self::with(Display::on_terminal())
     }
 
     /// A display that nobody sees, for [`message`](Self::message).
     #[must_use]
     pub fn unseen() -> Self {
-        Self::on(ProgressDrawTarget::hidden())
+        Self::with(Display::unseen())
     }
 
-    fn on(target: ProgressDrawTarget) -> Self {
-        let bars = MultiProgress::with_draw_target(target);
-        let bar = bars.add(ProgressBar::no_length());
-        // The template is a constant; without it the bar keeps its usual style.
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
-            bar.set_style(style);
-        }
-        bar.set_message("starting");
+    fn with(display: Option<Display>) -> Self {
         let start = Mutex::new(Start { at: Instant::now(), rows: RowCounts::default() });
-        Self(Some(Arc::new(Display { bars, bar, start })))
+        Self(display.map(|display| Arc::new(Shown { display, start })))
     }
 
-    /// Begins to count at what the run has already.
+    /// Starts to measure the rate, from the rows that the run already has.
     pub fn begin(&self, rows: impl FnOnce() -> RowCounts) {
-        let Some(display) = &self.0 else { return };
+        let Some(shown) = &self.0 else { return };
         let start = Start { at: Instant::now(), rows: rows() };
-        *display.start.lock().unwrap_or_else(PoisonError::into_inner) = start;
+        *shown.start.lock().unwrap_or_else(PoisonError::into_inner) = start;
     }
 
-    /// What is shown at present; `None` without a display.
+    /// The text on display; `None` without a display.
     #[must_use]
     pub fn message(&self) -> Option<String> {
-        self.0.as_ref().map(|display| display.bar.message())
+        self.0.as_ref().map(|shown| shown.display.message())
     }
 
-    /// The bars, for log lines to be written beside.
-    #[must_use]
-    pub fn bars(&self) -> Option<MultiProgress> {
-        self.0.as_ref().map(|display| display.bars.clone())
+    /// Calls `write` while the display is cleared from the terminal.
+    pub fn suspend(&self, write: impl FnOnce()) {
+        match &self.0 {
+            Some(shown) => shown.display.suspend(write),
+            None => write(),
+        }
     }
 
     /// Shows how far the run is, and how many requests it took. `rows` is only called if there is a display.
     pub fn show(&self, rows: impl FnOnce() -> RowCounts, requests: u64) {
-        let Some(display) = &self.0 else { return };
-        let start = *display.start.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(shown) = &self.0 else { return };
+        let start = *shown.start.lock().unwrap_or_else(PoisonError::into_inner);
         let elapsed = start.at.elapsed().as_secs_f64().max(0.001);
         let rows = rows();
         let rate = rows.written.saturating_sub(start.rows.written) as f64 / elapsed;
@@ -98,16 +95,14 @@ impl Progress {
             }
             _ => String::new(),
         };
-        display.bar.set_message(format!(
-            "{} rows, {requests} requests, {rate:.0} rows/s{left}",
-            rows.written,
-        ));
+        let message = format!("{} rows, {requests} requests, {rate:.0} rows/s{left}", rows.written);
+        shown.display.set_message(message);
     }
 
     /// Takes the display away.
     pub fn finish(&self) {
-        if let Some(display) = &self.0 {
-            display.bar.finish_and_clear();
+        if let Some(shown) = &self.0 {
+            shown.display.finish();
         }
     }
 }

@@ -10,7 +10,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use clerk_snapshot::timestamp::Timestamp;
-use indicatif::MultiProgress;
 use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Subscriber};
@@ -23,6 +22,7 @@ use self::fields::Fields;
 use crate::clock::Clock;
 use crate::config::{LogLevel, Place};
 use crate::invocation_metrics::Measured;
+use crate::progress::Progress;
 
 /// Where this program's own lines come from; every other target is a dependency.
 const OWN_TARGET: &str = "clerk_sync";
@@ -77,7 +77,7 @@ pub struct AlreadyInstalled;
 #[derive(Clone, Default)]
 pub struct Telemetry {
     invocation: Arc<Mutex<Option<Invocation>>>,
-    progress: Arc<Mutex<Option<MultiProgress>>>,
+    progress: Arc<Mutex<Progress>>,
 }
 
 /// The invocation that log lines belong to, by the keys of AWS Powertools for Lambda.
@@ -97,9 +97,8 @@ impl Telemetry {
         *locked(&self.invocation) = invocation;
     }
 
-    /// From now on `progress` is cleared from the terminal while a line is written; with `None`,
-    /// there is no progress display.
-    pub fn set_progress(&self, progress: Option<MultiProgress>) {
+    /// From now on `progress` is cleared from the terminal while a line is written.
+    pub fn set_progress(&self, progress: Progress) {
         *locked(&self.progress) = progress;
     }
 
@@ -121,10 +120,7 @@ impl Telemetry {
     fn write_beside_progress(&self, line: &str) {
         // Cloned, so that the lock is not held while the terminal is written to.
         let progress = locked(&self.progress).clone();
-        match progress {
-            Some(progress) => progress.suspend(|| write_to_stderr(line)),
-            None => write_to_stderr(line),
-        }
+        progress.suspend(|| write_to_stderr(line));
     }
 }
 
@@ -237,7 +233,6 @@ fn is_own(target: &str) -> bool {
 mod tests {
     use std::time::UNIX_EPOCH;
 
-    use indicatif::ProgressDrawTarget;
     use serde_json::{Value, json};
     use tracing::subscriber::with_default;
 
@@ -485,12 +480,12 @@ mod tests {
     #[test]
     fn a_line_can_be_written_while_progress_is_shown() {
         let telemetry = Telemetry::default();
-        let progress = MultiProgress::with_draw_target(ProgressDrawTarget::hidden());
-        telemetry.set_progress(Some(progress.clone()));
+        let progress = Progress::unseen();
+        telemetry.set_progress(progress.clone());
         telemetry.write_beside_progress("");
         // Not held on to: the display can be used again.
         progress.suspend(|| ());
-        telemetry.set_progress(None);
+        telemetry.set_progress(Progress::default());
         telemetry.write_beside_progress("");
     }
 }
