@@ -9,7 +9,12 @@ from dataclasses import dataclass
 
 # Only those environment variables that any program needs: settings or credentials that happen to be
 # exported must not affect a measurement.
-CLEAN = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+CLEAN = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ} | {
+    # The function's allocator, as template.yaml sets it up. The plain program has another, which ignores these.
+    "MALLOC_ARENA_MAX": "1",
+    "MALLOC_MMAP_THRESHOLD_": "131072",
+    "MALLOC_TRIM_THRESHOLD_": "8388608",
+}
 
 
 @dataclass(frozen=True)
