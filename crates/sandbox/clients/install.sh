@@ -1,12 +1,12 @@
 # Installs Clerk's SDKs for the scripts that source this. Expects `workspace`, the repository; `target`,
-# cargo's folder; and `scratch`, a folder for what a command says. Sets `installed`.
+# cargo's folder; and `scratch`, a folder for the output of commands. Sets `installed`.
 # shellcheck shell=bash
 
 # `workspace`, `target` and `scratch` are the caller's.
 # shellcheck disable=SC2154
 installed="$target/sandbox-clients"
 
-# Runs a command; its output is shown only when it fails.
+# Runs a command; its output is shown only if it fails.
 quietly() {
     if ! "$@" >"$scratch/output" 2>&1; then
         cat "$scratch/output" >&2
