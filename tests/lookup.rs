@@ -517,7 +517,7 @@ async fn who_is_looked_for_is_in_no_log_line() {
     assert_eq!(error.name(), "ClerkUnavailable");
     assert!(!format!("{error:?}").contains("lovelace"), "{error:?}");
     let log = log.text();
-    assert!(log.contains("asking Clerk again"), "{log}");
+    assert!(log.contains("retrying the request to Clerk"), "{log}");
     assert!(!log.contains("lovelace"), "{log}");
 }
 

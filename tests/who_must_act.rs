@@ -334,7 +334,7 @@ async fn a_clerk_that_cannot_be_reached_is_not_called_overloaded() {
     let (unknown, refused) = tokio::join!(unknown.run(), refused.run());
     for (finished, says) in [
         (&unknown, "the host's name was not found"),
-        (&refused, "the connection was refused: nobody listens there"),
+        (&refused, "the connection was refused: nothing is listening there"),
     ] {
         let message = finished.error(1, "ClerkUnavailable");
         assert!(message.contains(says) && message.contains("CLERK_API_URL"), "{message}");

@@ -1,23 +1,23 @@
-//! What Clerk's answers with a 4xx status mean for the list that was asked.
+//! Classifies Clerk's 4xx answers: skip the list, stop, or retry.
 //!
-//! Only the codes in `WITHOUT_THE_FEATURE` say that the instance does not have what was asked for. A
-//! refusal of the key, or a code that nobody has heard of, never makes a list look empty.
+//! - Only a code in `WITHOUT_THE_FEATURE` means that the instance lacks the feature.
+//! - A refused key or an unknown code never makes a list look empty.
 
-/// What a 4xx answer says. 401 and 429 have a handling of their own.
+/// What a 4xx answer means. The client handles 401 and 429 itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Meaning {
-    /// This instance does not have the feature: the list is skipped.
+    /// The instance does not have this feature: the list is skipped.
     NoSuchFeature,
-    /// The key may not read this, or has used up its quota: a person has to act.
+    /// The key is not allowed to read this, or its quota is used up. A person has to act.
     KeyMayNot,
-    /// The same request may be answered later, or something between this program and Clerk answered.
+    /// The request may succeed later, or something between this program and Clerk answered.
     TryAgain,
-    /// Clerk does not accept this request. Another way of asking may help; without one the list cannot
-    /// be read.
+    /// Clerk does not accept this request. Another form of the request may be accepted; otherwise the list cannot be
+    /// read.
     NotAccepted,
 }
 
-/// A code of Clerk's, or the part of it that many codes share.
+/// An error code of Clerk's, or a prefix or suffix that several codes share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Code {
     Is(&'static str),
@@ -35,9 +35,9 @@ impl Code {
     }
 }
 
-/// The codes that say that an instance does not have a feature, each with its source: the codes that
-/// Clerk documents (`data/api_errors.json` of Clerk's documentation, those of the Backend API) and that
-/// the row stands for, with their statuses. `tests/fixtures/clerk-error-codes.tsv` holds all of them.
+/// The codes that mean that an instance does not have a feature. The second column is the source: the codes in Clerk's
+/// documentation (`data/api_errors.json`, Backend API) that the row matches, with their statuses.
+/// `tests/fixtures/clerk-error-codes.tsv` lists every documented code.
 const WITHOUT_THE_FEATURE: &[(Code, &str)] = &[
     (Code::Ends("_not_enabled_in_instance"), "organization_not_enabled_in_instance (403)"),
     (
@@ -61,17 +61,17 @@ const WITHOUT_THE_FEATURE: &[(Code, &str)] = &[
     (Code::Is("request_invalid_for_environment"), "request_invalid_for_environment (400)"),
 ];
 
-/// The statuses with which those codes are believed.
+/// The statuses with which these codes count. With any other status they mean nothing.
 const STATUSES_WITHOUT_THE_FEATURE: [u16; 5] = [400, 402, 403, 410, 422];
 
-/// What an answer with a 4xx `status` and Clerk's error `code` says. `None` for the code is an answer
-/// that Clerk did not write: every error of Clerk's has one (Clerk OpenAPI, schema `ClerkErrors`).
+/// Classifies an answer with a 4xx `status` and Clerk's error `code`. `None` means that Clerk did not write the answer:
+/// every error of Clerk's has a code (Clerk OpenAPI, schema `ClerkErrors`).
 #[must_use]
 pub fn meaning_of(status: u16, code: Option<&str>) -> Meaning {
     match (status, code) {
         // RFC 9110, section 15.5.9; RFC 8470, section 5.2; RFC 6585, section 4.
         (408 | 425 | 429, _) | (_, None) => Meaning::TryAgain,
-        // Somebody else is changing the same thing (Clerk's documentation, `data/api_errors.json`).
+        // Another request is changing the same resource (Clerk's documentation, `data/api_errors.json`).
         (409, Some("resource_locked")) => Meaning::TryAgain,
         (_, Some(code)) if says_without_the_feature(status, code) => Meaning::NoSuchFeature,
         (403, Some(_)) => Meaning::KeyMayNot,
@@ -91,8 +91,8 @@ mod tests {
 
     use super::*;
 
-    /// Every code that Clerk documents, with its status: `code`, a tab, `status`, a line each
-    /// (`data/api_errors.json` of Clerk's documentation, those of the Backend API, August 2026).
+    /// Every code in Clerk's documentation with its status: one `code<TAB>status` per line (`data/api_errors.json`,
+    /// Backend API, August 2026).
     const ALL_CODES: &str = include_str!("../../tests/fixtures/clerk-error-codes.tsv");
 
     fn all_codes() -> impl Iterator<Item = (&'static str, u16)> {
@@ -109,9 +109,9 @@ mod tests {
             .collect()
     }
 
-    /// Of all codes that Clerk documents these skip a list, and no other does.
+    /// Exactly these documented codes skip a list.
     #[test]
-    fn the_codes_that_skip_a_list_are_these() {
+    fn exactly_these_codes_skip_a_list() {
         let expected = BTreeSet::from([
             ("api_keys_not_enabled", 422),
             ("billing_annual_only_plans_not_enabled", 403),
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn every_other_403_is_a_matter_of_the_key() {
+    fn every_other_403_is_about_the_key() {
         let refused = with_meaning(Meaning::KeyMayNot);
         let with_403: BTreeSet<_> = all_codes().filter(|&(_, status)| status == 403).collect();
         let skipped = with_meaning(Meaning::NoSuchFeature);
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_tried_again_is_little() {
+    fn few_codes_are_retried() {
         let expected = BTreeSet::from([
             ("email_template_customization_rate_limited", 429),
             ("resource_locked", 409),
@@ -173,8 +173,7 @@ mod tests {
         assert_eq!(meaning_of(425, Some("any")), Meaning::TryAgain);
     }
 
-    /// The catalogue holds as many codes of each meaning as it did when the table was made: whoever
-    /// replaces it by a newer one looks at what is new.
+    /// Counts the documented codes by meaning, so that anyone who updates the fixture reviews the new codes.
     #[test]
     fn every_documented_code_has_a_meaning() {
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
@@ -202,10 +201,9 @@ mod tests {
         assert_eq!(counts, expected);
     }
 
-    /// A code means what it means with the statuses that Clerk gives it, and no part of another code
-    /// does.
+    /// A code counts only with the statuses that Clerk documents for it, and only as a whole.
     #[test]
-    fn a_code_is_believed_with_its_statuses_only() {
+    fn a_code_counts_only_with_its_documented_statuses() {
         for status in [404, 405, 409, 413, 415] {
             let meaning = meaning_of(status, Some("feature_not_enabled"));
             assert_eq!(meaning, Meaning::NotAccepted, "{status}");
@@ -218,7 +216,7 @@ mod tests {
         assert_eq!(meaning_of(402, Some("insufficient_seats")), Meaning::NotAccepted);
     }
 
-    /// The source of a row names codes that Clerk documents, and that the row matches.
+    /// Each row's source names at least one documented code, and the row matches all of them.
     #[test]
     fn every_row_has_its_source() {
         let documented: BTreeSet<&str> = all_codes().map(|(code, _)| code).collect();

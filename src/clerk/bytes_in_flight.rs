@@ -1,9 +1,10 @@
-//! How many bytes of bodies, and of the lines they become, are held at once: pages of users with large
-//! metadata are many megabytes each, and the memory of a small function is not.
+//! Limits how many bytes of response bodies, and of the lines made from them, are in memory at once. A page of users
+//! with large metadata can be many megabytes, and a small function has little memory.
 //!
-//! Room is taken when a body arrives, not when it is asked for: many requests may wait for a far-away
-//! server while few bodies are read. A body that finds no room is not read on, and its server waits. A page
-//! that has to wait for its turn to be stored keeps the room of its lines.
+//! - A body reserves room when it arrives, not when it is requested: many requests may wait for a distant server while
+//!   few bodies are being read.
+//! - A body that finds no room is not read any further, so its server has to wait.
+//! - A page keeps the room of its lines until it is stored.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,34 +15,32 @@ use tokio::time::Instant;
 
 use super::urgency::Urgency;
 
-/// The room that all bodies share.
+/// The room shared by all bodies.
 #[derive(Debug, Default)]
 pub struct BytesInFlight {
     state: Mutex<State>,
     freed: Notify,
-    /// Held by the body whose reading begins next: a large one must not wait for ever while small
-    /// ones slip by.
+    /// Held by the body that reads next, so that small bodies cannot starve a large one.
     entrance: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     held: usize,
-    /// Whether a body goes on past the room.
+    /// Whether some body has exceeded the limit.
     overdrawn: bool,
-    /// The size of a body to expect, by list.
+    /// The expected size of a body in bytes, by list.
     expected: HashMap<String, usize>,
 }
 
-/// All the room, in bytes. Ten pages of users of usual size; one page of 14 MB (the largest known)
-/// at a time.
+/// The total room in bytes: ten pages of users of ordinary size, or one page of 14 MB, the largest known, at a time.
 const ROOM: usize = 20 * 1024 * 1024;
-/// The least by which a body's room grows, in bytes.
+/// The smallest step in bytes by which a body's room grows.
 const STEP: usize = 64 * 1024;
 
 impl BytesInFlight {
-    /// The room for the next body of `list`, for which others wait if it is of some `urgency`; nothing is
-    /// taken yet.
+    /// Room for the next body of `list`. Nothing is reserved yet. If `urgency` is set, the body goes ahead of the
+    /// others.
     pub fn room(self: &Arc<Self>, list: &str, urgency: Urgency) -> Room {
         Room {
             of: Arc::clone(self),
@@ -54,7 +53,7 @@ impl BytesInFlight {
         }
     }
 
-    /// How many bytes are held, and whether a body waits for room to begin.
+    /// The bytes held, and whether a body is waiting for room to start.
     pub fn usage(&self) -> (usize, bool) {
         (self.lock().held, self.entrance.try_lock().is_err())
     }
@@ -64,7 +63,7 @@ impl BytesInFlight {
     }
 }
 
-/// One body's room; dropping it gives it back.
+/// The room of one body. Dropping it releases the room.
 #[derive(Debug)]
 pub struct Room {
     of: Arc<BytesInFlight>,
@@ -79,9 +78,10 @@ pub struct Room {
 impl Room {
     /// Waits until `more` bytes of the body may be held.
     ///
-    /// A body begins when there is room for as much as those of its list have had, or alone. One
-    /// that turns out larger and finds the room taken goes on all the same, one at a time: bodies
-    /// that all waited for each other's room would wait for ever. So does an urgent one that has not begun.
+    /// - A body starts when there is room for the expected size of its list's bodies, or when nothing else is held.
+    /// - A body that turns out to be larger and finds no room exceeds the limit, one body at a time; otherwise bodies
+    ///   could wait for each other forever.
+    /// - An urgent body may exceed the limit before it has started.
     pub async fn take(&mut self, more: usize) {
         self.used += more;
         if self.used <= self.held {
@@ -108,13 +108,13 @@ impl Room {
         self.waited += began.elapsed();
     }
 
-    /// How long it has waited for room: its server is not to blame for that.
+    /// How long this body has waited for room. That time does not count towards the server's latency.
     #[must_use]
     pub(super) const fn waited(&self) -> Duration {
         self.waited
     }
 
-    /// The body has become something of this size and is let go of.
+    /// Replaces the body's reservation with `bytes`, the size of what was made from it.
     pub(super) fn hold(&mut self, bytes: usize) {
         let mut state = self.of.lock();
         state.held = state.held - self.held + bytes;
@@ -147,14 +147,14 @@ impl Room {
         taken
     }
 
-    /// The body is complete: room that it did not need is given back, and its size remembered.
+    /// Marks the body as complete: releases the room that it did not need and remembers its size.
     pub(super) fn complete(&mut self) {
         let mut state = self.of.lock();
         state.held -= self.held - self.used.min(self.held);
         self.held = self.used.min(self.held);
         let size = self.used;
         match state.expected.get_mut(&self.list) {
-            // Smaller ones are soon forgotten again: the last page of a list, a look at one row.
+            // Larger sizes count at once, smaller ones gradually: they may be a list's last page or a single row.
             Some(expected) => *expected = size.max((*expected * 7 + size) / 8),
             None => {
                 state.expected.insert(self.list.clone(), size);
@@ -183,7 +183,7 @@ mod tests {
 
     const MEGABYTE: usize = 1_000_000;
 
-    /// Whether so many bytes are given at once.
+    /// Whether `bytes` are granted at once.
     async fn takes(room: &mut Room, bytes: usize) -> bool {
         tokio::time::timeout(Duration::from_millis(1), room.take(bytes)).await.is_ok()
     }
@@ -194,7 +194,7 @@ mod tests {
         room.complete();
     }
 
-    /// How many bodies begin together, of which only the first bytes are there yet.
+    /// How many bodies can start together when only their first bytes have arrived.
     async fn begin_together(bytes: &Arc<BytesInFlight>, list: &str) -> usize {
         let mut rooms = Vec::new();
         loop {
@@ -206,27 +206,34 @@ mod tests {
         }
     }
 
-    /// Promise 8: bytes in flight are capped, whatever their number, and always move on.
+    /// Promise 8: the bytes in flight are capped, however many bodies there are, and reading never stalls.
     #[tokio::test(start_paused = true)]
     async fn large_pages_are_read_one_by_one_and_small_ones_together() {
         let bytes = Arc::new(BytesInFlight::default());
-        assert_eq!(begin_together(&bytes, "/users").await, 100, "asking takes no room");
+        assert_eq!(begin_together(&bytes, "/users").await, 100, "a request reserves no room");
         learn(&bytes, "/users", 2 * MEGABYTE);
         assert_eq!(begin_together(&bytes, "/users").await, 10);
         learn(&bytes, "/users", 14 * MEGABYTE);
         assert_eq!(begin_together(&bytes, "/users").await, 1);
         learn(&bytes, "/users", 50 * MEGABYTE);
-        assert_eq!(begin_together(&bytes, "/users").await, 1, "alone, though larger than the room");
+        assert_eq!(
+            begin_together(&bytes, "/users").await,
+            1,
+            "alone, even if larger than the room"
+        );
         learn(&bytes, "/organizations", 700_000);
         assert_eq!(begin_together(&bytes, "/organizations").await, 29);
         (0..40).for_each(|_| learn(&bytes, "/users", 2 * MEGABYTE));
-        assert_eq!(begin_together(&bytes, "/users").await, 9, "a large one is forgotten in time");
+        assert_eq!(
+            begin_together(&bytes, "/users").await,
+            9,
+            "one large body is forgotten over time"
+        );
     }
 
-    /// What a page has become keeps its room until it is stored; the page that all others wait for is read
-    /// whatever they keep.
+    /// A page keeps its room until it is stored. The page that all others wait for is read regardless.
     #[tokio::test(start_paused = true)]
-    async fn pages_that_wait_keep_their_room_and_the_urgent_one_comes_through() {
+    async fn waiting_pages_keep_their_room_and_an_urgent_one_passes() {
         let bytes = Arc::new(BytesInFlight::default());
         learn(&bytes, "/users", 2 * MEGABYTE);
         let mut waiting = Vec::new();
@@ -241,11 +248,11 @@ mod tests {
         let mut late = bytes.room("/users", urgency.clone());
         let mut further = bytes.room("/users", Urgency::default());
         assert!(!takes(&mut late, 1).await && !takes(&mut further, 1).await);
-        let come_through = async {
+        let become_urgent = async {
             tokio::time::sleep(Duration::from_secs(1)).await;
             urgency.set();
         };
-        let ((), ()) = tokio::join!(late.take(2 * MEGABYTE), come_through);
+        let ((), ()) = tokio::join!(late.take(2 * MEGABYTE), become_urgent);
         assert!(!takes(&mut further, 1).await, "the others still wait");
         assert!(late.waited() >= Duration::from_secs(1));
         waiting.clear();
@@ -253,9 +260,9 @@ mod tests {
         assert!(takes(&mut further, 1).await);
     }
 
-    /// Bodies that all turn out larger than there is room for: one goes on, then the next.
+    /// If all bodies turn out to be larger than the room, one continues, then the next.
     #[tokio::test(start_paused = true)]
-    async fn bodies_never_wait_for_each_other_for_ever() {
+    async fn bodies_never_deadlock() {
         let bytes = Arc::new(BytesInFlight::default());
         let mut rooms: Vec<Room> =
             (0..10).map(|_| bytes.room("/users", Urgency::default())).collect();
@@ -268,7 +275,7 @@ mod tests {
         }
         assert!(takes(&mut rooms[0], 18 * MEGABYTE).await);
         let mut other = bytes.room("/users", Urgency::default());
-        assert!(!takes(&mut other, 10 * MEGABYTE).await, "one that has not begun waits");
+        assert!(!takes(&mut other, 10 * MEGABYTE).await, "a body that has not started waits");
         drop(rooms);
         assert!(takes(&mut other, 0).await);
         drop(other);

@@ -1,4 +1,4 @@
-//! Asks Clerk one thing and does not give up too early: pace, concurrency, retries, key rotation.
+//! Sends GET requests to Clerk: waits for a slot and a turn, retries, and picks up a rotated key.
 
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -34,17 +34,17 @@ use super::transport::{Answer, Transport, TransportError};
 use super::urgency::Urgency;
 use super::wire;
 
-/// The one client of an invocation; every request shares its pace and its concurrency.
+/// The only client of an invocation, so that all requests share one pace and one concurrency limit.
 #[derive(Debug)]
 pub struct Client {
     transport: Arc<dyn Transport>,
     api_url: Url,
     api_version: HeaderValue,
     key: Key,
-    /// Clerk's id of the instance that is being read, once it is known.
+    /// Clerk's id of the instance being read, once known.
     instance_id: OnceLock<String>,
     pace: Pace,
-    /// Held by the request whose turn is next: the others need not watch the time.
+    /// Held by the request that is next in turn, so that only one request at a time watches the clock.
     turnstile: Mutex<()>,
     concurrency: Arc<Concurrency>,
     bytes: Arc<BytesInFlight>,
@@ -53,31 +53,31 @@ pub struct Client {
     clock: Clock,
     counters: Counters,
     latencies: Latencies,
-    /// How long the latest answer took, in microseconds.
+    /// Latency of the latest answer, in microseconds.
     latest_latency: AtomicU64,
-    /// How long this machine takes to read a page, in microseconds: a moving average.
+    /// Time this machine takes to parse a page, in microseconds: a moving average.
     reading: AtomicU64,
-    /// How many pages this machine can read at the same time.
+    /// How many pages this machine can parse in parallel.
     processors: f64,
     max_concurrency: usize,
 }
 
-/// How the client is to behave.
+/// Settings of a [`Client`].
 #[derive(Debug)]
 pub struct ClientSettings {
-    /// Base of every request, ending in `/v1`.
+    /// Base of every URL, ending in `/v1`.
     pub api_url: Url,
-    /// Sent as `Clerk-API-Version`.
+    /// Value of the `Clerk-API-Version` header.
     pub api_version: HeaderValue,
-    /// Requests allowed in any ten seconds: the instance's limit times the share.
+    /// Most requests in any ten seconds: the instance's limit times the configured share.
     pub requests_per_10s: f64,
     /// Most requests in flight.
     pub max_concurrency: usize,
-    /// How often and how patiently a request is repeated.
+    /// How often a request is retried, and after how long.
     pub retry: RetryPolicy,
 }
 
-/// The key in use and where to read it again.
+/// The key in use, and where to read it again.
 struct Key {
     source: Arc<dyn SecretSource>,
     current: Mutex<CurrentKey>,
@@ -85,11 +85,11 @@ struct Key {
 
 struct CurrentKey {
     key: SecretKey,
-    /// Counts the keys used: a 401 for an older one says nothing about this one.
+    /// How many keys were in use before this one. A 401 for an earlier key says nothing about this one.
     generation: u32,
-    /// Whether this invocation has read the secret again already.
+    /// Whether this invocation has already read the secret again.
     read_again: bool,
-    /// Why what it held then is not used.
+    /// Why the key found by that second reading cannot be used.
     no_other: Option<Arc<ClerkError>>,
 }
 
@@ -99,7 +99,7 @@ impl std::fmt::Debug for Key {
     }
 }
 
-/// The Clerk instance that a key belongs to.
+/// The Clerk instance that a key belongs to (Clerk OpenAPI, schema `Instance`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeysInstance {
     /// `ins_…`.
@@ -108,7 +108,7 @@ pub struct KeysInstance {
     pub environment: String,
 }
 
-/// What has been asked so far, by this invocation.
+/// Running totals of this invocation's requests.
 #[derive(Debug, Default)]
 pub struct Counters {
     requests: AtomicU64,
@@ -117,34 +117,34 @@ pub struct Counters {
     waited_micros: AtomicU64,
 }
 
-/// A reading of [`Counters`].
+/// A snapshot of [`Counters`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counted {
-    /// Requests sent, repeated ones included.
+    /// Requests sent, retries included.
     pub requests: u64,
     /// Requests that repeated an earlier one.
     pub retries: u64,
     /// Answers with status 429.
     pub rate_limited: u64,
-    /// How long a request stood ready and its turn had not come.
+    /// Total time that requests waited for their turn.
     pub waited: Duration,
 }
 
-/// How what a client asks with is used at one moment.
+/// How a client's slots and memory are used right now.
 #[derive(Debug, Clone, Copy)]
 pub struct Usage {
-    /// Its places in flight.
+    /// Slots for requests in flight.
     pub places: concurrency::Usage,
-    /// Bytes of bodies, and of pages that wait to be stored.
+    /// Bytes of bodies, and of pages waiting to be stored.
     pub bytes_held: usize,
-    /// Whether a body waits for room to begin.
+    /// Whether a body waits for room to start.
     pub waits_for_room: bool,
 }
 
-/// No server is counted upon to answer faster than this.
+/// Shortest latency assumed in estimates: an even faster answer must not shrink them.
 const SHORTEST_LATENCY: Duration = Duration::from_millis(20);
 
-/// Says which instance a key belongs to.
+/// Tells which instance a key belongs to (Clerk OpenAPI, GET /instance).
 const INSTANCE_PATH: &str = "/instance";
 
 fn decode_instance(body: Bytes) -> Result<KeysInstance, Unreadable> {
@@ -158,7 +158,7 @@ fn decode_instance(body: Bytes) -> Result<KeysInstance, Unreadable> {
 const API_VERSION: HeaderName = HeaderName::from_static("clerk-api-version");
 
 impl Client {
-    /// A client that sends `key`, and reads it again from `source` when Clerk answers 401.
+    /// A client that authenticates with `key`, and reads it again from `source` after a 401.
     pub fn new(
         settings: ClientSettings,
         transport: Arc<dyn Transport>,
@@ -197,23 +197,23 @@ impl Client {
         }
     }
 
-    /// Asks which instance the key belongs to (Clerk: GET /instance). From the first answer on a key
-    /// of another instance is not taken.
+    /// Asks which instance the key belongs to (Clerk OpenAPI, GET /instance). After the first answer, the client
+    /// accepts a rotated key only if it belongs to the same instance.
     ///
     /// # Errors
-    /// As [`get`](Self::get).
+    /// Those of [`get`](Self::get).
     pub async fn instance(&self) -> Result<KeysInstance, ClerkError> {
         let instance = self.get(INSTANCE_PATH, &[], decode_instance).await?;
         self.instance_id.get_or_init(|| instance.id.clone());
         Ok(instance)
     }
 
-    /// How many keys have been used before the one in use: the secret may have changed.
+    /// How many times the key has changed. If the number has grown, the secret was rotated.
     pub async fn key_changes(&self) -> u32 {
         self.key.current.lock().await.generation
     }
 
-    /// How what it has to ask with is used at present.
+    /// How the client's slots and memory are used right now.
     pub fn usage(&self) -> Usage {
         let (bytes_held, waits_for_room) = self.bytes.usage();
         Usage { places: self.concurrency.usage(), bytes_held, waits_for_room }
@@ -224,42 +224,42 @@ impl Client {
         self.max_concurrency
     }
 
-    /// How many requests the rate allows in `time`, and a quarter more, because latencies vary.
+    /// Requests that the rate allows in `time`, plus a quarter because latencies vary.
     pub fn requests_in(&self, time: Duration) -> usize {
         (self.pace.requests_in(time) * 1.25).ceil() as usize
     }
 
-    /// How many requests fill the rate allowed, if each is answered after `latency` and its page then `kept` for a while
-    /// until it is stored. If this machine cannot read pages that fast: how many keep it busy.
+    /// Requests in flight needed to reach the allowed rate if each is answered after `latency` and its page stays in
+    /// memory for `kept` until it is stored. If this machine cannot parse pages that fast, the number that keeps it
+    /// busy.
     pub fn requests_to_fill(&self, latency: Latency, kept: Duration) -> usize {
         let reading = Duration::from_micros(self.reading.load(Ordering::Relaxed));
         let paced = self.requests_in(latency.recent + kept);
         if reading.is_zero() {
             return paced;
         }
-        // Latency that comes from the requests' own queue must not count: with more requests it grows, and even more would
+        // Leave out latency caused by the requests' own queue: it grows with the number of requests, so even more would
         // seem to be needed.
         let unhindered = (latency.best * 3 / 2).min(latency.recent) + kept;
         let read = self.processors * unhindered.as_secs_f64() / reading.as_secs_f64();
         paced.min((read * 1.25).ceil() as usize)
     }
 
-    /// Takes the time that one page took to be read into the average.
-    fn note_reading(&self, took: Duration) {
+    /// Adds the time taken to parse one page to the moving average.
+    fn record_parse_time(&self, took: Duration) {
         let before = self.reading.load(Ordering::Relaxed);
         let took = took.as_micros() as u64;
         let mean = if before == 0 { took } else { (before * 3 + took) / 4 };
         self.reading.store(mean, Ordering::Relaxed);
     }
 
-    /// How long the latest answer took, of whatever list.
+    /// Latency of the latest answer of any list.
     pub fn latest_latency(&self) -> Latency {
         let latest = Duration::from_micros(self.latest_latency.load(Ordering::Relaxed));
         Latency { best: latest, recent: latest }.at_least(SHORTEST_LATENCY)
     }
 
-    /// How long an answer for `path` will be counted upon to take: as those of late, or as the latest of
-    /// any, where it has not been asked for.
+    /// Estimated latency for `path`: that of its own recent answers, or else of the latest answer of any list.
     pub fn expected_latency(&self, path: &str) -> Latency {
         match self.latency_of(path) {
             Some(latency) => latency.at_least(SHORTEST_LATENCY),
@@ -267,19 +267,19 @@ impl Client {
         }
     }
 
-    /// How long a list takes to answer; `None` before it was asked.
+    /// Latency of the list at `path`; `None` before its first answer.
     pub fn latency_of(&self, path: &str) -> Option<Latency> {
         self.latencies.of(&list_of(path, &[]))
     }
 
-    /// How long so many requests take at the least, each answered after `latency`.
+    /// Least time that this many `requests` take if each is answered after `latency`.
     pub fn time_for(&self, requests: u64, latency: Duration) -> Duration {
         let in_turn = latency.as_secs_f64() / self.max_concurrency.max(1) as f64;
         let paced = 1.0 / self.pace.requests_in(Duration::from_secs(1));
         Duration::try_from_secs_f64(requests as f64 * in_turn.max(paced)).unwrap_or(Duration::MAX)
     }
 
-    /// What has been asked so far.
+    /// The totals so far.
     pub fn counted(&self) -> Counted {
         Counted {
             requests: self.counters.requests.load(Ordering::Relaxed),
@@ -289,12 +289,13 @@ impl Client {
         }
     }
 
-    /// Asks for `path` (like `/users`) with `query` and decodes the body. A body that does not
-    /// decode is asked for again like any other fault; one that is whole JSON, `MOST_UNREADABLE` times
-    /// in all.
+    /// Requests `path` (such as `/users`) with `query` and decodes the body.
+    ///
+    /// A body that cannot be decoded is requested again like after any other fault, but at most `MOST_UNREADABLE` times
+    /// in total if it is valid JSON.
     ///
     /// # Errors
-    /// [`ClerkError`]; every kind says who deals with it.
+    /// [`ClerkError`]; each variant says who handles it.
     pub async fn get<T>(
         &self,
         path: &str,
@@ -305,11 +306,13 @@ impl Client {
         self.ask(path, query, decode, &urgency, None).await.map(|(decoded, _room)| decoded)
     }
 
-    /// Asks as [`get`](Self::get) does for a page that may have to wait for its turn to be stored. Its body
-    /// waits for room unless it is urgent; the room is to be kept with the page, whose lines take `size` bytes.
+    /// Requests a page as [`get`](Self::get) does, for a page that may wait before it is stored.
+    ///
+    /// Unless it is urgent, its body waits for room. The caller keeps the returned room, which then covers the page's
+    /// lines (`size` bytes), until the page is stored.
     ///
     /// # Errors
-    /// As [`get`](Self::get).
+    /// Those of [`get`](Self::get).
     pub async fn get_page<T>(
         &self,
         path: &str,
@@ -321,7 +324,7 @@ impl Client {
         let decode = |body: Bytes| {
             let began = Instant::now();
             let page = decode(body);
-            self.note_reading(began.elapsed());
+            self.record_parse_time(began.elapsed());
             page
         };
         let (page, mut room) = self.ask(path, query, decode, urgency, None).await?;
@@ -329,7 +332,7 @@ impl Client {
         Ok((page, room))
     }
 
-    /// Asks with the key in use, or with a `candidate` for its place while no other request is sent.
+    /// Sends the request with the key in use, or with `candidate` while all other requests wait for a key.
     async fn ask<T>(
         &self,
         path: &str,
@@ -342,12 +345,12 @@ impl Client {
         let list = list_of(path, query);
         let mut attempts = Attempts::default();
         loop {
-            // Held until the body has been decoded and let go of.
+            // Held until the body has been decoded and dropped.
             let mut room = self.bytes.room(&list, urgency.clone());
             let request = Request { path, list: &list, url: &url, again: attempts.total() > 0 };
             let asked = self.send(request, &mut room, urgency, candidate).await?;
-            // An error's body is small, and its request may wait for another key: it holds no room
-            // that the answer about that key needs.
+            // An error's body is small, and its request may wait for another key: release the room, which the request
+            // that tests that key needs.
             if !asked.is_good() {
                 room.hold(0);
             }
@@ -380,10 +383,11 @@ impl Client {
         url
     }
 
-    /// Sends one request when its turn comes, and waits for the answer as long as the invocation can.
-    /// The place in flight is held until the answer is complete, and taken before the turn, so that a
-    /// turn is never handed out unused. A candidate is asked about in the place of the request that met
-    /// the 401: all others may be held by requests that wait for the key.
+    /// Sends one request when its turn comes and waits for the answer as long as the invocation can.
+    ///
+    /// - The slot is taken before the turn, so that no turn is wasted, and held until the answer is complete.
+    /// - A request with a `candidate` key uses the slot of the request that got the 401: requests waiting for the key
+    ///   may hold all others.
     async fn send(
         &self,
         Request { path, list, url, again }: Request<'_>,
@@ -422,7 +426,7 @@ impl Client {
         };
         let answered_at = Instant::now();
         let took = (answered_at - sent).saturating_sub(room.waited());
-        self.latencies.note(list, took);
+        self.latencies.record(list, took);
         if let Ok(answer) = &answer {
             self.latest_latency.store(took.as_micros() as u64, Ordering::Relaxed);
             debug!(
@@ -442,8 +446,8 @@ impl Client {
         Ok(Asked { answer: answer.map_err(Fault::from), sent, generation, _place: place })
     }
 
-    /// The headers, when the request may be sent at once. While the key is read anew nothing is
-    /// sent, and a turn that came meanwhile is not made up for: it might lie in a pause by now.
+    /// Waits for a turn and returns the headers and the key's generation. While the secret is being read again nothing
+    /// is sent. A turn that came up meanwhile is forfeited, because a pause may have started since.
     async fn headers_in_turn(&self, path: &str) -> Result<(HeaderMap, u32), ClerkError> {
         loop {
             self.wait_for_turn(path).await?;
@@ -465,7 +469,7 @@ impl Client {
                 });
             }
             let slept = self.sleep_until(path, not_yet.until).await;
-            // The turnstile lets one request wait at a time: no moment is counted twice.
+            // Only one request waits inside the turnstile, so no interval is counted twice.
             let waited = now.elapsed().as_micros() as u64;
             self.counters.waited_micros.fetch_add(waited, Ordering::Relaxed);
             slept?;
@@ -487,7 +491,7 @@ impl Client {
         headers
     }
 
-    /// Statuses one by one; none of them means "empty".
+    /// Classifies an answer, status by status. No status means "empty".
     async fn judge(
         &self,
         path: &str,
@@ -544,7 +548,7 @@ impl Client {
                     }
                 }
             }
-            // A redirect (none is followed) or no status of HTTP.
+            // A redirect (they are not followed), or a status outside of HTTP.
             status => Err(ClerkError::NotClerk { endpoint: endpoint(), status }),
         }
     }
@@ -554,9 +558,8 @@ impl Client {
         retry_after(value, self.clock.now().to_date_time())
     }
 
-    /// Reads the secret once more, in case it was rotated. Requests that met the 401 side by side
-    /// share one reading. `generation` is that of the key that was refused; `None` is a candidate,
-    /// which has no other.
+    /// Reads the secret once more, in case it was rotated. Requests that got a 401 at the same time share one reading.
+    /// `generation` is that of the refused key; it is `None` for a candidate, which has no alternative.
     async fn unauthorized(
         &self,
         path: &str,
@@ -583,7 +586,7 @@ impl Client {
             Ok(Some(key)) => {
                 warn!(
                     clerk.path = path,
-                    "Clerk answered 401; the secret holds another key by now and is used"
+                    "Clerk answered 401; using the new key that the secret holds"
                 );
                 current.key = key;
                 current.generation += 1;
@@ -597,9 +600,8 @@ impl Client {
         }
     }
 
-    /// Another key than the one that Clerk refused, if the secret holds one by now. Where it is known
-    /// which instance is being read, the key is used for nothing before Clerk has said that it belongs
-    /// to that one.
+    /// The key that the secret holds now, if it differs from the refused one. If the instance being read is known,
+    /// Clerk must first confirm that the new key belongs to it.
     async fn another_key(
         &self,
         path: &str,
@@ -620,8 +622,8 @@ impl Client {
         Ok(Some(key))
     }
 
-    /// Asks Clerk which instance a key belongs to that is not in use. Boxed, because asking can come
-    /// to this again as far as the compiler knows.
+    /// Asks Clerk which instance a `candidate` key belongs to. Boxed, because the compiler sees recursion: `ask` can
+    /// lead back here.
     fn instance_of<'a>(
         &'a self,
         candidate: &'a SecretKey,
@@ -634,7 +636,7 @@ impl Client {
         .boxed()
     }
 
-    /// Waits before the next attempt, or says why there is none.
+    /// Waits before the next attempt, or returns why there is none.
     async fn wait_after(
         &self,
         path: &str,
@@ -661,21 +663,21 @@ impl Client {
             attempt = attempts.total(),
             wait_ms = wait.as_millis() as u64,
             cause = %Causes(&fault),
-            "asking Clerk again"
+            "retrying the request to Clerk"
         );
         if named.is_some() {
-            // The pause is in force for everyone; the turn is waited for there.
+            // The pause applies to every request, so this one waits for it at its next turn.
             return Ok(());
         }
         self.sleep_until(path, Instant::now() + wait).await
     }
 
-    /// When Clerk may be asked again, if it has asked for a pause that is not over.
+    /// When Clerk may be asked again, if a pause that Clerk asked for is not over yet.
     pub fn retry_at(&self) -> Option<Timestamp> {
         self.pace.pause_left(Instant::now()).map(|left| self.clock.now() + left)
     }
 
-    /// A pause known from an earlier invocation: nothing is sent before it is over.
+    /// Resumes a pause from an earlier invocation: nothing is sent until it is over.
     pub fn pause_for(&self, wait: Duration) {
         self.pace.pause(Instant::now(), wait);
     }
@@ -684,25 +686,25 @@ impl Client {
 /// A request to send.
 struct Request<'a> {
     path: &'a str,
-    /// Answers of the same list take about the same time.
+    /// The list it belongs to: answers of one list have similar latencies.
     list: &'a str,
     url: &'a Url,
-    /// Whether it repeats an earlier one.
+    /// Whether it repeats an earlier request.
     again: bool,
 }
 
-/// One request, answered or not.
+/// A request that was sent, with its answer or fault.
 struct Asked {
     answer: Result<Answer, Fault>,
     sent: Instant,
-    /// Of the key it was sent with; `None` for a candidate.
+    /// Generation of the key it was sent with; `None` for a candidate.
     generation: Option<u32>,
-    /// Kept while another key is looked for: the request about that key is sent in its place.
+    /// Kept while another key is being looked for: the request that tests that key uses this slot.
     _place: Option<Place>,
 }
 
 impl Asked {
-    /// Whether the body may be what was asked for.
+    /// Whether the status is 2xx, so that the body may be the one requested.
     fn is_good(&self) -> bool {
         self.answer.as_ref().is_ok_and(|answer| (200..=299).contains(&answer.status))
     }
@@ -718,15 +720,15 @@ enum Verdict {
 struct Attempts {
     faults: u32,
     rate_limited: u32,
-    /// Of the faults, answers that were whole and could not be read.
+    /// How many of the faults were valid JSON that could not be decoded.
     unreadable: u32,
 }
 
-/// Attempts at an answer that is whole JSON and cannot be read: what went wrong once in a server may not
-/// the next time, and what is in the data stays.
+/// Attempts at an answer that is valid JSON but cannot be decoded. A passing server fault may be gone the second time;
+/// bad data stays.
 const MOST_UNREADABLE: u32 = 2;
 
-/// Whether a body is whole, and only not what it should be.
+/// Whether a body is complete JSON, if of the wrong shape.
 fn is_json(body: &[u8]) -> bool {
     let text = std::str::from_utf8(body).ok();
     text.is_some_and(|text| serde_json::from_str::<IgnoredAny>(text).is_ok())
@@ -751,8 +753,8 @@ impl Attempts {
     }
 }
 
-/// A path without the ids in it: answers of one list are alike, and there are as many ids as there
-/// are rows. Requests for a single row are kept apart, because they are answered sooner than pages.
+/// Replaces the id in a path with `*`, so that requests for the same list share one latency and there are not as many
+/// entries as rows. Requests for a single row are kept apart, because they are answered faster than pages.
 fn list_of<'a>(path: &'a str, query: &[(&str, &str)]) -> Cow<'a, str> {
     if query.contains(&("limit", "1")) {
         return Cow::Owned(format!("{path}?limit=1"));
@@ -764,7 +766,7 @@ fn list_of<'a>(path: &'a str, query: &[(&str, &str)]) -> Cow<'a, str> {
     }
 }
 
-/// An error and all its causes on one line.
+/// Formats an error and all its causes on one line.
 struct Causes<'a>(&'a dyn std::error::Error);
 
 impl std::fmt::Display for Causes<'_> {

@@ -1,10 +1,11 @@
-//! How many requests are in flight: as many as the server answers well, and never more than set.
+//! Adapts the number of requests in flight to what the server handles well, up to `MAX_CONCURRENCY`.
 //!
-//! A server that works on `k` requests at once takes `n / k` times as long when there are `n`
-//! (Little's law): more than `k` in flight bring nothing but a queue. So the limit grows only while
-//! latency stays near the least one seen. When latency has grown, the limit is cut by as much for a
-//! trial: if latency comes down with it there was a queue, and the limit stays; otherwise the server
-//! has become slower by itself (deep offsets do), and the limit comes back.
+//! - A server that processes `k` requests at once takes `n / k` times as long when `n` are in flight (Little's law), so
+//!   more than `k` only build a queue.
+//! - The limit therefore grows only while latency stays close to the lowest seen.
+//! - When latency has grown, a trial lowers the limit by the same factor. If latency falls too, there was a queue and
+//!   the lower limit stays. Otherwise the server itself has become slower (deep offsets do that) and the old limit
+//!   returns.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,8 +15,8 @@ use tokio::time::Instant;
 
 use super::urgency::Urgency;
 
-/// A limit that grows by one with each good answer until the first sign of overload, then by one
-/// with each round of them, and is halved by a 429, a time-out or a 5xx.
+/// The concurrency limit. Until the first sign of overload it grows by one per good answer, afterwards by one per round
+/// of good answers. A 429, a timeout or a 5xx halves it.
 #[derive(Debug)]
 pub struct Concurrency {
     most: f64,
@@ -27,69 +28,67 @@ pub struct Concurrency {
 #[derive(Debug)]
 struct State {
     limit: f64,
-    /// Whether all others wait for an answer, for each place that is taken, the oldest first.
+    /// The urgency of each request that holds a slot, the oldest first.
     places: Vec<Urgency>,
-    /// Whether one of them is past the limit, since all others wait for its answer.
+    /// Whether an urgent request holds a slot beyond the limit.
     is_past_the_limit: bool,
     in_flight: usize,
-    /// Requests that wait for a place.
+    /// Requests that wait for a slot.
     waiting: usize,
-    /// Set by the first overload: from then on growth is slow.
+    /// Set by the first overload; from then on the limit grows slowly.
     seen_overload: bool,
-    /// What was sent before says nothing about the limit of now.
+    /// When the limit was last lowered. Requests sent before say nothing about the present limit.
     last_cut: Option<Instant>,
     /// By list.
     latencies: HashMap<String, Latency>,
     trial: Option<Trial>,
 }
 
-/// How long a list's answers take, in seconds.
+/// Latency of one list's answers, in seconds.
 #[derive(Debug, Default)]
 struct Latency {
     usual: f64,
-    /// `None` until enough answers have come.
+    /// `None` until enough answers have arrived.
     least: Option<f64>,
     answers: u32,
 }
 
-/// A look at whether latency comes down with the limit. Each half of it counts the answers to what
-/// was sent since it began, in multiples of the least latency.
+/// A test of whether latency falls with the limit. It has two halves, before and after the limit is lowered; each
+/// counts only answers to requests sent since it began, as multiples of the lowest latency.
 #[derive(Debug)]
 struct Trial {
-    /// The limit, and how slow the answers are under it; `None` in the first half.
+    /// The limit and the slowness measured in the first half; `None` during the first half.
     before: Option<(f64, f64)>,
     since: Instant,
     slowness: f64,
     answers: u32,
 }
 
-/// How many may be in flight before the first answer has come: few, because the latency seen then
-/// is what later ones are held against.
+/// Initial limit. It is low because the latency seen first is the baseline for all later answers.
 const START: f64 = 4.0;
-/// How many times as long as at the least answers may take before a queue is suspected.
+/// A queue is suspected when answers take this many times the lowest latency.
 const SLOW: f64 = 1.5;
-/// A latency is the mean of about so many answers: single ones vary.
+/// Number of answers over which a latency is averaged, because single answers vary.
 const ENOUGH_ANSWERS: u32 = 16;
-/// After so many answers of a list there is a first least latency: the fewer are in flight by then
-/// the better.
+/// Answers of a list after which its lowest latency is first recorded. The fewer requests are in flight by then, the
+/// better.
 const FIRST_ANSWERS: u32 = 4;
-/// Most by which one trial divides the limit: if there is no queue that much is lost for a round.
+/// Largest factor by which a trial lowers the limit. If there is no queue, that much throughput is lost for one round.
 const DEEPEST_TRIAL: f64 = 2.0;
-/// Shortest latency, in seconds, that others are held against: below it they vary for reasons of the
-/// machine's.
+/// Shortest baseline latency, in seconds. Below it, latency varies with this machine rather than the server.
 const SHORTEST: f64 = 0.001;
-/// A limit of which less than this part is in flight says nothing by holding.
+/// Part of the limit that must be in flight for a good answer to raise it: a limit that is not used proves nothing.
 const IN_USE: f64 = 0.5;
 
-/// Most requests in flight where nobody has set another number: those that keep the pace while answers take
-/// a little over a second, and no fewer than 32, nor more than 128.
+/// Default of `MAX_CONCURRENCY`: enough requests in flight to reach the rate while answers take a little over a second,
+/// between 32 and 128.
 #[must_use]
 pub fn usual_concurrency(requests_per_10s: f64) -> usize {
     ((requests_per_10s * 0.128).ceil() as usize).clamp(32, 128)
 }
 
 impl Concurrency {
-    /// At most `most` requests in flight (`MAX_CONCURRENCY`).
+    /// A limit that never exceeds `most` requests in flight (`MAX_CONCURRENCY`).
     #[must_use]
     pub fn new(most: usize) -> Arc<Self> {
         let most = most.max(1) as f64;
@@ -111,10 +110,11 @@ impl Concurrency {
         })
     }
 
-    /// Waits for a place in flight; dropping it gives the place back.
+    /// Waits for a slot. Dropping it releases the slot.
     ///
-    /// An urgent request takes one past the limit, one such request at a time. Where even the most are taken it
-    /// makes the oldest of them urgent as well: all of them might wait for what waits for this one.
+    /// - An urgent request may exceed the limit, one such request at a time.
+    /// - It never exceeds `MAX_CONCURRENCY`. If all those slots are taken, it makes their oldest holder urgent as well,
+    ///   because they may all be waiting for something that waits for this request.
     pub async fn place(self: &Arc<Self>, urgency: &Urgency) -> Place {
         let _waiter = Waiter::new(self);
         loop {
@@ -156,7 +156,7 @@ impl Concurrency {
         })
     }
 
-    /// How the places in flight are used at present.
+    /// How the slots are used right now.
     pub fn usage(&self) -> Usage {
         let state = self.lock();
         let limit = state.limit.floor().max(1.0) as usize;
@@ -164,8 +164,8 @@ impl Concurrency {
         Usage { limit, places: state.places.len(), in_flight, waiting }
     }
 
-    /// A request met a 429, a time-out or a 5xx. Those that were sent before the last cut met the
-    /// same overload as the one that made it.
+    /// Records a 429, a timeout or a 5xx for a request sent at `sent`. Requests sent before the limit was last lowered
+    /// met the same overload, so they do not lower it again.
     pub fn overloaded(&self, sent: Instant, now: Instant) {
         let mut state = self.lock();
         state.seen_overload = true;
@@ -181,28 +181,28 @@ impl Concurrency {
     }
 }
 
-/// How the places in flight are used.
+/// How the slots for requests in flight are used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Usage {
-    /// How many there are at present.
+    /// Slots available right now.
     pub limit: usize,
-    /// How many are taken, by requests in flight and by those whose turn has not come.
+    /// Slots taken by requests in flight, or waiting for their turn.
     pub places: usize,
     /// Requests in flight.
     pub in_flight: usize,
-    /// Requests that wait for a place.
+    /// Requests that wait for a slot.
     pub waiting: usize,
 }
 
 impl Usage {
-    /// Requests that hold a place or wait for one.
+    /// Requests that hold a slot or wait for one.
     #[must_use]
     pub const fn asked_for(&self) -> usize {
         self.places + self.waiting
     }
 }
 
-/// Counts a request as waiting for a place until it is dropped.
+/// Counts a request as waiting for a slot until it is dropped.
 struct Waiter<'a>(&'a Concurrency);
 
 impl<'a> Waiter<'a> {
@@ -218,7 +218,7 @@ impl Drop for Waiter<'_> {
     }
 }
 
-/// One request's place among those in flight.
+/// A slot for one request in flight.
 #[derive(Debug)]
 pub struct Place {
     of: Arc<Concurrency>,
@@ -230,12 +230,12 @@ pub struct Place {
 #[derive(Debug, Clone, Copy)]
 struct Sent {
     at: Instant,
-    /// Whether the limit was in use then.
+    /// Whether enough of the limit was in use at that moment.
     limit_in_use: bool,
 }
 
 impl Place {
-    /// The request is sent now: a place that waits for its turn is not in flight.
+    /// Marks the request as sent. While it waits for its turn, its slot does not count as in flight.
     pub fn send(&mut self, now: Instant) {
         let mut state = self.of.lock();
         state.in_flight += 1;
@@ -243,7 +243,7 @@ impl Place {
         self.sent = Some(Sent { at: now, limit_in_use });
     }
 
-    /// The request for a page of `list` was answered well.
+    /// Records a good answer to the request, which was for a page of `list`.
     pub fn answered_well(self, list: &str, now: Instant) {
         let Some(sent) = self.sent else { return };
         let raised = self.of.lock().answered_well(sent, list, now, self.of.most);
@@ -269,27 +269,27 @@ impl Drop for Place {
 }
 
 impl State {
-    /// The urgency of the oldest request, unless one of them is urgent.
+    /// The urgency of the oldest request, unless any request is already urgent.
     fn first_if_none_is_urgent(&self) -> Option<&Urgency> {
         let is_one_urgent = self.places.iter().any(Urgency::is_set);
         self.places.first().filter(|_| !is_one_urgent)
     }
 
-    /// Whether the limit was raised.
+    /// Records a good answer. Returns whether the limit was raised.
     fn answered_well(&mut self, sent: Sent, list: &str, now: Instant, most: f64) -> bool {
         let seconds = (now - sent.at).as_secs_f64();
         if !self.latencies.contains_key(list) {
             self.latencies.insert(list.to_owned(), Latency::default());
         }
         let Some(latency) = self.latencies.get_mut(list) else { return false };
-        latency.note(seconds);
+        latency.record(seconds);
         let slowness = latency.slowness();
         let times_the_least = latency.least.map(|least| seconds / least);
         if self.last_cut.is_some_and(|cut| sent.at < cut) {
             return false;
         }
         if let Some(trial) = &mut self.trial {
-            // A round: where few are in flight more would take too long.
+            // One round is enough: with few requests in flight, more answers would take too long.
             let enough = (self.limit as u32).clamp(FIRST_ANSWERS, ENOUGH_ANSWERS);
             return match times_the_least {
                 Some(slowness) if sent.at >= trial.since => {
@@ -313,7 +313,7 @@ impl State {
         self.limit.floor() > before.floor()
     }
 
-    /// Whether the limit was raised.
+    /// Ends one half of the trial. Returns whether the limit was raised.
     fn go_on_with_trial(&mut self, now: Instant) -> bool {
         let Some(trial) = self.trial.take() else { return false };
         let slowness = trial.slowness / f64::from(trial.answers);
@@ -330,7 +330,7 @@ impl State {
                 self.latencies.values_mut().for_each(Latency::accept);
                 true
             }
-            // There was a queue; or all is well after all.
+            // Second half: there was a queue. First half: latency is back to normal.
             before => {
                 self.seen_overload |= before.is_some();
                 self.latencies.values_mut().for_each(Latency::forget_usual);
@@ -347,7 +347,7 @@ impl Trial {
 }
 
 impl Latency {
-    fn note(&mut self, seconds: f64) {
+    fn record(&mut self, seconds: f64) {
         self.answers = self.answers.saturating_add(1);
         self.usual += (seconds - self.usual) / f64::from(self.answers.min(ENOUGH_ANSWERS));
         if self.answers >= FIRST_ANSWERS {
@@ -356,7 +356,7 @@ impl Latency {
         }
     }
 
-    /// How many times as long as at the least answers take.
+    /// Present latency as a multiple of the lowest.
     fn slowness(&self) -> f64 {
         match self.least {
             Some(least) if self.answers >= ENOUGH_ANSWERS => self.usual / least,
@@ -364,12 +364,12 @@ impl Latency {
         }
     }
 
-    /// The limit is another one: what answers take is learnt anew.
+    /// Starts measuring again, because the limit has changed.
     fn forget_usual(&mut self) {
         self.answers = 0;
     }
 
-    /// What answers take now is what later ones are held against.
+    /// Makes the present latency the baseline for later answers.
     fn accept(&mut self) {
         if self.answers >= ENOUGH_ANSWERS {
             self.least = Some(self.usual.max(SHORTEST));
@@ -395,7 +395,7 @@ mod tests {
         places
     }
 
-    /// One round: as many as the limit allows are sent, and answered well after `latency`.
+    /// One round: fills the limit, then answers every request after `latency`. Returns how many were sent.
     async fn round(concurrency: &Arc<Concurrency>, latency: Duration) -> usize {
         let places = fill(concurrency).await;
         let sent = places.len();
@@ -404,9 +404,9 @@ mod tests {
         sent
     }
 
-    /// The limit set by the user holds, however well everything is answered.
+    /// The limit never exceeds the user's setting, however good the answers are.
     #[tokio::test(start_paused = true)]
-    async fn grows_to_the_most_and_no_further() {
+    async fn grows_to_the_maximum_and_no_further() {
         let concurrency = Concurrency::new(32);
         let mut rounds = Vec::new();
         for _ in 0..6 {
@@ -416,9 +416,9 @@ mod tests {
         assert_eq!(fill(&Concurrency::new(2)).await.len(), 2);
     }
 
-    /// Overload halves the limit once for all the requests that met it, down to one, not to none.
+    /// An overload halves the limit once for all requests that met it, and never below one.
     #[tokio::test(start_paused = true)]
-    async fn an_overload_halves_once() {
+    async fn an_overload_halves_the_limit_once() {
         let concurrency = Concurrency::new(32);
         let sent = Instant::now();
         for _ in 0..3 {
@@ -435,10 +435,10 @@ mod tests {
         for _ in 0..4 {
             rounds.push(round(&concurrency, Duration::from_secs(1)).await);
         }
-        assert_eq!(rounds, [1, 2, 2, 3], "by about one a round from then on");
+        assert_eq!(rounds, [1, 2, 2, 3], "from then on by about one per round");
     }
 
-    /// A place that waits for its turn holds no request, so it says nothing about the limit.
+    /// A slot whose request waits for its turn does not count as in use.
     #[tokio::test(start_paused = true)]
     async fn a_limit_that_is_not_used_does_not_grow() {
         let concurrency = Concurrency::new(32);
@@ -450,9 +450,9 @@ mod tests {
         assert_eq!(fill(&concurrency).await.len(), START as usize);
     }
 
-    /// A place given back wakes a waiter.
+    /// Releasing a slot wakes a waiter.
     #[tokio::test(start_paused = true)]
-    async fn places_are_given_back() {
+    async fn released_slots_are_reused() {
         let concurrency = Concurrency::new(1);
         let first = concurrency.place(&Urgency::default()).await;
         let waiting = tokio::spawn({
@@ -464,10 +464,10 @@ mod tests {
         drop(waiting.await.unwrap());
     }
 
-    /// What all others wait for is asked for though they hold all places, one such request at a time; but no more are
-    /// in flight than set, and then one of them waits for nothing.
+    /// An urgent request is sent although all slots are taken, one at a time but never beyond `MAX_CONCURRENCY`. At
+    /// that bound, the oldest request becomes urgent.
     #[tokio::test(start_paused = true)]
-    async fn an_urgent_request_goes_past_the_limit_and_not_past_the_most() {
+    async fn an_urgent_request_exceeds_the_limit_but_not_the_maximum() {
         let concurrency = Concurrency::new(START as usize + 1);
         let moment = Duration::from_millis(1);
         let others: Vec<Urgency> = (0..START as usize).map(|_| Urgency::default()).collect();
@@ -479,13 +479,13 @@ mod tests {
         let mut waiting = std::pin::pin!(concurrency.place(&late));
         assert!(tokio::time::timeout(moment, &mut waiting).await.is_err());
         late.set();
-        let first = tokio::time::timeout(moment, &mut waiting).await.expect("past the limit");
+        let first = tokio::time::timeout(moment, &mut waiting).await.expect("beyond the limit");
         let next = Urgency::at_once();
         let mut waiting = std::pin::pin!(concurrency.place(&next));
-        assert!(tokio::time::timeout(moment, &mut waiting).await.is_err(), "the most");
+        assert!(tokio::time::timeout(moment, &mut waiting).await.is_err(), "at the maximum");
         drop(places.pop());
         assert!(tokio::time::timeout(moment, &mut waiting).await.is_err(), "one at a time");
-        assert!(!others.iter().any(Urgency::is_set), "the first is urgent, and ends");
+        assert!(!others.iter().any(Urgency::is_set), "the first urgent request will end by itself");
         drop(first);
         let _second = tokio::time::timeout(moment, &mut waiting).await.expect("its turn");
         let few = Concurrency::new(1);
@@ -493,6 +493,6 @@ mod tests {
         let _place = few.place(&first).await;
         let urgent = Urgency::at_once();
         assert!(tokio::time::timeout(moment, few.place(&urgent)).await.is_err());
-        assert!(first.is_set(), "it may hold what it waits for itself");
+        assert!(first.is_set(), "the oldest request may be what the urgent one waits for");
     }
 }

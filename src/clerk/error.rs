@@ -1,4 +1,4 @@
-//! What can go wrong between this program and Clerk, and who deals with it.
+//! Errors of a request to Clerk, and who handles each.
 
 use std::sync::Arc;
 
@@ -10,30 +10,29 @@ use crate::work_limit::StopReason;
 
 use super::transport::TransportError;
 
-/// A request to Clerk that brought no rows. No variant means "empty".
+/// A request to Clerk that returned no rows. No variant means "empty".
 #[derive(Debug, thiserror::Error)]
 pub enum ClerkError {
-    /// 401, and reading the secret again brought no other key. Not retried.
+    /// 401, and the secret holds no other key. Not retried.
     #[error("Clerk refused the secret key at {endpoint} (401 {refusal})")]
     Unauthorized {
         /// Path of the request.
         endpoint: String,
-        /// Clerk's own words.
+        /// Clerk's code and trace id.
         refusal: Refusal,
     },
-    /// After a 401 the secret held a key of another instance than the one that is being read. Nothing
-    /// was read with it.
+    /// After a 401, the secret held a key of another instance than the one being read. Nothing was read with that key.
     #[error(
         "the secret holds a key of another Clerk instance by now: {found} instead of {expected}, \
          which is being read"
     )]
     OtherInstance {
-        /// Clerk's id of the instance that is being read.
+        /// Clerk's id of the instance being read.
         expected: String,
-        /// Clerk's id of the instance that the key belongs to.
+        /// Clerk's id of the instance that the new key belongs to.
         found: String,
     },
-    /// Another request found out first that there is no other key to go on with, and why.
+    /// Another request has already found that no other key is available, and why.
     #[error(transparent)]
     NoOtherKey(Arc<Self>),
     /// The secret could not be read again after a 401.
@@ -41,22 +40,21 @@ pub enum ClerkError {
     SecretUnavailable {
         /// Path of the request.
         endpoint: String,
-        /// Why.
+        /// Cause.
         #[source]
         source: SecretError,
     },
-    /// A 403 that is about this key and not about a feature: what it may read, or a quota that is used
-    /// up. Not retried.
+    /// A 403 about this key rather than about a feature: missing permission, or a used-up quota. Not retried.
     #[error("Clerk does not let this key read {endpoint} ({status} {refusal})")]
     Forbidden {
         /// Path of the request.
         endpoint: String,
         /// HTTP status.
         status: u16,
-        /// Clerk's own words.
+        /// Clerk's code and trace id.
         refusal: Refusal,
     },
-    /// The instance does not have the feature: the list is skipped, with this code. See
+    /// The instance does not have the feature, so the list is skipped with this code as the reason. See
     /// [`answer_codes`](super::answer_codes).
     #[error("Clerk refused {endpoint} ({status} {refusal})")]
     Refused {
@@ -64,40 +62,39 @@ pub enum ClerkError {
         endpoint: String,
         /// HTTP status.
         status: u16,
-        /// Clerk's own words.
+        /// Clerk's code and trace id.
         refusal: Refusal,
     },
-    /// Any other 4xx with a code of Clerk's. Not retried; a walk may choose another way.
+    /// Any other 4xx with a code of Clerk's. Not retried; a pager may try another paging mode.
     #[error("Clerk rejected {endpoint} ({status} {refusal})")]
     Rejected {
         /// Path of the request.
         endpoint: String,
         /// HTTP status.
         status: u16,
-        /// Clerk's own words.
+        /// Clerk's code and trace id.
         refusal: Refusal,
     },
-    /// Every attempt allowed ended in a fault of the server or the network.
+    /// Every allowed attempt ended in a fault of the server or the network.
     #[error("{endpoint} did not answer in {attempts} {}", if *attempts == 1 { "attempt" } else { "attempts" })]
     Unavailable {
         /// Path of the request.
         endpoint: String,
         /// Attempts made.
         attempts: u32,
-        /// The last one's fault.
+        /// The fault of the last attempt.
         #[source]
         last: Fault,
     },
-    /// Every attempt allowed brought an answer that is not what the API promises.
+    /// Every allowed attempt returned an answer that violates Clerk's API.
     #[error("{endpoint} answered in a way that Clerk's API does not promise: {detail}")]
     Protocol {
         /// Path of the request.
         endpoint: String,
-        /// What is wrong with it; names a field, never a value.
+        /// What is wrong. Names the field, never the value.
         detail: String,
     },
-    /// Something else answered in Clerk's place: every attempt allowed brought a web page, or one a
-    /// redirect.
+    /// Something other than Clerk answered: every allowed attempt returned a web page, or one returned a redirect.
     #[error("the server that answered {endpoint} with {status} is not Clerk's API{}", about_redirects(*status))]
     NotClerk {
         /// Path of the request.
@@ -105,24 +102,24 @@ pub enum ClerkError {
         /// HTTP status.
         status: u16,
     },
-    /// Clerk asked for a pause that outlasts what is left of the budget.
+    /// Clerk asked for a pause longer than the remaining time budget.
     #[error("Clerk asked to wait until {retry_at}")]
     Paused {
         /// When Clerk may be asked again.
         retry_at: Timestamp,
     },
-    /// The budget does not allow the wait before the next attempt, or a signal came.
+    /// The time budget does not allow the wait before the next attempt, or a signal arrived.
     #[error("no time is left for {endpoint}")]
     OutOfTime {
         /// Path of the request.
         endpoint: String,
-        /// Which limit was met.
+        /// Which limit was reached.
         why: StopReason,
     },
 }
 
 impl ClerkError {
-    /// The error itself, whichever request met it first.
+    /// The underlying error, even if another request met it first.
     #[must_use]
     pub fn root(&self) -> &Self {
         match self {
@@ -131,15 +128,15 @@ impl ClerkError {
         }
     }
 
-    /// Whether Clerk says that there is nothing at this path. A proxy's 404, which has no code of
-    /// Clerk's, says nothing.
+    /// Whether Clerk says that nothing exists at this path. A proxy's 404, which has no code of Clerk's, does not
+    /// count.
     #[must_use]
     pub const fn says_absent(&self) -> bool {
         matches!(self, Self::Rejected { status: 404, .. })
     }
 
-    /// Whether the request itself was not accepted, so that another way of asking may be: by Clerk, or
-    /// by something in between that does not know a parameter.
+    /// Whether the form of the request was not accepted, so that another form may be: by Clerk, or by a proxy that does
+    /// not know a parameter.
     #[must_use]
     pub const fn rejects_the_request(&self) -> bool {
         matches!(
@@ -157,38 +154,38 @@ const fn about_redirects(status: u16) -> &'static str {
     }
 }
 
-/// One attempt's failure; each is worth another, but for those that [`Fault::is_permanent`] tells of.
+/// Why one attempt failed. It is retried unless [`Fault::is_permanent`].
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
     /// 429: too many requests.
     #[error("it answered 429 (too many requests)")]
     RateLimited,
-    /// 5xx, or a 4xx with which Clerk asks to be asked again.
+    /// A 5xx, or a 4xx that Clerk wants retried.
     #[error("it answered {0}")]
     Status(u16),
-    /// A web page with a good status, as a login page or a captive portal shows it.
+    /// A web page with a 2xx status, such as a login page or a captive portal.
     #[error("it answered {0} with a web page")]
     WebPage(u16),
-    /// A 4xx without a code of Clerk's: a proxy or firewall answered.
+    /// A 4xx without a code of Clerk's: a proxy or a firewall answered.
     #[error("it answered {0} without an error code of Clerk's, as a proxy or firewall does")]
     NotClerks(u16),
-    /// No complete answer.
+    /// No complete answer arrived.
     #[error(transparent)]
     Transport(#[from] TransportError),
-    /// A body that is not what the API promises.
+    /// A body that violates Clerk's API.
     #[error(transparent)]
     Unreadable(#[from] Unreadable),
 }
 
 impl Fault {
-    /// Whether it stays so until a person acts, so that no other attempt is made.
+    /// Whether the fault persists until a person acts, so that a retry is pointless.
     #[must_use]
     pub const fn is_permanent(&self) -> bool {
         matches!(self, Self::Transport(error) if error.is_permanent())
     }
 }
 
-/// A body that is not what the API promises. Says where and what, never the content.
+/// A body that violates Clerk's API. Says where and what, never the content.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Unreadable(pub String);
@@ -199,17 +196,17 @@ impl From<super::wire::DecodeError> for Unreadable {
     }
 }
 
-/// Clerk's error code and trace id (Clerk OpenAPI, schema `ClerkErrors`), to quote to support.
+/// Clerk's error code and trace id (Clerk OpenAPI, schema `ClerkErrors`), for a support request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Refusal {
-    /// First error's `code`, reduced to letters, digits, `_`, `-` and `.`.
+    /// `code` of the first error, reduced to letters, digits, `_`, `-` and `.`.
     pub code: Option<String>,
-    /// `clerk_trace_id`, reduced likewise.
+    /// `clerk_trace_id`, reduced in the same way.
     pub trace_id: Option<String>,
 }
 
 impl Refusal {
-    /// Reads an error body; a body that is not Clerk's gives an empty refusal.
+    /// Parses an error body. A body that is not Clerk's gives an empty refusal.
     #[must_use]
     pub fn from_body(body: &[u8]) -> Self {
         let Ok(errors) = serde_json::from_slice::<super::wire::ErrorBody<'_>>(body) else {
@@ -232,11 +229,11 @@ impl std::fmt::Display for Refusal {
     }
 }
 
-/// Longest code or trace id kept.
+/// Most characters kept of a code or trace id.
 const LONGEST_WORD: usize = 100;
 
-/// The server chooses these words and they end up in logs and files, so only plain ones pass, and
-/// none that repeats a key.
+/// Sanitizes a string that the server chose and that ends up in logs and files: keeps plain characters only, and drops
+/// it if it repeats a key.
 fn plain_word(word: &str) -> Option<String> {
     let plain: String = word
         .chars()
@@ -251,9 +248,9 @@ fn plain_word(word: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    // Promise 7: the key is in no error, however a server repeats it.
+    // Promise 7: no error contains the key, however a server repeats it.
     #[test]
-    fn a_code_that_repeats_a_key_is_none() {
+    fn a_code_that_repeats_a_key_is_dropped() {
         for code in ["sk_live_abc", "sk_li ve_abc", "SK_TEST_abc", "x-sk_\u{e9}test_abc"] {
             assert_eq!(plain_word(code), None, "{code}");
         }

@@ -1,4 +1,4 @@
-//! Decompresses a body that has arrived as a whole.
+//! Decompresses a complete gzip body.
 
 use std::io::{self, Read as _};
 
@@ -7,11 +7,10 @@ use clerk_snapshot::buffers::Buffers;
 use libdeflater::{Crc, Decompressor};
 use memchr::memmem;
 
-/// The bytes that `body`, a gzip file (RFC 1952), decompresses to: `None` when they are more than
-/// `most`.
+/// Decompresses `body`, a gzip file (RFC 1952), into at most `most` bytes; `None` if there are more.
 ///
 /// # Errors
-/// When it is cut short or is no gzip.
+/// If the body is truncated or not gzip.
 pub fn gunzip(body: &[u8], most: usize, buffers: &Buffers) -> io::Result<Option<Bytes>> {
     match at_once(body, most, buffers) {
         Some(bytes) => Ok(Some(bytes)),
@@ -19,9 +18,9 @@ pub fn gunzip(body: &[u8], most: usize, buffers: &Buffers) -> io::Result<Option<
     }
 }
 
-/// What servers send: one member with a plain header, whose last bytes say how long the result is
-/// and what its checksum is. Decompressed in one go it takes a third of the time. `None` when the
-/// body is anything else, or broken.
+/// Decompresses the kind of body that servers send: one member with a plain header, whose last bytes give the length
+/// and checksum of the result. Decompressing it in one call takes a third of the time. `None` for any other body, valid
+/// or broken.
 fn at_once(body: &[u8], most: usize, buffers: &Buffers) -> Option<Bytes> {
     let (header, rest) = body.split_first_chunk::<10>()?;
     let (rest, &size) = rest.split_last_chunk::<4>()?;
@@ -31,25 +30,25 @@ fn at_once(body: &[u8], most: usize, buffers: &Buffers) -> Option<Bytes> {
     if !header.starts_with(&[0x1f, 0x8b, 8, 0]) || size > most {
         return None;
     }
-    // Of two members that hold the same, the length and checksum of the last fit the first. (By
-    // chance these bytes stand in one body of hundreds.)
+    // If two members have the same content, the last one's length and checksum fit the first. (These bytes also occur
+    // by chance in one body of several hundred.)
     if memmem::find(deflated, MEMBER).is_some() {
         return None;
     }
     let mut bytes = buffers.take();
     bytes.resize(size, 0);
     let written = Decompressor::new().deflate_decompress(deflated, &mut bytes).ok()?;
-    // With several members, the last one's length and checksum are not those of the first.
+    // With several members, the last one's length and checksum do not match the first one's content.
     let mut crc = Crc::new();
     crc.update(&bytes);
     let is_whole = written == size && crc.sum() == u32::from_le_bytes(checksum);
     is_whole.then(|| Bytes::from_owner(bytes))
 }
 
-/// How a member begins.
+/// The first bytes of a member.
 const MEMBER: &[u8] = &[0x1f, 0x8b, 8];
 
-/// Whatever gzip allows, and never more memory than what has arrived calls for.
+/// Decompresses anything that gzip allows, without allocating more than the content needs.
 fn in_pieces(body: &[u8], most: usize) -> io::Result<Option<Vec<u8>>> {
     let mut bytes = Vec::new();
     let one_more = most as u64 + 1;
@@ -83,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plain_body_is_decompressed_at_once() {
+    fn a_plain_body_is_decompressed_in_one_call() {
         for text in ["", "[]", &"[1,2,3]".repeat(10_000)] {
             let body = gzip(text.as_bytes());
             assert_eq!(at_once(&body, MOST).as_deref(), Some(text.as_bytes()));
@@ -91,9 +90,9 @@ mod tests {
         }
     }
 
-    /// RFC 1952: a file may have several members, and names and comments in its header.
+    /// RFC 1952: a file may have several members, and a header may contain names and comments.
     #[test]
-    fn whatever_gzip_allows_is_decompressed() {
+    fn any_valid_gzip_is_decompressed() {
         let members = |texts: [&str; 2]| texts.map(|text| gzip(text.as_bytes())).concat();
         for (texts, whole) in
             [(["[1,", "2]"], "[1,2]"), (["[1,", "22]"], "[1,22]"), (["[1]"; 2], "[1][1]")]
@@ -109,7 +108,7 @@ mod tests {
         assert_eq!(gunzip(&named.finish().unwrap(), MOST).unwrap().unwrap(), "[]");
     }
 
-    // Promise: a body that was cut off is an error and never a shorter page.
+    // Promise: a truncated body is an error, never a shorter page.
     #[test]
     fn a_broken_body_is_an_error() {
         let body = gzip("[1,2,3]".repeat(100).as_bytes());
@@ -124,7 +123,7 @@ mod tests {
         assert!(gunzip(b"[]", MOST).is_err());
     }
 
-    // Promise: memory is capped, whatever the body says of its own size.
+    // Promise: memory is capped, whatever size the body claims.
     #[test]
     fn more_than_allowed_is_never_held() {
         let mut body = gzip(&[b' '; 1000]);

@@ -1,32 +1,32 @@
-//! How long each list takes to answer, and how long it took when it answered best.
+//! Records the latency of each list: the best and the recent average.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Measured from sending a request to the end of its answer, or to giving it up; waits for a turn
-/// are not in it.
+/// Latencies by list, measured from sending a request until its answer is complete or abandoned. Waiting for a turn is
+/// not included.
 #[derive(Debug, Default)]
 pub(super) struct Latencies(Mutex<HashMap<String, Latency>>);
 
 /// The latency of one list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Latency {
-    /// The shortest.
+    /// The shortest latency.
     pub best: Duration,
-    /// The mean of late, in which the latest counts a quarter.
+    /// Moving average in which the latest answer counts a quarter.
     pub recent: Duration,
 }
 
 impl Latency {
-    /// The latency, raised to `shortest` where it is shorter.
+    /// The latency, but not below `shortest`.
     pub(super) fn at_least(self, shortest: Duration) -> Self {
         Self { best: self.best.max(shortest), recent: self.recent.max(shortest) }
     }
 }
 
 impl Latencies {
-    pub(super) fn note(&self, list: &str, took: Duration) {
+    pub(super) fn record(&self, list: &str, took: Duration) {
         let mut latencies = self.lock();
         if let Some(latency) = latencies.get_mut(list) {
             latency.best = latency.best.min(took);
@@ -54,7 +54,7 @@ mod tests {
         let latencies = Latencies::default();
         assert_eq!(latencies.of("/users"), None);
         for milliseconds in [100, 300, 300, 300, 300, 300, 300, 300] {
-            latencies.note("/users", Duration::from_millis(milliseconds));
+            latencies.record("/users", Duration::from_millis(milliseconds));
         }
         let users = latencies.of("/users").unwrap();
         assert_eq!(users.best, Duration::from_millis(100));

@@ -1,5 +1,5 @@
-//! The request rate: at most share × limit, less while the customer's own application needs the
-//! room, and nothing inside a Retry-After pause.
+//! Limits the request rate to the configured share of Clerk's limit, yields to the customer's own application, and
+//! sends nothing during a Retry-After pause.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,70 +7,69 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Clerk counts requests in windows of this length
-/// (Clerk documentation, "Rate limits": 1000 or 100 requests per 10 seconds).
+/// Length of the window in which Clerk counts requests (Clerk documentation, "Rate limits": 1000 or 100 requests per 10
+/// seconds).
 pub const WINDOW: Duration = Duration::from_secs(10);
 
-/// Hands out moments at which a request may be sent, evenly spaced.
+/// Schedules requests at even intervals.
 ///
-/// Even spacing keeps *every* window of ten seconds within the allowance, wherever the server
-/// starts counting, which a bucket that may be emptied in one burst does not.
-///
-/// The limit is shared with the customer's application. A 429 means that both together met it: the
-/// pace falls to a part of what it was and comes back along a cubic, quickly at first, level around
-/// where the limit was met, and then ever faster until it is met again or the allowance is reached.
+/// - Even spacing keeps *every* window of ten seconds within the allowance, wherever the server starts counting. A
+///   token bucket, which can be emptied in one burst, does not.
+/// - The limit is shared with the customer's application. A 429 means that both together reached it: the pace drops to
+///   a fraction of what it was and recovers along a cubic curve, fast at first, flat around the rate at which the limit
+///   was reached, then ever faster until it reaches the limit again or the full allowance.
 #[derive(Debug)]
 pub struct Pace {
-    /// Between two requests when the whole allowance is used.
+    /// Interval between two requests when the whole allowance is used.
     interval: Duration,
     state: Mutex<State>,
 }
 
 #[derive(Debug)]
 struct State {
-    /// The next moment not yet handed out.
+    /// The next free turn.
     next: Option<Instant>,
-    /// Nothing is sent before this moment: the server said so.
+    /// Nothing is sent before this time, because the server asked for a pause.
     paused_until: Option<Instant>,
-    /// What was sent within the last window: the server still counts it.
+    /// Send times within the last window: the server still counts these requests.
     sent: VecDeque<Instant>,
-    /// The last meeting with the limit, until the pace has recovered from it.
-    met: Option<Met>,
+    /// The last 429, until the pace has recovered from it.
+    limit_hit: Option<LimitHit>,
 }
 
-/// A meeting with the limit.
+/// The rate at which the limit was reached, and when.
 #[derive(Debug, Clone, Copy)]
-struct Met {
-    /// The share of the allowance that there was room for.
+struct LimitHit {
+    /// The share of the allowance that fitted below the limit.
     share: f64,
-    /// When the pace began to come back. What was sent before belongs to the same meeting.
+    /// When the recovery began. A 429 for a request sent before belongs to the same event.
     since: Instant,
 }
 
-/// How far a moment may lie in the past and still be made up for, so that a late timer (they tick
-/// in milliseconds) does not lower the rate.
+/// How late a turn may be used without delaying the next one, so that late timers (they tick in milliseconds) do not
+/// lower the rate.
 const CATCH_UP: Duration = Duration::from_millis(40);
-/// The part of the allowance that is aimed at: the rest absorbs the network's jitter, which moves
-/// requests from one window of the server's into the next.
+/// Fraction of the allowance to aim for. The rest absorbs network jitter, which moves requests from one of the server's
+/// windows into the next.
 const AIM: f64 = 0.985;
-/// What a 429 takes off the pace. Less is not noticed by a customer who needs half of the limit;
-/// more leaves room unused that nobody asked for.
+/// Fraction that a 429 takes off the pace. With less, a customer who needs half of the limit would not notice; with
+/// more, capacity that nobody asked for would be unused.
 const YIELD: f64 = 0.3;
-/// How long the pace takes back to where it met the limit: the server still counts what was sent
-/// a window ago.
+/// Time in which the pace returns to the rate at which it reached the limit: one window, because the server still
+/// counts the requests sent in it.
 const COME_BACK: Duration = WINDOW;
-/// What is added to the pace, as a share of the allowance, in the first `COME_BACK` after that. From
-/// half of the allowance to nine tenths, yielding included, takes 24 seconds.
+/// Share of the allowance that is added in the first `COME_BACK` after that. From half of the allowance, yielding
+/// included, it takes 24 seconds to reach nine tenths.
 const PROBE: f64 = 0.15;
-/// The least share of the allowance: someone else may use the limit up, and it is tried again.
+/// Lowest share of the allowance. If someone else uses up the limit, the pace still tries now and then.
 const LEAST: f64 = 0.01;
 
 impl Pace {
     /// A pace of at most `allowance` requests in any window of ten seconds.
     #[must_use]
     pub fn new(allowance: f64) -> Self {
-        // One request can stand on each edge of a window, so one less fits between; below two
-        // requests a window that rule would stop everything.
+        // A window can have a request on each edge, so one less fits between them. Below two requests per window that
+        // rule would stop everything.
         let spaced = (allowance - 1.0).max(allowance / 2.0) * AIM;
         Self {
             interval: WINDOW.div_f64(spaced.max(f64::MIN_POSITIVE)).min(WINDOW * 1000),
@@ -78,27 +77,26 @@ impl Pace {
                 next: None,
                 paused_until: None,
                 sent: VecDeque::new(),
-                met: None,
+                limit_hit: None,
             }),
         }
     }
 
-    /// How many requests it lets through in a time.
+    /// Number of requests that the pace allows in `time`.
     #[must_use]
     pub fn requests_in(&self, time: Duration) -> f64 {
         time.div_duration_f64(self.interval)
     }
 
-    /// How much of a pause is left at `now`, if one is in force.
+    /// What is left of a pause at `now`, if there is one.
     pub fn pause_left(&self, now: Instant) -> Option<Duration> {
         self.lock().paused_until?.checked_duration_since(now).filter(|left| !left.is_zero())
     }
 
-    /// Takes the moment for one request: `Ok` when it may be sent at `now`, otherwise the moment
-    /// to ask again at. Moments not yet reached are handed out first come, first served.
+    /// Takes a turn for one request: `Ok` if it may be sent at `now`. Turns are given out first come, first served.
     ///
     /// # Errors
-    /// [`NotYet`] with the moment to wait for.
+    /// [`NotYet`] with the time at which to ask again.
     pub fn take(&self, now: Instant) -> Result<(), NotYet> {
         let mut state = self.lock();
         if let Some(until) = state.paused_until {
@@ -106,7 +104,7 @@ impl Pace {
                 return Err(NotYet { until, paused: true });
             }
             state.paused_until = None;
-            // What was held back must not come out as a burst.
+            // Requests held back by the pause must not be sent as a burst.
             state.next = state.next.map(|next| next.max(now));
         }
         let next = state.next.unwrap_or(now);
@@ -120,23 +118,23 @@ impl Pace {
         Ok(())
     }
 
-    /// Nothing is sent for `wait` from `now` on. A longer pause already in force stays.
+    /// Sends nothing for `wait` from `now` on. A longer pause that is already in force stays.
     pub fn pause(&self, now: Instant, wait: Duration) {
         self.lock().pause(now, wait);
     }
 
-    /// A request sent at `sent` was answered 429 at `now`: the pace yields, once for all the
-    /// requests that met the limit together, and pauses for as long as the server said.
+    /// Records a 429 at `now` for a request sent at `sent`. The pace yields once for all requests that reached the
+    /// limit together, and pauses for `wait` if the server asked for it.
     pub fn refused(&self, sent: Instant, now: Instant, wait: Option<Duration>) {
         let mut state = self.lock();
-        if state.met.is_none_or(|met| sent >= met.since) {
-            // What was sent in the last window had room beside the customer's requests; the pace
-            // may have risen past that since. After a pause it says little.
+        if state.limit_hit.is_none_or(|limit_hit| sent >= limit_hit.since) {
+            // The requests sent in the last window fitted beside the customer's; the pace may have risen since. After a
+            // pause that number says little.
             state.forget_sent(now);
             let had_room = self.interval.mul_f64(state.sent.len() as f64).div_duration_f64(WINDOW);
             let share = state.share(now);
             let share = had_room.clamp(share / 2.0, share);
-            state.met = Some(Met { share, since: now });
+            state.limit_hit = Some(LimitHit { share, since: now });
         }
         if let Some(wait) = wait {
             state.pause(now, wait);
@@ -152,9 +150,9 @@ impl State {
     fn pause(&mut self, now: Instant, wait: Duration) {
         let until = self.paused_until.map_or(now + wait, |earlier| earlier.max(now + wait));
         self.paused_until = Some(until);
-        if let Some(met) = &mut self.met {
-            // Nothing is learnt about the room while nothing is sent.
-            met.since = met.since.max(until);
+        if let Some(limit_hit) = &mut self.limit_hit {
+            // While nothing is sent, nothing is learnt about the free capacity.
+            limit_hit.since = limit_hit.since.max(until);
         }
     }
 
@@ -166,13 +164,13 @@ impl State {
 
     /// The share of the allowance that may be used at `now`.
     fn share(&mut self, now: Instant) -> f64 {
-        let Some(met) = self.met else { return 1.0 };
-        let since = now.saturating_duration_since(met.since);
+        let Some(limit_hit) = self.limit_hit else { return 1.0 };
+        let since = now.saturating_duration_since(limit_hit.since);
         let turns = since.as_secs_f64() / COME_BACK.as_secs_f64() - 1.0;
-        let steepness = if turns < 0.0 { YIELD * met.share } else { PROBE };
-        let share = met.share + steepness * turns.powi(3);
+        let steepness = if turns < 0.0 { YIELD * limit_hit.share } else { PROBE };
+        let share = limit_hit.share + steepness * turns.powi(3);
         if share >= 1.0 {
-            self.met = None;
+            self.limit_hit = None;
         }
         share.clamp(LEAST, 1.0)
     }
@@ -181,9 +179,9 @@ impl State {
 /// A request may not be sent yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NotYet {
-    /// The moment to ask again at.
+    /// The time at which to ask again.
     pub until: Instant,
-    /// Whether a Retry-After pause is the reason, not the pace.
+    /// Whether a Retry-After pause is the reason, rather than the pace.
     pub paused: bool,
 }
 
@@ -191,7 +189,7 @@ pub struct NotYet {
 mod tests {
     use super::*;
 
-    /// Sends as fast as the pace lets it and returns the moments, in milliseconds.
+    /// Sends as fast as the pace allows and returns the send times in milliseconds.
     fn moments(pace: &Pace, start: Instant, how_many: usize, lateness: Duration) -> Vec<u128> {
         let mut now = start;
         let mut sent = Vec::new();
@@ -211,8 +209,8 @@ mod tests {
             .unwrap_or(0)
     }
 
-    /// No window of ten seconds ever holds more than the allowance, and at least 95 % of it is
-    /// used, even when every timer fires a millisecond late.
+    /// No window of ten seconds ever holds more requests than the allowance, and at least 95 % of it is used, even if
+    /// every timer fires a millisecond late.
     #[tokio::test(start_paused = true)]
     async fn every_window_holds_the_allowance() {
         for allowance in [50.0, 100.0, 500.0, 1000.0] {
@@ -228,7 +226,7 @@ mod tests {
         }
     }
 
-    /// Even one request a window moves on.
+    /// Even an allowance of one request per window makes progress.
     #[tokio::test(start_paused = true)]
     async fn the_smallest_allowance_still_sends() {
         let sent = moments(&Pace::new(0.5), Instant::now(), 3, Duration::ZERO);
@@ -236,7 +234,7 @@ mod tests {
         assert!(busiest_window(&sent) <= 1);
     }
 
-    /// Nothing is sent inside a pause, and nothing bursts after it.
+    /// Nothing is sent during a pause, and no burst follows it.
     #[tokio::test(start_paused = true)]
     async fn a_pause_stops_everything() {
         let start = Instant::now();
@@ -253,10 +251,10 @@ mod tests {
         pace.lock().share(at)
     }
 
-    /// One meeting with the limit takes a part off the pace, however many requests met it, and the
-    /// pace comes back to where it was, stays about there, and then recovers the allowance.
+    /// One event lowers the pace once, however many requests got a 429. The pace then returns to where it was, stays
+    /// there for a while, and recovers the full allowance.
     #[tokio::test(start_paused = true)]
-    async fn a_refusal_is_yielded_to_once_and_recovered_from() {
+    async fn the_pace_yields_once_to_a_refusal_and_recovers() {
         let start = Instant::now();
         let after = |seconds: f64| start + Duration::from_secs_f64(seconds);
         let pace = Pace::new(1000.0);
@@ -265,7 +263,7 @@ mod tests {
             let told = after(10.0 + f64::from(late) / 10.0);
             pace.refused(after(10.0), told, Some(Duration::from_secs(1)));
         }
-        // Paused until the thirteenth second; sent before, that is no other meeting.
+        // Paused until second 13: a request sent before that belongs to the same event.
         pace.refused(after(11.0), after(13.5), None);
         let [low, half_way, back, recovered] =
             [12.9, 17.9, 22.9, 29.0].map(|at| share(&pace, after(at)));
@@ -274,9 +272,9 @@ mod tests {
         assert!(back > 0.98 && recovered >= 1.0, "{back}, {recovered}");
     }
 
-    /// What there was room for is what was sent in the last window: the pace may have risen since.
+    /// The free capacity is measured by the requests sent in the last window, because the pace may have risen since.
     #[tokio::test(start_paused = true)]
-    async fn the_pace_comes_back_to_what_there_was_room_for() {
+    async fn the_pace_returns_to_the_free_capacity() {
         let pace = Pace::new(1000.0);
         let start = Instant::now();
         moments(&pace, start, 700, Duration::ZERO);
@@ -284,7 +282,7 @@ mod tests {
         pace.refused(met, met, None);
         let back = share(&pace, met + COME_BACK);
         assert!((back - 0.7).abs() < 0.02, "{back}");
-        // Hardly anything was sent: that is no measure.
+        // Too few requests were sent to measure anything.
         let pace = Pace::new(1000.0);
         pace.refused(start, start, None);
         assert!((share(&pace, start + COME_BACK) - 0.5).abs() < 0.001);
@@ -295,21 +293,21 @@ mod tests {
         let start = Instant::now();
         for met in [0.1, 0.3, 0.5, 0.8] {
             let pace = Pace::new(1000.0);
-            pace.lock().met = Some(Met { share: met, since: start });
+            pace.lock().limit_hit = Some(LimitHit { share: met, since: start });
             let window = WINDOW.as_secs_f64();
             for tenth in 0..400 {
                 let at = start + Duration::from_millis(tenth * 100);
-                // Around the limit met it probes gently: at most an eighth of a probe above it.
+                // Around the previous limit it probes gently: at most an eighth of a probe above it.
                 if tenth as f64 / 10.0 <= 1.5 * window {
                     assert!(share(&pace, at) <= met + PROBE / 8.0 + 1e-9);
                 }
             }
-            pace.lock().met = Some(Met { share: met, since: start });
+            pace.lock().limit_hit = Some(LimitHit { share: met, since: start });
             assert!(share(&pace, start + Duration::from_secs(29)) >= 0.9, "{met}");
         }
     }
 
-    /// Refused for ever, it still tries now and then.
+    /// Even if every request is refused, the pace still tries now and then.
     #[tokio::test(start_paused = true)]
     async fn the_pace_does_not_fall_to_nothing() {
         let mut now = Instant::now();

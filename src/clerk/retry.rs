@@ -1,22 +1,22 @@
-//! When to ask again, and after how long.
+//! Decides how often and after how long a request is retried.
 
 use std::time::Duration;
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 
-/// How often and how patiently a request is repeated.
+/// Bounds on the attempts at one request and on the waits between them.
 #[derive(Debug, Clone, Copy)]
 pub struct RetryPolicy {
-    /// Most attempts at one request that ended in a fault (a 5xx, a broken connection, an
-    /// unreadable body), the first included.
+    /// Most attempts at one request that end in a fault (a 5xx, a broken connection, an unreadable body), the first
+    /// included.
     pub attempts: u32,
-    /// Most attempts at one request that were answered 429. Larger than `attempts`, because a
-    /// customer's own traffic may rightly take the limit for a while.
+    /// Most attempts at one request that are answered with 429. More than `attempts`, because a customer's own traffic
+    /// may legitimately use up the limit for a while.
     pub rate_limited_attempts: u32,
     /// Upper bound of the first wait; it doubles with each attempt.
     pub base: Duration,
-    /// Upper bound of any wait that the server did not name.
+    /// Upper bound of any wait that the server did not ask for.
     pub cap: Duration,
 }
 
@@ -32,8 +32,8 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// The wait after the `attempt`-th attempt (1 is the first): exponential back-off with full
-    /// jitter. `random` is uniform in 0..1.
+    /// The wait after attempt number `attempt`, counted from 1: exponential back-off with full jitter. `random` is
+    /// uniform in 0..1.
     #[must_use]
     pub fn wait(&self, attempt: u32, random: f64) -> Duration {
         let doublings = attempt.saturating_sub(1).min(16);
@@ -41,12 +41,12 @@ impl RetryPolicy {
     }
 }
 
-/// The longest wait that is believed. Clerk names seconds; one header gone wrong must not stop the
-/// snapshots for longer than a day.
+/// Longest `Retry-After` that is honoured. Clerk asks for seconds; one faulty header must not stop the snapshots for
+/// more than a day.
 pub const LONGEST_NAMED: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The wait a `Retry-After` value names: seconds, or an HTTP date seen at `now`
-/// (RFC 9110, section 10.2.3), at most [`LONGEST_NAMED`]. `None` for anything else.
+/// Parses a `Retry-After` value: seconds, or an HTTP date relative to `now` (RFC 9110, section 10.2.3), at most
+/// [`LONGEST_NAMED`]. `None` for anything else.
 #[must_use]
 pub fn retry_after(value: &str, now: OffsetDateTime) -> Option<Duration> {
     named_wait(value.trim(), now).map(|wait| wait.min(LONGEST_NAMED))

@@ -1,7 +1,6 @@
-//! One GET over HTTP: the only way this program speaks to Clerk.
+//! Sends GET requests over HTTP: the only way in which this program talks to Clerk.
 //!
-//! The trait has no method, argument or type that could express anything but GET, so read-only is
-//! a property of the program's shape and not of its good behaviour.
+//! The trait has no method, argument or type that could express anything but GET, so the program cannot write to Clerk.
 
 use std::fmt;
 use std::sync::OnceLock;
@@ -22,12 +21,11 @@ use super::gunzip::gunzip;
 /// Sends one GET and returns the whole answer.
 #[async_trait]
 pub trait Transport: Send + Sync + fmt::Debug {
-    /// Sends one GET request to `url` with `headers` and reads the body to its end, holding only as
-    /// much of it as there is `room` for.
+    /// Sends a GET request to `url` with `headers` and reads the body to its end, holding only as much of it as there
+    /// is `room` for.
     ///
     /// # Errors
-    /// [`TransportError`] when no complete answer arrived. An answer with an error status is not an
-    /// error here.
+    /// [`TransportError`] if no complete answer arrived. An answer with an error status is `Ok`.
     async fn get(
         &self,
         url: &Url,
@@ -35,7 +33,7 @@ pub trait Transport: Send + Sync + fmt::Debug {
         room: &mut Room,
     ) -> Result<Answer, TransportError>;
 
-    /// Makes ready what the first request would otherwise wait for. Sends nothing.
+    /// Sets up what the first request would otherwise have to wait for. Sends nothing.
     ///
     /// # Errors
     /// [`TransportError::Setup`].
@@ -44,7 +42,7 @@ pub trait Transport: Send + Sync + fmt::Debug {
     }
 }
 
-/// A complete answer: the body was read to the length or the end the server announced.
+/// A complete answer: the body was read to the announced length or end.
 #[derive(Debug, Clone)]
 pub struct Answer {
     /// HTTP status code.
@@ -55,26 +53,26 @@ pub struct Answer {
     pub body: Bytes,
 }
 
-/// Why no complete answer arrived. Those that [`TransportError::is_permanent`] tells of stay so until
-/// a person acts; each other is worth another attempt, by [`Client`](super::client::Client).
+/// Why no complete answer arrived. [`Client`](super::client::Client) retries every kind, except those that
+/// [`TransportError::is_permanent`].
 #[derive(Debug, thiserror::Error)]
 pub enum TransportError {
-    /// The TLS stack cannot be set up: there is no CA certificate, or a proxy's address is none.
+    /// The TLS stack cannot be set up: there is no CA certificate, or a proxy's address is invalid.
     #[error("the HTTP client could not be set up: {0}")]
     Setup(NoAnswer),
-    /// No connection within the time allowed, or it was refused by one side or the other.
+    /// No connection within the time allowed, or one side refused it.
     #[error("no connection could be made: {0}")]
     Connect(NoAnswer),
     /// The connection was made, but no answer began in time.
     #[error("no answer began within {} s", .0.as_secs())]
     FirstByteTimeOut(Duration),
-    /// The answer began and did not end in time.
+    /// The answer began but did not end in time.
     #[error("the answer did not end within {} s", .0.as_secs())]
     BodyTimeOut(Duration),
     /// The connection broke before an answer began.
     #[error("the connection broke before an answer began")]
     Broken,
-    /// The answer began, and its body was cut short or could not be decompressed.
+    /// The answer began, but its body was truncated or could not be decompressed.
     #[error("the body was cut short or could not be decompressed")]
     CutShort,
     /// The body is larger than [`MAX_BODY_BYTES`], counted after decompression.
@@ -83,13 +81,13 @@ pub enum TransportError {
 }
 
 impl TransportError {
-    /// Whether the failure says that the other side may be overloaded.
+    /// Whether the failure suggests that the server is overloaded.
     #[must_use]
     pub const fn is_time_out(&self) -> bool {
         matches!(self, Self::FirstByteTimeOut(_) | Self::BodyTimeOut(_))
     }
 
-    /// Whether it stays so until a person acts.
+    /// Whether the failure persists until a person acts.
     #[must_use]
     pub const fn is_permanent(&self) -> bool {
         match self {
@@ -99,7 +97,7 @@ impl TransportError {
         }
     }
 
-    /// What stood between this machine and Clerk, if the fault is of that kind.
+    /// What prevents connections between this machine and Clerk, if that is the kind of failure.
     #[must_use]
     pub const fn no_answer(&self) -> Option<NoAnswer> {
         match self {
@@ -109,21 +107,21 @@ impl TransportError {
     }
 }
 
-/// Largest body accepted, in bytes after decompression. A page of 500 users with full metadata
-/// bags is about 14 MB; four times that is a server gone wrong (or a decompression bomb).
+/// Largest body accepted, in bytes after decompression. A page of 500 users with full metadata is about 14 MB; four
+/// times that means a faulty server or a decompression bomb.
 pub const MAX_BODY_BYTES: usize = 56 * 1024 * 1024;
 
-// What is written must be readable again: at worst one row fills the body, and its record holds it twice.
+// Everything that is written must be readable again: at worst one row fills the body, and its record contains it twice.
 const _: () = assert!(LONGEST_LINE >= 2 * MAX_BODY_BYTES as u64);
 
 /// Longest wait for a connection, TLS included.
 const CONNECT_TIME_OUT: Duration = Duration::from_secs(5);
-/// Longest wait from sending the request to the first byte of the answer.
+/// Longest wait from sending the request until the first byte of the answer.
 const FIRST_BYTE_TIME_OUT: Duration = Duration::from_secs(30);
-/// Longest time one body may take from its first byte.
+/// Longest time for one body, from its first byte.
 const BODY_TIME_OUT: Duration = Duration::from_secs(60);
-/// How long an unused connection is kept. Lambda freezes the process between invocations and the
-/// socket is dead by the next one, so a short time costs nothing and avoids resets.
+/// How long an unused connection is kept. Lambda freezes the process between invocations and the socket is dead by the
+/// next one, so a short time costs nothing and avoids connection resets.
 const IDLE_TIME_OUT: Duration = Duration::from_secs(15);
 
 /// [`Transport`] over the network.
@@ -133,15 +131,16 @@ pub struct HttpTransport {
     client: OnceLock<reqwest::Client>,
     /// For bodies as they arrive.
     compressed: Buffers,
-    /// For bodies that were decompressed.
+    /// For decompressed bodies.
     decompressed: Buffers,
 }
 
 impl HttpTransport {
-    /// A transport for requests to `api_url`'s host. Redirects are never followed, because the key
-    /// would travel with them; a proxy from the environment is not used for a loopback host.
+    /// A transport for requests to the host of `api_url`.
     ///
-    /// Nothing is set up yet: a sync that has nothing to do never loads a certificate.
+    /// - Redirects are never followed, because the key would be sent along.
+    /// - A proxy from the environment is not used for a loopback host.
+    /// - Nothing is set up yet, so a sync that has nothing to do never loads a certificate.
     #[must_use]
     pub fn new(api_url: &Url) -> Self {
         Self {
@@ -157,7 +156,7 @@ impl HttpTransport {
             return Ok(client);
         }
         let client = self.build().map_err(|_| {
-            // The verifier of certificates cannot be made without any.
+            // The certificate verifier cannot be built without any root certificate.
             TransportError::Setup(if trusts_anybody() {
                 NoAnswer::ProxyFailed
             } else {
@@ -178,8 +177,7 @@ impl HttpTransport {
         if self.https {
             builder.https_only(true).build()
         } else {
-            // Certificates are of no use without TLS, and reading the system's is most of the time
-            // that a start takes.
+            // Without TLS certificates are useless, and loading the system's takes most of the start-up time.
             builder.no_proxy().tls_certs_only([]).build()
         }
     }
@@ -215,13 +213,13 @@ impl Transport for HttpTransport {
     }
 }
 
-/// The body as it is sent.
+/// Reads the body as sent, before decompression.
 async fn read_body(
     mut response: reqwest::Response,
     mut body: Buffer,
     room: &mut Room,
 ) -> Result<Buffer, TransportError> {
-    // A hint only: a server that announces too much does not get it.
+    // Only a hint: a server that announces too much does not get it.
     let announced = response.content_length().map_or(0, |bytes| bytes.min(1024 * 1024));
     body.clear();
     body.reserve(announced as usize);
@@ -238,17 +236,17 @@ async fn read_body(
         }
         let waiting = Instant::now();
         room.take(chunk.len()).await;
-        // The server is not to blame for that.
+        // Waiting for room is not the server's fault.
         deadline += waiting.elapsed();
         body.extend_from_slice(&chunk);
     }
 }
 
-/// What a gzip file says of its size in its last four bytes (RFC 1952, ISIZE), as far as that can be
-/// true: deflate makes a file at most 1032 times smaller.
+/// The decompressed size that a gzip file states in its last four bytes (RFC 1952, ISIZE), as far as it is plausible:
+/// deflate compresses by a factor of at most 1032.
 fn size_when_decompressed(body: &[u8]) -> usize {
-    let said = body.last_chunk().map_or(0, |&size| u32::from_le_bytes(size) as usize);
-    said.min(MAX_BODY_BYTES).min(body.len().saturating_mul(1032))
+    let stated = body.last_chunk().map_or(0, |&size| u32::from_le_bytes(size) as usize);
+    stated.min(MAX_BODY_BYTES).min(body.len().saturating_mul(1032))
 }
 
 fn is_gzip(headers: &HeaderMap) -> bool {
@@ -263,8 +261,8 @@ fn decompress(body: &[u8], buffers: &Buffers) -> Result<Bytes, TransportError> {
         .ok_or(TransportError::TooLarge)
 }
 
-/// The error's own text is not kept: it may repeat the query, which can hold ids and e-mail addresses,
-/// or what the server sent.
+/// Drops the error's own text: it may repeat what the server sent, or the query, which can contain ids and e-mail
+/// addresses.
 fn broken(error: reqwest::Error) -> TransportError {
     if error.is_connect() {
         TransportError::Connect(NoAnswer::of(&error))

@@ -1,9 +1,10 @@
-//! Clerk's rows as they arrive, borrowing from the body: only what a snapshot needs.
+//! Parses Clerk's JSON rows, borrowing from the body, with only the fields that a snapshot needs.
 //!
-//! A field that is absent or `null` is `None`, an unknown field is ignored, and statuses, providers and
-//! types are open strings, because Clerk adds fields and values without notice. A value of another type
-//! is a [`DecodeError`] that names its path; `repair` then reads the row without that value, unless
-//! the row needs it. Field names and shapes are those of Clerk's OpenAPI document 2026-05-12.
+//! - An absent or `null` field is `None`, and an unknown field is ignored.
+//! - Statuses, providers and types are open strings, because Clerk adds values without notice.
+//! - A value of the wrong type is a [`DecodeError`] with its path; `repair` then reads the row without that value,
+//!   unless the row needs it.
+//! - Field names and shapes are those of Clerk's OpenAPI document 2026-05-12.
 
 mod decode;
 mod error_body;

@@ -1,5 +1,4 @@
-//! What there is to say of a list: path, order, paging, datasets and translation. The table says it of
-//! each.
+//! Defines what the table says of each list: path, order, paging, datasets and translation.
 
 use std::fmt;
 
@@ -9,58 +8,56 @@ use serde::{Deserialize, Serialize};
 use crate::lists::page::{Needed, PageContext, PageError, ReadPage, RowReader, read_rows};
 use crate::lists::row_request::RowRequest;
 
-/// Most rows a page may have (Clerk OpenAPI, parameter `limit`: 1 to 500).
+/// Most rows of a page (Clerk OpenAPI, parameter `limit`: 1 to 500).
 pub const PAGE_ROWS: u64 = 500;
 
 /// One list of Clerk's Backend API.
 #[derive(Debug)]
 pub struct Endpoint {
-    /// The resource that opts the list in.
+    /// The resource that the user opts in to.
     pub resource: Resource,
-    /// Which of the resource's lists it is; most have one, which is the first.
+    /// Which of the resource's lists this is. Most resources have only one, number 0.
     pub part: u8,
-    /// Below `/v1`.
+    /// Path below `/v1`.
     pub path: &'static str,
-    /// Sent with every page, beside `limit`, `offset` and the like.
+    /// Parameters sent with every page, in addition to `limit`, `offset` and the like.
     pub query: &'static [(&'static str, &'static str)],
-    /// Rows of a page: the most that Clerk allows. Asked for more it may silently give ten.
+    /// Rows requested per page: the most that Clerk allows. If more are requested, it may silently return ten.
     pub page_rows: u64,
     /// When it is read.
     pub phase: Phase,
     /// How its pages are found.
     pub paging: Paging,
-    /// How it can be read in parts, where it can.
+    /// How to read it owner by owner, if Clerk can list it that way.
     pub by_owner: Option<ByOwner>,
-    /// What its rows become, in order of their sections.
+    /// The datasets its rows are written to, ordered by section.
     pub feeds: &'static [Feed],
-    /// How one of its rows is asked for by itself, where Clerk allows it. Several that take the same
-    /// fields are tried in turn.
+    /// Requests for one of its rows, if Clerk has any. Several that take the same fields are tried in turn.
     pub named_by: &'static [RowRequest],
-    /// Where the memberships of one of its rows are listed, by the row's id: their grants are the
-    /// row's.
+    /// Path that lists the memberships of one of its rows, by the row's id. Their grants count as the row's.
     pub memberships: Option<fn(&str) -> String>,
-    /// What its rows cannot be without, beside their ids and, where it is walked in the order of their
-    /// creation, `created_at`: the fields that grants are made of and roles are known by.
+    /// Fields that its rows must have, in addition to `id` and, in a list ordered by creation, `created_at`: those that
+    /// grants are made from, and the keys of roles.
     pub needed: &'static [&'static str],
-    /// How its rows are read.
+    /// How its rows are decoded.
     pub rows: Rows,
 }
 
-/// How the rows of a page are read.
+/// How the rows of a page are decoded.
 #[derive(Debug, Clone, Copy)]
 pub enum Rows {
-    /// All of a page by code of their own, which is fast: for the lists that are long. A page that has
-    /// to be read row by row is read as those of the others.
+    /// A whole page at once, by code generated for this row type: fast, for long lists. A page that needs a repair is
+    /// decoded row by row like any other.
     Whole(fn(&[u8], &PageContext, Needed) -> Option<ReadPage>, RowReader),
-    /// One by one, by code that is shared: for all others.
+    /// Row by row, by code shared by all other lists.
     Single(RowReader),
 }
 
 impl Endpoint {
-    /// Reads one page's body.
+    /// Decodes the body of one page.
     ///
     /// # Errors
-    /// [`PageError`], naming the field and never its value.
+    /// [`PageError`]; it names the field, never the value.
     pub fn read(&self, body: &[u8], context: &PageContext) -> Result<ReadPage, PageError> {
         let created_at =
             matches!(self.paging, Paging::Cursor { .. } | Paging::Offset(Order::Creation));
@@ -76,34 +73,33 @@ impl Endpoint {
         }
     }
 
-    /// Whether it is read, and not made of what another list has brought.
+    /// Whether the list is requested, rather than made from other lists.
     #[must_use]
     pub fn is_read(&self) -> bool {
         self.phase != Phase::Derived
     }
 
-    /// Whether a row has grants beside its own record.
+    /// Whether a row has grants in addition to its own record.
     #[must_use]
     pub fn has_grants(&self) -> bool {
         let further = self.feeds.iter().skip(1);
         self.memberships.is_some() || further.into_iter().any(|it| it.dataset == Dataset::Grants)
     }
 
-    /// Whether this list as a whole says how many rows it has.
+    /// Whether Clerk counts this list as a whole.
     #[must_use]
     pub const fn is_counted_as_a_whole(&self) -> bool {
         matches!(self.by_owner, None | Some(ByOwner { whole: WholeList::Complete, .. }))
     }
 
-    /// How the checkpoint calls it.
+    /// Its name in the checkpoint.
     #[must_use]
     pub const fn name(&self) -> ListName {
         ListName { resource: self.resource, part: self.part }
     }
 }
 
-/// Names a list: by its resource, and by a number where the resource is read from several, such as
-/// `invitations.1`.
+/// Identifies a list: its resource, plus a number if the resource has several lists, as in `invitations.1`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ListName {
@@ -112,7 +108,7 @@ pub struct ListName {
 }
 
 impl ListName {
-    /// One of several lists of a resource.
+    /// One of a resource's several lists.
     #[must_use]
     pub const fn of(resource: Resource, part: u8) -> Self {
         Self { resource, part }
@@ -120,7 +116,7 @@ impl ListName {
 }
 
 impl From<Resource> for ListName {
-    /// The first list of a resource, and mostly the only one.
+    /// The resource's first list, which is usually its only one.
     fn from(resource: Resource) -> Self {
         Self { resource, part: 0 }
     }
@@ -141,30 +137,30 @@ impl From<ListName> for String {
     }
 }
 
-/// When a list is read: what others refer to comes first.
+/// When a list is read: lists that others refer to come first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
-    /// What roles refer to.
+    /// Permissions, which roles refer to.
     Permissions,
-    /// What translates memberships and organizations.
+    /// Roles, which are needed to translate memberships and organizations.
     Roles,
-    /// What memberships refer to; it needs no other list.
+    /// Users, which memberships refer to. They need no other list.
     Users,
-    /// What memberships refer to as well.
+    /// Organizations, which memberships also refer to.
     Organizations,
-    /// What refers to users and organizations. It is read beside users; `settle` checks its users afterwards.
+    /// Memberships. They are read in parallel with users; `settle` checks their users afterwards.
     Memberships,
-    /// What nothing refers to, and is not needed for anything else.
+    /// Lists that no other list refers to or needs.
     Others,
-    /// What rows of others may have become meanwhile.
+    /// Lists that rows of other lists may have moved to meanwhile.
     Last,
-    /// What is made of other lists when they are done: nothing is read for it.
+    /// Datasets made from other lists once those are complete. No list is requested for them.
     Derived,
 }
 
 impl Phase {
-    /// Whether a list of this phase is read only when those of `other` are done. Lists that do not follow each
-    /// other are read side by side.
+    /// Whether lists of this phase wait for those of `other`. Lists that do not wait for each other are read in
+    /// parallel.
     #[must_use]
     pub fn follows(self, other: Self) -> bool {
         match (self, other) {
@@ -177,72 +173,72 @@ impl Phase {
 /// How the pages of a list are found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Paging {
-    /// By the id of the last row seen; the count comes from a request of its own.
+    /// By cursor, the id of the last row. The count takes a separate request.
     Cursor {
-        /// Path of the count.
+        /// Path that returns the count.
         count_path: &'static str,
     },
-    /// By offset, each page overlapping the one before by a row.
+    /// By offset. Each page overlaps the previous one by a row.
     Offset(Order),
-    /// Not at all: one answer has all rows.
+    /// No paging: one answer has all rows.
     Whole,
 }
 
-/// In which order a list that is read by offset has its rows.
+/// The order of rows in a list that is read by offset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
-    /// Oldest first: what is created comes at the end.
+    /// Oldest first: new rows appear at the end.
     Creation,
-    /// Newest first, or whatever the server likes: where a page stands is told by known rows alone.
+    /// Newest first, or unspecified: only known rows show where a page belongs.
     Any,
 }
 
-/// Every row of a list belongs to a row of another, under which it is listed as well.
+/// A list whose rows each belong to a row of another list, and that Clerk also lists by that owner.
 #[derive(Debug, Clone, Copy)]
 pub struct ByOwner {
-    /// The list of owners.
+    /// The owners' list.
     pub owners: Resource,
-    /// Whether only owners that were active lately are asked for theirs (`SESSIONS_LOOKBACK_DAYS`).
+    /// Whether to read only owners that were active recently (`SESSIONS_LOOKBACK_DAYS`).
     pub active_only: bool,
-    /// How one owner's part is asked for.
+    /// How one owner's rows are requested.
     pub part: PartOfOwner,
-    /// What there is beside the parts.
+    /// What the list as a whole returns.
     pub whole: WholeList,
 }
 
-/// How the part of a list is asked for that belongs to one owner.
+/// How the rows of one owner are requested.
 #[derive(Debug, Clone, Copy)]
 pub enum PartOfOwner {
-    /// By a path of its own, made from the owner's id.
+    /// At a path made from the owner's id.
     Path(fn(&str) -> String),
-    /// By this parameter, which takes the owner's id.
+    /// With this parameter, whose value is the owner's id.
     Filter(&'static str),
 }
 
-/// What a list that is also listed by owner is as a whole.
+/// What Clerk returns for the whole of a list that it also lists by owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WholeList {
-    /// Complete, and read rather than the parts.
+    /// All rows: the whole list is read.
     Complete,
-    /// Tried, but it may be refused or answer in part.
+    /// Perhaps not all rows, or a refusal: the whole list is tried first.
     Doubtful,
-    /// Not listed at all.
+    /// Nothing: only the owners' parts can be read.
     Missing,
 }
 
-/// A dataset that a list's rows become lines of.
+/// A dataset that a list's rows are written to.
 #[derive(Debug, Clone, Copy)]
 pub struct Feed {
     /// The dataset.
     pub dataset: Dataset,
-    /// Where these lines stand among those of other lists: lower sections come first.
+    /// Position of these lines among those of other lists: lower sections come first.
     pub section: u16,
-    /// Another list that some of these lines cannot be made without.
+    /// Another list that some of these lines need.
     pub needs: Option<Resource>,
 }
 
 impl Feed {
-    /// The lines of one list alone, of which each can be made by itself.
+    /// A dataset with one list only, whose lines need no other list.
     #[must_use]
     pub const fn of(dataset: Dataset) -> Self {
         Self { dataset, section: 0, needs: None }

@@ -1,4 +1,4 @@
-//! Whether rows are among those that were asked for: a server that ignores a parameter lists others,
+//! Checks that the rows of a page match the filters that were sent. A server that ignores a filter lists other rows,
 //! and its count agrees with them.
 
 use serde::Deserialize;
@@ -6,10 +6,10 @@ use serde_json::value::RawValue;
 
 use crate::clerk::wire::{self, Text};
 
-/// What a page was narrowed to, by parameters that are called like the field of a row they compare.
+/// The filters that can be checked: each has the name of the field that it compares.
 const FIELDS: [&str; 3] = ["status", "user_id", "subject"];
 
-/// The fields of a row that may be compared, each left out where a list has none of that name.
+/// The fields that can be compared. A list without such a field has `None`.
 #[derive(Deserialize)]
 struct Narrowed<'a> {
     #[serde(borrow)]
@@ -21,7 +21,7 @@ struct Narrowed<'a> {
 }
 
 impl Narrowed<'_> {
-    /// A field's text; one of another type says nothing.
+    /// The text of a field; `None` if it is of another type, which proves nothing.
     fn field(&self, name: &str) -> Option<Text<'_>> {
         let field = match name {
             "status" => self.status,
@@ -32,7 +32,7 @@ impl Narrowed<'_> {
     }
 }
 
-/// The parameter that the server of this page did not apply, if one shows that.
+/// The filter that the server did not apply, if the rows of this page show that.
 pub(crate) fn ignored<'q>(
     body: &[u8],
     query: impl Iterator<Item = (&'q str, &'q str)>,
@@ -41,7 +41,7 @@ pub(crate) fn ignored<'q>(
     if compared.is_empty() {
         return None;
     }
-    // Who reads the whole rows says what is wrong with a page of others.
+    // A page that does not decode is reported by the code that decodes its rows.
     let page = wire::decode_page::<wire::Object<Narrowed<'_>>>(body).ok()?;
     let is_other = |name, value| {
         let mut fields = page.rows.iter().filter_map(|row| row.0.field(name));
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_of_others_show_that_a_parameter_was_ignored() {
+    fn rows_that_do_not_match_show_an_ignored_filter() {
         let ignored = |body: &str, query: &[(&'static str, &'static str)]| {
             ignored(body.as_bytes(), query.iter().copied())
         };

@@ -1,36 +1,36 @@
-//! Which rows that others refer to the snapshot holds, at eight bytes each.
+//! Remembers which ids the snapshot holds, at eight bytes each, to find references to missing rows.
 
 use std::collections::{BTreeMap, HashSet};
 
 use clerk_snapshot::resource::Resource;
 
-/// Ids in the snapshot, for the grants that refer to them. A list of which nothing is expected
-/// holds everything: it is not opted in, and nothing can be said about it.
+/// Ids in the snapshot, by list. A list without an entry counts as holding every id: it is not opted in, so a reference
+/// to it cannot be checked.
 #[derive(Debug, Default)]
 pub struct IdIndex(BTreeMap<Resource, Listed>);
 
-/// What is known of a list.
+/// What is known about a list.
 #[derive(Debug)]
 enum Listed {
     /// The list is still being read.
     Pending,
-    /// All its rows.
+    /// The list has been read; these are all its rows.
     Rows(Ids),
 }
 
-/// A set of ids, as 64-bit hashes: among a million ids the chance that an unknown one passes for
-/// known is below 10⁻¹³.
+/// A set of ids, stored as 64-bit hashes. With a million ids, the chance that a missing one is taken for present is
+/// below 10⁻¹³.
 #[derive(Debug)]
 struct Ids {
     sorted: Vec<u64>,
-    /// Where in `sorted` each of equal shares of all hashes begins, and where the last one ends.
-    /// Hashes are spread evenly, so each share holds about [`IDS_OF_A_SHARE`] of them.
+    /// Start of each bucket in `sorted`, and the end of the last one. A bucket holds the hashes of an equal share of
+    /// the value range, about [`IDS_OF_A_SHARE`] since hashes are evenly spread.
     shares: Vec<usize>,
-    /// The latest additions.
+    /// Ids added since.
     added: HashSet<u64>,
 }
 
-/// One cache line of hashes; the index of shares costs half a byte an id.
+/// One cache line of hashes per bucket. The bucket starts cost half a byte per id.
 const IDS_OF_A_SHARE: usize = 16;
 
 impl Ids {
@@ -54,46 +54,46 @@ impl Ids {
     }
 }
 
-/// Which of so many equal shares of all 64-bit numbers a hash belongs to.
+/// Bucket of a hash when all 64-bit numbers are divided into `shares` equal buckets.
 const fn share(hash: u64, shares: usize) -> usize {
     ((hash as u128 * shares as u128) >> 64) as usize
 }
 
 impl IdIndex {
-    /// From now on only these rows of a list, by [`hash_of`] their ids, are known.
+    /// Sets the complete ids of a list, each as its [`hash_of`].
     pub fn seal(&mut self, resource: Resource, ids: Vec<u64>) {
         self.0.insert(resource, Listed::Rows(Ids::new(ids)));
     }
 
-    /// Notes that a list is still being read: until its rows are [expected](Self::seal), it may hold any.
+    /// Marks a list as still being read: until it is [sealed](Self::seal), any id may be in it.
     pub fn await_rows(&mut self, resource: Resource) {
         self.0.insert(resource, Listed::Pending);
     }
 
-    /// Whether a list is still being read, so that the rows that the snapshot will hold are not known yet.
+    /// Whether a list is still being read, so that its ids are not known yet.
     #[must_use]
     pub fn is_pending(&self, resource: Resource) -> bool {
         matches!(self.0.get(&resource), Some(Listed::Pending))
     }
 
-    /// Whether the rows of a list that the snapshot holds are known.
+    /// Whether the ids of a list are known.
     #[must_use]
     pub fn is_sealed(&self, resource: Resource) -> bool {
         matches!(self.0.get(&resource), Some(Listed::Rows(_)))
     }
 
-    /// The list turned out not to be listed: from now on nothing can be said about it.
+    /// Removes a list that turned out not to be listed: its references can no longer be checked.
     pub fn forget(&mut self, resource: Resource) {
         self.0.remove(&resource);
     }
 
-    /// Whether a row is in the snapshot, or may be: its list is not opted in, or is still being read.
+    /// Whether the snapshot holds a row, or may hold it because its list is not opted in or still being read.
     #[must_use]
     pub fn has(&self, resource: Resource, id: &str) -> bool {
         self.has_hash(resource, hash_of(id))
     }
 
-    /// As [`has`](Self::has), by [`hash_of`] the id.
+    /// Like [`has`](Self::has), for the [`hash_of`] an id.
     pub(crate) fn has_hash(&self, resource: Resource, hash: u64) -> bool {
         match self.0.get(&resource) {
             Some(Listed::Rows(ids)) => ids.has(hash),
@@ -101,7 +101,7 @@ impl IdIndex {
         }
     }
 
-    /// Rows joined the snapshot late. Gives whether anything is known of their list yet.
+    /// Adds rows that were inserted after the list was read. Returns whether the list's ids are known.
     pub fn add(&mut self, resource: Resource, ids: &[u64]) -> bool {
         let Some(Listed::Rows(id_index)) = self.0.get_mut(&resource) else { return false };
         for &hash in ids {
@@ -113,10 +113,10 @@ impl IdIndex {
     }
 }
 
-/// The hash under which an id is known: FNV-1a of 64 bits, whose bits are then mixed as MurmurHash3 ends.
+/// Hash of an id: 64-bit FNV-1a, followed by the finalizer of MurmurHash3.
 ///
-/// It is the same in every version, because it is stored ([`ids_file`](crate::sync::checkpoint::ids_file) names it). It is no
-/// secret: nobody but Clerk makes ids.
+/// Hashes are stored in the [`ids_file`](crate::sync::checkpoint::ids_file), so every version must compute the same
+/// ones. They need no secret, because only Clerk creates ids.
 #[must_use]
 pub(crate) const fn hash_of(id: &str) -> u64 {
     mixed(fnv1a(id.as_bytes()))
@@ -135,7 +135,7 @@ const fn fnv1a(bytes: &[u8]) -> u64 {
     hash
 }
 
-/// `fmix64` of MurmurHash3. The high bits choose a hash's share, and FNV leaves those of short ids alike.
+/// The finalizer `fmix64` of MurmurHash3. The high bits choose the bucket, and FNV leaves them equal for short ids.
 const fn mixed(mut hash: u64) -> u64 {
     hash = (hash ^ hash >> 33).wrapping_mul(0xff51_afd7_ed55_8ccd);
     hash = (hash ^ hash >> 33).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
@@ -161,9 +161,9 @@ mod tests {
         }
     }
 
-    /// Another hash would not know the ids that an earlier version has stored.
+    /// With another hash, ids stored by an earlier version would not be found.
     #[test]
-    fn the_hash_is_that_of_its_description() {
+    fn the_hash_matches_its_description() {
         // From the reference implementations.
         assert_eq!(fnv1a(b""), 0xcbf2_9ce4_8422_2325);
         assert_eq!(fnv1a(b"foobar"), 0x8594_4171_f739_67e8);
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_opted_in_cannot_be_missing() {
+    fn a_list_that_is_not_opted_in_misses_no_id() {
         let mut id_index = IdIndex::default();
         id_index.seal(Resource::Users, vec![hash_of("user_1")]);
         assert!(id_index.has(Resource::Users, "user_1"));
@@ -186,11 +186,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_being_read_may_hold_anything() {
+    fn a_list_that_is_being_read_may_hold_any_id() {
         let mut id_index = IdIndex::default();
         id_index.await_rows(Resource::Users);
         assert!(id_index.has(Resource::Users, "user_2") && id_index.is_pending(Resource::Users));
-        assert!(!id_index.add(Resource::Users, &[hash_of("user_1")]), "the others are not at hand");
+        assert!(
+            !id_index.add(Resource::Users, &[hash_of("user_1")]),
+            "the list's ids are not known yet"
+        );
         id_index.seal(Resource::Users, vec![hash_of("user_1")]);
         assert!(id_index.is_sealed(Resource::Users) && !id_index.has(Resource::Users, "user_2"));
     }

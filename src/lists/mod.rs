@@ -1,10 +1,10 @@
-//! Clerk's lists: the table of them, and how a page of each is read.
+//! Describes Clerk's lists in a table, and decodes their pages.
 //!
-//! - [`table`] has an entry for each list, made of what [`endpoint`] defines; `row_request` says how one row is requested
-//!   by its id or name.
-//! - [`page`] reads the body of a page into rows and lines; `filter_check` notices a server that ignores a filter.
+//! - [`table`] has one entry per list, built from the types in [`endpoint`]; [`row_request`] says how to request a
+//!   single row.
+//! - [`page`] decodes a page's body into rows and lines; `filter_check` detects a server that ignores a filter.
 //! - `id_index` knows which ids the snapshot holds.
-//! - [`list_error`] says of an error which list was requested.
+//! - [`list_error`] names the list that a failed request was for.
 
 pub mod endpoint;
 pub(crate) mod filter_check;

@@ -1,4 +1,4 @@
-//! One page of a list: its rows' places, and the lines they become.
+//! Decodes one page of a list into the keys of its rows and the lines to write.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -19,24 +19,24 @@ use crate::clerk::wire::{self, DecodeError};
 use crate::lists::id_index::{IdIndex, hash_of};
 use crate::translate::{References, Role, Row, Translation};
 
-/// Most datasets that one list feeds.
+/// Most datasets that one list is written to.
 pub const MOST_FEEDS: usize = 2;
 
-/// What reading a page needs to know.
+/// What decoding a page needs.
 #[derive(Debug)]
 pub struct PageContext {
     /// How rows become records.
     pub translation: Translation,
-    /// The datasets whose lines are wanted.
+    /// The datasets to produce lines for.
     pub datasets: Vec<Dataset>,
-    /// What the snapshot holds already, where rows refer to it.
+    /// The ids that the snapshot holds, to detect references to missing rows.
     pub id_index: Arc<RwLock<IdIndex>>,
-    /// For the lines of pages.
+    /// Buffers for the lines.
     pub buffers: Buffers,
 }
 
 impl PageContext {
-    /// For a look at a list whose rows are not wanted.
+    /// A context for checking that a list can be read, without producing lines.
     #[must_use]
     pub fn for_check() -> Self {
         Self {
@@ -48,47 +48,47 @@ impl PageContext {
     }
 }
 
-/// A page whose rows have become lines.
+/// A page whose rows have been translated into lines.
 #[derive(Debug)]
 pub struct ReadPage {
-    /// Clerk's `total_count`, where the list gives one.
+    /// Clerk's `total_count`, if the list has one.
     pub total: Option<u64>,
-    /// Its rows as Clerk ordered them.
+    /// Its rows in Clerk's order.
     pub rows: Vec<ReadRow>,
     /// Their lines.
     pub records: Records,
-    /// When the page was asked for and had arrived; set by the walk.
+    /// When the page was requested and when it had arrived; set by the reader.
     pub fetched: Option<(Timestamp, Timestamp)>,
-    /// The room that its lines take among all that wait to be stored; set by the walk.
+    /// The room that its lines take until they are stored; set by the reader.
     pub room: Option<Room>,
-    /// Hashes of the ids of users that its rows refer to, if users were still being read when the page was read.
+    /// Hashes of the users its rows refer to, if users were still being read when this page was decoded.
     pub unchecked_users: Vec<u64>,
 }
 
 /// One row of a page.
 #[derive(Debug)]
 pub struct ReadRow {
-    /// Its place in the list.
+    /// The row's id and creation time.
     pub key: RowKey,
-    /// Whether its lines are to be written; a seam drops rows that stand in an earlier page.
+    /// Whether its lines are written. The pager drops rows that an earlier page had.
     pub kept: bool,
-    /// Whether it refers to something that is gone, so that its lines are left out.
+    /// Whether it refers to a row that no longer exists, so that its lines are left out.
     pub dangling: bool,
-    /// Whether it is a grant that nobody holds any more: it has no lines.
+    /// Whether it is a grant without a holder, which has no lines.
     pub belongs_to_nobody: bool,
-    /// The fields that are `null` in its lines because their values could not be read.
+    /// Fields that are `null` in its lines because their values could not be read.
     pub unreadable: Vec<String>,
-    /// Which of its grants are left out, because the permission or machine they are about is gone.
+    /// Indexes of the grants left out because their permission or machine no longer exists.
     pub left_out: Vec<usize>,
-    /// How many lines it became, in each dataset of the context.
+    /// How many lines it has in each dataset of the context.
     pub lines: [u32; MOST_FEEDS],
-    /// What it refers to and the snapshot did not hold when the page was read.
+    /// Its references, if at least one was not in the snapshot when the page was decoded.
     pub unknown: Option<Box<Unknown>>,
-    /// The role key it carries and no role has.
+    /// Its role key, if no role has that key.
     pub unresolved_role_key: Option<String>,
-    /// The day on which whom it is was last active.
+    /// The day on which the user was last active, if the row is a user.
     pub active_on: Option<Day>,
-    /// The role it is, for the catalogue of roles.
+    /// The role, if the row is one, for the role catalogue.
     pub role: Option<Box<Role>>,
 }
 
@@ -97,7 +97,7 @@ impl ReadRow {
         self.kept && !self.dangling
     }
 
-    /// Adds its unreadable fields to the rows of each. Those of a row that is left out are in no record.
+    /// Adds its unreadable fields to the row counts by field. A row that is left out counts for none.
     pub fn count_unreadable(&self, rows_by_field: &mut BTreeMap<String, u64>) {
         for field in self.unreadable.iter().filter(|_| self.is_written()) {
             *rows_by_field.entry(field.clone()).or_default() += 1;
@@ -105,23 +105,23 @@ impl ReadRow {
     }
 }
 
-/// The ids a row refers to; at least one was not in the snapshot.
+/// The ids that a row refers to, at least one of which was not in the snapshot.
 #[derive(Debug)]
 pub struct Unknown {
     /// Its user.
     pub user: Option<String>,
     /// Its organization.
     pub organization: Option<String>,
-    /// Its permissions, one for each of its grants.
+    /// Its permissions, one per grant.
     pub permissions: Vec<String>,
-    /// The machine it is.
+    /// The machine that the row describes.
     pub machine: Option<String>,
-    /// Its machines, one for each of its grants.
+    /// Its machines, one per grant.
     pub machines: Vec<String>,
 }
 
 impl Unknown {
-    /// The ids of rows of one list.
+    /// The ids that belong to `resource`.
     #[must_use]
     pub fn of(&self, resource: Resource) -> Vec<&String> {
         match resource {
@@ -133,7 +133,7 @@ impl Unknown {
     }
 }
 
-/// What identifies a row and its place in an ascending list.
+/// Identifies a row and its position in an ascending list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "(String, Option<i64>)", into = "(String, Option<i64>)")]
 pub struct RowKey {
@@ -155,23 +155,23 @@ impl From<RowKey> for (String, Option<i64>) {
     }
 }
 
-/// A page that cannot be used.
+/// Why a page cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum PageError {
-    /// The body is not what the API promises.
+    /// The body violates Clerk's API.
     #[error(transparent)]
     Page(#[from] DecodeError),
-    /// A row lacks something that is needed.
+    /// A row lacks a required field.
     #[error("{}", .0.on("its page"))]
     Row(RowError),
 }
 
-/// A row that lacks something that is needed.
+/// A row that lacks a required field.
 #[derive(Debug)]
 pub struct RowError {
-    /// Its place in the page, from 0.
+    /// Index in the page, from 0.
     index: usize,
-    /// Its id, where that can be read.
+    /// Its id, if readable.
     id: Option<String>,
     /// What is wrong.
     problem: DecodeError,
@@ -200,7 +200,7 @@ impl RowError {
 }
 
 impl PageError {
-    /// Says where the page stands in its list, such as `the page at offset 499`.
+    /// Converts the error, naming the page in its list, such as `the page at offset 499`.
     #[must_use]
     pub fn on(self, page: &str) -> Unreadable {
         Unreadable(match self {
@@ -217,7 +217,7 @@ impl From<PageError> for Unreadable {
 }
 
 impl ReadPage {
-    /// A page that has no rows.
+    /// A page without rows.
     #[must_use]
     pub fn empty(datasets: &[Dataset]) -> Self {
         Self {
@@ -230,8 +230,7 @@ impl ReadPage {
         }
     }
 
-    /// The lines of the rows kept, of the dataset at `place` in the context. Borrowed where no row
-    /// between them is dropped.
+    /// The lines to write for the dataset at index `place` of the context. Borrowed if no row between them is dropped.
     pub fn kept_lines(&self, place: usize, dataset: Dataset) -> Cow<'_, [u8]> {
         let written = |row: &ReadRow| row.is_written() && row.left_out.is_empty();
         let begin = self.rows.iter().position(written).unwrap_or(self.rows.len());
@@ -258,30 +257,30 @@ impl ReadPage {
         Cow::Owned(kept)
     }
 
-    /// The lines of one row, of the dataset at `place` in the context.
+    /// The lines of one row for the dataset at index `place` of the context.
     pub fn lines_of(&self, row: usize, place: usize, dataset: Dataset) -> Vec<u8> {
         let before: u32 = self.rows[..row].iter().map(|row| row.lines[place]).sum();
         let lines = self.records.lines(dataset).skip(before as usize);
         lines.take(self.rows[row].lines[place] as usize).flatten().copied().collect()
     }
 
-    /// The rows kept.
+    /// The rows to write.
     pub fn kept_rows(&self) -> impl Iterator<Item = &ReadRow> {
         self.rows.iter().filter(|row| row.kept)
     }
 }
 
-/// What a list's rows cannot be without.
+/// Fields that a list's rows must have.
 #[derive(Debug, Clone, Copy)]
 pub struct Needed {
-    /// Whether the list is walked in the order of their creation.
+    /// Whether `created_at` is required, because the list is ordered by creation.
     pub created_at: bool,
-    /// Further fields, by the names that Clerk gives them, with dots between those inside of others.
+    /// Further required fields, by Clerk's names, with dots for nested ones.
     pub fields: &'static [&'static str],
 }
 
 impl Needed {
-    /// Whether a row is nothing without this field, or without one inside of it.
+    /// Whether the row requires this field, or a field inside it.
     fn has(&self, field: &str) -> bool {
         let is_or_holds = |needed: &&str| {
             needed.strip_prefix(field).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
@@ -292,8 +291,8 @@ impl Needed {
     }
 }
 
-/// Reads the body of one page at once, if every value in it is of the type that it should be: a bare
-/// array, or `{"data":[…],"total_count":n}`.
+/// Decodes a page in one pass. `None` if any value is of the wrong type; the page is then decoded with [`read_rows`].
+/// The body is a bare array or `{"data":[…],"total_count":n}`.
 pub fn read_page<'a, R: Row + Deserialize<'a>>(
     body: &'a [u8],
     context: &PageContext,
@@ -305,15 +304,16 @@ pub fn read_page<'a, R: Row + Deserialize<'a>>(
     Some(reading.end(total_count))
 }
 
-/// Reads one row.
+/// Decodes one row.
 pub type RowReader = for<'a> fn(&'a str) -> serde_json::Result<Box<dyn Row + 'a>>;
 
-/// Reads the body of one page row by row and behind a pointer, so that what is compiled for each list is
-/// little: lists that are short against the others (a program that is loaded at every cold start should
-/// not hold [`read_page`] twenty times), and pages with values of other types than they should be.
+/// Decodes a page row by row through a pointer, so that little code is compiled per list.
+///
+/// Used for short lists, since a function that is loaded at every cold start should not contain [`read_page`] twenty
+/// times, and for pages with values of the wrong type.
 ///
 /// # Errors
-/// [`PageError`], naming the field and never its value.
+/// [`PageError`]; it names the field, never the value.
 pub fn read_rows(
     body: &[u8],
     context: &PageContext,
@@ -332,10 +332,10 @@ pub fn read_rows(
     Ok(reading.end(page.total_count))
 }
 
-/// The [`RowReader`] of a type of rows.
+/// The [`RowReader`] of a row type.
 ///
 /// # Errors
-/// When the row is not what the type is made of.
+/// If the JSON does not have the type's shape.
 pub fn read_row<'a, R: Row + Deserialize<'a> + 'a>(
     json: &'a str,
 ) -> serde_json::Result<Box<dyn Row + 'a>> {
@@ -343,16 +343,16 @@ pub fn read_row<'a, R: Row + Deserialize<'a> + 'a>(
     Ok(Box::new(row))
 }
 
-/// A page that is being read.
+/// A page being decoded.
 struct Reading<'c> {
     context: &'c PageContext,
     needed: Needed,
-    /// Locked once for the whole page.
+    /// Locked once per page.
     id_index: RwLockReadGuard<'c, IdIndex>,
     records: Records,
     rows: Vec<ReadRow>,
     unchecked_users: Vec<u64>,
-    /// Lines so far, in each dataset of the context.
+    /// Lines written so far to each dataset of the context.
     written: [u64; MOST_FEEDS],
 }
 
@@ -369,7 +369,7 @@ impl<'c> Reading<'c> {
         }
     }
 
-    /// Adds a row in which some values are of other types than they should be.
+    /// Adds a row in which some values are of the wrong type.
     fn add_repaired(
         &mut self,
         raw: &RawValue,
@@ -428,7 +428,8 @@ impl<'c> Reading<'c> {
         Ok(())
     }
 
-    /// What a row refers to, if some of it is not in the snapshot. Notes the user if users are still being read.
+    /// The row's references, if any is missing from the snapshot. Also records its user while users are still being
+    /// read.
     fn unknown(&mut self, references: References<'_>) -> Option<Unknown> {
         if self.id_index.is_pending(Resource::Users) {
             self.unchecked_users.extend(references.user.map(hash_of));
@@ -438,16 +439,16 @@ impl<'c> Reading<'c> {
 
     fn end(self, total: Option<u64>) -> ReadPage {
         let Self { mut records, rows, unchecked_users, .. } = self;
-        // The page may have to wait for its turn.
+        // The page may have to wait before it is stored.
         records.shrink();
         ReadPage { total, rows, records, fetched: None, room: None, unchecked_users }
     }
 }
 
-/// Whether a page has shown a row before: then that one counts.
+/// Whether the page has had this row before. The first occurrence counts.
 fn is_repeated(rows: &[ReadRow], key: &RowKey) -> bool {
-    let of_its_moment = rows.iter().rev().take_while(|row| row.key.created_at == key.created_at);
-    of_its_moment.into_iter().any(|row| row.key.id == key.id)
+    let of_the_same_time = rows.iter().rev().take_while(|row| row.key.created_at == key.created_at);
+    of_the_same_time.into_iter().any(|row| row.key.id == key.id)
 }
 
 fn unknown(references: References<'_>, id_index: &IdIndex) -> Option<Unknown> {

@@ -1,36 +1,35 @@
-//! The ways in which Clerk is asked for one row of a list by itself.
+//! Describes the requests that return a single row of a list.
 
-/// One of these ways: a request in which the fields of a `lookup` event stand.
+/// A request for one row, with placeholders for the fields of a `lookup` event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RowRequest {
-    /// Below `/v1`; `{id}` stands for the event's field `id`.
+    /// Path below `/v1`; `{id}` is replaced by the event's field `id`.
     pub path: &'static str,
-    /// Parameters, whose values may hold fields likewise.
+    /// Parameters, whose values may contain placeholders in the same way.
     pub query: &'static [(&'static str, &'static str)],
-    /// What is answered.
+    /// What the answer contains.
     pub answer: Answered,
 }
 
-/// What a request for one row is answered with.
+/// What the answer to a request for one row contains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answered {
     /// The row itself, or 404.
     Row,
-    /// A page of the rows that a filter leaves: one, or none.
+    /// A page of the rows that match a filter: one, or none.
     Page,
-    /// A page of all rows that a list has, or one owner has of it: the event's `id` tells which one
-    /// is meant.
+    /// A page of all rows of the list, or of one owner's. The event's `id` selects the row.
     Among,
 }
 
 impl RowRequest {
-    /// A row that has a path of its own.
+    /// For a row with a path of its own.
     #[must_use]
     pub const fn path(path: &'static str) -> Self {
         Self { path, query: &[], answer: Answered::Row }
     }
 
-    /// A row that a filter of a list leaves.
+    /// For a row selected by a list's filter.
     #[must_use]
     pub const fn filter(
         path: &'static str,
@@ -39,13 +38,13 @@ impl RowRequest {
         Self { path, query, answer: Answered::Page }
     }
 
-    /// A row of a list that cannot be asked for one of them, but is short.
+    /// For a row of a short list that cannot be filtered.
     #[must_use]
     pub const fn among(path: &'static str, query: &'static [(&'static str, &'static str)]) -> Self {
         Self { path, query, answer: Answered::Among }
     }
 
-    /// The event's fields that it takes, all of them.
+    /// The event's fields that the request needs, all of them.
     pub fn fields(&self) -> impl Iterator<Item = &'static str> {
         let values = self.query.iter().map(|(_, value)| *value);
         let picked = (self.answer == Answered::Among).then_some("id");
@@ -64,7 +63,7 @@ fn fields_in(template: &'static str) -> impl Iterator<Item = &'static str> {
     template.split('{').skip(1).filter_map(|rest| Some(rest.split_once('}')?.0))
 }
 
-/// A template with values for the fields in it.
+/// Replaces the placeholders of a template by values.
 #[must_use]
 pub fn filled(template: &str, values: &[(&'static str, String)]) -> String {
     values.iter().fold(template.to_owned(), |text, (field, value)| {
@@ -72,10 +71,10 @@ pub fn filled(template: &str, values: &[(&'static str, String)]) -> String {
     })
 }
 
-/// What a text in a path may be made of, in words.
+/// The characters allowed in a path segment, for messages.
 pub const PATH_SAFE: &str = "letters, digits, - and _";
 
-/// Whether a text can stand in a path and mean nothing but itself. Clerk's ids and slugs can.
+/// Whether a text is safe as a path segment. Clerk's ids and slugs are.
 #[must_use]
 pub fn is_path_safe(text: &str) -> bool {
     !text.is_empty()
@@ -101,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_leave_its_segment_is_not_safe() {
+    fn a_text_that_could_leave_its_segment_is_not_safe() {
         assert!(is_path_safe("user_2abcXYZ") && is_path_safe("a-slug"));
         for text in ["", ".", "..", "a/b", "a%2fb", "a?b", "a#b", "a\\b", "a b", "a\n", "é", "a;b"]
         {

@@ -1,5 +1,4 @@
-//! The table of lists. A further list is a further entry here and its translation:
-//! `docs/adding-a-list.md`.
+//! The table of Clerk's lists. To add a list, add an entry here and its translation: see `docs/adding-a-list.md`.
 
 use std::collections::BTreeSet;
 
@@ -14,11 +13,11 @@ use crate::lists::page::{read_page, read_row};
 use crate::lists::row_request::RowRequest;
 use crate::translate::plain;
 
-/// Ascending: a row that is created during the walk comes at the end and moves no other
-/// (`+created_at` would decode to a space).
+/// Oldest first, so that a row created during the sync appears at the end and moves no other (`+created_at` would
+/// decode to a space).
 const ASCENDING: (&str, &str) = ("order_by", "created_at");
 
-/// Without it organizations do not tell how many members they have.
+/// Without it Clerk leaves out the number of members.
 const COUNTED: &[(&str, &str)] = &[("include_members_count", "true")];
 
 const USERS: Rows = Rows::Whole(
@@ -30,8 +29,7 @@ fn memberships_of_organization(organization: &str) -> String {
     format!("/organizations/{organization}/memberships")
 }
 
-/// Every list. Where a dataset has rows of several, the count of the last that was read stands for
-/// it.
+/// Every list. If a dataset has rows of several lists, its source count is that of the list read last.
 pub const ENDPOINTS: &[Endpoint] = &[
     Endpoint {
         resource: Resource::OrganizationPermissions,
@@ -76,7 +74,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
             Rows::Single(|row| read_row::<plain::Machine<'_>>(row)),
         )
     },
-    // Once more, for the machines that each may call.
+    // Read a second time, for the machines that each machine may call.
     Endpoint {
         part: 1,
         phase: Phase::Last,
@@ -101,7 +99,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
             RowRequest::path("/users/{id}"),
             RowRequest::filter("/users", &[("email_address", "{email_address}")]),
             RowRequest::filter("/users", &[("username", "{username}")]),
-            // A sign before it says whether it is to be there or not.
+            // The sign selects users with this id (`+`) or without it (`-`).
             RowRequest::filter("/users", &[("external_id", "+{external_id}")]),
         ],
         memberships: Some(|user| format!("/users/{user}/organization_memberships")),
@@ -208,8 +206,8 @@ pub const ENDPOINTS: &[Endpoint] = &[
             Rows::Single(|row| read_row::<plain::OrganizationInvitation<'_>>(row)),
         )
     },
-    // Without a status Clerk lists those that are not revoked. These are read first: one that is
-    // revoked meanwhile may then be in both, and never in neither.
+    // Without a status Clerk lists the invitations that are not revoked. They are read first, so that one that is
+    // revoked meanwhile may be in both lists, but never in neither.
     Endpoint {
         query: &[ASCENDING, PAGINATED],
         named_by: &[
@@ -353,7 +351,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
     },
     api_keys(1, Resource::Organizations, &[Feed { section: 1, ..Feed::of(Dataset::ApiKeys) }]),
     api_keys(2, Resource::Machines, &[Feed { section: 2, ..Feed::of(Dataset::ApiKeys) }]),
-    // Made of the users that are read for it.
+    // Made from the users that are read for it.
     Endpoint {
         phase: Phase::Derived,
         paging: Paging::Cursor { count_path: "/users/count" },
@@ -366,8 +364,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
     },
 ];
 
-/// An entry without anything special: a list of up to 500 rows a page, oldest first, that nothing
-/// refers to.
+/// An entry with the usual settings: up to 500 rows per page, oldest first, and no list that refers to it.
 const fn listed(
     resource: Resource,
     path: &'static str,
@@ -391,7 +388,7 @@ const fn listed(
     }
 }
 
-/// One owner's API keys, those included that are no longer good for anything. 100 a page are the most
+/// The API keys of one kind of owner, including those that are no longer valid. Clerk allows at most 100 per page
 /// (Clerk OpenAPI, GET /api_keys).
 const fn api_keys(part: u8, owners: Resource, feeds: &'static [Feed]) -> Endpoint {
     Endpoint {
@@ -414,7 +411,7 @@ const fn api_keys(part: u8, owners: Resource, feeds: &'static [Feed]) -> Endpoin
     }
 }
 
-/// Of lists whose shape is a bare array otherwise, without a count.
+/// For lists that are otherwise a bare array without a count.
 const PAGINATED: (&str, &str) = ("paginated", "true");
 
 /// The entry of a list.
@@ -428,7 +425,7 @@ pub fn endpoint(list: impl Into<ListName>) -> &'static Endpoint {
         .expect("every resource has an entry, and no list is named without one")
 }
 
-/// Every list of these resources.
+/// All lists of these resources.
 pub fn lists_of(resources: &BTreeSet<Resource>) -> impl Iterator<Item = &'static Endpoint> {
     ENDPOINTS.iter().filter(|endpoint| resources.contains(&endpoint.resource))
 }
@@ -442,12 +439,12 @@ impl TryFrom<String> for ListName {
     }
 }
 
-/// A name that no list has.
+/// No list has this name.
 #[derive(Debug, thiserror::Error)]
 #[error("there is no list of that name")]
 pub struct NoSuchList;
 
-/// The lists that have to be read for what is opted in.
+/// The lists to read for the resources that are opted in.
 #[must_use]
 pub fn lists_needed(resources: &BTreeSet<Resource>) -> BTreeSet<ListName> {
     let mut needed = resources.clone();
@@ -465,13 +462,13 @@ pub fn lists_needed(resources: &BTreeSet<Resource>) -> BTreeSet<ListName> {
     lists_of(&needed).map(Endpoint::name).collect()
 }
 
-/// The datasets of what is opted in, in the order of docs/data.md.
+/// The datasets of the resources that are opted in, in the order of docs/data.md.
 #[must_use]
 pub fn datasets_of(resources: &BTreeSet<Resource>) -> BTreeSet<Dataset> {
     lists_of(resources).flat_map(|list| list.feeds.iter().map(|feed| feed.dataset)).collect()
 }
 
-/// Which lists the grants of a list refer to.
+/// The lists that the grants made from a list refer to.
 pub const REFERENCES: &[(ListName, &[Resource])] = &[
     (ListName::of(Resource::OrganizationRoles, 0), &[Resource::OrganizationPermissions]),
     (
@@ -481,7 +478,7 @@ pub const REFERENCES: &[(ListName, &[Resource])] = &[
     (ListName::of(Resource::Machines, 1), &[Resource::Machines]),
 ];
 
-/// The lists of these resources whose grants refer to this list.
+/// The lists of the opted-in resources whose grants refer to this list.
 pub fn lists_referring_to(
     list: impl Into<ListName>,
     opted_in: &BTreeSet<Resource>,
@@ -496,7 +493,7 @@ pub fn lists_referring_to(
         .map(|&(from, _)| from)
 }
 
-/// The lists that the grants of this list refer to.
+/// The lists that the grants made from this list refer to.
 pub fn referred_to_by(list: ListName) -> impl Iterator<Item = Resource> {
     REFERENCES.iter().filter(move |(from, _)| *from == list).flat_map(|(_, to)| to.iter().copied())
 }
@@ -510,7 +507,7 @@ mod tests {
     use crate::lists::page::MOST_FEEDS;
 
     #[test]
-    fn every_resource_has_its_lists_by_number() {
+    fn every_resource_numbers_its_lists_from_zero() {
         for &resource in Resource::ALL {
             let lists = ENDPOINTS.iter().filter(|endpoint| endpoint.resource == resource);
             let parts: Vec<u8> = lists.map(|endpoint| endpoint.part).collect();
@@ -520,13 +517,13 @@ mod tests {
     }
 
     #[test]
-    fn every_section_fits_into_the_name_of_a_part() {
+    fn every_section_fits_into_a_part_name() {
         let sections = ENDPOINTS.iter().flat_map(|endpoint| endpoint.feeds);
         assert!(sections.map(|feed| feed.section).all(|section| section < MOST_SECTIONS));
     }
 
     #[test]
-    fn every_dataset_is_fed_by_some_list() {
+    fn every_dataset_has_a_list() {
         for dataset in Dataset::ALL {
             let feeds = ENDPOINTS.iter().flat_map(|endpoint| endpoint.feeds);
             assert!(feeds.into_iter().any(|feed| feed.dataset == *dataset), "{dataset}");
@@ -534,7 +531,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_reads_and_writes_as_its_name() {
+    fn a_list_name_survives_a_round_trip() {
         for endpoint in ENDPOINTS {
             let json = serde_json::to_string(&endpoint.name()).unwrap();
             assert_eq!(serde_json::from_str::<ListName>(&json).unwrap(), endpoint.name());
@@ -546,7 +543,7 @@ mod tests {
     }
 
     #[test]
-    fn no_list_feeds_more_than_rows_can_count() {
+    fn no_list_has_more_datasets_than_a_row_can_count() {
         assert!(ENDPOINTS.iter().all(|endpoint| endpoint.feeds.len() <= MOST_FEEDS));
     }
 }

@@ -1,8 +1,8 @@
-//! Walks a list owner by owner, in the order of its owners: the memberships of each organization,
-//! the sessions of each user.
+//! Reads a list owner by owner, in the order of the owners' list: the memberships of each organization, the sessions of
+//! each user.
 //!
-//! Many owners have one page each, so the first pages of several are asked for at once; they are
-//! handed out one owner after the other.
+//! Most owners have a single page, so the first pages of several owners are requested in parallel. Pages are returned
+//! one owner after the other.
 
 use std::collections::VecDeque;
 
@@ -17,22 +17,22 @@ use crate::paging::pager::{Allowed, Batch, Beginning, Pager, PagerStop};
 use crate::paging::position::{OwnerPosition, PagingMode, Position};
 use crate::paging::reader::Reader;
 
-/// A walk in progress.
+/// Reads a list owner by owner.
 #[derive(Debug)]
 pub struct ByOwnerPager {
-    /// Reads the list; its path is another for each owner.
+    /// Reads the list; the path or filter differs per owner.
     reader: Reader,
-    /// How an owner's part of the list is asked for.
+    /// How one owner's rows are requested.
     part: PartOfOwner,
-    /// Reads the list of owners.
+    /// Reads the owners' list.
     owners_reader: Reader,
-    /// The list of owners, not walked to its end yet.
+    /// Pager of the owners' list; `None` once it has reached the end.
     owners: Option<Pager>,
-    /// Owners that are next.
+    /// Owners to read next.
     waiting: VecDeque<RowKey>,
-    /// Owners whose first pages have been asked for.
+    /// Owners whose first pages have been requested.
     begun: VecDeque<Begun>,
-    /// Behind the last owner whose rows have all been handed out.
+    /// Just after the last owner whose rows have all been returned.
     position: Position,
     allowed: Allowed,
     not_stored: usize,
@@ -42,12 +42,12 @@ pub struct ByOwnerPager {
 #[derive(Debug)]
 struct Begun {
     owner: RowKey,
-    walk: Pager,
+    pager: Pager,
 }
 
 impl ByOwnerPager {
-    /// A walk from `place` on: an owner's place, and the place within what it owns. `owners` reads
-    /// the list of owners.
+    /// A pager that continues at `position`: after an owner, and within the rows of the next one. `owners` reads the
+    /// owners' list.
     #[must_use]
     pub fn new(reader: Reader, part: PartOfOwner, owners: Reader, mut position: Position) -> Self {
         let owner_position = position.owner_position.take();
@@ -64,7 +64,7 @@ impl ByOwnerPager {
                 ties: None,
             },
         );
-        let mut walk = Self {
+        let mut pager = Self {
             reader,
             part,
             owners_reader,
@@ -77,22 +77,22 @@ impl ByOwnerPager {
             finished: false,
         };
         if let Some(owner_position) = owner_position {
-            walk.begin(owner_position.owner, owner_position.position);
+            pager.begin(owner_position.owner, owner_position.position);
         }
-        walk
+        pager
     }
 
-    /// Lets the walk run ahead.
+    /// Sets how many pages may be read ahead.
     pub const fn allow(&mut self, allowed: Allowed) {
         self.allowed = allowed;
     }
 
-    /// `pages` of the pages handed out have been stored.
+    /// Tells the pager that `pages` of the returned pages have been stored.
     pub const fn stored(&mut self, pages: usize) {
         self.not_stored -= pages;
     }
 
-    /// The next page of the next owner, or `None` behind the last one.
+    /// The next page of the next owner, or `None` after the last one.
     ///
     /// # Errors
     /// [`PagerStop`].
@@ -103,11 +103,11 @@ impl ByOwnerPager {
                 self.finished = true;
                 return Ok(Some(self.end()));
             };
-            next.walk.allow(Allowed {
+            next.pager.allow(Allowed {
                 in_flight: self.allowed.in_flight.saturating_sub(self.begun.len()),
                 read_ahead: self.allowed.read_ahead.saturating_sub(self.begun.len()),
             });
-            match next.walk.next().await {
+            match next.pager.next().await {
                 Ok(Some(batch)) => {
                     self.not_stored += 1;
                     return Ok(Some(self.hand_out(next, batch)));
@@ -116,7 +116,7 @@ impl ByOwnerPager {
                 Err(PagerStop::Clerk(failure))
                     if failure.error.says_absent() && self.is_gone(&next.owner).await? =>
                 {
-                    debug!("an owner is gone, and what it owned with it");
+                    debug!("an owner and its rows no longer exist");
                     self.pass(next.owner);
                 }
                 Err(stop) => {
@@ -128,7 +128,7 @@ impl ByOwnerPager {
         Ok(None)
     }
 
-    /// Asks for the first pages of as many owners as are allowed.
+    /// Requests the first pages of as many owners as are allowed.
     async fn begin_owners(&mut self) -> Result<(), PagerStop> {
         while self.begun.is_empty()
             || (self.begun.len() < self.allowed.in_flight
@@ -139,7 +139,7 @@ impl ByOwnerPager {
                 return if nothing_left { Err(PagerStop::Exhausted(why)) } else { Ok(()) };
             }
             if let Some(owner) = self.waiting.pop_front() {
-                self.may_stand_in_a_path(&owner.id)?;
+                self.check_path_safety(&owner.id)?;
                 self.begin(owner, Position::default());
             } else if !self.list_owners().await? {
                 return Ok(());
@@ -148,7 +148,7 @@ impl ByOwnerPager {
         Ok(())
     }
 
-    /// Lists a page more of owners; whether there was one.
+    /// Reads another page of the owners' list. Returns whether there was one.
     async fn list_owners(&mut self) -> Result<bool, PagerStop> {
         let Some(owners) = &mut self.owners else { return Ok(false) };
         let batch = owners.next().await?;
@@ -160,10 +160,10 @@ impl ByOwnerPager {
         if batch.last {
             self.owners = None;
         }
-        // The list of owners continues after the last owner that was complete when this walk began. An owner
-        // that was half read is listed again, and may be complete by now.
+        // The owners' list continues after the last owner that was complete when this pager started. An owner read only
+        // in part is listed again, and may be complete by now.
         let begun = |key: &RowKey| self.begun.iter().any(|begun| begun.owner.id == key.id);
-        let is_new = |key: &RowKey| !begun(key) && !self.position.knows(&key.id);
+        let is_new = |key: &RowKey| !begun(key) && !self.position.remembers(&key.id);
         let new = batch.page.kept_rows().map(|row| row.key.clone()).filter(is_new);
         self.waiting = new.collect();
         Ok(true)
@@ -183,9 +183,9 @@ impl ByOwnerPager {
             expected: None,
             ties: None,
         };
-        let mut walk = Pager::new(reader, beginning);
-        walk.ask();
-        self.begun.push_back(Begun { owner, walk });
+        let mut pager = Pager::new(reader, beginning);
+        pager.ask();
+        self.begun.push_back(Begun { owner, pager });
     }
 
     fn hand_out(&mut self, next: Begun, batch: Batch) -> Batch {
@@ -206,8 +206,8 @@ impl ByOwnerPager {
         }
     }
 
-    /// Ids come from the server and go into a path here: nothing else may be meant by them.
-    fn may_stand_in_a_path(&self, id: &str) -> Result<(), PagerStop> {
+    /// Ids come from the server and become part of a path, so they must not be able to name another path.
+    fn check_path_safety(&self, id: &str) -> Result<(), PagerStop> {
         if is_path_safe(id) {
             return Ok(());
         }
@@ -215,8 +215,8 @@ impl ByOwnerPager {
         Err(self.owners_reader.protocol(detail).into())
     }
 
-    /// Whether Clerk has an owner no more. That it does not find what the owner owns is not enough:
-    /// an error must not look like an owner that owns nothing.
+    /// Whether an owner no longer exists. A 404 for the owner's rows is not enough: an error must never look like an
+    /// owner without rows.
     async fn is_gone(&self, owner: &RowKey) -> Result<bool, ListError> {
         let Some(row_request) = self.owners_reader.endpoint.named_by.first() else {
             return Ok(false);
@@ -229,14 +229,14 @@ impl ByOwnerPager {
         }
     }
 
-    /// Everything of an owner has been handed out.
+    /// Moves past an owner whose rows have all been returned.
     fn pass(&mut self, owner: RowKey) {
         self.position.owner_position = None;
         self.position.offset += 1;
         self.position.remember(owner);
     }
 
-    /// Says that no owner is left.
+    /// The final batch, after the last owner.
     fn end(&mut self) -> Batch {
         self.not_stored += 1;
         Batch {
@@ -250,7 +250,7 @@ impl ByOwnerPager {
     }
 }
 
-/// What an owner's part of a list is read with.
+/// A reader for the rows of one owner.
 pub(crate) fn part_of(list: &Reader, part: PartOfOwner, owner: &str) -> Reader {
     match part {
         PartOfOwner::Path(path_of) => Reader { path: path_of(owner).into(), ..list.clone() },

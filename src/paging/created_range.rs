@@ -1,21 +1,21 @@
-//! A range of creation times: what makes a window of a list.
+//! A range of creation times, which makes a window of a list.
 
 use serde::{Deserialize, Serialize};
 
 use crate::lists::page::ReadRow;
 
-/// Times of creation, in milliseconds since 1970. The default holds everything.
+/// A range of creation times, in milliseconds since 1970. The default is unbounded.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CreatedRange {
-    /// The first that belongs to it.
+    /// First time inside the range.
     pub from: Option<i64>,
-    /// The first that does not belong to it any more.
+    /// First time after the range.
     pub until: Option<i64>,
 }
 
 impl CreatedRange {
-    /// The filters that ask Clerk for these rows. Its documentation does not say whether a filter
-    /// includes the moment it names, so each may bring rows of one millisecond more.
+    /// The filters that request these rows from Clerk. Its documentation does not say whether a filter includes the
+    /// time it names, so each may return rows of one millisecond more.
     #[must_use]
     pub fn query(self) -> Vec<(&'static str, String)> {
         let after = self.from.map(|from| ("created_at_after", (from - 1).to_string()));
@@ -23,26 +23,26 @@ impl CreatedRange {
         after.into_iter().chain(before).collect()
     }
 
-    /// Whether anything is bounded at all.
+    /// Whether the range has any bound.
     #[must_use]
     pub const fn are_some(self) -> bool {
         self.from.is_some() || self.until.is_some()
     }
 
-    /// Whether a row belongs to it.
+    /// Whether a row is inside the range.
     #[must_use]
     pub fn hold(self, row: &ReadRow) -> bool {
         !self.end_before(row)
             && row.key.created_at.is_none_or(|created| self.from.is_none_or(|from| created >= from))
     }
 
-    /// Whether a row lies behind its end, as do all that follow.
+    /// Whether a row, and so every later one, is after the range.
     #[must_use]
     pub fn end_before(self, row: &ReadRow) -> bool {
         matches!((row.key.created_at, self.until), (Some(created), Some(until)) if created >= until)
     }
 
-    /// Whether rows show that the server did not apply the filters.
+    /// Whether the rows prove that the server ignored the filters.
     #[must_use]
     pub fn are_ignored_by(self, rows: &[ReadRow]) -> bool {
         let Some(from) = self.from else { return false };

@@ -1,9 +1,9 @@
-//! Walks one window of a list from a place on, in ascending order, without losing or doubling a row
-//! whatever is inserted or deleted around it.
+//! Reads one window of a list in ascending order, from a position on, without losing or repeating a row when others are
+//! inserted or deleted meanwhile.
 //!
-//! Every page after the first must contain a row that is already known: pages fetched by offset
-//! overlap by a row, and a cursor page is checked not to begin again. Where a page does not join
-//! what is known, the walk steps back until it does.
+//! - Every page after the first must contain a known row: pages by offset overlap by one row, and a page by cursor must
+//!   not start again from the beginning.
+//! - If a page does not join the known rows, the pager steps back until one does.
 
 use std::collections::{HashSet, VecDeque};
 
@@ -24,68 +24,67 @@ use crate::paging::reader::{Asked, Reader, fetch};
 use crate::paging::ties::Ties;
 use crate::work_limit::StopReason;
 
-/// Most bytes of lines of one list that wait for their turn to be stored: 27 pages of usual users, or
-/// 14 of memberships with many permissions.
+/// Most bytes of one list's lines that wait to be stored: 27 pages of ordinary users, or 14 of memberships with many
+/// permissions.
 pub(crate) const MOST_WAITING: usize = 16 * 1024 * 1024;
 
-/// A walk in progress.
+/// Reads one window of a list, page by page.
 #[derive(Debug)]
 pub struct Pager {
     reader: Reader,
     range: CreatedRange,
     mode: PagingMode,
     position: Position,
-    /// The rows taken that share the last one's moment.
+    /// The rows taken with the same creation time as the last one.
     ties: Ties,
-    /// Rows taken since the beginning of the window.
+    /// Rows taken since the start of the window.
     rows: u64,
-    /// The window's size as last heard.
+    /// Size of the window, as last stated by the server.
     expected: Option<u64>,
     in_flight: VecDeque<InFlight>,
-    /// Where the next page begins, by offset.
+    /// Offset of the next page.
     next_offset: u64,
-    /// Rows of a page, as this server has them: some give fewer than they are asked for.
+    /// Rows per page that this server returns, which may be fewer than requested.
     page_rows: u64,
-    /// How far the next step back goes; 0 while pages join.
+    /// How many rows the last step back went; 0 while pages join.
     step_back: u64,
-    /// How many rows of the tail the cursor steps back; 0 for the last one.
+    /// How many rows before the last one the cursor is; 0 for the last row itself.
     cursor_back: usize,
-    /// The fewest rows that were ever left behind a page, by the list's stated size.
+    /// The fewest rows ever left after a page, by the stated size of the list.
     fewest_left: u64,
-    /// Rows after the place that are stored already, by [`hash_of`] their ids.
+    /// Rows after the position that are already stored, as the [`hash_of`] their ids.
     stored_after: HashSet<u64>,
     allowed: Allowed,
-    /// Whether pages wait for room however long: nothing that keeps it waits for this walk.
+    /// Whether pages may wait for room as long as they like, because no page that holds room waits for this pager.
     waits_for_room: bool,
-    /// Pages handed out and not yet stored.
+    /// Pages returned but not stored yet.
     not_stored: usize,
     finished: bool,
 }
 
-/// Where a walk begins.
+/// Where a pager starts.
 #[derive(Debug)]
 pub struct Beginning {
-    /// The part of the list that is walked; places and counts are those of this part.
+    /// The part of the list to read; position and counts refer to this part.
     pub range: CreatedRange,
-    /// How its pages are found.
+    /// How pages are requested.
     pub mode: PagingMode,
-    /// Behind the rows that have been taken.
+    /// Just after the rows already taken.
     pub position: Position,
-    /// How many these are.
+    /// How many rows have been taken.
     pub rows: u64,
-    /// How many there are in all, as last heard of.
+    /// Size of the window, as last stated by the server.
     pub expected: Option<u64>,
-    /// The hashed ids of all that were created at the moment of the last one; `None` where only the
-    /// place is known.
+    /// Hashed ids of all rows taken with the same creation time as the last one; `None` if only the position is known.
     pub ties: Option<Vec<u64>>,
 }
 
-/// How far a walk may run ahead of what is stored. One page may always be asked for.
+/// How far a pager may read ahead. It may always request one page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Allowed {
     /// Most pages in flight.
     pub in_flight: usize,
-    /// Most pages in flight or handed out, and not yet stored.
+    /// Most pages in flight or returned, but not stored yet.
     pub read_ahead: usize,
 }
 
@@ -96,21 +95,21 @@ struct InFlight {
     answer: AbortOnDrop<Result<ReadPage, ListError>>,
 }
 
-/// What a walk by cursor has taken of its window, and how much that has.
+/// Progress of a pager by cursor in its window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Taken {
     /// Rows taken.
     pub rows: u64,
-    /// When the newest of them was created, in milliseconds since 1970.
+    /// Creation time of the newest one, in milliseconds since 1970.
     pub newest: i64,
-    /// Rows of the window, as last heard.
+    /// Size of the window, as last stated by the server.
     pub expected: u64,
-    /// The window's.
+    /// Range of the window.
     pub range: CreatedRange,
 }
 
 impl Taken {
-    /// Of a walk that stands at `place`; `None` where it has taken nothing, or rows without a date.
+    /// Progress of a pager at `position`; `None` if it has taken no row, or rows without a creation time.
     pub(crate) fn of(
         position: &Position,
         rows: u64,
@@ -122,45 +121,46 @@ impl Taken {
     }
 }
 
-/// The rows of one page that are new, in order.
+/// One page, with the rows that are new.
 #[derive(Debug)]
 pub struct Batch {
-    /// The page; rows that were known already are not kept.
+    /// The page; rows that were already known are not marked as kept.
     pub page: ReadPage,
-    /// Rows that Clerk listed again because others moved them.
+    /// Rows that were listed again because inserted rows had moved them.
     pub doubled: u64,
-    /// Where the walk stands behind this page.
+    /// Position of the pager after this page.
     pub position: Position,
-    /// The way it is walked now.
+    /// Paging mode from here on.
     pub mode: PagingMode,
-    /// Clerk's count, when this page told it; by owner, that of an owner's part with its last page.
+    /// Clerk's count, if the page had one. When paging by owner, the count of one owner's rows, with the last page of
+    /// that owner.
     pub total: Option<u64>,
-    /// Whether this page ends the list.
+    /// Whether this is the last page of the list.
     pub last: bool,
 }
 
-/// Why a walk brings no further page.
+/// Why a pager returns no further page.
 #[derive(Debug, thiserror::Error)]
 pub enum PagerStop {
-    /// Clerk's answer does not allow to go on.
+    /// Clerk's answer makes it impossible to continue.
     #[error(transparent)]
     Clerk(#[from] ListError),
-    /// No new request may begin, and nothing is in flight any more.
+    /// No new request may start, and none is in flight.
     #[error("the invocation's time is up")]
     Exhausted(StopReason),
-    /// None of the rows last taken is in the list any more.
+    /// None of the last rows taken is in the list any more.
     #[error("the position in {} is lost", .0.path)]
     LostPlace(&'static Endpoint),
-    /// The server does not apply the filters that make a window.
+    /// The server does not apply the filters that define a window.
     #[error("{} is not filtered by creation time", .0.path)]
     Unfiltered(&'static Endpoint),
 }
 
 impl PagerStop {
-    /// What Clerk did wrong, or why no request may begin.
+    /// Converts the reason into an error of the list.
     ///
     /// # Errors
-    /// [`StopReason`]: nothing is wrong with the list.
+    /// [`StopReason`], if the list is fine but no request may start.
     pub fn into_list_error(self) -> Result<ListError, StopReason> {
         let protocol = |endpoint: &'static Endpoint, detail: &str| {
             let (endpoint_path, detail) = (endpoint.path.to_owned(), detail.to_owned());
@@ -181,7 +181,7 @@ impl PagerStop {
 }
 
 impl Pager {
-    /// A walk with one page in flight at a time, until more is [allowed](Self::allow).
+    /// A pager with one page in flight at a time, until [`allow`](Self::allow) raises that.
     #[must_use]
     pub fn new(reader: Reader, beginning: Beginning) -> Self {
         let Beginning { range, mode, position, rows, expected, ties } = beginning;
@@ -211,36 +211,35 @@ impl Pager {
         }
     }
 
-    /// Skips rows after the place that are stored already, by [`hash_of`] their ids.
+    /// Skips rows after the position that are already stored, given as the [`hash_of`] their ids.
     pub(crate) fn skip(&mut self, stored: HashSet<u64>) {
         self.stored_after = stored;
     }
 
-    /// Lets the walk run ahead.
+    /// Sets how many pages may be read ahead.
     pub const fn allow(&mut self, allowed: Allowed) {
         self.allowed = allowed;
     }
 
-    /// Whether the next page may wait for room however long: it may where other windows of the list are walked
-    /// beside this one, and pages of theirs that keep the room are stored without it.
+    /// Sets whether the next page may wait for room as long as it likes. It may if other windows of the list are read
+    /// in parallel, because their pages, which hold the room, are stored independently of this one.
     pub(crate) const fn wait_for_room(&mut self, waits: bool) {
         self.waits_for_room = waits;
     }
 
-    /// `pages` of the pages handed out have been stored.
+    /// Tells the pager that `pages` of the returned pages have been stored.
     pub const fn stored(&mut self, pages: usize) {
         self.not_stored -= pages;
     }
 
-    /// What has been taken, where the walk gets on by cursor and its window could be divided.
+    /// Progress, if the pager is advancing by cursor so that its window could be split.
     pub(crate) fn taken(&self) -> Option<Taken> {
         let goes_on = self.mode == PagingMode::Cursor && self.cursor_back == 0 && !self.finished;
         let expected = self.expected.filter(|_| goes_on)?;
         Taken::of(&self.position, self.rows, expected, self.range)
     }
 
-    /// The window ends sooner, behind what has been taken. Of pages that are on their way the rows beyond
-    /// are dropped.
+    /// Ends the window earlier, but after the rows taken. Rows beyond that are dropped from pages in flight.
     pub(crate) const fn narrow(&mut self, range: CreatedRange, expected: u64) {
         self.range = range;
         self.expected = Some(expected);
@@ -257,7 +256,7 @@ impl Pager {
         self.in_flight.is_empty()
     }
 
-    /// The next page, or `None` behind the last one.
+    /// The next page, or `None` after the last one.
     ///
     /// # Errors
     /// [`PagerStop`]; an error never looks like the end of the list.
@@ -306,7 +305,7 @@ impl Pager {
             self.not_stored += 1;
             self.finished = batch.last;
             if batch.page.records.size() <= MOST_WAITING / 2 {
-                // Clerk answers while this page is stored.
+                // Let Clerk answer the next request while this page is being stored.
                 self.ask_ahead();
             }
             return Ok(Some(batch));
@@ -314,7 +313,7 @@ impl Pager {
         Ok(None)
     }
 
-    /// Asks for as many pages as are allowed.
+    /// Requests as many pages as are allowed.
     fn ask_ahead(&mut self) {
         while !self.finished
             && self.in_flight.len() < self.allowed.in_flight
@@ -323,19 +322,19 @@ impl Pager {
         {}
     }
 
-    /// Asks for the next page, if it is known where it begins and there is time.
+    /// Requests the next page, if its start is known and there is time. Returns whether it did.
     pub(crate) fn ask(&mut self) -> bool {
         let is_first = self.in_flight.is_empty();
-        // Beyond the first page only where a row is known to stand.
+        // Read ahead only to offsets where a row must exist.
         let is_expected = self.expected.is_some_and(|rows| self.next_offset + 1 < rows);
         let asked = match self.mode {
             _ if self.reader.work_limit.exhausted().is_some() => return false,
             PagingMode::Cursor if is_first && self.cursor_back > 0 && self.has_no_cursor() => {
-                self.abandon_the_cursor("brings nothing behind");
+                self.abandon_the_cursor("returns no row after");
                 return self.ask();
             }
             PagingMode::Cursor if is_first => Asked::Cursor(self.cursor()),
-            // The next cursor is known when the page has arrived.
+            // The next cursor is known only when the page has arrived.
             PagingMode::Cursor => return false,
             PagingMode::Offset | PagingMode::ByOwner
                 if is_first || (self.step_back == 0 && is_expected && !self.is_whole()) =>
@@ -359,24 +358,24 @@ impl Pager {
         Some(self.position.tail[index].id.clone())
     }
 
-    /// Whether the cursor would have to step back further than rows are remembered.
+    /// Whether the cursor would have to step back beyond the remembered rows.
     fn has_no_cursor(&self) -> bool {
         self.cursor().is_none() && self.rows > self.position.tail.len() as u64
     }
 
-    /// Whether one answer has all rows.
+    /// Whether a single answer has all rows.
     fn is_whole(&self) -> bool {
         self.reader.endpoint.paging == Paging::Whole
     }
 
     /// Whether a row is remembered as taken.
-    fn knows(&self, key: &RowKey) -> bool {
-        self.position.knows(&key.id) || self.ties.has(key)
+    fn remembers(&self, key: &RowKey) -> bool {
+        self.position.remembers(&key.id) || self.ties.has(key)
     }
 
-    /// Whether a row has been taken, or is stored without having been.
+    /// Whether a row has been taken, or was already stored.
     fn is_stored(&self, key: &RowKey) -> bool {
-        self.knows(key)
+        self.remembers(key)
             || (!self.stored_after.is_empty() && self.stored_after.contains(&hash_of(&key.id)))
     }
 
@@ -392,12 +391,12 @@ impl Pager {
         }
     }
 
-    /// The cursor's row may be deleted: an earlier one is tried, then offsets.
+    /// The server refused the cursor, whose row may be deleted: try an earlier row, then offsets.
     fn cursor_rejected(&mut self) {
         if self.cursor_back + 1 < self.position.tail.len().min(3) {
             self.cursor_back += 1;
         } else {
-            self.abandon_the_cursor("refuses");
+            self.abandon_the_cursor("rejects");
         }
     }
 
@@ -419,10 +418,10 @@ impl Pager {
             return self.batch_without_rows(page);
         }
         let newest = self.position.tail.last().and_then(|key| key.created_at);
-        let known_again = page.rows.iter().any(|row| self.knows(&row.key));
+        let known_again = page.rows.iter().any(|row| self.remembers(&row.key));
         let repeated = rows_repeated(&page);
         for row in &mut page.rows {
-            // Rows older than the last one taken appeared meanwhile; the comparison finds them.
+            // Rows older than the last one taken appeared meanwhile. Reconciliation finds them.
             let is_behind = row.key.created_at.is_none_or(|created| Some(created) >= newest);
             row.kept &= is_behind && self.range.hold(row) && !self.is_stored(&row.key);
         }
@@ -438,26 +437,26 @@ impl Pager {
             !full && (all_seen || (known_again && new == 0))
         };
         let got_on = new > 0 || last;
-        let too_many = self.position.stalled.note(got_on).is_err();
+        let too_many = self.position.stalled.count_round(got_on).is_err();
         if !got_on && (full || confirming || too_many) {
-            // The rows at the cursor may be deleted: that must not look like the end of the list. The
-            // same request would bring the same page again.
-            self.abandon_the_cursor("brings neither a new row nor a known one behind");
+            // The rows at the cursor may be deleted, which must not look like the end of the list. The same request
+            // would return the same page again.
+            self.abandon_the_cursor("returns neither a new nor a known row after");
             return self.batch_without_rows(page);
         }
-        // A short page ends the list, but servers have been seen to send short pages in the middle:
-        // unless the count agrees, the end is confirmed by a page that repeats a known row.
+        // A short page should end the list, but servers have been seen to send short pages in the middle. Unless the
+        // count agrees, confirm the end with a page that repeats a known row.
         self.cursor_back = usize::from(!last && (!full || all_seen));
         self.batch(page, new, repeated, last)
     }
 
-    /// Whether a cursor page shows rows from before its cursor.
+    /// Whether a page by cursor contains rows from before the cursor.
     fn begins_again(&self, cursor: &str, rows: &[ReadRow]) -> bool {
         let tail = &self.position.tail;
         let Some(index) = tail.iter().position(|key| key.id == cursor) else { return false };
         let behind = &tail[index + 1..];
         let is_behind = |row: &ReadRow| behind.iter().any(|key| key.id == row.key.id);
-        rows.iter().any(|row| self.knows(&row.key) && !is_behind(row))
+        rows.iter().any(|row| self.remembers(&row.key) && !is_behind(row))
             || rows.first().is_some_and(|row| row.key.created_at < tail[index].created_at)
     }
 
@@ -480,38 +479,38 @@ impl Pager {
         let new = page.rows.iter().filter(|row| row.kept).count() as u64;
         let behind = offset + page.rows.len() as u64;
         let full = page.rows.len() as u64 >= self.reader.endpoint.page_rows;
-        // Servers have been seen to send short pages in the middle: the end is where one more brings
-        // nothing, unless the count agrees.
+        // Servers have been seen to send short pages in the middle. Unless the count agrees, the list ends where one
+        // more request returns nothing.
         let goes_on = new > 0 || stepped_back || behind > self.position.offset;
         let last = match page.total {
             _ if beyond || self.is_whole() => true,
-            // A total that is too small must not hide the rows behind a full page.
+            // A total that is too small must not hide the rows after a full page.
             Some(total) => !full && behind >= total,
             None => {
                 let all_seen = self.expected.is_some_and(|rows| self.rows + new >= rows);
                 !full && (all_seen || !goes_on)
             }
         };
-        // A row to overlap and one to go on with.
+        // At least one row to overlap and one to advance.
         let page_rows = (page.rows.len() as u64).clamp(2, self.reader.endpoint.page_rows);
         if !last && page_rows != self.page_rows {
-            // Pages asked for beyond a short one do not join it.
+            // The pages requested after a short page do not join it.
             self.page_rows = page_rows;
             self.in_flight.clear();
             self.next_offset = overlap(behind);
         }
         let got_on = last || (new > 0 && (full || self.comes_nearer(behind)));
-        // After a step back, pages of rows that have all been taken lead on to those that have not.
+        // After a step back, pages of rows that have all been taken lead up to the new ones.
         let is_catching_up = (full || goes_on) && behind <= self.rows;
         if got_on || !is_catching_up {
-            self.position.stalled.note(got_on).map_err(|_| self.ends_before_its_total())?;
+            self.position.stalled.count_round(got_on).map_err(|_| self.ends_before_its_total())?;
         }
         self.position.offset = behind;
         Ok(self.batch(page, new, doubled + repeated, last))
     }
 
-    /// Whether fewer rows are left behind this place than behind any before. Where a list grows by a row
-    /// while a row is read, its end is never reached.
+    /// Whether fewer rows are left after this offset than after any before. The end of a list that grows as fast as it
+    /// is read is never reached.
     fn comes_nearer(&mut self, behind: u64) -> bool {
         let Some(expected) = self.expected else { return true };
         let left = expected.saturating_sub(behind);
@@ -524,8 +523,8 @@ impl Pager {
         self.reader.protocol("pages end before the `total_count` they state".to_owned()).into()
     }
 
-    /// Where the new rows of a page begin that was asked for at `offset`: behind the last known row.
-    /// `None` when the page cannot be joined to what is known.
+    /// Index of the first new row in a page at `offset`: after the last known row. `None` if the page cannot be joined
+    /// to the known rows.
     fn seam(&self, rows: &[ReadRow], offset: u64) -> Option<usize> {
         let Some(last) = self.position.tail.last() else {
             return (offset == 0).then_some(0);
@@ -534,12 +533,12 @@ impl Pager {
             return Some(index + 1);
         }
         if self.reader.is_in_any_order() {
-            let known = rows.iter().rposition(|row| self.position.knows(&row.key.id));
+            let known = rows.iter().rposition(|row| self.position.remembers(&row.key.id));
             return known.map(|index| index + 1).or((offset == 0 && rows.is_empty()).then_some(0));
         }
-        // The last row taken is gone. Rows that are not known and not older than it come behind it;
-        // and the page must reach back to a known or an older row, or some may lie before the page.
-        let known = |row: &ReadRow| self.knows(&row.key);
+        // The last row taken is gone. Unknown rows that are not older than it come after it. The page must reach back
+        // to a known or an older row, because new rows could otherwise be missed before it.
+        let known = |row: &ReadRow| self.remembers(&row.key);
         let last_created = last.created_at?;
         let joins = rows.first().is_some_and(|row| {
             known(row) || row.key.created_at.is_some_and(|created| created < last_created)
@@ -552,18 +551,18 @@ impl Pager {
             .iter()
             .position(|row| row.key.created_at.is_some_and(|created| created >= last_created))
             .map_or(rows.len(), |index| behind_known + index);
-        // Of rows of the last one's moment nobody can say whether they have been taken, unless a known
-        // one stands before them or all that were taken are known.
-        let is_told = behind_known > 0
+        // Rows with the creation time of the last row may or may not have been taken. That is decided if a known row
+        // precedes them, or if all rows taken at that time are known.
+        let is_decided = behind_known > 0
             || self.ties.is_complete()
             || rows.get(behind).is_none_or(|row| row.key.created_at > Some(last_created));
-        is_told.then_some(behind)
+        is_decided.then_some(behind)
     }
 
-    /// The page begins behind what is known: rows before it were deleted. Looks further up.
+    /// Requests earlier pages, because this one starts after the known rows: rows before it were deleted.
     fn step_back(&mut self) -> Result<(), PagerStop> {
         let from = self.position.offset;
-        if self.step_back >= from || self.position.stalled.note(false).is_err() {
+        if self.step_back >= from || self.position.stalled.count_round(false).is_err() {
             return Err(PagerStop::LostPlace(self.reader.endpoint));
         }
         self.step_back = if self.step_back == 0 { 8 } else { self.step_back * 4 };
@@ -577,8 +576,8 @@ impl Pager {
         Ok(())
     }
 
-    /// What a page that does not join says nevertheless: every round is handed out, so that its count
-    /// is stored.
+    /// A batch without rows for a page that does not join. Every round returns a batch, so that the count of stalled
+    /// rounds is stored.
     fn batch_without_rows(&mut self, page: ReadPage) -> Batch {
         let records = Records::new(&self.reader.context.datasets);
         self.batch(ReadPage { rows: Vec::new(), records, ..page }, 0, 0, false)
@@ -604,17 +603,17 @@ impl Pager {
     }
 }
 
-/// Rows that one page shows twice.
+/// Number of rows that the page contains twice.
 fn rows_repeated(page: &ReadPage) -> u64 {
     page.rows.iter().filter(|row| !row.kept).count() as u64
 }
 
-/// Index of the row that the next page must repeat.
+/// Offset of the next page: it repeats the last row before `offset`.
 const fn overlap(offset: u64) -> u64 {
     offset.saturating_sub(1)
 }
 
-/// A spawned task that ends with its owner: an abandoned walk must not go on asking.
+/// A spawned task that is aborted when dropped: a dropped pager must not keep sending requests.
 #[derive(Debug)]
 struct AbortOnDrop<T>(JoinHandle<T>);
 

@@ -1,4 +1,4 @@
-//! Where a walk stands in its list, and how it finds pages.
+//! How far a pager has come in its list, and how it requests pages.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,38 +6,37 @@ use crate::lists::endpoint::{ByOwner, Endpoint, Paging, WholeList};
 use crate::lists::page::RowKey;
 use crate::paging::stalled::StalledRounds;
 
-/// Where a walk stands: enough to continue it in another process.
+/// The position of a pager: enough to continue it in another process.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
-    /// Index in Clerk's list just behind the last row taken, as last seen.
+    /// Index in Clerk's list just after the last row taken, as last seen.
     pub offset: u64,
-    /// The last rows taken, the newest at the end.
+    /// The last rows taken, the newest last.
     pub tail: Vec<RowKey>,
-    /// Of a list walked by owner, `offset` and `tail` being those of its owners: the owner whose rows
-    /// have been taken in part.
+    /// The owner whose rows have been taken in part, when paging by owner. `offset` and `tail` then refer to the
+    /// owners' list.
     #[serde(rename = "within", default, skip_serializing_if = "Option::is_none")]
     pub owner_position: Option<Box<OwnerPosition>>,
-    /// Rounds since the walk last got on.
+    /// Rounds since the pager last advanced.
     #[serde(rename = "fruitless", default, skip_serializing_if = "StalledRounds::are_none")]
     pub stalled: StalledRounds,
 }
 
-/// A place among what one owner owns.
+/// The position within one owner's rows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OwnerPosition {
-    /// Whose part of the list it is.
+    /// The owner.
     pub owner: RowKey,
-    /// The place in that part.
+    /// The position in the owner's part of the list.
     #[serde(rename = "place")]
     pub position: Position,
 }
 
-/// How many rows of a [`Place`] are kept: the walk loses its place only when all of them are
-/// deleted at once.
+/// How many rows a [`Position`] remembers. The pager loses its position only if all of them are deleted at once.
 pub const TAIL_ROWS: usize = 24;
 
 impl Position {
-    /// A row has been taken.
+    /// Records a row as taken.
     pub(crate) fn remember(&mut self, key: RowKey) {
         if self.tail.len() >= TAIL_ROWS {
             self.tail.remove(0);
@@ -46,26 +45,25 @@ impl Position {
     }
 
     /// Whether a row is one of the last that were taken.
-    pub(crate) fn knows(&self, id: &str) -> bool {
+    pub(crate) fn remembers(&self, id: &str) -> bool {
         self.tail.iter().any(|key| key.id == id)
     }
 }
 
-/// Which way pages are found. A list walked by cursor changes to offsets when its server ignores
-/// or refuses the cursor.
+/// How pages are requested. A pager by cursor switches to offsets if the server ignores or rejects the cursor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PagingMode {
     /// `starting_after=<id>`.
     Cursor,
-    /// `offset=<n>`, overlapping by a row.
+    /// `offset=<n>`, overlapping by one row.
     Offset,
-    /// The part of each owner by itself: see [`by_owner`](crate::paging::by_owner).
+    /// Owner by owner: see [`by_owner`](crate::paging::by_owner).
     ByOwner,
 }
 
 impl PagingMode {
-    /// The way a list is first tried.
+    /// The mode in which a list is tried first.
     #[must_use]
     pub const fn first(endpoint: &Endpoint) -> Self {
         match (endpoint.paging, endpoint.by_owner) {

@@ -19,29 +19,29 @@ use crate::lists::page::{PageContext, ReadPage, RowKey};
 use crate::paging::created_range::CreatedRange;
 use crate::work_limit::WorkLimit;
 
-/// What a walk reads with.
+/// What a pager reads a list with.
 #[derive(Debug, Clone)]
 pub struct Reader {
-    /// Asks Clerk.
+    /// Sends the requests.
     pub client: Arc<Client>,
     /// The list.
     pub endpoint: &'static Endpoint,
-    /// Its path, or that of one owner's part of it.
+    /// Path of the list, or of one owner's part of it.
     pub path: Cow<'static, str>,
-    /// Whether that path takes the endpoint's `order_by`; the rows of one that does not come in any.
+    /// Whether that path supports the endpoint's `order_by`. If not, its rows have no defined order.
     pub ordered: bool,
-    /// What narrows it, beside the endpoint's own query.
+    /// Filters, in addition to the endpoint's own query.
     pub filters: Vec<(&'static str, String)>,
-    /// How its rows become lines.
+    /// How its rows are translated into lines.
     pub context: Arc<PageContext>,
-    /// Stamps pages.
+    /// Time stamps for pages.
     pub clock: Clock,
-    /// Ends the wait for what is in flight.
+    /// Ends waiting for answers when the time is up.
     pub work_limit: Arc<WorkLimit>,
 }
 
 impl Reader {
-    /// What every page is asked for with.
+    /// Parameters sent with every page.
     fn query(&self) -> Vec<(&'static str, &str)> {
         let own =
             self.endpoint.query.iter().filter(|(name, _)| self.ordered || *name != "order_by");
@@ -49,7 +49,7 @@ impl Reader {
         own.copied().chain(filters).collect()
     }
 
-    /// The list is not what Clerk's API promises, though every answer may be.
+    /// An error of the list as a whole: it violates Clerk's API, even if each answer does not.
     pub(crate) fn protocol(&self, detail: String) -> ListError {
         let endpoint = self.endpoint.path.to_owned();
         ListError::of(self.endpoint)(ClerkError::Protocol { endpoint, detail })
@@ -59,22 +59,24 @@ impl Reader {
         !self.ordered || self.endpoint.paging == Paging::Offset(Order::Any)
     }
 
-    /// Reads a page's body, of rows that were asked for. A list without a count of its own always
-    /// states its size: without one an empty page would look like an empty list.
-    /// `place` says where the page stands in the list, in words.
+    /// Decodes a page's body and checks that its rows match the filters. A list that is not counted by a separate
+    /// request must state its size: otherwise an empty page would look like an empty list. `position` names the page in
+    /// its list, for messages.
     fn read(&self, body: &[u8], position: &str) -> Result<ReadPage, Unreadable> {
         let page = self.endpoint.read(body, &self.context).map_err(|error| error.on(position))?;
         if page.total.is_none() && !matches!(self.endpoint.paging, Paging::Cursor { .. }) {
             return Err(Unreadable("`total_count`: missing".to_owned()));
         }
         if let Some(parameter) = filter_check::ignored(body, self.query().into_iter()) {
-            return Err(Unreadable(format!("rows that `{parameter}` leaves out are listed")));
+            return Err(Unreadable(format!(
+                "the list contains rows that the filter `{parameter}` excludes"
+            )));
         }
         Ok(page)
     }
 }
 
-/// Where a page was asked for.
+/// Which page was requested.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Asked {
     Offset(u64),
@@ -85,7 +87,7 @@ impl fmt::Display for Asked {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Offset(offset) => write!(formatter, "the page at offset {offset}"),
-            Self::Cursor(Some(id)) => write!(formatter, "the page behind row {}", Quoted(id)),
+            Self::Cursor(Some(id)) => write!(formatter, "the page after row {}", Quoted(id)),
             Self::Cursor(None) => formatter.write_str("the first page"),
         }
     }
@@ -123,7 +125,7 @@ pub(crate) async fn fetch(
     Ok(page)
 }
 
-/// A page without rows where the list has some is a fault, not an end.
+/// An empty page of a list that has rows there is a fault, not the end of the list.
 fn not_cut_short(page: &ReadPage, asked: &Asked) -> Result<(), Unreadable> {
     match (asked, page.total) {
         (Asked::Offset(offset), Some(total)) if page.rows.is_empty() && *offset < total => {
@@ -133,10 +135,10 @@ fn not_cut_short(page: &ReadPage, asked: &Asked) -> Result<(), Unreadable> {
     }
 }
 
-/// One row of the list at an index, to see whether rows have moved.
+/// The row at an index of the list, to see whether rows have moved, and the list's size.
 ///
 /// # Errors
-/// As of any request.
+/// Those of any request.
 pub async fn row_at(
     reader: &Reader,
     index: u64,
@@ -146,10 +148,10 @@ pub async fn row_at(
     Ok((page.rows.into_iter().next().map(|row| row.key), page.total))
 }
 
-/// The first rows of a list, up to so many.
+/// The first rows of a list, at most `most`.
 ///
 /// # Errors
-/// As of any request.
+/// Those of any request.
 pub async fn first_rows(reader: &Reader, most: u64) -> Result<Vec<RowKey>, ListError> {
     let position = [("limit", most.to_string())];
     let page = look(reader, &position, &Asked::Cursor(None)).await?;
@@ -168,7 +170,7 @@ async fn look(
     read.await.map_err(ListError::of(reader.endpoint))
 }
 
-/// Time stamps of a page, as the walk set them.
+/// When a page was requested and when it had arrived.
 #[must_use]
 pub fn fetched(page: &ReadPage, clock: &Clock) -> (Timestamp, Timestamp) {
     page.fetched.unwrap_or_else(|| (clock.now(), clock.now()))

@@ -1,28 +1,27 @@
-//! Bounds the rounds of a walk that bring nothing new. Every loop of a walk counts its rounds here.
+//! Bounds the rounds of a pager that bring nothing new. Every loop of a pager counts its rounds here.
 
 use serde::{Deserialize, Serialize};
 
-/// How many rounds in a row have brought a walk no further. The count is stored with the walk's
-/// [`Place`](crate::paging::position::Place): the invocation that continues a walk continues the count.
+/// How many rounds in a row have not advanced a pager. The count is stored with its
+/// [`Position`](crate::paging::position::Position), so the invocation that continues the pager continues the count.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct StalledRounds(u32);
 
-/// Most rounds in a row that bring nothing new. A list of 100 million rows needs fourteen steps back to
-/// find known rows wherever they are; past this bound the walk has lost its place, or the server states
-/// rows that it does not list.
+/// Most rounds in a row without progress. Even in a list of 100 million rows, fourteen steps back reach the start. Past
+/// this bound the pager has lost its position, or the server states rows that it does not list.
 pub const MOST_FRUITLESS_ROUNDS: u32 = 24;
 
-/// More rounds than [`MOST_FRUITLESS_ROUNDS`] have brought nothing new.
+/// More than [`MOST_FRUITLESS_ROUNDS`] rounds have brought nothing new.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TooManyRounds;
 
 impl StalledRounds {
-    /// Counts a round; one that brought the walk further begins the count again.
+    /// Counts a round; progress resets the count.
     ///
     /// # Errors
-    /// [`TooManyRounds`]: this walk must not go on like this.
-    pub fn note(&mut self, got_on: bool) -> Result<(), TooManyRounds> {
+    /// [`TooManyRounds`]: the pager must not continue like this.
+    pub fn count_round(&mut self, got_on: bool) -> Result<(), TooManyRounds> {
         if got_on {
             *self = Self::default();
             return Ok(());
@@ -31,7 +30,7 @@ impl StalledRounds {
         if self.0 > MOST_FRUITLESS_ROUNDS { Err(TooManyRounds) } else { Ok(()) }
     }
 
-    /// Whether the last round brought the walk further.
+    /// Whether the last round advanced the pager.
     #[must_use]
     pub const fn are_none(&self) -> bool {
         self.0 == 0
@@ -43,23 +42,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rounds_count_until_one_brings_something() {
+    fn rounds_count_until_one_makes_progress() {
         let mut rounds = StalledRounds::default();
         for _ in 0..3 {
             for _ in 0..MOST_FRUITLESS_ROUNDS {
-                assert_eq!(rounds.note(false), Ok(()));
+                assert_eq!(rounds.count_round(false), Ok(()));
             }
-            assert_eq!(rounds.note(false), Err(TooManyRounds));
-            assert_eq!(rounds.note(false), Err(TooManyRounds));
-            assert_eq!(rounds.note(true), Ok(()));
+            assert_eq!(rounds.count_round(false), Err(TooManyRounds));
+            assert_eq!(rounds.count_round(false), Err(TooManyRounds));
+            assert_eq!(rounds.count_round(true), Ok(()));
             assert!(rounds.are_none());
         }
     }
 
-    /// A checkpoint may say anything.
+    /// A stored count may have any value.
     #[test]
-    fn the_largest_count_overflows_nothing() {
+    fn the_largest_count_does_not_overflow() {
         let mut rounds: StalledRounds = serde_json::from_str("4294967295").unwrap();
-        assert_eq!(rounds.note(false), Err(TooManyRounds));
+        assert_eq!(rounds.count_round(false), Err(TooManyRounds));
     }
 }

@@ -1,42 +1,42 @@
-//! The rows taken that were created at the moment of the last one. Once rows around them are deleted,
-//! the order of a list does not say any more which of these have been taken: only their ids do.
+//! Remembers the rows that were taken with the same creation time as the last one. When rows around them are deleted,
+//! the order of the list no longer shows which of these were taken; only their ids do.
 
 use crate::lists::id_index::hash_of;
 use crate::lists::page::RowKey;
 
-/// Rows of one moment, at eight bytes each.
+/// Rows with the same creation time, at eight bytes each.
 #[derive(Debug)]
 pub(crate) struct Ties {
     created_at: Option<i64>,
-    /// Their ids, by [`hash_of`].
+    /// The [`hash_of`] their ids.
     ids: Vec<u64>,
-    /// Whether no other row of this moment was taken.
+    /// Whether these are all rows taken with that creation time.
     is_complete: bool,
 }
 
-/// Past so many rows of one moment they are no longer counted upon: it takes 0.8 MB, and a walk is lost
-/// only if all the [last rows](crate::paging::position::TAIL_ROWS) are deleted as well.
+/// Most rows with the same creation time that are remembered. They take 0.8 MB, and even beyond this a pager loses its
+/// position only if all its [last rows](crate::paging::position::TAIL_ROWS) are deleted as well.
 const MOST_ROWS: usize = 100_000;
 
 impl Ties {
-    /// Behind the `tail` of `rows` that were taken in all.
+    /// The ties at the end of `tail`, after `rows` rows in total.
     pub(crate) fn behind(tail: &[RowKey], rows: u64) -> Self {
         let created_at = tail.last().and_then(|key| key.created_at);
         let here = || tail.iter().filter(|key| key.created_at == created_at);
         Self {
             created_at,
             ids: here().map(|key| hash_of(&key.id)).collect(),
-            // The rows before those of the moment are remembered, or there were none.
+            // Complete if an earlier creation time is still remembered, or no earlier row was taken.
             is_complete: here().count() < tail.len() || rows <= tail.len() as u64,
         }
     }
 
-    /// Rows that were all that were taken at a moment.
+    /// All rows that were taken with this creation time, by their hashed ids.
     pub(crate) const fn of(created_at: Option<i64>, ids: Vec<u64>) -> Self {
         Self { created_at, ids, is_complete: true }
     }
 
-    /// A row has been taken, behind all that were before.
+    /// Records a row as taken, after all earlier ones.
     pub(crate) fn take(&mut self, key: &RowKey) {
         if key.created_at > self.created_at {
             self.created_at = key.created_at;
@@ -56,7 +56,7 @@ impl Ties {
             && self.ids.contains(&hash_of(&key.id))
     }
 
-    /// Whether a row of this moment that is none of these has not been taken.
+    /// Whether a row with this creation time that is not remembered has not been taken.
     pub(crate) const fn is_complete(&self) -> bool {
         self.is_complete && self.created_at.is_some()
     }

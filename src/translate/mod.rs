@@ -1,4 +1,7 @@
-//! From Clerk's rows to a snapshot's lines: one file a type of row.
+//! Translates Clerk's rows into a snapshot's lines, with one file per type of row.
+//!
+//! - [`Row`] is what every type of row implements; `plain` implements it for rows that are their own profile.
+//! - `verbatim` copies JSON unchanged, and `withheld` removes secrets from Clerk's own object.
 
 mod metadata_bags;
 mod organization;
@@ -31,32 +34,32 @@ pub trait Row {
     /// When the row was created, in milliseconds since 1970.
     fn created_at(&self) -> Option<i64>;
 
-    /// What the row refers to by id.
+    /// The ids that the row refers to.
     fn references(&self) -> References<'_> {
         References::default()
     }
 
-    /// Whether the row is a grant that nobody holds any more.
+    /// Whether the row is a grant without a holder.
     fn belongs_to_nobody(&self) -> bool {
         false
     }
 
-    /// When whom the row is was last active, in milliseconds since 1970.
+    /// When the user was last active, in milliseconds since 1970; `None` if the row is not a user.
     fn last_active_at(&self) -> Option<i64> {
         None
     }
 
-    /// The role that the row is, for the catalogue.
+    /// The role, if the row is one, for the catalogue.
     fn role(&self) -> Option<Role> {
         None
     }
 
-    /// Replaces the personal data in it that is to be replaced. A row that is given to
-    /// [`translate`](Self::translate) with `raw` has none replaced in there.
+    /// Replaces personal data according to `REDACT`. It does not change the `raw` passed to
+    /// [`translate`](Self::translate).
     fn redact(&mut self, redaction: &Redaction);
 
-    /// Adds the row's lines to `records`. `raw` is the whole row as Clerk gave it; it is looked at
-    /// only with [`Translation::include_raw`].
+    /// Appends the row's lines to `records`. `raw` is the whole row as Clerk sent it, used only with
+    /// [`Translation::include_raw`].
     fn translate(&self, raw: Option<&RawValue>, translation: &Translation, records: &mut Records);
 }
 
@@ -94,37 +97,36 @@ impl Row for Box<dyn Row + '_> {
     }
 }
 
-/// What a row refers to, and a snapshot should therefore hold.
+/// The ids that a row refers to, which the snapshot should therefore contain.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct References<'a> {
-    /// Id of the user; of a membership, the member.
+    /// Id of the user. For a membership, the member.
     pub user: Option<&'a str>,
     /// Id of the organization.
     pub organization: Option<&'a str>,
-    /// Ids of permissions, one for each grant that the row becomes; of a role, what it permits.
+    /// Ids of permissions, one per grant that the row becomes. For a role, its permissions.
     pub permissions: Vec<&'a str>,
-    /// Id of the machine that it is.
+    /// Id of the machine that the row describes.
     pub machine: Option<&'a str>,
-    /// Ids of machines, one for each grant that the row becomes; of a machine, what it may call.
+    /// Ids of machines, one per grant that the row becomes. For a machine, those that it may call.
     pub machines: Vec<&'a str>,
 }
 
-/// What a translation depends on besides the row.
+/// What a translation needs in addition to the row.
 #[derive(Clone, Debug, Default)]
 pub struct Translation {
     /// Which metadata bags are copied (`METADATA`).
     pub metadata: MetadataBags,
     /// Whether Clerk's own object is added (`INCLUDE_RAW`).
     pub include_raw: bool,
-    /// What is replaced in rows before they are translated (`REDACT`); never together with
-    /// `include_raw`.
+    /// What to replace in a row before it is translated (`REDACT`); never combined with `include_raw`.
     pub redaction: Option<Redaction>,
-    /// The instance's roles: entitlements are made of them, memberships name their keys.
+    /// The instance's roles. Entitlements are made from them, and memberships refer to their keys.
     pub roles: RoleCatalogue,
 }
 
-/// The value of `raw` in the record of an object of this type: `null` if what must never be written out
-/// cannot be taken out of Clerk's object.
+/// The value of `raw` in the record of an object of this type; `null` if the secrets cannot be removed from Clerk's
+/// object.
 fn raw_of(
     object_type: ObjectType,
     raw: Option<&RawValue>,
@@ -138,12 +140,12 @@ fn raw_of(
     })
 }
 
-/// What a record says of a time of Clerk's.
-fn moment(time: Option<Time>) -> Option<Timestamp> {
+/// Converts a time of Clerk's; `None` if there is none.
+fn timestamp(time: Option<Time>) -> Option<Timestamp> {
     time.and_then(Time::timestamp)
 }
 
-/// `name` as Clerk gave it; one of nothing but white space is none.
-fn said(name: Option<&str>) -> Option<&str> {
+/// The name as Clerk sent it, unless it is blank.
+fn non_blank(name: Option<&str>) -> Option<&str> {
     name.filter(|name| !name.trim().is_empty())
 }

@@ -1,4 +1,4 @@
-//! An organization becomes a resource, and what can be held on it: membership and each role.
+//! Translates an organization into a resource, and one entitlement for membership and for each role.
 
 use clerk_snapshot::record::{
     DisplayName, EntitlementId, EntitlementRecord, ObjectReference, ObjectType, Purpose,
@@ -11,11 +11,11 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::verbatim::Verbatim;
-use super::{Row, Translation, moment, raw_of, said};
+use super::{Row, Translation, non_blank, raw_of, timestamp};
 use crate::clerk::wire::{Organization, Time};
 use crate::redaction::Redaction;
 
-/// The slug of the entitlement that every member of an organization holds.
+/// Slug of the entitlement that every member of an organization holds.
 pub(super) const MEMBER: &str = "member";
 
 impl Row for Organization<'_> {
@@ -27,7 +27,7 @@ impl Row for Organization<'_> {
         self.created_at.map(Time::milliseconds)
     }
 
-    /// Nothing in it is about a person.
+    /// Contains no personal data.
     fn redact(&mut self, _redaction: &Redaction) {}
 
     fn translate(&self, raw: Option<&RawValue>, translation: &Translation, records: &mut Records) {
@@ -38,8 +38,8 @@ impl Row for Organization<'_> {
             id: this.id,
             display_name: DisplayName::One(name),
             status: Status::Enabled,
-            created_at: moment(self.created_at),
-            updated_at: moment(self.updated_at),
+            created_at: timestamp(self.created_at),
+            updated_at: timestamp(self.updated_at),
             profile: OrganizationProfile::new(self, translation),
             raw: raw_of(this.object_type, raw, translation, records),
         };
@@ -57,8 +57,8 @@ impl Row for Organization<'_> {
 
 /// Name, else slug, else id.
 fn display_name<'a>(organization: &'a Organization<'_>) -> &'a str {
-    let name = said(organization.name.as_deref());
-    name.or_else(|| said(organization.slug.as_deref())).unwrap_or(&organization.id)
+    let name = non_blank(organization.name.as_deref());
+    name.or_else(|| non_blank(organization.slug.as_deref())).unwrap_or(&organization.id)
 }
 
 fn entitlement<'a>(
@@ -105,7 +105,7 @@ impl<'a> OrganizationProfile<'a> {
             admin_delete_enabled: organization.admin_delete_enabled,
             created_by: organization.created_by.as_deref(),
             role_set_key: organization.role_set_key.as_deref(),
-            last_active_at: moment(organization.last_active_at),
+            last_active_at: timestamp(organization.last_active_at),
             public_metadata: Verbatim::if_asked(metadata.public, organization.public_metadata),
             private_metadata: Verbatim::if_asked(metadata.private, organization.private_metadata),
         }

@@ -1,4 +1,4 @@
-//! A membership becomes grants: of being a member, and of the role if its key resolves.
+//! Translates a membership into grants: `member`, and the role if its key resolves.
 
 use clerk_snapshot::record::{EntitlementId, GrantRecord, ObjectReference, ObjectType};
 use clerk_snapshot::records::Records;
@@ -6,7 +6,7 @@ use clerk_snapshot::resource::Dataset;
 use serde_json::value::RawValue;
 
 use super::organization::MEMBER;
-use super::{References, Row, Translation, moment};
+use super::{References, Row, Translation, timestamp};
 use crate::clerk::wire::{OrganizationMembership, Time};
 use crate::redaction::Redaction;
 
@@ -27,15 +27,15 @@ impl Row for OrganizationMembership<'_> {
         }
     }
 
-    /// Clerk says of a membership whose user is gone that it has no user.
+    /// Clerk omits the user of a membership if the user no longer exists.
     fn belongs_to_nobody(&self) -> bool {
         user_id(self).is_none()
     }
 
-    /// Its people are ids.
+    /// Refers to people by id only.
     fn redact(&mut self, _redaction: &Redaction) {}
 
-    /// Grants have no `raw`: nothing is made of it. Where there is nobody, there is no grant.
+    /// Grants have no `raw`. A membership without a user becomes no grant.
     fn translate(&self, _raw: Option<&RawValue>, translation: &Translation, records: &mut Records) {
         let Some(user_id) = user_id(self) else { return };
         let this =
@@ -46,8 +46,8 @@ impl Row for OrganizationMembership<'_> {
 
         let member = GrantRecord {
             source: Some(this),
-            created_at: moment(self.created_at),
-            updated_at: moment(self.updated_at),
+            created_at: timestamp(self.created_at),
+            updated_at: timestamp(self.updated_at),
             ..GrantRecord::new(EntitlementId { resource, slug: MEMBER }, principal)
         };
         records.push(Dataset::Grants, &member);

@@ -1,4 +1,4 @@
-//! A permission becomes a resource, and the entitlement that roles hold on it.
+//! Translates a permission into a resource and the entitlement that roles hold on it.
 
 use clerk_snapshot::record::{
     DisplayName, EntitlementId, EntitlementRecord, ObjectReference, ObjectType, Purpose,
@@ -9,7 +9,7 @@ use clerk_snapshot::resource::Dataset;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{Row, Translation, moment, raw_of, said};
+use super::{Row, Translation, non_blank, raw_of, timestamp};
 use crate::clerk::wire::{OrganizationPermission, Time};
 use crate::redaction::Redaction;
 
@@ -22,7 +22,7 @@ impl Row for OrganizationPermission<'_> {
         self.created_at.map(Time::milliseconds)
     }
 
-    /// Nothing in it is about a person.
+    /// Contains no personal data.
     fn redact(&mut self, _redaction: &Redaction) {}
 
     fn translate(&self, raw: Option<&RawValue>, translation: &Translation, records: &mut Records) {
@@ -34,8 +34,8 @@ impl Row for OrganizationPermission<'_> {
             id: this.id,
             display_name,
             status: Status::Enabled,
-            created_at: moment(self.created_at),
-            updated_at: moment(self.updated_at),
+            created_at: timestamp(self.created_at),
+            updated_at: timestamp(self.updated_at),
             profile: OrganizationPermissionProfile {
                 key: &self.key,
                 description: self.description.as_deref(),
@@ -58,7 +58,7 @@ impl Row for OrganizationPermission<'_> {
     }
 }
 
-/// The entitlement that a role holds on each permission that it carries.
+/// The entitlement that a role holds on each of its permissions.
 pub(super) const fn assigned(permission_id: &str) -> EntitlementId<'_> {
     let object_type = ObjectType::OrganizationPermission;
     let resource = ObjectReference { object_type, id: permission_id };
@@ -67,7 +67,9 @@ pub(super) const fn assigned(permission_id: &str) -> EntitlementId<'_> {
 
 /// Name, else key, else id.
 fn display_name<'a>(permission: &'a OrganizationPermission<'_>) -> &'a str {
-    said(permission.name.as_deref()).or(said(Some(&permission.key))).unwrap_or(&permission.id)
+    non_blank(permission.name.as_deref())
+        .or(non_blank(Some(&permission.key)))
+        .unwrap_or(&permission.id)
 }
 
 #[derive(Serialize)]

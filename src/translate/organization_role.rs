@@ -1,4 +1,4 @@
-//! A role becomes a resource, and a grant of each permission that it carries.
+//! Translates a role into a resource, and one grant per permission.
 
 use clerk_snapshot::record::{
     DisplayName, GrantRecord, ObjectReference, ObjectType, ResourceRecord, Status,
@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::organization_permission::assigned;
-use super::{References, Role, Row, Translation, moment, raw_of, said};
+use super::{References, Role, Row, Translation, non_blank, raw_of, timestamp};
 use crate::clerk::wire::{OrganizationRole, Time};
 use crate::redaction::Redaction;
 
@@ -35,13 +35,13 @@ impl Row for OrganizationRole<'_> {
         })
     }
 
-    /// Nothing in it is about a person.
+    /// Contains no personal data.
     fn redact(&mut self, _redaction: &Redaction) {}
 
     fn translate(&self, raw: Option<&RawValue>, translation: &Translation, records: &mut Records) {
         let this = ObjectReference { object_type: ObjectType::OrganizationRole, id: &self.id };
-        let created_at = moment(self.created_at);
-        let updated_at = moment(self.updated_at);
+        let created_at = timestamp(self.created_at);
+        let updated_at = timestamp(self.updated_at);
         let record = ResourceRecord {
             object_type: this.object_type,
             id: this.id,
@@ -67,7 +67,7 @@ impl Row for OrganizationRole<'_> {
 
 /// Name, else key, else id.
 fn display_name<'a>(role: &'a OrganizationRole<'_>) -> &'a str {
-    said(role.name.as_deref()).or(said(Some(&role.key))).unwrap_or(&role.id)
+    non_blank(role.name.as_deref()).or(non_blank(Some(&role.key))).unwrap_or(&role.id)
 }
 
 #[derive(Serialize)]

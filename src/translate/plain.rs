@@ -1,8 +1,12 @@
-//! Rows that become one resource each, and whose profile is the row itself: one file a list.
+//! Translates rows that become one resource each and whose profile is the row itself, with one file per list.
 //!
-//! Each is a struct that is read from Clerk's JSON and written as the profile: its fields stand in
-//! the order of the profile's keys, those that stand elsewhere in a record are not written, and what
-//! must never be written out is not read. `docs/adding-a-list.md` shows how another is added.
+//! Each such row is a struct that is both read from Clerk's JSON and written as the profile:
+//!
+//! - Its fields are in the order of the profile's keys.
+//! - Fields that a record has outside of the profile are not serialized.
+//! - Secrets are not deserialized.
+//!
+//! `docs/adding-a-list.md` shows how to add another.
 
 mod allowlist_identifier;
 mod api_key;
@@ -28,7 +32,7 @@ use clerk_snapshot::resource::Dataset;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{References, Row, Translation, moment, raw_of, said};
+use super::{References, Row, Translation, non_blank, raw_of, timestamp};
 use crate::clerk::wire::Time;
 use crate::redaction::Redaction;
 
@@ -50,40 +54,40 @@ pub(crate) use role_set::RoleSet;
 pub(crate) use session::Session;
 pub(crate) use waitlist_entry::WaitlistEntry;
 
-/// A row that is its own profile.
+/// A row that serializes as its own profile.
 pub(crate) trait Plain: Serialize {
-    /// What it is.
+    /// Type of the resource.
     const TYPE: ObjectType;
-    /// Where it is written.
+    /// Dataset that it is written to.
     const DATASET: Dataset;
 
-    /// What stands in its record before the profile.
+    /// The parts of its record outside of the profile.
     fn about(&self) -> About<'_>;
 
-    /// Replaces the personal data in it that is to be replaced: nothing, where it holds none.
+    /// Replaces its personal data according to `REDACT`. By default there is none.
     fn redact(&mut self, _redaction: &Redaction) {}
 
-    /// Its profile, where that depends on settings or other rows.
+    /// Its profile, if that depends on settings or other rows. By default the row itself.
     fn profile<'s>(&'s self, _translation: &'s Translation) -> impl Serialize + 's {
         self
     }
 
-    /// What its further lines refer to.
+    /// The ids that its lines in other datasets refer to.
     fn references(&self) -> References<'_> {
         References::default()
     }
 
-    /// Adds its lines of other datasets, where it has any.
+    /// Appends its lines in other datasets, if any.
     fn add_further(&self, _records: &mut Records) {}
 }
 
-/// What every resource record says.
+/// The parts that every resource record has.
 pub(crate) struct About<'a> {
     /// Clerk's id.
     pub(crate) id: &'a str,
-    /// What to call it, in order of preference; its id if there is nothing.
+    /// Names to display, in order of preference. Without any, the id is displayed.
     pub(crate) names: [Option<&'a str>; 2],
-    /// Whether it can be used.
+    /// Whether it is enabled.
     pub(crate) status: Status,
     /// When it was created.
     pub(crate) created_at: Option<Time>,
@@ -92,7 +96,7 @@ pub(crate) struct About<'a> {
 }
 
 impl<'a> About<'a> {
-    /// Of what has no name but its id, and what nothing says cannot be used.
+    /// For a row without a name that is always enabled.
     const fn of(id: &'a str, created_at: Option<Time>, updated_at: Option<Time>) -> Self {
         Self { id, names: [None, None], status: Status::Enabled, created_at, updated_at }
     }
@@ -121,10 +125,10 @@ impl<T: Plain> Row for T {
         let record = ResourceRecord {
             object_type: T::TYPE,
             id,
-            display_name: DisplayName::One(names.into_iter().find_map(said).unwrap_or(id)),
+            display_name: DisplayName::One(names.into_iter().find_map(non_blank).unwrap_or(id)),
             status,
-            created_at: moment(created_at),
-            updated_at: moment(updated_at),
+            created_at: timestamp(created_at),
+            updated_at: timestamp(updated_at),
             profile: self.profile(translation),
             raw: raw_of(this.object_type, raw, translation, records),
         };

@@ -1,14 +1,14 @@
-//! The roles of an instance, by the keys that memberships use.
+//! Resolves the role keys of memberships to roles.
 
 use std::collections::HashMap;
 
 use clerk_snapshot::record::RoleReference;
 use serde::{Deserialize, Serialize};
 
-use super::said;
+use super::non_blank;
 
-/// Id, key and name of each role, in the order read. It lives in the checkpoint, as a list of
-/// roles, so that a continued run resolves keys as the one before did.
+/// The roles of an instance, in the order read. The catalogue is stored in the checkpoint as a list of roles, so that a
+/// continued run resolves keys in the same way.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(from = "Vec<Role>", into = "Vec<Role>")]
 pub struct RoleCatalogue {
@@ -16,20 +16,20 @@ pub struct RoleCatalogue {
     by_key: HashMap<String, usize>,
 }
 
-/// What memberships and entitlements need of a role.
+/// The parts of a role that memberships and entitlements need.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Role {
     /// Clerk's id.
     pub id: String,
     /// The key.
     pub key: String,
-    /// The name shown to people.
+    /// The display name.
     pub name: Option<String>,
 }
 
 impl RoleCatalogue {
-    /// Adds a role. One that is read again takes its own place; of two roles with the same key (one
-    /// deleted and made anew during a run) the later resolves it.
+    /// Adds a role, replacing an earlier one with the same id. If two roles have the same key (one was deleted and
+    /// created again during a run), the key resolves to the later one.
     pub fn push(&mut self, role: Role) {
         let Some(place) = self.roles.iter_mut().find(|it| it.id == role.id) else {
             self.by_key.insert(role.key.clone(), self.roles.len());
@@ -37,7 +37,7 @@ impl RoleCatalogue {
             return;
         };
         *place = role;
-        // Its key may be a new one, and its old key another role's as well.
+        // Its key may have changed, and its old key may belong to another role as well.
         self.by_key = self.roles.iter().map(|it| it.key.clone()).zip(0..).collect();
     }
 
@@ -51,26 +51,26 @@ impl RoleCatalogue {
         self.roles.iter()
     }
 
-    /// How many roles there are.
+    /// Number of roles.
     pub fn len(&self) -> usize {
         self.roles.len()
     }
 
-    /// Whether there is none.
+    /// Whether there are no roles.
     pub fn is_empty(&self) -> bool {
         self.roles.is_empty()
     }
 }
 
 impl Role {
-    /// How records refer to it.
+    /// The reference to it in records.
     pub(super) fn reference(&self) -> RoleReference<'_> {
         RoleReference { id: &self.id, key: &self.key }
     }
 
     /// Name, else key, else id.
     pub(super) fn display_name(&self) -> &str {
-        said(self.name.as_deref()).or(said(Some(&self.key))).unwrap_or(&self.id)
+        non_blank(self.name.as_deref()).or(non_blank(Some(&self.key))).unwrap_or(&self.id)
     }
 }
 
@@ -99,7 +99,7 @@ mod tests {
         Role { id: id.to_owned(), key: key.to_owned(), name: name.map(str::to_owned) }
     }
 
-    // Promise: a continued run resolves keys as the one before did.
+    // Promise: a continued run resolves keys in the same way.
     #[test]
     fn a_catalogue_survives_the_checkpoint() {
         let catalogue = RoleCatalogue::from(vec![
@@ -117,7 +117,7 @@ mod tests {
         assert_eq!(again.by_key("org:Admin"), None);
     }
 
-    // Pages overlap by a row: a role must not become two entitlements.
+    // Pages overlap by one row: a role must not become two entitlements.
     #[test]
     fn a_role_read_twice_is_one_role() {
         let catalogue = RoleCatalogue::from(vec![
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_roles_with_one_key_the_later_resolves_it() {
+    fn a_key_of_two_roles_resolves_to_the_later_one() {
         let catalogue = RoleCatalogue::from(vec![
             role("role_1", "org:admin", None),
             role("role_2", "org:admin", None),
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_nameless_role_is_called_by_its_key() {
+    fn a_role_without_a_name_is_displayed_by_its_key() {
         assert_eq!(role("role_1", "org:admin", Some("Admin")).display_name(), "Admin");
         assert_eq!(role("role_1", "org:admin", Some(" ")).display_name(), "org:admin");
         assert_eq!(role("role_1", "", None).display_name(), "role_1");

@@ -1,4 +1,4 @@
-//! A user becomes one resource.
+//! Translates a user into one resource.
 
 use clerk_snapshot::record::{DisplayName, ObjectReference, ObjectType, ResourceRecord, Status};
 use clerk_snapshot::records::Records;
@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::verbatim::Verbatim;
-use super::{Row, Translation, moment, raw_of, said};
+use super::{Row, Translation, non_blank, raw_of, timestamp};
 use crate::clerk::wire::{
     EmailAddress, EnterpriseAccount, ExternalAccount, Object, Text, Time, User,
 };
@@ -24,10 +24,10 @@ impl Row for User<'_> {
     }
 
     fn last_active_at(&self) -> Option<i64> {
-        moment(self.last_active_at).map(Timestamp::unix_millis)
+        timestamp(self.last_active_at).map(Timestamp::unix_millis)
     }
 
-    /// What it is called in records is then made of what is left.
+    /// Must run before `translate`, so that the display name is made from redacted values.
     fn redact(&mut self, redaction: &Redaction) {
         for name in [&mut self.first_name, &mut self.last_name, &mut self.username] {
             redaction.replace(Personal::Name, name);
@@ -55,8 +55,8 @@ impl Row for User<'_> {
             id: this.id,
             display_name: display_name(self, primary),
             status: Status::unless_any(&[self.banned, self.locked, self.deprovisioned]),
-            created_at: moment(self.created_at),
-            updated_at: moment(self.updated_at),
+            created_at: timestamp(self.created_at),
+            updated_at: timestamp(self.updated_at),
             profile: UserProfile::new(self, primary, translation),
             raw: raw_of(this.object_type, raw, translation, records),
         };
@@ -64,21 +64,21 @@ impl Row for User<'_> {
     }
 }
 
-/// The e-mail address that `primary_email_address_id` names, if it is among the user's.
+/// The e-mail address with the id `primary_email_address_id`, if the user has it.
 fn primary_email<'a>(user: &'a User<'_>) -> Option<&'a EmailAddress<'a>> {
     let primary = user.primary_email_address_id.as_ref()?;
     let mut emails = user.email_addresses.iter().flatten();
     emails.find(|email| email.id.as_ref() == Some(primary)).map(|email| &**email)
 }
 
-/// First and last name, or the one there is, else username, else primary e-mail, else id.
+/// First and last name, or whichever is there, else username, else primary e-mail, else id.
 fn display_name<'a>(user: &'a User<'_>, primary: Option<&'a EmailAddress<'a>>) -> DisplayName<'a> {
-    match (said(user.first_name.as_deref()), said(user.last_name.as_deref())) {
+    match (non_blank(user.first_name.as_deref()), non_blank(user.last_name.as_deref())) {
         (Some(first), Some(last)) => DisplayName::Two(first, last),
         (Some(name), None) | (None, Some(name)) => DisplayName::One(name),
         (None, None) => {
-            let username = said(user.username.as_deref());
-            let email = || said(primary.and_then(|it| it.email_address.as_deref()));
+            let username = non_blank(user.username.as_deref());
+            let email = || non_blank(primary.and_then(|it| it.email_address.as_deref()));
             DisplayName::One(username.or_else(email).unwrap_or(&user.id))
         }
     }
@@ -178,15 +178,15 @@ impl<'a> UserProfile<'a> {
             banned: user.banned,
             locked: user.locked,
             deprovisioned: user.deprovisioned,
-            last_sign_in_at: moment(user.last_sign_in_at),
-            last_active_at: moment(user.last_active_at),
+            last_sign_in_at: timestamp(user.last_sign_in_at),
+            last_active_at: timestamp(user.last_active_at),
             password_enabled: user.password_enabled,
             two_factor_enabled: user.two_factor_enabled,
             totp_enabled: user.totp_enabled,
             backup_code_enabled: user.backup_code_enabled,
             passkeys: user.passkeys.map(|passkeys| passkeys.count),
-            mfa_enabled_at: moment(user.mfa_enabled_at),
-            mfa_disabled_at: moment(user.mfa_disabled_at),
+            mfa_enabled_at: timestamp(user.mfa_enabled_at),
+            mfa_disabled_at: timestamp(user.mfa_disabled_at),
             external_accounts: each(&user.external_accounts, |account| ExternalAccountProfile {
                 provider: provider(account),
                 email: account.email_address.as_deref(),
@@ -204,7 +204,7 @@ impl<'a> UserProfile<'a> {
             web3_wallets: each(&user.web3_wallets, |wallet| wallet.web3_wallet.as_deref()),
             create_organization_enabled: user.create_organization_enabled,
             delete_self_enabled: user.delete_self_enabled,
-            legal_accepted_at: moment(user.legal_accepted_at),
+            legal_accepted_at: timestamp(user.legal_accepted_at),
             locale: user.locale.as_deref(),
             public_metadata: Verbatim::if_asked(metadata.public, user.public_metadata),
             private_metadata: Verbatim::if_asked(metadata.private, user.private_metadata),
@@ -213,12 +213,12 @@ impl<'a> UserProfile<'a> {
     }
 }
 
-/// The list of what becomes of `items`; `None` where Clerk gave no list.
+/// Maps the items of a list; `None` if Clerk gave no list.
 fn each<'a, T, P>(items: &'a Option<Vec<T>>, profile: impl FnMut(&'a T) -> P) -> Option<Vec<P>> {
     items.as_ref().map(|items| items.iter().map(profile).collect())
 }
 
-/// What Clerk says of them; an answer of 2024 says it by another name.
+/// The enterprise accounts, which answers of 2024 have under another name.
 fn enterprise_accounts<'a, 'r>(
     user: &'a User<'r>,
 ) -> &'a Option<Vec<Object<EnterpriseAccount<'r>>>> {
@@ -228,7 +228,7 @@ fn enterprise_accounts<'a, 'r>(
     }
 }
 
-/// The provider of an external account; an answer of 2024 says it in the verification alone.
+/// The provider of an external account. Answers of 2024 state it only in the verification.
 fn provider<'a>(account: &'a ExternalAccount<'_>) -> Option<&'a str> {
     match &account.provider {
         Some(provider) => provider.as_deref(),
@@ -244,13 +244,13 @@ fn status_of<'a>(email: &'a EmailAddress<'_>) -> Option<&'a str> {
     email.verification.as_ref()?.status.as_deref()
 }
 
-/// True for the status `verified`, false for any other; unknown without verification or status.
+/// True for the status `verified`, false for any other, `None` without a verification or status.
 fn verified(status: Option<&str>) -> Option<bool> {
     status.map(|status| status == "verified")
 }
 
-/// Whether `id` is the primary one. A user without a primary one (Clerk says `null`) has none that
-/// is; an id that Clerk leaves out (it is not in the required list) cannot be compared.
+/// Whether `id` is the primary one: false if the user has no primary one (Clerk sends `null`), `None` if the id is
+/// absent (it is not in Clerk's required list).
 fn is_primary(id: &Option<Text<'_>>, primary: &Option<Text<'_>>) -> Option<bool> {
     match (id, primary) {
         (_, None) => Some(false),

@@ -1,4 +1,4 @@
-//! JSON that is taken over as Clerk wrote it.
+//! Copies JSON exactly as Clerk wrote it.
 
 use std::borrow::Cow;
 
@@ -8,13 +8,12 @@ use serde::de::Deserializer;
 use serde::ser::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
-/// A metadata bag, copied byte for byte: numbers, key order and escapes stay as they are. `null`
-/// where Clerk did not say.
+/// A metadata bag that is copied byte for byte, keeping numbers, key order and escapes; `null` if Clerk sent none.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Verbatim<'a>(pub(super) Option<&'a RawValue>);
 
 impl<'a> Verbatim<'a> {
-    /// `bag` if it was asked for, else nothing at all.
+    /// The bag if `METADATA` selects it, otherwise no field at all.
     pub(super) fn if_asked(asked: bool, bag: Option<&'a RawValue>) -> Option<Self> {
         asked.then_some(Self(bag))
     }
@@ -29,7 +28,7 @@ impl Serialize for Verbatim<'_> {
     }
 }
 
-/// JSON of any shape, which is both read and written.
+/// JSON of any shape that is read and written unchanged.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(transparent)]
 pub(super) struct Json<'a>(#[serde(borrow)] &'a RawValue);
@@ -40,15 +39,15 @@ impl Serialize for Json<'_> {
     }
 }
 
-/// A metadata bag of a row that is its own profile. It is left out unless it was asked for.
+/// A metadata bag in a row that is its own profile. It is written only if `METADATA` selects it.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Bag<'a> {
-    said: Option<&'a RawValue>,
+    bag: Option<&'a RawValue>,
     is_asked_for: bool,
 }
 
 impl Bag<'_> {
-    /// Says whether it is to be written.
+    /// Sets whether it is written.
     pub(super) const fn ask(&mut self, is_asked_for: bool) {
         self.is_asked_for = is_asked_for;
     }
@@ -61,19 +60,19 @@ impl Bag<'_> {
 
 impl<'de: 'a, 'a> Deserialize<'de> for Bag<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let said = Option::<&RawValue>::deserialize(deserializer)?;
-        Ok(Self { said, is_asked_for: false })
+        let bag = Option::<&RawValue>::deserialize(deserializer)?;
+        Ok(Self { bag, is_asked_for: false })
     }
 }
 
 impl Serialize for Bag<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        Verbatim(self.said).serialize(serializer)
+        Verbatim(self.bag).serialize(serializer)
     }
 }
 
-/// `json` as it is, or without the white space between its tokens if that breaks the line: a record
-/// is one line. White space inside of strings stays; a line break in there is an escape anyway.
+/// `json` unchanged, or without white space between tokens if it has line breaks, because a record is one line. Strings
+/// stay as they are: a line break inside a string is always escaped.
 pub(super) fn on_one_line(json: &str) -> Cow<'_, str> {
     let bytes = json.as_bytes();
     if !bytes.contains(&b'\n') && !bytes.contains(&b'\r') {
@@ -119,14 +118,14 @@ mod tests {
         assert_eq!(written(None), "null");
     }
 
-    // Promise: one record, one line.
+    // Promise: a record is one line.
     #[test]
-    fn line_breaks_between_tokens_go_and_strings_stay() {
+    fn line_breaks_between_tokens_are_removed_and_strings_are_kept() {
         let json = "{\r\n\t\"a b\" : [ 1.0 ,\n \"x \\\" \\\\\" , \"\\\\\\\" y\\n\" ]\n}";
         assert_eq!(verbatim(json), r#"{"a b":[1.0,"x \" \\","\\\" y\n"]}"#);
     }
 
-    // What `on_one_line` relies on: JSON forbids bare control characters inside of strings.
+    // `on_one_line` relies on this: JSON forbids unescaped control characters inside strings.
     #[test]
     fn a_bare_line_break_inside_a_string_is_not_json() {
         assert!(serde_json::from_str::<&RawValue>("\"a\nb\"").is_err());

@@ -1,4 +1,4 @@
-//! Clerk's own object, less what must never be written out.
+//! Removes secrets from Clerk's own object.
 
 use std::fmt;
 
@@ -11,13 +11,16 @@ use super::metadata_bags::MetadataBags;
 use super::verbatim::on_one_line;
 use crate::clerk::wire::Text;
 
-/// Fields that are left out wherever they stand outside of metadata. `backup_codes` (phone numbers),
-/// `url` (invitations, and waitlist entries with one inside: it holds a ticket) and
-/// `external_verification_redirect_url` (verifications: whoever follows it continues a sign-in) are what
-/// Clerk's lists hold today; of redirect URLs alone `url` is no secret but what they are. The rest are the
-/// names by which Clerk calls credentials elsewhere (Clerk OpenAPI 2026-05-12, schemas OAuthAccessToken,
-/// OAuthApplicationWithSecret, SignInToken, EnterpriseConnectionTestRun, SAMLConnection; GET
-/// /machines/{id}/secret_key, GET /api_keys/{id}/secret), should it ever put one inside.
+/// Fields that are removed at any depth outside of metadata. Those that Clerk's lists contain today:
+///
+/// - `backup_codes`, in phone numbers.
+/// - `url`, in invitations, also inside waitlist entries: it contains a ticket. In a redirect URL it is not a secret,
+///   so it stays.
+/// - `external_verification_redirect_url`, in verifications: following it continues a sign-in.
+///
+/// The others are Clerk's names for credentials elsewhere, in case a list ever contains one (Clerk OpenAPI 2026-05-12,
+/// schemas OAuthAccessToken, OAuthApplicationWithSecret, SignInToken, EnterpriseConnectionTestRun, SAMLConnection; GET
+/// /machines/{id}/secret_key, GET /api_keys/{id}/secret).
 const WITHHELD: &[&str] = &[
     "backup_codes",
     "url",
@@ -37,17 +40,18 @@ const WITHHELD: &[&str] = &[
     "external_verification_redirect_url",
 ];
 
-/// Clerk's objects nest four deep. Past this, something is not one of Clerk's objects, and
-/// following it could exhaust the stack.
+/// Deepest nesting that is followed, because recursion could exhaust the stack. Clerk's objects nest four deep;
+/// anything beyond this is not one of them.
 const DEEPEST: usize = 64;
 
-/// `raw` on one line, less the [`WITHHELD`] fields at any depth, and less `private_metadata` and
-/// `unsafe_metadata` unless `asked`. `public_metadata` stays. What is inside a metadata bag is the
-/// customer's own and stays or goes as a whole.
+/// Returns `raw` on one line without the [`WITHHELD`] fields, at any depth.
+///
+/// - `private_metadata` and `unsafe_metadata` stay only if `asked`; `public_metadata` always stays.
+/// - The content of a metadata bag belongs to the customer and is kept or removed as a whole.
 ///
 /// # Errors
-/// When the JSON nests too deep, or holds a key that is not Unicode: better no record than one that
-/// could hold a secret.
+/// If the JSON nests too deep or has a key that is not Unicode: no record is better than one that could contain a
+/// secret.
 pub(super) fn without_withheld(
     raw: &RawValue,
     object: ObjectType,
@@ -122,7 +126,7 @@ fn write_array(
     Ok(())
 }
 
-/// What decides about a field, besides its name.
+/// What decides about a field, apart from its name.
 #[derive(Clone, Copy)]
 struct Rules {
     asked: MetadataBags,
@@ -152,7 +156,7 @@ impl Treatment {
     }
 }
 
-/// The fields of an object as they stand, doubled ones as well: each is judged by itself.
+/// The fields of an object in order, including duplicates: each is judged separately.
 struct Fields<'a>(Vec<(Text<'a>, &'a RawValue)>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
@@ -191,9 +195,9 @@ mod tests {
 
     const NOTHING: MetadataBags = MetadataBags { public: false, private: false, unsafe_: false };
 
-    // Promise: backup codes, tickets and unasked metadata are never written out, at any depth.
+    // Promise: backup codes, tickets and unselected metadata are never written, at any depth.
     #[test]
-    fn what_must_never_be_written_is_left_out_at_any_depth() {
+    fn secrets_are_removed_at_any_depth() {
         let json = r#"{"private_metadata":{"a":1},"phone_numbers":[{"id":"i","backup_codes":["c"]}],
             "organization_memberships":[{"organization":{"unsafe_metadata":2,"private_metadata":{},
             "invitations":[[{"url":"https://example.com/?ticket=t"}]]}}],"secret":"s","id":"u"}"#;
@@ -204,14 +208,14 @@ mod tests {
     }
 
     #[test]
-    fn a_field_is_recognised_however_json_escapes_it_and_however_often_it_comes() {
+    fn an_escaped_or_repeated_field_is_recognised() {
         let json = r#"{"priv\u0061te_metadata":1,"private_metadata":2,"backup\u005fcodes":3,"private_metadata":4}"#;
         assert_eq!(filter(json, NOTHING), "{}");
     }
 
-    // It continues a sign-in: whoever has it goes on in its place.
+    // The URL continues a sign-in: anyone who has it can complete the sign-in.
     #[test]
-    fn where_a_verification_goes_on_is_left_out() {
+    fn the_redirect_url_of_a_verification_is_removed() {
         let json = r#"{"external_accounts":[{"id":"e","verification":{"status":"unverified",
             "external_verification_redirect_url":"https://accounts.example/?state=s"}}]}"#;
         assert_eq!(
@@ -221,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn bags_that_were_asked_for_stay() {
+    fn selected_metadata_bags_are_kept() {
         let json = r#"{"public_metadata":1,"private_metadata":2,"unsafe_metadata":3}"#;
         let private = MetadataBags { private: true, ..NOTHING };
         assert_eq!(filter(json, private), r#"{"public_metadata":1,"private_metadata":2}"#);
@@ -230,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn the_url_of_a_redirect_url_is_no_ticket() {
+    fn the_url_of_a_redirect_url_is_kept() {
         let json = r#"{"id":"ru","url":"https://example.com","client_secret":"s"}"#;
         let raw: &RawValue = serde_json::from_str(json).unwrap();
         let kept = without_withheld(raw, ObjectType::RedirectUrl, NOTHING).unwrap();
@@ -238,20 +242,20 @@ mod tests {
     }
 
     #[test]
-    fn a_bag_stays_whole() {
+    fn the_content_of_a_metadata_bag_is_kept() {
         let json = "{\"public_metadata\":{\n\"url\":\"x\", \"token\":1.0}}";
         assert_eq!(filter(json, NOTHING), r#"{"public_metadata":{"url":"x","token":1.0}}"#);
     }
 
     #[test]
-    fn the_rest_is_what_clerk_wrote() {
+    fn everything_else_is_copied_unchanged() {
         let json = r#"{"z":1.0,"a":1e400,"n":null,"é\"":"\u00e9 𝄞","empty":[],"o":{}}"#;
         assert_eq!(filter(json, NOTHING), json);
         assert_eq!(filter("[ {} ,\n[1 , 2]]", NOTHING), "[{},[1,2]]");
     }
 
     #[test]
-    fn what_cannot_be_judged_is_an_error() {
+    fn json_that_cannot_be_filtered_is_an_error() {
         let deep = "[".repeat(100_000) + &"]".repeat(100_000);
         for json in [deep.as_str(), r#"{"\ud800":1}"#] {
             let raw: &RawValue = serde_json::from_str(json).unwrap();

@@ -1,4 +1,4 @@
-//! What a request gets back.
+//! Builds answers: pages and errors in Clerk's shapes.
 
 use std::sync::Arc;
 
@@ -12,16 +12,16 @@ use crate::refusal::Refusal;
 use crate::requests::Outcome;
 use crate::rows::Row;
 
-/// An HTTP response, or the beginning of one.
+/// An HTTP response, complete or cut off.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
     /// The HTTP status.
     pub status: u16,
-    /// Header names in lower case, and their values. `content-length` is always the whole body's.
+    /// Header names in lower case with their values. `content-length` is always that of the whole body.
     pub headers: Vec<(String, String)>,
     /// The whole body.
     pub body: Bytes,
-    /// When set, only this many bytes of the body arrive; then the connection is reset.
+    /// If set, only this many bytes of the body are sent before the connection is reset.
     pub cut_after: Option<usize>,
 }
 
@@ -34,7 +34,7 @@ impl Answer {
             .map(|(_, value)| value.as_str())
     }
 
-    /// The body as JSON; null where it is none.
+    /// The body as JSON; null if it is not JSON.
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or(Value::Null)
     }
@@ -49,13 +49,13 @@ impl Answer {
     }
 }
 
-/// The connection went away before any answer.
+/// The connection was reset before any answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the connection was reset before an answer")]
 pub struct ConnectionReset;
 
 impl Refusal {
-    /// The answer, and what the log says of it.
+    /// The answer, and its entry for the log.
     pub(crate) fn outcome(&self, sequence: u64) -> (Answer, Outcome) {
         let code = Some(self.code.clone()).filter(|code| !code.is_empty());
         (self.answer(sequence), Outcome { code, ..Outcome::default() })
@@ -77,7 +77,7 @@ impl Refusal {
     }
 }
 
-/// One page, in the shape its list has.
+/// Renders a page in the shape of its list.
 pub(crate) fn page(
     data: &Data,
     list: &List,
@@ -111,7 +111,7 @@ pub(crate) fn page(
     out
 }
 
-/// One row.
+/// Renders one row.
 pub(crate) fn push_row(out: &mut String, data: &Data, list: &List, query: &Query, row: &Arc<Row>) {
     let text = row.text();
     if list.name == ORGANIZATIONS && query.flag("include_members_count") {

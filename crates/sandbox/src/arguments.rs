@@ -1,4 +1,4 @@
-//! The command line.
+//! Parses the command line.
 
 use std::net::SocketAddr;
 use std::str::FromStr;
@@ -24,13 +24,13 @@ Usage: clerk-sandbox [OPTIONS]
   --latency-ms N          every answer takes this long [0]
   --jitter-ms N           and up to this much longer [0]
   --travel-ms N           requests take up to this long to arrive [0]
-  --workers N             work on this many at once, let others wait [no limit]
-  --limit-per-10s N       more requests than this answer 429 [no limit]
+  --workers N             process this many requests at once and queue the rest [no limit]
+  --limit-per-10s N       answer more requests than this with 429 [no limit]
   --customer-traffic N    requests in ten seconds that the customer's own application sends,
-                          at random moments, within the same limit [0]
+                          at random times, within the same limit [0]
   --churn N               N inserts and N deletes in each list after every page [0]
   --key KEY               the only key accepted [sk_test_sandbox]
-  --fault SPEC            something that goes wrong; may be repeated:
+  --fault SPEC            a fault to inject; may be repeated:
                             PATH[?NAME[=VALUE]][@FIRST[-LAST]] EFFECT[:ARGUMENT]
                           such as '/v1/users@3 status:503', '/v1/users?starting_after@2- reset',
                           '* delay:200'. Effects: status:CODE[:ERROR_CODE] limit:SECONDS html:STATUS
@@ -38,12 +38,12 @@ Usage: clerk-sandbox [OPTIONS]
                           ignore:PARAMETER shift-total:N total:N drop:POINTER
   --help, --version
 
-Beside /v1 there are GET /sandbox/health, /sandbox/stats, /sandbox/rows/LIST (all rows, NDJSON), and
+Outside of /v1 there are GET /sandbox/health, /sandbox/stats, /sandbox/rows/LIST (all rows, NDJSON), and
 /sandbox/customer-traffic/N, /sandbox/latency-ms/N and /sandbox/limit-per-10s/N, which change that
 number (no limit: 0).
 ";
 
-/// What was asked for.
+/// What the command line asks for.
 #[derive(Debug)]
 pub(crate) enum Request {
     Serve(Box<Arguments>),
@@ -51,7 +51,7 @@ pub(crate) enum Request {
     Version,
 }
 
-/// How to serve.
+/// The options for serving.
 #[derive(Debug)]
 pub(crate) struct Arguments {
     pub(crate) address: SocketAddr,
@@ -68,7 +68,7 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
-    /// The sandbox they describe.
+    /// The sandbox with these options.
     pub(crate) fn sandbox(self) -> Sandbox {
         let seed = self.population.seed;
         let sandbox = Sandbox::new(self.population);
@@ -97,7 +97,7 @@ impl Arguments {
     }
 }
 
-/// Reads the arguments after the program's name.
+/// Parses the arguments after the program's name.
 pub(crate) fn read(given: impl Iterator<Item = String>) -> Result<Request, BadArgument> {
     let mut arguments = Arguments {
         address: SocketAddr::from(([127, 0, 0, 1], 0)),
@@ -162,7 +162,7 @@ fn parse<T: FromStr<Err: std::fmt::Display>>(name: &str, text: &str) -> Result<T
         .map_err(|problem: T::Err| BadArgument::BadValue(name.to_owned(), problem.to_string()))
 }
 
-/// An argument that cannot be followed.
+/// An invalid argument.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum BadArgument {
     Unknown(String),
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn values_come_after_a_space_or_an_equals_sign() {
+    fn values_follow_a_space_or_an_equals_sign() {
         let Ok(Request::Serve(arguments)) =
             read_all(&["--users", "7", "--seed=9", "--fault", "* reset"])
         else {
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn errors_name_the_argument() {
         assert_eq!(read_all(&["--user", "7"]).unwrap_err(), BadArgument::Unknown("--user".into()));
         assert_eq!(read_all(&["--users"]).unwrap_err(), BadArgument::NoValue("--users".into()));
         assert!(

@@ -1,4 +1,4 @@
-//! An instance that changes while it is being read.
+//! Changes the instance while it is being read.
 
 use std::sync::Arc;
 
@@ -7,22 +7,22 @@ use crate::lists::{ORGANIZATION_MEMBERSHIPS, ORGANIZATION_ROLES, ORGANIZATIONS, 
 use crate::rows::Row;
 use crate::rows::draw::one_in;
 
-/// Inserts and deletes between pages, the same ones for the same seed and sequence of pages.
+/// Inserts and deletes rows between pages, in the same way for the same seed and sequence of pages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChurnPlan {
-    /// Everything is drawn from this.
+    /// Seed of all random choices.
     pub seed: u64,
-    /// Changes follow every page whose number is a multiple of this; at least 1.
+    /// Number of pages between changes; at least 1.
     pub every_pages: u64,
     /// Rows inserted into each list.
     pub inserts: usize,
     /// Rows deleted from each list.
     pub deletes: usize,
-    /// One insertion in this many is backdated to a random earlier moment; 0: none is.
+    /// One insertion in this many gets a random earlier creation time; 0 for none.
     pub backdate_one_in: u32,
     /// The lists that change.
     pub lists: Vec<&'static str>,
-    /// Changes end after this many pages.
+    /// No change happens after this many pages.
     pub last_page: u64,
 }
 
@@ -40,7 +40,7 @@ impl Default for ChurnPlan {
     }
 }
 
-/// A plan being carried out.
+/// A plan in progress.
 #[derive(Debug)]
 pub(crate) struct Churn {
     plan: ChurnPlan,
@@ -53,7 +53,7 @@ impl Churn {
         Self { random: fastrand::Rng::with_seed(plan.seed), plan, pages: 0 }
     }
 
-    /// A page of a list was read.
+    /// Counts a page and applies the changes that follow it.
     pub(crate) fn page_read(&mut self, data: &mut Data) {
         self.pages += 1;
         if self.pages > self.plan.last_page
@@ -74,7 +74,7 @@ impl Churn {
     }
 
     fn insert(&mut self, data: &mut Data, list: &'static str) {
-        let created_at = self.moment(data, list);
+        let created_at = self.creation_time(data, list);
         match list {
             USERS => {
                 data.add_user(created_at);
@@ -84,13 +84,13 @@ impl Churn {
             }
             ORGANIZATION_MEMBERSHIPS => self.insert_membership(data, created_at),
             other => {
-                let (index, _) = crate::data::known(other);
+                let (index, _) = crate::data::find_list(other);
                 data.add_sample(index, created_at);
             }
         }
     }
 
-    /// Nobody is twice a member of one organization; a few draws find someone who is not.
+    /// Inserts a membership. A user is a member of an organization only once; a few draws find one who is not a member.
     fn insert_membership(&mut self, data: &mut Data, created_at: i64) {
         for _ in 0..10 {
             let organization = some_row(&mut self.random, data, ORGANIZATIONS);
@@ -105,13 +105,13 @@ impl Churn {
             let role =
                 some_row(&mut self.random, data, ORGANIZATION_ROLES).map(|role| role.value());
             let key = role.as_ref().and_then(|role| role["key"].as_str()).unwrap_or("org:member");
-            // Both were found a moment ago under the same lock.
+            // Both were found just now, under the same lock.
             let _ = data.add_membership(&organization.id, &user.id, key, created_at);
             return;
         }
     }
 
-    fn moment(&mut self, data: &Data, list: &str) -> i64 {
+    fn creation_time(&mut self, data: &Data, list: &str) -> i64 {
         let latest = data.latest();
         let backdated =
             self.plan.backdate_one_in > 0 && one_in(&mut self.random, self.plan.backdate_one_in);

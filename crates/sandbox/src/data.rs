@@ -1,4 +1,4 @@
-//! All tables of one sandbox, and every change made to them.
+//! Holds all tables of a sandbox and applies every change to them.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,44 +18,44 @@ use crate::rows::{
 };
 use crate::table::Table;
 
-/// One change of the data, for an oracle that knows which rows stayed put.
+/// One change to the data, for tests that need to know which rows did not change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
-    /// When it happened.
+    /// When it was made.
     pub at: Instant,
-    /// How many requests had arrived by then.
+    /// Number of requests that had arrived before it.
     pub requests_before: u64,
-    /// The list, as in its path (`users`).
+    /// The list, named as in its path (`users`).
     pub list: &'static str,
-    /// The row.
+    /// Id of the row.
     pub id: String,
     /// The row's `created_at` (after an update: the new one), in milliseconds since 1970.
     pub created_at: i64,
-    /// What happened to it.
+    /// What was done.
     pub kind: ChangeKind,
 }
 
-/// What happened to a row.
+/// Kinds of change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChangeKind {
-    /// It came into being, perhaps backdated.
+    /// The row was inserted, perhaps with a past `created_at`.
     Inserted,
-    /// Its content changed, and its place if `created_at` changed.
+    /// The row's content changed, and its place if `created_at` changed.
     Updated,
-    /// It is gone.
+    /// The row was deleted.
     Deleted,
 }
 
 /// Why a row was not added or changed.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum RowRefused {
-    /// A row needs a text field `id`.
+    /// The row has no text field `id`.
     #[error("a row of {list} has no `id`")]
     NoId {
         /// The list.
         list: &'static str,
     },
-    /// There is a row with this id already.
+    /// A row with this id exists already.
     #[error("{list} has a row {id} already")]
     Taken {
         /// The list.
@@ -63,7 +63,7 @@ pub enum RowRefused {
         /// The id.
         id: String,
     },
-    /// There is no such row.
+    /// No such row exists.
     #[error("{list} has no row {id}")]
     Unknown {
         /// The list.
@@ -78,14 +78,14 @@ pub(crate) struct Data {
     tables: Vec<Table>,
     style: Arc<Style>,
     seed: u64,
-    /// How many rows were ever drawn, per list.
+    /// Rows drawn so far, by list.
     drawn: HashMap<&'static str, u64>,
     next_sequence: u64,
     /// The latest `created_at` of all rows.
     latest: i64,
     /// Grows with every change.
     revision: u64,
-    /// Where deleted rows stood.
+    /// Places of deleted rows.
     gone: HashMap<Arc<str>, Place>,
     history: Vec<Change>,
     pub(crate) requests_seen: AtomicU64,
@@ -139,10 +139,9 @@ impl Data {
     /// The table of a list.
     ///
     /// # Panics
-    /// When there is no such list: a slip in the calling test, which must not look like an empty
-    /// list.
+    /// If there is no such list: a mistake in the calling test must not look like an empty list.
     pub(crate) fn table(&self, list: &str) -> &Table {
-        &self.tables[known(list).0]
+        &self.tables[find_list(list).0]
     }
 
     pub(crate) fn table_at(&self, index: usize) -> &Table {
@@ -155,13 +154,13 @@ impl Data {
     }
 
     pub(crate) fn next_seed(&mut self, list: &str) -> u64 {
-        let name = known(list).1.name;
+        let name = find_list(list).1.name;
         let drawn = self.drawn.entry(name).or_default();
         *drawn += 1;
         mix(list_seed(self.seed, name), *drawn)
     }
 
-    /// Members and pending invitations of an organization.
+    /// Number of members and of pending invitations of an organization.
     pub(crate) fn organization_counts(&self, id: &str) -> (usize, usize) {
         let members = self.table(ORGANIZATION_MEMBERSHIPS).of_organization(id).len();
         let invitations = self.table("organization_invitations").of_organization(id);
@@ -169,7 +168,7 @@ impl Data {
         (members, pending)
     }
 
-    /// The row as Clerk gives it with everything asked for.
+    /// The row as Clerk returns it with all optional fields.
     pub(crate) fn full_value(&self, list: &str, row: &Row) -> Value {
         let mut value = row.value();
         if list == ORGANIZATIONS {
@@ -180,7 +179,7 @@ impl Data {
         value
     }
 
-    /// What a membership says about the role of this key.
+    /// What a membership states about the role with this key.
     pub(crate) fn role_of_membership(&self, key: &str) -> Arc<RoleOfMembership> {
         let role = self
             .table(ORGANIZATION_ROLES)
@@ -200,9 +199,9 @@ impl Data {
         })
     }
 
-    /// Puts a made row in its place. False when its id is taken.
+    /// Inserts a finished row at its place. False if its id is taken.
     pub(crate) fn put(&mut self, list: &str, row: Row) -> bool {
-        let (index, list) = known(list);
+        let (index, list) = find_list(list);
         let (id, created_at) = (row.id.to_string(), row.place.0);
         let inserted = self.tables[index].insert(row);
         if inserted {
@@ -213,16 +212,16 @@ impl Data {
         inserted
     }
 
-    /// Puts a made row, given as JSON with an `id`, in its place.
+    /// Inserts a finished row, given as JSON with an `id`. False if its id is taken.
     pub(crate) fn put_value(&mut self, list: &str, row: &Value, created_at: i64) -> bool {
         let place = self.next_place(created_at);
         let id = row["id"].as_str().unwrap_or_default();
         self.put(list, Row::written(id.into(), place, row))
     }
 
-    /// Adds a row given by hand, at its `created_at` (the latest moment where it has none).
+    /// Adds a row given by a caller, at its `created_at`, or at the latest time if it has none.
     pub(crate) fn insert(&mut self, list: &str, row: Value) -> Result<(), RowRefused> {
-        let name = known(list).1.name;
+        let name = find_list(list).1.name;
         let row = without_counts(name, row);
         let id = row["id"].as_str().ok_or(RowRefused::NoId { list: name })?.to_owned();
         let created_at = row["created_at"].as_i64().unwrap_or(self.latest);
@@ -233,14 +232,14 @@ impl Data {
         }
     }
 
-    /// Changes a row; a changed `created_at` moves it. Its `id` stays.
+    /// Changes a row. A changed `created_at` moves it; its `id` stays.
     pub(crate) fn update(
         &mut self,
         list: &str,
         id: &str,
         change: impl FnOnce(&mut Value),
     ) -> Result<(), RowRefused> {
-        let (index, list) = known(list);
+        let (index, list) = find_list(list);
         let unknown = || RowRefused::Unknown { list: list.name, id: id.to_owned() };
         let old = Arc::clone(self.tables[index].get(id).ok_or_else(unknown)?);
         let mut value = old.value();
@@ -256,9 +255,9 @@ impl Data {
         Ok(())
     }
 
-    /// Deletes a row and what belongs to it. False when there is no such row.
+    /// Deletes a row and everything that belongs to it. False if there is no such row.
     pub(crate) fn delete(&mut self, list: &str, id: &str) -> bool {
-        let (index, list) = known(list);
+        let (index, list) = find_list(list);
         let Some(row) = self.tables[index].remove(id) else {
             return false;
         };
@@ -296,7 +295,7 @@ impl Data {
         id
     }
 
-    /// Adds a membership of a user in an organization.
+    /// Adds a user's membership of an organization.
     pub(crate) fn add_membership(
         &mut self,
         organization_id: &str,
@@ -322,7 +321,7 @@ impl Data {
         Ok(id)
     }
 
-    /// Adds a row to one of the smaller lists; `None` for the lists that are not made of samples.
+    /// Adds a row to one of the smaller lists; `None` for a list that is not made of samples.
     pub(crate) fn add_sample(&mut self, index: usize, created_at: i64) -> Option<String> {
         let list = &ALL[index];
         let sample = list.sample?;
@@ -376,7 +375,7 @@ impl Data {
         id
     }
 
-    /// What goes with a user, an organization or a machine.
+    /// The rows that are deleted along with a user, an organization or a machine.
     fn belonging_to(&self, list: &str, id: &str) -> Vec<(&'static str, Vec<String>)> {
         ALL.iter()
             .zip(&self.tables)
@@ -393,7 +392,7 @@ impl Data {
             .collect()
     }
 
-    /// Takes a row that is gone out of a field of the rows of a list.
+    /// Removes a deleted row from a field of the rows of a list.
     fn take_from(&mut self, list: &str, field: &str, gone: &str) {
         let holders: Vec<Arc<Row>> = self
             .table(list)
@@ -403,7 +402,7 @@ impl Data {
             .map(Arc::clone)
             .collect();
         for holder in holders {
-            // It was found a moment ago under the same lock.
+            // It was found just now, under the same lock.
             let _ = self.update(list, &holder.id, |value| {
                 if let Some(held) = value[field].as_array_mut() {
                     held.retain(|it| it["id"] != gone);
@@ -422,15 +421,15 @@ impl Data {
 /// Finds a list by name.
 ///
 /// # Panics
-/// When there is none: a slip in the calling test, which must not look like an empty list.
-pub(crate) fn known(name: &str) -> (usize, &'static List) {
+/// If there is none: a mistake in the calling test must not look like an empty list.
+pub(crate) fn find_list(name: &str) -> (usize, &'static List) {
     match List::named(name) {
         Some(found) => found,
         None => panic!("the sandbox has no list named {name:?}"),
     }
 }
 
-/// An organization's counts are counted when it is read, never kept.
+/// Removes an organization's counts: they are computed when it is read, never stored.
 fn without_counts(list: &str, mut row: Value) -> Value {
     if list == ORGANIZATIONS
         && let Some(fields) = row.as_object_mut()

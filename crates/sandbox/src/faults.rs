@@ -1,4 +1,4 @@
-//! Things that go wrong on purpose: which requests they strike, and what happens then.
+//! Injects faults: which requests they hit, and what they do.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -7,11 +7,11 @@ use serde_json::Value;
 
 use crate::query::Query;
 
-/// One rule: the requests it matches, and its effects on them.
+/// A rule: the requests it matches, and its effects on them.
 ///
-/// Every rule counts the requests that match its path and query; [`calls`](FaultRule::calls)
-/// selects among them by number, from 1. Rules stack: all that strike a request take effect, and
-/// where two would answer in Clerk's stead the first one added does.
+/// Each rule counts the requests that match its path and query; [`calls`](FaultRule::calls) selects some of them by
+/// number, from 1. All rules that hit a request take effect. If several would replace the answer, the one added first
+/// wins.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FaultRule {
     path: String,
@@ -21,7 +21,7 @@ pub struct FaultRule {
     effects: Vec<Effect>,
 }
 
-/// What happens to a request that is struck.
+/// What a fault does to a request.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
     /// An error in Clerk's shape.
@@ -30,33 +30,33 @@ pub enum Effect {
         status: u16,
         /// Clerk's error code.
         code: String,
-        /// The value of `Retry-After`, as it stands.
+        /// The value of `Retry-After`, verbatim.
         retry_after: Option<String>,
     },
-    /// A page of HTML with this status, as a proxy or load balancer answers.
+    /// An HTML page with this status, as a proxy or load balancer sends it.
     Html(u16),
     /// 200 with this body instead of the right one.
     Body(String),
-    /// The right body with its last half missing, complete as far as HTTP can tell.
+    /// The correct body without its second half, although complete as far as HTTP is concerned.
     MalformedJson,
     /// The connection is reset before an answer.
     Reset,
     /// This many bytes of the body arrive, then the connection is reset.
     CutBody(usize),
-    /// The answer comes later by this much.
+    /// The answer is delayed by this much.
     Delay(Duration),
-    /// The answer comes later by this much for every thousand rows of `offset`.
+    /// The answer is delayed by this much per thousand rows of `offset`.
     DelayPerThousandRows(Duration),
-    /// A page has at most this many rows, however many there are.
+    /// A page has at most this many rows.
     TruncatePage(usize),
-    /// A query parameter is ignored, as an older server would.
+    /// A query parameter is ignored, as by an older server.
     IgnoreParameter(String),
     /// `total_count` is off by this much.
     ShiftTotal(i64),
     /// `total_count` is this.
     Total(i64),
-    /// A field of one row (`row` from 0, `pointer` as in RFC 6901) is replaced, or removed
-    /// (`None`).
+    /// A field of one row is replaced, or removed if `value` is `None`. `row` counts from 0, and `pointer` is a JSON
+    /// pointer (RFC 6901).
     EditRow {
         /// Which row of the page.
         row: usize,
@@ -65,20 +65,20 @@ pub enum Effect {
         /// Its new value.
         value: Option<Value>,
     },
-    /// A page shows this row (from 0) twice, one after the other.
+    /// A page contains this row (from 0) twice in succession.
     RepeatRow(usize),
-    /// A page leaves this row (from 0) out, and is shorter by it.
+    /// A page omits this row (from 0) and is one row shorter.
     HideRow(usize),
-    /// This row (from 0) of a page and the one behind it stand in the wrong order.
+    /// This row (from 0) of a page and the next one are swapped.
     SwapRows(usize),
-    /// One bit of the body is another one as sent (the number counts around the body's end): a
-    /// compressed body can no longer be read.
+    /// One bit of the body is flipped as it is sent, so that a compressed body cannot be read. The number wraps around
+    /// at the end of the body.
     FlipBit(usize),
 }
 
 impl FaultRule {
-    /// Strikes requests of this path: exact (`/v1/users`), with `*` for any one segment
-    /// (`/v1/organizations/*/memberships`), or with `*` at the end for anything that begins so.
+    /// Hits requests for this path: an exact path (`/v1/users`), one with `*` for any single segment
+    /// (`/v1/organizations/*/memberships`), or one that ends in `*` for any path with that prefix.
     pub fn on(path: impl Into<String>) -> Self {
         Self {
             path: path.into(),
@@ -89,34 +89,34 @@ impl FaultRule {
         }
     }
 
-    /// Only requests that send this parameter.
+    /// Limits the rule to requests with this parameter.
     #[must_use]
     pub fn with_parameter(mut self, name: impl Into<String>) -> Self {
         self.query.push((name.into(), None));
         self
     }
 
-    /// Only requests that send this parameter with this value.
+    /// Limits the rule to requests with this value of this parameter.
     #[must_use]
     pub fn with_value(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.query.push((name.into(), Some(value.into())));
         self
     }
 
-    /// Only requests whose `offset` is at least this, in rows.
+    /// Limits the rule to requests whose `offset` is at least this, in rows.
     #[must_use]
     pub fn past_offset(mut self, rows: i64) -> Self {
         self.offset_at_least = Some(rows);
         self
     }
 
-    /// Only the matching request of this number, from 1.
+    /// Limits the rule to the matching request with this number, from 1.
     #[must_use]
     pub fn call(self, number: u64) -> Self {
         self.calls(number, number)
     }
 
-    /// Only the matching requests of these numbers, both included, from 1.
+    /// Limits the rule to the matching requests with these numbers, inclusive, from 1.
     #[must_use]
     pub fn calls(mut self, first: u64, last: u64) -> Self {
         self.calls = (first, last);
@@ -130,26 +130,26 @@ impl FaultRule {
         self
     }
 
-    /// Answers an error in Clerk's shape: an outage, or a feature that is off.
+    /// Answers with an error in Clerk's shape, such as an outage or a disabled feature.
     #[must_use]
     pub fn status(self, status: u16, code: impl Into<String>) -> Self {
         self.effect(Effect::Refuse { status, code: code.into(), retry_after: None })
     }
 
-    /// Answers 429 with this `Retry-After`, in seconds.
+    /// Answers 429 with this `Retry-After` in seconds.
     #[must_use]
     pub fn too_many_requests(self, retry_after_seconds: u64) -> Self {
         let retry_after = Some(retry_after_seconds.to_string());
         self.effect(Effect::Refuse { status: 429, code: "too_many_requests".into(), retry_after })
     }
 
-    /// Refuses the cursor: 422 to any request with `starting_after`.
+    /// Rejects the cursor: answers 422 to requests with `starting_after`.
     #[must_use]
     pub fn refuse_cursor(self) -> Self {
         self.with_parameter("starting_after").status(422, "form_param_unknown")
     }
 
-    /// Ignores the cursor, as a server that never heard of it.
+    /// Ignores the cursor, like a server that does not know it.
     #[must_use]
     pub fn ignore_cursor(self) -> Self {
         self.effect(Effect::IgnoreParameter("starting_after".into()))
@@ -179,7 +179,7 @@ impl FaultRule {
         self.effect(Effect::TruncatePage(rows))
     }
 
-    /// Removes a field from one row of every page struck.
+    /// Removes a field from one row of each page.
     #[must_use]
     pub fn drop_field(self, row: usize, pointer: impl Into<String>) -> Self {
         self.effect(Effect::EditRow { row, pointer: pointer.into(), value: None })
@@ -215,10 +215,9 @@ fn path_matches(pattern: &str, path: &str) -> bool {
 
 /// A fault on the command line: `PATH[?NAME[=VALUE]][@FIRST[-LAST]] EFFECT[:ARGUMENT]`.
 ///
-/// Effects: `status:CODE[:ERROR_CODE]`, `limit:SECONDS` (429), `html:STATUS`, `body:TEXT`,
-/// `malformed`, `reset`, `cut:BYTES`, `delay:MILLISECONDS`, `deep:MILLISECONDS` (for a thousand
-/// rows of offset), `truncate:ROWS`, `ignore:PARAMETER`, `shift-total:N`, `total:N`,
-/// `drop:POINTER`.
+/// Effects: `status:CODE[:ERROR_CODE]`, `limit:SECONDS` (429), `html:STATUS`, `body:TEXT`, `malformed`, `reset`,
+/// `cut:BYTES`, `delay:MILLISECONDS`, `deep:MILLISECONDS` (per thousand rows of offset), `truncate:ROWS`,
+/// `ignore:PARAMETER`, `shift-total:N`, `total:N`, `drop:POINTER`.
 impl FromStr for FaultRule {
     type Err = FaultSyntax;
 
@@ -281,7 +280,7 @@ impl FromStr for FaultRule {
     }
 }
 
-/// A fault that cannot be understood.
+/// A fault that cannot be parsed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{part:?} is not understood; a fault is `PATH[?NAME[=VALUE]][@FIRST[-LAST]] EFFECT[:ARGUMENT]`"
@@ -290,7 +289,7 @@ pub struct FaultSyntax {
     part: String,
 }
 
-/// All rules, with how often each has matched.
+/// All rules, with the number of requests that each has matched.
 #[derive(Debug, Default)]
 pub(crate) struct Faults {
     rules: Vec<(FaultRule, u64)>,
@@ -306,12 +305,12 @@ impl Faults {
         self.rules.clear();
     }
 
-    /// How many requests were struck.
+    /// Number of requests that were hit.
     pub(crate) fn struck(&self) -> u64 {
         self.struck
     }
 
-    /// Counts a request, and says what happens to it.
+    /// Counts a request against all rules and returns the effects on it.
     pub(crate) fn strike(&mut self, path: &str, query: &Query) -> Strike {
         let mut effects = Vec::new();
         for (rule, matched) in &mut self.rules {
@@ -327,14 +326,14 @@ impl Faults {
     }
 }
 
-/// All that happens to one request.
+/// All effects on one request.
 #[derive(Debug)]
 pub(crate) struct Strike {
     pub(crate) effects: Vec<Effect>,
 }
 
 impl Strike {
-    /// Whether the body is what an undisturbed request would get.
+    /// Whether the body is that of an undisturbed request.
     pub(crate) fn spares_body(&self) -> bool {
         self.effects.iter().all(|effect| {
             matches!(
@@ -347,7 +346,7 @@ impl Strike {
         })
     }
 
-    /// Whether the body is another one than its status promises, apart from fields of rows.
+    /// Whether the body is not what its status promises, apart from edited fields of rows.
     pub(crate) fn spoils(&self) -> bool {
         let refuses = self.effects.iter().any(|effect| matches!(effect, Effect::Refuse { .. }));
         self.effects.iter().any(|effect| match effect {
@@ -429,7 +428,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_match_exactly_by_segment_or_by_beginning() {
+    fn paths_match_exactly_by_segment_or_by_prefix() {
         assert!(path_matches("/v1/users", "/v1/users"));
         assert!(!path_matches("/v1/users", "/v1/users/count"));
         assert!(path_matches("/v1/users*", "/v1/users/count"));
@@ -445,7 +444,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_strikes_the_calls_it_names_and_no_other() {
+    fn a_rule_hits_exactly_the_calls_it_names() {
         let mut faults = Faults::default();
         faults.add(FaultRule::on("/v1/users").with_parameter("starting_after").calls(2, 3).reset());
         let walk = Query::parse("starting_after=user_1");
@@ -457,7 +456,7 @@ mod tests {
     }
 
     #[test]
-    fn the_command_line_form_is_read_or_refused() {
+    fn the_command_line_form_is_parsed_or_refused() {
         assert_eq!(
             "/v1/users?starting_after@2-3 status:503:internal_error".parse(),
             Ok(FaultRule::on("/v1/users")

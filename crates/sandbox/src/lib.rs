@@ -1,18 +1,17 @@
-//! A server that behaves like Clerk's Backend API, with deterministic synthetic data at any scale.
+//! Serves a synthetic Clerk Backend API with deterministic data at any scale.
 //!
-//! The demo, the tests and the benchmarks of clerk-sync read from it. It answers in the process
-//! ([`Sandbox::get`], which works under paused time) or over HTTP ([`Sandbox::serve`]), always
-//! through the same code. What it serves follows Clerk's OpenAPI document of 2026-05-12; where that
-//! leaves a choice, [`Rules`] makes it.
+//! The demo, the tests and the benchmarks of clerk-sync read from it. It answers within the process ([`Sandbox::get`],
+//! which works under paused time) or over HTTP ([`Sandbox::serve`]), through the same code. It follows Clerk's OpenAPI
+//! document of 2026-05-12; where the document leaves a choice, [`Rules`] makes it.
 //!
-//! In the order a request flows:
-//! - `server`: HTTP/1.1 on a socket, thin;
-//! - `sandbox`: the handle, and the way from a request to its answer;
-//! - `requests`, `limits`, `faults`: what is noted, refused, or made to go wrong;
-//! - `lists`, `query`: which lists there are, and which rows a query selects;
+//! In the order in which a request is processed:
+//! - `server`: HTTP/1.1 on a socket, a thin layer;
+//! - `sandbox`: the handle, and the path from a request to its answer;
+//! - `requests`, `limits`, `faults`: log requests, enforce limits, inject faults;
+//! - `lists`, `query`: define the lists, and select the rows for a query;
 //! - `answer`: pages and errors in Clerk's shapes;
 //! - `data`, `table`, `rows`: the rows, their order and their text;
-//! - `population`, `churn`: where rows come from, and how they change while they are read.
+//! - `population`, `churn`: generate rows, and change them while they are read.
 
 mod answer;
 mod churn;

@@ -1,20 +1,20 @@
-//! The instance's request limit, over a sliding window.
+//! Enforces the instance's request limit over a sliding window.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The span over which Clerk states its limits.
+/// The window for which Clerk states its limits.
 const CLERK_WINDOW: Duration = Duration::from_secs(10);
 
-/// A limit, what was used of it and by whom, and the busiest span seen.
+/// The limit, its use by the reader and the customer, and the busiest window so far.
 #[derive(Debug, Default)]
 pub(crate) struct Limits {
     limit: Option<Limit>,
-    /// Accepted requests within the limit's window, the customer's among them.
+    /// Accepted requests within the limit's window, including the customer's.
     accepted: VecDeque<Instant>,
-    /// All requests of the last ten seconds but the customer's.
+    /// All requests of the last ten seconds, except the customer's.
     arrivals: VecDeque<Instant>,
     busiest: usize,
     refused: u64,
@@ -30,8 +30,8 @@ struct Limit {
     names_retry_after: bool,
 }
 
-/// The customer's own application, whose requests count in the same window. They are made up when
-/// the next request of the reader's arrives, which comes to the same.
+/// The customer's own application, whose requests count in the same window. They are generated lazily when the reader's
+/// next request arrives, which has the same effect.
 #[derive(Debug)]
 struct Customer {
     /// The mean time between two requests.
@@ -40,10 +40,10 @@ struct Customer {
     random: fastrand::Rng,
 }
 
-/// A request beyond the limit.
+/// A request was refused by the limit.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Refused {
-    /// Whole seconds until there is room again, at least 1; `None` when the server does not say.
+    /// Whole seconds until a request fits again, at least 1; `None` if the server does not state it.
     pub(crate) retry_after_seconds: Option<u64>,
 }
 
@@ -52,7 +52,7 @@ impl Limits {
         self.limit = Some(Limit { requests, per, names_retry_after });
     }
 
-    /// A limit that is set later has counted nothing of before.
+    /// Removes the limit. A limit set later starts counting from zero.
     pub(crate) fn lift(&mut self) {
         self.limit = None;
         self.accepted.clear();
@@ -66,7 +66,7 @@ impl Limits {
         self.busiest
     }
 
-    /// From `now` on the customer sends so many requests in ten seconds, at random moments.
+    /// From `now` on, the customer sends this many requests in ten seconds, at random times.
     pub(crate) fn set_customer(&mut self, now: Instant, requests_per_10s: usize) {
         self.serve_customer(now);
         let seed = self.customer_requests;
@@ -76,13 +76,13 @@ impl Limits {
         });
     }
 
-    /// How many requests the customer has sent until `now`, and how many of them were refused.
+    /// Number of requests that the customer has sent until `now`, and how many of them were refused.
     pub(crate) fn customer(&mut self, now: Instant) -> (u64, u64) {
         self.serve_customer(now);
         (self.customer_requests, self.customer_refused)
     }
 
-    /// Counts a request and says whether it is served. Refused requests use up nothing.
+    /// Counts a request and decides whether it is served. Refused requests do not count towards the limit.
     pub(crate) fn admit(&mut self, now: Instant) -> Result<(), Refused> {
         self.serve_customer(now);
         forget(&mut self.arrivals, now, CLERK_WINDOW);
@@ -98,7 +98,7 @@ impl Limits {
         while customer.next <= now {
             self.customer_requests += 1;
             self.customer_refused += u64::from(self.find_room(customer.next).is_err());
-            // Independent arrivals: the gaps between them are distributed exponentially.
+            // Independent arrivals: the gaps between them have an exponential distribution.
             let gap = customer.gap.mul_f64(-(1.0 - customer.random.f64()).ln());
             customer.next += gap.max(Duration::from_nanos(1));
         }

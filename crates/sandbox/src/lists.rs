@@ -1,4 +1,4 @@
-//! Every list of the Backend API that the sandbox serves. A further list is one entry of `ALL`.
+//! Defines every list of the Backend API that the sandbox serves. To add one, add an entry to `ALL`.
 //!
 //! Shapes, orders and filters: Clerk OpenAPI 2026-05-12, the `GET` operation of the same path.
 
@@ -15,57 +15,57 @@ pub const ORGANIZATION_ROLES: &str = "organization_roles";
 /// Name and path of the list of organization permissions.
 pub const ORGANIZATION_PERMISSIONS: &str = "organization_permissions";
 
-/// One list: `GET /v1/<name>`, those of billing excepted.
+/// A list at `GET /v1/<name>`, except those of billing.
 #[derive(Debug)]
 pub(crate) struct List {
     pub(crate) name: &'static str,
     pub(crate) shape: Shape,
-    /// The field of the rows where the shape is an object.
+    /// The field with the rows, if the shape is an object.
     pub(crate) data_field: &'static str,
-    /// Whether `limit` and `offset` are honoured; without them the list comes whole.
+    /// Whether `limit` and `offset` are supported; otherwise the whole list is returned.
     pub(crate) paged: bool,
     /// The largest page, in rows.
     pub(crate) largest_page: usize,
-    /// Whether `starting_after` is understood.
+    /// Whether `starting_after` is supported.
     pub(crate) cursor: bool,
-    /// What `order_by` accepts, and the path of the field it sorts by. Empty: always newest first.
+    /// Accepted values of `order_by`, each with the path of the field to sort by. Empty: always newest first.
     pub(crate) orders: &'static [(&'static str, &'static str)],
-    /// What is used without `order_by`.
+    /// The order without `order_by`.
     pub(crate) default_order: &'static str,
     pub(crate) filters: &'static [Filter],
-    /// Statuses listed when no `status` is given. Empty: all.
+    /// Statuses listed if no `status` is given. Empty: all.
     pub(crate) default_statuses: &'static [&'static str],
-    /// A parameter without which the list answers 400.
+    /// A required parameter, without which the list answers 400.
     pub(crate) needs: Option<&'static str>,
-    /// `GET /v1/<name>/{id}` answers one row.
+    /// Whether `GET /v1/<name>/{id}` returns one row.
     pub(crate) by_id: bool,
-    /// Makes the rows of the smaller lists.
+    /// Generates the rows of the smaller lists.
     pub(crate) sample: Option<Sample>,
 }
 
-/// What a page is wrapped in.
+/// The JSON around the rows of a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shape {
     /// `[…]`
     Array,
-    /// `[…]`, or `{"data":[…],"total_count":n}` when `paginated=true` is sent.
+    /// `[…]`, or `{"data":[…],"total_count":n}` with `paginated=true`.
     ArrayUnlessPaginated,
     /// `{"data":[…],"total_count":n}`
     DataAndTotal,
 }
 
-/// A query parameter that narrows a list.
+/// A query parameter that filters a list.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Filter {
-    /// Row ids, each with `+` or `-` before it; up to 100.
+    /// Row ids, each optionally prefixed by `+` or `-`; up to 100.
     Id(&'static str),
-    /// Users that are members of these organizations, with `+` or `-`; up to 100.
+    /// Members of these organizations, prefixed by `+` or `-`; up to 100.
     MembersOf(&'static str),
-    /// Organizations these users are members of, with `+` or `-`; up to 100.
+    /// Organizations with these members, prefixed by `+` or `-`; up to 100.
     WithMember(&'static str),
-    /// The organization a row belongs to.
+    /// The organization that a row belongs to.
     Organization(&'static str),
-    /// The user or subject a row belongs to, with `+` or `-`; up to 100.
+    /// The user or subject that a row belongs to, prefixed by `+` or `-`; up to 100.
     Owner(&'static str),
     /// Milliseconds: created before this.
     CreatedBefore(&'static str),
@@ -83,22 +83,22 @@ pub(crate) enum Filter {
     Banned(&'static str),
     /// `true` or `false`, compared with a field.
     Flag(&'static str, &'static str),
-    /// One of these texts, with `+` or `-`, equal to one of the fields; up to 100.
+    /// Texts, prefixed by `+` or `-`, compared with the fields; up to 100.
     Text(&'static str, &'static [&'static str]),
-    /// A part of one of these fields, whatever its case.
+    /// A substring of one of these fields, ignoring case.
     Part(&'static str, &'static [&'static str]),
-    /// Unless it is `true`, rows of which one of these fields has this value are not listed.
+    /// Unless the parameter is `true`, rows in which one of these fields has this value are omitted.
     Hides(&'static str, &'static [&'static str], bool),
 }
 
 impl List {
-    /// The list of this name, with its place in [`ALL`].
+    /// The list with this name, and its index in [`ALL`].
     pub(crate) fn named(name: &str) -> Option<(usize, &'static List)> {
         ALL.iter().enumerate().find(|(_, list)| list.name == name)
     }
 }
 
-/// What most lists have in common; an entry says where it differs.
+/// The settings that most lists share; each entry overrides what differs.
 const COMMON: List = List {
     name: "",
     shape: Shape::DataAndTotal,
@@ -394,7 +394,7 @@ pub(crate) static ALL: &[List] = &[
     },
 ];
 
-/// `GET /v1/<parent>/{id}/<segment>`: the rows of a list that belong to one organization or user.
+/// A list at `GET /v1/<parent>/{id}/<segment>`: the rows that belong to one organization or user.
 pub(crate) static NESTED: &[Nested] = &[
     Nested {
         parent: ORGANIZATIONS,
@@ -436,15 +436,15 @@ pub(crate) struct Nested {
     pub(crate) parent: &'static str,
     pub(crate) segment: &'static str,
     pub(crate) list: &'static str,
-    /// Whether `order_by` is understood; newest first otherwise.
+    /// Whether `order_by` is supported; otherwise newest first.
     pub(crate) ordered: bool,
-    /// `GET /v1/<parent>/{id}/<segment>/{id}` answers one row, without these fields.
+    /// If set, `GET /v1/<parent>/{id}/<segment>/{id}` returns one row, without these fields.
     pub(crate) alone_without: Option<&'static [&'static str]>,
     pub(crate) filters: &'static [Filter],
 }
 
 impl Nested {
-    /// The rows below this path.
+    /// The nested list at this path.
     pub(crate) fn below(parent: &str, segment: &str) -> Option<&'static Self> {
         NESTED.iter().find(|nested| nested.parent == parent && nested.segment == segment)
     }

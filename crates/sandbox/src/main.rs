@@ -35,7 +35,7 @@ fn serve(arguments: Arguments) -> ExitCode {
             Ok(serving) => serving,
             Err(problem) => return fail(1, &format!("cannot listen on {address}: {problem}")),
         };
-        // Whoever reads this line may send requests from now on, or a signal.
+        // Once this line has been read, requests and signals may arrive.
         say(&format!("{}\n", serving.url()));
         asked_to_stop.await;
         drop(serving);
@@ -44,7 +44,7 @@ fn serve(arguments: Arguments) -> ExitCode {
     })
 }
 
-/// Ctrl-C and, where there is one, SIGTERM. They are listened for from the moment this is called.
+/// Returns a future that ends with Ctrl-C or, where it exists, SIGTERM. Signals count from this call on.
 #[cfg(unix)]
 fn listen_for_stop() -> std::io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
@@ -61,7 +61,7 @@ fn listen_for_stop() -> std::io::Result<impl Future<Output = ()>> {
 #[cfg(not(unix))]
 fn listen_for_stop() -> std::io::Result<impl Future<Output = ()>> {
     Ok(async {
-        // Without a handler the system ends the program on Ctrl-C, which is as good.
+        // If no handler can be installed, Ctrl-C ends the program, which is just as good.
         let _ = tokio::signal::ctrl_c().await;
     })
 }
@@ -73,7 +73,7 @@ fn summarise(sandbox: &Sandbox) {
         sandbox.rate_limited_count(),
         sandbox.violations().len(),
     );
-    // Nobody may be listening any more.
+    // Standard error may be closed by now.
     let _ = std::io::stderr().write_all(summary.as_bytes());
 }
 

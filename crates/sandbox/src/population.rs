@@ -1,4 +1,4 @@
-//! How many synthetic rows there are, and what is odd about them.
+//! Generates the synthetic rows of a sandbox.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -16,22 +16,20 @@ use crate::rows::{
     role, user_row,
 };
 
-/// The synthetic content of a sandbox. The same population has the same bytes on every machine.
+/// The synthetic content of a sandbox. The same population gives the same bytes on every machine.
 ///
-/// Users and organizations come into being over the three years before `now`: slowly at first, then
-/// in one import that gives many of them nearly the same `created_at`, then evenly. Everywhere a
-/// few rows share one millisecond.
+/// Users and organizations are created over the three years before `now`: slowly at first, then in one import that
+/// gives many of them almost the same `created_at`, then evenly. Throughout, a few rows share a millisecond.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Population {
-    /// Everything is drawn from this.
+    /// Seed of all random choices.
     pub seed: u64,
     /// Rows of `/users`, about 3 KB each.
     pub users: usize,
-    /// Rows of `/organizations`. Every seventh has no member.
+    /// Rows of `/organizations`. One in seven has no member.
     pub organizations: usize,
-    /// Rows of `/organization_memberships`; fewer where users and organizations do not suffice.
-    /// Every fifth user is a member of nothing, and the first organizations are much larger than
-    /// the last.
+    /// Rows of `/organization_memberships`; fewer if there are not enough users and organizations. One user in five is
+    /// a member of no organization, and the first organizations are much larger than the last.
     pub memberships: usize,
     /// Rows of `/organization_roles`: `org:admin`, `org:member`, then custom ones.
     pub roles: usize,
@@ -41,15 +39,15 @@ pub struct Population {
     pub other_rows: usize,
     /// The latest `created_at`, in milliseconds since 1970.
     pub now: i64,
-    /// How many users share the one `created_at` at which the import began.
+    /// Number of users that share the `created_at` at the start of the import.
     pub largest_tie: usize,
     /// Memberships whose role is `admin` or `basic_member`, keys that no role has.
     pub legacy_memberships: usize,
     /// Memberships whose role is a custom key that no role has.
     pub unknown_role_memberships: usize,
-    /// Users carry verification statuses, strategies and providers that no schema names.
+    /// Whether users have verification statuses, strategies and providers that no schema lists.
     pub unknown_values: bool,
-    /// Phone numbers carry `backup_codes`.
+    /// Whether phone numbers have `backup_codes`.
     pub backup_codes: bool,
     /// Bytes added to every user's `public_metadata`.
     pub metadata_bytes: usize,
@@ -65,7 +63,7 @@ impl Default for Population {
             roles: 4,
             permissions: 12,
             other_rows: 3,
-            // 2026-11-01T00:00:00Z: fixed, so that a seed means the same rows on any day.
+            // 2026-11-01T00:00:00Z, fixed so that a seed gives the same rows on any day.
             now: 1_793_491_200_000,
             largest_tie: 4,
             legacy_memberships: 0,
@@ -175,7 +173,7 @@ impl Population {
         Self { metadata_bytes, ..self }
     }
 
-    /// Makes the rows.
+    /// Generates the rows.
     pub(crate) fn build(&self) -> Data {
         let style = Arc::new(Style {
             now: self.now,
@@ -196,7 +194,7 @@ impl Population {
                 }
             }
         }
-        // What was there from the start is no change.
+        // Initial rows are not changes.
         data.forget_history();
         data
     }
@@ -275,7 +273,7 @@ impl Population {
             .filter(|(at, _)| at % 5 != 4)
             .map(|(_, row)| Arc::clone(row))
             .collect();
-        // With a single organization that one has the members; otherwise every seventh stays empty.
+        // A single organization gets all members; otherwise one organization in seven stays empty.
         let open: Vec<usize> =
             (0..organizations.len()).filter(|at| organizations.len() == 1 || at % 7 != 3).collect();
         if open.is_empty() || users.is_empty() {
@@ -286,7 +284,7 @@ impl Population {
         let wanted = self.memberships.min(open.len() * users.len());
         let mut drafts = Vec::with_capacity(wanted);
         for number in 0..wanted {
-            // Squaring a uniform draw makes the first organizations the largest.
+            // Squaring a uniform random number makes the first organizations the largest.
             let draw = random.f64();
             let mut at = ((draw * draw) * open.len() as f64) as usize % open.len();
             while members[at] == users.len() {
@@ -295,7 +293,7 @@ impl Population {
             let user = &users[(offsets[at] + members[at]) % users.len()];
             members[at] += 1;
             let organization = &organizations[open[at]];
-            // Nobody joins before both are there.
+            // A membership cannot be older than its user or organization.
             let created_at = self
                 .time_of(number, wanted)
                 .max(user.place.0)
@@ -320,7 +318,7 @@ impl Population {
         }
     }
 
-    /// When the row `number` of `count` comes into being: never decreasing, the last one at `now`.
+    /// Creation time of row `number` out of `count`: never decreasing, ending at `now`.
     fn time_of(&self, number: usize, count: usize) -> i64 {
         const SPAN_MS: f64 = 3.0 * 365.0 * DAY_MS as f64;
         if number + 1 >= count {
@@ -330,7 +328,7 @@ impl Population {
         let number = if (import..import + self.largest_tie.min(count / 2)).contains(&number) {
             import
         } else if mix(self.seed, number as u64 / 4).is_multiple_of(8) {
-            // The four rows of one block in eight share their millisecond.
+            // In one block of four rows in eight, all rows share a millisecond.
             number - number % 4
         } else {
             number
@@ -346,7 +344,7 @@ impl Population {
     }
 }
 
-/// The roles that memberships are given.
+/// The roles given to memberships.
 struct RolesOfMemberships {
     known: Vec<Arc<RoleOfMembership>>,
     legacy: [Arc<RoleOfMembership>; 2],

@@ -1,4 +1,4 @@
-//! Which rows a request asks for: filters, order, cursor, offset, limit.
+//! Selects the rows for a request: filters, order, cursor, offset, limit.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -11,7 +11,7 @@ use crate::lists::{Filter, List, ORGANIZATION_MEMBERSHIPS};
 use crate::refusal::Refusal;
 use crate::rows::Row;
 
-/// A decoded query string. `+` has become a space, as on any server.
+/// A decoded query string, in which `+` means a space, as on any server.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Query(Vec<(String, String)>);
 
@@ -24,7 +24,7 @@ impl Query {
         &self.0
     }
 
-    /// The first value that is not empty.
+    /// The first non-empty value.
     pub(crate) fn first(&self, name: &str) -> Option<&str> {
         self.all(name).next()
     }
@@ -33,7 +33,7 @@ impl Query {
         self.first(name) == Some("true")
     }
 
-    /// As though these parameters had not been sent.
+    /// The query without these parameters.
     pub(crate) fn without(&self, names: &[String]) -> Self {
         Self(self.0.iter().filter(|(name, _)| !names.contains(name)).cloned().collect())
     }
@@ -48,18 +48,18 @@ impl Query {
     }
 }
 
-/// Where Clerk's documentation leaves a choice, which one is made.
+/// Choices that Clerk's documentation leaves open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rules {
-    /// `created_at_before=t` lists a row created at `t` exactly.
+    /// Whether `created_at_before=t` includes rows created exactly at `t`.
     pub before_includes: bool,
-    /// `created_at_after=t` lists a row created at `t` exactly.
+    /// Whether `created_at_after=t` includes rows created exactly at `t`.
     pub after_includes: bool,
-    /// What a `starting_after` whose user was deleted meanwhile gets.
+    /// How `starting_after` is answered if its user has been deleted.
     pub deleted_cursor: DeletedCursor,
-    /// `/sessions` refuses to answer without `user_id` or `client_id`.
+    /// Whether `/sessions` requires `user_id` or `client_id`.
     pub sessions_need_user: bool,
-    /// A `limit` beyond the largest answers 422 instead of silently giving the default page of 10.
+    /// Whether a `limit` above the maximum is answered with 422 rather than silently with the default page of 10.
     pub refuse_large_limit: bool,
 }
 
@@ -75,36 +75,36 @@ impl Default for Rules {
     }
 }
 
-/// What a `starting_after` whose user was deleted gets.
+/// How `starting_after` is answered if its user has been deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeletedCursor {
-    /// 422, like an id that never was.
+    /// With 422, as for an id that never existed.
     Refused,
-    /// The rows after the place where it stood.
+    /// With the rows after the deleted row's place.
     Continues,
-    /// An empty page, which looks like the end of the list.
+    /// With an empty page, which looks like the end of the list.
     EmptyPage,
-    /// The first page again.
+    /// With the first page again.
     FirstPage,
 }
 
-/// The rows of one page, and how many there are in all.
+/// The rows of one page, and the number of all matching rows.
 #[derive(Debug)]
 pub(crate) struct Selection {
     pub(crate) rows: Vec<Arc<Row>>,
     pub(crate) total: usize,
 }
 
-/// What is searched, and how.
+/// A search for rows.
 pub(crate) struct Search<'a> {
     pub(crate) data: &'a Data,
     pub(crate) list: &'static List,
     pub(crate) filters: &'a [Filter],
-    /// All rows in question, in order.
+    /// All candidate rows, in order.
     pub(crate) base: &'a [Arc<Row>],
     pub(crate) query: &'a Query,
     pub(crate) rules: Rules,
-    /// At most this many rows to a page, whatever was asked for.
+    /// Most rows per page, whatever the request's limit.
     pub(crate) truncate: Option<usize>,
 }
 
@@ -114,7 +114,7 @@ const DEFAULT_LIMIT: usize = 10;
 const MOST_VALUES: usize = 100;
 
 impl<'a> Search<'a> {
-    /// One page.
+    /// Selects one page.
     pub(crate) fn page(&self) -> Result<Selection, Refusal> {
         let order = self.order()?;
         let limit = self.limit()?.min(self.truncate.unwrap_or(usize::MAX));
@@ -157,7 +157,7 @@ impl<'a> Search<'a> {
         Ok(Selection { rows, total })
     }
 
-    /// How many rows match.
+    /// Number of matching rows.
     pub(crate) fn count(&self) -> Result<usize, Refusal> {
         Ok(self.matching()?.len())
     }
@@ -171,7 +171,7 @@ impl<'a> Search<'a> {
         let tests = self.tests()?;
         if !tests.is_empty() {
             let kept = rows.iter().filter(|row| {
-                // Parsed at most once, and only where a filter looks inside.
+                // Parsed at most once, and only if a filter needs it.
                 let mut value = None;
                 tests.iter().all(|test| test.accepts(row, &mut value))
             });
@@ -180,7 +180,7 @@ impl<'a> Search<'a> {
         Ok(rows)
     }
 
-    /// Rows found by id or owner rather than by walking the list, where a filter names them.
+    /// Finds rows by id or owner if a filter names those, instead of scanning the list.
     fn candidates(&self) -> Result<Option<Vec<Arc<Row>>>, Refusal> {
         let table = self.data.table(self.list.name);
         for filter in self.filters {
@@ -202,7 +202,7 @@ impl<'a> Search<'a> {
                 }),
                 Filter::Owner(name) => self.signed(name)?.wanted.map(|owners| {
                     let theirs = owners.iter().flat_map(|owner| table.of_owner(owner));
-                    // The base may be the rows of one organization.
+                    // The base may contain only the rows of one organization.
                     let in_question = |row: &&Arc<Row>| {
                         self.base.binary_search_by_key(&row.place, |row| row.place).is_ok()
                     };
@@ -221,7 +221,7 @@ impl<'a> Search<'a> {
         Ok(None)
     }
 
-    /// The part of ordered rows between `created_at_after` and `created_at_before`.
+    /// The subrange of ordered rows between `created_at_after` and `created_at_before`.
     fn created_within<'r>(&self, rows: &'r [Arc<Row>]) -> Result<&'r [Arc<Row>], Refusal> {
         let mut rows = rows;
         for filter in self.filters {
@@ -250,12 +250,12 @@ impl<'a> Search<'a> {
         Ok(rows)
     }
 
-    /// What is tested row by row.
+    /// The conditions to test row by row.
     fn tests(&self) -> Result<Vec<Test>, Refusal> {
         let mut tests = Vec::new();
         for filter in self.filters {
             match *filter {
-                // Done when the candidates were found.
+                // Applied when the candidates were found.
                 Filter::CreatedBefore(_) | Filter::CreatedAfter(_) => {}
                 Filter::Id(name) => tests.extend(self.signed(name)?.test(|row| Some(&row.id))),
                 Filter::Owner(name) => {
@@ -351,8 +351,7 @@ impl<'a> Search<'a> {
         Ok(tests)
     }
 
-    /// How many rows, counted in the direction of the walk, stand up to and including the cursor's
-    /// row. `None`: an empty page.
+    /// Number of rows up to and including the cursor's row, in reading direction. `None` means an empty page.
     fn rows_up_to(
         &self,
         rows: &[Arc<Row>],
@@ -376,7 +375,7 @@ impl<'a> Search<'a> {
         }))
     }
 
-    /// Rows by a field, ties in their usual order.
+    /// Rows sorted by a field; ties keep their usual order.
     fn sorted(&self, rows: &[Arc<Row>], path: &str) -> Vec<Arc<Row>> {
         let mut keyed: Vec<_> = rows
             .iter()
@@ -395,11 +394,11 @@ impl<'a> Search<'a> {
 
     fn order(&self) -> Result<Order, Refusal> {
         let text = match self.query.first("order_by") {
-            // Lists without an order know no such parameter.
+            // Lists without an order ignore the parameter.
             Some(text) if !self.list.orders.is_empty() => text,
             _ => self.list.default_order,
         };
-        // A `+` sent as such arrives as a space.
+        // An unescaped `+` arrives as a space.
         let (descending, name) = match text.strip_prefix('-') {
             Some(name) => (true, name),
             None => (false, text.strip_prefix(['+', ' ']).unwrap_or(text)),
@@ -422,7 +421,7 @@ impl<'a> Search<'a> {
                 if self.rules.refuse_large_limit {
                     return Err(Refusal::parameter("limit", "is larger than the largest page"));
                 }
-                // Seen in the field: ten rows, and no word about it.
+                // Seen in the field: ten rows without any notice.
                 Ok(DEFAULT_LIMIT)
             }
             Some(limit) => Ok(limit as usize),
@@ -471,7 +470,7 @@ struct Order {
     descending: bool,
 }
 
-/// The values of a repeated parameter whose `-` excludes.
+/// The values of a repeated parameter, where a `-` prefix excludes.
 struct Signed {
     wanted: Option<HashSet<String>>,
     unwanted: HashSet<String>,
@@ -491,7 +490,7 @@ impl Signed {
     }
 }
 
-/// One condition on a row.
+/// A condition on a row.
 enum Test {
     Id {
         field: fn(&Row) -> Option<&Arc<str>>,
@@ -522,7 +521,7 @@ impl Test {
                 None => wanted.is_none(),
             },
             Self::Before(field, at) => field(row).is_some_and(|moment| moment < *at),
-            // "Had session activity since": days are whole, so the day itself counts.
+            // "Had session activity since": days are whole, so the given day is included.
             Self::From(field, at) => field(row).is_some_and(|moment| moment >= *at),
             Self::Banned(wanted) => row.stats.banned == *wanted,
             Self::Flag(path, wanted) => {

@@ -1,4 +1,4 @@
-//! What a request is refused with.
+//! Errors in Clerk's shape.
 
 /// A refusal in Clerk's error shape (Clerk OpenAPI 2026-05-12, schema `ClerkErrors`).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -6,7 +6,7 @@ pub(crate) struct Refusal {
     pub(crate) status: u16,
     pub(crate) code: String,
     pub(crate) message: String,
-    /// The parameter that is at fault.
+    /// The invalid parameter.
     pub(crate) parameter: Option<&'static str>,
 }
 
@@ -15,7 +15,7 @@ impl Refusal {
         Self { status, code: code.into(), message: message.into(), parameter: None }
     }
 
-    /// 422 for one parameter.
+    /// A 422 for one parameter.
     pub(crate) fn parameter(parameter: &'static str, why: &str) -> Self {
         let message = format!("{parameter} {why}");
         Self { parameter: Some(parameter), ..Self::new(422, "form_param_value_invalid", message) }

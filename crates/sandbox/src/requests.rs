@@ -1,16 +1,16 @@
-//! What was asked, in order, and what should not have been.
+//! Logs all requests in order, and the violations among them.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 use tokio::time::Instant;
 
-/// One request as the sandbox saw it. The key itself is never kept.
+/// A request as the sandbox saw it. The key is never stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoggedRequest {
     /// When it arrived.
     pub at: Instant,
-    /// Its number, from 1, in order of arrival.
+    /// Its number in order of arrival, from 1.
     pub sequence: u64,
     /// The HTTP method.
     pub method: String,
@@ -18,37 +18,36 @@ pub struct LoggedRequest {
     pub path: String,
     /// The decoded query, in the order sent.
     pub query: Vec<(String, String)>,
-    /// Whether an accepted key was sent.
+    /// Whether the key was accepted.
     pub key_accepted: bool,
     /// The header `Clerk-API-Version`.
     pub api_version: Option<String>,
     /// The header `Accept-Encoding`.
     pub accept_encoding: Option<String>,
-    /// The status answered; `None` until then, and where the connection was reset instead.
+    /// The status of the answer; `None` until then, and if the connection was reset.
     pub status: Option<u16>,
-    /// The code of the error answered, where the answer is one and has one.
+    /// The error code of the answer, if it has one.
     pub code: Option<String>,
     /// Rows in the answer.
     pub rows: usize,
-    /// Whether a fault spoiled the answer in another way than by an error in Clerk's shape, or by what
-    /// is in `edits`.
+    /// Whether a fault spoiled the answer in any way other than an error in Clerk's shape or the `edits`.
     pub spoiled: bool,
     /// The fields of rows that a fault replaced or removed.
     pub edits: Vec<RowEdit>,
 }
 
-/// A field of a row in one answer that is not what Clerk would say.
+/// A field of a row that a fault changed in one answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RowEdit {
-    /// The row's true id.
+    /// Real id of the row.
     pub id: String,
-    /// Where in the row, as in RFC 6901.
+    /// JSON pointer to the field (RFC 6901).
     pub pointer: String,
-    /// What is there instead; `None` where it was removed.
+    /// Its new value; `None` if it was removed.
     pub value: Option<Value>,
 }
 
-/// What a request was answered.
+/// How a request was answered.
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
     pub(crate) code: Option<String>,
@@ -64,32 +63,32 @@ impl LoggedRequest {
     }
 }
 
-/// Something a well-behaved reader of Clerk never does.
+/// Something that a well-behaved reader of Clerk never does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
-    /// The request's number.
+    /// Number of the request.
     pub sequence: u64,
-    /// Its path.
+    /// Path of the request.
     pub path: String,
     /// What was wrong.
     pub kind: ViolationKind,
 }
 
-/// What was wrong with a request.
+/// Kinds of violations.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ViolationKind {
-    /// Anything but GET.
+    /// A method other than GET.
     NotGet {
         /// The method sent.
         method: String,
     },
-    /// An `Origin` header, which a back end has no business sending.
+    /// An `Origin` header, which a back end must not send.
     OriginHeader,
-    /// The API version both as a header and in the query.
+    /// The API version both in a header and in the query.
     VersionTwice,
-    /// No API version at all: the answer's shape would be whatever the instance is pinned to.
+    /// No API version: the shape of the answer would depend on the version to which the instance is pinned.
     VersionMissing,
-    /// A path that answers with a secret.
+    /// A path that returns a secret.
     SecretRead,
 }
 
@@ -103,8 +102,8 @@ pub(crate) struct Requests {
 }
 
 impl Requests {
-    /// Files a request under the next number and returns it.
-    pub(crate) fn file(
+    /// Logs a request under the next number and returns it.
+    pub(crate) fn log_request(
         &mut self,
         mut request: LoggedRequest,
         violations: Vec<ViolationKind>,
@@ -123,9 +122,9 @@ impl Requests {
         request
     }
 
-    /// Notes what a request was answered.
+    /// Records how a request was answered.
     pub(crate) fn answered(&mut self, sequence: u64, status: u16, outcome: Outcome) {
-        // Cleared logs have a hole at their beginning.
+        // A cleared log no longer has its first entries.
         if let Ok(at) = self.log.binary_search_by_key(&sequence, |request| request.sequence) {
             let request = &mut self.log[at];
             request.status = Some(status);
@@ -136,7 +135,7 @@ impl Requests {
         }
     }
 
-    /// The number of the last one filed.
+    /// Number of the last request.
     pub(crate) const fn arrived(&self) -> u64 {
         self.arrived
     }

@@ -1,4 +1,4 @@
-//! The handle of a sandbox, and the way from a request to its answer.
+//! The handle of a sandbox, and the path from a request to its answer.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::Write as _;
@@ -28,21 +28,20 @@ use crate::refusal::Refusal;
 use crate::requests::{LoggedRequest, Outcome, Requests, RowEdit, Violation, ViolationKind};
 use crate::rows::Row;
 
-/// The key a new sandbox accepts. It opens nothing else.
+/// The key that a new sandbox accepts. It is valid nowhere else.
 pub const DEFAULT_KEY: &str = "sk_test_sandbox";
 
-/// Compressed pages kept for the next reader, in bytes; past it all are dropped. Enough for a million
-/// users and two million memberships.
+/// Most bytes of compressed pages kept for later requests; beyond that, all are dropped. Enough for a million users and
+/// two million memberships.
 const MOST_COMPRESSED_BYTES: usize = 2 * 1024 * 1024 * 1024;
 
-/// What can be changed while something reads, at `/sandbox/<setting>/<number>`.
+/// Settings that can be changed while a reader is running, at `/sandbox/<setting>/<number>`.
 const SETTINGS: [&str; 3] = ["customer-traffic", "latency-ms", "limit-per-10s"];
 
-/// API versions in which roles cannot be listed (Clerk OpenAPI documents 2021-02-05 and
-/// 2025-03-12).
+/// API versions that have no list of roles (Clerk OpenAPI documents 2021-02-05 and 2025-03-12).
 const VERSIONS_WITHOUT_ROLES: [&str; 2] = ["2021-02-05", "2025-03-12"];
 
-/// A Clerk-like instance. Clones are handles of the same one.
+/// A Clerk-like instance. Clones are handles to the same instance.
 #[derive(Clone)]
 pub struct Sandbox {
     shared: Arc<Shared>,
@@ -62,13 +61,13 @@ struct Shared {
 
 struct Settings {
     keys: Vec<String>,
-    /// Other instances that the same server serves, each with the key that opens it.
+    /// Other instances on the same server, each with its key.
     others: Vec<(String, Sandbox)>,
     rules: Rules,
     latency: Duration,
     jitter: Duration,
     longest_travel: Duration,
-    /// As many permits as requests are worked on at once.
+    /// One permit per request that is processed at the same time.
     workers: Option<Arc<Semaphore>>,
     jitter_random: fastrand::Rng,
     hook: Option<Hook>,
@@ -113,13 +112,12 @@ impl Sandbox {
         }
     }
 
-    /// A sandbox without any row, to be filled by hand.
+    /// A sandbox without rows, to be filled by the caller.
     pub fn empty() -> Self {
         Self::new(Population::none())
     }
 
-    /// Renders every row now, on all cores, instead of each when it is first read: benchmarks then
-    /// measure the reader.
+    /// Renders every row now, on all cores, instead of when it is first read, so that benchmarks measure the reader.
     pub fn render_all(&self) {
         let data = self.data();
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -137,12 +135,11 @@ impl Sandbox {
         }
     }
 
-    /// All rows of a list (`users`), ascending, each as Clerk would give it; organizations with
-    /// their counts.
+    /// All rows of a list (`users`), ascending, each as Clerk would return it; organizations with their counts.
     ///
     /// # Panics
-    /// When there is no such list, which must not look like an empty one. So do all methods that
-    /// take a list.
+    /// If there is no such list, which must not look like an empty one. The same holds for all methods that take a
+    /// list.
     pub fn rows(&self, list: &str) -> Vec<Value> {
         let data = self.data();
         data.table(list).rows().iter().map(|row| data.full_value(list, row)).collect()
@@ -184,7 +181,7 @@ impl Sandbox {
         self.data().table(list).rows().iter().map(|row| row.id.to_string()).collect()
     }
 
-    /// How many rows a list has.
+    /// Number of rows in a list.
     pub fn count(&self, list: &str) -> usize {
         self.data().table(list).rows().len()
     }
@@ -194,21 +191,20 @@ impl Sandbox {
         self.data().latest()
     }
 
-    /// Adds a synthetic user created at this moment (milliseconds since 1970); answers its id.
+    /// Adds a synthetic user created at this time (milliseconds since 1970) and returns its id.
     pub fn add_user(&self, created_at: i64) -> String {
         self.change().add_user(created_at)
     }
 
-    /// Adds a synthetic organization created at this moment (milliseconds since 1970); answers its
-    /// id.
+    /// Adds a synthetic organization created at this time (milliseconds since 1970) and returns its id.
     pub fn add_organization(&self, created_at: i64) -> String {
         self.change().add_organization(created_at)
     }
 
-    /// Adds a membership; answers its id. The role key need not belong to any role.
+    /// Adds a membership and returns its id. The role key need not belong to any role.
     ///
     /// # Errors
-    /// [`RowRefused::Unknown`] when there is no such organization or user.
+    /// [`RowRefused::Unknown`] if there is no such organization or user.
     pub fn add_membership(
         &self,
         organization_id: &str,
@@ -219,7 +215,7 @@ impl Sandbox {
         self.change().add_membership(organization_id, user_id, role_key, created_at)
     }
 
-    /// Adds a role that grants the permissions of these keys; answers its id.
+    /// Adds a role with the permissions of these keys and returns its id.
     pub fn add_role(
         &self,
         key: &str,
@@ -243,7 +239,7 @@ impl Sandbox {
         role["id"].as_str().unwrap_or_default().to_owned()
     }
 
-    /// Adds a custom permission; answers its id.
+    /// Adds a custom permission and returns its id.
     pub fn add_permission(&self, key: &str, name: &str, created_at: i64) -> String {
         let mut data = self.change();
         let seed = data.next_seed(ORGANIZATION_PERMISSIONS);
@@ -252,24 +248,24 @@ impl Sandbox {
         permission["id"].as_str().unwrap_or_default().to_owned()
     }
 
-    /// Adds a synthetic row to one of the smaller lists, created at this moment (milliseconds since
-    /// 1970); answers its id, or `None` for the lists that have a method of their own here.
+    /// Adds a synthetic row to one of the smaller lists, created at this time (milliseconds since 1970), and returns
+    /// its id; `None` for lists that have their own method.
     pub fn add_sample(&self, list: &str, created_at: i64) -> Option<String> {
-        self.change().add_sample(crate::data::known(list).0, created_at)
+        self.change().add_sample(crate::data::find_list(list).0, created_at)
     }
 
-    /// Adds a row given as JSON, at its `created_at`, which may lie in the past.
+    /// Adds a row given as JSON, at its `created_at`, which may be in the past.
     ///
     /// # Errors
-    /// When it has no `id`, or one that is taken.
+    /// If it has no `id`, or the id is taken.
     pub fn insert(&self, list: &str, row: Value) -> Result<(), RowRefused> {
         self.change().insert(list, row)
     }
 
-    /// Changes a row; a changed `created_at` moves it, its `id` stays.
+    /// Changes a row. A changed `created_at` moves it; its `id` stays.
     ///
     /// # Errors
-    /// When there is no such row.
+    /// If there is no such row.
     pub fn update(
         &self,
         list: &str,
@@ -279,25 +275,24 @@ impl Sandbox {
         self.change().update(list, id, change)
     }
 
-    /// Deletes a row; with a user or an organization goes all that belongs to it. False when there
-    /// is no such row.
+    /// Deletes a row and everything that belongs to it. False if there is no such row.
     pub fn delete(&self, list: &str, id: &str) -> bool {
         self.change().delete(list, id)
     }
 
-    /// Every change since the sandbox was made, in order.
+    /// Every change since the sandbox was created, in order.
     pub fn history(&self) -> Vec<Change> {
         self.data().history().to_vec()
     }
 
-    /// What `/instance` answers: `production` or `development`, and the instance's id.
+    /// Sets the answer of `/instance`: `production` or `development`, and the instance's id.
     pub fn set_instance(&self, id: &str, environment: &str) {
         let mut data = self.change();
         data.instance_id = id.to_owned();
         data.environment = environment.to_owned();
     }
 
-    /// The id that `/instance` answers.
+    /// The id in the answer of `/instance`.
     pub fn instance_id(&self) -> String {
         self.data().instance_id.clone()
     }
@@ -310,13 +305,12 @@ impl Sandbox {
         self.settings_mut().keys.push(key.into());
     }
 
-    /// Accepts this key and no other from now on.
+    /// Accepts only this key from now on.
     pub fn rotate_key(&self, key: impl Into<String>) {
         self.settings_mut().keys = vec![key.into()];
     }
 
-    /// Answers requests with this key as another instance would: the API is one for all of them. They
-    /// are logged there.
+    /// Passes requests with this key to another instance, because all instances share one API. They are logged there.
     pub fn belongs_to(&self, key: impl Into<String>, other: &Self) {
         let key = key.into();
         let mut settings = self.settings_mut();
@@ -324,61 +318,61 @@ impl Sandbox {
         settings.others.push((key, other.clone()));
     }
 
-    /// Decides what Clerk's documentation leaves open.
+    /// Sets the choices that Clerk's documentation leaves open.
     pub fn set_rules(&self, rules: Rules) {
         self.settings_mut().rules = rules;
     }
 
-    /// Every answer takes this long, and up to `jitter` more, drawn from the population's seed.
+    /// Delays every answer by `latency` and up to `jitter` more, drawn from the population's seed.
     pub fn set_latency(&self, latency: Duration, jitter: Duration) {
         let mut settings = self.settings_mut();
         settings.latency = latency;
         settings.jitter = jitter;
     }
 
-    /// Requests take up to this long to arrive, each by chance: one may overtake another.
+    /// Delays the arrival of each request by a random time of up to `longest`, so that one can overtake another.
     pub fn set_travel(&self, longest: Duration) {
         self.settings_mut().longest_travel = longest;
     }
 
-    /// Works on at most so many requests at once; others wait for their turn, so that latency grows
-    /// with the number in flight. 0 lifts this.
+    /// Processes at most this many requests at once and queues the rest, so that latency grows with the number in
+    /// flight. 0 removes the bound.
     pub fn set_workers(&self, workers: usize) {
         self.settings_mut().workers = (workers > 0).then(|| Arc::new(Semaphore::new(workers)));
     }
 
-    /// From now on the customer's own application sends so many requests in ten seconds, at random
-    /// moments. They count in the same limit and are refused by it, and nothing else is seen of them.
+    /// From now on, the customer's own application sends this many requests in ten seconds, at random times. They count
+    /// towards the same limit and may be refused by it, but do not appear anywhere else.
     pub fn set_customer_traffic(&self, requests_per_10s: usize) {
         lock(&self.shared.limits).set_customer(Instant::now(), requests_per_10s);
     }
 
-    /// Serves at most so many requests in any span `per`; more answer 429 with `Retry-After`.
+    /// Serves at most this many requests in any time span of `per`; the others get 429 with `Retry-After`.
     pub fn limit(&self, requests: usize, per: Duration) {
         lock(&self.shared.limits).set(requests, per, true);
     }
 
-    /// Like [`limit`](Self::limit), with a 429 that does not say when to come back.
+    /// Like [`limit`](Self::limit), but the 429 has no `Retry-After`.
     pub fn limit_without_retry_after(&self, requests: usize, per: Duration) {
         lock(&self.shared.limits).set(requests, per, false);
     }
 
-    /// Lifts the limit.
+    /// Removes the limit.
     pub fn unlimited(&self) {
         lock(&self.shared.limits).lift();
     }
 
-    /// Makes something go wrong.
+    /// Injects a fault.
     pub fn fault(&self, rule: FaultRule) {
         lock(&self.shared.faults).add(rule);
     }
 
-    /// Nothing goes wrong any more.
+    /// Removes all faults.
     pub fn clear_faults(&self) {
         lock(&self.shared.faults).clear();
     }
 
-    /// How many requests a fault struck.
+    /// Number of requests hit by a fault.
     pub fn faults_struck(&self) -> u64 {
         lock(&self.shared.faults).struck()
     }
@@ -388,42 +382,42 @@ impl Sandbox {
         *lock(&self.shared.churn) = Some(Churn::new(plan));
     }
 
-    /// Changes no more rows.
+    /// Stops changing rows.
     pub fn stop_churn(&self) {
         *lock(&self.shared.churn) = None;
     }
 
-    /// Calls `hook` on every request before it is answered. It may use the sandbox in any way.
+    /// Calls `hook` with every request before it is answered. The hook may use the sandbox in any way.
     pub fn on_request(&self, hook: impl Fn(&Self, &LoggedRequest) + Send + Sync + 'static) {
         self.settings_mut().hook = Some(Arc::new(hook));
     }
 }
 
-/// What was seen.
+/// Observations.
 impl Sandbox {
     /// Every request since the last [`clear_requests`](Self::clear_requests), in order of arrival.
     pub fn requests(&self) -> Vec<LoggedRequest> {
         lock(&self.shared.requests).log().to_vec()
     }
 
-    /// The requests behind the one of this number, in order of arrival.
+    /// The requests after the one with this number, in order of arrival.
     pub fn requests_since(&self, sequence: u64) -> Vec<LoggedRequest> {
         let requests = lock(&self.shared.requests);
         let log = requests.log();
         log[log.partition_point(|request| request.sequence <= sequence)..].to_vec()
     }
 
-    /// The number of the request that arrived last; 0 before the first.
+    /// Number of the request that arrived last; 0 before the first.
     pub fn last_request(&self) -> u64 {
         lock(&self.shared.requests).arrived()
     }
 
-    /// How many requests a path (`/v1/users`) got.
+    /// Number of requests for a path (`/v1/users`).
     pub fn request_count(&self, path: &str) -> u64 {
         lock(&self.shared.requests).by_path().get(path).copied().unwrap_or(0)
     }
 
-    /// How many requests there were in all.
+    /// Number of all requests.
     pub fn total_requests(&self) -> u64 {
         lock(&self.shared.requests).by_path().values().sum()
     }
@@ -433,32 +427,32 @@ impl Sandbox {
         lock(&self.shared.requests).by_path().clone()
     }
 
-    /// Forgets all requests and violations; their numbers go on.
+    /// Forgets all requests and violations; numbering continues.
     pub fn clear_requests(&self) {
         lock(&self.shared.requests).clear();
     }
 
-    /// What should not have been asked.
+    /// What a well-behaved reader would not have requested.
     pub fn violations(&self) -> Vec<Violation> {
         lock(&self.shared.requests).violations().to_vec()
     }
 
-    /// How many requests the customer's own application has sent.
+    /// Number of requests sent by the customer's own application.
     pub fn customer_requests(&self) -> u64 {
         lock(&self.shared.limits).customer(Instant::now()).0
     }
 
-    /// How many of the customer's requests the limit refused.
+    /// Number of the customer's requests that the limit refused.
     pub fn customer_refused(&self) -> u64 {
         lock(&self.shared.limits).customer(Instant::now()).1
     }
 
-    /// How many requests the limit refused (429s of faults and the customer's are not counted).
+    /// Number of requests that the limit refused, not counting 429s of faults and refusals of the customer.
     pub fn rate_limited_count(&self) -> u64 {
         lock(&self.shared.limits).refused()
     }
 
-    /// The most requests that arrived in any ten seconds, served or refused.
+    /// Most requests that arrived in any ten seconds, served or refused.
     pub fn busiest_window(&self) -> usize {
         lock(&self.shared.limits).busiest()
     }
@@ -469,7 +463,7 @@ impl Sandbox {
     /// Answers `GET path_and_query` (`/v1/users?limit=2`) as the server would.
     ///
     /// # Errors
-    /// [`ConnectionReset`] where a fault resets the connection.
+    /// [`ConnectionReset`] if a fault resets the connection.
     pub async fn get(
         &self,
         path_and_query: &str,
@@ -478,10 +472,10 @@ impl Sandbox {
         self.answer("GET", path_and_query, headers).await
     }
 
-    /// Answers any method; all but GET are violations.
+    /// Answers a request with any method; all but GET are violations.
     ///
     /// # Errors
-    /// [`ConnectionReset`] where a fault resets the connection.
+    /// [`ConnectionReset`] if a fault resets the connection.
     pub async fn answer(
         &self,
         method: &str,
@@ -500,7 +494,7 @@ impl Sandbox {
             tokio::time::sleep(travel).await;
         }
         let query = Query::parse(query_text);
-        let request = self.file(method, path, &query, headers);
+        let request = self.log_request(method, path, &query, headers);
         self.data().requests_seen.fetch_max(request.sequence, Ordering::Relaxed);
         let hook = self.settings().hook.clone();
         if let Some(hook) = hook {
@@ -508,12 +502,12 @@ impl Sandbox {
         }
         let strike = lock(&self.shared.faults).strike(path, &query);
         let offset = query.first("offset").and_then(|offset| offset.parse().ok()).unwrap_or(0);
-        // Computed on arrival, delivered later: what happens meanwhile is not in it.
+        // Computed on arrival and delivered later, so it misses what happens in between.
         let made = self.make(&request, &query, query_text, &strike);
         let wait = self.latency() + strike.delay(offset);
         let workers = self.settings().workers.clone();
         let working = match &workers {
-            // Never closed, so the permit is always given in the end.
+            // The semaphore is never closed, so a permit is always granted eventually.
             Some(workers) => workers.acquire().await.ok(),
             None => None,
         };
@@ -529,7 +523,7 @@ impl Sandbox {
         Ok(answer)
     }
 
-    /// The other instance that the key of a request opens.
+    /// The other instance to which the key of a request belongs.
     fn instance_of(&self, headers: &[(&str, &str)]) -> Option<Self> {
         let key = key_of(headers)?;
         let settings = self.settings();
@@ -537,8 +531,8 @@ impl Sandbox {
         other.map(|(_, other)| other.clone())
     }
 
-    /// Notes a request and what is wrong with it.
-    fn file(
+    /// Logs a request and its violations.
+    fn log_request(
         &self,
         method: &str,
         path: &str,
@@ -582,10 +576,10 @@ impl Sandbox {
             spoiled: false,
             edits: Vec::new(),
         };
-        lock(&self.shared.requests).file(request, violations)
+        lock(&self.shared.requests).log_request(request, violations)
     }
 
-    /// The answer, and what there is to say of it.
+    /// Computes the answer, and its entry for the log.
     fn make(
         &self,
         request: &LoggedRequest,
@@ -654,7 +648,7 @@ impl Sandbox {
         Ok((answer, Outcome { rows, edits, ..Outcome::default() }))
     }
 
-    /// Finds what a path means.
+    /// Answers a request by its path.
     fn route(
         &self,
         request: &LoggedRequest,
@@ -663,7 +657,7 @@ impl Sandbox {
     ) -> Result<Made, Refusal> {
         let data = self.data();
         let rules = self.settings().rules;
-        // Lists of billing have two segments where all others have one.
+        // The lists of billing have two path segments, all others one.
         let path = request.path.strip_prefix("/v1/").ok_or_else(Refusal::not_found)?;
         if path.starts_with("billing_") {
             return Err(Refusal::not_found());
@@ -691,7 +685,7 @@ impl Sandbox {
         match segments[..] {
             ["instance"] => whole(instance(&data)),
             ["users", "count"] => {
-                let (index, list) = crate::data::known(USERS);
+                let (index, list) = crate::data::find_list(USERS);
                 let count = search(list, list.filters, data.table_at(index).rows()).count()?;
                 whole(
                     json!({ "object": "total_count", "total_count": strike.total(count) })
@@ -735,7 +729,7 @@ impl Sandbox {
             [parent, id, segment] => {
                 let nested = Nested::below(parent, segment).ok_or_else(Refusal::not_found)?;
                 data.table(parent).get(id).ok_or_else(Refusal::not_found)?;
-                let (index, list) = crate::data::known(nested.list);
+                let (index, list) = crate::data::find_list(nested.list);
                 let table = data.table_at(index);
                 let base = if parent == ORGANIZATIONS {
                     table.of_organization(id)
@@ -762,7 +756,7 @@ impl Sandbox {
         }
     }
 
-    /// The pages for the sandbox's own use, which need no key and are not logged.
+    /// The sandbox's own pages, which need no key and are not logged.
     fn control(&self, path: &str) -> Answer {
         match path.split('/').collect::<Vec<_>>()[..] {
             ["health"] => Answer::of_json(json!({ "ok": true }).to_string()),
@@ -811,7 +805,7 @@ impl Sandbox {
         })
     }
 
-    /// Compresses a body, or finds it compressed already when the page is the same as before.
+    /// Compresses a body, or reuses the compressed page if it is unchanged.
     fn compressed(&self, body: &Bytes, target: Option<String>, revision: u64) -> Bytes {
         if let Some(target) = &target
             && let Some((kept_at, bytes)) = lock(&self.shared.compressed).pages.get(target)
@@ -820,8 +814,7 @@ impl Sandbox {
             return bytes.clone();
         }
         let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 4), Compression::fast());
-        // Writing to memory cannot fail; were it to, an empty body is no valid gzip and would be
-        // noticed.
+        // Writing to memory cannot fail. If it did, the empty body would be invalid gzip and noticed.
         let bytes: Bytes =
             encoder.write_all(body).and_then(|()| encoder.finish()).unwrap_or_default().into();
         if let Some(target) = target {
@@ -869,11 +862,11 @@ impl Sandbox {
     }
 }
 
-/// A body on its way to an answer.
+/// A body, before faults are applied.
 struct Made {
     body: String,
     rows: usize,
-    /// Of the data it was made from.
+    /// Revision of the data that it was made from.
     revision: u64,
     is_page: bool,
 }
@@ -894,14 +887,14 @@ fn instance(data: &Data) -> String {
     .to_string()
 }
 
-/// Paths that answer with a secret, which nobody who copies access rights ever reads.
+/// Whether a path returns a secret, which a copy of access rights never needs.
 fn holds_secret(path: &str) -> bool {
     path.contains("/oauth_access_tokens/")
         || path.ends_with("/secret_key")
         || path.ends_with("/secret")
 }
 
-/// Changes one bit of a body on its way.
+/// Flips one bit of a body.
 fn flip(answer: &mut Answer, bit: usize) {
     let mut body = answer.body.to_vec();
     if !body.is_empty() {
@@ -911,7 +904,7 @@ fn flip(answer: &mut Answer, bit: usize) {
     }
 }
 
-/// Applies the effects that spoil a right body; with the fields of rows that are others now.
+/// Applies the effects that change a correct body. Also returns the edited fields of rows.
 fn disturbed(body: String, effects: &[Effect]) -> (String, Vec<RowEdit>) {
     let (mut body, mut edits) = (body, Vec::new());
     for effect in effects {
@@ -959,7 +952,7 @@ fn disturbed(body: String, effects: &[Effect]) -> (String, Vec<RowEdit>) {
     (body, edits)
 }
 
-/// A page whose rows have been changed.
+/// A page with changed rows.
 fn with_rows(body: &str, change: impl FnOnce(&mut Vec<Value>)) -> String {
     let mut whole: Value = serde_json::from_str(body).unwrap_or(Value::Null);
     let rows = if whole.is_array() { Some(&mut whole) } else { whole.get_mut("data") };
@@ -969,7 +962,7 @@ fn with_rows(body: &str, change: impl FnOnce(&mut Vec<Value>)) -> String {
     whole.to_string()
 }
 
-/// Whether the row is another one now.
+/// Edits a field. Returns whether the row has changed.
 fn edit(row: &mut Value, pointer: &str, value: Option<&Value>) -> bool {
     let (parent, name) = pointer.rsplit_once('/').unwrap_or(("", pointer));
     let Some(Value::Object(fields)) = row.pointer_mut(parent) else { return false };
@@ -980,7 +973,7 @@ fn edit(row: &mut Value, pointer: &str, value: Option<&Value>) -> bool {
     before.as_ref() != value
 }
 
-/// The key that a request sends.
+/// The key that a request was sent with.
 fn key_of<'a>(headers: &[(&str, &'a str)]) -> Option<&'a str> {
     let mut headers = headers.iter();
     let (_, value) = headers.find(|(name, _)| name.eq_ignore_ascii_case("authorization"))?;

@@ -1,4 +1,4 @@
-//! The sandbox on a socket: HTTP/1.1, every request answered by [`Sandbox::answer`].
+//! Serves the sandbox over HTTP/1.1; [`Sandbox::answer`] answers every request.
 
 use std::convert::Infallible;
 use std::future::Future as _;
@@ -19,7 +19,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use crate::answer::{Answer, ConnectionReset};
 use crate::sandbox::Sandbox;
 
-/// A running server; it stops, with all its connections, when this is dropped.
+/// A running server. Dropping it stops the server and closes all connections.
 #[derive(Debug)]
 pub struct Serving {
     address: SocketAddr,
@@ -27,7 +27,7 @@ pub struct Serving {
 }
 
 impl Serving {
-    /// The server's base, such as `http://127.0.0.1:1234`; the API is below `/v1`.
+    /// Base URL of the server, such as `http://127.0.0.1:1234`; the API is below `/v1`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
@@ -43,7 +43,7 @@ impl Sandbox {
     /// Serves on a free port of 127.0.0.1.
     ///
     /// # Errors
-    /// When no port can be bound.
+    /// If no port can be bound.
     pub async fn serve(&self) -> std::io::Result<Serving> {
         self.serve_on(SocketAddr::from(([127, 0, 0, 1], 0))).await
     }
@@ -51,7 +51,7 @@ impl Sandbox {
     /// Serves on this address.
     ///
     /// # Errors
-    /// When the address cannot be bound.
+    /// If the address cannot be bound.
     pub async fn serve_on(&self, address: SocketAddr) -> std::io::Result<Serving> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
@@ -61,25 +61,25 @@ impl Sandbox {
 }
 
 async fn accept(sandbox: Sandbox, listener: TcpListener) -> Infallible {
-    // Dropped with this task, and all connections with it.
+    // Dropping this task drops all connections.
     let mut connections = JoinSet::new();
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                connections.spawn(converse(sandbox.clone(), stream));
+                connections.spawn(serve_connection(sandbox.clone(), stream));
             }
-            // Too many open files, or a peer that is gone already: others may still get in.
+            // Too many open files, or the peer has already left: keep accepting others.
             Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
         }
         while connections.try_join_next().is_some() {}
     }
 }
 
-async fn converse(sandbox: Sandbox, stream: TcpStream) {
-    // Without it the last packet of a page may wait for an acknowledgement.
+async fn serve_connection(sandbox: Sandbox, stream: TcpStream) {
+    // Without it, the last packet of a page may wait for an acknowledgement.
     let _ = stream.set_nodelay(true);
     let service = service_fn(move |request| respond(sandbox.clone(), request));
-    // An error here is a peer that went away, or a reset on purpose.
+    // An error here means that the peer left, or that a fault reset the connection.
     let _ = hyper::server::conn::http1::Builder::new()
         .serve_connection(TokioIo::new(stream), service)
         .await;
@@ -97,7 +97,7 @@ async fn respond(
         .collect();
     let answer = sandbox.answer(request.method().as_str(), target, &headers).await?;
     let mut response = Response::new(AnswerBody::of(&answer));
-    // Faults are checked to have a status between 200 and 599 when they are read.
+    // Faults are checked to have a status between 200 and 599 when they are parsed.
     *response.status_mut() =
         hyper::StatusCode::from_u16(answer.status).map_err(|_| ConnectionReset)?;
     for (name, value) in &answer.headers {
@@ -110,29 +110,29 @@ async fn respond(
     Ok(response)
 }
 
-/// A body whose length is announced whole, and of which perhaps only the beginning is sent.
+/// A body that announces its full length but may be sent only in part.
 struct AnswerBody {
     announced: u64,
     rest: Option<Bytes>,
     ending: Ending,
 }
 
-/// What follows the bytes.
+/// What happens after the bytes.
 enum Ending {
     Proper,
-    /// A reset, once the socket has taken the bytes: an earlier one would take them back.
+    /// Reset once the socket has taken the bytes: an earlier reset would discard them.
     CutWhenSent(oneshot::Receiver<Infallible>),
-    /// A reset, now that there was an occasion to send the head.
+    /// Reset, now that the head could be sent.
     Cut,
 }
 
-/// Bytes on their way to the socket. The other end of the channel notices when they have left.
-struct OnTheirWay {
+/// Bytes being written to the socket. Dropping it tells the channel's other end that they have been taken.
+struct BytesInTransit {
     bytes: Bytes,
     _until_sent: oneshot::Sender<Infallible>,
 }
 
-impl AsRef<[u8]> for OnTheirWay {
+impl AsRef<[u8]> for BytesInTransit {
     fn as_ref(&self) -> &[u8] {
         &self.bytes
     }
@@ -146,7 +146,7 @@ impl AnswerBody {
             Some(count) => {
                 let (until_sent, sent) = oneshot::channel();
                 let bytes =
-                    OnTheirWay { bytes: answer.body.slice(..count), _until_sent: until_sent };
+                    BytesInTransit { bytes: answer.body.slice(..count), _until_sent: until_sent };
                 let rest = (count > 0).then(|| Bytes::from_owner(bytes));
                 Self { announced, rest, ending: Ending::CutWhenSent(sent) }
             }
@@ -169,7 +169,7 @@ impl Body for AnswerBody {
             Ending::Proper => Poll::Ready(None),
             Ending::CutWhenSent(sent) => {
                 if Pin::new(sent).poll(context).is_ready() {
-                    // Hyper writes out what it has whenever a body is not ready.
+                    // Hyper flushes what it has whenever a body is not ready.
                     self.ending = Ending::Cut;
                     context.waker().wake_by_ref();
                 }

@@ -1,11 +1,11 @@
-//! The rows of one list, in the order Clerk lists them: ascending `created_at`, ties by insertion.
+//! Holds the rows of one list in Clerk's order: ascending `created_at`, ties by insertion.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::rows::{Place, Row};
 
-/// Rows in order, found by id, by organization and by owner.
+/// Ordered rows with indexes by id, by organization and by owner.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
     rows: Vec<Arc<Row>>,
@@ -32,7 +32,7 @@ impl Table {
         self.by_owner.get(id).map_or(&[], Vec::as_slice)
     }
 
-    /// Puts a row in its place. False when its id is taken.
+    /// Inserts a row at its place. False if its id is taken.
     pub(crate) fn insert(&mut self, row: Row) -> bool {
         if self.places.contains_key(&row.id) {
             return false;

@@ -1,4 +1,4 @@
-//! Every list keeps Clerk's defaults, limits, orders, cursor, filters and refusals.
+//! Every list has Clerk's defaults, limits, orders, cursor, filters and errors.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a surprise is a failed test")]
 
@@ -73,11 +73,11 @@ fn the_default_key_is_the_documented_one() {
 }
 
 #[tokio::test]
-async fn every_list_is_read_whole_by_offset_and_in_its_order() {
+async fn every_list_can_be_read_completely_by_offset_in_order() {
     let sandbox = sandbox();
     for list in LISTS {
         let paged = !["blocklist_identifiers", "domains"].contains(&list);
-        // What is not listed unless asked for by status.
+        // Not listed unless requested by status.
         let expected: Vec<Value> = sandbox
             .rows(list)
             .into_iter()
@@ -97,7 +97,7 @@ async fn every_list_is_read_whole_by_offset_and_in_its_order() {
             }
         }
         let mut expected = ids(&expected);
-        // Lists without an order come newest first, whatever is asked.
+        // Lists without an order are newest first, whatever the request.
         let unordered = ["sessions", "enterprise_connections", "jwt_templates", "redirect_urls"];
         if unordered.contains(&list) || list.ends_with("list_identifiers") || list == "domains" {
             expected.reverse();
@@ -120,7 +120,7 @@ async fn a_page_has_10_rows_by_default_and_500_at_most() {
 }
 
 #[tokio::test]
-async fn shapes_are_those_of_the_document() {
+async fn shapes_match_the_openapi_document() {
     let sandbox = sandbox();
     for list in LISTS {
         let plain = get(&sandbox, &format!("/v1/{list}?limit=2")).await.json();
@@ -139,7 +139,7 @@ async fn shapes_are_those_of_the_document() {
 }
 
 #[tokio::test]
-async fn orders_ascend_and_descend_and_a_sent_plus_is_a_space() {
+async fn orders_ascend_and_descend_and_an_unescaped_plus_is_a_space() {
     let sandbox = sandbox();
     let ascending = ids(&sandbox.users());
     let mut descending = ascending.clone();
@@ -164,7 +164,7 @@ async fn orders_ascend_and_descend_and_a_sent_plus_is_a_space() {
     assert!(names.is_sorted());
 }
 
-/// Ties of `created_at` larger than a page must not trip the cursor.
+/// Ties of `created_at` larger than a page must not break the cursor.
 #[tokio::test]
 async fn the_cursor_reads_every_user_once_in_both_directions() {
     let sandbox = Sandbox::new(Population::default().users(300).largest_tie(50));
@@ -188,7 +188,7 @@ async fn the_cursor_reads_every_user_once_in_both_directions() {
 }
 
 #[tokio::test]
-async fn the_cursor_refuses_what_it_cannot_serve() {
+async fn an_invalid_use_of_the_cursor_is_refused() {
     let sandbox = sandbox();
     let id = &ids(&sandbox.users())[3];
     for wrong in ["order_by=-last_active_at", "order_by=created_at&offset=10", "order_by=username"]
@@ -201,12 +201,12 @@ async fn the_cursor_refuses_what_it_cannot_serve() {
     }
     assert_eq!(rows(&sandbox, &format!("/v1/users?starting_after={id}&offset=0")).await.len(), 3);
     assert_eq!(refusal(&sandbox, "/v1/users?starting_after=user_nobody").await.0, 422);
-    // No other list has one.
+    // No other list has a cursor.
     assert_eq!(rows(&sandbox, "/v1/organizations?starting_after=org_nobody").await.len(), 10);
 }
 
 #[tokio::test]
-async fn a_deleted_cursor_is_answered_as_the_rules_say() {
+async fn a_deleted_cursor_is_answered_according_to_the_rules() {
     let sandbox = sandbox();
     let before = ids(&sandbox.users());
     assert!(sandbox.delete("users", &before[9]));
@@ -250,7 +250,7 @@ async fn users_are_filtered_and_counted_by_time() {
 }
 
 #[tokio::test]
-async fn users_are_found_by_what_identifies_them() {
+async fn users_are_found_by_their_identifiers() {
     let sandbox = sandbox();
     let users = sandbox.users();
     let (third, fifth) = (users[3]["id"].as_str().unwrap(), users[5]["id"].as_str().unwrap());
@@ -293,7 +293,7 @@ async fn users_are_found_by_what_identifies_them() {
 }
 
 #[tokio::test]
-async fn organizations_carry_counts_only_when_asked() {
+async fn organizations_have_counts_only_on_request() {
     let sandbox = sandbox();
     let plain = rows(&sandbox, "/v1/organizations?limit=500&order_by=created_at").await;
     assert!(plain.iter().all(|row| row.get("members_count").is_none()));
@@ -318,7 +318,7 @@ async fn organizations_carry_counts_only_when_asked() {
 }
 
 #[tokio::test]
-async fn memberships_are_the_same_by_instance_and_by_organization() {
+async fn memberships_are_the_same_in_both_lists() {
     let sandbox = sandbox();
     let whole = rows(&sandbox, "/v1/organization_memberships?limit=500&order_by=created_at").await;
     let mut one_by_one = Vec::new();
@@ -333,7 +333,7 @@ async fn memberships_are_the_same_by_instance_and_by_organization() {
     assert_eq!(one_by_one.len(), sandbox.count("organization_memberships"));
     assert!(whole.iter().all(|row| one_by_one.contains(row)));
     assert_eq!(refusal(&sandbox, "/v1/organizations/org_gone/memberships").await.0, 404);
-    // Nobody is twice a member of one organization.
+    // A user is a member of an organization only once.
     let mut pairs: Vec<String> = one_by_one
         .iter()
         .map(|row| format!("{} {}", row["organization"]["id"], row["public_user_data"]["user_id"]))
@@ -367,7 +367,7 @@ async fn one_row_is_found_by_id_or_404() {
 }
 
 #[tokio::test]
-async fn lists_by_subject_need_one() {
+async fn lists_by_subject_require_a_subject() {
     let sandbox = sandbox();
     for list in ["api_keys", "m2m_tokens"] {
         assert_eq!(refusal(&sandbox, &format!("/v1/{list}")).await.0, 400);
@@ -399,7 +399,7 @@ async fn invitations_are_listed_by_status() {
 }
 
 #[tokio::test]
-async fn only_the_right_key_opens_and_rotation_closes_the_old_one() {
+async fn only_an_accepted_key_works_and_rotation_ends_the_old_one() {
     let sandbox = sandbox();
     let status = async |key: &'static str| {
         let headers = [("authorization", key), ("clerk-api-version", "2026-05-12")];
@@ -420,7 +420,7 @@ async fn only_the_right_key_opens_and_rotation_closes_the_old_one() {
 }
 
 #[tokio::test]
-async fn what_a_reader_must_never_do_is_recorded() {
+async fn violations_are_recorded() {
     let sandbox = sandbox();
     get(&sandbox, "/v1/users").await;
     assert_eq!(sandbox.violations(), []);
@@ -467,7 +467,7 @@ fn the_same_seed_gives_the_same_rows_and_another_seed_others() {
 }
 
 #[test]
-fn rows_are_varied_where_exports_have_broken() {
+fn rows_contain_text_that_has_broken_exports() {
     let sandbox = Sandbox::new(
         Population::default()
             .users(1000)
@@ -512,7 +512,7 @@ fn rows_are_varied_where_exports_have_broken() {
 }
 
 #[tokio::test]
-async fn what_is_hidden_is_listed_when_it_is_asked_for() {
+async fn hidden_rows_are_listed_on_request() {
     let sandbox = sandbox();
     let total = async |target: &str| get(&sandbox, target).await.json()["total_count"].as_u64();
     let items = sandbox.count("billing_subscription_items") as u64;
@@ -525,7 +525,7 @@ async fn what_is_hidden_is_listed_when_it_is_asked_for() {
 }
 
 #[tokio::test]
-async fn a_machine_that_is_gone_is_called_by_no_other() {
+async fn a_deleted_machine_is_removed_from_the_scopes_of_others() {
     let sandbox = sandbox();
     let called = |sandbox: &Sandbox, id: &str| {
         let machines = sandbox.rows("machines");

@@ -1,7 +1,6 @@
-//! What the sandbox answers is valid by Clerk's own OpenAPI document, wherever that is at hand.
+//! The sandbox's answers validate against Clerk's OpenAPI document, if that is available.
 //!
-//! Its path is given in `CLERK_OPENAPI`, or it lies beside the workspace; it is not part of the
-//! project.
+//! The document is not part of the project. Its path is given in `CLERK_OPENAPI`, or it is next to the workspace.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a surprise is a failed test")]
 
@@ -16,11 +15,11 @@ const HEADERS: [(&str, &str); 2] =
     [("authorization", "Bearer sk_test_sandbox"), ("clerk-api-version", "2026-05-12")];
 
 #[tokio::test]
-async fn every_answer_is_valid_by_clerks_document() {
+async fn every_answer_matches_clerks_document() {
     let Some(document) = Document::load() else {
         let skipped = "SKIPPED: Clerk's OpenAPI document is not at hand (CLERK_OPENAPI may name it): \
                        no answer was validated\n";
-        // Past the test harness's capture: nobody should believe this was checked.
+        // Bypass the test harness's capture, so that nobody believes that this was checked.
         std::io::stderr().write_all(skipped.as_bytes()).unwrap();
         return;
     };
@@ -126,7 +125,7 @@ async fn every_answer_is_valid_by_clerks_document() {
         );
     }
 
-    // Of these the document describes the bare array alone, which is what `data` holds.
+    // For these, the document describes only the bare array, which is what `data` contains.
     for list in
         ["invitations", "sessions", "allowlist_identifiers", "jwt_templates", "redirect_urls"]
     {
@@ -152,7 +151,7 @@ async fn every_answer_is_valid_by_clerks_document() {
     document.assert_valid(document.error_schema(), &refused.json(), "without a key");
 }
 
-/// Clerk's document, its schemas turned from OpenAPI 3.0 into JSON Schema.
+/// Clerk's document, with its schemas converted from OpenAPI 3.0 to JSON Schema.
 struct Document {
     root: Value,
 }
@@ -169,14 +168,14 @@ impl Document {
         Some(Self { root: as_json_schema(root) })
     }
 
-    /// What `GET path` answers with 200.
+    /// Schema of the 200 answer of `GET path`.
     fn response_schema(&self, path: &str) -> &Value {
         let mut found = &self.root["paths"][path]["get"]["responses"]["200"];
         if let Some(reference) = found["$ref"].as_str() {
             found = self.root.pointer(reference.trim_start_matches('#')).unwrap();
         }
         let schema = &found["content"]["application/json"]["schema"];
-        assert!(schema.is_object(), "the document has no answer of {path}");
+        assert!(schema.is_object(), "the document has no answer for {path}");
         schema
     }
 
@@ -206,7 +205,7 @@ fn shortened(text: &str) -> String {
     text.chars().take(400).collect()
 }
 
-/// `nullable` becomes a choice with null; a `$ref` stands alone, as OpenAPI 3.0 reads it.
+/// Converts a schema: `nullable` becomes a choice with null, and a `$ref` stands alone, as in OpenAPI 3.0.
 fn as_json_schema(value: Value) -> Value {
     match value {
         Value::Object(fields) => {

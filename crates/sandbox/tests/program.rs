@@ -1,4 +1,4 @@
-//! The program says when it is ready, stops when asked, and names what is wrong with its arguments.
+//! The program reports when it is ready, stops on request, and names invalid arguments.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a surprise is a failed test")]
 
@@ -37,7 +37,7 @@ fn help_and_version_are_answered() {
 
 #[cfg(unix)]
 #[test]
-fn it_prints_its_url_serves_and_sums_up_on_sigterm() {
+fn it_prints_its_url_serves_and_summarises_on_sigterm() {
     let mut child = program()
         .args(["--users", "5", "--key", "sk_test_other"])
         .stdout(Stdio::piped())

@@ -1,4 +1,4 @@
-//! Faults, limits, latency and churn do what they say, on the socket as in the process.
+//! Faults, limits, latency and churn work as documented, over the socket and within the process.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a surprise is a failed test")]
 
@@ -22,7 +22,7 @@ async fn status(sandbox: &Sandbox, target: &str) -> u16 {
 }
 
 #[tokio::test]
-async fn faults_answer_in_clerks_stead() {
+async fn faults_replace_answers() {
     let sandbox = sandbox();
     sandbox.fault(FaultRule::on("/v1/users").call(1).status(503, "internal_error"));
     sandbox.fault(FaultRule::on("/v1/users").call(2).reset());
@@ -56,7 +56,7 @@ async fn faults_answer_in_clerks_stead() {
 }
 
 #[tokio::test]
-async fn faults_bend_what_clerk_answers() {
+async fn faults_change_answers() {
     let sandbox = sandbox();
     let rows = async |target: &str| sandbox.get(target, &HEADERS).await.unwrap().json();
     let first = sandbox.users()[0]["id"].clone();
@@ -98,7 +98,7 @@ async fn latency_and_delays_pass_under_paused_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_limit_is_enforced_and_says_when_to_come_back() {
+async fn the_limit_is_enforced_and_sends_retry_after() {
     let sandbox = sandbox();
     sandbox.limit(5, Duration::from_secs(10));
     for _ in 0..5 {
@@ -145,7 +145,7 @@ async fn churn_changes_rows_between_pages_the_same_way_each_time() {
 }
 
 #[tokio::test]
-async fn rows_added_by_hand_stand_where_their_time_puts_them() {
+async fn added_rows_are_ordered_by_their_time() {
     let sandbox = Sandbox::empty();
     assert_eq!(sandbox.get("/v1/users", &HEADERS).await.unwrap().json(), json!([]));
     let late = sandbox.add_user(2_000);
@@ -196,7 +196,7 @@ async fn exchange(url: &str, request: &str) -> Vec<u8> {
     let mut stream = TcpStream::connect(url.trim_start_matches("http://")).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
-    // A reset is an error here, and what arrived before it counts.
+    // A reset is an error here, but what arrived before it counts.
     let _ = stream.read_to_end(&mut answer).await;
     answer
 }
@@ -214,7 +214,7 @@ fn parts(answer: &[u8]) -> (String, &[u8]) {
 }
 
 #[tokio::test]
-async fn the_socket_gives_the_same_bytes_as_the_process() {
+async fn the_socket_returns_the_same_bytes_as_the_process() {
     let sandbox = sandbox();
     let serving = sandbox.serve().await.unwrap();
     let answer = exchange(&serving.url(), &request("/v1/users?limit=50")).await;
@@ -227,7 +227,7 @@ async fn the_socket_gives_the_same_bytes_as_the_process() {
 }
 
 #[tokio::test]
-async fn gzip_comes_only_when_asked_and_holds_the_same_page() {
+async fn gzip_is_sent_only_on_request_and_contains_the_same_page() {
     let sandbox = sandbox();
     let plain = sandbox.get("/v1/users?limit=50", &HEADERS).await.unwrap();
     assert_eq!(plain.header("content-encoding"), None);
@@ -243,7 +243,7 @@ async fn gzip_comes_only_when_asked_and_holds_the_same_page() {
         .unwrap();
         assert_eq!(unpacked, plain.body);
     }
-    // A page that changed is compressed anew.
+    // A changed page is compressed again.
     sandbox.add_user(sandbox.latest() + 1);
     let packed = sandbox.get("/v1/users?limit=50", &headers).await.unwrap();
     let mut unpacked = String::new();
@@ -283,7 +283,7 @@ async fn the_server_stops_when_dropped() {
     let url = serving.url();
     assert!(!exchange(&url, &request("/v1/instance")).await.is_empty());
     drop(serving);
-    // The listener is closed once its task has been dropped by the runtime.
+    // The listener is closed only once the runtime has dropped its task.
     while TcpStream::connect(url.trim_start_matches("http://")).await.is_ok() {
         tokio::task::yield_now().await;
     }
@@ -310,7 +310,7 @@ async fn control_pages_are_open_and_not_counted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_customers_traffic_takes_part_of_the_limit_and_can_be_changed() {
+async fn customer_traffic_uses_part_of_the_limit_and_can_be_changed() {
     let sandbox = sandbox();
     sandbox.limit(20, Duration::from_secs(10));
     sandbox.get("/sandbox/customer-traffic/1000", &[]).await.unwrap();
@@ -343,7 +343,7 @@ async fn latency_and_limit_can_be_changed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn latency_grows_with_what_is_in_flight_where_workers_are_few() {
+async fn latency_grows_with_requests_in_flight_when_workers_are_few() {
     let sandbox = sandbox();
     sandbox.set_latency(Duration::from_secs(1), Duration::ZERO);
     sandbox.set_workers(2);
@@ -354,7 +354,7 @@ async fn latency_grows_with_what_is_in_flight_where_workers_are_few() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn requests_can_be_on_their_way_for_some_time() {
+async fn requests_can_take_time_to_arrive() {
     let sandbox = sandbox();
     sandbox.set_travel(Duration::from_secs(1));
     let started = Instant::now();

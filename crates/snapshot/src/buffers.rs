@@ -1,22 +1,22 @@
-//! Buffers that are used again.
+//! Reuses buffers for pages.
 //!
-//! The kernel clears memory that it hands out, 4 KiB at a time. A page of users takes a megabyte when it is decompressed, and
-//! two thirds of one as lines. Since their buffers are used again, a sync takes a sixth less processor time
+//! The kernel clears the memory that it hands out, 4 KiB at a time. A page of users takes a megabyte when decompressed,
+//! and two thirds of a megabyte as lines. Reusing their buffers saves a sixth of a sync's processor time
 //! (docs/decisions/0016-allocator.md).
 
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Most buffers that are kept while nobody uses them.
+/// Most unused buffers that are kept.
 const MOST_KEPT: usize = 3;
-/// Largest buffer that is kept, in bytes.
+/// Capacity in bytes above which a buffer is not kept.
 const LARGEST_KEPT: usize = 4 * 1024 * 1024;
 
-/// Buffers of one kind that nobody uses at the moment.
+/// Unused buffers of one kind.
 #[derive(Debug, Clone, Default)]
 pub struct Buffers(Arc<Mutex<Vec<Vec<u8>>>>);
 
-/// A buffer in use. Dropping it gives it back.
+/// A buffer in use. Dropping it returns it.
 #[derive(Debug)]
 pub struct Buffer {
     bytes: Vec<u8>,
@@ -24,7 +24,7 @@ pub struct Buffer {
 }
 
 impl Buffers {
-    /// A buffer as its last user has left it, or an empty one.
+    /// A buffer with the content that its last user left, or an empty one.
     #[must_use]
     pub fn take(&self) -> Buffer {
         let bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_buffer_is_used_again() {
+    fn a_buffer_is_reused() {
         let buffers = Buffers::default();
         let mut first = buffers.take();
         first.extend_from_slice(b"abc");
@@ -75,12 +75,12 @@ mod tests {
         drop(first);
         let second = buffers.take();
         assert_eq!((second.as_ptr(), second.as_ref()), (place, &b"abc"[..]));
-        assert!(buffers.take().is_empty(), "nobody else uses it meanwhile");
+        assert!(buffers.take().is_empty(), "a buffer in use is not handed out again");
     }
 
-    // Promise: memory is bounded, however many pages there were and however large.
+    // Promise: memory is bounded, however many pages there were and however large they were.
     #[test]
-    fn few_buffers_are_kept_and_no_large_ones() {
+    fn only_a_few_small_buffers_are_kept() {
         let buffers = Buffers::default();
         drop([(); 10].map(|()| buffers.take()));
         assert_eq!(buffers.0.lock().unwrap().len(), MOST_KEPT);

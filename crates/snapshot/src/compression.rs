@@ -1,9 +1,9 @@
-//! How parts are stored.
+//! Names the ways to compress a part.
 
 use crate::resource::named;
 
 named! {
-    /// `COMPRESSION`: how the parts are stored. Its name is that in the setting and in the manifest.
+    /// `COMPRESSION`: how parts are compressed. Its names are those of the setting and the manifest.
     Compression, "compression":
     /// `.ndjson`
     None = "none",

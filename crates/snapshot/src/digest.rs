@@ -1,19 +1,17 @@
-//! A digest of a set of lines that does not depend on their order or on how they were cut into
-//! parts.
+//! Computes a digest of a set of lines, independent of their order and of how they are split into parts.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha2::{Digest as _, Sha256};
 
-/// The sum, modulo 2^256, of the SHA-256 of each line (its `\n` included), read big-endian.
+/// The sum, modulo 2^256, of the SHA-256 of each line (including its `\n`), read big-endian.
 ///
-/// Addition commutes, so parts can be summed in any order, and can be inverted, so a part that is
-/// replaced can be taken out again. It proves equality between honest copies; against somebody who
-/// forges lines the parts' own `sha256` stand.
+/// - Addition is commutative, so parts can be summed in any order.
+/// - It proves that two copies are equal if nobody forged them. Against forged lines, use the `sha256` of the parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ContentDigest([u64; 4]);
 
 impl ContentDigest {
-    /// Adds one line, its `\n` included.
+    /// Adds one line, including its `\n`.
     pub fn add_line(&mut self, line: &[u8]) {
         let hash: [u8; 32] = Sha256::digest(line).into();
         self.add(Self::from_bytes(hash));
@@ -61,7 +59,7 @@ impl<'de> Deserialize<'de> for ContentDigest {
     }
 }
 
-/// A SHA-256 that is written as 64 hexadecimal digits.
+/// A SHA-256, written as 64 hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sha256Hex(pub [u8; 32]);
 
@@ -75,7 +73,7 @@ impl Sha256Hex {
 
 impl std::fmt::Display for Sha256Hex {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // At once: every checkpoint writes two of these for each part.
+        // Formatted in one go, because every checkpoint writes two of these per part.
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let mut text = [0; 64];
         for (pair, byte) in text.chunks_exact_mut(2).zip(self.0) {
@@ -122,9 +120,9 @@ mod tests {
         digest
     }
 
-    /// Contract 5: independent of order and of the cut into parts, and different for other lines.
+    /// docs/data.md: independent of order and of the split into parts, and different for other lines.
     #[test]
-    fn depends_on_the_set_of_lines_alone() {
+    fn depends_only_on_the_set_of_lines() {
         let whole = of(&["a\n", "b\n", "c\n"]);
         assert_eq!(whole, of(&["c\n", "a\n", "b\n"]));
         let mut parts = of(&["b\n"]);

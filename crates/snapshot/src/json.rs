@@ -1,8 +1,7 @@
-//! Writes records as JSON: as serde_json does, byte for byte, in half the time.
+//! Writes records as JSON, byte for byte like serde_json but in half the time.
 //!
-//! Nearly all that a record holds are keys and short strings with nothing to escape in them. Keys are
-//! written as they stand, strings are looked through sixteen bytes at a time, and what is rare is
-//! left to serde_json.
+//! Records consist almost entirely of keys and short strings without anything to escape. Keys are written unchanged,
+//! strings are checked sixteen bytes at a time, and anything rare is left to serde_json.
 
 use std::fmt::{self, Display, Write as _};
 
@@ -12,35 +11,35 @@ use serde::ser::{
 };
 use serde_json::Error;
 
-/// A newtype struct of this name holds a string that is JSON already.
+/// Name of the newtype struct that contains a string of finished JSON.
 const VERBATIM: &str = "clerk-sync: JSON";
 
-/// Adds `record` to `output`.
+/// Appends `record` to `output`.
 ///
 /// # Errors
-/// When it holds what no record has: a map, an enum with data, bytes.
+/// If it contains a value that records do not have: a map, an enum with data, or bytes.
 pub fn write<R: Serialize + ?Sized>(record: &R, output: &mut Vec<u8>) -> Result<(), Error> {
     record.serialize(Writer { output, verbatim: false })
 }
 
-/// Serializes `json` as it stands. Only [`write`] understands it.
+/// Serializes `json` unchanged. Works only with [`write`].
 ///
 /// # Errors
-/// As the serializer.
+/// Those of the serializer.
 pub fn verbatim<S: Serializer>(json: &str, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_newtype_struct(VERBATIM, json)
 }
 
 struct Writer<'a> {
     output: &'a mut Vec<u8>,
-    /// Whether a string is JSON already.
+    /// Whether strings are finished JSON.
     verbatim: bool,
 }
 
-/// What stands between brackets.
+/// The content of an array or object.
 struct Inside<'a> {
     output: &'a mut Vec<u8>,
-    /// Comes before the next element: the opening bracket, then commas.
+    /// Written before the next element: first the opening bracket, then commas.
     separator: u8,
     opening: u8,
     closing: u8,
@@ -70,10 +69,10 @@ impl Inside<'_> {
     }
 }
 
-/// Whether JSON would escape nothing in it.
+/// Whether JSON needs no escapes for this text.
 fn is_plain(text: &[u8]) -> bool {
     let plain = |&byte: &u8| byte >= 0x20 && byte != b'"' && byte != b'\\';
-    // Without a way out in the middle, sixteen bytes are compared at once.
+    // Without an early exit, sixteen bytes are compared at once.
     let all_plain = |chunk: &[u8]| chunk.iter().fold(true, |all, byte| all & plain(byte));
     let (chunks, rest) = text.as_chunks::<16>();
     chunks.iter().all(|chunk| all_plain(chunk)) && all_plain(rest)
@@ -89,7 +88,7 @@ fn write_inside_of_string(text: &str, output: &mut Vec<u8>) -> Result<(), Error>
     Ok(())
 }
 
-/// Takes what [`Display`] writes into a string of JSON.
+/// Writes the output of [`Display`] into a JSON string.
 struct InsideOfString<'a>(&'a mut Vec<u8>);
 
 impl fmt::Write for InsideOfString<'_> {
@@ -107,7 +106,7 @@ macro_rules! leave_to_serde_json {
 }
 
 fn unexpected<T>() -> Result<T, Error> {
-    Err(Error::custom("no record holds such a value"))
+    Err(Error::custom("records have no value of this type"))
 }
 
 impl<'a> Serializer for Writer<'a> {
@@ -283,7 +282,7 @@ impl SerializeStruct for Inside<'_> {
     type Ok = ();
     type Error = Error;
 
-    /// The names of a record's fields have nothing to escape.
+    /// Writes the name unescaped: the names of a record's fields contain nothing to escape.
     fn serialize_field<T: Serialize + ?Sized>(
         &mut self,
         name: &'static str,
@@ -337,7 +336,7 @@ mod tests {
         OneOfThem,
     }
 
-    /// Writes its text in pieces, as ids do.
+    /// Writes its text in pieces, like ids.
     struct Pieces<'a>(&'a str);
 
     impl Display for Pieces<'_> {
@@ -358,9 +357,9 @@ mod tests {
         String::from_utf8(output).unwrap()
     }
 
-    // Promise: one record, one line of JSON, whatever is in it.
+    // Promise: one record is one line of JSON, whatever it contains.
     #[test]
-    fn every_character_is_written_as_serde_json_does_wherever_it_stands() {
+    fn every_character_is_written_like_serde_json_at_every_position() {
         let characters = (0..0x300).chain(0x1_f600..0x1_f604).filter_map(char::from_u32);
         for character in characters.chain(['\u{2028}', '\u{d7ff}', '\u{ffff}', '\u{10ffff}']) {
             for before in [0, 1, 15, 16, 17, 31, 40] {
@@ -375,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn all_that_records_are_made_of_is_written_as_serde_json_does() {
+    fn every_type_in_records_is_written_like_serde_json() {
         let thing = Thing {
             text: "a \"b\"\n",
             none: None,
@@ -395,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn json_is_taken_over_as_it_stands() {
+    fn finished_json_is_written_unchanged() {
         struct Bag;
         impl Serialize for Bag {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -407,7 +406,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_record_holds_is_an_error() {
+    fn a_type_that_records_do_not_have_is_an_error() {
         assert!(write(&BTreeMap::from([(1, 2)]), &mut Vec::new()).is_err());
     }
 }

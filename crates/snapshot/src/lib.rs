@@ -1,12 +1,13 @@
-//! The format of a snapshot: what a run of clerk-sync writes, and what a reader of snapshots finds.
+//! The format of a snapshot: what clerk-sync writes and readers of snapshots read.
 //!
-//! Nothing here knows Clerk's API, Lambda or a run. In the order the data flows through them:
+//! Nothing here depends on Clerk's API, on Lambda or on a run. In the order of the data flow:
 //!
-//! - [`record`] has the shape of every line; [`records`] holds the lines of a page, in [`buffers`].
-//! - [`part`] compresses lines into a file and reads them back; [`part_name`] gives it its name.
+//! - [`record`] defines every kind of line; [`records`] collects the lines of a page in [`buffers`], written by
+//!   [`json`].
+//! - [`part`] compresses lines into a file and reads them back; [`part_name`] names that file.
 //! - [`manifest`] lists the parts of a snapshot, with [`digest`]s that detect corruption.
-//! - [`resource`] names what can be copied and what is written, [`timestamp`] says how a time is
-//!   written, [`compression`] how a part is.
+//! - [`resource`] names the resources and datasets, [`timestamp`] formats times, and [`compression`] names the ways to
+//!   compress a part.
 
 pub mod buffers;
 pub mod compression;

@@ -1,4 +1,4 @@
-//! `manifest.json` and `latest.json`: what a reader of snapshots sees.
+//! Defines `manifest.json` and `latest.json`, where readers of snapshots start.
 
 use std::collections::BTreeMap;
 
@@ -19,39 +19,39 @@ pub const MANIFEST_FORMAT: &str = "clerk-sync/manifest/1";
 pub struct Manifest {
     /// [`MANIFEST_FORMAT`].
     pub format: String,
-    /// Which snapshot this is.
+    /// Id of this snapshot.
     pub snapshot_id: String,
-    /// What was read.
+    /// The Clerk instance that was read.
     pub instance: Instance,
-    /// When the run began.
+    /// When the run started.
     pub started_at: Timestamp,
     /// When its last dataset was complete.
     pub completed_at: Timestamp,
     /// Whether no dataset drifted or failed.
     pub verified: bool,
-    /// What wrote it.
+    /// The program that wrote it.
     pub generator: Generator,
-    /// The published snapshot whose place this one took; `None` for the first, and in manifests of
-    /// versions that did not say.
+    /// The published snapshot that this one replaced; `None` for the first, and in manifests of versions without this
+    /// field.
     #[serde(default)]
     pub previous: Option<Previous>,
-    /// Fingerprint of every setting that changes the output.
+    /// Fingerprint of all settings that affect the output.
     pub config_fingerprint: String,
-    /// The settings that shape the data, in clear; `None` in manifests of versions that did not say.
+    /// The settings that affect the data, in clear; `None` in manifests of versions without this field.
     #[serde(default)]
     pub settings: Option<Settings>,
-    /// Tells the keys of hashes apart, and says nothing about them; `None` if nothing is hashed.
+    /// Identifies the key used for hashing without revealing anything about it; `None` if nothing is hashed.
     #[serde(default)]
     pub redaction_key_id: Option<String>,
-    /// What was opted in.
+    /// The resources that were opted in.
     pub resources: Vec<Resource>,
-    /// How parts are stored.
+    /// How parts are compressed.
     pub compression: Compression,
-    /// Each dataset of the resources opted in.
+    /// The datasets of these resources.
     pub datasets: BTreeMap<Dataset, DatasetEntry>,
-    /// What grants refer to and is not there.
+    /// References of grants that could not be resolved.
     pub referential: Referential,
-    /// What the run took.
+    /// Totals of the run.
     pub run: RunStats,
 }
 
@@ -60,25 +60,25 @@ pub struct Manifest {
 pub struct Instance {
     /// `ins_…`.
     pub id: String,
-    /// Clerk's `environment_type`: `production`, `development` or what Clerk comes up with next.
+    /// Clerk's `environment_type`: `production`, `development`, …; an open set.
     pub environment: String,
 }
 
-/// The snapshot that `latest.json` named before.
+/// The snapshot that `latest.json` named before this one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Previous {
     /// Its id.
     pub snapshot_id: String,
-    /// Of its manifest's bytes.
+    /// SHA-256 of its manifest.
     pub manifest_sha256: Sha256Hex,
 }
 
-/// The settings that decide what records say.
+/// The settings that affect the content of records.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settings {
-    /// `CLERK_API_URL`, without the `/v1` at its end.
+    /// `CLERK_API_URL` without a trailing `/v1`.
     pub clerk_api_url: String,
-    /// `METADATA`: the bags that are copied.
+    /// `METADATA`: the metadata bags that are copied.
     pub metadata: Vec<String>,
     /// `INCLUDE_RAW`.
     pub include_raw: bool,
@@ -97,121 +97,120 @@ pub struct Generator {
     pub name: String,
     /// Its version.
     pub version: String,
-    /// The API version it asked for.
+    /// The API version that it requested.
     pub clerk_api_version: String,
 }
 
 /// One dataset.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct DatasetEntry {
-    /// How far it can be trusted.
+    /// Whether it is complete and agrees with Clerk.
     pub status: DatasetStatus,
-    /// Why it is skipped or failed: Clerk's code when a list it needs was refused, or which endpoint
-    /// could not be read and why.
+    /// Why it is skipped or failed: Clerk's code if a required list was refused, or the endpoint that could not be read
+    /// and why.
     pub reason: Option<String>,
-    /// Lines in all parts. When skipped, only those of the lists that could be read.
+    /// Lines in all parts. If skipped, only those of the lists that could be read.
     pub records: u64,
-    /// Clerk's own count of the list the dataset is made of.
+    /// Clerk's own count of the list that the dataset is made from.
     pub source_count: SourceCount,
-    /// Rows that Clerk listed again and that were written once.
+    /// Rows that Clerk listed again and that were written only once.
     pub duplicates_dropped: u64,
-    /// Rows read again because Clerk's counts disagreed with what had been read.
+    /// Rows read again because Clerk's counts disagreed with the rows read.
     pub rows_repaired: u64,
-    /// Fields of Clerk's rows that are `null` in records because their values could not be read, and of
-    /// how many rows.
+    /// Number of rows per field that is `null` in records because Clerk's value could not be read.
     #[serde(default)]
     pub unreadable_fields: BTreeMap<String, u64>,
-    /// Of the set of lines; `None` when failed, or skipped without any.
+    /// Digest of the set of lines; `None` if failed, or if skipped without any lines.
     pub content_digest: Option<ContentDigest>,
     /// Its parts in the order of their names.
     pub parts: Vec<Part>,
-    /// Which way its list was read.
+    /// How its list was paged.
     #[serde(default)]
     pub walk: Option<Walked>,
 }
 
-/// Which way a list was read.
+/// How a list was paged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Walked {
-    /// Page after page, each beginning behind the last row of the one before.
+    /// By cursor: each page starts after the last row of the one before.
     Cursor,
-    /// Likewise, in windows of creation times side by side.
+    /// By cursor, in parallel windows of creation times.
     Windows,
-    /// By offset, pages overlapping by a row.
+    /// By offset, with pages that overlap by one row.
     Offset,
-    /// The part of each owner by itself: the memberships of each organization.
+    /// Owner by owner, such as the memberships of each organization.
     ByOwner,
 }
 
 impl DatasetStatus {
-    /// Whether what it lacks is not known, rather than not there.
+    /// Whether part of the data was not read, so that missing rows mean nothing.
     #[must_use]
     pub const fn is_left_out(self) -> bool {
         matches!(self, Self::Skipped | Self::Failed)
     }
 }
 
-/// How far a dataset can be trusted (docs/data.md).
+/// How reliable a dataset is (docs/data.md).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DatasetStatus {
     /// Its rows agree with Clerk's own counts.
     Verified,
-    /// Clerk changed faster than repair could follow.
+    /// Clerk's data changed faster than repair could follow.
     Drifted,
-    /// Clerk refused a list it needs, or a list of another resource that adds to it could not be
-    /// read: what is missing says nothing about the instance.
+    /// Clerk refused a required list, or a list of another resource that contributes to it could not be read. Missing
+    /// rows say nothing about the instance.
     Skipped,
-    /// A list of its own could not be read: it has no records, which says nothing about the instance.
+    /// A list of its own could not be read. It has no records, which says nothing about the instance.
     Failed,
 }
 
 /// Clerk's own count of a list.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceCount {
-    /// When the walk began.
+    /// Before the list was read.
     pub before: Option<u64>,
-    /// When it ended.
+    /// After the list was read.
     pub after: Option<u64>,
 }
 
-/// What grants refer to and is not in the snapshot.
+/// References of grants to rows that are not in the snapshot.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Referential {
-    /// Memberships left out because their user is gone.
+    /// Memberships left out because their user no longer exists.
     pub dangling_principals: u64,
-    /// Memberships left out because their organization is gone.
+    /// Memberships left out because their organization no longer exists.
     pub dangling_resources: u64,
-    /// Role keys that no role has, and how many memberships carry each.
+    /// Role keys that no role has, with the number of memberships that have each.
     pub unresolved_role_keys: BTreeMap<String, u64>,
 }
 
-/// What the whole run took, over all its invocations.
+/// Totals of the whole run, over all its invocations.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct RunStats {
-    /// Invocations that held the run.
+    /// Invocations that worked on the run.
     pub invocations: u64,
     /// Requests sent to Clerk.
     pub requests: u64,
-    /// Of these, repeated ones.
+    /// Requests among them that were retries.
     pub retries: u64,
     /// Answers with status 429.
     pub rate_limited: u64,
-    /// Time the invocations worked, in seconds.
+    /// Total working time of the invocations, in seconds.
     pub elapsed_seconds: f64,
 }
 
 /// `latest.json` (docs/data.md).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Latest {
-    /// The newest published snapshot.
+    /// Id of the newest published snapshot.
     pub snapshot_id: String,
     /// Key of its manifest, below `SNAPSHOT_URL`.
     pub manifest: String,
-    /// Of the manifest's bytes.
+    /// SHA-256 of the manifest.
     pub manifest_sha256: Sha256Hex,
-    /// When its run began.
+    /// When its run started.
     pub started_at: Timestamp,
     /// When its last dataset was complete.
     pub completed_at: Timestamp,

@@ -1,4 +1,4 @@
-//! One part: lines go in, compressed bytes of known size and checksum come out.
+//! Builds a part: lines go in, compressed bytes with known size and checksum come out.
 
 use std::io::{self, BufRead as _, BufReader, Read, Write};
 
@@ -10,24 +10,24 @@ use crate::compression::Compression;
 use crate::digest::{ContentDigest, Sha256Hex};
 use crate::timestamp::Timestamp;
 
-/// A part as the manifest and the checkpoint name it.
+/// A part as the manifest and the checkpoint list it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {
     /// Key below the snapshot's folder, e.g. `users/part-00-0000-00000000-1a2b3c4d.ndjson.gz`.
     pub key: String,
-    /// Lines.
+    /// Number of lines.
     pub records: u64,
     /// Stored size in bytes.
     pub bytes: u64,
-    /// Of the stored bytes.
+    /// SHA-256 of the stored bytes.
     pub sha256: Sha256Hex,
-    /// When the first of its pages was asked for.
+    /// When its first page was requested.
     pub fetched_from: Timestamp,
-    /// When the last of its pages had arrived.
+    /// When its last page had arrived.
     pub fetched_to: Timestamp,
 }
 
-/// A part being filled. Holds compressed bytes only.
+/// A part being filled. Holds only compressed bytes.
 pub struct PartBuilder {
     encoder: Encoder,
     records: u64,
@@ -38,15 +38,15 @@ pub struct PartBuilder {
 /// A part ready to be stored.
 #[derive(Debug)]
 pub struct FinishedPart {
-    /// What to store.
+    /// The bytes to store.
     pub bytes: Bytes,
-    /// Of `bytes`.
+    /// SHA-256 of `bytes`.
     pub sha256: Sha256Hex,
-    /// Lines in it.
+    /// Number of lines.
     pub records: u64,
-    /// Of its lines.
+    /// Digest of its lines.
     pub digest: ContentDigest,
-    /// When its first page was asked for and its last had arrived.
+    /// When its first page was requested and its last had arrived.
     pub fetched: (Timestamp, Timestamp),
 }
 
@@ -56,8 +56,8 @@ enum Encoder {
     Zstd(zstd::Encoder<'static, Vec<u8>>),
 }
 
-/// NDJSON of this kind shrinks six- to ninefold at the fastest level; the next one costs half as
-/// much time again for a fifth less (docs/decisions/0010-compression.md).
+/// The fastest level already shrinks NDJSON of this kind by a factor of six to nine. The next level takes half as much
+/// time again and saves a fifth (docs/decisions/0010-compression.md).
 const GZIP_LEVEL: u32 = 1;
 const ZSTD_LEVEL: i32 = 1;
 
@@ -65,7 +65,7 @@ impl PartBuilder {
     /// An empty part.
     ///
     /// # Errors
-    /// When the compressor cannot be set up (out of memory).
+    /// If the compressor cannot be set up (out of memory).
     pub fn new(compression: Compression) -> io::Result<Self> {
         let encoder = match compression {
             Compression::None => Encoder::None(Vec::new()),
@@ -77,10 +77,10 @@ impl PartBuilder {
         Ok(Self { encoder, records: 0, digest: ContentDigest::default(), fetched: None })
     }
 
-    /// Adds whole lines that came with one page.
+    /// Adds complete lines that came with one page.
     ///
     /// # Errors
-    /// When the compressor fails (out of memory).
+    /// If the compressor fails (out of memory).
     pub fn add_lines(&mut self, lines: &[u8], fetched: (Timestamp, Timestamp)) -> io::Result<()> {
         let mut start = 0;
         for end in memchr::memchr_iter(b'\n', lines) {
@@ -109,10 +109,10 @@ impl PartBuilder {
         }
     }
 
-    /// The part, or `None` when no line was added: an empty dataset has no parts.
+    /// Finishes the part; `None` if it has no lines, because an empty dataset has no parts.
     ///
     /// # Errors
-    /// When the compressor fails (out of memory).
+    /// If the compressor fails (out of memory).
     pub fn finish(self) -> io::Result<Option<FinishedPart>> {
         let Some(fetched) = self.fetched.filter(|_| self.records > 0) else { return Ok(None) };
         let bytes = match self.encoder {
@@ -130,20 +130,20 @@ impl PartBuilder {
     }
 }
 
-/// A stored part's lines, read back.
+/// Reads the lines of a stored part.
 pub struct Lines<'a> {
     reader: BufReader<Box<dyn Read + 'a>>,
     left: u64,
 }
 
-/// Most bytes of a line: a row that fills the largest page a run accepts, and the same row as `raw`.
+/// Longest line in bytes: a row that fills the largest accepted page, and the same row again as `raw`.
 pub const LONGEST_LINE: u64 = 112 * 1024 * 1024;
 
 impl<'a> Lines<'a> {
-    /// The lines of a part that is said to have so many.
+    /// Reads a part that should have this many `records`.
     ///
     /// # Errors
-    /// When the decompressor cannot be set up.
+    /// If the decompressor cannot be set up.
     pub fn of(compression: Compression, bytes: &'a [u8], records: u64) -> io::Result<Self> {
         let reader: Box<dyn Read + 'a> = match compression {
             Compression::None => Box::new(bytes),
@@ -153,11 +153,11 @@ impl<'a> Lines<'a> {
         Ok(Self { reader: BufReader::new(reader), left: records })
     }
 
-    /// Puts the next line into `line`, its `\n` included; `false` behind the last one.
+    /// Reads the next line, including its `\n`, into `line`. Returns `false` after the last line.
     ///
     /// # Errors
-    /// When the bytes are not of this compression; when they decompress to more lines than are said
-    /// to be there, or to one that no record makes: then they were not written here.
+    /// If the bytes are not of this compression, or decompress to more lines than stated or to a line longer than
+    /// [`LONGEST_LINE`]: then this program did not write them.
     pub fn next_into(&mut self, line: &mut String) -> io::Result<bool> {
         line.clear();
         let read = (&mut self.reader).take(LONGEST_LINE).read_line(line)?;
@@ -170,7 +170,7 @@ impl<'a> Lines<'a> {
     }
 }
 
-/// How parts of this compression end.
+/// File extension of parts with this compression.
 #[must_use]
 pub const fn extension(compression: Compression) -> &'static str {
     match compression {
@@ -184,17 +184,17 @@ pub const fn extension(compression: Compression) -> &'static str {
 mod tests {
     use super::*;
 
-    fn moment() -> (Timestamp, Timestamp) {
+    fn fetched() -> (Timestamp, Timestamp) {
         let now = Timestamp::from_unix_millis(1_795_176_000_000).unwrap();
         (now, now)
     }
 
     #[test]
-    fn what_goes_in_comes_out() {
+    fn lines_survive_a_round_trip() {
         for compression in [Compression::None, Compression::Gzip, Compression::Zstd] {
             let mut part = PartBuilder::new(compression).unwrap();
-            part.add_lines(b"{\"a\":1}\n{\"b\":2}\n", moment()).unwrap();
-            part.add_lines("{\"c\":\"ü\"}\n".as_bytes(), moment()).unwrap();
+            part.add_lines(b"{\"a\":1}\n{\"b\":2}\n", fetched()).unwrap();
+            part.add_lines("{\"c\":\"ü\"}\n".as_bytes(), fetched()).unwrap();
             let part = part.finish().unwrap().unwrap();
             assert_eq!(part.records, 3);
             assert_eq!(part.sha256, Sha256Hex::of(&part.bytes));
@@ -208,15 +208,15 @@ mod tests {
         }
     }
 
-    /// Promise 8: a few bytes that somebody else put there cannot fill the memory.
+    /// Promise 8: a few foreign bytes cannot fill the memory.
     #[test]
     fn a_part_that_decompresses_to_more_than_it_should_is_an_error() {
         let outcome = |compression, text: &[u8], records| {
             let mut part = PartBuilder::new(compression).unwrap();
             for piece in text.chunks(1 << 20) {
-                part.add_lines(piece, moment()).unwrap();
+                part.add_lines(piece, fetched()).unwrap();
             }
-            part.add_lines(b"\n", moment()).unwrap();
+            part.add_lines(b"\n", fetched()).unwrap();
             let bytes = part.finish().unwrap().unwrap().bytes;
             let mut lines = Lines::of(compression, &bytes, records).unwrap();
             let mut line = String::new();
@@ -225,27 +225,27 @@ mod tests {
         };
         for compression in [Compression::Gzip, Compression::Zstd] {
             assert!(outcome(compression, b"{}\n{}", 2).is_ok());
-            assert!(outcome(compression, b"{}\n{}", 1).is_err(), "more lines than it should have");
+            assert!(outcome(compression, b"{}\n{}", 1).is_err(), "more lines than stated");
             let long = vec![b' '; LONGEST_LINE as usize];
-            assert!(outcome(compression, &long, 1).is_err(), "a line without end");
+            assert!(outcome(compression, &long, 1).is_err(), "an unterminated line");
         }
     }
 
-    /// Contract 5: an empty dataset has no parts.
+    /// docs/data.md: an empty dataset has no parts.
     #[test]
-    fn nothing_in_means_no_part() {
+    fn a_part_without_lines_is_none() {
         let mut part = PartBuilder::new(Compression::Gzip).unwrap();
-        part.add_lines(b"", moment()).unwrap();
+        part.add_lines(b"", fetched()).unwrap();
         assert!(part.finish().unwrap().is_none());
     }
 
-    /// Equal lines give equal bytes, whenever they are written: a part stored twice is one object.
+    /// Equal lines give equal bytes at any time, so a part that is stored twice is one object.
     #[test]
-    fn bytes_depend_on_the_lines_alone() {
+    fn bytes_depend_only_on_the_lines() {
         for compression in [Compression::Gzip, Compression::Zstd] {
             let bytes = || {
                 let mut part = PartBuilder::new(compression).unwrap();
-                part.add_lines(b"{}\n", moment()).unwrap();
+                part.add_lines(b"{}\n", fetched()).unwrap();
                 part.finish().unwrap().unwrap().bytes
             };
             assert_eq!(bytes(), bytes());

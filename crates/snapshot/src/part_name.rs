@@ -1,38 +1,36 @@
-//! The names of parts: sorted as text, they put a dataset's lines in order.
+//! Names parts so that sorting the names puts a dataset's lines in order.
 //!
-//! Every number in a name has a fixed width, and none is given out that would not fit.
+//! Every number in a name has a fixed width, and a number that would not fit is an error.
 
 use crate::resource::Dataset;
 
-/// Where a part stands in its dataset. Parts are in order by section, then window, then sequence.
+/// Position of a part in its dataset. Parts are ordered by section, then window, then sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PartPosition {
-    /// Which of the dataset's lists it comes from.
+    /// The list within the dataset.
     pub section: u16,
-    /// The number of its window in that list.
+    /// The window within the list.
     pub window: u32,
-    /// Its place in the window.
+    /// The segment within the window.
     pub sequence: u32,
 }
 
-/// Sections of one dataset: two digits. The table of lists uses three.
+/// Sections per dataset, in two digits. The table of lists uses three sections.
 pub const MOST_SECTIONS: u16 = 100;
-/// Numbers of windows of one list: four digits, ten times as many as there can be requests in flight, so that
-/// between two windows there is room for others.
+/// Windows per list, in four digits: far more than there can be requests in flight, so that new windows fit between two
+/// others.
 pub const MOST_WINDOWS: u32 = 10_000;
-/// Segments of one window: eight digits, as many as there would be if each row of a very large list
-/// were stored by itself.
+/// Segments per window, in eight digits: enough even if each row of a very large list were stored separately.
 pub const MOST_SEGMENTS: u32 = 100_000_000;
 
-/// Digits of the content's SHA-256 in a name. They keep an invocation that lost its lease from
-/// replacing what the holder has stored under the same numbers.
+/// Digits of the content's SHA-256 in a name. They prevent an invocation that lost its lease from replacing what the
+/// new holder has stored under the same numbers.
 const CHECKSUM_DIGITS: usize = 8;
 
-/// A part's key below its snapshot's folder: `users/part-00-0000-00000000-1a2b3c4d.ndjson.gz`.
+/// Key of a part below its snapshot's folder: `users/part-00-0000-00000000-1a2b3c4d.ndjson.gz`.
 ///
 /// # Errors
-/// [`TooManyParts`] when a number has more digits than the name has room for: such a part would stand
-/// in the wrong place.
+/// [`TooManyParts`] if a number has too many digits: the part would sort in the wrong place.
 pub fn part_key(
     dataset: Dataset,
     position: PartPosition,
@@ -54,8 +52,8 @@ pub fn part_key(
 #[error("{} has more parts than part names can number", .0.name())]
 pub struct TooManyParts(Dataset);
 
-/// Whether a key below a snapshot's folder is the name of a part of a dataset, as this version or an
-/// earlier one gives them: shorter names of earlier versions have to be recognised to be removed.
+/// Whether a key below a snapshot's folder names a part of the dataset, in the format of this version or the shorter
+/// one of earlier versions, whose parts must be recognised to be removed.
 #[must_use]
 pub fn is_part_of(dataset: Dataset, key: &str) -> bool {
     let name = key.strip_prefix(dataset.name()).and_then(|rest| rest.strip_prefix("/part-"));
@@ -65,7 +63,7 @@ pub fn is_part_of(dataset: Dataset, key: &str) -> bool {
     })
 }
 
-/// Characters after `part-`. The longest name has 36.
+/// Most characters after `part-`. The longest name has 36.
 const LONGEST_PART_NAME: usize = 64;
 
 #[cfg(test)]
@@ -90,7 +88,7 @@ mod tests {
     };
 
     #[test]
-    fn every_number_has_its_width() {
+    fn every_number_has_a_fixed_width() {
         let digits = "1a2b3c4d5e6f";
         assert_eq!(
             key_of(position(0, 0, 0), digits),
@@ -100,12 +98,12 @@ mod tests {
         for key in [key_of(position(0, 0, 0), digits), key_of(LAST, digits)] {
             assert!(is_part_of(Dataset::Users, &key), "{key}");
         }
-        // As named by version 1.
+        // A name of version 1.
         assert!(is_part_of(Dataset::Users, "users/part-00-00-000000-1a2b3c4d.ndjson.gz"));
     }
 
     #[test]
-    fn no_number_is_given_out_that_does_not_fit() {
+    fn a_number_that_does_not_fit_is_an_error() {
         for too_high in [
             PartPosition { section: MOST_SECTIONS, ..LAST },
             PartPosition { window: MOST_WINDOWS, ..LAST },
@@ -115,7 +113,7 @@ mod tests {
         }
     }
 
-    /// Any number that can occur, those with another number of digits as often as others.
+    /// Any number below `most`, with every number of digits equally likely.
     fn below(most: u32) -> impl Strategy<Value = u32> {
         (0..=most.ilog10()).prop_flat_map(move |digits| 0..10_u32.pow(digits).min(most))
     }
@@ -133,7 +131,7 @@ mod tests {
             ..Config::default()
         })]
 
-        /// Contract 5: sorted by name, the parts of a dataset are in order, whatever they contain.
+        /// docs/data.md: sorted by name, the parts of a dataset are in order, whatever they contain.
         #[test]
         fn names_sort_as_positions_do(
             one in positions(),

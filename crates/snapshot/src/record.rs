@@ -1,7 +1,7 @@
-//! The four kinds of line a snapshot is made of.
+//! Defines the four kinds of lines in a snapshot.
 //!
-//! A struct's fields stand in the order in which its keys are written. What Clerk did not say is
-//! `None` and written as `null`.
+//! The fields of each struct are in the order in which its keys are written. What Clerk did not state is `None` and
+//! written as `null`.
 
 use std::fmt;
 
@@ -12,32 +12,31 @@ use crate::json;
 use crate::resource::named;
 use crate::timestamp::Timestamp;
 
-/// Something that exists: a user, an organization, a role, a permission.
+/// Something that exists, such as a user, an organization, a role or a permission.
 #[derive(Debug, Serialize)]
 #[serde(tag = "kind", rename = "resource")]
 pub struct ResourceRecord<'a, P> {
-    /// What it is.
+    /// Type of the object.
     #[serde(rename = "type")]
     pub object_type: ObjectType,
     /// Clerk's id.
     pub id: &'a str,
-    /// What to call it in front of a person; never empty.
+    /// Name to display; never empty.
     pub display_name: DisplayName<'a>,
-    /// Whether it can be used.
+    /// Whether it is enabled.
     pub status: Status,
     /// When it was created.
     pub created_at: Option<Timestamp>,
     /// When it last changed.
     pub updated_at: Option<Timestamp>,
-    /// What else is known, by type.
+    /// Further data, by type.
     pub profile: P,
-    /// Clerk's own object, less what must never be written out. The outer `None` leaves the key
-    /// out.
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_it_stands")]
+    /// Clerk's own object without secrets. The outer `None` omits the key.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "serialize_raw")]
     pub raw: Option<Option<Box<RawValue>>>,
 }
 
-fn as_it_stands<S: Serializer>(
+fn serialize_raw<S: Serializer>(
     raw: &Option<Option<Box<RawValue>>>,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
@@ -51,50 +50,50 @@ fn as_it_stands<S: Serializer>(
 #[derive(Debug, Serialize)]
 #[serde(tag = "kind", rename = "entitlement")]
 pub struct EntitlementRecord<'a> {
-    /// Of which resource and slug.
+    /// Made from resource and slug.
     pub id: EntitlementId<'a>,
-    /// On what.
+    /// The resource it is held on.
     pub resource: ObjectReference<'a>,
-    /// Which of the resource's entitlements.
+    /// Identifies the entitlement within the resource.
     pub slug: &'a str,
     /// What holding it means.
     pub purpose: Purpose,
-    /// What to call it in front of a person.
+    /// Name to display.
     pub display_name: DisplayName<'a>,
-    /// What can hold it.
+    /// The types of object that can hold it.
     pub grantable_to: [ObjectType; 1],
-    /// The role that it stands for, if any.
+    /// The role that it represents, if any.
     pub role: Option<RoleReference<'a>>,
 }
 
-/// That a principal holds an entitlement.
+/// A principal's holding of an entitlement.
 #[derive(Debug, Serialize)]
 #[serde(tag = "kind", rename = "grant")]
 pub struct GrantRecord<'a> {
-    /// Of which entitlement and principal.
+    /// Made from entitlement and principal.
     pub id: GrantId<'a>,
-    /// What is held.
+    /// The entitlement.
     pub entitlement_id: EntitlementId<'a>,
-    /// On what.
+    /// The resource it is held on.
     pub resource: ObjectReference<'a>,
-    /// Which of the resource's entitlements.
+    /// Identifies the entitlement within the resource.
     pub slug: &'a str,
-    /// Who holds it.
+    /// The holder.
     pub principal: ObjectReference<'a>,
-    /// The role that it stands for, if any.
+    /// The role that it represents, if any.
     pub role: Option<RoleReference<'a>>,
-    /// The keys of the permissions that come with the role, as the membership carries them.
+    /// The keys of the role's permissions, as stated in the membership.
     pub permissions: Option<Vec<Option<&'a str>>>,
-    /// The object of Clerk's that says so, where it is not the principal itself.
+    /// Clerk's object that states the grant, if that is not the principal itself.
     pub source: Option<ObjectReference<'a>>,
-    /// Since when.
+    /// When the grant was created.
     pub created_at: Option<Timestamp>,
     /// When it last changed.
     pub updated_at: Option<Timestamp>,
 }
 
 impl<'a> GrantRecord<'a> {
-    /// The grant of `entitlement` to `principal`, of which nothing else is known yet.
+    /// A grant of `entitlement` to `principal`, without further data.
     pub fn new(entitlement: EntitlementId<'a>, principal: ObjectReference<'a>) -> Self {
         Self {
             id: GrantId { entitlement, principal },
@@ -111,20 +110,20 @@ impl<'a> GrantRecord<'a> {
     }
 }
 
-/// A number of a day.
+/// A count for one day.
 #[derive(Debug, Serialize)]
 #[serde(tag = "kind", rename = "metric")]
 pub struct MetricRecord<'a> {
-    /// What is counted.
+    /// Name of the metric.
     pub name: &'a str,
     /// The day in UTC: `2026-11-20`.
     pub date: &'a str,
-    /// How many.
+    /// The count.
     pub value: u64,
 }
 
 named! {
-    /// The types of objects that records are about or refer to, by their names in records.
+    /// The types of objects that records describe or refer to, by their names in records.
     ObjectType, "type":
     /// A user.
     User = "user",
@@ -134,13 +133,13 @@ named! {
     OrganizationRole = "organization_role",
     /// A permission of organizations.
     OrganizationPermission = "organization_permission",
-    /// A membership of a user in an organization: only ever a source.
+    /// A user's membership of an organization; only used as a source.
     OrganizationMembership = "organization_membership",
     /// A set of roles.
     RoleSet = "role_set",
     /// A domain of the application.
     Domain = "domain",
-    /// A URL that may be redirected to.
+    /// An allowed redirect URL.
     RedirectUrl = "redirect_url",
     /// An invitation to an organization.
     OrganizationInvitation = "organization_invitation",
@@ -148,11 +147,11 @@ named! {
     Invitation = "invitation",
     /// A domain of an organization.
     OrganizationDomain = "organization_domain",
-    /// Who may sign up.
+    /// An identifier that may sign up.
     AllowlistIdentifier = "allowlist_identifier",
-    /// Who may not sign up.
+    /// An identifier that may not sign up.
     BlocklistIdentifier = "blocklist_identifier",
-    /// What tokens say.
+    /// A template for tokens.
     JwtTemplate = "jwt_template",
     /// An OAuth application.
     OauthApplication = "oauth_application",
@@ -160,31 +159,30 @@ named! {
     EnterpriseConnection = "enterprise_connection",
     /// A program that calls others.
     Machine = "machine",
-    /// Who waits to be invited.
+    /// A person waiting for an invitation.
     WaitlistEntry = "waitlist_entry",
-    /// What can be subscribed to.
+    /// A plan that can be subscribed to.
     BillingPlan = "billing_plan",
-    /// A plan that is subscribed to.
+    /// A subscription to a plan.
     BillingSubscriptionItem = "billing_subscription_item",
-    /// That a user is, or was, signed in.
+    /// A user's sign-in, current or past.
     Session = "session",
-    /// A key that a user, an organization or a machine has made.
+    /// A key created by a user, an organization or a machine.
     ApiKey = "api_key",
 }
 
-/// Whether a resource can be used.
+/// Whether a resource is enabled.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
-    /// Nothing says it cannot.
+    /// Not known to be disabled.
     Enabled,
-    /// A user that is banned, locked or deprovisioned; a connection that is not active; a key that
-    /// is revoked or has expired.
+    /// A banned, locked or deprovisioned user, an inactive connection, or a revoked or expired key.
     Disabled,
 }
 
 impl Status {
-    /// Of what cannot be used when one of these is true.
+    /// Disabled if any of these reasons is true.
     #[must_use]
     pub fn unless_any(reasons: &[Option<bool>]) -> Self {
         if reasons.contains(&Some(true)) { Self::Disabled } else { Self::Enabled }
@@ -195,23 +193,23 @@ impl Status {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Purpose {
-    /// To belong to the resource, or to have a role in it.
+    /// The holder belongs to the resource, or has a role in it.
     Assignment,
-    /// To be allowed what the resource, a permission, allows.
+    /// The holder has the permission that is the resource.
     Permission,
 }
 
-/// One object, by type and id.
+/// Refers to an object by type and id.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub struct ObjectReference<'a> {
-    /// What it is.
+    /// Type of the object.
     #[serde(rename = "type")]
     pub object_type: ObjectType,
     /// Clerk's id.
     pub id: &'a str,
 }
 
-/// One role, by its stable id and by the key that memberships use.
+/// Refers to a role by its stable id and by the key that memberships use.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub struct RoleReference<'a> {
     /// Clerk's id.
@@ -220,11 +218,11 @@ pub struct RoleReference<'a> {
     pub key: &'a str,
 }
 
-/// Identifies an entitlement: `<type>:<id>:<slug>`. Keys and ids may contain colons: it is for
-/// comparing, not for taking apart.
+/// Identifies an entitlement: `<type>:<id>:<slug>`. Compare it but do not split it, because keys and ids may contain
+/// colons.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct EntitlementId<'a> {
-    /// On what.
+    /// The resource.
     pub resource: ObjectReference<'a>,
     /// `member`, `assigned`, or a role's id.
     pub slug: &'a str,
@@ -248,9 +246,9 @@ impl Serialize for EntitlementId<'_> {
 /// Identifies a grant: `<entitlement>:<principal's type>:<principal's id>`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct GrantId<'a> {
-    /// What is held.
+    /// The entitlement.
     pub entitlement: EntitlementId<'a>,
-    /// Who holds it.
+    /// The holder.
     pub principal: ObjectReference<'a>,
 }
 
@@ -267,12 +265,12 @@ impl Serialize for GrantId<'_> {
     }
 }
 
-/// What to call something in front of a person: one name, or two with a space between.
+/// A name to display: one name, or two joined by a space.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum DisplayName<'a> {
     /// One name.
     One(&'a str),
-    /// Two, such as a first and a last name.
+    /// Two names, such as a first and a last name.
     Two(&'a str, &'a str),
 }
 
@@ -291,7 +289,7 @@ impl Serialize for DisplayName<'_> {
     }
 }
 
-/// Cheaper than `write!`, and this runs several times a line.
+/// Faster than `write!`; it runs several times per line.
 fn write_joined<const N: usize>(
     formatter: &mut fmt::Formatter<'_>,
     parts: [&str; N],
@@ -312,7 +310,7 @@ mod tests {
         }
     }
 
-    // Promise: one valid JSON string whatever stands in the parts.
+    // Promise: the result is one valid JSON string, whatever the parts contain.
     #[test]
     fn joined_parts_are_escaped() {
         let name = DisplayName::Two("Ada \"the first\"", "Love\nlace");

@@ -1,4 +1,4 @@
-//! The lines that a page of rows becomes.
+//! Collects the lines that the rows of a page are translated into.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -10,32 +10,32 @@ use serde::Serialize;
 
 /// NDJSON lines of one page, by dataset.
 ///
-/// Only the datasets named when it was made are kept: reading `/organization_roles` to resolve role
-/// keys translates the roles as ever, and writes none of their lines.
+/// Only the datasets chosen at the start are kept. When `/organization_roles` is read just to resolve role keys, roles
+/// are translated as usual, but their lines are dropped.
 #[derive(Debug)]
 pub struct Records {
-    /// One place for each of [`Dataset::ALL`]; `None` for a dataset that is not kept.
+    /// One entry for each of [`Dataset::ALL`]; `None` for a dataset that is not kept.
     lines: [Option<Lines>; Dataset::ALL.len()],
-    /// How many memberships named a role key that no role has, by key.
+    /// Role keys that no role has, with the number of memberships that have each.
     pub unresolved_role_keys: BTreeMap<String, u64>,
-    /// Whether `raw` of the newest row is `null` because it could hold what must not be written.
+    /// Whether `raw` of the latest row is `null` because secrets could not be removed from it.
     pub raw_is_unreadable: bool,
 }
 
 #[derive(Debug)]
 struct Lines {
     bytes: Buffer,
-    /// Where each line ends in `bytes`, behind its `\n`.
+    /// End of each line in `bytes`, after its `\n`.
     ends: Vec<usize>,
 }
 
 impl Records {
-    /// No lines yet; those of other datasets than `kept` will be dropped.
+    /// An empty collection that keeps only lines of the datasets in `kept`.
     pub fn new(kept: &[Dataset]) -> Self {
         Self::in_buffers(kept, &Buffers::default())
     }
 
-    /// As [`new`](Self::new), in buffers that are used again when the lines are dropped.
+    /// Like [`new`](Self::new), with buffers that are reused after the lines are dropped.
     pub fn in_buffers(kept: &[Dataset], buffers: &Buffers) -> Self {
         let mut lines = [const { None }; Dataset::ALL.len()];
         for &dataset in kept {
@@ -51,7 +51,7 @@ impl Records {
         self.lines[dataset as usize].is_some()
     }
 
-    /// Adds one line, or nothing if `dataset` is not kept.
+    /// Appends one line, or drops it if `dataset` is not kept.
     #[expect(
         clippy::expect_used,
         reason = "records are structs of strings, numbers and JSON that was already read: writing \
@@ -66,7 +66,7 @@ impl Records {
         lines.ends.push(lines.bytes.len());
     }
 
-    /// Each line of `dataset` with its `\n`, in the order of pushing.
+    /// The lines of `dataset`, each with its `\n`, in the order in which they were added.
     pub fn lines(&self, dataset: Dataset) -> impl Iterator<Item = &[u8]> {
         self.lines[dataset as usize].iter().flat_map(|lines| {
             let starts = std::iter::once(0).chain(lines.ends.iter().copied());
@@ -74,16 +74,15 @@ impl Records {
         })
     }
 
-    /// All lines of `dataset`, one after the other.
+    /// All lines of `dataset`, concatenated.
     pub fn bytes(&self, dataset: Dataset) -> &[u8] {
         self.lines[dataset as usize].as_ref().map_or(&[], |lines| &lines.bytes)
     }
 
-    /// The lines of `dataset` from the first to before the last of `range`, one after the other;
-    /// none when there are not so many.
+    /// The lines of `dataset` in `range`, concatenated; empty if there are not that many.
     pub fn bytes_of(&self, dataset: Dataset, range: Range<usize>) -> &[u8] {
         let Some(lines) = &self.lines[dataset as usize] else { return &[] };
-        // Where the line of an index begins is where the one before it ends.
+        // A line begins where the line before it ends.
         let begin = |line: usize| match line.checked_sub(1) {
             None => Some(0),
             Some(before) => lines.ends.get(before).copied(),
@@ -92,17 +91,17 @@ impl Records {
         bytes.and_then(|(start, end)| lines.bytes.get(start..end)).unwrap_or_default()
     }
 
-    /// How many lines `dataset` has.
+    /// Number of lines of `dataset`.
     pub fn count(&self, dataset: Dataset) -> u64 {
         self.lines[dataset as usize].as_ref().map_or(0, |lines| lines.ends.len() as u64)
     }
 
-    /// All lines of all datasets together, in bytes.
+    /// Size of all lines of all datasets, in bytes.
     pub fn size(&self) -> usize {
         self.lines.iter().flatten().map(|lines| lines.bytes.len()).sum()
     }
 
-    /// Gives back memory that was taken ahead and is not needed: up to as much as the lines take.
+    /// Releases spare capacity, which can be as much as the lines take.
     pub fn shrink(&mut self) {
         for lines in self.lines.iter_mut().flatten() {
             lines.bytes.shrink_to_fit();
@@ -110,7 +109,7 @@ impl Records {
         }
     }
 
-    /// Forgets lines and counts; what is kept stays the same, and so does the memory.
+    /// Removes all lines and counts, but keeps the choice of datasets and the memory.
     pub fn clear(&mut self) {
         for lines in self.lines.iter_mut().flatten() {
             lines.bytes.clear();
@@ -145,7 +144,7 @@ mod tests {
         assert_eq!(records.bytes(Dataset::Grants), b"3\n");
     }
 
-    // Promise: reading a list for another resource's sake does not write its dataset.
+    // Promise: reading a list for another resource does not write its dataset.
     #[test]
     fn a_dataset_that_is_not_kept_stays_empty() {
         let mut records = Records::new(&[Dataset::Users]);
@@ -157,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn clearing_keeps_what_is_kept() {
+    fn clearing_keeps_the_choice_of_datasets() {
         let mut records = Records::new(&[Dataset::Users]);
         records.push(Dataset::Users, &1);
         records.unresolved_role_keys.insert("org:gone".to_owned(), 1);

@@ -1,6 +1,6 @@
-//! The names of what is asked for and of what is written.
+//! Names the resources that can be opted in and the datasets that are written.
 
-/// Declares an enum whose variants have a name each: in settings, in JSON, in paths.
+/// Declares an enum whose variants have names, used in settings, JSON and paths.
 macro_rules! named {
     (
         $(#[$meta:meta])*
@@ -16,7 +16,7 @@ macro_rules! named {
         }
 
         impl $kind {
-            #[doc = concat!("Every ", $what, " there is, in the order of their discriminants.")]
+            #[doc = concat!("Every ", $what, ", in the order of their discriminants.")]
             pub const ALL: &'static [Self] = &[$(Self::$variant),*];
 
             /// The name.
@@ -43,8 +43,8 @@ macro_rules! named {
 pub(crate) use named;
 
 named! {
-    /// An opt-in resource: what a configuration or an event may ask for. Its name is that in
-    /// `RESOURCES`, in events and in the manifest.
+    /// A resource that a configuration or an event can opt in to. Its name is used in `RESOURCES`, in events and in the
+    /// manifest.
     Resource, "resource":
     /// Clerk: GET /users.
     Users = "users",
@@ -86,65 +86,64 @@ named! {
     BillingPlans = "billing_plans",
     /// Clerk: GET /billing/subscription_items.
     BillingSubscriptionItems = "billing_subscription_items",
-    /// Clerk: GET /sessions, as a whole or of each user who was active lately.
+    /// Clerk: GET /sessions, as a whole or for each recently active user.
     Sessions = "sessions",
-    /// Clerk: GET /api_keys of each user, organization and machine.
+    /// Clerk: GET /api_keys for each user, organization and machine.
     ApiKeys = "api_keys",
     /// Counted from Clerk: GET /users.
     DailyActiveUsers = "daily_active_users",
 }
 
 named! {
-    /// A dataset: one folder of NDJSON parts in a snapshot. Its name is that of the folder, and the
-    /// key in the manifest.
+    /// A dataset: one folder of NDJSON parts in a snapshot. Its name is that of the folder and the key in the manifest.
     Dataset, "dataset":
-    /// One line a user.
+    /// One line per user.
     Users = "users",
-    /// One line an organization.
+    /// One line per organization.
     Organizations = "organizations",
-    /// One line a role.
+    /// One line per role.
     OrganizationRoles = "organization_roles",
-    /// One line a permission.
+    /// One line per permission.
     OrganizationPermissions = "organization_permissions",
-    /// What can be held: permissions first, then what each organization offers.
+    /// Entitlements: those of permissions first, then those of organizations.
     Entitlements = "entitlements",
-    /// Who holds what: permissions of roles first, then memberships.
+    /// Grants: permissions of roles first, then memberships.
     Grants = "grants",
-    /// One line a role set.
+    /// One line per role set.
     RoleSets = "role_sets",
-    /// One line a domain.
+    /// One line per domain.
     Domains = "domains",
-    /// One line a redirect URL.
+    /// One line per redirect URL.
     RedirectUrls = "redirect_urls",
-    /// One line an invitation to an organization.
+    /// One line per invitation to an organization.
     OrganizationInvitations = "organization_invitations",
-    /// One line an invitation.
+    /// One line per invitation.
     Invitations = "invitations",
-    /// One line a domain of an organization.
+    /// One line per domain of an organization.
     OrganizationDomains = "organization_domains",
-    /// One line an identifier.
+    /// One line per identifier.
     AllowlistIdentifiers = "allowlist_identifiers",
-    /// One line an identifier.
+    /// One line per identifier.
     BlocklistIdentifiers = "blocklist_identifiers",
-    /// One line a template.
+    /// One line per template.
     JwtTemplates = "jwt_templates",
-    /// One line an application.
+    /// One line per application.
     OauthApplications = "oauth_applications",
-    /// One line a connection.
+    /// One line per connection.
     EnterpriseConnections = "enterprise_connections",
-    /// One line a machine.
+    /// One line per machine.
     Machines = "machines",
-    /// One line an entry.
+    /// One line per entry.
     WaitlistEntries = "waitlist_entries",
-    /// One line a plan.
+    /// One line per plan.
     BillingPlans = "billing_plans",
-    /// One line a subscription item.
+    /// One line per subscription item.
     BillingSubscriptionItems = "billing_subscription_items",
-    /// One line a session.
+    /// One line per session.
     Sessions = "sessions",
-    /// One line an API key.
+    /// One line per API key.
     ApiKeys = "api_keys",
-    /// One line a day.
+    /// One line per day.
     DailyActiveUsers = "daily_active_users",
 }
 
@@ -154,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_resource_reads_and_writes_as_its_name() {
+    fn a_resource_name_survives_a_round_trip() {
         for &resource in Resource::ALL {
             assert_eq!(Resource::from_name(resource.name()), Some(resource));
             let json = serde_json::to_string(&resource).unwrap();
@@ -166,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dataset_reads_and_writes_as_its_name() {
+    fn a_dataset_name_survives_a_round_trip() {
         for (index, &dataset) in Dataset::ALL.iter().enumerate() {
             assert_eq!(dataset as usize, index);
             assert_eq!(Dataset::from_name(dataset.name()), Some(dataset));

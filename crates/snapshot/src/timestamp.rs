@@ -1,4 +1,4 @@
-//! A moment in whole milliseconds, and how it is written.
+//! A point in time in whole milliseconds, and its text form.
 
 use std::fmt;
 use std::ops::{Add, Sub};
@@ -9,10 +9,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use time::format_description::well_known::Rfc3339;
 use time::{Date, OffsetDateTime};
 
-/// A moment between the years 0000 and 9999, in whole milliseconds since 1970-01-01T00:00:00Z.
+/// A point in time between the years 0000 and 9999, in whole milliseconds since 1970-01-01T00:00:00Z.
 ///
-/// It is written as RFC 3339 in UTC with three decimals, `2026-11-20T12:00:00.000Z`, by `Display`
-/// and by serde. Any RFC 3339 time is read; digits past the millisecond are dropped.
+/// `Display` and serde write it as RFC 3339 in UTC with three decimals, `2026-11-20T12:00:00.000Z`. Parsing accepts any
+/// RFC 3339 time and drops digits after the millisecond.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
@@ -21,14 +21,14 @@ const EARLIEST_MILLIS: i64 = -62_167_219_200_000;
 /// 9999-12-31T23:59:59.999Z, in milliseconds since 1970: RFC 3339 has no later year.
 const LATEST_MILLIS: i64 = 253_402_300_799_999;
 
-/// Of UTC, which has no leap seconds here.
+/// Milliseconds per day of UTC, without leap seconds.
 pub const MILLIS_OF_DAY: i64 = 86_400_000;
-/// What the Julian calendar of astronomers calls 1970-01-01.
+/// Julian day number of 1970-01-01.
 const JULIAN_DAY_OF_1970: i32 = 2_440_588;
 
 impl Timestamp {
-    /// The moment `millis` milliseconds after 1970 (before, when negative), which is how Clerk
-    /// gives its times. `None` outside the years 0000 to 9999, which RFC 3339 cannot write.
+    /// The time `millis` milliseconds after 1970 (negative: before), as Clerk states times. `None` outside of the years
+    /// 0000 to 9999, which RFC 3339 cannot represent.
     #[must_use]
     pub fn from_unix_millis(millis: i64) -> Option<Self> {
         (EARLIEST_MILLIS..=LATEST_MILLIS).contains(&millis).then_some(Self(millis))
@@ -40,32 +40,32 @@ impl Timestamp {
         self.0
     }
 
-    /// This moment as a snapshot's name begins: `20261120T120000Z`, in whole seconds.
+    /// The first part of a snapshot id: `20261120T120000Z`, in whole seconds.
     #[must_use]
     pub fn snapshot_id_stamp(self) -> String {
-        let moment = self.to_date_time();
+        let time = self.to_date_time();
         format!(
             "{:04}{:02}{:02}T{:02}{:02}{:02}Z",
-            moment.year(),
-            u8::from(moment.month()),
-            moment.day(),
-            moment.hour(),
-            moment.minute(),
-            moment.second(),
+            time.year(),
+            u8::from(time.month()),
+            time.day(),
+            time.hour(),
+            time.minute(),
+            time.second(),
         )
     }
 
-    /// How long after `earlier` this moment is; zero when it is not after it.
+    /// Time elapsed since `earlier`; zero if `earlier` is not before this time.
     #[must_use]
     pub fn saturating_duration_since(self, earlier: Self) -> Duration {
         let millis = self.0.saturating_sub(earlier.0);
         Duration::from_millis(u64::try_from(millis).unwrap_or(0))
     }
 
-    /// The same moment as a date and a time of day, in UTC.
+    /// The same time as a date and a time of day in UTC.
     #[must_use]
     pub fn to_date_time(self) -> OffsetDateTime {
-        // Never the fallback: every `Timestamp` lies within the years the type can hold.
+        // The fallback is never used: every `Timestamp` is within the years that the type can represent.
         OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000)
             .unwrap_or(OffsetDateTime::UNIX_EPOCH)
     }
@@ -78,7 +78,7 @@ impl Timestamp {
 impl Add<Duration> for Timestamp {
     type Output = Self;
 
-    /// The moment `duration` later, or the last one there is.
+    /// The time `duration` later, or the latest one.
     fn add(self, duration: Duration) -> Self {
         Self::clamped(self.0.saturating_add(whole_millis(duration)))
     }
@@ -87,19 +87,19 @@ impl Add<Duration> for Timestamp {
 impl Sub<Duration> for Timestamp {
     type Output = Self;
 
-    /// The moment `duration` earlier, or the first one there is.
+    /// The time `duration` earlier, or the earliest one.
     fn sub(self, duration: Duration) -> Self {
         Self::clamped(self.0.saturating_sub(whole_millis(duration)))
     }
 }
 
-/// Milliseconds of `duration`, or more than any `Timestamp` spans.
+/// Milliseconds of `duration`, or `i64::MAX`.
 fn whole_millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 impl From<SystemTime> for Timestamp {
-    /// A time outside the years 0000 to 9999 becomes the nearest one within.
+    /// A time outside of the years 0000 to 9999 becomes the nearest one inside.
     fn from(time: SystemTime) -> Self {
         match time.duration_since(UNIX_EPOCH) {
             Ok(since) => Self(0) + since,
@@ -114,12 +114,12 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// A moment as it is written, on the stack: a snapshot writes several times for every row.
+/// The text of a timestamp, on the stack, because several are written for every row.
 struct Text([u8; 24]);
 
 impl Text {
     fn as_str(&self) -> &str {
-        // Never the fallback: nothing but ASCII was written.
+        // The fallback is never used: the text is ASCII.
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
 }
@@ -128,7 +128,7 @@ impl Timestamp {
     fn text(self) -> Text {
         let day = self.0.div_euclid(MILLIS_OF_DAY);
         let millis = self.0.rem_euclid(MILLIS_OF_DAY);
-        // Never the fallback: every `Timestamp` lies within the years the type can hold.
+        // The fallback is never used: every `Timestamp` is within the years that the type can represent.
         let (year, month, day) = i32::try_from(day)
             .ok()
             .and_then(|day| Date::from_julian_day(JULIAN_DAY_OF_1970 + day).ok())
@@ -146,7 +146,7 @@ impl Timestamp {
     }
 }
 
-/// `number` in decimal, with leading zeros, as many digits as there is `place` for.
+/// Writes `number` in decimal with leading zeros into all of `place`.
 fn write_digits(place: &mut [u8], mut number: i64) {
     for digit in place.iter_mut().rev() {
         *digit = b'0' + (number % 10) as u8;
@@ -169,8 +169,8 @@ impl FromStr for Timestamp {
     type Err = InvalidTimestamp;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let moment = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| InvalidTimestamp)?;
-        let millis = moment.unix_timestamp_nanos().div_euclid(1_000_000);
+        let time = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| InvalidTimestamp)?;
+        let millis = time.unix_timestamp_nanos().div_euclid(1_000_000);
         i64::try_from(millis).ok().and_then(Self::from_unix_millis).ok_or(InvalidTimestamp)
     }
 }
@@ -190,7 +190,7 @@ impl<'de> Deserialize<'de> for Timestamp {
 /// Days since 1970, in UTC.
 pub type Day = i64;
 
-/// The day of a moment, in milliseconds since 1970.
+/// The day of a time given in milliseconds since 1970.
 #[must_use]
 pub const fn day_of(milliseconds: i64) -> Day {
     milliseconds.div_euclid(MILLIS_OF_DAY)
@@ -207,9 +207,9 @@ mod tests {
         Timestamp::from_unix_millis(millis).unwrap()
     }
 
-    // Contract, section 6: times are RFC 3339 UTC with milliseconds.
+    // docs/data.md: times are RFC 3339 UTC with milliseconds.
     #[test]
-    fn is_written_as_the_contract_says() {
+    fn is_written_as_documented() {
         assert_eq!(at(NOON).to_string(), "2026-11-20T12:00:00.000Z");
         assert_eq!(at(NOON + 7).to_string(), "2026-11-20T12:00:00.007Z");
         assert_eq!(at(0).to_string(), "1970-01-01T00:00:00.000Z");
@@ -218,14 +218,14 @@ mod tests {
         assert_eq!(serde_json::to_string(&at(NOON)).unwrap(), r#""2026-11-20T12:00:00.000Z""#);
     }
 
-    // Contract, section 5: a snapshot_id begins with `YYYYMMDDTHHMMSSZ`.
+    // docs/data.md: a snapshot_id begins with `YYYYMMDDTHHMMSSZ`.
     #[test]
     fn a_snapshot_id_begins_with_whole_seconds() {
         assert_eq!(at(NOON + 999).snapshot_id_stamp(), "20261120T120000Z");
     }
 
     #[test]
-    fn the_first_and_the_last_moment_can_be_written_and_read() {
+    fn the_earliest_and_latest_times_survive_a_round_trip() {
         for (millis, text) in [
             (EARLIEST_MILLIS, "0000-01-01T00:00:00.000Z"),
             (LATEST_MILLIS, "9999-12-31T23:59:59.999Z"),
@@ -250,7 +250,7 @@ mod tests {
         for wrong in ["", "yesterday", "2026-11-20", "2026-13-20T12:00:00Z"] {
             assert!(read(wrong).is_err(), "{wrong}");
         }
-        // Within RFC 3339 as written, before the year 0000 in UTC.
+        // Valid as RFC 3339, but before the year 0000 in UTC.
         assert!(read("0000-01-01T00:00:00+01:00").is_err());
         assert!(serde_json::from_str::<Timestamp>("12").is_err());
     }

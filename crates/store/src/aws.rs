@@ -1,5 +1,4 @@
-//! AWS settings shared by the S3 store and the Secrets Manager source, and what a failed call
-//! means.
+//! Loads the AWS settings shared by S3 and Secrets Manager, and classifies failed calls.
 
 mod credentials;
 mod failure;
@@ -20,25 +19,23 @@ pub use self::failure::AwsObstacle;
 pub use self::failure::{AwsFailure, Refusal, is_html, is_page};
 use crate::no_answer::NoAnswer;
 
-/// Longest wait for a TCP and TLS connection; AWS endpoints answer within tens of milliseconds, so
-/// past this the attempt is given up and retried.
+/// Longest wait for a TCP and TLS connection before the attempt is retried. AWS endpoints answer within tens of
+/// milliseconds.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Longest wait for the answer to one attempt; past it the attempt is given up and retried. Uploads
-/// get more, by their size.
+/// Longest wait for the answer to one attempt before it is retried. Uploads get more, depending on their size.
 pub const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Longest wait for one operation with all its attempts; past it the operation has failed.
+/// Longest time for one operation with all its attempts, after which it has failed.
 pub const OPERATION_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Attempts per operation, the first one included; the SDK backs off between them.
+/// Attempts per operation, the first included; the SDK backs off between them.
 const MAX_ATTEMPTS: u32 = 3;
 
-/// Loads the AWS settings from the SDK's usual places: environment, profile files, and the machine
-/// itself.
+/// Loads the AWS settings from the SDK's usual sources: environment, profile files, and the machine's metadata service.
 ///
-/// With `AWS_ACCESS_KEY_ID` in the environment the machine's metadata service is not asked for a
-/// region: a laptop has none, and would wait for it in vain.
+/// If `AWS_ACCESS_KEY_ID` is set, the metadata service is not asked for a region: a laptop has none, and the request
+/// would only time out.
 pub async fn load_aws_config() -> SdkConfig {
     let loader = aws_config_loader();
     if std::env::var_os("AWS_ACCESS_KEY_ID").is_none() {
@@ -51,7 +48,7 @@ pub async fn load_aws_config() -> SdkConfig {
     loader.region(region).load().await
 }
 
-/// A loader with this program's time-outs and retries; tests add an endpoint and credentials.
+/// A loader with this program's timeouts and retries; tests add an endpoint and credentials.
 pub fn aws_config_loader() -> ConfigLoader {
     aws_config::defaults(BehaviorVersion::latest())
         .timeout_config(
@@ -64,8 +61,8 @@ pub fn aws_config_loader() -> ConfigLoader {
         .retry_config(RetryConfig::standard().with_max_attempts(MAX_ATTEMPTS))
 }
 
-/// Keeps the SDK from repeating a request that cannot succeed before a person acts, such as one to a
-/// server whose certificate is not accepted.
+/// Stops the SDK from retrying a request that cannot succeed until a person acts, for example because the server's
+/// certificate is not accepted.
 #[derive(Debug)]
 pub struct NeverRepeatInVain;
 
@@ -83,22 +80,22 @@ impl ClassifyRetry for NeverRepeatInVain {
     }
 }
 
-/// AWS settings that are loaded when something first needs them: a run that writes to a folder with
-/// a key from the environment never pays for them.
+/// AWS settings that are loaded on first use, so that a run that writes to a folder with a key from the environment
+/// never loads them.
 #[derive(Debug, Default)]
 pub struct LazyAwsConfig(OnceCell<SdkConfig>);
 
 impl LazyAwsConfig {
-    /// Settings that [`load_aws_config`] will find.
+    /// Settings to be loaded by [`load_aws_config`].
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The settings, loaded at the first call.
+    /// Returns the settings, loading them at the first call.
     ///
     /// # Errors
-    /// [`CredentialsProblem::NoSuchProfile`]: the SDK would look for credentials elsewhere, and find
-    /// those of another account or none.
+    /// [`CredentialsProblem::NoSuchProfile`]. Without this check, the SDK would look for credentials elsewhere and find
+    /// none, or those of another account.
     pub async fn load(&self) -> Result<&SdkConfig, AwsObstacle> {
         let load = async {
             match missing_profile().await {
@@ -112,19 +109,19 @@ impl LazyAwsConfig {
     }
 }
 
-/// The value of `AWS_PROFILE`, if there is no such profile and the credentials should come from it.
+/// The value of `AWS_PROFILE`, if credentials should come from that profile but it does not exist.
 async fn missing_profile() -> Option<String> {
     let name = std::env::var("AWS_PROFILE").ok().filter(|name| !name.is_empty())?;
     if std::env::var_os("AWS_ACCESS_KEY_ID").is_some() {
         return None;
     }
     let (files, environment) = (Default::default(), Env::real());
-    // A file that cannot be read is told when credentials are needed.
+    // A file that cannot be read is reported when credentials are needed.
     let profiles = aws_config::profile::load(&Fs::real(), &environment, &files, None).await.ok()?;
     profiles.get_profile(&name).is_none().then_some(name)
 }
 
-/// Settings already at hand.
+/// Settings that are already loaded.
 impl From<SdkConfig> for LazyAwsConfig {
     fn from(config: SdkConfig) -> Self {
         Self(OnceCell::new_with(Some(config)))

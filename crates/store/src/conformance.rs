@@ -1,37 +1,37 @@
-//! What a store must be able to do, tried out on a probe object.
+//! Proves with a probe object that a store does what a run relies on.
 //!
-//! `check` tries it each time, a `sync` once for each new `SNAPSHOT_URL`: a store that ignores the
-//! conditions of writes would let two invocations publish at once, and nothing else would show it.
+//! `check` does this every time, and `sync` once for each new `SNAPSHOT_URL`. A store that ignores the conditions of
+//! writes would let two invocations publish at once, which nothing else would detect.
 
 use bytes::Bytes;
 use clerk_snapshot::digest::Sha256Hex;
 
 use super::{Condition, ContentType, DeleteCondition, Shortcoming, Store, StoreError, Version};
 
-/// What the keys of probe objects begin with.
+/// Prefix of the keys of probe objects.
 const PROBE_PREFIX: &str = "clerk-sync-check-";
 
-/// Somebody else's clean-up may take a probe away in the middle of the proof. It would have to do so
-/// this often for a good store to be taken for a bad one.
+/// Attempts at the proof. Another process's cleanup may remove the probe midway; it would have to do so this often for
+/// a good store to be rejected.
 const MOST_ATTEMPTS: u32 = 3;
 
 const FIRST: Bytes = Bytes::from_static(b"{\"probe\":1}\n");
 const SECOND: Bytes = Bytes::from_static(b"{\"probe\":2}\n");
 const THIRD: Bytes = Bytes::from_static(b"{\"probe\":3}\n");
 
-/// A store that can be used.
+/// The result for a store that can be used.
 #[derive(Debug)]
 pub struct Proven {
-    /// Why objects cannot be removed as they should, if they cannot. Snapshots can be published all
-    /// the same, and more is left behind.
+    /// Why objects cannot be removed correctly, if they cannot. Snapshots can still be published, but more is left
+    /// behind.
     pub removal: Option<StoreError>,
 }
 
-/// Does what a run does, and makes sure that writes are refused where their conditions do not hold.
-/// The probe object is removed again.
+/// Performs the operations of a run, checks that the store refuses writes whose conditions do not hold, and removes the
+/// probe object.
 ///
 /// # Errors
-/// [`StoreError::Unfit`] if the store does not keep a condition; otherwise as the store's.
+/// [`StoreError::Unfit`] if the store does not keep a condition, or any error of the store.
 pub async fn prove(store: &dyn Store) -> Result<Proven, StoreError> {
     let mut attempts = 1;
     loop {
@@ -42,7 +42,7 @@ pub async fn prove(store: &dyn Store) -> Result<Proven, StoreError> {
     }
 }
 
-/// Removes probes that were left by a proof that was cut off.
+/// Removes probes left behind by an interrupted proof.
 ///
 /// # Errors
 /// [`StoreError`].
@@ -58,7 +58,7 @@ async fn prove_once(store: &dyn Store) -> Result<Proven, StoreError> {
     let removal = match probe.prove_writes().await {
         Ok(versions) => probe.prove_removals(versions).await,
         Err(error) => {
-            // It says what is wrong; whether the probe goes as well makes no difference.
+            // Report the first error, whether or not the probe can be removed.
             let _ = probe.delete(DeleteCondition::Any).await;
             return Err(error);
         }
@@ -69,7 +69,7 @@ async fn prove_once(store: &dyn Store) -> Result<Proven, StoreError> {
     Ok(Proven { removal: removal.err() })
 }
 
-/// Versions of the probe, as the store names them to whoever reads it.
+/// Versions of the probe, as a reader gets them.
 struct Versions {
     stale: Version,
     fresh: Version,
@@ -111,7 +111,7 @@ impl Probe<'_> {
         let removed = self.delete(DeleteCondition::Matches(stale)).await;
         self.must_refuse(removed, Shortcoming::RemovesOtherVersions)?;
         match self.delete(DeleteCondition::Matches(fresh)).await {
-            // An earlier attempt of the SDK's, whose answer was lost, has removed it.
+            // An earlier attempt of the SDK, whose answer was lost, has removed it.
             Err(error) if error.is_precondition_failed() => {
                 match self.store.get(&self.key).await? {
                     None => Ok(()),
@@ -122,8 +122,8 @@ impl Probe<'_> {
         }
     }
 
-    /// A write that must be taken. One that is refused may be the echo of an earlier attempt of the
-    /// SDK's, whose answer was lost.
+    /// A write that the store must accept. A refusal may follow an earlier attempt of the SDK that succeeded but whose
+    /// answer was lost.
     async fn write(
         &self,
         bytes: Bytes,
@@ -141,7 +141,7 @@ impl Probe<'_> {
         }
     }
 
-    /// A write or removal whose condition does not hold.
+    /// Checks that the store refused a write or removal whose condition does not hold.
     fn must_refuse<T>(
         &self,
         answer: Result<T, StoreError>,

@@ -1,4 +1,4 @@
-//! What can go wrong with a store, in words for the person who runs it.
+//! Errors of a store, in words for the person who operates it.
 
 use std::error::Error;
 use std::fmt;
@@ -7,28 +7,27 @@ use std::io;
 use crate::aws::AwsObstacle;
 use crate::no_answer::{NoAnswer, Server};
 
-/// A failed operation on a store. Holds addresses, never content or credentials.
+/// A failed operation on a store. Contains addresses, but never content or credentials.
 ///
-/// None is retried by the store itself beyond what its variant says; [`StoreError::is_retryable`]
-/// tells whether the same call may succeed later with nothing changed by a person.
+/// The store retries only what a variant says it retries. [`StoreError::is_retryable`] tells whether the same call may
+/// succeed later although nobody has changed anything.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The object is not in the state the write or removal was conditional on. Not retryable: read
-    /// it again and decide. A write whose own first answer was lost ends here too, when the SDK
-    /// repeated it.
+    /// The object is not in the state required by the write or removal. Not retryable: read it again and decide. Also
+    /// returned if the SDK repeated a write that had succeeded but whose answer was lost.
     #[error("{url} was changed by somebody else, so the conditional {operation} was refused")]
     PreconditionFailed {
-        /// What was attempted.
+        /// The operation.
         operation: Operation,
         /// The object.
         url: String,
     },
 
-    /// No usable answer: time-out, lost connection, 5xx, throttled, or a folder's lock is busy.
-    /// Retryable; the SDK has already tried three times. A write may have taken effect.
+    /// No usable answer: timeout, lost connection, 5xx, throttling, or a busy folder lock. Retryable; the SDK has
+    /// already made three attempts. A write may have taken effect.
     #[error("{operation} {url}: {}", unavailable(&**source))]
     Unavailable {
-        /// What was attempted.
+        /// The operation.
         operation: Operation,
         /// The object, or the prefix of a listing.
         url: String,
@@ -38,20 +37,20 @@ pub enum StoreError {
 
     /// The store holds other bytes than were sent. Retryable: write the object again.
     #[error(
-        "{operation} {url}: the store answered with another checksum than that of the bytes sent; \
-             the object is damaged and has to be written again"
+        "{operation} {url}: the store returned a different checksum from that of the bytes sent; \
+             the object is damaged and must be written again"
     )]
     ChecksumMismatch {
-        /// What was attempted.
+        /// The operation.
         operation: Operation,
         /// The object.
         url: String,
     },
 
-    /// There is no such bucket. Not retryable.
+    /// The bucket does not exist. Not retryable.
     #[error("{operation} {url}: bucket {bucket} does not exist; create it or correct SNAPSHOT_URL")]
     NoSuchBucket {
-        /// What was attempted.
+        /// The operation.
         operation: Operation,
         /// The object, or the prefix of a listing.
         url: String,
@@ -59,22 +58,22 @@ pub enum StoreError {
         bucket: String,
     },
 
-    /// The bucket lives in another AWS region. Not retryable.
+    /// The bucket is in another AWS region. Not retryable.
     #[error(
         "{operation} {url}: bucket {bucket} is in another AWS region than {region}; set \
          AWS_REGION{}",
         right_region(right.as_deref())
     )]
     WrongRegion {
-        /// What was attempted.
+        /// The operation.
         operation: Operation,
         /// The object, or the prefix of a listing.
         url: String,
         /// The bucket.
         bucket: String,
-        /// The region that was asked.
+        /// The region that the request was sent to.
         region: String,
-        /// The bucket's own, where the answer names it.
+        /// The bucket's region, if the answer names it.
         right: Option<String>,
     },
 
@@ -86,7 +85,7 @@ pub enum StoreError {
         operation.denial_hint()
     )]
     AccessDenied {
-        /// What was attempted.
+        /// The operation.
         operation: Operation,
         /// The object, or the prefix of a listing.
         url: String,
@@ -101,47 +100,46 @@ pub enum StoreError {
         url: String,
     },
 
-    /// Something on the caller's own side stands between this program and the store. Not retryable.
+    /// A problem on the caller's own side prevents calls to the store. Not retryable.
     #[error("{operation} {url}: {obstacle}")]
     Obstacle {
-        /// What was attempted.
+        /// The operation.
         operation: Operation,
         /// The object, or the prefix of a listing.
         url: String,
-        /// What stands there, and what to do about it.
+        /// The problem, and what to do about it.
         obstacle: AwsObstacle,
     },
 
-    /// The store has no room: the bucket's or account's quota is spent, or its disk is full. Not
-    /// retryable.
+    /// The store is full: the quota of the bucket or account is used up, or its disk is full. Not retryable.
     #[error(
         "{operation} {url}: the store is full; raise the quota of the bucket or account, or remove old \
          snapshots"
     )]
     Full {
-        /// What was attempted.
+        /// The operation.
         operation: Operation,
         /// The object, or the prefix of a listing.
         url: String,
     },
 
-    /// S3 refused for a reason of its own. Not retryable.
+    /// S3 refused for some other reason. Not retryable.
     #[error(
         "{operation} {url}: S3 refused with status {status}, code {code:?}; see the S3 documentation on \
          this code"
     )]
     Refused {
-        /// What was attempted.
+        /// The operation.
         operation: Operation,
         /// The object, or the prefix of a listing.
         url: String,
         /// HTTP status.
         status: u16,
-        /// S3's error code; empty where it sends none.
+        /// S3's error code; empty if it sends none.
         code: String,
     },
 
-    /// The store does not know what was asked: 501 `NotImplemented`. Not retryable.
+    /// The store does not implement the request: 501 `NotImplemented`. Not retryable.
     #[error(
         "{operation} {url}: the store answered 501 NotImplemented: {}{}; see \"What a store must be able \
          to do\" in docs/deploy.md",
@@ -158,13 +156,13 @@ pub enum StoreError {
         }
     )]
     NotImplemented {
-        /// What was attempted.
+        /// The operation.
         operation: Operation,
         /// The object, or the prefix of a listing.
         url: String,
-        /// Whether there was a condition.
+        /// Whether the request had a condition.
         is_conditional: bool,
-        /// Whether there was a checksum header.
+        /// Whether the request had a checksum header.
         sends_checksums: bool,
     },
 
@@ -180,30 +178,30 @@ pub enum StoreError {
     /// The file system refused. Not retryable.
     #[error("{operation} {url}: {problem}")]
     Folder {
-        /// What was attempted.
+        /// The operation.
         operation: Operation,
         /// The file or folder.
         url: String,
-        /// What is wrong with it, and what to do.
+        /// What is wrong with it, and what to do about it.
         problem: FolderProblem,
-        /// The system's error, where it gave one.
+        /// The operating system's error, if there is one.
         source: Option<io::Error>,
     },
 
     /// The object is larger than any that this program writes and reads back. Not retryable.
     #[error("{operation} {url}: it is larger than any file that this program reads back")]
     TooLarge {
-        /// What was attempted.
+        /// The operation.
         operation: Operation,
         /// The object.
         url: String,
     },
 
-    /// The key or prefix could lead out of the store. Not retryable: a fault of the caller, or a
-    /// checkpoint or manifest that was tampered with.
+    /// The key or prefix could lead out of the store. Not retryable: either a bug of the caller, or a checkpoint or
+    /// manifest that was tampered with.
     #[error("{operation}: the key {key:?} is refused: {problem}")]
     InvalidKey {
-        /// What was attempted.
+        /// The operation.
         operation: Operation,
         /// The key, cut to its first 100 characters.
         key: String,
@@ -213,7 +211,7 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Whether the same call may succeed later without anybody changing anything.
+    /// Whether the same call may succeed later although nobody has changed anything.
     pub const fn is_retryable(&self) -> bool {
         match self {
             Self::Unavailable { .. } | Self::ChecksumMismatch { .. } => true,
@@ -233,15 +231,15 @@ impl StoreError {
         }
     }
 
-    /// What remains to be said once the error itself has said what to do, as a sentence.
+    /// Advice to append, as a sentence, to what the error itself says.
     pub const fn advice(&self) -> &'static str {
         match self {
             Self::Unavailable { .. } | Self::ChecksumMismatch { .. } | Self::Refused { .. } => {
-                "The next invocation continues; if it goes on, check SNAPSHOT_URL and the store \
+                "The next invocation continues; if this persists, check SNAPSHOT_URL and the store \
                  behind it."
             }
             Self::PreconditionFailed { .. } => {
-                "The next invocation continues; if it goes on, find out what else writes below \
+                "The next invocation continues; if this persists, find out what else writes below \
                  SNAPSHOT_URL."
             }
             _ => "Nothing is lost: the next invocation continues.",
@@ -254,7 +252,7 @@ impl StoreError {
     }
 }
 
-/// Who must act when no usable answer came: the store's side, or this machine's.
+/// Names the side that must act when no usable answer came: the store's, or this machine's.
 fn unavailable(source: &(dyn Error + Send + Sync + 'static)) -> String {
     match source.downcast_ref::<NoAnswer>() {
         Some(NoAnswer::TimedOut) | None => {
@@ -273,7 +271,7 @@ fn right_region(right: Option<&str>) -> String {
     }
 }
 
-/// An operation of [`Store`](super::Store); displays as the verb of a message.
+/// An operation of [`Store`](super::Store). Displays as the verb of a message.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Operation {
     /// [`Store::get`](super::Store::get)
@@ -291,7 +289,7 @@ pub enum Operation {
 }
 
 impl Operation {
-    /// The IAM actions S3 asks for; a conditional write or removal also needs the right to read.
+    /// The IAM actions that S3 requires. A conditional write or removal also requires the right to read.
     const fn permission(self) -> &'static str {
         match self {
             Self::Get | Self::Verify => "s3:GetObject on the objects below SNAPSHOT_URL",
@@ -303,12 +301,12 @@ impl Operation {
         }
     }
 
-    /// S3 hides from those who may not list whether an object exists.
+    /// S3 does not reveal whether an object exists to a caller without the right to list.
     const fn denial_hint(self) -> &'static str {
         match self {
             Self::Get | Self::Verify => {
-                "; without s3:ListBucket on the prefix S3 answers so for an object that does not \
-                 exist, too"
+                "; without s3:ListBucket on the prefix, S3 also answers this for an object that \
+                 does not exist"
             }
             Self::Put | Self::Delete | Self::List | Self::RemoveLeftovers => "",
         }
@@ -328,47 +326,46 @@ impl fmt::Display for Operation {
     }
 }
 
-/// What a store does not do that a run relies on; found out by
-/// [`prove`](super::conformance::prove).
+/// What a store fails to do that a run relies on, as found by [`prove`](super::conformance::prove).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Shortcoming {
-    /// `If-None-Match: *` is ignored.
+    /// The store ignores `If-None-Match: *`.
     #[error(
-        "the store ignores If-None-Match: it wrote over an object that a second writer wanted to \
-         create, so two runs could publish at once"
+        "the store ignores If-None-Match: it overwrote an existing object where it should have \
+         refused to, so two runs could publish at once"
     )]
     Overwrites,
-    /// `If-Match` is ignored in writes.
+    /// The store ignores `If-Match` in writes.
     #[error(
-        "the store ignores If-Match: it wrote over a newer version than the one that was to be \
+        "the store ignores If-Match: it overwrote a version newer than the one to be \
          replaced, so two runs could publish at once"
     )]
     IgnoresVersions,
-    /// `If-Match` is ignored in removals.
+    /// The store ignores `If-Match` in removals.
     #[error(
-        "the store ignores If-Match when it deletes: it removed a newer version than the one that was \
-         to be removed, so an invocation that was frozen can remove the checkpoint of the next one, \
-         which then reads everything again"
+        "the store ignores If-Match when it deletes: it removed a version newer than the one to be \
+         removed, so a frozen invocation could remove the checkpoint of the next one, \
+         which would then read everything again"
     )]
     RemovesOtherVersions,
-    /// `If-None-Match: *` is refused where there is no object.
+    /// The store refuses `If-None-Match: *` although there is no object.
     #[error("the store refuses to create an object that does not exist yet (If-None-Match)")]
     CreationRefused,
-    /// `If-Match` is refused with the ETag that the store gave a moment ago.
+    /// The store refuses `If-Match` with the ETag that it has just returned.
     #[error(
-        "the store refuses If-Match with the ETag that it has just given to a reader, as behind a \
+        "the store refuses If-Match with the ETag that it has just returned, as happens behind a \
          proxy that changes ETags"
     )]
     VersionsOfReadsRefused,
     /// A read, a listing or a HEAD does not show what was written.
-    #[error("the store does not show an object as it was just written")]
+    #[error("the store does not return an object as it was just written")]
     StaleReads,
 }
 
-/// Why a folder did not do what was asked; displays with what to do about it.
+/// Why a folder refused an operation. Displays with what to do about it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum FolderProblem {
-    /// The user may not.
+    /// The user lacks the permission.
     #[error(
         "permission denied; give the user that runs this program the right to read and write there"
     )]
@@ -381,18 +378,18 @@ pub enum FolderProblem {
         "the disk or the user's quota is full; make room or choose another folder in SNAPSHOT_URL"
     )]
     DiskFull,
-    /// Something on the way is not a folder.
+    /// A part of the path is not a folder.
     #[error(
-        "a file stands where a folder is needed; move it away or choose another folder in \
+        "there is a file where a folder is needed; move it away or choose another folder in \
          SNAPSHOT_URL"
     )]
     NotAFolder,
-    /// The key names a folder or another thing that is not a file.
-    #[error("something that is not a file stands where a file is needed; move it away")]
+    /// The key names a folder, or something else that is not a file.
+    #[error("there is something other than a file where a file is needed; move it away")]
     NotAFile,
-    /// A symbolic link below the folder could lead out of it.
+    /// The path contains a symbolic link, which could lead out of the folder.
     #[error(
-        "a symbolic link stands on the way and is not followed; replace it by what it points to"
+        "the path contains a symbolic link, which is not followed; replace it by what it points to"
     )]
     SymbolicLink,
     /// The file system has no advisory locks, without which conditional writes are not safe.
@@ -401,8 +398,8 @@ pub enum FolderProblem {
          locks work (see \"What a folder must be able to do\" in docs/deploy.md)"
     )]
     NoLocks,
-    /// Anything else; the system's error is the source.
-    #[error("the file system refused; the system's own words follow")]
+    /// Anything else; the operating system's error is the source.
+    #[error("the file system refused; the operating system's error follows")]
     Other,
 }
 
@@ -412,19 +409,19 @@ pub enum KeyProblem {
     /// Nothing.
     #[error("it is empty")]
     Empty,
-    /// Starts with `/`.
+    /// It starts with `/`.
     #[error("it is absolute")]
     Absolute,
-    /// `//`, or a `/` at the end of a key.
+    /// It contains `//`, or ends in `/`.
     #[error("a part between slashes is empty")]
     EmptyPart,
-    /// `.`, `..`, or a hidden name: those are the folder store's temporary files.
+    /// It contains `.`, `..`, or a hidden name; the folder store uses hidden names for temporary files.
     #[error("a part between slashes begins with a dot")]
     Dot,
-    /// `\` or a control character.
+    /// It contains `\` or a control character.
     #[error("it contains a backslash or a control character")]
     Character,
-    /// Longer than S3 allows.
+    /// It is longer than the prefix and S3's limit allow.
     #[error("it is longer than 500 bytes")]
     TooLong,
 }

@@ -1,16 +1,16 @@
-//! Keys that cannot lead out of the store.
+//! Refuses keys that could lead out of the store.
 
 use super::{KeyProblem, Operation, StoreError};
 
-/// S3 allows 1,024 bytes for the prefix of `SNAPSHOT_URL` and the key together.
+/// Longest key in bytes. S3 allows 1,024 bytes for the prefix of `SNAPSHOT_URL` and the key together.
 const MAX_KEY_BYTES: usize = 500;
 
-/// Refuses a key that is empty, absolute, or has empty, hidden or climbing parts.
+/// Refuses a key that is empty, absolute, too long, or has an empty part, a hidden part or `..`.
 pub(super) fn check_key(operation: Operation, key: &str) -> Result<(), StoreError> {
     problem_of(key).map_or(Ok(()), |problem| Err(invalid(operation, key, problem)))
 }
 
-/// As [`check_key`], but the last part may be empty or incomplete.
+/// Like [`check_key`], but the last part may be empty or incomplete.
 pub(super) fn check_prefix(operation: Operation, prefix: &str) -> Result<(), StoreError> {
     let whole = prefix.strip_suffix('/').unwrap_or(prefix);
     if prefix.is_empty() { Ok(()) } else { check_key(operation, whole) }
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_of_every_file_pass() {
+    fn keys_of_all_files_are_accepted() {
         for key in
             ["checkpoint.json", "snapshots/20261120T120000Z-3f9a1c/users/part-00000.ndjson.gz"]
         {
@@ -101,7 +101,7 @@ mod tests {
             ..Config::default()
         })]
 
-        /// A key that passes stays below the root, part by part, as it stands.
+        /// An accepted key stays below the root and keeps each of its parts.
         #[test]
         fn no_key_leads_out_of_the_store(
             key in prop_oneof![any::<String>(), r"[a./\\\x00-]{0,12}", "[a-z]{1,3}(/[a-z.]{1,3}){0,4}"],

@@ -1,4 +1,9 @@
-//! Where snapshots are kept: S3 or a folder, behind one small trait.
+//! Stores objects in S3 or in a folder, behind one small trait.
+//!
+//! - [`open`] returns the [`Store`] for a [`SnapshotUrl`]: [`S3Store`] or [`FolderStore`].
+//! - [`conformance`] proves that a store keeps the conditions that publishing relies on.
+//! - [`aws`] loads the AWS settings and classifies failed calls; [`no_answer`] says why a server could not be reached.
+//! - [`quoted`] makes foreign text safe for errors and logs.
 
 pub mod aws;
 pub mod conformance;
@@ -25,8 +30,8 @@ use unopened::Unopened;
 
 use crate::aws::LazyAwsConfig;
 
-/// Opens the store at `url`. Nothing is read or written yet: a missing bucket or folder, or AWS
-/// settings that lead nowhere, show at the first operation (a folder is made by the first write).
+/// Opens the store at `url`. Nothing is read or written yet, so a missing bucket or wrong AWS settings show at the
+/// first operation. A missing folder is created by the first write.
 ///
 /// `aws` is loaded only for S3.
 pub async fn open(url: &SnapshotUrl, aws: &LazyAwsConfig) -> Arc<dyn Store> {
@@ -43,23 +48,23 @@ pub async fn open(url: &SnapshotUrl, aws: &LazyAwsConfig) -> Arc<dyn Store> {
     }
 }
 
-/// A place that keeps whole objects under keys like `snapshots/<id>/users/part-00-0000-00000000-1a2b3c4d.ndjson.gz`.
+/// Stores whole objects under keys like `snapshots/<id>/users/part-00-0000-00000000-1a2b3c4d.ndjson.gz`.
 ///
-/// Keys are relative to `SNAPSHOT_URL`. An object appears whole or not at all, and a conditional
-/// write is atomic: of several writers that saw the same version, one wins.
-///
-/// A call that is dropped before it answers may still take effect, as may a write that fails with
-/// [`StoreError::Unavailable`]: read the object again to know.
+/// - Keys are relative to `SNAPSHOT_URL`.
+/// - An object appears whole or not at all.
+/// - A conditional write is atomic: of several writers that saw the same version, one succeeds.
+/// - A call that is dropped before it returns may still take effect, and so may a write that fails with
+///   [`StoreError::Unavailable`]. To find out, read the object again.
 #[async_trait]
 pub trait Store: Send + Sync + Debug {
     /// The full address of a key, for messages and responses: `s3://bucket/prefix/latest.json`.
     fn url_of(&self, key: &str) -> String;
 
-    /// Reads an object; `None` where there is none.
+    /// Reads an object; `None` if there is none.
     async fn get(&self, key: &str) -> Result<Option<Object>, StoreError>;
 
-    /// Writes an object if `condition` holds and gives the version written; otherwise nothing
-    /// changes and the error is [`StoreError::PreconditionFailed`].
+    /// Writes an object if `condition` holds and returns the version written. Otherwise nothing changes and the error
+    /// is [`StoreError::PreconditionFailed`].
     async fn put(
         &self,
         key: &str,
@@ -68,20 +73,20 @@ pub trait Store: Send + Sync + Debug {
         condition: Condition,
     ) -> Result<Version, StoreError>;
 
-    /// Removes an object. With [`DeleteCondition::Any`] an absent one is fine; with
-    /// [`DeleteCondition::Matches`] it is a [`StoreError::PreconditionFailed`].
+    /// Removes an object. If there is none, [`DeleteCondition::Any`] succeeds and [`DeleteCondition::Matches`] is a
+    /// [`StoreError::PreconditionFailed`].
     async fn delete(&self, key: &str, condition: DeleteCondition) -> Result<(), StoreError>;
 
-    /// Every object whose key starts with `prefix` (plain text, not a folder; may be empty), in
-    /// ascending byte order of the keys.
+    /// Lists all objects whose key starts with `prefix`, in ascending byte order of the keys. The prefix is plain text,
+    /// not a folder, and may be empty.
     async fn list(&self, prefix: &str) -> Result<Vec<Listed>, StoreError>;
 
-    /// What the store itself says it holds, to be compared with what was sent; `None` where there
-    /// is no such object.
+    /// Size and checksum of an object according to the store, to compare with what was sent; `None` if there is no such
+    /// object.
     async fn verify(&self, key: &str) -> Result<Option<Stored>, StoreError>;
 
-    /// Removes what killed processes left behind and readers never see; gives how many. Only a
-    /// folder has any: its temporary files that are older than an hour.
+    /// Removes files that killed processes left behind and that readers never see. Returns how many. Only a folder has
+    /// any: temporary files older than an hour.
     async fn remove_leftovers(&self) -> Result<u64, StoreError> {
         Ok(0)
     }
@@ -92,17 +97,17 @@ pub trait Store: Send + Sync + Debug {
 pub struct Object {
     /// Its content.
     pub bytes: Bytes,
-    /// Its version at that moment, for a later conditional write.
+    /// Its version when it was read, for a later conditional write.
     pub version: Version,
 }
 
-/// Which content a key had: the ETag on S3, the SHA-256 of the content in a folder. Equal content
-/// may have equal versions, so a document that is compared by version needs something unique in it.
+/// Identifies the content of an object: the ETag in S3, the SHA-256 of the content in a folder. Equal content may have
+/// equal versions, so a document compared by version must contain something unique.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Version(String);
 
 impl Version {
-    /// A version as the store names it.
+    /// A version with the store's own name for it.
     pub fn new(name: impl Into<String>) -> Self {
         Self(name.into())
     }
@@ -113,34 +118,34 @@ impl Version {
     }
 }
 
-/// When a write may take place.
+/// Condition of a write.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Condition {
-    /// Whatever is there is replaced.
+    /// Always: replaces any existing object.
     Any,
-    /// Only where no such object exists.
+    /// Only if no such object exists.
     Absent,
-    /// Only over exactly this version.
+    /// Only if the object has exactly this version.
     Matches(Version),
 }
 
-/// When a removal may take place.
+/// Condition of a removal.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum DeleteCondition {
-    /// Whatever is there.
+    /// Always.
     Any,
-    /// Only exactly this version.
+    /// Only if the object has exactly this version.
     Matches(Version),
 }
 
-/// What an object contains (docs/data.md). A folder does not record it.
+/// Content type of an object (docs/data.md). A folder does not store it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ContentType {
     /// One JSON document.
     Json,
     /// Newline-delimited JSON, compressed or not.
     Ndjson,
-    /// Bytes that only this program reads.
+    /// Data that only this program reads.
     Binary,
 }
 
@@ -155,26 +160,26 @@ impl ContentType {
     }
 }
 
-/// One line of a listing.
+/// An object in a listing.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Listed {
-    /// Relative to `SNAPSHOT_URL`, ready for the other operations.
+    /// Key relative to `SNAPSHOT_URL`, as the other operations take it.
     pub key: String,
-    /// Size.
+    /// Size in bytes.
     pub bytes: u64,
 }
 
-/// Most bytes of an object that is read as a whole. The largest that this program reads back are parts
-/// (a few megabytes, and one page more) and the checkpoint (some hundred bytes a part); what is
-/// larger was put there by somebody else, and would fill the memory.
+/// Largest object that is read as a whole, in bytes. The largest that this program reads back are parts (a few
+/// megabytes plus one page) and the checkpoint (some hundred bytes per part). A larger object is someone else's and
+/// would fill the memory.
 pub const MOST_BYTES_READ: u64 = 256 * 1024 * 1024;
 
-/// What a store says it holds under a key.
+/// Size and checksum of an object according to the store.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Stored {
-    /// Size.
+    /// Size in bytes.
     pub bytes: u64,
-    /// SHA-256 of the content, where the store knows it: always in a folder, and on S3 for objects
-    /// written with one, as this program does.
+    /// SHA-256 of the content, if the store knows it: always in a folder, and in S3 for objects written with a
+    /// checksum, as this program does.
     pub sha256: Option<[u8; 32]>,
 }

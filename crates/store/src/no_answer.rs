@@ -1,8 +1,7 @@
-//! Why no answer came: what stands between this machine and a server, in this program's own words,
-//! and what a person can do about it.
+//! Explains why a server gave no answer, in this program's own words, and what a person can do about it.
 //!
-//! HTTP clients wrap what happened in errors of several crates, and the texts of some repeat what a
-//! server sent. Only the kinds of these errors are looked at; none of their text is passed on.
+//! HTTP clients wrap the cause in errors of several crates, and some of their texts repeat what a server sent. Only the
+//! kinds of these errors are examined; none of their text is passed on.
 
 use std::error::Error;
 use std::fmt;
@@ -13,21 +12,21 @@ use rustls::{CertificateError, Error as TlsError};
 /// Why a server gave no answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum NoAnswer {
-    /// The server showed a certificate that is not accepted. Nothing was sent to it.
+    /// The server's certificate is not accepted. Nothing was sent to the server.
     Certificate(CertificateProblem),
-    /// There is no CA certificate on this machine, so that no server can be trusted.
+    /// This machine has no CA certificate, so it can trust no server.
     NoTrustedCertificates,
-    /// What answered does not speak TLS.
+    /// The server does not speak TLS.
     NotTls,
-    /// TLS could not be agreed upon, for another reason than the certificate.
+    /// The TLS handshake failed for a reason other than the certificate.
     TlsFailed,
     /// The host's name is unknown.
     HostNotFound,
-    /// Nobody listens at the host and port.
+    /// Nothing is listening at the host and port.
     ConnectionRefused,
-    /// The proxy asks for a user name and a password.
+    /// The proxy requires a user name and a password.
     ProxyAuthentication,
-    /// The proxy does not connect to the host, or cannot be reached.
+    /// The proxy did not connect to the host, or cannot be reached.
     ProxyFailed,
     /// There was no connection, or no answer, within the time allowed.
     TimedOut,
@@ -38,7 +37,7 @@ pub enum NoAnswer {
 /// What is wrong with a server's certificate.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum CertificateProblem {
-    /// Nobody whom this machine trusts has signed it.
+    /// No authority that this machine trusts has signed it.
     NotTrusted,
     /// It has expired.
     Expired,
@@ -46,27 +45,27 @@ pub enum CertificateProblem {
     NotYetValid,
     /// It is for another host.
     OtherHost,
-    /// Anything else: revoked, damaged, or not meant for a server.
+    /// Anything else: revoked, damaged, or not issued for a server.
     Unfit,
 }
 
-/// Whom the request was for: decides which setting holds the address.
+/// The server that the request was for. It determines which setting has the address.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Server {
     /// Clerk's API.
     Clerk,
-    /// S3, Secrets Manager, or what stands in for them.
+    /// S3, Secrets Manager, or a compatible server.
     Aws,
 }
 
 impl NoAnswer {
-    /// Finds what happened among the causes of a client's error.
+    /// Finds the reason among the causes of a client's error.
     #[must_use]
     pub fn of(error: &(dyn Error + 'static)) -> Self {
-        causes(error).find_map(Self::told_by).unwrap_or(Self::Broken)
+        causes(error).find_map(Self::of_cause).unwrap_or(Self::Broken)
     }
 
-    /// Whether it stays so until a person acts: another attempt is of no use.
+    /// Whether the failure persists until a person acts, so that a retry is pointless.
     #[must_use]
     pub const fn is_permanent(self) -> bool {
         match self {
@@ -83,7 +82,7 @@ impl NoAnswer {
         }
     }
 
-    /// The one thing to do about it, as a sentence without a full stop.
+    /// What to do about it, as a sentence without a full stop.
     #[must_use]
     pub fn advice(self, server: Server) -> String {
         let address = match server {
@@ -93,39 +92,39 @@ impl NoAnswer {
         match self {
             Self::Certificate(CertificateProblem::NotTrusted) => {
                 "if the authority is your own (a private one, or that of a proxy that inspects TLS), \
-                 name a file in SSL_CERT_FILE that holds its certificate; if not, find out who answers \
-                 in the server's place"
+                 set SSL_CERT_FILE to a file with its certificate; if not, find out which server is \
+                 answering instead"
                     .to_owned()
             }
             Self::Certificate(CertificateProblem::Expired) => {
-                "renew the certificate; if it is current, set this machine's clock right".to_owned()
+                "renew the certificate; if it is current, correct this machine's clock".to_owned()
             }
             Self::Certificate(CertificateProblem::NotYetValid) => {
-                "set this machine's clock right".to_owned()
+                "correct this machine's clock".to_owned()
             }
             Self::Certificate(CertificateProblem::OtherHost) => format!(
-                "check {address}; if it is right, find out who answers in the server's place"
+                "check {address}; if it is right, find out which server is answering instead"
             ),
             Self::Certificate(CertificateProblem::Unfit) => {
-                "have a certificate issued for the server that is signed by an authority".to_owned()
+                "have an authority issue a certificate for the server".to_owned()
             }
             Self::NoTrustedCertificates => {
-                "install them (the package ca-certificates), or name a file in SSL_CERT_FILE that holds \
-                 some"
+                "install them (the package ca-certificates), or set SSL_CERT_FILE to a file with \
+                 certificates"
                     .to_owned()
             }
             Self::NotTls => format!(
-                "check host and port in {address}: the address says https, and that is not what \
-                 is spoken there"
+                "check host and port in {address}: the address says https, but the \
+                 server does not speak TLS"
             ),
             Self::TlsFailed => {
-                format!("check {address}, and whether a proxy or firewall comes between")
+                format!("check {address}, and whether a proxy or firewall is in between")
             }
             Self::HostNotFound => {
                 format!("check {address}, and this machine's network and name server")
             }
             Self::ConnectionRefused => {
-                format!("check {address}, and whether a firewall comes between")
+                format!("check {address}, and whether a firewall is in between")
             }
             Self::ProxyAuthentication => {
                 "put the user name and password of the proxy into HTTPS_PROXY \
@@ -136,13 +135,13 @@ impl NoAnswer {
                 "check HTTPS_PROXY and what the proxy allows, or put the host into NO_PROXY".to_owned()
             }
             Self::TimedOut | Self::Broken => {
-                format!("check this machine's network; if it is well, {address}")
+                format!("check this machine's network, then {address}")
             }
         }
     }
 
-    /// What one cause says, if it is one that says something.
-    fn told_by(cause: &(dyn Error + 'static)) -> Option<Self> {
+    /// The reason that one cause points to, if it does.
+    fn of_cause(cause: &(dyn Error + 'static)) -> Option<Self> {
         if let Some(error) = cause.downcast_ref::<TlsError>() {
             return Some(Self::of_tls(error));
         }
@@ -153,7 +152,7 @@ impl NoAnswer {
                 _ => None,
             };
         }
-        // The types of these are private to hyper-util; their texts are constants.
+        // These types are private to hyper-util, but their texts are constants.
         match cause.to_string().as_str() {
             "dns error" => Some(Self::HostNotFound),
             "tunnel error: proxy authorization required" => Some(Self::ProxyAuthentication),
@@ -190,8 +189,8 @@ impl NoAnswer {
     }
 }
 
-/// Whether this machine holds any CA certificate, in `SSL_CERT_FILE`, `SSL_CERT_DIR` or where its
-/// system keeps them. Reads all of them.
+/// Whether this machine has any CA certificate, in `SSL_CERT_FILE`, `SSL_CERT_DIR` or the system's own store. Reads all
+/// of them.
 pub fn trusts_anybody() -> bool {
     !rustls_native_certs::load_native_certs().certs.is_empty()
 }
@@ -220,7 +219,7 @@ impl fmt::Display for NoAnswer {
             Self::NotTls => "the server does not speak TLS",
             Self::TlsFailed => "the server and this program could not agree on TLS",
             Self::HostNotFound => "the host's name was not found",
-            Self::ConnectionRefused => "the connection was refused: nobody listens there",
+            Self::ConnectionRefused => "the connection was refused: nothing is listening there",
             Self::ProxyAuthentication => "the proxy asks for a user name and password",
             Self::ProxyFailed => "the proxy made no connection to the server",
             Self::TimedOut => "there was no answer in time",
@@ -231,8 +230,8 @@ impl fmt::Display for NoAnswer {
 
 impl Error for NoAnswer {}
 
-/// An error and what it was caused by, outermost first. What an `io::Error` wraps is a cause of its
-/// own, which [`Error::source`] would leave out.
+/// An error and its causes, outermost first. The error inside an `io::Error` is a cause as well, which
+/// [`Error::source`] would skip.
 pub fn causes<'a>(
     error: &'a (dyn Error + 'static),
 ) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
@@ -242,8 +241,8 @@ pub fn causes<'a>(
     })
 }
 
-/// Whether a body is a web page: what a login page, a captive portal or a proxy answers with, and
-/// Clerk, S3 and Secrets Manager never do.
+/// Whether a body is a web page. Login pages, captive portals and proxies send web pages; Clerk, S3 and Secrets Manager
+/// never do.
 pub fn is_web_page(body: &[u8]) -> bool {
     let body = body.trim_ascii_start();
     let begins_with = |tag: &str| {
@@ -267,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_certificates_fault_is_found_below_any_wrapping() {
+    fn a_certificate_problem_is_found_below_any_wrapping() {
         for (error, found) in [
             (CertificateError::Expired, CertificateProblem::Expired),
             (CertificateError::NotValidYet, CertificateProblem::NotYetValid),
@@ -285,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_pass_is_worth_another_attempt() {
+    fn a_passing_failure_is_retried() {
         for kind in [io::ErrorKind::ConnectionRefused, io::ErrorKind::TimedOut] {
             assert!(!NoAnswer::of(&Wrapped(kind.into())).is_permanent(), "{kind}");
         }
@@ -294,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn a_web_page_is_told_from_json_and_xml() {
+    fn a_web_page_is_distinguished_from_json_and_xml() {
         for page in ["<!DOCTYPE html><p>", "\r\n <html lang=en>", "<HTML>"] {
             assert!(is_web_page(page.as_bytes()), "{page}");
         }

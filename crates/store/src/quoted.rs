@@ -1,15 +1,15 @@
-//! Other people's text, fit to stand in an error.
+//! Makes foreign text safe for errors and logs.
 
 use std::fmt;
 
-/// Shows a short, escaped, single-line form of a text in quotes: no more than
-/// [`LONGEST_SHOWN`] characters, with everything that could forge a line or hide text escaped.
+/// Displays a text in quotes, shortened to [`LONGEST_SHOWN`] characters and with everything escaped that could forge a
+/// line or hide text.
 ///
-/// A text that holds what looks like a Clerk key is not shown at all: keys get pasted into the
-/// wrong setting, and errors are logged.
+/// A text that contains something like a Clerk key is not shown at all: keys get pasted into the wrong setting, and
+/// errors are logged.
 pub struct Quoted<'a>(pub &'a str);
 
-/// Enough to recognise a mistyped value, and short enough for a line of a log.
+/// Most characters shown: enough to recognise a mistyped value, and short enough for a line in a log.
 const LONGEST_SHOWN: usize = 60;
 
 impl fmt::Display for Quoted<'_> {
@@ -28,7 +28,7 @@ impl fmt::Display for Quoted<'_> {
     }
 }
 
-/// Clerk's secret keys begin with `sk_live_` or `sk_test_`.
+/// Whether the text contains the start of a Clerk secret key, `sk_live_` or `sk_test_`.
 pub fn looks_like_a_key(text: &str) -> bool {
     let lower_case = text.to_ascii_lowercase();
     lower_case.contains("sk_live_") || lower_case.contains("sk_test_")
@@ -43,8 +43,8 @@ pub fn write_escaped(output: &mut impl fmt::Write, character: char) -> fmt::Resu
     }
 }
 
-/// JSON that stays one line for whoever reads it, and hides nothing on a terminal: JSON itself
-/// escapes only the first 32 control characters. What is escaped here can stand in strings alone.
+/// Escapes what could break or disguise a line in a JSON document; JSON itself escapes only the first 32 control
+/// characters. Such characters can only occur inside strings.
 pub fn escaped_json(json: String) -> String {
     let disturbs = |character: char| character != '\n' && disturbs_a_line(character);
     if !json.contains(disturbs) {
@@ -61,7 +61,7 @@ pub fn escaped_json(json: String) -> String {
     escaped
 }
 
-/// True for control characters, line and paragraph separators, and the marks that reorder text.
+/// Whether this is a control character, a line or paragraph separator, or a mark that reorders text.
 pub fn disturbs_a_line(character: char) -> bool {
     character.is_control()
         || matches!(character,
@@ -84,7 +84,7 @@ mod tests {
         assert_eq!(Quoted(&"y".repeat(60)).to_string().chars().count(), 62);
     }
 
-    // Engine, promise 7: the key is in no error, even one pasted into another setting.
+    // Promise 7: no error contains the key, not even one pasted into another setting.
     #[test]
     fn a_key_is_not_shown() {
         let pasted = format!("prefix sk_{}_something", "live");

@@ -1,4 +1,4 @@
-//! Snapshots in an S3 bucket.
+//! Stores objects in an S3 bucket.
 
 use std::error::Error as StdError;
 use std::time::Duration;
@@ -30,26 +30,24 @@ use crate::aws::{
 };
 use crate::no_answer::NoAnswer;
 
-/// The slowest upload that is waited for, in bytes a second; a slower one is given up and retried.
+/// Slowest upload that is waited for, in bytes per second. A slower one is aborted and retried.
 const SLOWEST_UPLOAD: u64 = 256 * 1024;
 
-/// Longest wait for the content of one object after its header has come; past it the read has
-/// failed. Only small documents are read back.
+/// Longest wait for the content of one object after its headers have arrived. Only small documents are read back.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Attempts at a conditional write that S3 answers with 409 `ConditionalRequestConflict`, which
-/// only says that another write was under way. Past it the store is called unavailable.
+/// Attempts at a conditional write that S3 answers with 409 `ConditionalRequestConflict`, which only means that another
+/// write was in progress. After that the store counts as unavailable.
 const CONFLICT_ATTEMPTS: u32 = 5;
 
-/// The first pause after such an answer, at most; doubled each time.
+/// Upper bound of the first pause after such an answer; doubled each time.
 const CONFLICT_PAUSE: Duration = Duration::from_millis(50);
 
-/// A bucket, or what lies below a prefix in it, as a [`Store`].
+/// A bucket, or the part of it below a prefix, as a [`Store`].
 ///
-/// Every object is sent with its SHA-256, which S3 checks before it accepts the object and keeps
-/// beside it. With `AWS_REQUEST_CHECKSUM_CALCULATION=when_required` none is sent, and with
-/// `AWS_RESPONSE_CHECKSUM_VALIDATION=when_required` none is asked for: some S3-compatible stores refuse
-/// those headers. What is verified then is the size.
+/// Every object is sent with its SHA-256, which S3 checks before it accepts the object and stores with it. Because some
+/// S3-compatible stores refuse those headers, `AWS_REQUEST_CHECKSUM_CALCULATION=when_required` sends none and
+/// `AWS_RESPONSE_CHECKSUM_VALIDATION=when_required` requests none. Then only the size is verified.
 #[derive(Clone, Debug)]
 pub struct S3Store {
     client: Client,
@@ -59,14 +57,15 @@ pub struct S3Store {
     region: String,
     /// Whether checksums are sent.
     sends_checksums: bool,
-    /// Whether stored checksums are asked for.
+    /// Whether stored checksums are requested.
     asks_for_checksums: bool,
 }
 
 impl S3Store {
-    /// A store in `bucket`, below `prefix` (empty for the whole bucket). Nothing is asked yet.
+    /// A store in `bucket`, below `prefix` (empty for the whole bucket). Nothing is requested yet.
     ///
-    /// Fails with [`StoreError::NoRegion`] when the configuration names no region.
+    /// # Errors
+    /// [`StoreError::NoRegion`] if the configuration has no region.
     pub fn new(config: &SdkConfig, bucket: &str, prefix: &str) -> Result<Self, StoreError> {
         let Some(region) = config.region() else {
             return Err(StoreError::NoRegion { url: format!("s3://{bucket}") });
@@ -91,7 +90,7 @@ impl S3Store {
         format!("{}{key}", self.prefix)
     }
 
-    /// One attempt at a write, with the SDK's own retries.
+    /// One attempt at a write, including the SDK's own retries.
     async fn put_once(
         &self,
         key: &str,
@@ -178,7 +177,7 @@ impl S3Store {
                 region: self.region.clone(),
                 right: refusal.region,
             },
-            // Where S3 redirects to it says so: anything else redirects to a page.
+            // S3 always names the target of a redirect in an error code: any other redirect leads to a web page.
             (300..=399, "") => StoreError::Obstacle {
                 operation,
                 url,
@@ -197,14 +196,14 @@ impl S3Store {
         }
     }
 
-    /// An answer without what every S3 sends, or with what none does.
+    /// An answer that lacks what every S3 sends, or has what none sends.
     fn incomplete(&self, operation: Operation, key: &str) -> StoreError {
         let obstacle = AwsObstacle::NotAws { status: 200 };
         StoreError::Obstacle { operation, url: self.url_of(key), obstacle }
     }
 }
 
-/// Whether an answer says that the bucket is in another region. (HEAD answers have no code.)
+/// Whether an answer means that the bucket is in another region. (HEAD answers have no code.)
 fn is_elsewhere(refusal: &Refusal) -> bool {
     let other = refusal.region.is_some();
     match refusal.code.as_str() {
@@ -281,7 +280,7 @@ impl Store for S3Store {
                     pause *= 2;
                     attempt += 1;
                 }
-                // Some servers answer a condition on an object that is gone with 404.
+                // Some servers answer 404 to a condition on an object that no longer exists.
                 Err(error) if matches!(condition, Condition::Matches(_)) && is_absent(&error) => {
                     return Err(StoreError::PreconditionFailed {
                         operation,
@@ -335,7 +334,7 @@ impl Store for S3Store {
         {
             listed.extend(page.contents.unwrap_or_default().into_iter().filter_map(|object| {
                 let key = object.key?.strip_prefix(&self.prefix)?.to_owned();
-                // Consoles mark folders by empty objects whose names are no keys of ours.
+                // Consoles mark folders by empty objects with names that are not valid keys.
                 check_key(operation, &key).ok()?;
                 let bytes = u64::try_from(object.size?).ok()?;
                 Some(Listed { key, bytes })
@@ -365,8 +364,8 @@ impl Store for S3Store {
     }
 }
 
-/// Whether S3's endpoint is set by hand (`AWS_ENDPOINT_URL`, `AWS_ENDPOINT_URL_S3` or a profile):
-/// such servers seldom answer to `bucket.host`, so the bucket goes into the path.
+/// Whether S3's endpoint is configured (`AWS_ENDPOINT_URL`, `AWS_ENDPOINT_URL_S3` or a profile). Such servers seldom
+/// support `bucket.host`, so the bucket goes into the path.
 fn has_own_endpoint(config: &SdkConfig) -> bool {
     let for_s3 = || {
         let key = ServiceConfigKey::builder()
@@ -380,13 +379,13 @@ fn has_own_endpoint(config: &SdkConfig) -> bool {
     config.endpoint_url().is_some() || for_s3().is_some()
 }
 
-/// The version that an ETag names. Proxies that compress what is read call a tag weak (`W/"…"`), and a
-/// weak one matches no condition; a single write gives every object a tag of its own, weak or not.
+/// The version of an ETag. Proxies that compress responses make the tag weak (`W/"…"`), and a weak tag matches no
+/// condition. The prefix can be dropped, because every write of an object yields its own tag.
 fn version_of(e_tag: &str) -> Version {
     Version::new(e_tag.strip_prefix("W/").unwrap_or(e_tag))
 }
 
-/// A large part over a slow line takes longer than an answer does.
+/// Timeouts of an upload: sending a large part over a slow line takes longer than waiting for an answer.
 fn upload_timeouts(bytes: usize) -> TimeoutConfig {
     let sending = Duration::from_secs(bytes as u64 / SLOWEST_UPLOAD);
     TimeoutConfig::builder()
@@ -395,8 +394,8 @@ fn upload_timeouts(bytes: usize) -> TimeoutConfig {
         .build()
 }
 
-/// A 404 for the object; one for the bucket is another matter, and so is a page of somebody else's that
-/// is not found. (HEAD answers have no code.)
+/// Whether the answer is a 404 for the object, rather than for the bucket or from a web page. (HEAD answers have no
+/// code.)
 fn is_absent<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> bool {
     error
         .raw_response()
@@ -415,7 +414,7 @@ fn base64_of(sha256: &[u8; 32]) -> String {
     String::from_utf8_lossy(&text).into_owned()
 }
 
-/// `None` for a checksum of another form, such as that of a multipart upload (`…-3`).
+/// Decodes a SHA-256; `None` for a checksum of another form, such as that of a multipart upload (`…-3`).
 fn sha256_of_base64(text: &str) -> Option<[u8; 32]> {
     let mut sha256 = [0; 33];
     let length = BASE64.decode_slice(text, &mut sha256).ok()?;

@@ -1,34 +1,33 @@
-//! `SNAPSHOT_URL`: where everything is written (docs/reference.md, Settings).
+//! Parses `SNAPSHOT_URL`, the place where everything is written (docs/reference.md, Settings).
 
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// Leaves room for the keys below it within S3's 1,024 bytes.
+/// Longest prefix in bytes. It leaves room for the keys within S3's 1,024 bytes.
 const MAX_PREFIX_BYTES: usize = 500;
 
-/// A place snapshots are written to, parsed from `s3://bucket[/prefix]` or
-/// `file:///absolute/folder`. Displays as such a URL again.
+/// Where snapshots are written: `s3://bucket[/prefix]` or `file:///absolute/folder`. Displays as such a URL.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum SnapshotUrl {
-    /// A bucket, and a prefix without slashes at its ends; empty for the whole bucket.
+    /// A bucket and a prefix, which has no slashes at its ends and is empty for the whole bucket.
     S3 {
         /// The bucket's name.
         bucket: String,
-        /// Everything lies below `prefix/`.
+        /// Everything is stored below `prefix/`.
         prefix: String,
     },
-    /// An absolute folder of this machine, which need not exist yet.
+    /// An absolute folder on this machine, which need not exist yet.
     Folder(PathBuf),
 }
 
-/// Why a text is no `SNAPSHOT_URL`. Nothing of the text is repeated: it may hold credentials.
+/// Why a text is not a valid `SNAPSHOT_URL`. The text is not repeated, because it may contain credentials.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum SnapshotUrlError {
     /// Neither `s3://` nor `file://`.
     #[error("must start with s3:// or file:///")]
     Scheme,
-    /// Not a name S3 gives to buckets.
+    /// Not a valid S3 bucket name.
     #[error(
         "needs a bucket name of 3 to 63 lower-case letters, digits, dots and hyphens after s3://"
     )]
@@ -42,7 +41,7 @@ pub enum SnapshotUrlError {
     /// `//`, `.` or `..` within the path.
     #[error("must not have empty, . or .. parts in its path")]
     PathPart,
-    /// Too long a prefix.
+    /// The prefix is too long.
     #[error("must have a prefix of at most 500 bytes")]
     PrefixTooLong,
     /// `file://host/…` or a relative path.
@@ -53,7 +52,7 @@ pub enum SnapshotUrlError {
     /// `file:///`.
     #[error("must name a folder, not the root of the file system")]
     Root,
-    /// `%` not followed by two hexadecimal digits, or what they spell is not UTF-8 or is a slash.
+    /// `%` not followed by two hexadecimal digits, or decoding to a slash or to invalid UTF-8.
     #[error(
         "has a % that does not begin an encoded character of a file name (write %25 for % itself)"
     )]
@@ -108,8 +107,8 @@ fn parse_s3(rest: &str) -> Result<SnapshotUrl, SnapshotUrlError> {
     Ok(SnapshotUrl::S3 { bucket: bucket.to_owned(), prefix: prefix.to_owned() })
 }
 
-/// The rules of the S3 user guide, but for the few reserved prefixes and suffixes: S3 itself
-/// answers those clearly.
+/// Checks the rules of the S3 user guide except the few reserved prefixes and suffixes, for which S3 itself gives clear
+/// errors.
 fn is_bucket_name(name: &str) -> bool {
     let alphanumeric = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let bytes = name.as_bytes();
@@ -124,7 +123,7 @@ fn is_path_part(part: &str) -> bool {
     !part.is_empty() && part != "." && part != ".."
 }
 
-/// Parsed by hand because a URL parser would quietly resolve `..` and drop spaces at the ends.
+/// Parses the path by hand, because a URL parser would silently resolve `..` and trim spaces at the ends.
 fn parse_folder(rest: &str) -> Result<SnapshotUrl, SnapshotUrlError> {
     let Some(path) = rest.strip_prefix('/') else {
         return Err(SnapshotUrlError::NotAbsolute);

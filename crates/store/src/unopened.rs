@@ -1,4 +1,4 @@
-//! A store that cannot even be addressed.
+//! A store that the AWS settings give no access to.
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -9,8 +9,8 @@ use super::{
 };
 use crate::aws::AwsObstacle;
 
-/// Stands for a store that the AWS settings give no way to: every operation says why. So `check` can
-/// tell of the store and of all else.
+/// Takes the place of a store that cannot be opened. Every operation returns the reason, so `check` can still report on
+/// everything else.
 #[derive(Clone, Debug)]
 pub(super) struct Unopened {
     url: String,
@@ -24,12 +24,12 @@ enum Why {
 }
 
 impl Unopened {
-    /// A store for which no region is configured.
+    /// A store without a configured region.
     pub(super) const fn without_region(url: String) -> Self {
         Self { url, why: Why::NoRegion }
     }
 
-    /// A store with something before it.
+    /// A store that cannot be reached because of an obstacle.
     pub(super) const fn behind(url: String, obstacle: AwsObstacle) -> Self {
         Self { url, why: Why::Obstacle(obstacle) }
     }

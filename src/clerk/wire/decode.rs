@@ -1,4 +1,4 @@
-//! From bytes to a row, with an error that says where and what but never repeats the value.
+//! Decodes JSON, with errors that name the path and the problem but never repeat the value.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -12,36 +12,35 @@ use serde_json::error::Category;
 
 use super::place::{path_of, written};
 
-/// Why some JSON is not the row it should be.
+/// Why some JSON does not have the expected shape.
 ///
-/// serde_json's own message is not kept as the source: it quotes the offending value, which may be
-/// personal data.
+/// serde_json's own message is not kept as the source: it quotes the value, which may be personal data.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{path}`: {problem}")]
 pub struct DecodeError {
-    /// Where: `email_addresses[0].id`, or `.` for the whole of it.
+    /// Path of the value: `email_addresses[0].id`, or `.` for the whole document.
     pub path: String,
-    /// What is wrong there: `missing`, `expected an integer`, `not JSON`, …
+    /// What is wrong: `missing`, `expected an integer`, `not JSON`, …
     pub problem: String,
 }
 
 /// Reads one JSON value that borrows from `json`.
 ///
 /// # Errors
-/// [`DecodeError`] when `json` is not JSON, or not the shape of `T`.
+/// [`DecodeError`] if `json` is not JSON, or does not have the shape of `T`.
 pub fn decode<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, DecodeError> {
     decode_with(json, PhantomData)
 }
 
-/// Reads one JSON value that borrows from `json`, as `seed` does.
+/// Reads one JSON value that borrows from `json`, using `seed`.
 ///
 /// # Errors
-/// As [`decode`].
+/// Those of [`decode`].
 pub(super) fn decode_with<'a, S: DeserializeSeed<'a>>(
     json: &'a [u8],
     seed: S,
 ) -> Result<S::Value, DecodeError> {
-    // UTF-8 is checked once for all and not again for every string: a quarter of the time.
+    // Checking UTF-8 once for the whole body, rather than for each string, saves a quarter of the time.
     let json = std::str::from_utf8(json).map_err(|_| DecodeError::whole("not UTF-8"))?;
     let mut deserializer = serde_json::Deserializer::from_str(json);
     let value = seed.deserialize(&mut deserializer);
@@ -52,17 +51,17 @@ pub(super) fn decode_with<'a, S: DeserializeSeed<'a>>(
 /// Reads one JSON object.
 ///
 /// # Errors
-/// As [`decode`], and when it is an array.
+/// Those of [`decode`], and if it is an array.
 pub fn decode_object<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, DecodeError> {
     decode(json).map(|Object(value)| value)
 }
 
-/// A value that stands in JSON as an object. serde by itself takes an array for a struct as well, its
-/// elements for the fields in their order: not what Clerk's API promises.
+/// A value that must be a JSON object. By default serde also accepts an array for a struct, with its elements as the
+/// fields in order, which Clerk's API does not have.
 #[derive(Clone, Copy, Debug)]
 pub struct Object<T>(pub T);
 
-/// What serde says of a value that stands where an [`Object`] is expected.
+/// How serde's errors call a value that should have been an [`Object`].
 pub(super) const AN_OBJECT: &str = "an object";
 
 impl<T> Deref for Object<T> {
@@ -105,7 +104,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
     }
 }
 
-/// Tells a field that is `null` (`Some(None)`) from one that is not there (`None`).
+/// Distinguishes a `null` field (`Some(None)`) from an absent one (`None`).
 pub(crate) fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Option<T>>, D::Error> {
@@ -117,12 +116,12 @@ impl DecodeError {
         Self { path: ".".to_owned(), problem: problem.to_owned() }
     }
 
-    /// A field is not there.
+    /// A required field is absent.
     pub(crate) fn missing(field: &str) -> Self {
         Self { path: field.to_owned(), problem: "missing".to_owned() }
     }
 
-    /// What serde_json says of some JSON.
+    /// Converts serde_json's error about `json`.
     pub(crate) fn new(json: &str, error: &serde_json::Error) -> Self {
         match error.classify() {
             Category::Eof => Self::whole("the JSON is cut short"),
@@ -131,8 +130,8 @@ impl DecodeError {
         }
     }
 
-    /// Of a value in JSON that is whole: if it is not written as serde_json reads it (half of a
-    /// surrogate pair, a number beyond all numbers), that is about this one value.
+    /// Converts an error about a value in complete JSON. A value that serde_json cannot represent (half of a surrogate
+    /// pair, a number out of range) is a problem of that value only.
     pub(super) fn at(json: &str, error: &serde_json::Error) -> Self {
         let message = error.to_string();
         let missing = between(&message, "missing field `", "`");
@@ -146,13 +145,13 @@ impl DecodeError {
     }
 }
 
-/// What stands between `start`, at the very beginning of `text`, and the next `end`.
+/// The text between `start`, which must begin `text`, and the next `end`.
 fn between<'a>(text: &'a str, start: &str, end: &str) -> Option<&'a str> {
     text.strip_prefix(start)?.split_once(end).map(|(inside, _)| inside)
 }
 
-/// `invalid type: string "…", expected a boolean at line 1 column 9` → `expected a boolean`.
-/// The last `, expected ` is serde's own: the value it quotes comes before.
+/// `invalid type: string "…", expected a boolean at line 1 column 9` → `expected a boolean`. serde puts its own `,
+/// expected ` last: a quoted value comes before it.
 fn without_the_value(message: &str) -> String {
     let Some((_, expected)) = message.rsplit_once(", expected ") else {
         return "not the documented shape".to_owned();
@@ -161,7 +160,7 @@ fn without_the_value(message: &str) -> String {
     format!("expected {}", in_json_terms(expected))
 }
 
-/// What Rust and serde call it → what Clerk's documentation calls it.
+/// Translates names of Rust and serde into those of Clerk's documentation.
 fn in_json_terms(expected: &str) -> &str {
     match expected {
         "i64" => "a 64-bit integer",
@@ -201,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn an_array_stands_for_no_object_inside_of_a_row_either() {
+    fn an_array_is_not_accepted_for_an_object_inside_a_row() {
         let json = r#"{"id":"u","email_addresses":[{"verification":["verified"]}]}"#;
         assert_eq!(
             problem::<User<'_>>(json),
@@ -210,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_field_is_named_with_its_place() {
+    fn a_missing_field_is_named_by_its_path() {
         assert_eq!(problem::<User<'_>>("{}"), "`id`: missing");
         assert_eq!(
             problem::<OrganizationMembership<'_>>(
@@ -220,7 +219,7 @@ mod tests {
         );
     }
 
-    // Promise: errors hold no body and no personal data.
+    // Promise: errors contain no body and no personal data.
     #[test]
     fn the_value_is_never_repeated() {
         let json = r#"{"id":"u","banned":"ada@example.com, expected at line 3"}"#;
@@ -230,15 +229,15 @@ mod tests {
     }
 
     #[test]
-    fn an_array_is_no_object() {
+    fn an_array_is_not_accepted_for_an_object() {
         let row = br#"["p",null,"k",null,null,1,2]"#;
-        assert!(decode::<OrganizationPermission<'_>>(row).is_ok(), "as serde has it");
+        assert!(decode::<OrganizationPermission<'_>>(row).is_ok(), "serde's default");
         let error = decode_object::<OrganizationPermission<'_>>(row).unwrap_err();
         assert_eq!(error.to_string(), "`.`: expected an object");
     }
 
     #[test]
-    fn what_is_not_json_says_so() {
+    fn invalid_json_is_reported_as_such() {
         assert_eq!(problem::<User<'_>>(r#"{"id":"u""#), "`.`: the JSON is cut short");
         assert_eq!(problem::<User<'_>>("<html>"), "`.`: not JSON");
         assert_eq!(problem::<User<'_>>(r#"{"id":"u"} x"#), "`.`: not JSON");

@@ -1,23 +1,23 @@
-//! The body of a refusal.
+//! The body of an error answer.
 
 use serde::Deserialize;
 
 use super::text::Text;
 
-/// The body of a 4xx, and of most 5xx (Clerk OpenAPI 2026-05-12, schema ClerkErrors). Clerk's
-/// messages are not read: they may quote what was sent, and every decision hangs on the code.
+/// The body of a 4xx, and of most 5xx (Clerk OpenAPI 2026-05-12, schema ClerkErrors). Clerk's messages are not read:
+/// they may quote the request, and the code is enough for every decision.
 #[derive(Debug, Default, Deserialize)]
 pub struct ErrorBody<'a> {
-    /// What was wrong; the first one is the one to go by.
+    /// What was wrong. The first error counts.
     #[serde(borrow, default)]
     pub errors: Vec<ErrorItem<'a>>,
-    /// What Clerk's support asks for.
+    /// An id that Clerk's support asks for.
     #[serde(borrow)]
     pub clerk_trace_id: Option<Text<'a>>,
 }
 
 impl ErrorBody<'_> {
-    /// The code of the first error that has one.
+    /// The first code present.
     pub fn code(&self) -> Option<&str> {
         self.errors.iter().find_map(|error| error.code.as_deref())
     }
@@ -29,7 +29,7 @@ pub struct ErrorItem<'a> {
     /// Such as `clerk_key_invalid` or `feature_not_enabled`: an open set.
     #[serde(borrow)]
     pub code: Option<Text<'a>>,
-    /// Which parameter it is about.
+    /// The parameter concerned.
     #[serde(borrow)]
     pub meta: Option<ErrorMeta<'a>>,
 }
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_code_is_that_of_the_first_error() {
+    fn the_first_error_gives_the_code() {
         let json = br#"{"errors":[{"message":"m","long_message":"l","code":"feature_not_enabled",
             "meta":{"param_name":"starting_after"}}],"meta":{},"clerk_trace_id":"t1"}"#;
         let body: ErrorBody<'_> = decode(json).unwrap();

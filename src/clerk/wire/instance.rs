@@ -1,14 +1,14 @@
-//! What was read from, and how much there is of it.
+//! The instance being read, and the count of its users.
 
 use serde::Deserialize;
 
 use super::page::count;
 use super::text::{Text, identifier, key};
 
-/// The answer of Clerk: GET /instance (Clerk OpenAPI 2026-05-12, schema Instance).
+/// Answer of GET /instance (Clerk OpenAPI 2026-05-12, schema Instance).
 #[derive(Debug, Deserialize)]
 pub struct Instance<'a> {
-    /// `ins_…`: the identity of what is read.
+    /// `ins_…`.
     #[serde(borrow, deserialize_with = "identifier")]
     pub id: Text<'a>,
     /// `production`, `development`, …: an open set.
@@ -16,10 +16,10 @@ pub struct Instance<'a> {
     pub environment_type: Text<'a>,
 }
 
-/// The answer of Clerk: GET /users/count (Clerk OpenAPI 2026-05-12, schema TotalCount).
+/// Answer of GET /users/count (Clerk OpenAPI 2026-05-12, schema TotalCount).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 pub struct TotalCount {
-    /// How many rows match.
+    /// Number of matching rows.
     #[serde(deserialize_with = "count")]
     pub total_count: u64,
 }

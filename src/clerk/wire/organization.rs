@@ -6,30 +6,30 @@ use serde_json::value::RawValue;
 use super::text::{Text, identifier, optional_identifier};
 use super::time::Time;
 
-/// A row of Clerk: GET /organizations (Clerk OpenAPI 2026-05-12, schema Organization).
+/// A row of GET /organizations (Clerk OpenAPI 2026-05-12, schema Organization).
 #[derive(Debug, Deserialize)]
 pub struct Organization<'a> {
     /// `org_…`.
     #[serde(borrow, deserialize_with = "identifier")]
     pub id: Text<'a>,
-    /// The name shown to people.
+    /// The display name.
     #[serde(borrow)]
     pub name: Option<Text<'a>>,
     /// The name in URLs.
     #[serde(borrow)]
     pub slug: Option<Text<'a>>,
-    /// How many members; present only when the list was asked with `include_members_count=true`.
+    /// Number of members; present only if the request had `include_members_count=true`.
     pub members_count: Option<i64>,
-    /// How many invitations wait for an answer.
+    /// Number of pending invitations.
     pub pending_invitations_count: Option<i64>,
-    /// The most members it may have.
+    /// Largest number of members allowed.
     pub max_allowed_memberships: Option<i64>,
     /// Whether its administrators may delete it.
     pub admin_delete_enabled: Option<bool>,
     /// Readable by the application's front end.
     #[serde(borrow)]
     pub public_metadata: Option<&'a RawValue>,
-    /// For the backend alone.
+    /// For the backend only.
     #[serde(borrow)]
     pub private_metadata: Option<&'a RawValue>,
     /// The id of the user who created it.
@@ -39,7 +39,7 @@ pub struct Organization<'a> {
     pub created_at: Option<Time>,
     /// When it last changed.
     pub updated_at: Option<Time>,
-    /// When a member last was active in it.
+    /// When any member was last active in it.
     pub last_active_at: Option<Time>,
     /// The key of its role set.
     #[serde(borrow)]

@@ -1,4 +1,4 @@
-//! That a user is a member of an organization.
+//! A user's membership of an organization.
 
 use serde::Deserialize;
 
@@ -6,8 +6,7 @@ use super::decode::Object;
 use super::text::{Text, identifier, key, optional_identifier};
 use super::time::Time;
 
-/// A row of Clerk: GET /organization_memberships (Clerk OpenAPI 2026-05-12, schema
-/// OrganizationMembership).
+/// A row of GET /organization_memberships (Clerk OpenAPI 2026-05-12, schema OrganizationMembership).
 #[derive(Debug, Deserialize)]
 pub struct OrganizationMembership<'a> {
     /// `orgmem_…`.
@@ -16,13 +15,13 @@ pub struct OrganizationMembership<'a> {
     /// The key, not the id, of the role.
     #[serde(borrow, deserialize_with = "key")]
     pub role: Text<'a>,
-    /// The keys of the permissions that come with it.
+    /// The keys of the permissions that the role grants.
     #[serde(borrow)]
     pub permissions: Option<Vec<Option<Text<'a>>>>,
-    /// In what.
+    /// The organization.
     #[serde(borrow)]
     pub organization: Object<MembershipOrganization<'a>>,
-    /// Who. A membership without it belongs to nobody any more.
+    /// The member. Without it the membership belongs to nobody any more.
     #[serde(borrow)]
     pub public_user_data: Option<Object<PublicUserData<'a>>>,
     /// When it was created.
@@ -31,7 +30,7 @@ pub struct OrganizationMembership<'a> {
     pub updated_at: Option<Time>,
 }
 
-/// The organization inside a membership: its id; the rest is in `/organizations`.
+/// The organization in a membership. Only its id is read; the rest is in `/organizations`.
 #[derive(Debug, Deserialize)]
 pub struct MembershipOrganization<'a> {
     /// `org_…`.
@@ -39,8 +38,8 @@ pub struct MembershipOrganization<'a> {
     pub id: Text<'a>,
 }
 
-/// The member (Clerk OpenAPI 2026-05-12, schema OrganizationMembershipPublicUserData): its id; the
-/// rest is in `/users`.
+/// The member (Clerk OpenAPI 2026-05-12, schema OrganizationMembershipPublicUserData). Only the id is read; the rest is
+/// in `/users`.
 #[derive(Debug, Deserialize)]
 pub struct PublicUserData<'a> {
     /// `user_…`.

@@ -1,21 +1,20 @@
-//! A permission that roles can carry.
+//! A permission that roles can include.
 
 use serde::Deserialize;
 
 use super::text::{Text, identifier};
 use super::time::Time;
 
-/// A row of Clerk: GET /organization_permissions (Clerk OpenAPI 2026-05-12, schema Permission).
-///
+/// A row of GET /organization_permissions (Clerk OpenAPI 2026-05-12, schema Permission).
 #[derive(Debug, Deserialize)]
 pub struct OrganizationPermission<'a> {
     /// `perm_…`.
     #[serde(borrow, deserialize_with = "identifier")]
     pub id: Text<'a>,
-    /// The name shown to people.
+    /// The display name.
     #[serde(borrow)]
     pub name: Option<Text<'a>>,
-    /// `org:feature:action`; those of Clerk itself start with `org:sys_`.
+    /// `org:feature:action`; Clerk's own start with `org:sys_`.
     #[serde(borrow)]
     pub key: Text<'a>,
     /// What it allows.

@@ -1,4 +1,4 @@
-//! A role that members of organizations can have.
+//! A role of organization members.
 
 use serde::Deserialize;
 
@@ -6,24 +6,24 @@ use super::decode::Object;
 use super::text::{Text, identifier};
 use super::time::Time;
 
-/// A row of Clerk: GET /organization_roles (Clerk OpenAPI 2026-05-12, schema Role).
+/// A row of GET /organization_roles (Clerk OpenAPI 2026-05-12, schema Role).
 #[derive(Debug, Deserialize)]
 pub struct OrganizationRole<'a> {
-    /// `role_…`; stable, where the key may be edited.
+    /// `role_…`; stable, while the key may be edited.
     #[serde(borrow, deserialize_with = "identifier")]
     pub id: Text<'a>,
-    /// The name shown to people.
+    /// The display name.
     #[serde(borrow)]
     pub name: Option<Text<'a>>,
-    /// `org:admin`, or in old instances `admin`: what memberships refer to.
+    /// `org:admin`, or `admin` in old instances. Memberships refer to the role by this key.
     #[serde(borrow)]
     pub key: Text<'a>,
     /// What it is for.
     #[serde(borrow)]
     pub description: Option<Text<'a>>,
-    /// Whether whoever creates an organization may get it.
+    /// Whether the creator of an organization may get this role.
     pub is_creator_eligible: Option<bool>,
-    /// What it permits.
+    /// The permissions it includes.
     #[serde(borrow)]
     pub permissions: Option<Vec<Object<RolePermission<'a>>>>,
     /// When it was created.
@@ -32,13 +32,13 @@ pub struct OrganizationRole<'a> {
     pub updated_at: Option<Time>,
 }
 
-/// A permission as a role lists it (Clerk OpenAPI 2026-05-12, schema Permission).
+/// A permission in a role's list (Clerk OpenAPI 2026-05-12, schema Permission).
 #[derive(Debug, Deserialize)]
 pub struct RolePermission<'a> {
     /// `perm_…`.
     #[serde(borrow, deserialize_with = "identifier")]
     pub id: Text<'a>,
-    /// `org:feature:action`; those of Clerk itself start with `org:sys_`.
+    /// `org:feature:action`; Clerk's own start with `org:sys_`.
     #[serde(borrow)]
     pub key: Text<'a>,
 }

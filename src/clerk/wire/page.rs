@@ -1,4 +1,4 @@
-//! A page of a list.
+//! Decodes a page of a list.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -16,17 +16,16 @@ use super::decode::{AN_OBJECT, DecodeError, decode_with};
 pub struct Page<R> {
     /// The rows, in Clerk's order.
     pub rows: Vec<R>,
-    /// How many rows the whole list has; `None` for a bare array, which does not say.
+    /// The size of the whole list; `None` for a bare array, which does not state it.
     pub total_count: Option<u64>,
 }
 
-/// Reads a body that is a bare array (GET /users) or `{"data":[…],"total_count":n}` (all others).
+/// Decodes a body that is a bare array (GET /users) or `{"data":[…],"total_count":n}` (all other lists).
 ///
-/// An object without `data` or `total_count` is neither: an empty page is only ever one that says
-/// so.
+/// An object without `data` or `total_count` is an error: only a page that says so is empty.
 ///
 /// # Errors
-/// [`DecodeError`], its path starting at the body: `data[3].id`, `[3].id`.
+/// [`DecodeError`], with a path that starts at the body: `data[3].id`, `[3].id`.
 pub fn decode_page<'a, R: Deserialize<'a>>(body: &'a [u8]) -> Result<Page<R>, DecodeError> {
     let mut rows = Vec::new();
     let total_count = decode_rows(body, |row| {
@@ -36,11 +35,11 @@ pub fn decode_page<'a, R: Deserialize<'a>>(body: &'a [u8]) -> Result<Page<R>, De
     Ok(Page { rows, total_count })
 }
 
-/// Reads a page as [`decode_page`] does, and hands over each row as soon as it is read, because all rows of a page
-/// of users take half a megabyte. Returns the page's `total_count`.
+/// Decodes a page like [`decode_page`], passing each row to `take` as soon as it is read, because all rows of a page of
+/// users take half a megabyte. Returns the page's `total_count`.
 ///
 /// # Errors
-/// As [`decode_page`]. If `take` refuses a row, an error that does not say which.
+/// Those of [`decode_page`]. If `take` refuses a row, an error that does not say which.
 pub fn decode_rows<'a, R: Deserialize<'a>>(
     body: &'a [u8],
     take: impl FnMut(R) -> Result<(), DecodeError>,
@@ -48,10 +47,10 @@ pub fn decode_rows<'a, R: Deserialize<'a>>(
     decode_with(body, PageReader(RowsReader { take, row: PhantomData }))
 }
 
-/// Reads a page in either shape.
+/// Decodes a page in either shape.
 struct PageReader<R, F>(RowsReader<R, F>);
 
-/// Reads an array of rows.
+/// Decodes an array of rows.
 struct RowsReader<R, F> {
     take: F,
     row: PhantomData<R>,
@@ -93,7 +92,7 @@ where
         (&mut self.0).visit_seq(rows).map(|()| None)
     }
 
-    /// Clerk OpenAPI 2026-05-12, schemas Organizations, Roles, Permissions, OrganizationMemberships.
+    /// The shape of Clerk OpenAPI 2026-05-12, schemas Organizations, Roles, Permissions, OrganizationMemberships.
     fn visit_map<A: MapAccess<'de>>(mut self, mut fields: A) -> Result<Option<u64>, A::Error> {
         let (mut has_data, mut total_count) = (false, None);
         while let Some(field) = fields.next_key()? {
@@ -149,15 +148,15 @@ where
     }
 }
 
-/// Most rows that a list may have: some fifty times as many as the largest instances are thought to
-/// have. A server that states more, or never comes to an end, is not Clerk.
+/// Most rows that a list may have: about fifty times as many as the largest instances are thought to have. A server
+/// that states more, or whose list never ends, is not Clerk.
 pub const MOST_ROWS: u64 = 100_000_000;
 
-/// As [`count`] reads it.
+/// A count as decoded by [`count`].
 #[derive(Deserialize)]
 struct Count(#[serde(deserialize_with = "count")] u64);
 
-/// A count of rows, of at most [`MOST_ROWS`].
+/// Decodes a number of rows, at most [`MOST_ROWS`].
 pub(super) fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     let count = u64::deserialize(deserializer)?;
     if count > MOST_ROWS {
@@ -188,9 +187,9 @@ mod tests {
         assert_eq!(raw.rows[0].get(), r#"{"id": "u1"}"#);
     }
 
-    // Promise: absence is never invented.
+    // Promise: a list is never empty unless the server says so.
     #[test]
-    fn what_is_no_page_is_never_an_empty_one() {
+    fn a_body_of_another_shape_is_never_an_empty_page() {
         for (body, problem) in [
             ("{}", "`data`: missing"),
             ("{\"data\":[]}", "`total_count`: missing"),

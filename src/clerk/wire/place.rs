@@ -1,8 +1,7 @@
-//! Where in some JSON the value stands that serde did not like.
+//! Finds the path of the JSON value that serde rejected.
 //!
-//! serde_json says how far it had read, and that is enough. A library that follows the path while it
-//! reads is compiled once more for every type of row: a twentieth of the zip
-//! (docs/decisions/0017-a-quick-start-and-a-small-binary.md).
+//! serde_json reports how far it had read, which is enough. A library that tracks the path while reading is compiled
+//! once per row type, which makes the zip a twentieth larger (docs/decisions/0017-a-quick-start-and-a-small-binary.md).
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -10,28 +9,27 @@ use std::ops::Range;
 
 use serde_json::Error;
 
-/// One step from a value to one inside of it.
+/// One step of a path: from a value to a field or element inside it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Step<'a> {
     json: &'a str,
     newest: Newest,
-    /// Where the value begins, once something of it was read.
+    /// Offset of the value's first byte, once some of it has been read.
     begin: Option<usize>,
 }
 
-/// The newest value of an array or object that is not closed yet.
+/// The field or element being read in an array or object that is still open.
 #[derive(Clone, Copy, Debug)]
 enum Newest {
-    /// None, or one whose key is to come.
+    /// None, or a field whose key has not been read yet.
     Unnamed,
-    /// Its key begins here.
+    /// A field; offset of its key.
     Field(usize),
     Element(usize),
 }
 
-/// The steps to the value that `error` is about, none of them for the whole. Where that was read to the
-/// end of an array or object, it is about the last value in there, or about all of it if it lacks
-/// something (`is_lacking`).
+/// The path to the value that `error` is about, empty for the whole document. If reading stopped at the end of an array
+/// or object, that is its last value, or the array or object itself if something is missing in it (`is_lacking`).
 pub(super) fn path_of<'a>(json: &'a str, error: &Error, is_lacking: bool) -> Vec<Step<'a>> {
     let before: usize =
         json.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();
@@ -80,24 +78,24 @@ pub(super) fn path_of<'a>(json: &'a str, error: &Error, is_lacking: bool) -> Vec
 }
 
 impl<'a> Step<'a> {
-    /// Whether it leads to an element of an array.
+    /// Whether the step leads to an element of an array.
     pub(super) const fn is_element(&self) -> bool {
         matches!(self.newest, Newest::Element(_))
     }
 
-    /// The key as it stands in the JSON, with its quotes; `None` for an element.
+    /// Range of the key in the JSON, with its quotes; `None` for an element.
     pub(super) fn key(&self) -> Option<Range<usize>> {
         let Newest::Field(begin) = self.newest else { return None };
         Some(begin..end_of_string(self.json.as_bytes(), begin))
     }
 
-    /// The name of the field; `None` for an element, and for a key that is no text.
+    /// The name of the field; `None` for an element, or if the key is not valid text.
     pub(super) fn name(&self) -> Option<Cow<'a, str>> {
         let quoted = self.json.get(self.key()?)?;
         serde_json::from_str::<super::Text<'a>>(quoted).ok().map(super::Text::into_inner)
     }
 
-    /// Where the value stands.
+    /// Range of the value in the JSON.
     pub(super) fn value(&self) -> Option<Range<usize>> {
         let bytes = self.json.as_bytes();
         let behind = self.key().map_or(0, |key| key.end);
@@ -110,7 +108,7 @@ impl<'a> Step<'a> {
     }
 }
 
-/// Where the value ends that begins at `begin`.
+/// Offset just after the value that begins at `begin`.
 fn end_of_value(json: &[u8], begin: usize) -> usize {
     let mut depth = 0_usize;
     let mut at = begin;
@@ -134,7 +132,7 @@ fn end_of_value(json: &[u8], begin: usize) -> usize {
     json.len()
 }
 
-/// Where the string ends that begins at `begin`, or all that was read.
+/// Offset just after the string that begins at `begin`, or the end of what was read.
 fn end_of_string(read: &[u8], begin: usize) -> usize {
     let mut at = begin + 1;
     loop {
@@ -147,11 +145,11 @@ fn end_of_string(read: &[u8], begin: usize) -> usize {
     }
 }
 
-/// `email_addresses[0].id`, or `.` for the whole.
+/// Formats a path: `email_addresses[0].id`, or `.` for the whole document.
 pub(super) fn written(path: &[Step<'_>]) -> String {
     let mut text = String::new();
     for step in path {
-        // A `String` takes everything.
+        // Writing to a `String` cannot fail.
         let _infallible = match (step.newest, step.name()) {
             (Newest::Element(index), _) => write!(text, "[{index}]"),
             (_, None) => Ok(()),
@@ -173,7 +171,7 @@ mod tests {
     };
     use crate::translate::plain;
 
-    /// Every way to have one value of `row` replaced by another or left out.
+    /// Copies of `row`, each with one value replaced or left out, in every possible way.
     fn spoiled(row: &Value) -> Vec<Value> {
         let mut all: Vec<Value> = ["", "x"].map(Value::from).into();
         all.extend([json!(null), json!(7), json!(1.5), json!(u64::MAX), json!(true)]);
@@ -221,8 +219,8 @@ mod tests {
         }
     }
 
-    /// Whatever is wrong in a row, its place is the one that a library finds which follows the path
-    /// while it reads; that of what is missing is its object's.
+    /// For every fault in a row, the path is the one found by a library that tracks it while reading. For a missing
+    /// field it is that of the enclosing object.
     macro_rules! assert_places {
         ($row:ty, $json:expr) => {
             let row = $json;
@@ -239,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn the_place_is_where_reading_went_wrong() {
+    fn the_path_leads_to_the_rejected_value() {
         assert_places!(
             User<'_>,
             json!({
@@ -282,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn the_place_is_found_in_a_page() {
+    fn the_path_is_found_in_a_page() {
         let page = r#"{"total_count": 1, "data": [{"id":"a"}, {"id":"b" , "banned": [1]}] }"#;
         let error = decode_page::<User<'_>>(page.as_bytes()).unwrap_err();
         assert_eq!(error.to_string(), "`data[1].banned`: expected a boolean");

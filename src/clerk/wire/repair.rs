@@ -1,36 +1,36 @@
-//! Reads a row that holds values of other types than they should be, without these values.
+//! Reads a row without the values that have the wrong type.
 //!
-//! Rows are read strictly, which is fast and says exactly what is wrong. Only a row that cannot be read
-//! so is repaired: the value at fault becomes `null` in a copy of the row's JSON, and the copy is read
-//! again. Nothing of it is compiled once more for every list
-//! (docs/decisions/0023-odd-values.md).
+//! - Rows are read strictly first, which is fast and gives exact errors. Only a row that fails is repaired.
+//! - A repair sets the offending value to `null` in a copy of the row's JSON and reads the copy again.
+//! - None of this code is generic over the row type, so it is compiled once (docs/decisions/0023-odd-values.md).
 
 use std::collections::BTreeSet;
 
 use super::decode::{AN_OBJECT, DecodeError};
 use super::place::{Step, path_of};
 
-/// A row that can be read.
+/// A row made readable.
 #[derive(Debug)]
 pub(crate) struct Repaired {
-    /// The row, `null` in the place of what could not be read.
+    /// The row's JSON, with `null` in place of the values that could not be read.
     pub(crate) json: String,
-    /// The fields that could not be read, by the names that Clerk gives them, such as
-    /// `email_addresses.verification.status`.
+    /// The fields that could not be read, by Clerk's names, such as `email_addresses.verification.status`.
     pub(crate) unreadable: BTreeSet<String>,
 }
 
-/// Values that are repaired one by one: some fields of every element of a list. Past them, the whole of
-/// the row's field is given up in which the next one stands.
+/// Most values repaired one by one: enough for some fields in every element of a list. After that, each further repair
+/// drops the row's whole field that contains the value.
 const MOST_VALUES: usize = 128;
-/// Then as many fields: more than any row has.
+/// Most fields dropped after that: more than any row has.
 const MOST_FIELDS: usize = 64;
 
-/// Repairs the JSON of a row. `problem_of` reads it; `problem` is what it says of the row as it is.
-/// `is_needed` says of a field whether the row is nothing without it, or without a field inside of it.
+/// Repairs the JSON of a row.
+///
+/// - `problem` is the error from reading the row as it is, and `problem_of` reads a repaired copy.
+/// - `is_needed` says whether the row requires a field, or a field inside it.
 ///
 /// # Errors
-/// [`DecodeError`] about a field that is needed, or when the row is no object.
+/// [`DecodeError`] if a required field cannot be read, or the row is not an object.
 pub(crate) fn repair(
     row: &str,
     problem: serde_json::Error,
@@ -64,16 +64,16 @@ pub(crate) fn repair(
     Err(DecodeError::at(&json, &problem))
 }
 
-/// The names of the fields on the way, with dots between them. Elements have none.
+/// The field names along the path, joined with dots. Array elements have none.
 fn name_of(path: &[Step<'_>]) -> String {
     path.iter().filter_map(Step::name).collect::<Vec<_>>().join(".")
 }
 
-/// A change of a row's JSON that takes a fault out of it.
+/// A change to a row's JSON that removes one problem.
 struct Edit {
     range: std::ops::Range<usize>,
     by: &'static str,
-    /// Whether something is lost by it.
+    /// Whether a value is lost.
     takes_a_value: bool,
 }
 
@@ -87,12 +87,13 @@ impl Edit {
         if let Some(key) = step.key()
             && (step.name().is_none() || message.starts_with("duplicate field"))
         {
-            // No field is called so, and an unknown one is ignored. Of two of a name the first counts.
+            // An unknown field is ignored, and no field has an empty name. Of two fields with the same name the first
+            // counts.
             return Some(Self { range: key, by: "\"\"", takes_a_value: false });
         }
         let range = step.value()?;
         let value = json.get(range.clone())?;
-        // A list of objects has no room for `null`; an object that says nothing does as well.
+        // A list of objects cannot hold `null`, but an empty object works as well.
         let is_object =
             step.is_element() && message.contains(&format!(", expected {AN_OBJECT} at"));
         let by = if is_object { "{}" } else { "null" };

@@ -1,4 +1,4 @@
-//! A string of Clerk's: borrowed from the body where JSON escapes nothing in it.
+//! A string of Clerk's, borrowed from the body unless JSON escapes something in it.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,21 +9,20 @@ use serde::{Deserialize, Serialize};
 
 /// A string that borrows where it can.
 ///
-/// serde borrows into a bare `Cow<str>` field but copies into an `Option<Cow<str>>`; this type
-/// borrows in both.
+/// serde borrows into a bare `Cow<str>` field but copies into an `Option<Cow<str>>`; this type borrows in both.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize)]
 #[serde(transparent)]
 pub struct Text<'a>(Cow<'a, str>);
 
 impl Text<'_> {
-    /// The string itself.
+    /// The string.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
 impl<'a> Text<'a> {
-    /// The string itself, borrowed for as long as it can be.
+    /// The string, borrowed for as long as possible.
     pub(super) fn into_inner(self) -> Cow<'a, str> {
         self.0
     }
@@ -55,11 +54,11 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     }
 }
 
-/// Most bytes of an id or a key: Clerk's have some thirty. They stand in the checkpoint and in the
-/// next request, which must stay small whatever the server sends.
+/// Most bytes of an id or key; Clerk's have about thirty. Ids go into the checkpoint and the next request, which must
+/// stay small whatever the server sends.
 const LONGEST_IDENTIFIER: usize = 256;
 
-/// For ids: an empty one would name nothing and match everything.
+/// Decodes a required id. An empty id is an error: it would name nothing and match everything.
 pub(crate) fn identifier<'de: 'a, 'a, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Text<'a>, D::Error> {
@@ -71,23 +70,23 @@ pub(crate) fn identifier<'de: 'a, 'a, D: Deserializer<'de>>(
     Ok(text)
 }
 
-/// For ids that a row may be without: an empty one is none.
+/// Decodes an optional id; an empty one counts as absent.
 pub(crate) fn optional_identifier<'de: 'a, 'a, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Text<'a>>, D::Error> {
-    let text = said(deserializer)?;
+    let text = optional_text(deserializer)?;
     text.map(within_the_longest).transpose()
 }
 
-/// For ids that are not Clerk's own and may be of any length: an empty one is none as well.
-pub(crate) fn said<'de: 'a, 'a, D: Deserializer<'de>>(
+/// Decodes an optional id that is not Clerk's own and may have any length; an empty one counts as absent.
+pub(crate) fn optional_text<'de: 'a, 'a, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Text<'a>>, D::Error> {
     let text = Option::<Text<'de>>::deserialize(deserializer)?;
     Ok(text.filter(|text| !text.is_empty()))
 }
 
-/// For keys: an empty one is one that nothing has.
+/// Decodes a key. An empty key is accepted: it matches nothing.
 pub(super) fn key<'de: 'a, 'a, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Text<'a>, D::Error> {
@@ -108,7 +107,7 @@ fn within_the_longest<E: Error>(text: Text<'_>) -> Result<Text<'_>, E> {
     Ok(text)
 }
 
-/// Takes any string; holds what an error says was expected.
+/// Accepts any string; holds the text that an error gives as expected.
 struct Expecting(&'static str);
 
 impl<'de> Visitor<'de> for Expecting {

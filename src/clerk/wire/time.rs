@@ -1,4 +1,4 @@
-//! A moment as Clerk writes it.
+//! A point in time in Clerk's JSON.
 
 use std::fmt;
 
@@ -8,25 +8,25 @@ use serde::{Deserialize, Serialize, Serializer};
 
 /// Milliseconds since 1970 in Clerk's JSON, RFC 3339 in records.
 ///
-/// Clerk writes 0, and Go's zero time (-62135596800000), where there is none: a time that is not after
-/// 1970 is kept as a number, because lists are in the order of such numbers, and written as `null`.
+/// Clerk writes 0 or Go's zero time (-62135596800000) for "none". Such a time is kept as a number, because lists are
+/// ordered by these numbers, and written as `null`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Time {
-    /// From the year 0 to the year 9999.
+    /// Between the years 0 and 9999.
     milliseconds: i64,
 }
 
-/// The year 0; what is before it says no more than that there is no time.
+/// The year 0. Earlier values all mean "none", so they are raised to it.
 const EARLIEST: i64 = -62_167_219_200_000;
 
 impl Time {
-    /// The number that Clerk wrote, without its fraction.
+    /// Clerk's number without its fraction.
     #[must_use]
     pub const fn milliseconds(self) -> i64 {
         self.milliseconds
     }
 
-    /// The moment; `None` where Clerk says that there is none.
+    /// The point in time; `None` if Clerk states none.
     #[must_use]
     pub fn timestamp(self) -> Option<Timestamp> {
         (self.milliseconds > 0).then(|| Timestamp::from_unix_millis(self.milliseconds)).flatten()
@@ -66,7 +66,7 @@ impl Visitor<'_> for Milliseconds {
         self.visit_i64(i64::try_from(milliseconds).unwrap_or(i64::MAX))
     }
 
-    /// A part of a millisecond is dropped. (A number that no `i64` holds becomes the nearest one.)
+    /// Drops the fraction of a millisecond. (A number out of range of `i64` becomes the nearest one.)
     fn visit_f64<E: Error>(self, milliseconds: f64) -> Result<Time, E> {
         self.visit_i64(milliseconds.floor() as i64)
     }
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn milliseconds_become_a_date_whole_or_not() {
+    fn whole_and_fractional_milliseconds_become_a_date() {
         for json in ["1795176000123", "1795176000123.0", "1795176000123.999", "1.795176000123e12"] {
             assert_eq!(written(json), r#""2026-11-20T12:00:00.123Z""#, "{json}");
         }
@@ -93,18 +93,18 @@ mod tests {
     }
 
     #[test]
-    fn zero_and_below_mean_that_there_is_none() {
+    fn zero_and_below_mean_none() {
         for json in
             ["0", "-0", "0.0", "0.5", "-1", "-62135596800000", "-9223372036854775808", "-1e300"]
         {
             assert_eq!(written(json), "null", "{json}");
         }
         let time: Time = decode(b"-62135596800000").unwrap();
-        assert_eq!(time.milliseconds(), -62_135_596_800_000, "lists are in the order of numbers");
+        assert_eq!(time.milliseconds(), -62_135_596_800_000, "lists are ordered by these numbers");
     }
 
     #[test]
-    fn what_is_no_time_is_an_error_that_does_not_repeat_it() {
+    fn an_invalid_time_is_an_error_that_does_not_repeat_it() {
         for json in [
             "253402300800000",
             "9223372036854775807",

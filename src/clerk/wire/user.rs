@@ -7,17 +7,17 @@ use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::decode::{Object, present};
-use super::text::{Text, identifier, optional_identifier, said};
+use super::text::{Text, identifier, optional_identifier, optional_text};
 use super::time::Time;
 
-/// A row of Clerk: GET /users (Clerk OpenAPI 2026-05-12, schema User).
+/// A row of GET /users (Clerk OpenAPI 2026-05-12, schema User).
 #[derive(Debug, Deserialize)]
 pub struct User<'a> {
     /// `user_…`.
     #[serde(borrow, deserialize_with = "identifier")]
     pub id: Text<'a>,
-    /// The customer's own id of the user.
-    #[serde(borrow, default, deserialize_with = "said")]
+    /// The customer's own id for the user.
+    #[serde(borrow, default, deserialize_with = "optional_text")]
     pub external_id: Option<Text<'a>>,
     /// Which of `email_addresses` is the primary one.
     #[serde(borrow, default, deserialize_with = "optional_identifier")]
@@ -25,7 +25,7 @@ pub struct User<'a> {
     /// Which of `phone_numbers` is the primary one.
     #[serde(borrow, default, deserialize_with = "optional_identifier")]
     pub primary_phone_number_id: Option<Text<'a>>,
-    /// The name to sign in with, where the instance uses them.
+    /// The name used to sign in, if the instance has usernames.
     #[serde(borrow)]
     pub username: Option<Text<'a>>,
     /// Given name.
@@ -40,7 +40,7 @@ pub struct User<'a> {
     /// Readable by the application's front end.
     #[serde(borrow)]
     pub public_metadata: Option<&'a RawValue>,
-    /// For the backend alone; may be absent.
+    /// For the backend only; may be absent.
     #[serde(borrow)]
     pub private_metadata: Option<&'a RawValue>,
     /// Writable by the application's front end.
@@ -55,47 +55,46 @@ pub struct User<'a> {
     /// Every web3 wallet.
     #[serde(borrow)]
     pub web3_wallets: Option<Vec<Object<Web3Wallet<'a>>>>,
-    /// How many passkeys there are.
+    /// Number of passkeys.
     pub passkeys: Option<Passkeys>,
     /// Whether a password is set.
     pub password_enabled: Option<bool>,
     /// Whether any second factor is on.
     pub two_factor_enabled: Option<bool>,
-    /// Whether an authenticator application is a second factor.
+    /// Whether an authenticator app is a second factor.
     pub totp_enabled: Option<bool>,
     /// Whether backup codes exist.
     pub backup_code_enabled: Option<bool>,
-    /// When a second factor was last turned on; kept when it is turned off again.
+    /// When a second factor was last turned on; kept when it is turned off.
     pub mfa_enabled_at: Option<Time>,
-    /// When the second factors were last turned off; kept when one is turned on again.
+    /// When the second factors were last turned off; kept when one is turned on.
     pub mfa_disabled_at: Option<Time>,
     /// Accounts at social and other OAuth providers.
     #[serde(borrow)]
     pub external_accounts: Option<Vec<Object<ExternalAccount<'a>>>>,
-    /// Accounts at enterprise connections (SAML, OIDC); the outer `None` where Clerk does not speak of
-    /// them.
+    /// Accounts at enterprise connections (SAML, OIDC); the outer `None` if the field is absent.
     #[serde(borrow, default, deserialize_with = "present")]
     pub enterprise_accounts: Option<Option<Vec<Object<EnterpriseAccount<'a>>>>>,
-    /// What answers of 2024 have in the place of `enterprise_accounts`.
+    /// What answers of 2024 have instead of `enterprise_accounts`.
     #[serde(borrow)]
     pub saml_accounts: Option<Vec<Object<EnterpriseAccount<'a>>>>,
     /// When the user last signed in.
     pub last_sign_in_at: Option<Time>,
-    /// The moment of the latest activity.
+    /// Time of the latest activity.
     pub last_active_at: Option<Time>,
     /// Banned by an administrator.
     pub banned: Option<bool>,
     /// Locked out, by hand or after too many attempts.
     pub locked: Option<bool>,
-    /// Switched off by a directory; not in Clerk's required list.
+    /// Deactivated by a directory; not in Clerk's required list.
     pub deprovisioned: Option<bool>,
-    /// Whether the user may delete the own account.
+    /// Whether the user may delete their own account.
     pub delete_self_enabled: Option<bool>,
     /// Whether the user may create organizations.
     pub create_organization_enabled: Option<bool>,
     /// When the legal terms were accepted.
     pub legal_accepted_at: Option<Time>,
-    /// When the user was created; may be backdated by whoever creates it through the API.
+    /// When the user was created; the API lets the creator backdate it.
     pub created_at: Option<Time>,
     /// When the user last changed.
     pub updated_at: Option<Time>,
@@ -110,7 +109,7 @@ pub struct EmailAddress<'a> {
     /// The address.
     #[serde(borrow)]
     pub email_address: Option<Text<'a>>,
-    /// How it was verified, if it was tried.
+    /// How it was verified, if verification was tried.
     #[serde(borrow)]
     pub verification: Option<Object<Verification<'a>>>,
 }
@@ -126,7 +125,7 @@ pub struct PhoneNumber<'a> {
     pub phone_number: Option<Text<'a>>,
     /// Whether it is used as a second factor.
     pub reserved_for_second_factor: Option<bool>,
-    /// How it was verified, if it was tried.
+    /// How it was verified, if verification was tried.
     #[serde(borrow)]
     pub verification: Option<Object<Verification<'a>>>,
 }
@@ -142,13 +141,13 @@ pub struct Web3Wallet<'a> {
 /// Clerk OpenAPI 2026-05-12, schema ExternalAccountWithVerification.
 #[derive(Debug, Deserialize)]
 pub struct ExternalAccount<'a> {
-    /// Such as `oauth_google`; the outer `None` where Clerk does not say, as in answers of 2024.
+    /// Such as `oauth_google`; the outer `None` if the field is absent, as in answers of 2024.
     #[serde(borrow, default, deserialize_with = "present")]
     pub provider: Option<Option<Text<'a>>>,
-    /// The address the provider knows.
+    /// The address known to the provider.
     #[serde(borrow)]
     pub email_address: Option<Text<'a>>,
-    /// How it was verified, if it was tried.
+    /// How it was verified, if verification was tried.
     #[serde(borrow)]
     pub verification: Option<Object<AccountVerification<'a>>>,
 }
@@ -159,14 +158,14 @@ pub struct EnterpriseAccount<'a> {
     /// Such as `saml_okta`.
     #[serde(borrow)]
     pub provider: Option<Text<'a>>,
-    /// The address the identity provider knows.
+    /// The address known to the identity provider.
     #[serde(borrow)]
     pub email_address: Option<Text<'a>>,
     /// Whether it can be used to sign in.
     pub active: Option<bool>,
 }
 
-/// The one part that all of Clerk's many `verification_…` schemas share and that matters here.
+/// The only part that Clerk's many `verification_…` schemas share and that is needed here.
 #[derive(Debug, Deserialize)]
 pub struct Verification<'a> {
     /// `verified`, or one of an open set: `unverified`, `failed`, `expired`, `transferable`, …
@@ -174,7 +173,7 @@ pub struct Verification<'a> {
     pub status: Option<Text<'a>>,
 }
 
-/// That of an external account: such a verification also says with what.
+/// The verification of an external account, which also names the strategy.
 #[derive(Debug, Deserialize)]
 pub struct AccountVerification<'a> {
     /// As in [`Verification`].
@@ -185,7 +184,7 @@ pub struct AccountVerification<'a> {
     pub strategy: Option<Text<'a>>,
 }
 
-/// How many passkeys a user has: the keys themselves are not read.
+/// The number of a user's passkeys; the passkeys themselves are not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Passkeys {
     /// How many.

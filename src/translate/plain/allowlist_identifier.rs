@@ -6,19 +6,19 @@ use super::{About, Plain};
 use crate::clerk::wire::{Text, Time, identifier, optional_identifier};
 use crate::redaction::Redaction;
 
-/// A row of Clerk: GET /allowlist_identifiers (Clerk OpenAPI 2026-05-12, schema
-/// AllowlistIdentifier): who may sign up.
+/// A row of GET /allowlist_identifiers (Clerk OpenAPI 2026-05-12, schema AllowlistIdentifier): an identifier that may
+/// sign up.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct AllowlistIdentifier<'a> {
     #[serde(borrow, deserialize_with = "identifier", skip_serializing)]
     id: Text<'a>,
-    /// An e-mail address, a domain, a phone number or a wallet.
+    /// An e-mail address, domain, phone number or wallet.
     #[serde(borrow)]
     identifier: Option<Text<'a>>,
-    /// Which of these, an open set.
+    /// Which kind of identifier, an open set.
     #[serde(borrow)]
     identifier_type: Option<Text<'a>>,
-    /// The invitation that was sent to it.
+    /// Id of the invitation sent to it.
     #[serde(borrow, default, deserialize_with = "optional_identifier")]
     invitation_id: Option<Text<'a>>,
     #[serde(skip_serializing)]

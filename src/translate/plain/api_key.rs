@@ -6,8 +6,8 @@ use super::{About, Plain};
 use crate::clerk::wire::{Text, Time, identifier, optional_identifier};
 use crate::translate::verbatim::Json;
 
-/// A row of Clerk: GET /api_keys (Clerk OpenAPI 2026-05-12, the rows of its answer): a key that a
-/// user, an organization or a machine has made. The key itself is never asked for.
+/// A row of GET /api_keys (Clerk OpenAPI 2026-05-12, the rows of its answer): a key created by a user, an organization
+/// or a machine. The key itself is never requested.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct ApiKey<'a> {
     #[serde(borrow, deserialize_with = "identifier", skip_serializing)]
@@ -17,28 +17,28 @@ pub(crate) struct ApiKey<'a> {
     /// `api_key`, an open set.
     #[serde(borrow, rename = "type")]
     key_type: Option<Text<'a>>,
-    /// The user, organization or machine it belongs to.
+    /// Id of the user, organization or machine that owns it.
     #[serde(borrow, default, deserialize_with = "optional_identifier")]
     subject: Option<Text<'a>>,
-    /// What it is for.
+    /// Its purpose.
     #[serde(borrow)]
     description: Option<Text<'a>>,
-    /// What it says of itself, as it stands.
+    /// Its claims, copied verbatim.
     #[serde(borrow)]
     claims: Option<Json<'a>>,
-    /// What it may do.
+    /// What it is allowed to do.
     #[serde(borrow)]
     scopes: Option<Vec<Option<Text<'a>>>>,
-    /// Whether it was withdrawn.
+    /// Whether it was revoked.
     revoked: Option<bool>,
-    /// Why.
+    /// Why it was revoked.
     #[serde(borrow)]
     revocation_reason: Option<Text<'a>>,
-    /// Whether its time is over.
+    /// Whether it has expired.
     expired: Option<bool>,
-    /// When its time is over; null: never.
+    /// When it expires; `null` means never.
     expiration: Option<Time>,
-    /// Who made it.
+    /// Who created it.
     #[serde(borrow, default, deserialize_with = "optional_identifier")]
     created_by: Option<Text<'a>>,
     /// When it was last used.

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::{About, Plain};
 use crate::clerk::wire::{Object, Text, identifier, optional_identifier};
 
-/// A row of Clerk: GET /billing/plans (Clerk OpenAPI 2026-05-12, schema CommercePlan): what users
-/// and organizations can subscribe to. Clerk does not say since when.
+/// A row of GET /billing/plans (Clerk OpenAPI 2026-05-12, schema CommercePlan): a plan that users or organizations can
+/// subscribe to. Clerk gives no times for it.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct BillingPlan<'a> {
     #[serde(borrow, deserialize_with = "identifier", skip_serializing)]
@@ -16,40 +16,40 @@ pub(crate) struct BillingPlan<'a> {
     /// The name in URLs and in the application's checks.
     #[serde(borrow)]
     slug: Option<Text<'a>>,
-    /// What it offers.
+    /// Its description.
     #[serde(borrow)]
     description: Option<Text<'a>>,
-    /// The product it belongs to.
+    /// Id of the product it belongs to.
     #[serde(borrow, default, deserialize_with = "optional_identifier")]
     product_id: Option<Text<'a>>,
     /// `user` or `org`, an open set.
     #[serde(borrow)]
     for_payer_type: Option<Text<'a>>,
-    /// Whether whoever has no other has this one.
+    /// Whether it applies to everyone without another plan.
     is_default: Option<bool>,
-    /// Whether it is paid again and again.
+    /// Whether it renews.
     is_recurring: Option<bool>,
-    /// Whether everybody sees it.
+    /// Whether everyone can see it.
     publicly_visible: Option<bool>,
-    /// Whether it costs something at all times.
+    /// Whether it has a base fee.
     has_base_fee: Option<bool>,
-    /// By the month.
+    /// Fee per month.
     #[serde(borrow)]
     fee: Option<Object<Money<'a>>>,
-    /// By the month, when paid by the year.
+    /// Fee per month when paid yearly.
     #[serde(borrow)]
     annual_monthly_fee: Option<Object<Money<'a>>>,
-    /// By the year.
+    /// Fee per year.
     #[serde(borrow)]
     annual_fee: Option<Object<Money<'a>>>,
-    /// What it costs by the unit.
+    /// Prices per unit.
     #[serde(borrow)]
     unit_prices: Option<Vec<Object<UnitPrice<'a>>>>,
-    /// Whether it can be tried.
+    /// Whether there is a free trial.
     free_trial_enabled: Option<bool>,
-    /// For how long.
+    /// Length of the trial in days.
     free_trial_days: Option<i64>,
-    /// What it includes.
+    /// Its features.
     #[serde(borrow)]
     features: Option<Vec<Object<Feature<'a>>>>,
 }
@@ -67,12 +67,12 @@ pub(super) struct Money<'a> {
 /// Schema CommercePlanUnitPrice.
 #[derive(Debug, Deserialize, Serialize)]
 struct UnitPrice<'a> {
-    /// What is counted, such as `seats`.
+    /// The unit, such as `seats`.
     #[serde(borrow)]
     name: Option<Text<'a>>,
-    /// How many of them are one block.
+    /// Units per block.
     block_size: Option<i64>,
-    /// What a block costs, from which one on.
+    /// Prices of the blocks, by tier.
     #[serde(borrow)]
     tiers: Option<Vec<Object<Tier<'a>>>>,
 }
@@ -80,11 +80,11 @@ struct UnitPrice<'a> {
 /// Schema CommercePlanUnitPriceTier.
 #[derive(Debug, Deserialize, Serialize)]
 struct Tier<'a> {
-    /// The first block of the tier.
+    /// First block of the tier.
     starts_at_block: Option<i64>,
-    /// The last one; null: there is none.
+    /// Last block of the tier; `null` means no last one.
     ends_after_block: Option<i64>,
-    /// For each block.
+    /// Price of each block.
     #[serde(borrow)]
     fee_per_block: Option<Object<Money<'a>>>,
 }
@@ -92,13 +92,13 @@ struct Tier<'a> {
 /// Schema FeatureResponse.
 #[derive(Debug, Deserialize, Serialize)]
 struct Feature<'a> {
-    /// The feature.
+    /// Id of the feature.
     #[serde(borrow, default, deserialize_with = "optional_identifier")]
     id: Option<Text<'a>>,
-    /// By which the application checks for it.
+    /// The name by which the application checks for it.
     #[serde(borrow)]
     slug: Option<Text<'a>>,
-    /// Name.
+    /// Its name.
     #[serde(borrow)]
     name: Option<Text<'a>>,
 }

@@ -6,9 +6,8 @@ use super::billing_plan::Money;
 use super::{About, Plain};
 use crate::clerk::wire::{Object, Text, Time, identifier, optional_identifier};
 
-/// A row of Clerk: GET /billing/subscription_items (Clerk OpenAPI 2026-05-12, schema
-/// CommerceSubscriptionItem): who subscribes to which plan. How it is paid, and the payer's name
-/// and address, are not read.
+/// A row of GET /billing/subscription_items (Clerk OpenAPI 2026-05-12, schema CommerceSubscriptionItem): a subscription
+/// to a plan. The payment method and the payer's name and address are not read.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct BillingSubscriptionItem<'a> {
     #[serde(borrow, deserialize_with = "identifier", skip_serializing)]
@@ -16,42 +15,42 @@ pub(crate) struct BillingSubscriptionItem<'a> {
     /// Such as `active`, `past_due` or `ended`, an open set.
     #[serde(borrow)]
     status: Option<Text<'a>>,
-    /// The plan.
+    /// Id of the plan.
     #[serde(borrow, default, deserialize_with = "optional_identifier")]
     plan_id: Option<Text<'a>>,
-    /// At which price.
+    /// Id of the price.
     #[serde(borrow, default, deserialize_with = "optional_identifier")]
     price_id: Option<Text<'a>>,
-    /// What the plan is called.
+    /// The plan's names.
     #[serde(borrow)]
     plan: Option<Object<PlanOfItem<'a>>>,
     /// `month` or `annual`, an open set.
     #[serde(borrow)]
     plan_period: Option<Text<'a>>,
-    /// Clerk's id of who pays.
+    /// Clerk's id of the payer.
     #[serde(borrow, default, deserialize_with = "optional_identifier")]
     payer_id: Option<Text<'a>>,
-    /// The user or organization that this is.
+    /// The user or organization that pays.
     #[serde(borrow)]
     payer: Option<Object<Payer<'a>>>,
-    /// Whether it is only tried.
+    /// Whether it is a free trial.
     is_free_trial: Option<bool>,
-    /// Since when it is paid.
+    /// Start of the paid period.
     period_start: Option<Time>,
-    /// Until when.
+    /// End of the paid period.
     period_end: Option<Time>,
     /// When it was cancelled.
     canceled_at: Option<Time>,
-    /// Since when payment is late.
+    /// When payment became overdue.
     past_due_at: Option<Time>,
     /// When it ended.
     ended_at: Option<Time>,
-    /// How many seats it pays for.
+    /// The seats it pays for.
     seats: Option<Object<Seats>>,
-    /// What has been paid so far.
+    /// Total paid so far.
     #[serde(borrow)]
     lifetime_paid: Option<Object<Money<'a>>>,
-    /// What will be paid next.
+    /// The next payment.
     #[serde(borrow)]
     next_payment: Option<Object<NextPayment<'a>>>,
     #[serde(skip_serializing)]
@@ -63,7 +62,7 @@ pub(crate) struct BillingSubscriptionItem<'a> {
 /// Schema CommercePlan.
 #[derive(Debug, Deserialize, Serialize)]
 struct PlanOfItem<'a> {
-    /// The plan.
+    /// Id of the plan.
     #[serde(borrow, default, deserialize_with = "optional_identifier")]
     id: Option<Text<'a>>,
     /// Its slug.
@@ -77,10 +76,10 @@ struct PlanOfItem<'a> {
 /// Schema CommercePayerResponse.
 #[derive(Debug, Deserialize, Serialize)]
 struct Payer<'a> {
-    /// The user.
+    /// Id of the user.
     #[serde(borrow, default, deserialize_with = "optional_identifier")]
     user_id: Option<Text<'a>>,
-    /// The organization.
+    /// Id of the organization.
     #[serde(borrow, default, deserialize_with = "optional_identifier")]
     organization_id: Option<Text<'a>>,
 }
@@ -88,17 +87,17 @@ struct Payer<'a> {
 /// Schema CommerceSubscriptionItem, seats.
 #[derive(Debug, Deserialize, Serialize)]
 struct Seats {
-    /// How many; null: without limit.
+    /// Number of seats; `null` means unlimited.
     quantity: Option<i64>,
 }
 
 /// Schema CommerceSubscriptionItem, next_payment.
 #[derive(Debug, Deserialize, Serialize)]
 struct NextPayment<'a> {
-    /// How much.
+    /// Amount due.
     #[serde(borrow)]
     amount: Option<Object<Money<'a>>>,
-    /// When.
+    /// Due date.
     date: Option<Time>,
 }
 

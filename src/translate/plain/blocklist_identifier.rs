@@ -6,16 +6,16 @@ use super::{About, Plain};
 use crate::clerk::wire::{Text, Time, identifier};
 use crate::redaction::Redaction;
 
-/// A row of Clerk: GET /blocklist_identifiers (Clerk OpenAPI 2026-05-12, schema
-/// BlocklistIdentifier): who may not sign up.
+/// A row of GET /blocklist_identifiers (Clerk OpenAPI 2026-05-12, schema BlocklistIdentifier): an identifier that may
+/// not sign up.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct BlocklistIdentifier<'a> {
     #[serde(borrow, deserialize_with = "identifier", skip_serializing)]
     id: Text<'a>,
-    /// An e-mail address, a domain, a phone number or a wallet.
+    /// An e-mail address, domain, phone number or wallet.
     #[serde(borrow)]
     identifier: Option<Text<'a>>,
-    /// Which of these, an open set.
+    /// Which kind of identifier, an open set.
     #[serde(borrow)]
     identifier_type: Option<Text<'a>>,
     #[serde(skip_serializing)]

@@ -5,26 +5,26 @@ use serde::{Deserialize, Serialize};
 use super::{About, Plain};
 use crate::clerk::wire::{Object, Text, identifier};
 
-/// A row of Clerk: GET /domains (Clerk OpenAPI 2026-05-12, schema Domain): where the application is
-/// served. Clerk does not say since when.
+/// A row of GET /domains (Clerk OpenAPI 2026-05-12, schema Domain): a domain that serves the application. Clerk gives
+/// no times for it.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Domain<'a> {
     #[serde(borrow, deserialize_with = "identifier", skip_serializing)]
     id: Text<'a>,
     #[serde(borrow, skip_serializing)]
     name: Option<Text<'a>>,
-    /// Whether another domain signs its users in.
+    /// Whether its users sign in at another domain.
     is_satellite: Option<bool>,
-    /// Where its front end asks Clerk.
+    /// The Clerk URL used by its front end.
     #[serde(borrow)]
     frontend_api_url: Option<Text<'a>>,
-    /// Where its users manage their accounts; null for satellites.
+    /// Where its users manage their accounts; `null` for satellites.
     #[serde(borrow)]
     accounts_portal_url: Option<Text<'a>>,
-    /// Where Clerk is reached instead.
+    /// The proxy through which Clerk is reached.
     #[serde(borrow)]
     proxy_url: Option<Text<'a>>,
-    /// Where it is developed.
+    /// Its origin during development.
     #[serde(borrow)]
     development_origin: Option<Text<'a>>,
     /// The DNS records it needs.
@@ -35,13 +35,13 @@ pub(crate) struct Domain<'a> {
 /// Schema CNameTarget.
 #[derive(Debug, Deserialize, Serialize)]
 struct CnameTarget<'a> {
-    /// Name.
+    /// Name of the record.
     #[serde(borrow)]
     host: Option<Text<'a>>,
-    /// Target.
+    /// Target of the record.
     #[serde(borrow)]
     value: Option<Text<'a>>,
-    /// Whether it has to be there.
+    /// Whether the record is required.
     required: Option<bool>,
 }
 

@@ -7,21 +7,21 @@ use crate::clerk::wire::{Text, Time, identifier};
 use crate::redaction::{Personal, Redaction};
 use crate::translate::verbatim::Bag;
 
-/// A row of Clerk: GET /invitations (Clerk OpenAPI 2026-05-12, schema Invitation): an invitation to
-/// sign up. Its `url`, which holds a ticket, is not read.
+/// A row of GET /invitations (Clerk OpenAPI 2026-05-12, schema Invitation): an invitation to sign up. Its `url` is not
+/// read, because it contains a ticket.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 pub(crate) struct Invitation<'a> {
     #[serde(borrow, deserialize_with = "identifier", skip_serializing)]
     id: Text<'a>,
-    /// Who is invited.
+    /// The invited address.
     #[serde(borrow)]
     email_address: Option<Text<'a>>,
     /// `pending`, `accepted`, `revoked` or `expired`, an open set.
     #[serde(borrow)]
     status: Option<Text<'a>>,
-    /// Until when it can be accepted.
+    /// When it expires.
     expires_at: Option<Time>,
-    /// Clerk's public_metadata.
+    /// Clerk's `public_metadata`.
     #[serde(borrow, default, skip_serializing_if = "Bag::is_not_asked_for")]
     public_metadata: Bag<'a>,
     #[serde(skip_serializing)]

@@ -6,22 +6,22 @@ use super::{About, Plain};
 use crate::clerk::wire::{Text, Time, identifier};
 use crate::translate::verbatim::Json;
 
-/// A row of Clerk: GET /jwt_templates (Clerk OpenAPI 2026-05-12, schema JWTTemplate): what tokens
-/// of the application say. Signing keys are not read.
+/// A row of GET /jwt_templates (Clerk OpenAPI 2026-05-12, schema JWTTemplate): a template for the application's tokens.
+/// Signing keys are not read.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct JwtTemplate<'a> {
     #[serde(borrow, deserialize_with = "identifier", skip_serializing)]
     id: Text<'a>,
     #[serde(borrow, skip_serializing)]
     name: Option<Text<'a>>,
-    /// What is put into the token, as it stands.
+    /// The claims of a token, copied verbatim.
     #[serde(borrow)]
     claims: Option<Json<'a>>,
-    /// Seconds.
+    /// Lifetime of a token in seconds.
     lifetime: Option<i64>,
-    /// Seconds.
+    /// Allowed clock skew in seconds.
     allowed_clock_skew: Option<i64>,
-    /// Whether it is signed with a key of its own.
+    /// Whether it is signed with its own key.
     custom_signing_key: Option<bool>,
     /// Such as `RS256`.
     #[serde(borrow)]

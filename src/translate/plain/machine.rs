@@ -7,20 +7,20 @@ use clerk_snapshot::resource::Dataset;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::super::{References, Row, Translation, moment, said};
+use super::super::{References, Row, Translation, non_blank, timestamp};
 use super::{About, Plain};
 use crate::clerk::wire::{Object, Text, Time, identifier, optional_identifier};
 use crate::redaction::Redaction;
 
-/// A row of Clerk: GET /machines (Clerk OpenAPI 2026-05-12, schema Machine): a program that calls
-/// others with tokens of its own. Its secret key is never asked for.
+/// A row of GET /machines (Clerk OpenAPI 2026-05-12, schema Machine): a program that calls others with its own tokens.
+/// Its secret key is never requested.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Machine<'a> {
     #[serde(borrow, deserialize_with = "identifier", skip_serializing)]
     id: Text<'a>,
     #[serde(borrow, skip_serializing)]
     name: Option<Text<'a>>,
-    /// Seconds that its tokens are good for.
+    /// Lifetime of its tokens in seconds.
     default_token_ttl: Option<i64>,
     /// The machines it may call.
     #[serde(borrow)]
@@ -34,7 +34,7 @@ pub(crate) struct Machine<'a> {
 /// Schema Machine.
 #[derive(Debug, Deserialize, Serialize)]
 struct ScopedMachine<'a> {
-    /// The machine.
+    /// Id of the machine.
     #[serde(borrow, default, deserialize_with = "optional_identifier")]
     id: Option<Text<'a>>,
     /// Its name.
@@ -53,7 +53,7 @@ impl Plain for Machine<'_> {
         }
     }
 
-    /// What other machines hold that may call it.
+    /// The entitlement held by the machines that may call this one.
     fn add_further(&self, records: &mut Records) {
         let id = call(&self.id);
         let entitlement = EntitlementRecord {
@@ -61,7 +61,7 @@ impl Plain for Machine<'_> {
             resource: id.resource,
             slug: id.slug,
             purpose: Purpose::Permission,
-            display_name: DisplayName::One(said(self.name.as_deref()).unwrap_or(&self.id)),
+            display_name: DisplayName::One(non_blank(self.name.as_deref()).unwrap_or(&self.id)),
             grantable_to: [ObjectType::Machine],
             role: None,
         };
@@ -69,8 +69,8 @@ impl Plain for Machine<'_> {
     }
 }
 
-/// The same row, as the grants of the machines it may call. They are read when all machines are
-/// known: one may call another that comes behind it.
+/// The same row as grants for the machines that it may call. They are read after all machines are known, because a
+/// machine may call one that is listed later.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Scopes<'a> {
     #[serde(borrow, deserialize_with = "identifier")]
@@ -111,7 +111,7 @@ impl Row for Scopes<'_> {
         }
     }
 
-    /// Nothing in it is about a person.
+    /// Contains no personal data.
     fn redact(&mut self, _redaction: &Redaction) {}
 
     fn translate(
@@ -123,8 +123,8 @@ impl Row for Scopes<'_> {
         let caller = ObjectReference { object_type: ObjectType::Machine, id: &self.id };
         for called in self.called() {
             let grant = GrantRecord {
-                created_at: moment(self.created_at),
-                updated_at: moment(self.updated_at),
+                created_at: timestamp(self.created_at),
+                updated_at: timestamp(self.updated_at),
                 ..GrantRecord::new(call(called), caller)
             };
             records.push(Dataset::Grants, &grant);
@@ -132,7 +132,7 @@ impl Row for Scopes<'_> {
     }
 }
 
-/// The entitlement that a machine holds on each one that it may call.
+/// The entitlement that a machine holds on each machine that it may call.
 const fn call(machine_id: &str) -> EntitlementId<'_> {
     let resource = ObjectReference { object_type: ObjectType::Machine, id: machine_id };
     EntitlementId { resource, slug: "call" }

@@ -5,47 +5,47 @@ use serde::{Deserialize, Serialize};
 use super::{About, Plain};
 use crate::clerk::wire::{Text, Time, identifier, optional_identifier};
 
-/// A row of Clerk: GET /oauth_applications (Clerk OpenAPI 2026-05-12, schema OAuthApplication): an
-/// application that users sign in to with this one. Its secret is not read.
+/// A row of GET /oauth_applications (Clerk OpenAPI 2026-05-12, schema OAuthApplication): an application whose users
+/// sign in through this one. Its secret is not read.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct OauthApplication<'a> {
     #[serde(borrow, deserialize_with = "identifier", skip_serializing)]
     id: Text<'a>,
     #[serde(borrow, skip_serializing)]
     name: Option<Text<'a>>,
-    /// By which it names itself; no secret.
+    /// Its client id; not a secret.
     #[serde(borrow, default, deserialize_with = "optional_identifier")]
     client_id: Option<Text<'a>>,
-    /// Its own page.
+    /// Its home page.
     #[serde(borrow)]
     client_uri: Option<Text<'a>>,
-    /// Whether it has no secret.
+    /// Whether it is a public client, without a secret.
     public: Option<bool>,
-    /// Whether it registered itself.
+    /// Whether it registered itself dynamically.
     dynamically_registered: Option<bool>,
-    /// Whether users are asked.
+    /// Whether users see a consent screen.
     consent_screen_enabled: Option<bool>,
-    /// Whether it has to use PKCE.
+    /// Whether PKCE is required.
     pkce_required: Option<bool>,
-    /// What it may ask for, with spaces between.
+    /// Scopes it may request, separated by spaces.
     #[serde(borrow)]
     scopes: Option<Text<'a>>,
-    /// Where it may redirect to.
+    /// Allowed redirect URIs.
     #[serde(borrow)]
     redirect_uris: Option<Vec<Option<Text<'a>>>>,
-    /// Clerk's.
+    /// Clerk's authorization URL.
     #[serde(borrow)]
     authorize_url: Option<Text<'a>>,
-    /// Clerk's.
+    /// Clerk's token URL.
     #[serde(borrow)]
     token_fetch_url: Option<Text<'a>>,
-    /// Clerk's.
+    /// Clerk's user info URL.
     #[serde(borrow)]
     user_info_url: Option<Text<'a>>,
-    /// Clerk's.
+    /// Clerk's discovery URL.
     #[serde(borrow)]
     discovery_url: Option<Text<'a>>,
-    /// Clerk's.
+    /// Clerk's token introspection URL.
     #[serde(borrow)]
     token_introspection_url: Option<Text<'a>>,
     #[serde(skip_serializing)]

@@ -6,35 +6,35 @@ use super::{About, Plain, Translation};
 use crate::clerk::wire::{Object, Text, Time, identifier, optional_identifier, present};
 use crate::redaction::{Personal, Redaction};
 
-/// A row of Clerk: GET /organization_domains (Clerk OpenAPI 2026-05-12, schema OrganizationDomain):
-/// a domain whose users may join an organization.
+/// A row of GET /organization_domains (Clerk OpenAPI 2026-05-12, schema OrganizationDomain): a domain whose users may
+/// join an organization.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 pub(crate) struct OrganizationDomain<'a> {
     #[serde(borrow, deserialize_with = "identifier", skip_serializing)]
     id: Text<'a>,
     #[serde(borrow, skip_serializing)]
     name: Option<Text<'a>>,
-    /// Whose it is.
+    /// Id of the organization.
     #[serde(borrow, default, deserialize_with = "optional_identifier")]
     organization_id: Option<Text<'a>>,
     /// How users of the domain join, an open set.
     #[serde(borrow)]
     enrollment_mode: Option<Text<'a>>,
-    /// The address by which the organization proved that it belongs there.
+    /// The address used to prove that the organization belongs to the domain.
     #[serde(borrow)]
     affiliation_email_address: Option<Text<'a>>,
-    /// Whether the organization belongs to the domain; the outer `None` where Clerk does not say.
+    /// Whether that was proved; the outer `None` if the field is absent.
     #[serde(borrow, default, deserialize_with = "present")]
     affiliation_verification: Option<Option<Object<Verification<'a>>>>,
-    /// What answers from before 2026-05 have in its place.
+    /// What answers from before 2026-05 have instead.
     #[serde(borrow, skip_serializing)]
     verification: Option<Object<Verification<'a>>>,
-    /// Whether the domain is its own.
+    /// Whether the organization owns the domain.
     #[serde(borrow)]
     ownership_verification: Option<Object<Verification<'a>>>,
-    /// How many invitations wait.
+    /// Number of pending invitations.
     total_pending_invitations: Option<i64>,
-    /// How many suggestions wait.
+    /// Number of pending suggestions.
     total_pending_suggestions: Option<i64>,
     #[serde(skip_serializing)]
     created_at: Option<Time>,
@@ -48,14 +48,14 @@ struct Verification<'a> {
     /// `verified`, `unverified`, `failed` or `expired`, an open set.
     #[serde(borrow)]
     status: Option<Text<'a>>,
-    /// How it was proved.
+    /// How it was verified.
     #[serde(borrow)]
     strategy: Option<Text<'a>>,
-    /// How often it was tried.
+    /// Number of attempts.
     attempts: Option<i64>,
-    /// Until when it can be proved.
+    /// When the verification expires.
     expire_at: Option<Time>,
-    /// When it was proved.
+    /// When it was verified.
     verified_at: Option<Time>,
 }
 

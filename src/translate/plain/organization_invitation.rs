@@ -7,40 +7,40 @@ use crate::clerk::wire::{Text, Time, identifier, optional_identifier};
 use crate::redaction::{Personal, Redaction};
 use crate::translate::verbatim::Bag;
 
-/// A row of Clerk: GET /organization_invitations (Clerk OpenAPI 2026-05-12, schema
-/// OrganizationInvitationWithPublicOrganizationData): an invitation to an organization. A pending
-/// one is no grant: the access does not exist yet. Its `url`, which holds a ticket, is not read.
+/// A row of GET /organization_invitations (Clerk OpenAPI 2026-05-12, schema
+/// OrganizationInvitationWithPublicOrganizationData): an invitation to an organization. A pending invitation is not a
+/// grant, because the access does not exist yet. Its `url` is not read, because it contains a ticket.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 pub(crate) struct OrganizationInvitation<'a> {
     #[serde(borrow, deserialize_with = "identifier", skip_serializing)]
     id: Text<'a>,
-    /// Who is invited.
+    /// The invited address.
     #[serde(borrow)]
     email_address: Option<Text<'a>>,
     /// `pending`, `accepted`, `revoked` or `expired`, an open set.
     #[serde(borrow)]
     status: Option<Text<'a>>,
-    /// Where to.
+    /// Id of the organization.
     #[serde(borrow, default, deserialize_with = "optional_identifier")]
     organization_id: Option<Text<'a>>,
-    /// The key of the role that comes with it.
+    /// Key of the role that the invited user will get.
     #[serde(borrow, rename(deserialize = "role"))]
     role_key: Option<Text<'a>>,
-    /// The id of that role; null when no role has that key, or the roles cannot be read.
+    /// Id of that role; `null` if no role has that key, or the roles cannot be read.
     #[serde(skip_deserializing)]
     role_id: Option<Text<'a>>,
-    /// The name of that role, as the invitation says it.
+    /// Name of that role, as stated in the invitation.
     #[serde(borrow)]
     role_name: Option<Text<'a>>,
-    /// The user who sent it.
+    /// Id of the user who sent it.
     #[serde(borrow, default, deserialize_with = "optional_identifier")]
     inviter_id: Option<Text<'a>>,
-    /// Until when it can be accepted.
+    /// When it expires.
     expires_at: Option<Time>,
-    /// Clerk's public_metadata.
+    /// Clerk's `public_metadata`.
     #[serde(borrow, default, skip_serializing_if = "Bag::is_not_asked_for")]
     public_metadata: Bag<'a>,
-    /// Clerk's private_metadata.
+    /// Clerk's `private_metadata`.
     #[serde(borrow, default, skip_serializing_if = "Bag::is_not_asked_for")]
     private_metadata: Bag<'a>,
     #[serde(skip_serializing)]

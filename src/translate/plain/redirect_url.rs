@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::{About, Plain};
 use crate::clerk::wire::{Text, Time, identifier};
 
-/// A row of Clerk: GET /redirect_urls (Clerk OpenAPI 2026-05-12, schema RedirectURL): where a
-/// native application may be redirected to.
+/// A row of GET /redirect_urls (Clerk OpenAPI 2026-05-12, schema RedirectURL): an allowed redirect target of a native
+/// application.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct RedirectUrl<'a> {
     #[serde(borrow, deserialize_with = "identifier", skip_serializing)]

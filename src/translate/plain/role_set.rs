@@ -6,18 +6,17 @@ use super::{About, Plain};
 use crate::clerk::wire::{Object, Text, Time, identifier, optional_identifier};
 use crate::translate::verbatim::Json;
 
-/// A row of Clerk: GET /role_sets (Clerk OpenAPI 2026-05-12, schema RoleSet): the roles that
-/// organizations may choose from.
+/// A row of GET /role_sets (Clerk OpenAPI 2026-05-12, schema RoleSet): the roles that an organization can use.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct RoleSet<'a> {
     #[serde(borrow, deserialize_with = "identifier", skip_serializing)]
     id: Text<'a>,
     #[serde(borrow, skip_serializing)]
     name: Option<Text<'a>>,
-    /// What organizations refer to.
+    /// The key that organizations refer to.
     #[serde(borrow)]
     key: Option<Text<'a>>,
-    /// What it is for.
+    /// Its purpose.
     #[serde(borrow)]
     description: Option<Text<'a>>,
     /// `initial` or `custom`, an open set.
@@ -26,13 +25,13 @@ pub(crate) struct RoleSet<'a> {
     /// Its roles.
     #[serde(borrow)]
     roles: Option<Vec<Object<RoleOfSet<'a>>>>,
-    /// What new members get.
+    /// Role of new members.
     #[serde(borrow)]
     default_role: Option<Object<RoleReference<'a>>>,
-    /// What whoever creates an organization gets.
+    /// Role of the user who creates an organization.
     #[serde(borrow)]
     creator_role: Option<Object<RoleReference<'a>>>,
-    /// The change of members' roles that is under way.
+    /// The migration of members' roles in progress.
     #[serde(borrow)]
     role_set_migration: Option<Object<Migration<'a>>>,
     #[serde(skip_serializing)]
@@ -44,7 +43,7 @@ pub(crate) struct RoleSet<'a> {
 /// Schema RoleSetItem.
 #[derive(Debug, Deserialize, Serialize)]
 struct RoleOfSet<'a> {
-    /// The role.
+    /// Id of the role.
     #[serde(borrow, default, deserialize_with = "optional_identifier")]
     id: Option<Text<'a>>,
     /// Its key.
@@ -53,16 +52,16 @@ struct RoleOfSet<'a> {
     /// Its name.
     #[serde(borrow)]
     name: Option<Text<'a>>,
-    /// How many members have it, in organizations with this set.
+    /// Number of members with this role, in organizations with this set.
     members_count: Option<i64>,
-    /// Whether anybody has it there.
+    /// Whether any member there has this role.
     has_members: Option<bool>,
 }
 
-/// Schema RoleSetItem, of a role that stands among the set's own.
+/// Schema RoleSetItem, for a role that is one of the set's.
 #[derive(Debug, Deserialize, Serialize)]
 struct RoleReference<'a> {
-    /// The role.
+    /// Id of the role.
     #[serde(borrow, default, deserialize_with = "optional_identifier")]
     id: Option<Text<'a>>,
     /// Its key.
@@ -76,22 +75,22 @@ struct Migration<'a> {
     /// `enqueued` or `in_progress`, an open set.
     #[serde(borrow)]
     status: Option<Text<'a>>,
-    /// What began it, such as `role_removal`, an open set.
+    /// What triggered it, such as `role_removal`, an open set.
     #[serde(borrow)]
     trigger_type: Option<Text<'a>>,
-    /// The organization it is limited to.
+    /// Id of the organization that it is limited to.
     #[serde(borrow, default, deserialize_with = "optional_identifier")]
     organization_id: Option<Text<'a>>,
-    /// From where.
+    /// Id of the old role set.
     #[serde(borrow, default, deserialize_with = "optional_identifier")]
     source_role_set_id: Option<Text<'a>>,
-    /// To where.
+    /// Id of the new role set.
     #[serde(borrow, default, deserialize_with = "optional_identifier")]
     dest_role_set_id: Option<Text<'a>>,
-    /// Which role key becomes which, as it stands.
+    /// Maps old role keys to new ones, copied verbatim.
     #[serde(borrow)]
     mappings: Option<Json<'a>>,
-    /// How many members so far.
+    /// Members migrated so far.
     migrated_members: Option<i64>,
     /// When it began.
     started_at: Option<Time>,

@@ -7,37 +7,37 @@ use crate::clerk::wire::{Object, Text, Time, identifier, optional_identifier};
 use crate::redaction::{Personal, Redaction};
 use crate::translate::verbatim::Json;
 
-/// A row of Clerk: GET /sessions (Clerk OpenAPI 2026-05-12, schema Session): that a user is, or
-/// was, signed in somewhere.
+/// A row of GET /sessions (Clerk OpenAPI 2026-05-12, schema Session): a sign-in of a user on one device, current or
+/// past.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Session<'a> {
     #[serde(borrow, deserialize_with = "identifier", skip_serializing)]
     id: Text<'a>,
-    /// Whose it is.
+    /// Id of the user.
     #[serde(borrow, default, deserialize_with = "optional_identifier")]
     user_id: Option<Text<'a>>,
-    /// The browser or device.
+    /// Clerk's id of the browser or device.
     #[serde(borrow, default, deserialize_with = "optional_identifier")]
     client_id: Option<Text<'a>>,
     /// Such as `active`, `ended` or `revoked`, an open set.
     #[serde(borrow)]
     status: Option<Text<'a>>,
-    /// Who acts as the user, where somebody does, as it stands.
+    /// Who impersonates the user, if anyone, copied verbatim.
     #[serde(borrow)]
     actor: Option<Json<'a>>,
-    /// The organization that was chosen last.
+    /// Id of the organization chosen last.
     #[serde(borrow, default, deserialize_with = "optional_identifier")]
     last_active_organization_id: Option<Text<'a>>,
     /// When it was last used.
     last_active_at: Option<Time>,
-    /// From where.
+    /// Device and place of the latest activity.
     #[serde(borrow)]
     latest_activity: Option<Object<Activity<'a>>>,
-    /// When it ends.
+    /// When it expires.
     expire_at: Option<Time>,
-    /// When it is given up, if it is not used.
+    /// When it ends if it is not used.
     abandon_at: Option<Time>,
-    /// What is left to be done before it is active.
+    /// What the user still has to do before it becomes active.
     #[serde(borrow)]
     tasks: Option<Vec<Object<Task<'a>>>>,
     #[serde(skip_serializing)]
@@ -49,15 +49,15 @@ pub(crate) struct Session<'a> {
 /// Schema SessionActivityResponse.
 #[derive(Debug, Deserialize, Serialize)]
 struct Activity<'a> {
-    /// Device.
+    /// Type of the device.
     #[serde(borrow)]
     device_type: Option<Text<'a>>,
-    /// Whether it is a mobile one.
+    /// Whether the device is a mobile one.
     is_mobile: Option<bool>,
-    /// Browser.
+    /// Name of the browser.
     #[serde(borrow)]
     browser_name: Option<Text<'a>>,
-    /// Its version.
+    /// Version of the browser.
     #[serde(borrow)]
     browser_version: Option<Text<'a>>,
     /// IP address.

@@ -6,21 +6,21 @@ use super::{About, Plain};
 use crate::clerk::wire::{Object, Text, Time, identifier, optional_identifier};
 use crate::redaction::{Personal, Redaction};
 
-/// A row of Clerk: GET /waitlist_entries (Clerk OpenAPI 2026-05-12, schema WaitlistEntry): who
-/// waits to be invited. The `url` of the invitation, which holds a ticket, is not read.
+/// A row of GET /waitlist_entries (Clerk OpenAPI 2026-05-12, schema WaitlistEntry): a person waiting for an invitation.
+/// The `url` of the invitation is not read, because it contains a ticket.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct WaitlistEntry<'a> {
     #[serde(borrow, deserialize_with = "identifier", skip_serializing)]
     id: Text<'a>,
-    /// Who waits.
+    /// Address of the person.
     #[serde(borrow)]
     email_address: Option<Text<'a>>,
     /// `pending`, `invited`, `rejected` or `completed`, an open set.
     #[serde(borrow)]
     status: Option<Text<'a>>,
-    /// Whether it is being worked on.
+    /// Whether it is locked while being processed.
     is_locked: Option<bool>,
-    /// The invitation that followed.
+    /// The invitation sent in response.
     #[serde(borrow)]
     invitation: Option<Object<InvitationOfEntry<'a>>>,
     #[serde(skip_serializing)]
@@ -32,13 +32,13 @@ pub(crate) struct WaitlistEntry<'a> {
 /// Schema Invitation.
 #[derive(Debug, Deserialize, Serialize)]
 struct InvitationOfEntry<'a> {
-    /// The invitation.
+    /// Id of the invitation.
     #[serde(borrow, default, deserialize_with = "optional_identifier")]
     id: Option<Text<'a>>,
-    /// As that of invitations.
+    /// Same values as the status of an invitation.
     #[serde(borrow)]
     status: Option<Text<'a>>,
-    /// Until when it can be accepted.
+    /// When it expires.
     expires_at: Option<Time>,
     /// When it was sent.
     created_at: Option<Time>,

@@ -1,10 +1,10 @@
-//! Deterministic choices: the same seed gives the same identifiers, names and times on any machine.
+//! Makes deterministic choices: the same seed gives the same identifiers, names and times on any machine.
 
 /// Milliseconds in one day.
 pub(crate) const DAY_MS: i64 = 86_400_000;
 
-/// Spreads a seed and a number over all 64 bits (the finaliser of SplitMix64, a bijection:
-/// different numbers under one seed never meet).
+/// Spreads a seed and a number over all 64 bits, using the finalizer of SplitMix64. It is a bijection, so different
+/// numbers with one seed never collide.
 pub(crate) fn mix(seed: u64, number: u64) -> u64 {
     let mut word = seed.wrapping_add(number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
     word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -12,17 +12,17 @@ pub(crate) fn mix(seed: u64, number: u64) -> u64 {
     word ^ (word >> 31)
 }
 
-/// One seed per list, so that adding rows to one list never changes another.
+/// A separate seed per list, so that adding rows to one list never changes another.
 pub(crate) fn list_seed(seed: u64, list: &str) -> u64 {
     list.bytes().fold(mix(seed, 0), |seed, byte| mix(seed, u64::from(byte)))
 }
 
-/// An identifier as Clerk writes them: a prefix and 27 letters and digits.
+/// An identifier like Clerk's: a prefix and 27 letters and digits.
 pub(crate) fn identifier(random: &mut fastrand::Rng, prefix: &str) -> String {
     const LETTERS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     let mut text = String::with_capacity(prefix.len() + 27);
     text.push_str(prefix);
-    // 62^9 < 2^54: nine letters to one draw.
+    // 62^9 < 2^54: nine letters per draw.
     for _ in 0..3 {
         let mut word = random.u64(..);
         for _ in 0..9 {
@@ -43,12 +43,12 @@ pub(crate) fn one_in(random: &mut fastrand::Rng, n: u32) -> bool {
     random.u32(0..n) == 0
 }
 
-/// One of a few values.
+/// One of these values.
 pub(crate) fn pick<'a>(random: &mut fastrand::Rng, values: &[&'a str]) -> &'a str {
     values[random.usize(0..values.len())]
 }
 
-/// Given names: plain ones, and every kind of text that has broken somebody's export.
+/// Given names: ordinary ones, and every kind of text that has broken an export somewhere.
 pub(crate) const FIRST_NAMES: &[&str] = &[
     "Ada",
     "Grace",
@@ -86,7 +86,7 @@ pub(crate) const FIRST_NAMES: &[&str] = &[
     " padded ",
 ];
 
-/// Family names, likewise.
+/// Family names of the same kinds.
 pub(crate) const LAST_NAMES: &[&str] = &[
     "Lovelace",
     "Hopper",
@@ -139,6 +139,6 @@ pub(crate) const COMPANY_NAMES: &[&str] = &[
     "Null",
 ];
 
-/// The words after an organization's name.
+/// The second part of an organization's name.
 pub(crate) const COMPANY_KINDS: &[&str] =
     &["Corporation", "Labs", "Industries", "Group", "Foundation", "GmbH", "Ltd."];

@@ -7,18 +7,17 @@ use super::draw::{identifier, one_in, pick};
 use super::json::Object;
 use super::user::{User, image_url};
 
-/// The role a membership carries: a key, never an id.
+/// The role of a membership, which refers to it by key rather than id.
 #[derive(Debug)]
 pub(crate) struct RoleOfMembership {
     pub(crate) key: String,
-    /// Absent where no such role exists.
+    /// `None` if no such role exists.
     pub(crate) name: Option<String>,
     /// The keys of the role's permissions.
     pub(crate) permissions: Vec<String>,
 }
 
-/// What a membership is made of. It repeats the user and the organization as they were when it was
-/// made.
+/// The parts of a membership. It repeats the user and the organization as they were when it was created.
 #[derive(Debug)]
 pub(crate) struct MembershipRecipe {
     pub(crate) seed: u64,

@@ -1,5 +1,4 @@
-//! One row of a list: where it stands, what it belongs to, and its JSON text as Clerk would give
-//! it.
+//! A row of a list: its place, what it belongs to, and its JSON text as Clerk would return it.
 
 pub(crate) mod draw;
 pub(crate) mod json;
@@ -19,50 +18,50 @@ pub(crate) use role::{permission, permission_named, role};
 pub(crate) use samples::{Sample, Surroundings, sample};
 pub(crate) use user::user_row;
 
-/// What all synthetic rows of a sandbox share.
+/// Settings that all synthetic rows of a sandbox share.
 #[derive(Debug)]
 pub(crate) struct Style {
-    /// The latest moment anything may have happened, in milliseconds since 1970.
+    /// The latest time at which anything may have happened, in milliseconds since 1970.
     pub(crate) now: i64,
-    /// Statuses, strategies and providers that no published schema names.
+    /// Whether to use statuses, strategies and providers that no published schema lists.
     pub(crate) unknown_values: bool,
-    /// Phone numbers carry `backup_codes`.
+    /// Whether phone numbers have `backup_codes`.
     pub(crate) backup_codes: bool,
-    /// Bytes of filling in `public_metadata`, beyond the few fields that are always there.
+    /// Filler bytes in `public_metadata`, in addition to its few regular fields.
     pub(crate) metadata_bytes: usize,
 }
 
 /// A row's place in its list: `created_at` in milliseconds, then the order of insertion.
 pub(crate) type Place = (i64, u64);
 
-/// One row. Its text is rendered when it is first read and kept from then on.
+/// A row. Its text is rendered when it is first read, and kept.
 #[derive(Debug)]
 pub(crate) struct Row {
     pub(crate) id: Arc<str>,
     pub(crate) place: Place,
-    /// The organization it belongs to; it goes when that is deleted.
+    /// The organization that it belongs to and is deleted with.
     pub(crate) organization_id: Option<Arc<str>>,
-    /// The user, machine or other subject it belongs to; it goes when that is deleted.
+    /// The user, machine or other subject that it belongs to and is deleted with.
     pub(crate) owner_id: Option<Arc<str>>,
     pub(crate) stats: Facts,
     recipe: Recipe,
     text: OnceLock<Box<str>>,
 }
 
-/// What is filtered by so often that parsing the row would be too slow.
+/// Fields that are filtered by so often that parsing the row would be too slow.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Facts {
     pub(crate) banned: bool,
-    /// Milliseconds since 1970, day precision.
+    /// Milliseconds since 1970, rounded to days.
     pub(crate) last_active_at: Option<i64>,
     /// Milliseconds since 1970.
     pub(crate) last_sign_in_at: Option<i64>,
 }
 
-/// How the text comes about.
+/// How the text is made.
 #[derive(Debug)]
 pub(crate) enum Recipe {
-    /// It was given.
+    /// The text was given.
     Written,
     User {
         seed: u64,
@@ -88,7 +87,7 @@ impl Row {
         Self { id, place, organization_id, owner_id, stats, recipe, text: OnceLock::new() }
     }
 
-    /// A row given as JSON. `id` and `place` are taken from it by the caller.
+    /// A row given as JSON, from which the caller has taken `id` and `place`.
     pub(crate) fn written(id: Arc<str>, place: Place, value: &Value) -> Self {
         let first_text = |pointers: &[&str]| {
             pointers.iter().find_map(|pointer| value.pointer(pointer)?.as_str()).map(Arc::from)
@@ -108,12 +107,12 @@ impl Row {
         }
     }
 
-    /// The row as Clerk gives it, less what is counted when it is asked for (`members_count`).
+    /// The row as Clerk returns it, without the fields that are counted per request (`members_count`).
     pub(crate) fn text(&self) -> &str {
         self.text.get_or_init(|| {
             let mut out = String::with_capacity(4096);
             match &self.recipe {
-                // A written row has its text from the start.
+                // A written row already has its text.
                 Recipe::Written => out.push_str("{}"),
                 Recipe::User { seed, style } => user::render(&mut out, *seed, self.place.0, style),
                 Recipe::Organization { seed, style } => {
@@ -129,12 +128,11 @@ impl Row {
 
     /// The text, parsed.
     pub(crate) fn value(&self) -> Value {
-        // Every text was rendered here or from a value, so it parses; were it not so, null shows
-        // it.
+        // Every text was rendered here or from a value, so it parses. If it did not, null would show it.
         serde_json::from_str(self.text()).unwrap_or(Value::Null)
     }
 
-    /// The seed and style of a synthetic user, which spare parsing its text.
+    /// The seed and style of a synthetic user, which save parsing its text.
     pub(crate) fn user_recipe(&self) -> Option<(u64, &Style)> {
         match &self.recipe {
             Recipe::User { seed, style } => Some((*seed, style)),

@@ -6,7 +6,7 @@ use super::draw::{COMPANY_KINDS, COMPANY_NAMES, identifier, one_in, pick};
 use super::json::Object;
 use super::{Facts, Place, Recipe, Row, Style};
 
-/// A synthetic organization; everything about it follows from its seed and `created_at`.
+/// A synthetic organization, which its seed and `created_at` determine completely.
 pub(crate) fn organization_row(seed: u64, place: Place, style: &Arc<Style>) -> Row {
     let id = identifier(&mut fastrand::Rng::with_seed(seed), "org_");
     Row::synthetic(
@@ -17,8 +17,8 @@ pub(crate) fn organization_row(seed: u64, place: Place, style: &Arc<Style>) -> R
     )
 }
 
-/// Appends the organization that `seed` and `created_at` make. The two counts are not in it: Clerk
-/// gives them only when asked (`include_members_count`).
+/// Appends the organization for `seed` and `created_at`, without its two counts: Clerk includes them only on request
+/// (`include_members_count`).
 pub(crate) fn render(out: &mut String, seed: u64, created_at: i64, style: &Style) {
     let mut random = fastrand::Rng::with_seed(seed);
     let random = &mut random;
@@ -43,7 +43,7 @@ pub(crate) fn render(out: &mut String, seed: u64, created_at: i64, style: &Style
         if !one_in(random, 3) {
             object.object("private_metadata", |object| object.text("contract", "signed"));
         }
-        // Organizations made by the Backend API have no creator.
+        // Organizations created through the Backend API have no creator.
         if !one_in(random, 4) {
             object.text("created_by", &identifier(random, "user_"));
         }

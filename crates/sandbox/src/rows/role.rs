@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::draw::identifier;
 
-/// Clerk's own permissions, then made-up ones of the instance, endlessly.
+/// Clerk's own permissions, followed by any number of invented ones.
 pub(crate) fn permission(seed: u64, number: usize, created_at: i64) -> Value {
     const SYSTEM: [(&str, &str); 8] = [
         ("org:sys_profile:manage", "Manage organization"),

@@ -1,30 +1,30 @@
-//! A few rows for each of the smaller lists, each shaped by its schema in Clerk OpenAPI 2026-05-12.
+//! Generates rows for the smaller lists, each with its schema in Clerk OpenAPI 2026-05-12.
 
 use serde_json::{Value, json};
 
 use super::draw::{DAY_MS, hexadecimal, identifier, pick};
 
-/// What a row may refer to.
+/// What a new row may refer to.
 pub(crate) struct Surroundings<'a> {
     pub(crate) random: &'a mut fastrand::Rng,
-    /// How many rows the list has already.
+    /// Number of rows in the list so far.
     pub(crate) number: usize,
     /// Milliseconds since 1970.
     pub(crate) created_at: i64,
     pub(crate) instance_id: &'a str,
-    /// Some user of the instance, or one that is gone.
+    /// A user of the instance, or one that no longer exists.
     pub(crate) user_id: String,
-    /// Some organization of the instance, or one that is gone.
+    /// An organization of the instance, or one that no longer exists.
     pub(crate) organization: Value,
-    /// Some machine of the instance, or one that is gone.
+    /// A machine of the instance, or one that no longer exists.
     pub(crate) machine_id: String,
-    /// Some rows of the lists that the row may refer to whole: machines or plans.
+    /// Rows that the new row may include whole: machines or plans.
     pub(crate) related: Vec<Value>,
     /// All roles of the instance.
     pub(crate) roles: Vec<Value>,
 }
 
-/// Makes one row of a list.
+/// Generates a row of a list.
 pub(crate) type Sample = fn(&mut Surroundings<'_>) -> Value;
 
 /// The functions below, one per list.
@@ -68,7 +68,7 @@ pub(crate) mod sample {
         })
     }
 
-    /// Schema `OrganizationInvitationWithPublicOrganizationData`. Its `url` holds a ticket.
+    /// Schema `OrganizationInvitationWithPublicOrganizationData`. Its `url` contains a ticket.
     pub(crate) fn organization_invitation(around: &mut Surroundings<'_>) -> Value {
         let status = ["pending", "accepted", "revoked", "expired"][around.number % 4];
         let url = (status == "pending").then(|| ticket_url(around.random));
@@ -88,7 +88,7 @@ pub(crate) mod sample {
         })
     }
 
-    /// Schema `Invitation`. Its `url` holds a ticket.
+    /// Schema `Invitation`. Its `url` contains a ticket.
     pub(crate) fn invitation(around: &mut Surroundings<'_>) -> Value {
         let status = ["pending", "accepted", "expired", "revoked"][around.number % 4];
         invitation_with(around, status)
@@ -101,7 +101,7 @@ pub(crate) mod sample {
             "expire_at": around.created_at + DAY_MS, "verified_at": around.created_at,
         });
         let verified = around.number.is_multiple_of(2);
-        // Clerk gives `verified_at` of ownerships only; here it is there for tests to see it copied.
+        // Clerk returns `verified_at` for ownerships only; it is set here so that tests can see it copied.
         let affiliation = json!({
             "status": "verified", "strategy": "affiliation_email_code", "attempts": 2,
             "expire_at": around.created_at + 2 * DAY_MS, "verified_at": around.created_at + 1,
@@ -232,7 +232,7 @@ pub(crate) mod sample {
         let id = identifier(around.random, "entconn_");
         let organization_id = organization_id_or_null(around, !around.number.is_multiple_of(3));
         let saml = around.number.is_multiple_of(2);
-        // Of both kinds there are some of which all is known, and some of which little is.
+        // For both kinds, some connections have all optional fields and some have few.
         let known = around.number % 4 < 2;
         let saml_connection = saml.then(|| saml_connection(around, known));
         let oauth_config = (!saml).then(|| oauth_config(around, known));
@@ -291,7 +291,7 @@ pub(crate) mod sample {
             "free_trial_days": number.is_multiple_of(4).then_some(14),
         });
         if number % 2 == 1 {
-            // Left out rather than null where nothing is counted.
+            // Omitted rather than null if nothing is counted.
             row["unit_prices"] = unit_prices(number);
         }
         row
@@ -334,7 +334,7 @@ pub(crate) mod sample {
             "seats": { "quantity": around.number },
         });
         if row["plan"].is_null() {
-            // Left out rather than null where there is no plan.
+            // Omitted rather than null if there is no plan.
             remove(&mut row, "plan");
         }
         row
@@ -360,7 +360,7 @@ pub(crate) mod sample {
         })
     }
 
-    /// A row of `GET /api_keys`, less any secret.
+    /// A row of `GET /api_keys`, without any secret.
     pub(crate) fn api_key(around: &mut Surroundings<'_>) -> Value {
         let subject = match around.number % 3 {
             0 => around.user_id.clone().into(),
@@ -410,7 +410,7 @@ fn listed_identifier(around: &mut Surroundings<'_>, object: &str, prefix: &str) 
     })
 }
 
-/// Schema `Invitation`. Its `url` holds a ticket.
+/// Schema `Invitation`. Its `url` contains a ticket.
 fn invitation_with(around: &mut Surroundings<'_>, status: &str) -> Value {
     let mut row = json!({
         "object": "invitation", "id": identifier(around.random, "inv_"),
@@ -425,8 +425,7 @@ fn invitation_with(around: &mut Surroundings<'_>, status: &str) -> Value {
     row
 }
 
-/// Schema `RoleSetMigration`, of a role set that is being left: none, one that waits, or one that
-/// has begun.
+/// Schema `RoleSetMigration`, of the role set that members are moved from: none, enqueued, or in progress.
 fn role_set_migration(around: &mut Surroundings<'_>, source_id: &str) -> Value {
     let begun = match around.number % 3 {
         0 => return Value::Null,
@@ -446,7 +445,7 @@ fn role_set_migration(around: &mut Surroundings<'_>, source_id: &str) -> Value {
     })
 }
 
-/// Schema `EnterpriseConnection`, `custom_attributes`: what may be left out is there once.
+/// Schema `EnterpriseConnection`, `custom_attributes`. Optional fields are set in one of them.
 fn custom_attributes() -> Value {
     let path = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User.department";
     json!([
@@ -491,7 +490,7 @@ fn oauth_config(around: &mut Surroundings<'_>, known: bool) -> Value {
     })
 }
 
-/// Schema `CommercePlanUnitPrice`, one of seats: the first ten are cheaper.
+/// Schema `CommercePlanUnitPrice`, for seats: the first ten are cheaper.
 fn unit_prices(number: usize) -> Value {
     json!([{
         "name": "seats", "block_size": 5,
@@ -502,7 +501,7 @@ fn unit_prices(number: usize) -> Value {
     }])
 }
 
-/// A machine as another one lists it.
+/// A machine as listed inside another one.
 fn without_scopes(machine: &Value) -> Value {
     let mut machine = machine.clone();
     remove(&mut machine, "scoped_machines");
@@ -515,7 +514,7 @@ fn remove(row: &mut Value, field: &str) {
     }
 }
 
-/// Schema `CommerceMoneyResponse`, of an amount in cents.
+/// Schema `CommerceMoneyResponse`, for an amount in cents.
 fn money(amount: usize) -> Value {
     json!({
         "amount": amount, "amount_formatted": format!("{}.{:02}", amount / 100, amount % 100),

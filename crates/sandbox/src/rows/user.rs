@@ -6,7 +6,7 @@ use super::draw::{FIRST_NAMES, LAST_NAMES, hexadecimal, identifier, one_in, pick
 use super::json::{Array, Object};
 use super::{Facts, Place, Recipe, Row, Style};
 
-/// A synthetic user; everything about it follows from its seed and `created_at`.
+/// A synthetic user, which its seed and `created_at` determine completely.
 pub(crate) fn user_row(seed: u64, place: Place, style: &Arc<Style>) -> Row {
     let user = User::draw(seed, place.0, style);
     let stats = Facts {
@@ -17,7 +17,7 @@ pub(crate) fn user_row(seed: u64, place: Place, style: &Arc<Style>) -> Row {
     Row::synthetic(user.id.into(), place, stats, Recipe::User { seed, style: Arc::clone(style) })
 }
 
-/// The part of a user that other rows repeat or lists filter by.
+/// The part of a user that other rows repeat or that lists filter by.
 pub(crate) struct User {
     pub(crate) id: String,
     pub(crate) first_name: Option<&'static str>,
@@ -29,7 +29,7 @@ pub(crate) struct User {
     pub(crate) deprovisioned: bool,
     last_active_at: Option<i64>,
     last_sign_in_at: Option<i64>,
-    /// The source of every further choice.
+    /// Source of all further choices.
     random: fastrand::Rng,
 }
 
@@ -51,7 +51,7 @@ impl User {
         let has_image = one_in(&mut random, 2);
         let banned = one_in(&mut random, 40);
         let deprovisioned = one_in(&mut random, 60);
-        // Active users came back within their lifetime; one in eight never signed in.
+        // Active users returned at some time after they were created; one in eight never signed in.
         let lifetime = (style.now - created_at).max(0);
         let last_sign_in_at = (!one_in(&mut random, 8))
             .then(|| created_at + (lifetime as f64 * random.f64().sqrt()) as i64);
@@ -72,12 +72,12 @@ impl User {
     }
 }
 
-/// Where pictures are said to be; as long as Clerk's own, which hold a path in base 64.
+/// An image URL as long as Clerk's own, which contain a path in base 64.
 pub(crate) fn image_url(id: &str) -> String {
     format!("https://img.example.com/{id}{id}{id}{id}?width=160")
 }
 
-/// Appends the user that `seed` and `created_at` make.
+/// Appends the user for `seed` and `created_at`.
 pub(crate) fn render(out: &mut String, seed: u64, created_at: i64, style: &Style) {
     let mut user = User::draw(seed, created_at, style);
     let mut random = user.random.clone();
@@ -98,7 +98,7 @@ pub(crate) fn render(out: &mut String, seed: u64, created_at: i64, style: &Style
     let wallets: Vec<(String, String)> = (0..usize::from(one_in(random, 20)))
         .map(|_| (identifier(random, "idn_"), format!("0x{}", hexadecimal(random, 40))))
         .collect();
-    // Now and then there are addresses and none of them is the primary one.
+    // Some users have addresses, none of which is the primary one.
     let primary_email =
         (!one_in(random, 40)).then(|| emails.first().map(|(id, _)| id.as_str())).flatten();
     let external = if emails.is_empty() { 0 } else { [0, 1, 0, 2][random.usize(0..4)] };
@@ -409,7 +409,7 @@ fn external_account(
     });
 }
 
-/// An enterprise account stands twice in a user: under its old name and under its new one.
+/// An enterprise account appears twice in a user, under its old and its new name.
 enum Protocol {
     Saml,
     Enterprise,
@@ -461,7 +461,7 @@ fn verification(
     });
 }
 
-/// The three bags; `private_metadata` is sometimes null and sometimes not there at all.
+/// The three metadata bags; `private_metadata` is sometimes null and sometimes absent.
 fn metadata(object: &mut Object<'_>, random: &mut fastrand::Rng, style: &Style) {
     object.object("public_metadata", |object| {
         object.text(

@@ -1,4 +1,4 @@
-//! Why the SDK has no credentials to sign with: the cause first, then what to do.
+//! Explains why the SDK has no credentials to sign with: the cause first, then what to do.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -12,44 +12,44 @@ use crate::quoted::Quoted;
 /// Why there are no credentials.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum CredentialsProblem {
-    /// None of the usual places holds any.
+    /// None of the usual sources has any.
     NoneFound {
-        /// Whether questions to the machine's metadata service go through a proxy.
+        /// Whether requests to the machine's metadata service go through a proxy.
         through_proxy: bool,
     },
     /// `AWS_PROFILE` names a profile that does not exist.
     NoSuchProfile {
-        /// The name.
+        /// Its name.
         profile: String,
     },
-    /// The profile contradicts itself, or lacks something.
+    /// The profile is contradictory or incomplete.
     ProfileIncomplete,
-    /// The profile needs a way to sign in that this build of the program has left out.
+    /// The profile needs a way to sign in that this build of the program leaves out.
     LeftOut,
-    /// The sign-in of `aws sso login` has expired, or there was none.
+    /// The session of `aws sso login` has expired, or there was none.
     SsoLoginNeeded,
-    /// The sign-in of `aws login` has expired, or there was none.
+    /// The session of `aws login` has expired, or there was none.
     LoginNeeded,
     /// The `credential_process` of the profile failed.
     ProcessFailed,
-    /// The metadata service of the container or machine did not give any.
+    /// The metadata service of the container or machine returned none.
     MetadataFailed {
-        /// Whether questions to it go through a proxy.
+        /// Whether requests to it go through a proxy.
         through_proxy: bool,
     },
-    /// A service that gives credentials (STS, SSO) could not be reached.
+    /// A service that issues credentials (STS, SSO) could not be reached.
     NoAnswer(NoAnswer),
-    /// Anything else; the role may not be assumed, for instance.
+    /// Any other failure, for example because the role may not be assumed.
     NotGiven,
 }
 
 impl CredentialsProblem {
-    /// Finds the cause in what the SDK says of its attempts.
+    /// Finds the cause in the SDK's report of its attempts.
     pub(super) fn of(error: &CredentialsError) -> Self {
         if let CredentialsError::CredentialsNotLoaded(_) = error {
             return Self::none_found(error);
         }
-        if let Some(problem) = causes(error).find_map(told_by) {
+        if let Some(problem) = causes(error).find_map(problem_of) {
             return problem;
         }
         let why = NoAnswer::of(error);
@@ -65,14 +65,15 @@ impl CredentialsProblem {
         }
     }
 
-    /// An attempt that found a profile and could not use it says more than "none found".
+    /// Finds an attempt that found a profile but could not use it, which says more than "none found".
     fn none_found(error: &CredentialsError) -> Self {
         let chain = error
             .source()
             .and_then(|source| source.downcast_ref::<ProviderChainError<CredentialsError>>());
         let attempts = chain.map(ProviderChainError::attempts).unwrap_or_default();
-        let told = attempts.iter().find_map(|attempt| causes(attempt.error()).find_map(told_by));
-        told.unwrap_or_else(|| Self::NoneFound { through_proxy: is_through_proxy() })
+        let problem =
+            attempts.iter().find_map(|attempt| causes(attempt.error()).find_map(problem_of));
+        problem.unwrap_or_else(|| Self::NoneFound { through_proxy: is_through_proxy() })
     }
 
     /// `AWS_PROFILE` names a profile that does not exist.
@@ -81,9 +82,9 @@ impl CredentialsProblem {
     }
 }
 
-/// What one cause says. The SDK's types for these are private; these words are constants of its own, in
-/// texts that may repeat what was answered.
-fn told_by(cause: &(dyn StdError + 'static)) -> Option<CredentialsProblem> {
+/// The problem that one cause points to, if it does. The SDK's types for these causes are private, so they are
+/// recognised by constant phrases in their texts.
+fn problem_of(cause: &(dyn StdError + 'static)) -> Option<CredentialsProblem> {
     const WORDS: [(&str, CredentialsProblem); 10] = [
         ("requires following cargo feature", CredentialsProblem::LeftOut),
         ("was not defined", CredentialsProblem::ProfileIncomplete),
@@ -100,42 +101,42 @@ fn told_by(cause: &(dyn StdError + 'static)) -> Option<CredentialsProblem> {
     WORDS.into_iter().find(|(words, _)| text.contains(words)).map(|(_, problem)| problem)
 }
 
-/// The start of an error's text, in lower case.
+/// The first 1000 characters of an error's text, in lower case.
 fn text_of(error: &dyn StdError) -> String {
     error.to_string().chars().take(1000).collect::<String>().to_lowercase()
 }
 
-/// Containers have their credentials from a service that these variables name (AWS documentation,
-/// "Container credential provider").
+/// Whether this is a container, whose credentials come from a service named by one of these variables (AWS
+/// documentation, "Container credential provider").
 fn is_in_container() -> bool {
     ["AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI"]
         .into_iter()
         .any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
 }
 
-/// Addresses of the metadata services of machines and of containers (AWS documentation).
+/// Addresses of the metadata services of machines and containers (AWS documentation).
 const METADATA_HOSTS: [&str; 2] = ["169.254.169.254", "169.254.170.2"];
 
-/// Whether questions to the metadata services go through a proxy: they speak plain HTTP.
+/// Whether requests to the metadata services, which are plain HTTP, go through a proxy.
 fn is_through_proxy() -> bool {
     let set = |names: [&str; 2]| {
         let value = names.into_iter().find_map(|name| std::env::var(name).ok());
         value.filter(|value| !value.is_empty())
     };
     let proxy = set(["HTTP_PROXY", "http_proxy"]).or_else(|| set(["ALL_PROXY", "all_proxy"]));
-    let spared = set(["NO_PROXY", "no_proxy"]).unwrap_or_default();
-    let is_spared =
-        |host: &&str| spared.split(',').map(str::trim).any(|one| one == "*" || one == *host);
-    proxy.is_some() && !METADATA_HOSTS.iter().all(is_spared)
+    let excluded = set(["NO_PROXY", "no_proxy"]).unwrap_or_default();
+    let is_excluded =
+        |host: &&str| excluded.split(',').map(str::trim).any(|one| one == "*" || one == *host);
+    proxy.is_some() && !METADATA_HOSTS.iter().all(is_excluded)
 }
 
 impl fmt::Display for CredentialsProblem {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const SPARE: &str = "set NO_PROXY=169.254.169.254,169.254.170.2, for a proxy stands before \
-                             this machine's metadata service";
+        const BYPASS_PROXY: &str = "set NO_PROXY=169.254.169.254,169.254.170.2, because a proxy is \
+                                    set for requests to this machine's metadata service";
         match self {
             Self::NoneFound { through_proxy: true } => {
-                write!(formatter, "no AWS credentials were found; {SPARE}")
+                write!(formatter, "no AWS credentials were found; {BYPASS_PROXY}")
             }
             Self::NoneFound { through_proxy: false } => formatter.write_str(
                 "no AWS credentials were found; configure a profile, a role or AWS_ACCESS_KEY_ID and \
@@ -143,30 +144,31 @@ impl fmt::Display for CredentialsProblem {
             ),
             Self::NoSuchProfile { profile } => write!(
                 formatter,
-                "AWS_PROFILE names {profile}, and there is no such profile; correct it, or add the \
+                "AWS_PROFILE names {profile}, but there is no such profile; correct it, or add the \
                  profile with `aws configure`"
             ),
             Self::ProfileIncomplete => formatter.write_str(
-                "the AWS profile is incomplete, or names another one that does not exist; correct it: \
-                 `aws sts get-caller-identity` has to work with it",
+                "the AWS profile is incomplete, or names another one that does not exist; correct it \
+                 until `aws sts get-caller-identity` works with it",
             ),
             Self::LeftOut => formatter.write_str(
                 "the AWS profile needs SSO, `aws login` or a credential_process, which this build of \
                  clerk-sync leaves out; build it with the feature `cli`, or use another profile",
             ),
             Self::SsoLoginNeeded => formatter.write_str(
-                "the sign-in of the AWS profile has expired or never was; run `aws sso login`",
+                "the sign-in of the AWS profile has expired or there was none; run `aws sso login`",
             ),
             Self::LoginNeeded => formatter.write_str(
-                "the sign-in of the AWS profile has expired or never was; run `aws login`",
+                "the sign-in of the AWS profile has expired or there was none; run `aws login`",
             ),
             Self::ProcessFailed => formatter.write_str(
-                "the credential_process of the AWS profile failed, or answered something else than \
+                "the credential_process of the AWS profile failed, or did not print \
                  credentials; run its command by hand",
             ),
             Self::MetadataFailed { through_proxy: true } => write!(
                 formatter,
-                "the metadata service of this machine or container gave no AWS credentials; {SPARE}"
+                "the metadata service of this machine or container gave no AWS credentials; \
+                 {BYPASS_PROXY}"
             ),
             Self::MetadataFailed { through_proxy: false } => formatter.write_str(
                 "the metadata service of this machine or container gave no AWS credentials; check that \
@@ -178,8 +180,8 @@ impl fmt::Display for CredentialsProblem {
                 why.advice(Server::Aws)
             ),
             Self::NotGiven => formatter.write_str(
-                "AWS credentials were refused; check that the role of the profile may be assumed: \
-                 `aws sts get-caller-identity` has to work with it",
+                "AWS credentials were refused; check that the profile's role may be assumed and \
+                 that `aws sts get-caller-identity` works with it",
             ),
         }
     }

@@ -1,7 +1,7 @@
-//! What a failed call to AWS means: who must act, in words of this program's own.
+//! Classifies failed calls to AWS by who must act, with messages of this program's own.
 //!
-//! An answer's text is looked at and never passed on: AWS repeats requests in it (a refused signature
-//! comes with the whole request that was signed), and what is not AWS may repeat anything.
+//! The text of an answer is examined but never passed on: AWS repeats requests in it (a rejected signature is returned
+//! with the whole request that was signed), and a server that is not AWS may repeat anything.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -17,11 +17,11 @@ use crate::quoted::looks_like_a_key;
 /// What a failed call means.
 #[derive(Debug)]
 pub enum AwsFailure {
-    /// No answer, a time-out, a 5xx or a throttle, after the SDK's own retries: worth another try.
+    /// No answer, a timeout, a 5xx or throttling, after the SDK's own retries. A later call may succeed.
     Unavailable(ErrorSource),
-    /// Something stands between this program and AWS that a person has to move.
+    /// Something between this program and AWS that a person has to fix.
     Obstacle(AwsObstacle),
-    /// The store has no room: a quota is spent, or a disk is full.
+    /// The store is full: a quota is used up, or a disk is full.
     Full,
     /// Any other answer.
     Refused(Refusal),
@@ -29,12 +29,12 @@ pub enum AwsFailure {
 
 pub(super) type ErrorSource = Box<dyn StdError + Send + Sync>;
 
-/// What stands between this program and AWS, on the caller's own side. Trying again is of no use.
+/// A problem on the caller's own side that prevents calls to AWS. Retrying is pointless.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum AwsObstacle {
     /// No answer came, and none will.
     NoAnswer(NoAnswer),
-    /// Something else answered in AWS's place.
+    /// Another server answered instead of AWS.
     NotAws {
         /// HTTP status.
         status: u16,
@@ -46,9 +46,9 @@ pub enum AwsObstacle {
         /// AWS's error code.
         code: String,
     },
-    /// This machine's clock differs from AWS's by minutes.
+    /// This machine's clock differs from that of AWS by minutes.
     ClockSkew,
-    /// The SDK could not even make the request.
+    /// The SDK could not build the request.
     NotSent,
 }
 
@@ -58,22 +58,22 @@ impl fmt::Display for AwsObstacle {
             Self::NoAnswer(why) => write!(formatter, "{why}; {}", why.advice(Server::Aws)),
             Self::NotAws { status } => write!(
                 formatter,
-                "what answered ({status}) is not AWS: a login page, a proxy or another server; check \
-                 this machine's network, HTTPS_PROXY and any AWS_ENDPOINT_URL"
+                "the server that answered ({status}) is not AWS: a login page, a proxy or another server; \
+                 check this machine's network, HTTPS_PROXY and any AWS_ENDPOINT_URL"
             ),
             Self::Credentials(problem) => write!(formatter, "{problem}"),
             Self::CredentialsRefused { code } => write!(
                 formatter,
                 "AWS did not accept the credentials (code {code}); renew them, or use those of the \
-                 account that this belongs to"
+                 right account"
             ),
             Self::ClockSkew => formatter.write_str(
-                "AWS did not accept the request's time; set this machine's clock right, for instance \
-                 by NTP",
+                "AWS did not accept the request's time; set this machine's clock correctly, for \
+                 example with NTP",
             ),
             Self::NotSent => formatter.write_str(
-                "no request could be made of the AWS settings; check the region and the endpoint_url \
-                 of the AWS profile",
+                "no request can be built from the AWS settings; check the region and the \
+                 endpoint_url of the AWS profile",
             ),
         }
     }
@@ -81,16 +81,16 @@ impl fmt::Display for AwsObstacle {
 
 impl StdError for AwsObstacle {}
 
-/// An answer that refuses.
+/// An answer that rejects the call.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// HTTP status.
     pub status: u16,
-    /// The service's error code; empty where the service sends none (HEAD requests).
+    /// The service's error code; empty if the service sends none (HEAD requests).
     pub code: String,
-    /// The region that the answer names as the right one.
+    /// The correct region, if the answer names it.
     pub region: Option<String>,
-    /// Which policy denied it, where AWS says so.
+    /// Which kind of policy denied it, if AWS says so.
     policy: Option<&'static str>,
 }
 
@@ -110,7 +110,7 @@ impl fmt::Display for Refusal {
 impl StdError for Refusal {}
 
 impl AwsFailure {
-    /// Reads the failure out of an SDK error.
+    /// Classifies an SDK error.
     pub fn of<E>(error: &SdkError<E, HttpResponse>) -> Self
     where
         E: ProvideErrorMetadata + StdError + 'static,
@@ -143,7 +143,7 @@ impl AwsFailure {
             _ if status == 407 => {
                 Self::Obstacle(AwsObstacle::NoAnswer(NoAnswer::ProxyAuthentication))
             }
-            // Whoever does not know a request will not know it later.
+            // A server that does not implement a request will not implement it later either.
             _ if status == 501 => Self::Refused(refusal()),
             _ if status >= 500 || status == 429 || status == 408 => {
                 Self::Unavailable(refusal().into())
@@ -176,7 +176,7 @@ impl AwsFailure {
         }
     }
 
-    /// An answer that is no answer of the service's, or that broke off.
+    /// An answer that the service did not send, or that was cut off.
     fn not_understood(error: &(dyn StdError + 'static), answer: &HttpResponse) -> Self {
         let status = answer.status().as_u16();
         let broke_off = causes(error).any(|cause| cause.is::<std::io::Error>());
@@ -216,25 +216,26 @@ impl AwsFailure {
     }
 }
 
-/// The code, if it is one: the words are the server's, and they end up in logs and files.
+/// The code, if it is a plain one. The server chooses it, and it ends up in logs and files.
 fn plain_code(code: &str) -> Option<&str> {
     let plain = code.len() <= 64
         && code.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_'));
     (plain && !looks_like_a_key(code)).then_some(code)
 }
 
-/// `QuotaExceeded` (Ceph and others), `XMinioAdminBucketQuotaExceeded`, `XMinioStorageFull`,
-/// `storage_cap_exceeded` (Backblaze).
+/// Whether the code means that the store is full: `QuotaExceeded` (Ceph and others), `XMinioAdminBucketQuotaExceeded`,
+/// `XMinioStorageFull`, `storage_cap_exceeded` (Backblaze).
 fn says_full(code: &str) -> bool {
     code.ends_with("QuotaExceeded") || code == "XMinioStorageFull" || code == "storage_cap_exceeded"
 }
 
-/// "Signature expired: …", "Signature not yet current: …" (AWS General Reference, Signature Version 4).
+/// Whether AWS complains about the time: "Signature expired: …", "Signature not yet current: …" (AWS General Reference,
+/// Signature Version 4).
 fn is_about_time(message: &str) -> bool {
     message.contains("Signature expired") || message.contains("Signature not yet current")
 }
 
-/// How AWS says which policy denied something (IAM user guide, "Troubleshoot access denied error
+/// The kind of policy that denied the call, from AWS's message (IAM user guide, "Troubleshoot access denied error
 /// messages").
 fn policy_of(message: &str) -> Option<&'static str> {
     const PHRASES: [(&str, &str); 13] = [
@@ -252,10 +253,10 @@ fn policy_of(message: &str) -> Option<&'static str> {
         ("no session policy allows", "no session policy allows"),
         ("no VPC endpoint policy allows", "no VPC endpoint policy allows"),
     ];
-    PHRASES.into_iter().find(|(said, _)| message.contains(said)).map(|(_, meant)| meant)
+    PHRASES.into_iter().find(|(phrase, _)| message.contains(phrase)).map(|(_, policy)| policy)
 }
 
-/// The bucket's region: S3 names it in a header, or in the body of an answer that has one.
+/// The bucket's region, which S3 states in a header, or in the body if the answer has one.
 fn region_of(answer: &HttpResponse) -> Option<String> {
     let in_body = || {
         let body = std::str::from_utf8(answer.body().bytes()?).ok()?;
@@ -268,8 +269,8 @@ fn region_of(answer: &HttpResponse) -> Option<String> {
         .then(|| region.to_owned())
 }
 
-/// Whether an answer is a web page, which AWS never sends. What it calls itself says nothing: servers
-/// that stand in for S3 call an empty answer HTML.
+/// Whether an answer is a web page, which AWS never sends. Its content type is no evidence: S3-compatible servers label
+/// empty answers as HTML.
 pub fn is_page(answer: &HttpResponse) -> bool {
     answer.body().bytes().is_some_and(is_web_page)
 }
@@ -284,7 +285,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_code_is_plain_or_none() {
+    fn a_code_that_is_not_plain_is_dropped() {
         for code in ["SlowDown", "XMinioStorageFull", "storage_cap_exceeded"] {
             assert_eq!(plain_code(code), Some(code));
         }

@@ -1,4 +1,4 @@
-//! One change at a time, between processes.
+//! Serializes changes to a folder between processes.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
@@ -9,25 +9,26 @@ use std::time::{Duration, Instant};
 
 use super::temporary::FILE_MODE;
 
-/// The file that is locked. It is hidden, empty, and stays: if it were removed, one process could lock
-/// the file that is gone and another one its successor.
+/// Name of the locked file. It is hidden and empty, and it is never removed: otherwise one process could lock the
+/// removed file while another locks its successor.
 pub(super) const LOCK_FILE: &str = ".clerk-sync.lock";
 
-/// A change holds the lock for milliseconds; a process that was stopped while holding it must not
-/// stop the others for good, so past this they say so.
+/// Longest wait for the lock. A change holds it for milliseconds, but a process that was stopped while holding it must
+/// not block the others forever.
 const MAX_WAIT: Duration = Duration::from_secs(10);
 
-/// Between two attempts to take the lock: the time of a small change.
+/// Pause between two attempts to take the lock: the time of a small change.
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// An exclusive advisory lock on a folder, held until dropped; the system releases it when a process
-/// dies. Network file systems (NFS, EFS, SMB) pass locks on to their server only for a regular file
-/// that is open for writing, so that is what is locked.
+/// An exclusive advisory lock on a folder, held until dropped; the system releases it when a process dies.
+///
+/// It locks a regular file that is open for writing, because network file systems (NFS, EFS, SMB) pass only such locks
+/// on to their server.
 #[derive(Debug)]
 pub(super) struct FolderLock(File);
 
 impl FolderLock {
-    /// Waits for the lock on an existing folder, at most ten seconds.
+    /// Waits for the lock on an existing folder, at most [`MAX_WAIT`].
     pub(super) fn take(folder: &Path) -> Result<Self, LockError> {
         Self::take_within(folder, MAX_WAIT)
     }
@@ -56,7 +57,7 @@ impl FolderLock {
 }
 
 impl Drop for FolderLock {
-    /// Closing the handle would do, unless a child process that is just being started still has it.
+    /// Unlocks explicitly: a child process that is just being started may still have the handle open.
     fn drop(&mut self) {
         let _ = self.0.unlock();
     }
@@ -65,13 +66,13 @@ impl Drop for FolderLock {
 /// Why the lock was not taken.
 #[derive(Debug)]
 pub(super) enum LockError {
-    /// The lock file cannot be opened or made.
+    /// The lock file cannot be opened or created.
     Open(io::Error),
-    /// Something that is not a file stands in its place, such as a symbolic link.
+    /// There is something other than a file in its place, such as a symbolic link.
     NotAFile,
-    /// Somebody holds it for too long.
+    /// Another process has held it for too long.
     Busy,
-    /// The file system has no locks.
+    /// The file system does not support locks.
     Unsupported(io::Error),
 }
 
@@ -80,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_wait_for_a_holder_that_was_stopped_ends() {
+    fn waiting_for_a_stopped_holder_ends() {
         let folder = tempfile::tempdir().unwrap();
         let held = FolderLock::take(folder.path()).unwrap();
         let refused = FolderLock::take_within(folder.path(), Duration::from_millis(10));
@@ -89,13 +90,13 @@ mod tests {
         FolderLock::take(folder.path()).unwrap();
     }
 
-    /// What a network file system passes on to its server.
+    /// Network file systems pass on only locks of this kind.
     #[test]
-    fn what_is_locked_is_a_regular_file_open_for_writing() {
+    fn the_lock_is_on_a_regular_file_open_for_writing() {
         let folder = tempfile::tempdir().unwrap();
         let held = FolderLock::take(folder.path()).unwrap();
         assert!(held.0.metadata().unwrap().is_file());
-        held.0.set_len(0).expect("a file that is open for reading only cannot be cut");
+        held.0.set_len(0).expect("a file opened only for reading cannot be truncated");
         let other = File::options().write(true).open(folder.path().join(LOCK_FILE)).unwrap();
         assert!(matches!(other.try_lock(), Err(TryLockError::WouldBlock)));
     }
@@ -111,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_is_not_there_cannot_be_locked() {
+    fn a_missing_folder_cannot_be_locked() {
         let folder = tempfile::tempdir().unwrap();
         let refused = FolderLock::take(&folder.path().join("absent"));
         assert!(matches!(refused, Err(LockError::Open(_))), "{refused:?}");

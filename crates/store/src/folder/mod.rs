@@ -1,4 +1,4 @@
-//! Snapshots in a folder, with the same promises as on S3.
+//! Stores objects in a folder, with the same guarantees as S3.
 
 mod lock;
 mod temporary;
@@ -16,18 +16,19 @@ use super::{
     Version,
 };
 
-/// A folder as a [`Store`]: the same tree as on S3, made by the first write.
+/// A folder as a [`Store`], with the same tree as in S3. The first write creates it.
 ///
-/// Conditional writes are atomic between processes that use this program, on one machine or on a
-/// network file system with working locks. Symbolic links below the folder are not followed. Files
-/// are readable and writable by their owner alone, and so are the folders that are made.
+/// - Conditional writes are atomic between processes that use this program, on one machine or on a network file system
+///   with working locks.
+/// - Symbolic links below the folder are not followed.
+/// - The files and folders that it creates are accessible only to their owner.
 #[derive(Clone, Debug)]
 pub struct FolderStore {
     tree: Arc<Tree>,
 }
 
 impl FolderStore {
-    /// A store in `folder`, an absolute path. Nothing is touched yet.
+    /// A store in `folder`, an absolute path. Nothing is read or written yet.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
         Self { tree: Arc::new(Tree::new(folder.into())) }
     }
@@ -37,7 +38,7 @@ impl FolderStore {
         self.tree.root()
     }
 
-    /// File operations block, so they run on the runtime's threads for that.
+    /// Runs file operations, which block, on the runtime's threads for blocking work.
     async fn blocking<T: Send + 'static>(
         &self,
         operation: Operation,

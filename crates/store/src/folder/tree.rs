@@ -1,4 +1,4 @@
-//! The file operations of a folder store; all of them block.
+//! The file operations of a folder store. All of them block.
 
 use std::fs::{self, DirEntry, File};
 use std::io::{self, Read as _};
@@ -16,11 +16,11 @@ use crate::{
     StoreError, Stored, Version,
 };
 
-/// Read at a time when a file is hashed.
+/// Bytes read at a time to hash a file.
 const HASH_BUFFER_BYTES: usize = 256 * 1024;
 
-/// Another process's clean-up may take away a folder that is still empty, just before the next one or
-/// the temporary file is made in it; it would have to do so this often for a write to fail.
+/// Attempts at a write. Another process's cleanup may remove a folder while it is empty, just before a subfolder or the
+/// temporary file is created in it; it would have to do so this often for the write to fail.
 const FOLDER_ATTEMPTS: u32 = 10;
 
 /// A folder and everything below it.
@@ -59,7 +59,7 @@ impl Tree {
         }
     }
 
-    /// The temporary file is written before the lock is taken: others wait for a rename only.
+    /// Writes the temporary file before taking the lock, so that others wait only for a rename.
     pub(super) fn put(
         &self,
         key: &str,
@@ -156,8 +156,8 @@ impl Tree {
         Ok(removed)
     }
 
-    /// The file of a key, after a look at every step of the way: none may be a symbolic link, the
-    /// last must be a file and the others folders, as far as they exist.
+    /// The path of a key. No part of it may be a symbolic link; the last part must be a file and the others folders, as
+    /// far as they exist.
     fn path_of(&self, operation: Operation, key: &str) -> Result<PathBuf, StoreError> {
         check_key(operation, key)?;
         let mut path = self.root.clone();
@@ -166,7 +166,7 @@ impl Tree {
             path.push(part);
             let kind = match fs::symlink_metadata(&path) {
                 Ok(metadata) => metadata.file_type(),
-                // Nothing is there yet, so nothing below it is either.
+                // This part does not exist, so nothing below it does either.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     path.extend(parts);
                     break;
@@ -203,7 +203,7 @@ impl Tree {
         }
     }
 
-    /// Makes a folder and what is missing above it, each written to the disk.
+    /// Creates a folder and its missing parents, syncing each to disk.
     fn make_folder(&self, folder: &Path) -> io::Result<()> {
         if folder.is_dir() {
             return Ok(());
@@ -214,7 +214,7 @@ impl Tree {
             self.make_folder(above)?;
         }
         match make_folder(folder, folder == self.root) {
-            // Whoever made it may have taken it away again: then it is not found.
+            // The process that created it may already have removed it again; then it is not found.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 if fs::metadata(folder)?.is_dir() { Ok(()) } else { Err(error) }
             }
@@ -230,7 +230,7 @@ impl Tree {
             LockError::Busy => StoreError::Unavailable {
                 operation,
                 url: self.url_of(key),
-                source: "another process holds the folder's lock and does not let go".into(),
+                source: "another process has held the folder's lock for too long".into(),
             },
             LockError::Unsupported(error) => StoreError::Folder {
                 operation,
@@ -249,8 +249,8 @@ impl Tree {
         }
     }
 
-    /// S3 has no folders, so an emptied one goes with its last file. One that somebody just put a
-    /// file into is not empty, and stays.
+    /// Removes emptied folders, because S3 has no folders. A folder into which another process has just put a file is
+    /// not empty and stays.
     fn remove_empty_folders_above(&self, path: &Path) {
         let mut folder = path.parent();
         while let Some(empty) = folder.filter(|folder| *folder != self.root) {
@@ -261,9 +261,8 @@ impl Tree {
         }
     }
 
-    /// Calls `visit` with the key and entry of every file that may start with `prefix`, hidden ones
-    /// included. Symbolic links and names that are not UTF-8 are passed over; a file that
-    /// disappears meanwhile is no error.
+    /// Calls `visit` with the key and entry of every file whose key may start with `prefix`, including hidden ones.
+    /// Skips symbolic links and names that are not UTF-8. A file that disappears meanwhile is not an error.
     fn walk(
         &self,
         operation: Operation,
@@ -325,7 +324,7 @@ impl Tree {
     }
 }
 
-/// `None` when it is larger than [`MOST_BYTES_READ`].
+/// The content of a file; `None` if it is larger than [`MOST_BYTES_READ`].
 fn read_whole(path: &Path) -> io::Result<Option<Vec<u8>>> {
     let file = File::open(path)?;
     if file.metadata()?.len() > MOST_BYTES_READ {
