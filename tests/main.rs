@@ -4,51 +4,88 @@
 
 mod support;
 
-mod config;
-mod events;
+mod chaos;
 mod fuzz;
 mod properties;
-mod records;
-mod store;
 
-mod activity;
-mod answers;
-mod by_owner;
-mod certificates;
-mod chaos;
-mod charged;
-mod closure;
-mod conditions;
-mod distance;
-mod drift;
-mod endless;
-mod equality;
-mod errors;
-mod finished;
-mod forecast;
-mod guard;
-mod hostile;
-mod ids;
-mod key_changes;
-mod lambda;
-mod lease;
-mod limiter;
-mod limits;
-mod lists;
+mod config;
+mod events;
 mod lookup;
-mod meaning;
-mod panics;
-mod program;
-mod progress;
 mod redaction;
-mod refused;
-mod resume;
 mod secrecy;
-mod settle;
-mod snapshot;
-mod start;
-mod store_faults;
-mod values;
-mod who_must_act;
-mod windows;
-mod wire;
+mod threat_model;
+
+mod program {
+    mod certificates;
+    mod lambda;
+    mod messages;
+    mod panics;
+    mod process;
+    mod progress;
+}
+
+mod sync {
+    mod answers;
+    mod daily_active_users;
+    mod errors;
+    mod start;
+
+    mod read {
+        mod forecast;
+        mod left_out;
+        mod refused;
+        mod refused_references;
+        mod settle;
+        mod windows;
+    }
+    mod publish {
+        mod finished;
+        mod shrink_guard;
+    }
+    mod references {
+        mod resolve;
+    }
+    mod write {
+        mod row_ids;
+    }
+    mod run {
+        mod latency;
+        mod resume;
+        mod store_faults;
+    }
+    mod checkpoint {
+        mod lease;
+    }
+}
+
+mod paging {
+    mod by_owner;
+    mod drift;
+    mod termination;
+}
+
+mod lists {
+    mod every_list;
+}
+
+mod clerk {
+    mod key_changes;
+    mod pace;
+    mod rate_limits;
+    mod wire;
+}
+
+mod translate {
+    mod odd_values;
+    mod records;
+}
+
+mod snapshot {
+    mod complete;
+    mod equality;
+}
+
+mod store {
+    mod both_stores;
+    mod conditional_writes;
+}

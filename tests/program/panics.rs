@@ -53,11 +53,16 @@ async fn a_panic_is_internal_with_status_1_and_one_document() {
 fn the_log_of_a_panic_holds_its_place_and_not_its_message() {
     let tests = std::env::current_exe().expect("this program");
     let output = Command::new(tests)
-        .args(["--ignored", "--exact", "panics::panics_in_a_process_of_its_own", "--nocapture"])
+        .args([
+            "--ignored",
+            "--exact",
+            "program::panics::panics_in_a_process_of_its_own",
+            "--nocapture",
+        ])
         .output()
         .expect("it runs");
     let logged = String::from_utf8_lossy(&output.stderr);
-    assert!(logged.contains("the program panicked at tests/panics.rs:"), "{logged}");
+    assert!(logged.contains("the program panicked at tests/program/panics.rs:"), "{logged}");
     assert!(!logged.contains(MARKER), "{logged}");
 }
 

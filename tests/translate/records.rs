@@ -680,7 +680,7 @@ fn pretty_printed_rows_still_give_one_line_each() {
 
 #[test]
 fn the_manifest_of_the_contract_is_valid() {
-    let manifest = validator(include_str!("../schemas/manifest.schema.json"));
+    let manifest = validator(include_str!("../../schemas/manifest.schema.json"));
     let example = manifest_example();
     assert_valid(&manifest, &example);
 
@@ -708,7 +708,7 @@ fn the_manifest_of_the_contract_is_valid() {
 
 #[test]
 fn the_pointer_of_the_contract_is_valid() {
-    let latest = validator(include_str!("../schemas/latest.schema.json"));
+    let latest = validator(include_str!("../../schemas/latest.schema.json"));
     let example = json!({"snapshot_id": "20261120T120000Z-3f9a1c",
         "manifest": "snapshots/20261120T120000Z-3f9a1c/manifest.json",
         "manifest_sha256": "0".repeat(64), "started_at": "2026-11-20T12:00:00.000Z",

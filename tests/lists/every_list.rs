@@ -911,7 +911,7 @@ async fn check_asks_for_sessions_as_a_sync_would() {
 /// The README's table is what a run does.
 #[tokio::test(start_paused = true)]
 async fn the_readme_says_what_every_resource_writes_and_asks_for() {
-    let readme = include_str!("../README.md");
+    let readme = include_str!("../../README.md");
     let table = readme.split("| in `RESOURCES` |").nth(1).expect("the table");
     let rows: Vec<Vec<BTreeSet<&str>>> = table
         .lines()

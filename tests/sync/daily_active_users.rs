@@ -106,9 +106,9 @@ async fn lines_and_manifest_are_as_their_schemas_say() {
     let snapshot = world(&instance(30), DATASET).complete().await;
     let validator =
         |schema| jsonschema::validator_for(&serde_json::from_str(schema).unwrap()).unwrap();
-    let manifest = validator(include_str!("../schemas/manifest.schema.json"));
+    let manifest = validator(include_str!("../../schemas/manifest.schema.json"));
     manifest.validate(&snapshot.manifest).unwrap();
-    let line = validator(include_str!("../schemas/daily_active_users.schema.json"));
+    let line = validator(include_str!("../../schemas/daily_active_users.schema.json"));
     snapshot.datasets[DATASET].iter().for_each(|row| line.validate(row).unwrap());
 }
 

@@ -258,7 +258,7 @@ async fn no_increment_of_several_processes_is_lost() {
             Command::new(std::env::current_exe().unwrap())
                 .args([
                     "--exact",
-                    "store::increment_in_a_process_of_its_own",
+                    "store::both_stores::increment_in_a_process_of_its_own",
                     "--ignored",
                     "--quiet",
                 ])
@@ -380,7 +380,12 @@ async fn files_and_folders_are_their_owners_alone_whatever_the_umask() {
         let status = Command::new("sh")
             .args(["-c", &write])
             .arg(std::env::current_exe().unwrap())
-            .args(["--exact", "store::write_in_a_process_of_its_own", "--ignored", "--quiet"])
+            .args([
+                "--exact",
+                "store::both_stores::write_in_a_process_of_its_own",
+                "--ignored",
+                "--quiet",
+            ])
             .env(WRITE_FOLDER, &root)
             .stdout(std::process::Stdio::null())
             .status()

@@ -199,16 +199,16 @@ fn the_schemas_refuse_what_the_contract_does_not_know() {
 
 fn schema_of(name: &str) -> Validator {
     let schema = match name {
-        "users" => include_str!("../schemas/users.schema.json"),
-        "organizations" => include_str!("../schemas/organizations.schema.json"),
-        "organization_roles" => include_str!("../schemas/organization_roles.schema.json"),
+        "users" => include_str!("../../schemas/users.schema.json"),
+        "organizations" => include_str!("../../schemas/organizations.schema.json"),
+        "organization_roles" => include_str!("../../schemas/organization_roles.schema.json"),
         "organization_permissions" => {
-            include_str!("../schemas/organization_permissions.schema.json")
+            include_str!("../../schemas/organization_permissions.schema.json")
         }
-        "entitlements" => include_str!("../schemas/entitlements.schema.json"),
-        "grants" => include_str!("../schemas/grants.schema.json"),
-        "manifest" => include_str!("../schemas/manifest.schema.json"),
-        "latest" => include_str!("../schemas/latest.schema.json"),
+        "entitlements" => include_str!("../../schemas/entitlements.schema.json"),
+        "grants" => include_str!("../../schemas/grants.schema.json"),
+        "manifest" => include_str!("../../schemas/manifest.schema.json"),
+        "latest" => include_str!("../../schemas/latest.schema.json"),
         other => panic!("no schema for {other}"),
     };
     let schema = serde_json::from_str(schema).expect("a schema is JSON");
