@@ -8,11 +8,14 @@ mod chaos;
 mod fuzz;
 mod properties;
 
+mod check;
 mod config;
 mod events;
 mod lookup;
 mod redaction;
 mod secrecy;
+mod secret_source;
+mod status;
 mod threat_model;
 
 mod program {
@@ -27,6 +30,7 @@ mod program {
 mod sync {
     mod answers;
     mod daily_active_users;
+    mod decide;
     mod errors;
     mod start;
 
@@ -46,6 +50,7 @@ mod sync {
         mod resolve;
     }
     mod write {
+        mod compaction;
         mod row_ids;
     }
     mod run {
@@ -65,10 +70,15 @@ mod paging {
 }
 
 mod lists {
+    mod api_keys;
     mod every_list;
+    mod machines;
+    mod sessions;
 }
 
 mod clerk {
+    mod hostile_answers;
+    mod hostile_http;
     mod key_changes;
     mod pace;
     mod rate_limits;
@@ -81,11 +91,14 @@ mod translate {
 }
 
 mod snapshot {
-    mod complete;
     mod equality;
 }
 
 mod store {
     mod both_stores;
     mod conditional_writes;
+    mod edited_files;
+    mod folder;
+    mod planted_faults;
+    mod s3;
 }
