@@ -13,7 +13,7 @@ use crate::support::answers::{ask, cut, keys, large, objects, watched};
 use crate::support::faulty_store::{Effect, Fault};
 use crate::support::world::{ALL, World};
 
-/// What `check` says, by the name of the check; it must have changed nothing.
+/// The result of each check, by name; `check` must change nothing.
 async fn check(world: &World) -> BTreeMap<String, (bool, String)> {
     let before = objects(world);
     let answer = ask(world, json!({"action": "check"})).await;
@@ -26,7 +26,7 @@ async fn check(world: &World) -> BTreeMap<String, (bool, String)> {
         let detail = item["detail"].as_str().expect("a detail").to_owned();
         assert!(!detail.is_empty() && !detail.contains(DEFAULT_KEY), "{name}: {detail}");
         let ok = item["ok"].as_bool().expect("a verdict");
-        assert!(checks.insert(name, (ok, detail)).is_none(), "each check is told once");
+        assert!(checks.insert(name, (ok, detail)).is_none(), "each check is reported once");
     }
     checks
 }
@@ -36,7 +36,7 @@ fn failing(checks: &BTreeMap<String, (bool, String)>) -> Vec<&str> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn check_asks_for_the_secret_the_instance_a_row_each_and_the_store() {
+async fn check_tries_the_secret_the_instance_every_list_and_the_store() {
     let (world, secret) = watched(large());
     cut(&world).await;
     world.sandbox.clear_requests();
@@ -58,7 +58,7 @@ async fn check_asks_for_the_secret_the_instance_a_row_each_and_the_store() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn check_asks_for_nothing_that_is_not_opted_in() {
+async fn check_requests_nothing_that_is_not_opted_in() {
     let world = World::of(5, 2, 4).with("RESOURCES", "users,organization_permissions");
     assert_eq!(failing(&check(&world).await), [""; 0]);
     let read: Vec<String> = world.sandbox.requests_by_path().into_keys().collect();
@@ -70,7 +70,7 @@ async fn check_names_each_thing_that_fails_and_what_to_do() {
     let world = World::of(5, 2, 4);
     world.sandbox.rotate_key("sk_test_rotated");
     let checks = check(&world).await;
-    assert_all_told(&checks);
+    assert_all_reported(&checks);
     assert_eq!(checks.values().filter(|(ok, _)| *ok).count(), 2, "secret and store: {checks:?}");
     assert!(checks["instance"].1.contains("401"), "{checks:?}");
     assert!(checks["users"].1.contains("not asked, because Clerk does not accept the key"));
@@ -110,33 +110,34 @@ async fn check_names_each_thing_that_fails_and_what_to_do() {
     }
 }
 
-fn assert_all_told(checks: &BTreeMap<String, (bool, String)>) {
+fn assert_all_reported(checks: &BTreeMap<String, (bool, String)>) {
     for name in ALL.split(',').map(str::trim).chain(["secret", "instance", "store"]) {
-        assert!(checks.contains_key(name), "{name} is not told: {checks:?}");
+        assert!(checks.contains_key(name), "{name} is not reported: {checks:?}");
     }
 }
 
-/// Whatever failed before, every check is told; one that cannot be made is not ok.
+/// Every check is reported whatever failed before; one that could not run is not ok.
 #[tokio::test(start_paused = true)]
-async fn check_tells_every_check_whatever_failed_before() {
+async fn check_reports_every_check_whatever_failed_before() {
     let world = World::of(5, 2, 4).with_secret(NoSecret);
     let checks = check(&world).await;
-    assert_all_told(&checks);
+    assert_all_reported(&checks);
     assert_eq!(checks.values().filter(|(ok, _)| *ok).count(), 1, "the store: {checks:?}");
     assert!(checks["users"].1.contains("not asked, because the secret"), "{checks:?}");
     assert_eq!(world.sandbox.total_requests(), 0);
 
-    // The instance says nothing of the lists: a firewall may let one through and not the other.
+    // A failure of the instance says nothing about the lists: a firewall may block one and not the
+    // other.
     let world = World::of(5, 2, 4);
     world.sandbox.fault(FaultRule::on("/v1/instance").effect(clerk_sandbox::Effect::MalformedJson));
     let checks = check(&world).await;
-    assert_all_told(&checks);
+    assert_all_reported(&checks);
     assert_eq!(failing(&checks), ["instance"]);
 
     let world = World::of(5, 2, 4);
     world.sandbox.fault(FaultRule::on("*").status(503, "unavailable"));
     let checks = check(&world).await;
-    assert_all_told(&checks);
+    assert_all_reported(&checks);
     assert!(checks["users"].1.contains("not asked, because Clerk could not be reached"));
     assert!(checks["secret"].0 && checks["store"].0, "{checks:?}");
 }
@@ -157,7 +158,7 @@ impl SecretSource for NoSecret {
 }
 
 #[tokio::test(start_paused = true)]
-async fn check_removes_its_probe_also_when_looking_at_it_failed() {
+async fn check_removes_its_probe_even_if_reading_it_failed() {
     for operation in [Operation::Get, Operation::List, Operation::Verify] {
         let world = World::of(5, 2, 4);
         world.store.fault(Fault::new(operation, Effect::FailBefore));

@@ -1,13 +1,16 @@
-//! Every promise of clerk-sync, a file each, most of them through the handler.
+//! All integration tests of clerk-sync, in one program. The folders are those of `src/`; each file shows
+//! one promise, most of them through the handler.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed step fails the test")]
 
 mod support;
 
+// Everything at once: random schedules, random inputs, and the corpus of the fuzzer.
 mod chaos;
 mod fuzz;
 mod properties;
 
+// The events and settings of the handler, and what holds for the whole program.
 mod check;
 mod config;
 mod events;
@@ -18,6 +21,7 @@ mod secret_source;
 mod status;
 mod threat_model;
 
+// The real program as a process and as a Lambda function.
 mod program {
     mod certificates;
     mod lambda;
@@ -27,6 +31,7 @@ mod program {
     mod progress;
 }
 
+// A sync, from the decision what to do to the published snapshot.
 mod sync {
     mod answers;
     mod daily_active_users;
@@ -63,12 +68,14 @@ mod sync {
     }
 }
 
+// One list, page by page.
 mod paging {
     mod by_owner;
     mod drift;
     mod termination;
 }
 
+// All lists of the table.
 mod lists {
     mod api_keys;
     mod every_list;
@@ -76,6 +83,7 @@ mod lists {
     mod sessions;
 }
 
+// The client: network faults, rate limits, keys, hostile servers.
 mod clerk {
     mod hostile_answers;
     mod hostile_http;
@@ -85,20 +93,23 @@ mod clerk {
     mod wire;
 }
 
+// Clerk's rows become records.
 mod translate {
     mod odd_values;
     mod records;
 }
 
+// The format of a snapshot.
 mod snapshot {
     mod equality;
 }
 
+// The store: folder, S3, conditional writes.
 mod store {
     mod both_stores;
     mod conditional_writes;
     mod edited_files;
+    mod faulty_store;
     mod folder;
-    mod planted_faults;
     mod s3;
 }

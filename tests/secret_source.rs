@@ -1,5 +1,6 @@
-//! Promise: the key is read from Secrets Manager in every documented form, again after a rotation, and an
-//! error names the secret but never its value. Secrets Manager is moto's, on loopback.
+//! Promise: the key is read from Secrets Manager in every documented form, and again after a
+//! rotation. An error names the secret but never shows its value. Moto is the Secrets Manager, on
+//! loopback.
 
 use aws_config::SdkConfig;
 use clerk_sync::secret_key::SecretKey;
@@ -39,7 +40,7 @@ async fn a_secret_is_read_in_every_form() {
 
 /// After a 401 the key is read again, and the new one is found.
 #[tokio::test]
-async fn a_rotated_secret_is_read_anew() {
+async fn a_rotated_secret_is_read_again() {
     let config = Moto::shared().aws_config().await;
     create_secret(&config, "rotated", PLANTED).await;
     let source = SecretsManager::new(&config, "rotated", None).unwrap();
@@ -55,7 +56,7 @@ async fn a_rotated_secret_is_read_anew() {
 }
 
 #[tokio::test]
-async fn a_secret_that_cannot_be_had_is_named_and_its_value_never_shown() {
+async fn a_secret_that_cannot_be_read_is_named_and_its_value_never_shown() {
     let config = Moto::shared().aws_config().await;
     create_secret(&config, "wrong-field", &format!(r#"{{"other":"{PLANTED}"}}"#)).await;
     create_secret(&config, "deleted", PLANTED).await;

@@ -9,14 +9,14 @@ use crate::support::answers::{ask, cut, large, objects, watched};
 use crate::support::world::World;
 
 #[tokio::test(start_paused = true)]
-async fn status_of_nothing_is_null_and_null() {
+async fn status_of_an_empty_store_is_null() {
     let world = World::of(5, 2, 4);
     let answer = ask(&world, json!({"action": "status"})).await;
     assert_eq!(answer, json!({"run": null, "latest": null}));
 }
 
 #[tokio::test(start_paused = true)]
-async fn status_tells_run_and_snapshot_from_the_store_alone() {
+async fn status_reports_run_and_snapshot_from_the_store_alone() {
     let (world, secret) = watched(large());
     world.complete().await;
     let begun = cut(&world).await;
@@ -40,7 +40,7 @@ async fn status_tells_run_and_snapshot_from_the_store_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn status_tells_who_waits_for_whom() {
+async fn status_says_until_when_a_run_is_held_or_paused() {
     let world = large();
     world.sandbox.set_latency(Duration::from_secs(1), Duration::ZERO);
     let second = async {

@@ -1,5 +1,5 @@
-//! docs/threat-model.md is true: every test it names exists, every threat has a test, dependencies are pinned,
-//! and the function's role may do no more than it needs.
+//! Promise: docs/threat-model.md is true. Every test it names exists, every threat has a test,
+//! dependencies are pinned, and the function's role may do no more than it needs.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,8 +10,8 @@ fn read(file: &str) -> String {
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Every dependency comes from the one registry, at a version and with a checksum that are written
-/// down; the builds that count refuse any other.
+/// Every dependency comes from the one registry, with a pinned version and checksum, and the builds
+/// that count refuse any other.
 #[test]
 fn dependencies_are_pinned_and_come_from_one_registry() {
     let lock = read("Cargo.lock");
@@ -44,7 +44,7 @@ fn dependencies_are_pinned_and_come_from_one_registry() {
     }
 }
 
-/// What the deployed function may do, and nothing besides.
+/// The permissions of the deployed function, and no others.
 #[test]
 fn the_functions_role_may_do_what_it_needs_and_no_more() {
     let template = read("template.yaml");
@@ -83,7 +83,7 @@ fn the_functions_role_may_do_what_it_needs_and_no_more() {
         "s3:ListBucket",
         "s3:PutObject",
         "secretsmanager:GetSecretValue",
-        // Lambda reports with the function's role what failed for good, and traces.
+        // Lambda uses the function's role to report final failures and to trace.
         "sqs:SendMessage",
         "sts:AssumeRole",
         "xray:PutTelemetryRecords",
@@ -92,7 +92,7 @@ fn the_functions_role_may_do_what_it_needs_and_no_more() {
     assert_eq!(actions, BTreeSet::from(needed));
 }
 
-/// Each line of the threat model names tests that exist.
+/// Every test that the threat model names exists.
 #[test]
 fn the_threat_model_names_tests_that_exist() {
     let document = read("docs/threat-model.md");
@@ -106,8 +106,8 @@ fn the_threat_model_names_tests_that_exist() {
         let source = read(file);
         assert!(source.contains(&format!("fn {test}(")), "{file} has no test {test}");
     }
-    assert!(named > 40, "{named} tests are named");
-    // Whatever is said to be a threat has a test.
+    assert!(named > 40, "only {named} tests are named");
+    // Every threat has a test.
     let tables = document.split("\n\n").filter(|block| block.contains("| shown by |"));
     for threat in tables.flat_map(|table| table.lines().skip(2)) {
         assert!(threat.contains(".rs::"), "no test is named: {threat}");

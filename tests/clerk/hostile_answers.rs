@@ -1,5 +1,5 @@
-//! Whatever a server answers, its counts, ids, texts and pages cannot crash the program, fill its memory,
-//! keep it going forever or forge its output.
+//! Promise: whatever a server answers, its counts, ids, texts and pages cannot crash the program,
+//! fill its memory, keep it running forever or forge its output.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,7 +21,7 @@ const LISTS: [(&str, &str); 5] = [
     ("organization_memberships", "/v1/organization_memberships"),
 ];
 
-/// Requests that a small instance takes, attempts included, are fewer than this.
+/// A small instance takes fewer requests than this, retries included.
 const FEW: u64 = 60;
 
 /// A world that reads one list.
@@ -29,9 +29,10 @@ fn alone(sandbox: &Sandbox, list: &str) -> World {
     world(sandbox).with("RESOURCES", list)
 }
 
-/// Bound: 128 levels for what is read (serde_json's own), and no recursion over what is passed by.
+/// Limit: 128 levels in fields that are read (serde_json's own), and no recursion over fields that
+/// are skipped.
 #[tokio::test(start_paused = true)]
-async fn json_that_nests_without_end_is_an_error_and_no_crash() {
+async fn endlessly_nested_json_is_an_error_and_no_crash() {
     let bomb = |open: &str| open.repeat(20_000);
     for path in ["/v1/instance", "/v1/users/count", "/v1/users", "/v1/organization_memberships"] {
         for body in [
@@ -49,10 +50,10 @@ async fn json_that_nests_without_end_is_an_error_and_no_crash() {
     }
 }
 
-/// A user chooses what stands in the own `unsafe_metadata`. That must neither stop the snapshot nor
-/// change it: the bag is copied as it is, and nobody walks through it.
+/// A user chooses their own `unsafe_metadata`. It must neither stop nor change the snapshot: it is
+/// copied unparsed.
 #[tokio::test(start_paused = true)]
-async fn metadata_that_nests_deep_is_copied_as_it_is() {
+async fn deeply_nested_metadata_is_copied_unchanged() {
     let deep = format!("{}{}", "[".repeat(3_000), "]".repeat(3_000));
     let row = |deep: &str| {
         format!(
@@ -71,9 +72,9 @@ async fn metadata_that_nests_deep_is_copied_as_it_is() {
     }
 }
 
-/// Bound: 10⁸ rows, stated or listed.
+/// Limit: 10⁸ rows, whether counted or listed.
 #[tokio::test(start_paused = true)]
-async fn a_count_that_nobody_can_believe_is_an_error_that_names_it() {
+async fn a_count_that_is_absurd_is_an_error_that_names_it() {
     for count in ["18446744073709551615", "9223372036854775807", "100000001", "1e30", "-1"] {
         for (list, path) in LISTS {
             let sandbox = plain(3, 2, 2);
@@ -81,7 +82,7 @@ async fn a_count_that_nobody_can_believe_is_an_error_that_names_it() {
             let body = format!(r#"{{"object":"total_count","data":[],"total_count":{count}}}"#);
             sandbox.fault(FaultRule::on(counts).effect(Effect::Body(body)));
             let world = alone(&sandbox, list);
-            let error = ends(&world, json!({})).await.expect_err("nobody believes it");
+            let error = ends(&world, json!({})).await.expect_err("the count is absurd");
             assert_eq!(error.name(), "ClerkProtocol", "{list}: {count}");
             assert!(error.message().contains("total_count"), "{error}");
             assert!(sandbox.total_requests() < FEW);
@@ -89,9 +90,9 @@ async fn a_count_that_nobody_can_believe_is_an_error_that_names_it() {
     }
 }
 
-/// The most that is believed is not counted beyond.
+/// Nothing counts past the largest number that is accepted.
 #[tokio::test(start_paused = true)]
-async fn the_largest_count_of_all_overflows_nothing() {
+async fn the_largest_accepted_count_overflows_nothing() {
     for (list, path) in LISTS {
         let sandbox = plain(1200, 3, 1200);
         let counts = if list == "users" { "/v1/users/count" } else { path };
@@ -104,9 +105,9 @@ async fn the_largest_count_of_all_overflows_nothing() {
     }
 }
 
-/// A total that grows with every look at it.
+/// A total that grows with every request.
 #[tokio::test(start_paused = true)]
-async fn a_total_that_recedes_is_not_followed_for_ever() {
+async fn a_total_that_keeps_growing_is_not_followed_forever() {
     for (list, path) in LISTS {
         let sandbox = plain(1200, 3, 1200);
         let counts = if list == "users" { "/v1/users/count" } else { path };
@@ -126,9 +127,9 @@ async fn a_total_that_recedes_is_not_followed_for_ever() {
     }
 }
 
-/// Pages that come round again, and lists that answer the same whatever is asked.
+/// Pages that repeat, and lists that ignore the position.
 #[tokio::test(start_paused = true)]
-async fn pages_in_a_circle_are_noticed() {
+async fn repeating_pages_are_noticed() {
     for (list, path) in [LISTS[0], LISTS[1], LISTS[4]] {
         for ignored in [&["offset"][..], &["offset", "starting_after"]] {
             let sandbox = plain(1200, 1200, 1200);
@@ -140,7 +141,7 @@ async fn pages_in_a_circle_are_noticed() {
             let world = alone(&sandbox, list);
             let ended = ends(&world, json!({})).await;
             if ignored.len() == 1 && list == "users" {
-                assert_eq!(ended.expect("the cursor is all it needs")["verified"], true, "{what}");
+                assert_eq!(ended.expect("users need only the cursor")["verified"], true, "{what}");
             } else {
                 assert_eq!(ended.expect_err(&what).name(), "ClerkProtocol", "{what}");
             }
@@ -150,9 +151,9 @@ async fn pages_in_a_circle_are_noticed() {
     }
 }
 
-/// Bound: 10⁸ rows. A list that brings new rows for ever is given up.
+/// Limit: 10⁸ rows. A list that keeps returning new rows is abandoned.
 #[tokio::test(start_paused = true)]
-async fn a_list_without_end_is_given_up() {
+async fn a_list_without_end_is_an_error() {
     for list in ["users", "organizations"] {
         let sandbox = plain(1200, 1200, 0);
         let world = alone(&sandbox, list).with("MAX_CONCURRENCY", "1");
@@ -160,20 +161,20 @@ async fn a_list_without_end_is_given_up() {
             let paused = ends(&world, json!({"time_budget_seconds": 0})).await.expect("sync");
             assert_eq!(paused["status"], "partial", "{paused:#}");
         }
-        // As if it had gone on like that until now.
+        // As if the list had gone on like that until now.
         change_checkpoint(&world, |checkpoint| {
             let window = &mut checkpoint["lists"][list]["windows"][0];
             window["stretches"][0]["rows"] = json!(99_999_900);
         });
-        let error = ends(&world, json!({})).await.expect_err("there is no end to it");
+        let error = ends(&world, json!({})).await.expect_err("the list is endless");
         assert_eq!(error.name(), "ClerkProtocol");
         assert!(error.message().contains("more than 100000000 rows"), "{error}");
     }
 }
 
-/// Bound: 256 bytes for what stands in requests and in the checkpoint.
+/// Limit: 256 bytes for texts that become part of requests and of the checkpoint.
 #[tokio::test(start_paused = true)]
-async fn ids_without_end_are_errors_that_name_the_field() {
+async fn overlong_ids_are_errors_that_name_the_field() {
     let long = "x".repeat(257);
     for (path, field) in [
         ("/v1/users", "/id"),
@@ -196,11 +197,11 @@ async fn ids_without_end_are_errors_that_name_the_field() {
     }
 }
 
-/// What breaks lines, moves the cursor of a terminal, or turns text around.
+/// A text that breaks lines, moves a terminal's cursor, or reverses the direction of text.
 const HOSTILE: &str =
     "a\n2026-01-01T00:00:00Z ERROR b\r\u{1b}[2J\u{7f}\u{85}\u{9b}31m\u{2028}\u{202e}\u{0}../../c";
 
-/// An instance whose every text is chosen by somebody hostile.
+/// An instance in which every text is hostile.
 fn hostile_instance() -> Sandbox {
     let sandbox = Sandbox::empty();
     sandbox.set_instance(&format!("ins_{HOSTILE}"), &format!("production{HOSTILE}"));
@@ -219,9 +220,9 @@ fn hostile_instance() -> Sandbox {
     sandbox
 }
 
-/// No text of the server's becomes part of a name.
+/// No text of the server becomes part of a name.
 #[tokio::test(start_paused = true)]
-async fn names_of_objects_are_made_of_nothing_that_the_server_says() {
+async fn object_names_contain_no_text_of_the_server() {
     let sandbox = hostile_instance();
     let world = world(&sandbox);
     let snapshot = complete(&world, "hostile").await;
@@ -234,9 +235,9 @@ async fn names_of_objects_are_made_of_nothing_that_the_server_says() {
     }
 }
 
-/// Everything that the real program writes stays on its line, in text and in JSON.
+/// Everything that the real program prints stays on its line, as text and as JSON.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_the_server_says_forges_no_line_and_no_colour() {
+async fn texts_of_the_server_forge_no_log_line_and_no_colour() {
     let sandbox = hostile_instance();
     let clerk = sandbox.serve().await.expect("a free port");
     let folder = tempfile::tempdir().expect("a folder");

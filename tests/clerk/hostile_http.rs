@@ -1,5 +1,5 @@
-//! Whatever a server sends over HTTP, the program reads bounded amounts in bounded time, and the key goes
-//! nowhere else.
+//! Promise: whatever a server sends over HTTP, the program reads a bounded amount in bounded time,
+//! and the key goes nowhere else.
 
 use std::io::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,21 +24,21 @@ use url::Url;
 use crate::support::hostile::world;
 use crate::support::world::World;
 
-/// A server that reads a request's head and answers whatever a test wants.
+/// A server that reads the head of a request and sends whatever the test wants.
 struct Server {
     url: String,
     /// The heads of the requests.
     heads: Arc<Mutex<Vec<String>>>,
-    /// Bytes that the socket has taken.
+    /// Bytes that the socket has accepted.
     sent: Arc<AtomicU64>,
 }
 
-/// What a server sends: first once, and then, as long as the socket takes it, again and again.
+/// What a server sends: `once`, and then `for_ever` as long as the socket accepts it.
 #[derive(Clone, Default)]
 struct Sends {
     once: Vec<u8>,
     for_ever: Vec<u8>,
-    /// Between two of these.
+    /// The pause before each repetition.
     every: Duration,
 }
 
@@ -67,7 +67,7 @@ impl Server {
         self.heads.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// One request over the network, as the program makes them.
+    /// One request over the network, sent as the program sends it.
     async fn asked(&self) -> Result<Answer, TransportError> {
         self.asked_through(&HttpTransport::new(&self.url())).await
     }
@@ -112,9 +112,9 @@ fn head(fields: &str) -> Vec<u8> {
     format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n{fields}\r\n\r\n").into_bytes()
 }
 
-/// The key would travel with it: a redirect is an error, and the host it names hears nothing.
+/// A redirect would take the key along, so it is an error, and its target receives nothing.
 #[tokio::test]
-async fn a_redirect_is_not_followed_and_takes_the_key_nowhere() {
+async fn a_redirect_is_not_followed_and_the_key_is_not_passed_on() {
     for status in [301, 302, 303, 307, 308] {
         let elsewhere = Server::that(Sends::once(head("content-length: 2"))).await;
         let location = format!("{}/v1/instance", elsewhere.url);
@@ -126,16 +126,19 @@ async fn a_redirect_is_not_followed_and_takes_the_key_nowhere() {
         let error = world.sync().await.expect_err("no instance");
         assert_eq!(error.name(), "ClerkProtocol", "{status}");
         assert!(error.message().contains("redirects are not followed"), "{error}");
-        assert!(clerk.heads()[0].contains("authorization: Bearer sk_"), "the key was at stake");
+        assert!(
+            clerk.heads()[0].contains("authorization: Bearer sk_"),
+            "the key was sent to the first server"
+        );
         assert_eq!(elsewhere.heads(), [""; 0], "{status}");
         assert!(!world.has_checkpoint() && world.published().is_none());
     }
 }
 
-/// Bound: [`MAX_BODY_BYTES`]. What the server announces does not count, and what it sends beyond is
+/// Limit: [`MAX_BODY_BYTES`]. The announced length does not matter, and bytes past the limit are
 /// not read.
 #[tokio::test]
-async fn a_body_without_end_is_read_to_its_bound_and_no_further() {
+async fn a_body_without_end_is_read_only_up_to_the_limit() {
     let piece = vec![b' '; 1 << 20];
     let chunk = [b"100000\r\n".as_slice(), &piece, b"\r\n"].concat();
     for (fields, for_ever) in [
@@ -148,13 +151,13 @@ async fn a_body_without_end_is_read_to_its_bound_and_no_further() {
         let answer = server.asked().await;
         assert!(matches!(answer, Err(TransportError::TooLarge)), "{fields}: {answer:?}");
         let sent = server.sent.load(Ordering::SeqCst);
-        // What the sockets hold besides.
+        // Plus the buffers of the sockets.
         let most = MAX_BODY_BYTES as u64 + 32 * 1024 * 1024;
         assert!(sent <= most, "{fields}: {sent} bytes were read");
     }
 }
 
-/// Bound: [`MAX_BODY_BYTES`] after decompression.
+/// Limit: [`MAX_BODY_BYTES`] after decompression.
 #[tokio::test]
 async fn a_decompression_bomb_is_refused() {
     let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
@@ -175,7 +178,7 @@ async fn a_decompression_bomb_is_refused() {
     }
 }
 
-/// Bodies are read into buffers that are used again.
+/// Buffers of bodies are reused.
 #[tokio::test]
 async fn a_body_holds_nothing_of_the_one_before() {
     let mut transport = None;
@@ -193,9 +196,9 @@ async fn a_body_holds_nothing_of_the_one_before() {
     }
 }
 
-/// Announced and not sent: cut short. Sent and not announced: not part of the body.
+/// A body shorter than announced is cut short; bytes past the announced length are not part of it.
 #[tokio::test]
-async fn a_length_that_lies_makes_no_shorter_page() {
+async fn a_false_content_length_never_shortens_a_page() {
     let more = [head("content-length: 1000"), b"[{\"id\":\"user_1\"}".to_vec()].concat();
     let server = Server::that(Sends::once(more)).await;
     assert!(matches!(server.asked().await, Err(TransportError::CutShort)));
@@ -205,9 +208,9 @@ async fn a_length_that_lies_makes_no_shorter_page() {
     assert!(serde_json::from_slice::<Value>(&body).is_err(), "{body:?}");
 }
 
-/// Bound: what one answer's head may take (some hundred kilobytes).
+/// Limit: some hundred kilobytes of headers.
 #[tokio::test]
-async fn a_head_without_end_is_an_error() {
+async fn endless_headers_are_an_error() {
     let sends = Sends {
         once: b"HTTP/1.1 200 OK\r\n".to_vec(),
         for_ever: b"x-more: and more, and more, and more\r\n".repeat(100),
@@ -219,9 +222,9 @@ async fn a_head_without_end_is_an_error() {
     assert!(server.sent.load(Ordering::SeqCst) < 32 * 1024 * 1024);
 }
 
-/// Bound: 60 s for a body. Time runs from the first byte, whatever drips behind it.
+/// Limit: 60 s for a body. The time runs from the first byte, however slowly more arrive.
 #[tokio::test]
-async fn a_body_that_drips_for_ever_ends_in_time() {
+async fn a_body_that_arrives_too_slowly_times_out() {
     let sends = Sends {
         once: head("content-length: 1000000"),
         for_ever: b" ".to_vec(),
@@ -233,7 +236,7 @@ async fn a_body_that_drips_for_ever_ends_in_time() {
     while sent.load(Ordering::SeqCst) < 5 {
         tokio::task::yield_now().await;
     }
-    // From now on time passes whenever there is nothing else to do.
+    // From now on time advances whenever nothing else can run.
     tokio::time::pause();
     let answer = asked.await.expect("no panic");
     assert!(matches!(answer, Err(TransportError::BodyTimeOut(_))), "{answer:?}");

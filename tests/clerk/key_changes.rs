@@ -1,5 +1,5 @@
-//! Promise: one snapshot is of one Clerk instance. After a 401 the secret is read again, and the key
-//! that it holds by then is used for nothing before Clerk has said whose it is.
+//! Promise: one snapshot is of one Clerk instance. After a 401 the secret is read again, and a new
+//! key is used for nothing else until Clerk has said which instance it belongs to.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,14 +25,14 @@ fn this_instance() -> Sandbox {
     sandbox
 }
 
-/// An instance whose answers would fit in, were they believed.
+/// An instance whose rows could be mixed in unnoticed.
 fn other_instance() -> Sandbox {
     let sandbox = plain(530, 5, 550);
     sandbox.set_instance(OTHER, "production");
     sandbox
 }
 
-/// A world whose secret changes once, to the key that `after` answers.
+/// A world whose secret changes once, to the key that `after` accepts.
 fn world(before: &Sandbox, after: &Sandbox) -> (World, Arc<TwoInstances>) {
     let transport = TwoInstances::new(before, after);
     let mut world = World::new(before.clone())
@@ -42,7 +42,7 @@ fn world(before: &Sandbox, after: &Sandbox) -> (World, Arc<TwoInstances>) {
     (world, transport)
 }
 
-/// The old key stops working when the n-th request of a path has arrived: the next one is refused.
+/// Revokes the old key when the n-th request of a path arrives: the next request is refused.
 fn revoke_with(sandbox: &Sandbox, path: &'static str, number: u64) {
     sandbox.on_request(move |sandbox, request: &LoggedRequest| {
         if request.path == path && sandbox.request_count(path) == number {
@@ -51,7 +51,7 @@ fn revoke_with(sandbox: &Sandbox, path: &'static str, number: u64) {
     });
 }
 
-/// Where the key may change: at the first and later requests of everything that a run asks.
+/// When the key may change: at the first or a later request of everything that a run requests.
 const MOMENTS: [(&str, u64); 7] = [
     ("/v1/instance", 1),
     ("/v1/organization_permissions", 1),
@@ -86,7 +86,7 @@ async fn a_key_of_another_instance_reads_nothing() {
         assert_eq!(asked, ["/v1/instance"], "{what}: asked with the other instance's key");
         assert!(world.published().is_none(), "{what}");
 
-        // With a key of its own instance the run goes on where it stood.
+        // With a key of its own instance the run continues where it stopped.
         let run = run_in_progress(&world).await;
         this.on_request(|_, _| ());
         this.rotate_key(DEFAULT_KEY);
@@ -103,14 +103,14 @@ async fn run_in_progress(world: &World) -> Value {
     status["run"]["snapshot_id"].clone()
 }
 
-/// The same instance's new key is taken, once it has shown whose it is.
+/// A new key of the same instance is used once Clerk has confirmed the instance.
 #[tokio::test(start_paused = true)]
-async fn a_key_of_the_same_instance_says_so_before_it_is_used() {
+async fn a_key_of_the_same_instance_is_used_only_after_clerk_confirmed_it() {
     let whole = complete(&World::new(this_instance()), "one instance").await.digests();
     for (path, number) in MOMENTS {
         let what = format!("with request {number} of {path}");
         let this = this_instance();
-        // The same rows, asked with the new key.
+        // The same rows, served for the new key.
         let (world, transport) = world(&this, &this_instance());
         revoke_with(&this, path, number);
         let snapshot = complete(&world, &what).await;
@@ -122,10 +122,10 @@ async fn a_key_of_the_same_instance_says_so_before_it_is_used() {
     }
 }
 
-/// Many requests meet the 401 at once, with few places in flight and many: all wait for the same
-/// answer, and none for ever.
+/// Many requests get the 401 at once, with a low and a high limit on concurrency: all wait for the
+/// same check, and none forever.
 #[tokio::test(start_paused = true)]
-async fn requests_side_by_side_share_the_question() {
+async fn concurrent_requests_share_one_instance_check() {
     let many = |id| {
         let sandbox = Sandbox::new(Population::default().users(9_000));
         sandbox.set_instance(id, "production");
@@ -158,10 +158,9 @@ fn outcome_of(ended: &Result<Value, Error>) -> &str {
     }
 }
 
-/// What goes wrong with that question is survived like any other fault, or ends the run under its own
-/// name.
+/// A failure of the instance check is survived like any other, or ends the run under its own name.
 #[tokio::test(start_paused = true)]
-async fn trouble_with_the_question_is_survived_or_named() {
+async fn a_failed_instance_check_is_survived_or_named() {
     let instance = || FaultRule::on("/v1/instance");
     for (fault, outcome) in [
         (instance().call(1).status(503, "unavailable"), "complete"),
@@ -190,9 +189,9 @@ async fn trouble_with_the_question_is_survived_or_named() {
     }
 }
 
-/// Time that runs out over that question is a pause like any other.
+/// Running out of time during that check is a pause like any other.
 #[tokio::test(start_paused = true)]
-async fn a_long_wait_for_the_question_is_a_pause() {
+async fn a_long_wait_during_the_instance_check_is_a_pause() {
     let (this, after) = (this_instance(), this_instance());
     let (world, _) = world(&this, &after);
     after.fault(FaultRule::on("/v1/instance").call(1).too_many_requests(600));
@@ -202,9 +201,9 @@ async fn a_long_wait_for_the_question_is_a_pause() {
     assert_eq!(answer["reason"], "rate_limited", "{answer:#}");
 }
 
-/// Nothing is known of the instance before it has been asked for the first time.
+/// Nothing is known of the instance before its first answer.
 #[tokio::test(start_paused = true)]
-async fn a_key_that_changes_before_the_first_answer_is_simply_used() {
+async fn a_key_that_changes_before_the_first_answer_is_used_unchecked() {
     let this = this_instance();
     let other = other_instance();
     let (world, _) = world(&this, &other);
@@ -214,7 +213,7 @@ async fn a_key_that_changes_before_the_first_answer_is_simply_used() {
     assert_eq!(snapshot.ids("users"), other.ids("users"));
 }
 
-/// `check` says that the key is another instance's.
+/// `check` reports that the key belongs to another instance.
 #[tokio::test(start_paused = true)]
 async fn check_notices_a_key_of_another_instance() {
     let this = this_instance();
@@ -229,11 +228,11 @@ async fn check_notices_a_key_of_another_instance() {
     assert_eq!(transport.asked_with_changed_key(), ["/v1/instance"]);
 }
 
-/// A lookup never puts together what two instances say.
+/// A lookup never combines answers of two instances.
 #[tokio::test(start_paused = true)]
-async fn a_lookup_whose_key_changes_is_begun_again() {
+async fn a_lookup_whose_key_changes_starts_again() {
     let (this, other) = (plain(3, 1, 3), plain(3, 2, 5));
-    // The same id in both, in more organizations there.
+    // Both instances have the same id; the second has more organizations.
     let id = this.ids("users")[0].clone();
     let event = json!({"action": "lookup", "resource": "users", "id": id, "grants": true});
     let alone = World::new(other.clone()).handle(event.clone()).await.expect("a lookup");

@@ -1,5 +1,6 @@
-//! The limiter by itself: one client that always has something to ask, and a Clerk whose latency,
-//! limit and customer are set. It uses what is there, yields to the customer and comes back.
+//! Promise: the rate limiter uses what Clerk allows, yields to the customer's own requests, and
+//! recovers. One client always has another request; Clerk's latency, limit and customer are set by
+//! the test.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -27,29 +28,29 @@ use url::Url;
 use crate::support::sandbox_transport::SandboxTransport;
 use crate::support::scripted_secret::ScriptedSecret;
 
-/// Over which Clerk states its limits.
+/// The period of Clerk's limits.
 const WINDOW: Duration = Duration::from_secs(10);
-/// `MAX_CONCURRENCY` by default.
+/// The default of `MAX_CONCURRENCY`.
 const MOST_IN_FLIGHT: usize = 32;
 
 const fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// A Clerk and a client that asks it without end until this is dropped.
+/// A Clerk, and a client that sends requests until this is dropped.
 struct Asking {
     sandbox: Sandbox,
     _tasks: JoinSet<()>,
 }
 
 impl Asking {
-    /// Asks over a transport of its own, without a limit to speak of.
+    /// Sends requests over a transport of its own, without a relevant limit.
     fn over(sandbox: Sandbox, transport: impl Transport + 'static) -> Self {
         let secret = ScriptedSecret::new([DEFAULT_KEY]);
         Self::with(sandbox, client(transport, 1e6, secret))
     }
 
-    /// Asks as often as an allowance of so many requests in ten seconds lets it.
+    /// Sends as many requests as an allowance per ten seconds permits.
     fn begin(sandbox: Sandbox, allowance: f64) -> Self {
         let transport = SandboxTransport(sandbox.clone());
         let client = client(transport, allowance, ScriptedSecret::new([DEFAULT_KEY]));
@@ -89,7 +90,7 @@ impl Asking {
         }
     }
 
-    /// How many requests are in flight now.
+    /// The number of requests in flight.
     fn in_flight(&self) -> u32 {
         let requests = self.sandbox.requests();
         requests.iter().map(|request| u32::from(request.status.is_none())).sum()
@@ -158,10 +159,10 @@ fn sandbox(seed: u64, latency: Duration) -> Sandbox {
 const LATENCIES: [Duration; 3] =
     [Duration::from_millis(20), Duration::from_millis(300), Duration::from_secs(2)];
 
-/// Whatever the latency: at least 95 % of what is allowed is used, no window holds more, and hardly
-/// anything is answered 429, though requests are up to 100 ms on their way and overtake each other.
-/// Where 32 requests in flight cannot fill the rate (160 in ten seconds at 2 s), 95 % of what they
-/// can is used.
+/// At any latency, at least 95 % of what is allowed is used, no window of ten seconds holds more,
+/// and hardly anything is answered 429, although requests take up to 100 ms to arrive and overtake
+/// each other. If 32 requests in flight cannot use the rate (160 in ten seconds at 2 s), 95 % of
+/// what they can is used.
 #[tokio::test(start_paused = true)]
 async fn the_rate_allowed_is_used_at_any_latency() {
     for (limit, share) in [(100, 1.0), (100, 0.5), (1000, 1.0), (1000, 0.5)] {
@@ -187,11 +188,11 @@ async fn the_rate_allowed_is_used_at_any_latency() {
     }
 }
 
-/// The customer takes half of the limit for a minute. Few requests are refused, of ours and of the
-/// customer's, what the customer leaves is used, and when it stops the pace comes back.
+/// The customer uses half of the limit for a minute. Few requests are refused, of ours and of the
+/// customer's; the rest of the limit is used; and the rate recovers when the customer stops.
 #[tokio::test(start_paused = true)]
-async fn the_customer_is_yielded_to_at_once_and_the_pace_comes_back() {
-    // Of a small limit chance makes a larger part: the customer's requests come at random moments.
+async fn the_pace_yields_to_the_customer_at_once_and_recovers() {
+    // Chance matters more with a small limit: the customer's requests come at random times.
     for (limit, most_refused, most_refused_of_customer) in [(1000, 0.02, 0.03), (100, 0.05, 0.1)] {
         for (seed, latency) in (0..6).zip(LATENCIES[..2].iter().cycle()) {
             let what = format!("{limit}, {latency:?}, seed {seed}");
@@ -216,10 +217,10 @@ async fn the_customer_is_yielded_to_at_once_and_the_pace_comes_back() {
     }
 }
 
-/// Whatever part the customer takes, nothing is sent while Clerk says to wait, and the pace never
-/// falls so low that the run would not notice when the customer has gone.
+/// However much the customer uses, nothing is sent while Clerk asks to wait, and the rate never
+/// falls so low that the run would not notice when the customer stops.
 #[tokio::test(start_paused = true)]
-async fn nothing_is_sent_inside_a_pause_whatever_the_customer_takes() {
+async fn nothing_is_sent_during_a_pause_however_much_the_customer_uses() {
     let latency = Duration::from_millis(100);
     for (seed, percent) in (0..).zip([25, 60, 90, 100]) {
         let sandbox = sandbox(seed, latency);
@@ -231,9 +232,10 @@ async fn nothing_is_sent_inside_a_pause_whatever_the_customer_takes() {
         assert!(during.refused() > 0, "{percent} %: nothing to see");
         for refusal in during.requests.iter().filter(|request| request.status == Some(429)) {
             // The sandbox asks for at least a second.
-            let told = refusal.at + latency;
-            let inside =
-                |request: &&LoggedRequest| request.at > told && request.at < told + seconds(1);
+            let answered_at = refusal.at + latency;
+            let inside = |request: &&LoggedRequest| {
+                request.at > answered_at && request.at < answered_at + seconds(1)
+            };
             assert!(!during.requests.iter().any(|request| inside(&request)), "{percent} %");
         }
         asking.sandbox.set_customer_traffic(0);
@@ -242,9 +244,9 @@ async fn nothing_is_sent_inside_a_pause_whatever_the_customer_takes() {
     }
 }
 
-/// A server that works on few requests at once is kept busy, and no queue is built up before it.
+/// A server that handles few requests at once is kept busy, and no queue builds up in front of it.
 #[tokio::test(start_paused = true)]
-async fn no_more_are_in_flight_than_bring_something() {
+async fn no_more_requests_are_in_flight_than_raise_throughput() {
     for (seed, (millis, workers)) in (0..).zip([(200, 4), (200, 8), (1000, 8), (200, 16)]) {
         let what = format!("{workers} workers, {millis} ms");
         let sandbox = sandbox(seed, Duration::from_millis(millis));
@@ -257,16 +259,16 @@ async fn no_more_are_in_flight_than_bring_something() {
             waiting += asking.in_flight();
         }
         let used = served / 60.0 / (workers as f64 * 10_000.0 / millis as f64);
-        assert!(used >= 0.9, "{what}: only {used:.3} of what it can");
+        assert!(used >= 0.9, "{what}: only {used:.3} of its capacity");
         let mean = f64::from(waiting) / 60.0;
         assert!(mean <= 2.0 * workers as f64, "{what}: {mean} in flight");
     }
 }
 
-/// A server that becomes slower by itself, at once or bit by bit as it does with deep offsets, is
-/// asked more at once, not less; and less again when it recovers.
+/// A server that becomes slower, suddenly or gradually as with deep offsets, gets more requests in
+/// flight, not fewer, and fewer again when it recovers.
 #[tokio::test(start_paused = true)]
-async fn a_server_that_is_slower_by_itself_gets_more_in_flight() {
+async fn a_server_that_becomes_slower_gets_more_requests_in_flight() {
     let allowed = 100.0;
     let sandbox = sandbox(1, Duration::from_millis(100));
     let asking = Asking::begin(sandbox.clone(), allowed);
@@ -282,7 +284,7 @@ async fn a_server_that_is_slower_by_itself_gets_more_in_flight() {
     }
 }
 
-/// A secret that takes its time.
+/// A secret that takes a while to read.
 #[derive(Debug)]
 struct SlowSecret;
 
@@ -298,9 +300,10 @@ impl SecretSource for SlowSecret {
     }
 }
 
-/// A turn that came while the key was read anew is not used inside a pause that began meanwhile.
+/// A request that was due while the key was read again is not sent during a pause that began
+/// meanwhile.
 #[tokio::test(start_paused = true)]
-async fn a_turn_kept_waiting_by_a_new_key_does_not_fall_into_a_pause() {
+async fn a_request_delayed_by_a_new_key_is_not_sent_during_a_pause() {
     let sandbox = sandbox(1, Duration::ZERO);
     sandbox.accept_key("sk_test_rotated");
     sandbox.set_latency(seconds(1), Duration::ZERO);
@@ -317,12 +320,15 @@ async fn a_turn_kept_waiting_by_a_new_key_does_not_fall_into_a_pause() {
     }
     tasks.join_all().await.into_iter().for_each(|asked| asked.unwrap());
     let requests = sandbox.requests();
-    let told = requests[1].at + seconds(2);
+    let answered_at = requests[1].at + seconds(2);
     assert_eq!(requests.len(), 6);
-    assert!(requests[2..].iter().all(|request| request.at >= told + seconds(20)), "{requests:#?}");
+    assert!(
+        requests[2..].iter().all(|request| request.at >= answered_at + seconds(20)),
+        "{requests:#?}"
+    );
 }
 
-/// A line on which a megabyte takes its time, and which counts the bytes of bodies that are held.
+/// A network on which a megabyte takes a while, and which counts the bytes of bodies that are held.
 #[derive(Debug)]
 struct Line {
     sandbox: Sandbox,
@@ -336,7 +342,7 @@ struct Held {
     most: AtomicUsize,
 }
 
-/// A body, or what has arrived of it.
+/// A body, or the part of it that has arrived.
 struct HeldBody {
     bytes: Vec<u8>,
     held: Arc<Held>,
@@ -381,10 +387,10 @@ const MEGABYTE: usize = 1_000_000;
 /// README: "Bodies in flight take at most 20 MiB together".
 const ROOM: usize = 20 * 1024 * 1024;
 
-/// Promise 8: with 32 requests in flight no more bytes of bodies are held than there is room for.
-/// Where bodies turn out larger than those before, one of them may be held besides.
+/// Promise 8: with 32 requests in flight, no more bytes of bodies are held than the limit allows.
+/// If bodies are larger than those before, one more of them may be held.
 #[tokio::test(start_paused = true)]
-async fn bodies_in_flight_do_not_take_more_than_their_room() {
+async fn bodies_in_flight_take_no_more_than_their_limit() {
     let latency = seconds(1);
     let sandbox = sandbox(1, latency);
     let held = Arc::new(Held::default());
@@ -412,14 +418,14 @@ async fn bodies_in_flight_do_not_take_more_than_their_room() {
     let rate = asking.for_seconds(20).await.rate();
     let held = most();
     assert!(held <= ROOM, "{held}");
-    // Seven a second is what the line can carry, one after the other.
+    // The network can carry seven a second, one after the other.
     assert!(rate >= 50.0, "{rate}");
 }
 
-/// Pages keep their room until the one before them is stored. That one is asked for again, while pages behind them
-/// hold every place in flight and wait for room: it comes through.
+/// Pages keep their memory until the page before them is stored. That page is requested again,
+/// while pages behind it hold every place in flight and wait for memory: it still arrives.
 #[tokio::test(start_paused = true)]
-async fn a_page_that_all_wait_for_comes_through() {
+async fn a_page_that_all_others_wait_for_is_never_blocked() {
     let sandbox = sandbox(1, Duration::from_millis(100));
     sandbox.fault(FaultRule::on("*").effect(Effect::Body("x".repeat(2 * MEGABYTE))));
     let a_megabyte_takes = Duration::from_millis(10);
@@ -438,9 +444,9 @@ async fn a_page_that_all_wait_for_comes_through() {
     }
     let mut kept = Vec::new();
     while let Ok(room) = tokio::time::timeout(seconds(1), behind.join_next()).await {
-        kept.push(room.expect("more pages than there is room for"));
+        kept.push(room.expect("more pages than fit into memory"));
     }
     assert!(kept.len() >= ROOM / (2 * MEGABYTE), "{} pages", kept.len());
     let urgent = page(Urgency::at_once());
-    tokio::time::timeout(seconds(10), urgent).await.expect("it waits for those that wait for it");
+    tokio::time::timeout(seconds(10), urgent).await.expect("it waits for pages that wait for it");
 }

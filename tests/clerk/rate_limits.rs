@@ -1,6 +1,6 @@
-//! The limits of engine.md: the rate allowed is used and never passed, `Retry-After` stops
-//! everything until that moment, a wait that outlasts the budget becomes a checkpoint, and never
-//! more requests are in flight than allowed.
+//! Promise: the allowed rate is used and never exceeded, `Retry-After` stops all requests until
+//! then, a wait longer than the budget becomes a checkpoint, and the limit on concurrent requests
+//! is kept.
 
 use std::time::Duration;
 
@@ -12,14 +12,14 @@ use crate::support::pieces::{complete, ends};
 use crate::support::plain::plain;
 use crate::support::world::World;
 
-/// Over which Clerk states its limits.
+/// The period of Clerk's limits.
 const WINDOW: Duration = Duration::from_secs(10);
 
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// A world that may ask so often, of a Clerk that gives pages of ten users: a run is many requests.
+/// A world with this limit, of a Clerk whose pages hold ten users: a run takes many requests.
 fn world_of_many_requests(users: usize, requests_per_10s: usize, share: &str) -> World {
     let sandbox = plain(users, 0, 0);
     sandbox.fault(FaultRule::on("/v1/users").truncate_page(10));
@@ -30,7 +30,7 @@ fn world_of_many_requests(users: usize, requests_per_10s: usize, share: &str) ->
         .with("CLERK_RATE_SHARE", share)
 }
 
-/// When each request came.
+/// When each request arrived.
 fn arrivals(sandbox: &Sandbox) -> Vec<Instant> {
     sandbox.requests().iter().map(|request| request.at).collect()
 }
@@ -44,14 +44,14 @@ fn most_within(arrivals: &[Instant], span: Duration) -> usize {
         .unwrap_or(0)
 }
 
-/// Which share of the requests allowed between the first and the last one was sent.
+/// The share used of the requests allowed between the first and the last one.
 fn share_used(arrivals: &[Instant], requests_per_10s: f64) -> f64 {
     let took = arrivals[arrivals.len() - 1] - arrivals[0];
     (arrivals.len() - 1) as f64 / (requests_per_10s * took.as_secs_f64() / WINDOW.as_secs_f64())
 }
 
-/// A run under an enforced limit; at least 90 % of what is allowed is used, at most 1 % is answered
-/// 429.
+/// A run under an enforced limit uses at least 90 % of what is allowed, and gets at most 1 % of
+/// answers with 429.
 async fn assert_limit_used(limit: usize, share: &str, users: usize) {
     let world = world_of_many_requests(users, limit, share);
     world.sandbox.limit(limit, WINDOW);
@@ -92,7 +92,7 @@ async fn a_production_instance_is_read_at_a_quarter_of_its_limit() {
     assert_limit_used(1000, "0.25", 7200).await;
 }
 
-/// Every list, several pages in flight, with latency: together they keep within the limit as well.
+/// All lists, several pages in flight, with latency: together they keep within the limit.
 #[tokio::test(start_paused = true)]
 async fn all_lists_together_keep_within_the_limit() {
     let sandbox = plain(700, 700, 1500);
@@ -111,16 +111,16 @@ async fn all_lists_together_keep_within_the_limit() {
     assert!(sandbox.total_requests() > 100, "too few requests to say anything");
 }
 
-/// Where the customer's own application uses the limit up, 429s are met and outlasted.
+/// If the customer's own application uses up the limit, the run survives the 429s.
 #[tokio::test(start_paused = true)]
-async fn a_limit_that_is_lower_than_expected_is_lived_with() {
+async fn a_limit_that_is_lower_than_expected_is_survived() {
     let world = world_of_many_requests(900, 1000, "1");
     world.sandbox.limit(30, WINDOW);
     let snapshot = complete(&world, "a lower limit").await;
     assert_eq!(snapshot.ids("users"), world.sandbox.ids("users"));
     let refused = world.sandbox.rate_limited_count();
     assert!(refused > 0);
-    // A refusal names the moment of the next free place: no more than one for each that is used.
+    // A refusal names the time of the next free place, so there is at most one for each place used.
     assert!(refused <= world.sandbox.total_requests() / 2 + 1, "{refused} refused");
 }
 
@@ -139,7 +139,7 @@ async fn without_retry_after_it_backs_off_and_still_finishes() {
 
 // Retry-After.
 
-/// A world of some pages in which these calls of `/users` are answered 429, with this header.
+/// A world of a few pages in which these calls of `/users` are answered 429, with this header.
 fn world_refusing(calls: std::ops::RangeInclusive<u64>, retry_after: Option<&str>) -> World {
     let sandbox = plain(1100, 10, 600);
     refuse(&sandbox, calls, retry_after);
@@ -156,7 +156,7 @@ fn refuse(sandbox: &Sandbox, calls: std::ops::RangeInclusive<u64>, retry_after: 
     ));
 }
 
-/// No request of any list came within `pause` after each refusal.
+/// No request of any list arrived within `pause` after each refusal.
 fn assert_silent_after_refusals(sandbox: &Sandbox, pause: Duration) {
     let requests = sandbox.requests();
     let refusals: Vec<_> = requests.iter().filter(|request| request.status == Some(429)).collect();
@@ -181,7 +181,7 @@ async fn retry_after_stops_every_request_until_then() {
         let snapshot = complete(&world, "Retry-After: 7").await;
         assert_eq!(snapshot.ids("users"), world.sandbox.ids("users"));
         assert_silent_after_refusals(&world.sandbox, seconds(7));
-        assert!(started.elapsed() < seconds(9), "it waits no longer than asked for");
+        assert!(started.elapsed() < seconds(9), "it waits no longer than Clerk asked for");
         assert_eq!(snapshot.manifest["run"]["rate_limited"], 1);
         assert_eq!(snapshot.manifest["run"]["retries"], 1);
     }
@@ -199,7 +199,7 @@ async fn retry_after_as_a_date_is_understood() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn retry_after_of_a_503_is_heeded_too() {
+async fn retry_after_of_a_503_is_honoured_too() {
     let sandbox = plain(600, 10, 600);
     sandbox.fault(FaultRule::on("/v1/organizations").call(1).effect(Effect::Refuse {
         status: 503,
@@ -214,9 +214,10 @@ async fn retry_after_of_a_503_is_heeded_too() {
     assert!(!requests.iter().any(|request| inside(request.at)));
 }
 
-/// A date that has passed, or words, name no wait: it backs off by itself, and does not hammer.
+/// A past date, or words, name no wait: the client backs off on its own, and does not hammer the
+/// server.
 #[tokio::test(start_paused = true)]
-async fn a_retry_after_that_says_nothing_is_backed_off_from() {
+async fn an_unusable_retry_after_means_backing_off() {
     for retry_after in [None, Some("soon"), Some("-5"), Some("")] {
         fastrand::seed(7);
         let world = world_refusing(2..=9, retry_after);
@@ -230,9 +231,9 @@ async fn a_retry_after_that_says_nothing_is_backed_off_from() {
     }
 }
 
-/// Refusals for ever are an error in the end, and few requests.
+/// Endless refusals become an error after few requests.
 #[tokio::test(start_paused = true)]
-async fn refusals_that_never_end_are_clerk_unavailable() {
+async fn endless_429s_are_clerk_unavailable() {
     for retry_after in [None, Some("0"), Some("1"), Some("Thu, 20 Nov 2025 11:00:00 GMT")] {
         fastrand::seed(7);
         let world = world_refusing(2..=u64::MAX, retry_after);
@@ -262,10 +263,10 @@ async fn a_retry_after_longer_than_the_budget_is_a_checkpoint_that_says_when() {
         assert_eq!(answer["reason"], "rate_limited", "{answer:#}");
         assert!(text(&answer["retry_at"]).starts_with("2025-11-20T12:01:00"), "{answer:#}");
         assert_eq!(answer["rate_limited"], 1);
-        assert!(started.elapsed() < seconds(10), "it does not wait in vain");
+        assert!(started.elapsed() < seconds(10), "it does not wait needlessly");
         assert!(world.published().is_none());
 
-        // Before that moment nothing is asked, by a later invocation either.
+        // Until then nothing is requested, not even by a later invocation.
         let asked = world.sandbox.total_requests();
         for _ in 0..3 {
             tokio::time::advance(seconds(5)).await;
@@ -277,7 +278,7 @@ async fn a_retry_after_longer_than_the_budget_is_a_checkpoint_that_says_when() {
         }
         assert_eq!(world.sandbox.total_requests(), asked);
 
-        // After it the run goes on where it stood.
+        // After that the run continues where it stopped.
         tokio::time::advance(seconds(60)).await;
         let done = ends(&world, event).await.unwrap();
         assert_eq!(done["status"], "complete", "{done:#}");
@@ -288,9 +289,9 @@ async fn a_retry_after_longer_than_the_budget_is_a_checkpoint_that_says_when() {
     }
 }
 
-/// An invocation with time enough sits the rest of an earlier one's wait out.
+/// An invocation with enough time waits for the rest of an earlier one's pause.
 #[tokio::test(start_paused = true)]
-async fn the_wait_goes_on_in_the_next_invocation() {
+async fn the_wait_continues_in_the_next_invocation() {
     let world = world_refusing(2..=2, Some("60"));
     let partial = ends(&world, json!({ "time_budget_seconds": 10 })).await.unwrap();
     assert_eq!(partial["status"], "partial", "{partial:#}");
@@ -299,7 +300,7 @@ async fn the_wait_goes_on_in_the_next_invocation() {
     assert_silent_after_refusals(&world.sandbox, seconds(60));
 }
 
-/// Starting over does not forget what Clerk asked for.
+/// Starting over does not forget the pause that Clerk asked for.
 #[tokio::test(start_paused = true)]
 async fn a_restart_does_not_forget_the_wait() {
     let world = world_refusing(2..=2, Some("60"));
@@ -309,7 +310,7 @@ async fn a_restart_does_not_forget_the_wait() {
     assert_silent_after_refusals(&world.sandbox, seconds(60));
 }
 
-/// Without any budget a day is too long to sit out: nothing waits without bound.
+/// Even without a budget a day is too long to wait: no wait is unbounded.
 #[tokio::test(start_paused = true)]
 async fn a_retry_after_of_a_day_is_a_checkpoint_without_a_budget() {
     for retry_after in ["86400", "18446744073709551615", "1e300"] {
@@ -327,7 +328,7 @@ async fn a_retry_after_of_a_day_is_a_checkpoint_without_a_budget() {
 
 // In flight.
 
-/// The most requests in flight at once, where each takes exactly `latency`.
+/// The most requests in flight at once, if each takes exactly `latency`.
 fn most_in_flight(sandbox: &Sandbox, latency: Duration) -> usize {
     most_within(&arrivals(sandbox), latency)
 }
@@ -348,9 +349,9 @@ async fn never_more_requests_are_in_flight_than_allowed() {
     }
 }
 
-/// Where latency is the bottleneck pages are read side by side.
+/// If latency is the bottleneck, pages are read concurrently.
 #[tokio::test(start_paused = true)]
-async fn latency_is_hidden_by_asking_for_several_pages_at_once() {
+async fn latency_is_hidden_by_requesting_several_pages_at_once() {
     let latency = seconds(1);
     let sandbox = plain(0, 20_000, 0);
     sandbox.set_latency(latency, Duration::ZERO);
@@ -363,9 +364,9 @@ async fn latency_is_hidden_by_asking_for_several_pages_at_once() {
     assert!(started.elapsed() * 3 < one_by_one * 2, "{:?} of {one_by_one:?}", started.elapsed());
 }
 
-/// Clerk's pause outlives the invocation that was told of it, however that one ends.
+/// A pause that Clerk asked for outlives the invocation that received it, however that one ends.
 #[tokio::test(start_paused = true)]
-async fn an_interrupt_inside_a_pause_remembers_the_pause() {
+async fn an_interrupt_during_a_pause_remembers_the_pause() {
     let world = World::of(3, 1, 2);
     world.sandbox.fault(FaultRule::on("/v1/users").call(1).too_many_requests(100));
     let interrupt = async {
@@ -380,12 +381,13 @@ async fn an_interrupt_inside_a_pause_remembers_the_pause() {
     let asked = world.sandbox.total_requests();
     let answer = world.handle(json!({"time_budget_seconds": 1})).await.unwrap();
     assert_eq!(answer["reason"], "rate_limited", "{answer:#}");
-    assert_eq!(world.sandbox.total_requests(), asked, "nothing is asked inside the pause");
+    assert_eq!(world.sandbox.total_requests(), asked, "nothing is requested during the pause");
 }
 
-/// A request that hangs delays the end of an invocation by seconds only, once something is stored.
+/// A request that hangs delays the end of an invocation by a few seconds only, once something is
+/// stored.
 #[tokio::test(start_paused = true)]
-async fn a_request_that_hangs_hardly_outlasts_the_budget() {
+async fn a_request_that_hangs_outlasts_the_budget_by_seconds_only() {
     let world = World::of(3, 1, 2);
     let hanging = FaultRule::on("/v1/users").delay(Duration::from_secs(3600));
     world.sandbox.fault(hanging);
@@ -395,9 +397,9 @@ async fn a_request_that_hangs_hardly_outlasts_the_budget() {
     assert!(began.elapsed() <= Duration::from_secs(6), "{:?}", began.elapsed());
 }
 
-/// A server slower than the budget still gets somewhere: the first answer is waited for.
+/// A server slower than the budget still makes progress: the first answer is waited for.
 #[tokio::test(start_paused = true)]
-async fn a_slow_server_and_a_small_budget_get_there_in_the_end() {
+async fn a_slow_server_and_a_small_budget_still_complete() {
     let world = World::of(3, 1, 2).with("TIME_BUDGET_SECONDS", "0.1");
     world.sandbox.set_latency(Duration::from_secs(20), Duration::ZERO);
     for _ in 0..40 {

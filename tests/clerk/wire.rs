@@ -1,6 +1,6 @@
-//! Promise 2: what goes wrong on the wire never looks like the end of a list or an empty dataset. It
-//! is either survived, with the right snapshot, or answered with the error that the contract names;
-//! then nothing is published, what was read is kept, and the attempts are few.
+//! Promise 2: no network fault looks like the end of a list or an empty dataset. A fault is
+//! survived with the right snapshot, or answered with a documented error; then nothing is
+//! published, the rows already read are kept, and attempts are few.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,10 +16,10 @@ use crate::support::plain::{FIRST, plain};
 use crate::support::source::Source;
 use crate::support::world::World;
 
-/// Attempts at one request are fewer than this.
+/// One request takes fewer attempts than this.
 const FEW: u64 = 10;
 
-/// Everything that is asked of Clerk.
+/// Everything that is requested of Clerk.
 fn every_path() -> impl Iterator<Item = &'static str> {
     ["/v1/instance", "/v1/users/count"].into_iter().chain(PATHS)
 }
@@ -36,7 +36,7 @@ fn world(sandbox: &Sandbox) -> World {
     World::new(sandbox.clone()).with("CLERK_REQUESTS_PER_10S", "1000").with("COMPRESSION", "none")
 }
 
-/// What an undisturbed run comes to.
+/// The result of a run without faults.
 struct Undisturbed {
     digests: BTreeMap<String, Value>,
     requests: u64,
@@ -51,10 +51,10 @@ impl Undisturbed {
     }
 }
 
-/// What a fault does to a request, in words.
+/// A fault of a request, and its description.
 type Trouble = (&'static str, fn(FaultRule) -> FaultRule);
 
-/// No answer, or one that says that the server is in trouble: [`Error::ClerkUnavailable`].
+/// No answer, or one that reports trouble: [`Error::ClerkUnavailable`].
 const OUTAGES: &[Trouble] = &[
     ("the connection is reset", FaultRule::reset),
     ("500", |rule| rule.status(500, "internal_clerk_error")),
@@ -63,7 +63,7 @@ const OUTAGES: &[Trouble] = &[
     ("504", |rule| rule.status(504, "gateway_timeout")),
 ];
 
-/// An answer that claims to be one, or begins like one: [`Error::ClerkProtocol`].
+/// An answer that looks like a valid one, or begins like one: [`Error::ClerkProtocol`].
 const NONSENSE: &[Trouble] = &[
     ("the body is cut after a byte", |rule| rule.cut_body(1)),
     ("the body is cut in the middle", |rule| rule.cut_body(20)),
@@ -126,9 +126,9 @@ async fn assert_survived(
     assert!(requests <= undisturbed.requests + 2 * faults, "{what}: {requests} requests");
 }
 
-// For ever.
+// Faults without end
 
-/// The instance, and a store in which an earlier snapshot of it stands.
+/// The instance, and a store that holds an earlier snapshot of it.
 struct Scene {
     sandbox: Sandbox,
     undisturbed: Undisturbed,
@@ -145,7 +145,7 @@ impl Scene {
         Self { sandbox, undisturbed, before: world.memory.objects() }
     }
 
-    /// Nothing goes wrong and nothing has been asked yet.
+    /// A world without faults or requests so far.
     fn world(&self) -> World {
         self.sandbox.clear_faults();
         self.sandbox.clear_requests();
@@ -161,7 +161,7 @@ fn latest(world: &World) -> Bytes {
     world.memory.objects()["latest.json"].clone()
 }
 
-/// A sync that fails: the error; nothing is published; no request is repeated often.
+/// A sync that must fail, and its error; nothing is published, and no request is repeated often.
 async fn fails(world: &World, what: &str) -> Error {
     fastrand::seed(7);
     let before = latest(world);
@@ -173,7 +173,7 @@ async fn fails(world: &World, what: &str) -> Error {
     error
 }
 
-/// Once the trouble is over the run goes on, and ends as if nothing had been.
+/// Without the fault the run continues, and ends as if nothing had happened.
 async fn assert_goes_on(world: &World, undisturbed: &Undisturbed, what: &str) {
     world.sandbox.clear_faults();
     world.sandbox.clear_requests();
@@ -202,16 +202,17 @@ async fn assert_fails_and_goes_on(troubles: &[Trouble], expected: &str) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_outage_that_lasts_is_clerk_unavailable_and_the_run_goes_on_later() {
+async fn an_outage_that_lasts_is_clerk_unavailable_and_the_run_continues_later() {
     assert_fails_and_goes_on(OUTAGES, "ClerkUnavailable").await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn nonsense_that_lasts_is_clerk_protocol_and_the_run_goes_on_later() {
+async fn nonsense_that_lasts_is_clerk_protocol_and_the_run_continues_later() {
     assert_fails_and_goes_on(NONSENSE, "ClerkProtocol").await;
 }
 
-/// What one list's failure leaves undone is its own: what others have stored is not asked again.
+/// A failure undoes only the work on its own list: what other lists have stored is not requested
+/// again.
 #[tokio::test(start_paused = true)]
 async fn what_was_read_before_a_failure_is_not_read_again() {
     let scene = Scene::new().await;
@@ -235,7 +236,7 @@ async fn what_was_read_before_a_failure_is_not_read_again() {
     assert_eq!(cursor.as_deref(), Some("users_000499"));
 }
 
-/// A list of which the failing page is the first leaves no trace of a run that read nothing.
+/// If the first page of a list fails, a run that read nothing leaves no trace.
 #[tokio::test(start_paused = true)]
 async fn a_failure_before_anything_is_read_publishes_nothing() {
     let sandbox = instance();
@@ -246,10 +247,10 @@ async fn a_failure_before_anything_is_read_publishes_nothing() {
     assert!(world.published().is_none());
 }
 
-// Rows that are not as they should be.
+// Rows with wrong fields
 
-/// A field that no row can be without, and a wrong value for it; none is an absent field. Of every other
-/// field `values` tells.
+/// A field that every row requires, and a wrong value for it, or none for a missing field. All
+/// other fields are covered by `translate::odd_values`.
 fn spoiled_fields() -> Vec<(&'static str, &'static str, Option<Value>)> {
     let (users, organizations) = ("/v1/users", "/v1/organizations");
     let (roles, permissions) = ("/v1/organization_roles", "/v1/organization_permissions");
@@ -302,7 +303,8 @@ async fn a_row_without_a_field_it_needs_is_an_error_that_names_the_field() {
     }
 }
 
-/// An answer that is whole and cannot be read is the same the next time: once more is enough.
+/// A complete answer that cannot be read will be the same next time, so it is requested only once
+/// more.
 fn assert_asked_twice_at_most(sandbox: &Sandbox, path: &str, what: &str) {
     let mut asked = BTreeMap::<_, u32>::new();
     for request in sandbox.requests().into_iter().filter(|request| request.path == path) {
@@ -313,7 +315,7 @@ fn assert_asked_twice_at_most(sandbox: &Sandbox, path: &str, what: &str) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_is_whole_and_cannot_be_read_is_asked_for_once_more() {
+async fn an_unreadable_answer_is_requested_once_more() {
     let scene = Scene::new().await;
     let sandbox = &scene.sandbox;
     for body in ["null", "5", "{}", r#"{"errors":[]}"#, r#"{"data":{},"total_count":"1"}"#] {
@@ -326,7 +328,7 @@ async fn an_answer_that_is_whole_and_cannot_be_read_is_asked_for_once_more() {
             assert_asked_twice_at_most(sandbox, path, &what);
         }
     }
-    // What may have been lost on the way is asked for as often as anything.
+    // An answer that may have been damaged on the way is requested as often as any other.
     for lost in [Effect::MalformedJson, Effect::Html(200), Effect::Body(String::new())] {
         let world = scene.world();
         sandbox.fault(FaultRule::on("/v1/organizations").effect(lost.clone()));
@@ -347,7 +349,7 @@ async fn a_row_that_is_spoiled_once_is_read_again() {
     }
 }
 
-/// Pages that are empty, or have no count, where the list has rows.
+/// Pages that are empty, or have no count, although the list has rows.
 #[tokio::test(start_paused = true)]
 async fn a_page_without_rows_never_makes_an_empty_dataset() {
     for path in PATHS {
@@ -373,7 +375,7 @@ async fn a_page_without_rows_never_makes_an_empty_dataset() {
     }
 }
 
-/// One such page is only read again.
+/// A single such page is read again.
 #[tokio::test(start_paused = true)]
 async fn a_page_that_is_empty_once_is_read_again() {
     let sandbox = instance();
@@ -392,9 +394,9 @@ async fn a_page_that_is_empty_once_is_read_again() {
     }
 }
 
-// Statuses that say that the question was wrong.
+// Statuses that say that the request was wrong
 
-/// 400, 404, a redirect: the API is not what it was, and no list is empty because of that.
+/// 400, 404 or a redirect: the API has changed, and no list is empty because of that.
 #[tokio::test(start_paused = true)]
 async fn other_statuses_are_errors_and_never_a_skip() {
     let scene = Scene::new().await;

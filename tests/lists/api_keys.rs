@@ -1,4 +1,5 @@
-//! API keys of every owner are read, owner by owner; an error never looks like an owner without keys.
+//! Promise: the API keys of every owner are read, owner by owner; an error never looks like an
+//! owner without keys.
 
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use crate::support::sessions::{refusing_sessions_of_all, with_sessions};
 #[tokio::test(start_paused = true)]
 async fn api_keys_of_all_owners_are_read() {
     let sandbox = populated();
-    // More than a page of one owner's.
+    // More than one page for a single owner.
     let user = sandbox.ids("users")[7].clone();
     let sample = sandbox.rows("api_keys")[0].clone();
     for number in 0..250 {
@@ -37,9 +38,9 @@ async fn api_keys_of_all_owners_are_read() {
     assert_eq!(sandbox.violations(), []);
 }
 
-/// Neither a 404 nor a body that is no list is an owner without keys, or without sessions.
+/// Neither a 404 nor a body that is not a list means that an owner has no keys or sessions.
 #[tokio::test(start_paused = true)]
-async fn an_error_is_never_an_owner_that_owns_nothing() {
+async fn an_error_never_means_that_an_owner_owns_nothing() {
     for (list, path) in [("api_keys", "/v1/api_keys"), ("sessions", "/v1/sessions")] {
         for fault in [
             FaultRule::on(path).calls(3, u64::MAX).status(404, "resource_not_found"),
@@ -55,8 +56,8 @@ async fn an_error_is_never_an_owner_that_owns_nothing() {
     }
 }
 
-/// Rows of others must not stand in for those that were asked for: they would be held twice, and what
-/// was asked for might be missing, though every count agrees.
+/// Rows of others must not replace the requested ones: some would be stored twice and others might
+/// be missing, although every count agrees.
 #[tokio::test(start_paused = true)]
 async fn a_filter_that_is_ignored_is_noticed() {
     for (list, path, parameter) in [
@@ -65,18 +66,18 @@ async fn a_filter_that_is_ignored_is_noticed() {
         ("invitations", "/v1/invitations", "status"),
     ] {
         let sandbox = populated();
-        // So that sessions are read user by user, and answered without their user.
+        // This makes the sync read sessions user by user, from answers that ignore the user.
         sandbox.fault(FaultRule::on("/v1/sessions").call(1).status(400, "form_param_missing"));
         let ignored = Effect::IgnoreParameter(parameter.to_owned());
         sandbox.fault(FaultRule::on(path).with_parameter(parameter).effect(ignored));
-        // The rows' moments lie far before and behind that of the world's clock.
+        // The rows are dated long before and after the world's clock.
         let world = world(&sandbox, &[list]).with("SESSIONS_LOOKBACK_DAYS", "365");
         assert_failed(&complete(&world, list).await, list, "ignored");
     }
 }
 
-/// A walk that is begun anew in the middle of what one owner owns, while pages are so large that nothing is
-/// asked for ahead: the owner is listed once more, and is not read once more.
+/// Reading starts again in the middle of an owner's rows, while pages are so large that nothing is
+/// read ahead: the owner is listed once more, but not read once more.
 #[tokio::test(start_paused = true)]
 async fn an_owner_that_was_read_in_part_is_not_read_again_from_the_beginning() {
     const KEYS: usize = 1200;
@@ -96,7 +97,7 @@ async fn an_owner_that_was_read_in_part_is_not_read_again_from_the_beginning() {
         key["created_at"] = (FIRST + number as i64).into();
         sandbox.insert("api_keys", key).expect("the id is new");
     }
-    // The third page cannot be read, and the list is asked once more.
+    // The third page cannot be read, and the list is requested once more.
     let third = FaultRule::on("/v1/api_keys").with_value("subject", &owner).past_offset(900);
     sandbox.fault(third.calls(1, 2).effect(Effect::Body("{}".to_owned())));
     let world = world(&sandbox, &["users", "api_keys"]).with("METADATA", "public");
@@ -117,10 +118,10 @@ async fn refused_api_keys_are_skipped() {
     }
 }
 
-/// Without the feature of one kind of owner the keys of the others are there, and nobody is told that
-/// these are all.
+/// If one kind of owner is refused, the keys of the others are stored, and the dataset does not
+/// claim to be complete.
 #[tokio::test(start_paused = true)]
-async fn api_keys_of_owners_that_are_refused_are_missed() {
+async fn api_keys_are_skipped_if_one_kind_of_owner_is_refused() {
     for (owners, section) in
         [("users", "part-00-"), ("organizations", "part-01-"), ("machines", "part-02-")]
     {
@@ -141,9 +142,9 @@ async fn api_keys_of_owners_that_are_refused_are_missed() {
     }
 }
 
-/// `check` asks for the first owner's part where there is nothing else to ask for.
+/// `check` reads the rows of the first owner if nothing else can be requested.
 #[tokio::test(start_paused = true)]
-async fn check_reads_a_row_of_what_is_read_by_owner() {
+async fn check_reads_one_row_of_lists_read_by_owner() {
     let sandbox = populated();
     refusing_sessions_of_all(&sandbox);
     let world = world(&sandbox, &["sessions", "api_keys"]);

@@ -1,5 +1,5 @@
-//! Every list besides the five that access depends on is copied as exactly as those: equal to its source,
-//! in any number of invocations, skipped when Clerk refuses it, and without secrets.
+//! Promise: every list besides the five that access depends on is copied just as exactly: equal to
+//! its source, in any number of invocations, skipped when Clerk refuses it, and without secrets.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -17,12 +17,12 @@ use crate::support::pieces::{complete, complete_in_pieces};
 use crate::support::plain::{FIRST, before_request, plain};
 use crate::support::sessions::refusing_sessions_of_all;
 
-/// What is asked for as a whole.
+/// The resources that are read as one list.
 fn all() -> Vec<&'static str> {
     PLAIN_LISTS.iter().map(|list| list.resource).collect()
 }
 
-/// That, and API keys.
+/// The same, and API keys.
 fn every_resource() -> Vec<&'static str> {
     every_list().map(|list| list.resource).collect()
 }
@@ -67,8 +67,8 @@ fn schema_of(dataset: &str) -> Value {
     serde_json::from_str(&schema).expect("JSON")
 }
 
-/// Where null was compared with null, nobody would see that a field is not read: every field of every
-/// profile has a value in some row of these lists.
+/// Comparing null with null would hide a field that is never read, so every field of every profile
+/// has a value in some row of these lists.
 #[tokio::test(start_paused = true)]
 async fn every_field_of_every_profile_has_a_value_in_some_record() {
     let world = world(&populated(), &every_resource()).with("METADATA", "public,private");
@@ -78,30 +78,29 @@ async fn every_field_of_every_profile_has_a_value_in_some_record() {
         assert!(profile["properties"].is_object(), "{}: {profile}", list.resource);
         let profiles: Vec<&Value> =
             snapshot.datasets[list.resource].iter().map(|row| &row["profile"]).collect();
-        let never = never_said(profile, &profiles, "profile");
-        assert!(never.is_empty(), "{} never says {never:?}", list.resource);
+        let never = always_null(profile, &profiles, "profile");
+        assert!(never.is_empty(), "{} is always null in {never:?}", list.resource);
     }
 }
 
-/// The fields that a schema allows, down to those that hold no others, and that are null in all of
-/// these values.
-fn never_said(schema: &Value, values: &[&Value], path: &str) -> Vec<String> {
+/// The leaf fields that a schema allows and that are null in all of these values.
+fn always_null(schema: &Value, values: &[&Value], path: &str) -> Vec<String> {
     if let Some(fields) = schema["properties"].as_object() {
         let of_field = |(name, schema): (&String, &Value)| {
             let values: Vec<&Value> = values.iter().filter_map(|it| it.get(name)).collect();
-            never_said(schema, &values, &format!("{path}.{name}"))
+            always_null(schema, &values, &format!("{path}.{name}"))
         };
         return fields.iter().flat_map(of_field).collect();
     }
     if schema["items"].is_object() {
         let values: Vec<&Value> = values.iter().filter_map(|it| it.as_array()).flatten().collect();
-        return never_said(&schema["items"], &values, &format!("{path}[]"));
+        return always_null(&schema["items"], &values, &format!("{path}[]"));
     }
-    let is_said = values.iter().any(|it| !it.is_null());
-    if is_said { Vec::new() } else { vec![path.to_owned()] }
+    let has_value = values.iter().any(|it| !it.is_null());
+    if has_value { Vec::new() } else { vec![path.to_owned()] }
 }
 
-/// A list of several pages: more rows than the population makes.
+/// A list of several pages: more rows than the population creates.
 fn long(list: &PlainList, rows: usize) -> Sandbox {
     let sandbox = populated();
     let sample = sandbox.rows(list.resource)[0].clone();
@@ -142,9 +141,9 @@ async fn lists_of_several_pages_are_read_to_their_end_in_any_number_of_pieces() 
     }
 }
 
-/// Rows that come and go under the walk cost no row that stays, and the count agrees in the end.
+/// Changes while the list is read lose no row that stays, and the count agrees at the end.
 #[tokio::test(start_paused = true)]
-async fn rows_that_stay_are_held_once_whatever_comes_and_goes() {
+async fn rows_that_stay_are_there_once_whatever_else_changes() {
     for list in PLAIN_LISTS {
         let sandbox = long(list, 1700);
         let sample = sandbox.rows(list.resource)[0].clone();
@@ -169,7 +168,7 @@ async fn rows_that_stay_are_held_once_whatever_comes_and_goes() {
     }
 }
 
-/// Datasets that are skipped where a list is refused: those that cannot be known without it.
+/// The datasets that are skipped if a list is refused, because they depend on it.
 fn skipped_with(list: &'static str) -> BTreeSet<&'static str> {
     BTreeSet::from_iter(match list {
         "users" => vec!["users", "daily_active_users", "api_keys"],
@@ -182,13 +181,13 @@ fn skipped_with(list: &'static str) -> BTreeSet<&'static str> {
     })
 }
 
-/// With everything opted in, a refused list is skipped with its code and takes along what cannot be known
-/// without it; the rest is exact.
+/// With everything opted in, a refused list is skipped with Clerk's code, together with the
+/// datasets that depend on it; the rest is exact.
 #[tokio::test(start_paused = true)]
-async fn a_refused_list_takes_along_only_what_needs_it() {
+async fn a_refused_list_skips_only_the_datasets_that_need_it() {
     let everything: Vec<&str> = Resource::ALL.iter().map(|resource| resource.name()).collect();
     let usual = complete(&world(&populated(), &everything), "nothing refused").await;
-    // What is no list of Clerk's cannot be refused.
+    // A dataset that is not a list of Clerk's cannot be refused.
     let lists = everything.iter().filter(|name| **name != "daily_active_users");
     for (list, (status, code)) in lists.zip(REFUSALS.into_iter().cycle()) {
         let sandbox = populated();
@@ -214,7 +213,7 @@ async fn a_refused_list_takes_along_only_what_needs_it() {
     }
 }
 
-/// Neither an error nor a body that is no list looks like an empty one.
+/// Neither an error nor a body that is not a list looks like an empty list.
 #[tokio::test(start_paused = true)]
 async fn an_error_is_never_an_empty_list() {
     for list in PLAIN_LISTS {
@@ -244,7 +243,7 @@ async fn check_reads_a_row_of_each() {
     }
 }
 
-/// What nobody may ever read in a snapshot, wherever Clerk might put it.
+/// Secrets never appear in a snapshot, wherever Clerk might put them.
 #[tokio::test(start_paused = true)]
 async fn no_secret_of_any_list_is_written_even_with_raw() {
     const SECRET: &str = "never-to-be-written";
@@ -295,9 +294,9 @@ async fn no_secret_of_any_list_is_written_even_with_raw() {
     assert!(urls.iter().all(|row| row["raw"]["url"] == row["profile"]["url"]));
 }
 
-/// Metadata of invitations is copied where it was asked for by name.
+/// Metadata of invitations is copied only if it is opted in by name.
 #[tokio::test(start_paused = true)]
-async fn metadata_of_invitations_is_copied_if_it_was_asked_for() {
+async fn metadata_of_invitations_is_copied_only_if_opted_in() {
     let sandbox = populated();
     for list in ["invitations", "organization_invitations"] {
         for id in sandbox.ids(list) {
@@ -318,9 +317,9 @@ async fn metadata_of_invitations_is_copied_if_it_was_asked_for() {
     }
 }
 
-/// The README's table is what a run does.
+/// The README's table lists what a run does.
 #[tokio::test(start_paused = true)]
-async fn the_readme_says_what_every_resource_writes_and_asks_for() {
+async fn the_readme_says_what_every_resource_writes_and_requests() {
     let readme = include_str!("../../README.md");
     let table = readme.split("| in `RESOURCES` |").nth(1).expect("the table");
     let rows: Vec<Vec<BTreeSet<&str>>> = table
@@ -336,7 +335,7 @@ async fn the_readme_says_what_every_resource_writes_and_asks_for() {
         let name = row[0].first().expect("a name");
         let resource = Resource::from_name(name).expect("a resource");
         let sandbox = populated();
-        // Sessions are asked for as a whole, and then user by user.
+        // Sessions are requested as one list first, and then user by user.
         refusing_sessions_of_all(&sandbox);
         let snapshot = complete(&world(&sandbox, &[resource.name()]), name).await;
         assert_eq!(row[1], snapshot.datasets.keys().map(String::as_str).collect(), "{name}");
@@ -346,7 +345,7 @@ async fn the_readme_says_what_every_resource_writes_and_asks_for() {
     }
 }
 
-/// What stands between backticks.
+/// The texts between backticks.
 fn quoted(text: &str) -> BTreeSet<&str> {
     text.split('`').skip(1).step_by(2).collect()
 }

@@ -1,4 +1,5 @@
-//! Grants of machines say which machines each may call, and every machine they name is in the snapshot.
+//! Promise: grants of machines say which machines each may call, and every machine they name is in
+//! the snapshot.
 
 use clerk_sandbox::Sandbox;
 use serde_json::{Value, json};
@@ -19,7 +20,7 @@ fn with_a_call_ahead(sandbox: &Sandbox) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn machines_are_granted_what_they_may_call() {
+async fn machines_have_grants_for_the_machines_they_may_call() {
     let sandbox = populated();
     with_a_call_ahead(&sandbox);
     let (entitlements, grants) = scopes(&sandbox);
@@ -36,12 +37,12 @@ async fn machines_are_granted_what_they_may_call() {
     }
 }
 
-/// Every machine that a grant names is in the snapshot, whatever comes and goes meanwhile.
+/// Every machine that a grant names is in the snapshot, whatever changes meanwhile.
 #[tokio::test(start_paused = true)]
-async fn grants_of_machines_are_closed() {
+async fn every_machine_that_a_grant_names_is_in_the_snapshot() {
     let sandbox = populated();
     with_a_call_ahead(&sandbox);
-    // Once all machines have been read, and before they are read for what they may call.
+    // After all machines have been read, and before they are read again for their scopes.
     before_request(&sandbox, "/v1/machines", 2, |sandbox| {
         let machines = sandbox.rows("machines");
         let mut called = machines[3].clone();

@@ -1,5 +1,5 @@
-//! Sessions are read as one list, and user by user where Clerk does not list them all; each is in the
-//! snapshot once either way.
+//! Promise: sessions are read as one list, or user by user if Clerk does not list them all. Each is
+//! in the snapshot once either way.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::support::sessions::{asking_user_by_user, refusing_sessions_of_all, wi
 use crate::support::world::World;
 
 #[tokio::test(start_paused = true)]
-async fn sessions_are_read_as_a_whole_where_clerk_lists_them_so() {
+async fn sessions_are_read_as_one_list_if_clerk_lists_them_all() {
     let (sandbox, _) = with_sessions(60);
     let snapshot = complete(&world(&sandbox, &["sessions"]), "whole").await;
     assert_eq!(sorted(snapshot.ids("sessions")), sorted(sandbox.ids("sessions")));
@@ -24,9 +24,10 @@ async fn sessions_are_read_as_a_whole_where_clerk_lists_them_so() {
     assert!(statuses.into_iter().all(|status| status == "a_status_of_the_future"));
 }
 
-/// Where Clerk refuses the whole list, or leaves it empty, each active user is asked for.
+/// If Clerk refuses the whole list, or leaves it empty, the sessions of each active user are
+/// requested.
 #[tokio::test(start_paused = true)]
-async fn sessions_are_read_user_by_user_where_clerk_does_not_list_them_all() {
+async fn sessions_are_read_user_by_user_if_clerk_does_not_list_them_all() {
     type Trouble = fn(&Sandbox);
     let troubles: [(&str, Trouble); 3] = [
         ("refused", refusing_sessions_of_all),
@@ -52,10 +53,10 @@ async fn sessions_are_read_user_by_user_where_clerk_does_not_list_them_all() {
     }
 }
 
-/// Where Clerk refuses the list of all with a code that means a feature, and answers for a user, the
-/// feature is there; where nobody was active, nobody can be asked for, and nothing is known.
+/// If Clerk refuses the whole list with a feature's code but answers for a single user, the feature
+/// is there. If no user was active, nobody can be requested, and nothing is known.
 #[tokio::test(start_paused = true)]
-async fn a_refusal_of_all_sessions_is_none_of_each_users() {
+async fn sessions_are_read_user_by_user_if_only_the_whole_list_is_refused() {
     for (status, code) in REFUSALS {
         for (lookback, is_read) in [("30", true), ("0", false)] {
             let (sandbox, of_the_active) = with_sessions(60);
@@ -76,7 +77,7 @@ async fn a_refusal_of_all_sessions_is_none_of_each_users() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn sessions_are_read_user_by_user_where_large_offsets_are_not_answered() {
+async fn sessions_are_read_user_by_user_if_large_offsets_fail() {
     let (sandbox, of_the_active) = with_sessions(600);
     let fault = FaultRule::on("/v1/sessions").past_offset(400);
     sandbox.fault(fault.status(504, "gateway_timeout"));
@@ -94,11 +95,11 @@ async fn how_far_sessions_look_back_is_a_setting() {
     assert_eq!(sorted(snapshot.ids("sessions")), sorted(sandbox.ids("sessions")));
 }
 
-/// Of what a run of `active` users would have asked for without interruptions, nothing was asked
-/// for again but the instance and a page of users each time.
+/// Nothing was requested twice because of interruptions, except the instance and one page of users
+/// each time.
 fn assert_two_requests_each(world: &World, active: u64, interruptions: u64) {
     let asked = world.sandbox.requests_by_path();
-    // One for each user, and the whole list that was refused.
+    // One for each user, and one for the whole list, which was refused.
     assert_eq!(asked["/v1/sessions"], active + 1);
     assert_eq!(asked["/v1/instance"], 1 + interruptions);
     let pages = active.div_ceil(500);
@@ -112,7 +113,7 @@ fn assert_two_requests_each(world: &World, active: u64, interruptions: u64) {
     assert_eq!(world.sandbox.rate_limited_count(), 0);
 }
 
-/// A run that asks for thousands of users' sessions is continued as often as it takes.
+/// A run that requests the sessions of thousands of users is continued as often as necessary.
 #[tokio::test(start_paused = true)]
 async fn sessions_user_by_user_continue_over_many_invocations() {
     for (active, seconds, least) in [(600, 5.0, 20), (10_000, 450.0, 4)] {
@@ -126,10 +127,10 @@ async fn sessions_user_by_user_continue_over_many_invocations() {
     }
 }
 
-/// Whoever is killed loses what was on its way or waited to be stored: at a pace this slow two
-/// requests, however much is safe (`docs/decisions/0005-at-stake.md`).
+/// A kill loses the requests in flight and the rows not yet stored: at this slow rate two requests,
+/// however many are in flight (`docs/decisions/0005-at-stake.md`).
 #[tokio::test(start_paused = true)]
-async fn a_kill_while_users_are_asked_for_one_by_one_costs_little() {
+async fn a_kill_while_reading_user_by_user_costs_two_requests() {
     for share in ["0.5", "1.0"] {
         let (world, of_the_active) = asking_user_by_user(600, share);
         let mut lost = 0;
@@ -137,9 +138,9 @@ async fn a_kill_while_users_are_asked_for_one_by_one_costs_little() {
         for requests in kills {
             assert!(cut_at_request(&world, requests).await.is_none(), "killed at {requests}");
             tokio::time::advance(PAST_THE_LEASE).await;
-            // One is the whole list that was refused.
+            // One of them is the whole list, which was refused.
             let asked = world.sandbox.request_count("/v1/sessions");
-            let lost_by_now = asked - 1 - passed(&world);
+            let lost_by_now = asked - 1 - users_passed(&world);
             assert!(lost_by_now - lost <= 2, "{} lost at {requests}", lost_by_now - lost);
             lost = lost_by_now;
         }
@@ -153,16 +154,16 @@ async fn a_kill_while_users_are_asked_for_one_by_one_costs_little() {
     }
 }
 
-/// How many users the checkpoint stands behind.
-fn passed(world: &World) -> u64 {
+/// The number of users that the checkpoint has passed.
+fn users_passed(world: &World) -> u64 {
     let objects = world.memory.objects();
     let checkpoint: Value = serde_json::from_slice(&objects["checkpoint.json"]).expect("JSON");
     checkpoint["lists"]["sessions"]["windows"][0]["place"]["offset"].as_u64().unwrap_or(0)
 }
 
-/// Owners without anything are progress as well: the smallest budget gets through them.
+/// Users without sessions count as progress: even the smallest budget gets past them.
 #[tokio::test(start_paused = true)]
-async fn users_without_sessions_are_passed_in_any_number_of_pieces() {
+async fn users_without_sessions_count_as_progress() {
     let (sandbox, _) = with_sessions(300);
     for id in sandbox.ids("sessions") {
         sandbox.delete("sessions", &id);
@@ -188,9 +189,9 @@ async fn refused_sessions_are_skipped_whichever_way_they_are_read() {
     }
 }
 
-/// `check` says what a sync would make of a refusal.
+/// `check` says what a sync would do about a refusal.
 #[tokio::test(start_paused = true)]
-async fn check_asks_for_sessions_as_a_sync_would() {
+async fn check_requests_sessions_as_a_sync_would() {
     for (users, is_read) in [(9, true), (0, false)] {
         for (status, code) in REFUSALS {
             let (sandbox, _) = with_sessions(users);

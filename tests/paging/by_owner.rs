@@ -1,5 +1,5 @@
-//! Memberships are read from the whole instance's list, and organization by organization when that
-//! list answers badly at large offsets: slower, and with every membership once all the same.
+//! Promise: memberships are read as one list, and organization by organization if that list answers
+//! badly at large offsets: this is slower, but every membership is there once.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,12 +21,12 @@ fn world(sandbox: &Sandbox) -> World {
     World::new(sandbox.clone()).with("COMPRESSION", "none")
 }
 
-/// Asks for two pages at a time, so that no more are on their way when something happens.
+/// Requests two pages at a time, so that no more are in flight when something happens.
 fn two_in_flight(sandbox: &Sandbox) -> World {
     world(sandbox).with("MAX_CONCURRENCY", "2")
 }
 
-/// Twenty organizations of a hundred members and more, one of twelve hundred.
+/// Twenty organizations with a hundred members or more, one of them with twelve hundred.
 fn instance() -> Sandbox {
     let sandbox = plain(1300, 20, 3000);
     for number in 0..1200 {
@@ -42,7 +42,7 @@ fn instance() -> Sandbox {
     sandbox
 }
 
-/// The list answers ever more slowly the larger the offset.
+/// The list answers more slowly the larger the offset.
 fn slow_at_large_offsets() -> FaultRule {
     FaultRule::on(LIST).effect(Effect::DelayPerThousandRows(Duration::from_secs(20)))
 }
@@ -56,7 +56,7 @@ fn grants(snapshot: &Snapshot) -> &Value {
     &snapshot.manifest["datasets"]["grants"]
 }
 
-/// Every membership once, those of one organization in ascending order.
+/// Every membership is there once, and those of one organization are in ascending order.
 fn assert_memberships(snapshot: &Snapshot, sandbox: &Sandbox, what: &str) {
     let (mut held, mut there) = (membership_ids(snapshot), sandbox.ids("organization_memberships"));
     held.sort_unstable();
@@ -76,7 +76,7 @@ fn assert_memberships(snapshot: &Snapshot, sandbox: &Sandbox, what: &str) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn offsets_that_answer_badly_change_the_plan() {
+async fn slow_or_failing_large_offsets_switch_to_reading_by_owner() {
     for (fault, what) in
         [(slow_at_large_offsets(), "slow"), (nothing_at_large_offsets(), "no answer")]
     {
@@ -90,8 +90,8 @@ async fn offsets_that_answer_badly_change_the_plan() {
         assert_eq!(grants(&snapshot)["status"], "verified", "{what}");
         assert_memberships(&snapshot, &sandbox, what);
         assert_eq!(snapshot.digests(), usual.digests(), "{what}");
-        // One page an organization, two more of the large one, and what was tried before: of the pages in flight at
-        // large offsets, each up to six times.
+        // One page per organization, two more for the large one, and the failed attempts: the pages
+        // in flight at large offsets, each up to six times.
         let tried_before = 6 * 6;
         assert!(
             sandbox.total_requests() <= 38 + tried_before,
@@ -102,13 +102,13 @@ async fn offsets_that_answer_badly_change_the_plan() {
     }
 }
 
-/// An invocation that sees large offsets alone knows how the list answered before.
+/// An invocation that requests only large offsets knows how fast the list answered before.
 #[tokio::test(start_paused = true)]
 async fn a_continued_run_notices_that_large_offsets_are_slow() {
     let sandbox = instance();
     let world = world(&sandbox);
     sandbox.fault(slow_at_large_offsets());
-    // Stopped where offsets have begun to be large.
+    // Stopped where offsets have become large.
     before_request(&sandbox, LIST, 3, {
         let interrupt = world.interrupt.clone();
         move |_| {
@@ -126,10 +126,10 @@ async fn a_continued_run_notices_that_large_offsets_are_slow() {
     assert!(sandbox.request_count(LIST) <= 6, "{}", sandbox.request_count(LIST));
 }
 
-/// The instance-wide list takes fewer requests than its parts, so it is read while it answers well,
-/// and to its end when that is near.
+/// The whole list takes fewer requests than its parts, so it is read as one while it answers well,
+/// and to its end if that is near.
 #[tokio::test(start_paused = true)]
-async fn a_list_that_is_slow_throughout_is_not_changed_for_more_requests() {
+async fn a_list_that_is_slow_throughout_is_still_read_as_one() {
     let sandbox = instance();
     let world = world(&sandbox);
     sandbox.set_latency(Duration::from_secs(3), Duration::from_secs(1));
@@ -138,9 +138,9 @@ async fn a_list_that_is_slow_throughout_is_not_changed_for_more_requests() {
     assert_memberships(&snapshot, &sandbox, "slow throughout");
 }
 
-/// An outage is an outage, and costs nothing that was read.
+/// An outage does not count as slow offsets, and costs nothing that was read.
 #[tokio::test(start_paused = true)]
-async fn an_outage_of_the_whole_list_does_not_change_the_plan() {
+async fn an_outage_does_not_switch_to_reading_by_owner() {
     let sandbox = instance();
     let world = two_in_flight(&sandbox);
     sandbox.fault(FaultRule::on(LIST).calls(4, u64::MAX).status(503, "unavailable"));
@@ -154,9 +154,9 @@ async fn an_outage_of_the_whole_list_does_not_change_the_plan() {
     assert!(sandbox.request_count(LIST) <= 7, "{}", sandbox.request_count(LIST));
 }
 
-/// However often it is interrupted, and in the middle of a large organization, too.
+/// However often it is interrupted, also in the middle of a large organization.
 #[tokio::test(start_paused = true)]
-async fn a_walk_by_owner_goes_on_where_it_stood() {
+async fn reading_by_owner_continues_where_it_stopped() {
     let sandbox = instance();
     sandbox.fault(nothing_at_large_offsets());
     let whole = complete(&world(&sandbox), "uninterrupted").await;
@@ -180,9 +180,9 @@ async fn a_walk_by_owner_goes_on_where_it_stood() {
     }
 }
 
-/// An organization that goes takes its memberships with it, and one that comes brings its own.
+/// A deleted organization takes its memberships along, and a new one adds its own.
 #[tokio::test(start_paused = true)]
-async fn organizations_that_come_and_go_are_followed() {
+async fn organizations_created_and_deleted_meanwhile_are_followed() {
     let sandbox = instance();
     sandbox.fault(nothing_at_large_offsets());
     let world = world(&sandbox);
@@ -202,8 +202,8 @@ async fn organizations_that_come_and_go_are_followed() {
     assert_closed(&snapshot, "come and go");
 }
 
-/// Without the organizations opted in, they are listed for their ids alone; without any, there is
-/// nothing to list.
+/// If organizations are not opted in, they are listed only for their ids; if there are none, there
+/// is nothing to list.
 #[tokio::test(start_paused = true)]
 async fn organizations_need_not_be_opted_in() {
     let sandbox = instance();
@@ -228,7 +228,7 @@ async fn an_id_that_could_be_a_path_is_an_error() {
     assert!(world.published().is_none());
 }
 
-/// A feature that is off is found out on the way, too.
+/// A feature that is off is also recognised while reading by owner.
 #[tokio::test(start_paused = true)]
 async fn a_part_that_clerk_refuses_skips_the_dataset() {
     let sandbox = instance();
@@ -241,11 +241,11 @@ async fn a_part_that_clerk_refuses_skips_the_dataset() {
     assert_eq!(grants(&snapshot)["reason"], "organization_not_enabled_in_instance");
 }
 
-/// Not to find what somebody owns is an error as long as the owner is there.
+/// A 404 for the rows of an owner is an error as long as the owner exists.
 #[tokio::test(start_paused = true)]
-async fn a_404_is_no_owner_that_owns_nothing() {
+async fn a_404_never_means_that_an_owner_owns_nothing() {
     let of_clerk = FaultRule::on(PARTS).call(5).status(404, "resource_not_found");
-    // It is asked again, and answers once more after so many times.
+    // The owner's rows are requested again, and are answered after this many failures.
     let of_a_proxy = FaultRule::on(PARTS).calls(5, 60).effect(Effect::Html(404));
     for (fault, name, what) in
         [(of_clerk, "ClerkProtocol", "Clerk's"), (of_a_proxy, "ClerkUnavailable", "a proxy's")]

@@ -1,6 +1,6 @@
 //! Promises 1 and 2: a row that stays put is in the snapshot exactly once, whatever is inserted or
-//! deleted around it while it is read; and no way in which a server ends, shortens or miscounts a
-//! list makes rows absent or a wrong snapshot `verified`.
+//! deleted around it while it is read. However a server ends, shortens or miscounts a list, no rows
+//! go missing and no wrong snapshot is `verified`.
 
 use std::time::Duration;
 
@@ -25,12 +25,12 @@ const DELETED_CURSORS: [DeletedCursor; 4] = [
 /// Rows of a list that takes three pages.
 const ROWS: usize = 1200;
 
-/// A world that takes its time: a request takes ten milliseconds.
+/// A world in which a request takes ten milliseconds.
 fn world(sandbox: &Sandbox) -> World {
     World::new(sandbox.clone()).with("CLERK_REQUESTS_PER_10S", "1000").with("COMPRESSION", "none")
 }
 
-/// As many requests as an undisturbed run needs at most: a count, every page, and for every page one
+/// The most requests that an undisturbed run needs: a count, every page, and for every page one
 /// that overlaps or confirms an end.
 fn fewest_requests(sandbox: &Sandbox) -> u64 {
     let lists = [
@@ -43,8 +43,8 @@ fn fewest_requests(sandbox: &Sandbox) -> u64 {
     4 + lists.iter().map(|list| 1 + sandbox.count(list) as u64 / 499).sum::<u64>()
 }
 
-/// Disturbances may cost requests, but no more than this: a few rounds of looking for the place
-/// that moved and reading it again, for each of the lists.
+/// Changes may cost requests, but no more than this: for each list, a few rounds of finding the
+/// position that moved and reading it again.
 fn most_requests(sandbox: &Sandbox) -> u64 {
     10 * fewest_requests(sandbox) + 200
 }
@@ -54,7 +54,7 @@ fn behaving(sandbox: Sandbox, deleted_cursor: DeletedCursor) -> Sandbox {
     sandbox
 }
 
-// Changes for ever, at every page, in every list.
+// Changes without end, at every page, in every list.
 
 fn churning(seed: u64) -> Sandbox {
     let sandbox = behaving(plain(ROWS, 60, ROWS), DELETED_CURSORS[seed as usize % 4]);
@@ -83,7 +83,7 @@ async fn no_row_that_stays_put_is_lost_or_doubled_while_everything_around_it_cha
 }
 
 #[tokio::test(start_paused = true)]
-async fn nor_when_the_run_is_interrupted_again_and_again_meanwhile() {
+async fn interruptions_during_changes_lose_and_double_no_row() {
     for seed in 0..8 {
         fastrand::seed(seed);
         let what = format!("seed {seed}");
@@ -94,16 +94,16 @@ async fn nor_when_the_run_is_interrupted_again_and_again_meanwhile() {
             complete_in_pieces(&world(&sandbox), 0.02 * (seed + 1) as f64, &what).await;
         assert!(invocations > 1, "{what}: nothing was interrupted");
         source.assert_kept_by(&snapshot, &what);
-        // Each asks for the instance's name, and begins two lists at the most where it stopped.
+        // Each requests the instance, and continues at most two lists where it stopped.
         let most = most + 10 * invocations as u64;
         assert!(sandbox.total_requests() <= most, "{what}: {} requests", sandbox.total_requests());
     }
 }
 
-/// Changes that end before the last list is read are followed to a snapshot that agrees with Clerk.
-/// Promise 6: rows that come as fast as they can be read are left for the next snapshot in the end.
+/// Promise 6: rows that appear as fast as they can be read are eventually left for the next
+/// snapshot.
 #[tokio::test(start_paused = true)]
-async fn a_list_that_grows_with_every_request_is_not_followed_for_ever() {
+async fn a_list_that_grows_with_every_request_is_not_followed_forever() {
     for seed in 0..48 {
         fastrand::seed(seed);
         let what = format!("seed {seed}");
@@ -123,6 +123,7 @@ async fn a_list_that_grows_with_every_request_is_not_followed_for_ever() {
     }
 }
 
+/// Changes that end before the last list is read are followed by a snapshot that agrees with Clerk.
 #[tokio::test(start_paused = true)]
 async fn changes_that_end_in_time_leave_a_verified_snapshot() {
     for seed in 0..8 {
@@ -163,7 +164,7 @@ async fn an_instance_that_does_not_change_needs_no_repair() {
 
 // One change at one page of one list.
 
-/// A list read alone: what is opted in, and the dataset its rows are in.
+/// A list read alone: the resource that is opted in, and the dataset of its rows.
 const ALONE: [(&str, &str, &str); 3] = [
     ("users", "/v1/users", "users"),
     ("organizations", "/v1/organizations", "organizations"),
@@ -183,11 +184,11 @@ fn with_rows_of(list: &str) -> Sandbox {
     }
 }
 
-/// How many rows have been read before this page is asked for.
+/// How many rows have been read before this page is requested.
 fn rows_read(list: &str, page: usize) -> usize {
     match list {
         "users" => (page - 1) * 500,
-        // Pages found by offset overlap by a row.
+        // Pages by offset overlap by one row.
         _ => (page - 1) * 499 + 1,
     }
 }
@@ -199,7 +200,7 @@ fn rows_in(snapshot: &Snapshot, list: &str) -> Vec<String> {
     }
 }
 
-/// The snapshot holds what the list holds now, in its order.
+/// The snapshot equals the list as it is now, in order.
 fn assert_same(snapshot: &Snapshot, sandbox: &Sandbox, list: &str, what: &str) {
     let (rows, there) = (rows_in(snapshot, list), sandbox.ids(list));
     let differ = rows.iter().zip(&there).find(|(row, there)| row != there);
@@ -211,7 +212,7 @@ fn assert_same(snapshot: &Snapshot, sandbox: &Sandbox, list: &str, what: &str) {
     );
 }
 
-/// Rows deleted by their index in the list.
+/// Deletes rows by their index in the list.
 fn delete(sandbox: &Sandbox, list: &str, rows: std::ops::Range<usize>) {
     let ids = sandbox.ids(list);
     for id in &ids[rows.start.min(ids.len())..rows.end.min(ids.len())] {
@@ -235,7 +236,8 @@ fn add_free_user(sandbox: &Sandbox) -> String {
     id
 }
 
-/// A change of a list, named in words, told how many of its rows have been read.
+/// A change of a list: its description, and a function that is given the number of rows read so
+/// far.
 type Disturbance = (&'static str, fn(&Sandbox, &str, usize));
 
 const DISTURBANCES: &[Disturbance] = &[
@@ -251,7 +253,7 @@ const DISTURBANCES: &[Disturbance] = &[
     ("a row is backdated to the middle of what was read", |sandbox, list, read| {
         insert(sandbox, list, every_second(read / 2) + 1);
     }),
-    ("a row is backdated to where the walk stands", |sandbox, list, read| {
+    ("a row is backdated to the current position", |sandbox, list, read| {
         insert(sandbox, list, every_second(read - 1) + 1);
     }),
     ("a row is backdated to what is still to be read", |sandbox, list, read| {
@@ -266,7 +268,7 @@ const DISTURBANCES: &[Disturbance] = &[
         delete(sandbox, list, read - 60..read);
     }),
     ("everything read is deleted", |sandbox, list, read| delete(sandbox, list, 0..read)),
-    ("rows around the place are deleted", |sandbox, list, read| {
+    ("rows around the current position are deleted", |sandbox, list, read| {
         delete(sandbox, list, read - 30..read + 30);
     }),
     ("the next row is deleted", |sandbox, list, read| delete(sandbox, list, read..read + 1)),
@@ -276,7 +278,7 @@ const DISTURBANCES: &[Disturbance] = &[
     ("everything is deleted", |sandbox, list, _| delete(sandbox, list, 0..usize::MAX)),
 ];
 
-/// One change, after which the instance is quiet: what is published equals it.
+/// One change, after which the instance does not change: the snapshot equals it.
 async fn assert_followed(
     list: &'static str,
     path: &'static str,
@@ -316,7 +318,7 @@ async fn a_change_of_users_is_followed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_deleted_cursor_is_followed_whatever_it_gets() {
+async fn users_are_followed_however_a_deleted_cursor_is_answered() {
     let (list, path, dataset) = ALONE[0];
     let deletes = |(name, _): &&Disturbance| name.ends_with("deleted");
     for &disturbance in DISTURBANCES.iter().filter(deletes) {
@@ -346,10 +348,10 @@ async fn a_change_of_memberships_is_followed() {
     }
 }
 
-/// A row that is read again because a backdated one appeared is counted, and only what lies around
-/// it is.
+/// Rows that are read again because of a backdated row are counted, and only the rows around it are
+/// read.
 #[tokio::test(start_paused = true)]
-async fn what_is_read_again_is_counted_and_is_little() {
+async fn rows_read_again_are_few_and_counted() {
     let sandbox = plain(ROWS, 0, 0);
     before_request(&sandbox, "/v1/users", 3, |sandbox| {
         insert(sandbox, "users", every_second(300) + 1);
@@ -361,7 +363,8 @@ async fn what_is_read_again_is_counted_and_is_little() {
 
 // Ties.
 
-/// `created_at` of a list in which all but the first and last 250 rows were created at once.
+/// `created_at` of a list in which all but the first and last 250 rows were created at the same
+/// time.
 fn tied(number: usize) -> i64 {
     every_second(number.clamp(250, ROWS - 250))
 }
@@ -379,7 +382,7 @@ fn with_ties(list: &'static str, created_at: impl Fn(usize) -> i64 + Copy) -> Sa
 }
 
 #[tokio::test(start_paused = true)]
-async fn rows_created_at_the_same_moment_are_each_there_once() {
+async fn rows_created_at_the_same_time_are_each_there_once() {
     let all_at_once = |_| FIRST;
     for (list, _, _) in ALONE {
         for sandbox in [with_ties(list, tied), with_ties(list, all_at_once)] {
@@ -390,11 +393,11 @@ async fn rows_created_at_the_same_moment_are_each_there_once() {
     }
 }
 
-/// Deletions at the place of the walk, within a tie that is larger than a page.
+/// Deletions at the current position, among more rows of one time than a page holds.
 #[tokio::test(start_paused = true)]
 async fn deletions_within_a_tie_lose_and_double_nothing() {
     for (list, path, _) in ALONE {
-        // Only users are walked by cursor.
+        // Only users are read by cursor.
         let cursors = if list == "users" { &DELETED_CURSORS[..] } else { &DELETED_CURSORS[..1] };
         for &deleted_cursor in cursors {
             for (gone, page) in [(1, 2), (3, 2), (30, 2), (60, 3), (200, 3)] {
@@ -415,8 +418,8 @@ async fn deletions_within_a_tie_lose_and_double_nothing() {
     }
 }
 
-/// As many rows appear behind the walk's back as vanish of those it read: no count shows it. Others
-/// appear where it stands, before or behind the last row it took.
+/// As many rows appear among those already read as are deleted from them, so that the count does
+/// not change. Others appear at the current position, before or after the last row read.
 #[tokio::test(start_paused = true)]
 async fn changes_that_cancel_each_other_in_the_count_lose_and_double_nothing() {
     for (list, path, _) in ALONE {
@@ -442,7 +445,7 @@ async fn changes_that_cancel_each_other_in_the_count_lose_and_double_nothing() {
     }
 }
 
-// Servers that page in another way than they should.
+// Servers that page differently than they should.
 
 #[tokio::test(start_paused = true)]
 async fn a_server_that_ignores_the_cursor_is_noticed_and_read_another_way() {
@@ -480,7 +483,7 @@ async fn a_server_that_forgets_the_cursor_in_the_middle_is_noticed() {
     }
 }
 
-/// A page that is shorter than its place in the list allows is never the last one.
+/// A page that is shorter than its position in the list allows is never the last one.
 #[tokio::test(start_paused = true)]
 async fn short_pages_in_the_middle_are_not_the_end() {
     for (list, path, _) in ALONE {
@@ -511,7 +514,7 @@ async fn pages_that_are_silently_capped_are_read_to_the_end() {
             let snapshot = complete(&alone(&sandbox, list), &what).await;
             assert_same(&snapshot, &sandbox, list, &what);
             assert_eq!(snapshot.manifest["verified"], true, "{what}");
-            // Each page overlaps by a row, and each may be asked for twice.
+            // Each page overlaps by one row, and each may be requested twice.
             let most = 2 * (ROWS / (cap - 1)) as u64 + 20;
             let requests = sandbox.total_requests();
             assert!(requests <= most, "{what}: {requests} requests");
@@ -519,10 +522,10 @@ async fn pages_that_are_silently_capped_are_read_to_the_end() {
     }
 }
 
-/// Two pages that each leave a row out, and so never join: the walk looks further up for known rows,
-/// finds them, and is then no further. It says so rather than going on like that.
+/// Two pages that each leave out a row never overlap: the pager goes back to known rows, finds
+/// them, and gets no further. It reports an error instead of repeating that.
 #[tokio::test(start_paused = true)]
-async fn pages_that_never_join_are_given_up() {
+async fn pages_that_never_overlap_are_an_error() {
     let sandbox = Sandbox::empty();
     sandbox.add_role("org:admin", "Admin", &[], 1);
     sandbox.add_role("org:member", "Member", &[], 2);
@@ -536,17 +539,17 @@ async fn pages_that_never_join_are_given_up() {
     assert!(sandbox.total_requests() < 300, "{} requests", sandbox.total_requests());
 }
 
-/// Where a list's size is told.
+/// The path that states the size of a list.
 fn counting_path(list: &str, path: &'static str) -> &'static str {
     if list == "users" { "/v1/users/count" } else { path }
 }
 
-/// A count that is wrong for ever: nothing is lost, and nothing is called verified.
+/// A count that is always wrong: nothing is lost, and nothing is called verified.
 #[tokio::test(start_paused = true)]
 async fn a_wrong_count_never_shortens_a_list() {
     for (list, path, dataset) in ALONE {
-        // 999 rows end a page by offset exactly, and 1000 one by cursor: with one row more, the last
-        // one lies beyond a full page.
+        // By offset 999 rows fill a page exactly, and by cursor 1000 do: with one row more, the
+        // last row comes after a full page.
         for (rows, shift) in [
             (ROWS, 1),
             (ROWS, -1),
@@ -574,8 +577,8 @@ async fn a_wrong_count_never_shortens_a_list() {
                     let entry = &snapshot.manifest["datasets"][dataset];
                     assert_eq!(entry["status"], "drifted", "{what}");
                     assert_eq!(snapshot.manifest["verified"], false, "{what}");
-                    let told = rows as i64 + shift;
-                    assert_eq!(entry["source_count"]["after"], told, "{what}");
+                    let stated = rows as i64 + shift;
+                    assert_eq!(entry["source_count"]["after"], stated, "{what}");
                 }
                 Err(error) => {
                     assert_eq!(error.name(), "ClerkProtocol", "{what}");
@@ -589,9 +592,9 @@ async fn a_wrong_count_never_shortens_a_list() {
     }
 }
 
-/// A count that is wrong for some requests only: the snapshot is right, and said to be.
+/// A count that is wrong only for some requests: the snapshot is right, and verified.
 #[tokio::test(start_paused = true)]
-async fn a_count_that_changes_its_mind_is_outlasted() {
+async fn a_count_that_is_wrong_for_a_while_is_survived() {
     for (list, path, _) in ALONE {
         for call in 1..=3 {
             for shift in [-1000, -1, 1, 1000] {
@@ -608,7 +611,7 @@ async fn a_count_that_changes_its_mind_is_outlasted() {
     }
 }
 
-/// The instance is emptied between two runs: an empty list is a fact, with a count that says so.
+/// The instance is emptied between two runs: the empty list is real, and its count says so.
 #[tokio::test(start_paused = true)]
 async fn an_empty_instance_is_a_verified_empty_snapshot() {
     let sandbox = Sandbox::empty();
@@ -623,7 +626,7 @@ async fn an_empty_instance_is_a_verified_empty_snapshot() {
     }
 }
 
-/// A server that shows a row of each page twice makes no second line of it.
+/// A server that shows a row of each page twice adds no second line.
 #[tokio::test(start_paused = true)]
 async fn a_row_that_a_page_repeats_is_there_once() {
     for (list, path, dataset) in ALONE {

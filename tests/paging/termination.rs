@@ -1,5 +1,6 @@
-//! Promise 6: no walk goes on for ever. Rounds that bring nothing new are bounded, within an invocation
-//! and over all invocations of a run; each of these tests counts requests or invocations.
+//! Promise 6: no list is read forever. Rounds that bring nothing new are bounded, within an
+//! invocation and across all invocations of a run. Each of these tests counts requests or
+//! invocations.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -37,7 +38,7 @@ fn behaving(sandbox: &Sandbox, deleted_cursor: DeletedCursor) {
     sandbox.set_rules(Rules { deleted_cursor, ..Rules::default() });
 }
 
-/// The last row is deleted, and another appears between it and the one before it.
+/// The last row is deleted, and another one appears between it and the row before it.
 fn replace_the_last(sandbox: &Sandbox, list: &str) {
     let ids = sandbox.ids(list);
     let last = ids.last().expect("a row");
@@ -46,11 +47,10 @@ fn replace_the_last(sandbox: &Sandbox, list: &str) {
     add(sandbox, "users", &format!("between_{}", ids.len()), created_at - 500);
 }
 
-/// The row of the cursor is deleted, an unknown one stands between the last two known ones, and Clerk
-/// counts more rows than it lists: the request that is to confirm the end shows no known row, however
-/// often it is repeated.
+/// The row of the cursor is deleted, an unknown row is between the last two known ones, and Clerk
+/// counts more rows than it lists: the request that should confirm the end never shows a known row.
 #[tokio::test(start_paused = true)]
-async fn the_end_of_a_list_is_looked_for_a_few_times_and_no_more() {
+async fn the_end_of_a_list_is_confirmed_a_few_times_and_no_more() {
     for deleted_cursor in DELETED_CURSORS {
         for rows in [3, 500, 503] {
             for page in 2..=4 {
@@ -79,9 +79,9 @@ async fn the_end_of_a_list_is_looked_for_a_few_times_and_no_more() {
     }
 }
 
-/// The same where the list is that of the owners of another one: nothing counts them.
+/// The same for the list of owners of another list, which no count covers.
 #[tokio::test(start_paused = true)]
-async fn the_end_of_a_list_of_owners_is_looked_for_a_few_times_and_no_more() {
+async fn the_end_of_a_list_of_owners_is_confirmed_a_few_times_and_no_more() {
     for deleted_cursor in DELETED_CURSORS {
         let what = format!("{deleted_cursor:?}");
         let sandbox = plain(3, 0, 0);
@@ -101,10 +101,10 @@ async fn the_end_of_a_list_of_owners_is_looked_for_a_few_times_and_no_more() {
     }
 }
 
-/// Every user of a window is deleted before the window is asked for; the server shows a row of the
+/// Every user of a window is deleted before the window is requested; the server shows a row of the
 /// millisecond before it instead.
 #[tokio::test(start_paused = true)]
-async fn a_window_that_was_emptied_is_given_up() {
+async fn a_window_that_was_emptied_ends() {
     let sandbox = Sandbox::empty();
     fill(&sandbox, "users", 10_300, |number| FIRST + 6_000_000 * number as i64);
     sandbox.set_rules(Rules { after_includes: true, ..Rules::default() });
@@ -136,7 +136,7 @@ async fn a_window_that_was_emptied_is_given_up() {
     assert!(sandbox.ids("users").iter().all(|id| held.contains(id)));
 }
 
-/// By offset: a total that is never reached, by a list that grows by a row whenever one is read.
+/// By offset: the list grows by a row whenever one is read, and never reaches its stated total.
 #[tokio::test(start_paused = true)]
 async fn a_list_that_grows_as_fast_as_it_is_read_ends() {
     for list in ["organizations", "organization_memberships"] {
@@ -164,9 +164,9 @@ async fn a_list_that_grows_as_fast_as_it_is_read_ends() {
     }
 }
 
-/// The same where one invocation sees a round or two only: the count of rounds is stored.
+/// The same if each invocation sees only a round or two: the number of rounds is stored.
 #[tokio::test(start_paused = true)]
-async fn rounds_that_bring_nothing_are_counted_over_all_invocations() {
+async fn rounds_without_new_rows_are_counted_across_invocations() {
     let sandbox = plain(0, 5, 0);
     sandbox.fault(FaultRule::on("/v1/organizations").effect(Effect::ShiftTotal(1)));
     let rule = FaultRule::on("/v1/organizations").calls(2, u64::MAX);
@@ -177,10 +177,10 @@ async fn rounds_that_bring_nothing_are_counted_over_all_invocations() {
     assert!(invocations > 5, "{invocations} invocations have no room for all rounds");
 }
 
-/// Whenever an invocation comes back all rows that were read are gone: the list is begun again, but not
-/// by every invocation. Once it is at rest it is read.
+/// Before each invocation all rows that were read are deleted. The list is started again, but not
+/// by every invocation. Once it stops changing, it is read.
 #[tokio::test(start_paused = true)]
-async fn a_list_is_not_begun_again_by_every_invocation() {
+async fn a_list_is_not_restarted_by_every_invocation() {
     let sandbox = plain(0, 0, 0);
     let list = "organizations";
     fill(&sandbox, list, 1200, |_| FIRST);
@@ -200,15 +200,15 @@ async fn a_list_is_not_begun_again_by_every_invocation() {
     assert!(error.message().contains("/organizations"), "{error}");
     assert!(error.message().contains("change faster than they can be read"), "{error}");
     sandbox.on_request(|_, _| ());
-    let snapshot = complete(&bounded.world, "at rest").await;
+    let snapshot = complete(&bounded.world, "unchanged").await;
     assert_eq!(snapshot.ids(list), sandbox.ids(list));
     assert_eq!(snapshot.manifest["verified"], true);
 }
 
-/// Counts disagree, and the requests that look for the place are never answered: each invocation tries
-/// a repair, and all of them together not more than one would.
+/// Counts disagree, and the requests that look for the position are never answered: each invocation
+/// tries a repair, but all of them together no more often than one would.
 #[tokio::test(start_paused = true)]
-async fn a_repair_that_is_always_interrupted_is_given_up() {
+async fn a_repair_that_is_always_interrupted_is_abandoned() {
     for (list, path) in [("organizations", "/v1/organizations"), ("users", "/v1/users")] {
         let sandbox = plain(1200, 1200, 0);
         let counted = if list == "users" { "/v1/users/count" } else { path };
@@ -227,9 +227,10 @@ async fn a_repair_that_is_always_interrupted_is_given_up() {
     }
 }
 
-/// Clerk never answers the requests that look for the edges of windows. The list is read without windows.
+/// Clerk never answers the requests that look for the edges of windows. The list is read without
+/// windows.
 #[tokio::test(start_paused = true)]
-async fn a_list_whose_windows_cannot_be_found_in_time_is_read_without() {
+async fn a_list_whose_windows_cannot_be_found_in_time_is_read_without_windows() {
     let sandbox = Sandbox::empty();
     fill(&sandbox, "users", 10_300, |number| FIRST + 6_000_000 * number as i64);
     sandbox.set_latency(Duration::from_millis(50), Duration::from_millis(20));
@@ -244,10 +245,10 @@ async fn a_list_whose_windows_cannot_be_found_in_time_is_read_without() {
     assert_eq!(snapshot.manifest["verified"], true);
 }
 
-/// Of a list without an order a part disagrees with Clerk's count, and the row before it is deleted while it is
-/// read again: nothing says any more where it begins. The list is read again from its beginning.
+/// Part of a list without an order disagrees with Clerk's count, and the row before it is deleted
+/// while it is read again, so that its beginning is unknown. The list is read again from its start.
 #[tokio::test(start_paused = true)]
-async fn a_part_that_cannot_be_read_again_fails_no_run() {
+async fn a_part_that_cannot_be_read_again_does_not_fail_the_run() {
     let list = "allowlist_identifiers";
     let sandbox = plain(0, 0, 0);
     for number in 0..1200 {
@@ -270,7 +271,7 @@ async fn a_part_that_cannot_be_read_again_fails_no_run() {
             sandbox.delete(list, &newest_first[499]);
         }
     };
-    // One page after the other, so that the one with the first row that is deleted has been read by then.
+    // One page after the other, so that the page with the first deleted row has been read by then.
     let world = alone(&sandbox, list).with("MAX_CONCURRENCY", "1");
     let bounded = Bounded::new(world, 100, change);
     let captured = Captured::start();
@@ -279,7 +280,7 @@ async fn a_part_that_cannot_be_read_again_fails_no_run() {
     assert!(was_deleted.load(Ordering::SeqCst), "nothing was read again");
     let log = captured.text();
     assert!(log.contains("rows moved too far to read a part of the list again"), "{log}");
-    // The list is in order: it is not asked again as one that cannot be read.
+    // The list can be read: it is not requested again like one that cannot.
     assert!(!log.contains("asking once more before the list is left out"), "{log}");
     assert_eq!(answer["verified"], true, "{answer:#}");
     let snapshot = bounded.world.published().expect("published");
@@ -289,11 +290,11 @@ async fn a_part_that_cannot_be_read_again_fails_no_run() {
     assert!(held == there);
 }
 
-/// Whenever some rows of a list without an order have been read, all are replaced by others; once the
-/// first page has been read, or the second, in turn. It is asked once more for each number of rows that is
-/// higher than all before, and then left out.
+/// Whenever some rows of a list without an order have been read, all of them are replaced:
+/// alternately after the first page and after the second. The list is requested once more each time
+/// the number of rows is higher than ever before, and then left out.
 #[tokio::test(start_paused = true)]
-async fn a_list_is_not_asked_once_more_for_ever() {
+async fn a_failing_list_is_not_retried_forever() {
     let list = "allowlist_identifiers";
     let sandbox = plain(0, 0, 0);
     let replace = move |sandbox: &Sandbox| {
@@ -315,7 +316,8 @@ async fn a_list_is_not_asked_once_more_for_ever() {
             return;
         }
         let offset = number_of("offset").unwrap_or_default();
-        // A walk that has lost its place looks for it as far back as the first row; then it begins again.
+        // A pager that lost its position looks for it as far back as the first row, and then starts
+        // again.
         if offset == 0 && offset_before.swap(offset, Ordering::SeqCst) == 0 {
             begun.fetch_add(1, Ordering::SeqCst);
         }
@@ -325,7 +327,7 @@ async fn a_list_is_not_asked_once_more_for_ever() {
             replace(sandbox);
         }
     };
-    // One page after the other, so that the pages read are those that were asked for.
+    // One page after the other, so that the pages read are those that were requested.
     let world = alone(&sandbox, list).with("MAX_CONCURRENCY", "1");
     let bounded = Bounded::new(world, 200, change);
     let captured = Captured::start();
@@ -338,14 +340,14 @@ async fn a_list_is_not_asked_once_more_for_ever() {
     assert_eq!(asked_again, 2, "for 500 rows, and for 1000");
 }
 
-/// A store that names another version of the checkpoint whenever it is read, and replaces none of them.
+/// A store that reports another version of the checkpoint on every read, and never replaces it.
 #[derive(Debug)]
 struct ChangesItsVersions {
     inner: Arc<dyn Store>,
     reads: AtomicU64,
 }
 
-/// Reads after which the store gives up: a loop without end fails its test.
+/// After this many reads the store fails: an endless loop fails its test.
 const MOST_READS: u64 = 1000;
 
 #[async_trait]
@@ -398,9 +400,9 @@ impl Store for ChangesItsVersions {
     }
 }
 
-/// The checkpoint is always refused and always ours, under ever another version.
+/// The checkpoint is always refused and always ours, under ever changing versions.
 #[tokio::test(start_paused = true)]
-async fn a_store_that_changes_its_versions_is_not_written_to_for_ever() {
+async fn a_store_that_changes_its_versions_is_not_written_to_forever() {
     let mut world = alone(&plain(3, 0, 0), "users");
     let store = Arc::new(ChangesItsVersions {
         inner: Arc::clone(&world.memory) as Arc<dyn Store>,

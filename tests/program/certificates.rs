@@ -1,6 +1,6 @@
-//! Promise: a server whose certificate is not in order is sent nothing, neither the key nor a request,
-//! whether it is to be Clerk, S3 or Secrets Manager; the message says what is wrong with the
-//! certificate and what to do; and nothing is tried again that cannot succeed.
+//! Promise: a server with an invalid certificate is sent neither the key nor a request, whether it
+//! claims to be Clerk, S3 or Secrets Manager. The message says what is wrong with the certificate
+//! and what to do, and a permanent failure is not retried.
 
 use std::path::Path;
 
@@ -11,8 +11,8 @@ use crate::support::moto::Moto;
 use crate::support::process::{Finished, Program};
 use crate::support::tls::{Authority, Shown, TlsFront};
 
-/// Certificates that are not accepted: what the server shows, whether its authority is trusted, and
-/// what has to be said.
+/// Certificates that are refused: what the server shows, whether its authority is trusted, and what
+/// the message must say.
 const REFUSED: [(Shown, bool, [&str; 2]); 5] = [
     (Shown::Good, false, ["not signed by an authority that this machine trusts", "SSL_CERT_FILE"]),
     (Shown::SelfSigned, true, ["not signed by an authority", "SSL_CERT_FILE"]),
@@ -47,7 +47,7 @@ impl Place {
         self.folder.path()
     }
 
-    /// The program, with one of the authorities as the only one that it trusts.
+    /// The program, which trusts only one of the authorities.
     fn program(&self, trusts_it: bool) -> Program {
         let authority = if trusts_it { &self.authority } else { &self.stranger };
         let name = if trusts_it { "authority.pem" } else { "stranger.pem" };
@@ -62,7 +62,7 @@ impl Place {
     }
 }
 
-/// A refusal: named, told, not repeated, and nothing was sent.
+/// The connection is refused, the message says why, nothing is retried, and nothing was sent.
 fn assert_refused(
     front: &TlsFront,
     finished: &Finished,
@@ -76,14 +76,14 @@ fn assert_refused(
     }
     assert!(!message.contains("overloaded") && !message.contains("RATE"), "{message}");
     assert_eq!(front.accepted(), 0, "{what:?}: the certificate was accepted");
-    // A sync begins by reading two objects side by side.
+    // A sync begins by reading two objects at the same time.
     let requests = if name == "StoreUnavailable" { 2 } else { 1 };
-    assert!(front.attempts() <= requests, "{what:?}: tried again, which is of no use");
+    assert!(front.attempts() <= requests, "{what:?}: retried, although that cannot help");
     assert!(!finished.stderr.contains(DEFAULT_KEY), "{}", finished.stderr);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn clerks_certificate_has_to_be_in_order() {
+async fn clerk_must_show_a_valid_certificate() {
     let place = Place::new().await;
     let front = TlsFront::of(&place.clerk.url(), place.authority.server(Shown::Good)).await;
     let program = place.program(true).with("CLERK_API_URL", &front.url());
@@ -100,7 +100,7 @@ async fn clerks_certificate_has_to_be_in_order() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_certificate_of_s3_has_to_be_in_order() {
+async fn s3_must_show_a_valid_certificate() {
     let place = Place::new().await;
     let (moto, bucket) = (Moto::shared(), "certificates");
     moto.bucket(bucket).await;
@@ -113,7 +113,7 @@ async fn the_certificate_of_s3_has_to_be_in_order() {
         let front = TlsFront::of(moto.url(), place.authority.server(shown)).await;
         let finished = program(trusts_it, &front).run().await;
         assert_refused(&front, &finished, "StoreUnavailable", words, shown);
-        assert_eq!(place.sandbox.total_requests(), 0, "Clerk is not asked in vain");
+        assert_eq!(place.sandbox.total_requests(), 0, "Clerk is not requested needlessly");
     }
     let front = TlsFront::of(moto.url(), place.authority.server(Shown::Good)).await;
     program(true, &front).run().await.answer(0);
@@ -121,7 +121,7 @@ async fn the_certificate_of_s3_has_to_be_in_order() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_certificate_of_secrets_manager_has_to_be_in_order() {
+async fn secrets_manager_must_show_a_valid_certificate() {
     let place = Place::new().await;
     let moto = Moto::shared();
     let client = aws_sdk_secretsmanager::Client::new(&moto.aws_config().await);
@@ -143,9 +143,9 @@ async fn the_certificate_of_secrets_manager_has_to_be_in_order() {
     program(true, &front).run().await.answer(0);
 }
 
-/// As in a container of little else than the program.
+/// As in a container that holds little more than the program.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_machine_without_ca_certificates_is_told_so() {
+async fn a_machine_without_ca_certificates_gets_a_clear_message() {
     let place = Place::new().await;
     let moto = Moto::shared();
     let none = place.folder().join("none.pem");

@@ -1,5 +1,5 @@
-//! The real program as a Lambda function: events over the runtime interface, snapshots in S3, the
-//! key in Secrets Manager.
+//! The real program works as a Lambda function: it takes events from the runtime interface, writes
+//! snapshots to S3 and reads the key from Secrets Manager.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -84,7 +84,7 @@ async fn a_scheduled_event_copies_the_whole_instance_in_one_invocation_or_in_man
     }
     lambda.stop().await;
 
-    // The deadline leaves nothing but the reserve: each invocation does one small step.
+    // The deadline leaves only the reserve, so each invocation takes one small step.
     let mut lambda = Lambda::start(&account.function()).await;
     let mut invocations = 0;
     let answer = loop {
@@ -111,8 +111,8 @@ async fn a_scheduled_event_copies_the_whole_instance_in_one_invocation_or_in_man
 /// Value and unit by metric.
 type Metrics<'a> = BTreeMap<&'a str, (f64, &'a str)>;
 
-/// What CloudWatch makes of one line of the log: the dimensions' values, and the metrics (AWS
-/// documentation, "Specification: Embedded metric format").
+/// What CloudWatch reads from one line of the log: the values of the dimensions, and the metrics
+/// (AWS documentation, "Specification: Embedded metric format").
 fn metrics_of(line: &Value) -> Option<(Vec<&str>, Metrics<'_>)> {
     let directive = &line.get("_aws")?["CloudWatchMetrics"][0];
     assert!(line["_aws"]["Timestamp"].is_i64(), "{line:#}");
@@ -136,7 +136,8 @@ async fn every_sync_reports_metrics_whatever_the_log_level() {
         .with("SNAPSHOT_INTERVAL_MINUTES", "60")
         .with("LOG_LEVEL", "error");
     let mut lambda = Lambda::start(&function).await;
-    // Too little time for more than a step, then enough, then nothing to do, then no `sync`.
+    // First too little time for more than one step, then enough, then nothing to do, and last an
+    // event that is not a sync.
     let first = lambda.invoke("first", json!({}), Duration::from_secs(20)).await.expect("partial");
     assert_eq!(first["status"], "partial", "{first:#}");
     let mut answer = first.clone();
@@ -185,12 +186,15 @@ async fn every_sync_reports_metrics_whatever_the_log_level() {
 
     let (_, metrics) = &of("again")[0];
     assert_eq!((metrics["Requests"].0, metrics["SnapshotPublished"].0), (0.0, 0.0));
-    assert!(metrics.contains_key("SnapshotAgeSeconds"), "told by every sync: alarms look at it");
-    assert!(of("status").is_empty(), "no sync");
+    assert!(
+        metrics.contains_key("SnapshotAgeSeconds"),
+        "every sync reports it, because alarms depend on it"
+    );
+    assert!(of("status").is_empty(), "status is not a sync");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_log_line_is_json_that_tells_time_level_message_and_request() {
+async fn every_log_line_is_json_with_time_level_message_and_request() {
     let account = Account::small("lambda-log", DEFAULT_KEY).await;
     let mut lambda = Lambda::start(&account.function().with("LOG_LEVEL", "trace")).await;
     for request_id in ["first", "second"] {
@@ -248,7 +252,7 @@ async fn a_deadline_near_1970_counts_as_unknown() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn errors_come_back_under_the_contracts_names_and_the_function_lives_on() {
+async fn errors_have_the_documented_names_and_the_function_keeps_running() {
     let account = Account::small("lambda-errors", DEFAULT_KEY).await;
     let function = account.function();
     let elsewhere = "s3://lambda-no-such-bucket/clerk";
@@ -309,7 +313,7 @@ async fn a_key_rotated_between_two_invocations_or_within_one_is_read_again() {
     let answer = lambda.invoke("between", json!({}), LONG).await.expect("a response");
     assert_eq!(answer["status"], "complete", "{answer:#}");
 
-    // Within: when memberships are asked for, the old key is not valid any more.
+    // Within one invocation: the old key is no longer valid when memberships are requested.
     let rotating = Arc::clone(&account);
     let runtime = tokio::runtime::Handle::current();
     account.sandbox.on_request(move |_, request| {

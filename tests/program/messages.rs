@@ -1,6 +1,6 @@
-//! Promise: a message says who must act. A fault of the caller's own side is never called an overload,
-//! is not tried again, and comes with the one thing to do about it; and no message or log line holds
-//! anything of a request or a body.
+//! Promise: a message says who must act. An error on the caller's side is never called an overload,
+//! is not retried, and says what to do about it; no message or log line holds anything of a request
+//! or a body.
 
 use std::error::Error;
 use std::fs;
@@ -14,14 +14,14 @@ use crate::support::moto::{self, Moto};
 use crate::support::process::Program;
 use crate::support::stand_in::{StandIn, answer};
 
-/// What no message may hold: it stands in every part of an answer that a server can choose.
+/// No message may hold this text, which is in every part of an answer that a server can choose.
 const MARKER: &str = "ada@example.com";
 
 const XML: (&str, &str) = ("content-type", "application/xml");
 const JSON: (&str, &str) = ("content-type", "application/x-amz-json-1.1");
 const HTML: (&str, &str) = ("content-type", "text/html; charset=utf-8");
 
-/// A page as a login, a captive portal or a proxy shows it.
+/// A page like that of a login, a captive portal or a proxy.
 fn page() -> String {
     format!("<!DOCTYPE html><html><title>Sign in, {MARKER}</title></html>")
 }
@@ -37,7 +37,7 @@ fn json(code: &str, message: &str) -> String {
     format!(r#"{{"__type":"{code}","message":"{message} {MARKER}"}}"#)
 }
 
-/// An error and its causes, as they are shown and as they are debugged.
+/// An error and its causes, in `Display` and `Debug`.
 fn shown(error: &dyn Error) -> String {
     let mut text = format!("{error} | {error:?}");
     let mut next = error.source();
@@ -52,7 +52,7 @@ async fn config_for(server: &StandIn) -> SdkConfig {
     moto::aws_config_for(&server.url()).await
 }
 
-/// What each of S3's operations makes of an answer, and how often it was asked.
+/// The error that each operation of S3 makes of an answer, and the number of requests.
 async fn asked_s3(answered: String) -> (Vec<StoreError>, usize) {
     let server = StandIn::new(move |_| answered.clone()).await;
     let store = S3Store::new(&config_for(&server).await, "bucket", "clerk").expect("a store");
@@ -67,7 +67,7 @@ async fn asked_s3(answered: String) -> (Vec<StoreError>, usize) {
 }
 
 #[tokio::test]
-async fn what_s3_refuses_says_who_must_act_and_is_not_tried_again() {
+async fn refusals_of_s3_say_who_must_act_and_are_not_retried() {
     for (answered, expected) in [
         (answer("403 Forbidden", &[XML], &xml("RequestTimeTooSkewed")), "set this machine's clock"),
         (answer("403 Forbidden", &[XML], &xml("RequestExpired")), "set this machine's clock"),
@@ -95,7 +95,7 @@ async fn what_s3_refuses_says_who_must_act_and_is_not_tried_again() {
             "set AWS_REGION to the bucket's",
         ),
         (answer("403 Forbidden", &[HTML], &page()), "(403) is not AWS: a login page"),
-        // Never "there is no such object": absence would be invented.
+        // Never "there is no such object": a missing object would be invented.
         (answer("404 Not Found", &[HTML], &page()), "is not AWS"),
         (answer("302 Found", &[("location", MARKER)], ""), "is not AWS"),
         (answer("511 Network Authentication Required", &[HTML], &page()), "is not AWS"),
@@ -112,16 +112,17 @@ async fn what_s3_refuses_says_who_must_act_and_is_not_tried_again() {
     }
 }
 
-/// A page in place of an object is no object, and in place of a listing no empty one.
+/// A web page in place of an object is not an object, and in place of a listing it is not an empty
+/// one.
 #[tokio::test]
-async fn a_page_that_is_answered_with_200_is_not_taken_for_s3() {
+async fn a_web_page_answered_with_200_is_not_taken_for_s3() {
     let headers = [HTML, ("etag", "\"1\"")];
     for headers in [&headers[..1], &headers] {
         assert_no_object_is_read(answer("200 OK", headers, &page())).await;
     }
     let (errors, requests) = asked_s3(answer("200 OK", &[HTML], &page())).await;
     assert_eq!(requests, 4);
-    // A removal that is answered with 204 or 200 has nothing else to show.
+    // A deletion that is answered with 204 or 200 has no body to check.
     assert_eq!(errors.len(), 3, "{errors:?}");
     for error in errors {
         let text = shown(&error);
@@ -146,7 +147,7 @@ async fn asked_secrets_manager(answered: String) -> (SecretError, usize) {
 }
 
 #[tokio::test]
-async fn what_secrets_manager_refuses_says_who_must_act_and_is_not_tried_again() {
+async fn refusals_of_secrets_manager_say_who_must_act_and_are_not_retried() {
     let denied = "User is not authorized to perform the action with an explicit deny in a service \
                   control policy";
     let canonical = "The Canonical String for this request should have been";
@@ -203,7 +204,7 @@ fn program(server: &StandIn) -> Program {
         .with("AWS_SECRET_ACCESS_KEY", "testing")
 }
 
-/// Secrets Manager's refusals of a signature repeat the request; proxies repeat whatever they like.
+/// Secrets Manager repeats the request when it refuses a signature; proxies may repeat anything.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_message_or_log_line_holds_anything_of_a_body_or_a_header() {
     let headers = [
@@ -244,7 +245,7 @@ async fn no_message_or_log_line_holds_anything_of_a_body_or_a_header() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_endpoint_without_a_scheme_is_a_bad_setting() {
+async fn an_endpoint_without_a_scheme_is_an_invalid_setting() {
     let server = StandIn::new(|_| answer("500 Oh", &[], "")).await;
     for (name, value) in [
         ("AWS_ENDPOINT_URL", "127.0.0.1:5000"),
@@ -256,7 +257,7 @@ async fn an_endpoint_without_a_scheme_is_a_bad_setting() {
         assert!(message.contains(name) && message.contains("http"), "{message}");
     }
     assert_eq!(server.requests(), [""; 0]);
-    // It is of no account where AWS is not asked.
+    // An invalid endpoint does not matter if AWS is not used.
     let place = tempfile::tempdir().expect("a folder");
     let sandbox = Sandbox::new(Population::default().users(3));
     let clerk = sandbox.serve().await.expect("a port");
@@ -289,7 +290,7 @@ async fn a_profile_that_does_not_exist_is_named() {
     assert_eq!(server.requests(), [""; 0]);
 }
 
-/// The cause comes first, and a proxy before the metadata service is seen.
+/// The cause comes first, and a proxy in front of the metadata service is recognised.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn credentials_that_could_not_be_obtained_say_why() {
     let proxy = StandIn::new(|_| answer("403 Forbidden", &[HTML], &page())).await;
@@ -316,8 +317,7 @@ async fn credentials_that_could_not_be_obtained_say_why() {
     }
 }
 
-/// A host that is not found, or where nobody listens, is worth another attempt, and is not called an
-/// overload.
+/// A host that is not found, or where nothing listens, is retried, and is not called an overload.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_clerk_that_cannot_be_reached_is_not_called_overloaded() {
     let place = tempfile::tempdir().expect("a folder");
@@ -343,7 +343,7 @@ async fn a_clerk_that_cannot_be_reached_is_not_called_overloaded() {
     }
 }
 
-/// Both HTTP clients go through `HTTPS_PROXY`, and one that wants a password is not asked again.
+/// Both HTTP clients use `HTTPS_PROXY`, and a proxy that demands a password is not tried again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_proxy_that_wants_a_password_is_named() {
     let place = tempfile::tempdir().expect("a folder");
@@ -371,7 +371,7 @@ async fn a_proxy_that_wants_a_password_is_named() {
 
 /// A login page between this machine and Clerk is not Clerk's answer.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_page_in_clerks_place_is_said_to_be_one() {
+async fn a_web_page_in_place_of_clerk_is_recognised() {
     let place = tempfile::tempdir().expect("a folder");
     for (status, name) in [("200 OK", "ClerkProtocol"), ("302 Found", "ClerkProtocol")] {
         let server = StandIn::new(move |_| answer(status, &[HTML], &page())).await;
@@ -388,7 +388,7 @@ async fn a_page_in_clerks_place_is_said_to_be_one() {
 
 // ---- AWS profiles
 
-/// A profile whose credentials come from a command: it signs a request that moto answers.
+/// A profile whose credentials come from a command signs a request that moto accepts.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_profile_with_a_credential_process_signs_requests() {
     let (moto, bucket) = (Moto::shared(), "credential-process");
@@ -419,7 +419,7 @@ async fn a_profile_with_a_credential_process_signs_requests() {
     assert!(!finished.stderr.contains(MARKER), "{}", finished.stderr);
 }
 
-/// A profile of IAM Identity Center: with a sign-in it is used, and without one it is asked for.
+/// A profile of IAM Identity Center is used after a sign-in; without one, the message asks for it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_profile_with_sso_signs_requests_or_asks_for_the_sign_in() {
     let (moto, bucket) = (Moto::shared(), "sso");
@@ -451,7 +451,7 @@ async fn a_profile_with_sso_signs_requests_or_asks_for_the_sign_in() {
         program.clone().with("AWS_PROFILE", "console").run().await.error(1, "StoreUnavailable");
     assert!(message.contains("run `aws login`"), "{message}");
 
-    // As `aws sso login` leaves it: the file's name is the SHA-1 of the session's.
+    // As `aws sso login` leaves it: the file is named after the SHA-1 of the session's name.
     let token = r#"{"accessToken":"a-token","expiresAt":"2100-01-01T00:00:00Z"}"#;
     let file = home.path().join(".aws/sso/cache").join(format!("{SHA1_OF_PEOPLE}.json"));
     fs::write(file, token).expect("a token");

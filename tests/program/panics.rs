@@ -1,5 +1,5 @@
-//! Promise: a defect of the plain program is answered like any other error, `Internal` with status 1 and
-//! one JSON document, and neither that nor the log holds what it was working on.
+//! Promise: a panic of the plain program is answered like any other error, `Internal` with status 1
+//! and one JSON document. Neither the document nor the log holds the data it was working on.
 
 use std::process::Command;
 use std::sync::Arc;
@@ -15,10 +15,10 @@ use url::Url;
 
 use crate::support::world::World;
 
-/// Personal data that a panic tells of.
+/// Personal data in the message of the panic.
 const MARKER: &str = "ada@example.com";
 
-/// A wire with a defect.
+/// A transport that panics.
 #[derive(Debug)]
 struct Defective;
 
@@ -48,9 +48,9 @@ async fn a_panic_is_internal_with_status_1_and_one_document() {
     assert_eq!(document.as_object().map(serde_json::Map::len), Some(2));
 }
 
-/// The log says where it was, and nothing else.
+/// The log names the source line of the panic, and nothing else.
 #[test]
-fn the_log_of_a_panic_holds_its_place_and_not_its_message() {
+fn the_log_of_a_panic_has_its_place_but_not_its_message() {
     let tests = std::env::current_exe().expect("this program");
     let output = Command::new(tests)
         .args([

@@ -1,5 +1,5 @@
-//! The real program against a sandbox on a socket: exit statuses, streams, signals (contract 1), and
-//! promise 4 for a process that is killed.
+//! The real program ends with the documented exit statuses, streams and reactions to signals, and a
+//! killed process loses no data (promise 4).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -122,7 +122,7 @@ async fn partial_and_busy_end_with_75_and_held_with_3() {
     place.sandbox.clear_requests();
     let answer = program.event(&json!({"accept_shrink": true})).run().await.answer(0);
     assert_eq!(answer["status"], "complete", "{answer:#}");
-    assert_eq!(place.sandbox.total_requests(), 0, "it is published without asking Clerk again");
+    assert_eq!(place.sandbox.total_requests(), 0, "it is published without requests to Clerk");
     assert_eq!(place.published().await.expect("published").ids("users").len(), 10);
 }
 
@@ -181,7 +181,7 @@ async fn help_and_version_need_no_setting() {
         let finished = Program::bare().argument(option).run().await;
         assert_eq!((finished.status, finished.stderr.as_str()), (Some(0), ""));
         for word in ["clerk-sync [EVENT]", "SNAPSHOT_URL", "LEASE_SECONDS", "75"] {
-            assert!(finished.stdout.contains(word), "{option} does not tell of {word}");
+            assert!(finished.stdout.contains(word), "{option} does not mention {word}");
         }
     }
     for option in ["--version", "-V"] {
@@ -201,7 +201,7 @@ async fn sigterm_and_sigint_checkpoint_and_end_with_75() {
         let answer = finished.answer(75);
         assert_eq!(answer["status"], "partial", "{answer:#}");
         assert_eq!(answer["reason"], "interrupted", "{answer:#}");
-        // The lease was given back: the next one continues at once, and has no need to begin anew.
+        // The lease was released: the next run continues at once and does not start over.
         let answer = program.run().await.answer(0);
         assert_eq!(answer["status"], "complete", "{answer:#}");
         assert_eq!(answer["invocations"], 2, "{answer:#}");
@@ -210,7 +210,7 @@ async fn sigterm_and_sigint_checkpoint_and_end_with_75() {
     }
 }
 
-/// Runs the program until it is complete; waits where another (killed) holder still has the lease.
+/// Runs the program until it is complete, and waits while a killed holder still has the lease.
 async fn finish(program: &Program) -> Value {
     loop {
         let finished = program.run().await;
@@ -227,7 +227,7 @@ async fn wait_for_the_lease(busy: &Value) {
     tokio::time::sleep(until.saturating_duration_since(Clock::system().now())).await;
 }
 
-/// The lists walked, and how many pages of each have been asked for.
+/// The lists that were read, and how many pages of each were requested.
 fn pages(sandbox: &Sandbox) -> BTreeMap<String, u64> {
     let mut by_path = sandbox.requests_by_path();
     by_path.retain(|path, _| path != "/v1/instance" && path != "/v1/users/count");
@@ -252,7 +252,7 @@ async fn a_process_killed_at_ten_random_requests_ends_with_the_same_digests() {
         match finished.status {
             None => killed_at.push(request),
             Some(75) => wait_for_the_lease(&finished.answer(75)).await,
-            _ => panic!("{killed_at:?} were too few to keep it from its end: {finished:?}"),
+            _ => panic!("{killed_at:?} did not keep it from completing: {finished:?}"),
         }
     }
     finish(&program).await;

@@ -1,5 +1,5 @@
-//! Promise: what a person sees of a run that goes on counts the rows of this invocation for its rate,
-//! not those that earlier ones read.
+//! Promise: the rate that a person sees during a continued run counts only the rows of this
+//! invocation.
 
 use std::time::Duration;
 
@@ -34,5 +34,5 @@ async fn the_rate_of_a_continued_run_is_that_of_this_invocation() {
     let least = (5000.0 - before) / began.elapsed().as_secs_f64();
     assert!(rate >= least.floor() && rate <= most, "{least} to {most}: {line}");
     // Answers take a second each, and a page has 500 rows.
-    assert!(rate <= 500.0, "no faster than it is: {line}");
+    assert!(rate <= 500.0, "the rate is no faster than the real one: {line}");
 }

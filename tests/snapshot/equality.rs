@@ -1,6 +1,6 @@
-//! Promise: the published datasets equal their source, field for field and in its order; they are
-//! laid out, named and typed as the contract's sections 4 to 6 say; nothing is read that is not
-//! asked for; and an unchanged instance gives the same digests however it was read.
+//! Promise: the published datasets equal their source, field by field and in order, with the
+//! documented layout, names and types. Only what is opted in is read, and an unchanged instance has
+//! the same digests however it was read.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,7 +20,7 @@ use crate::support::oracle::{Oracle, RESOURCES, unresolved_role_keys};
 use crate::support::snapshot::Snapshot;
 use crate::support::world::World;
 
-/// An instance with everything odd that Clerk's documentation allows.
+/// An instance with every unusual value that Clerk's documentation allows.
 fn odd() -> Sandbox {
     let population = Population::default()
         .users(1300)
@@ -85,7 +85,7 @@ fn assert_equals_source(snapshot: &Snapshot, oracle: &Oracle<'_>, source: &Sandb
     }
 }
 
-/// Every dataset has as many records as the source gives rise to, and agrees with Clerk's counts.
+/// Every dataset has as many records as its source, and agrees with Clerk's counts.
 #[tokio::test(start_paused = true)]
 async fn a_snapshot_holds_everything() {
     let world = World::of(1200, 30, 2600);
@@ -112,7 +112,7 @@ async fn every_dataset_equals_the_source_in_order_and_in_every_field() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn metadata_and_raw_are_copied_as_asked_and_no_further() {
+async fn metadata_and_raw_are_copied_only_as_configured() {
     for (metadata, raw) in [
         (vec!["public"], false),
         (vec!["private", "unsafe"], false),
@@ -189,7 +189,7 @@ async fn every_line_the_manifest_and_latest_are_valid_by_the_published_schemas()
 }
 
 #[test]
-fn the_schemas_refuse_what_the_contract_does_not_know() {
+fn the_schemas_refuse_undocumented_values() {
     let latest = json!({
         "snapshot_id": "20261120T120000Z-3f9a1c",
         "manifest": "snapshots/20261120T120000Z-3f9a1c/manifest.json",
@@ -232,7 +232,7 @@ fn assert_valid(schema: &Validator, value: &Value) {
     assert!(errors.is_empty(), "{errors:?}\n{value}");
 }
 
-/// Contract 4, by hand: which paths each resource may read.
+/// The paths that each resource may read, by hand from docs/reference.md.
 fn may_read(resource: &str) -> &'static [&'static str] {
     match resource {
         "users" => &["/v1/users", "/v1/users/count"],
@@ -278,7 +278,7 @@ async fn each_subset_of_resources_reads_and_writes_only_its_own() {
     }
 }
 
-/// Clerk's own answer to a feature that is off is neither an empty dataset nor an error.
+/// A feature that is off is neither an empty dataset nor an error.
 #[tokio::test(start_paused = true)]
 async fn refused_lists_are_skipped_with_clerks_code_and_the_others_equal_the_source() {
     for (status, code) in [
@@ -308,7 +308,7 @@ async fn refused_lists_are_skipped_with_clerks_code_and_the_others_equal_the_sou
 }
 
 #[tokio::test(start_paused = true)]
-async fn keys_names_and_content_types_are_the_contracts() {
+async fn keys_names_and_content_types_are_those_of_the_reference() {
     let mut world = World::of(1200, 12, 700);
     let typed = Arc::new(TypedStore { inner: Arc::clone(&world.memory), types: Mutex::default() });
     world.store = FaultyStore::new(Arc::clone(&typed) as Arc<dyn Store>);
@@ -345,7 +345,7 @@ fn assert_is_snapshot_id(id: &str, stamp: &str) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn manifest_and_latest_say_what_the_contract_says_in_its_order() {
+async fn manifest_and_latest_have_the_documented_fields_in_order() {
     let world = World::of(60, 5, 50);
     world.sandbox.set_instance("ins_of_the_test", "production");
     let snapshot = world.complete().await;
@@ -418,9 +418,9 @@ async fn manifest_and_latest_say_what_the_contract_says_in_its_order() {
     }
 }
 
-/// Where pages, parts and invocations end is no part of the content.
+/// The content does not depend on where pages, parts and invocations end.
 #[tokio::test(start_paused = true)]
-async fn an_unchanged_instance_has_the_same_digests_for_any_cut() {
+async fn an_unchanged_instance_has_the_same_digests_however_the_run_is_cut() {
     let sandbox = odd();
     let whole = World::new(sandbox.clone()).complete().await;
     let again = World::new(sandbox.clone()).complete().await;
@@ -442,7 +442,8 @@ async fn an_unchanged_instance_has_the_same_digests_for_any_cut() {
     }
 }
 
-/// Continues with no time at all until the run is complete; how many invocations that took.
+/// Continues with a time budget of zero until the run is complete, and returns the number of
+/// invocations.
 async fn complete_without_time(world: &World) -> usize {
     for invocation in 1..=300 {
         let answer = world.handle(json!({"time_budget_seconds": 0})).await.expect("sync");

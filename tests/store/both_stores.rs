@@ -1,5 +1,5 @@
-//! A folder and S3 keep the same promises: conditional writes, complete listings, checksums, and no key
-//! that leads out of the prefix. S3 is moto's, on loopback.
+//! Promise: a folder and S3 behave the same: conditional writes, complete listings, checksums, and
+//! no key that leads out of the prefix. Moto is the S3, on loopback.
 
 use std::sync::Arc;
 
@@ -51,7 +51,7 @@ on_both_stores! {
     no_increment_is_lost,
     of_many_conditional_removers_one_wins,
     a_listing_is_complete_sorted_and_relative,
-    verify_tells_size_and_checksum,
+    verify_returns_size_and_checksum,
     keys_that_lead_out_are_refused_by_every_operation,
 }
 
@@ -129,7 +129,7 @@ async fn of_many_creators_one_wins(store: Arc<dyn Store>) {
     assert_eq!(winners, [text_of(&store, CHECKPOINT).await.unwrap()]);
 }
 
-/// A checkpoint that was advanced is never silently set back.
+/// A checkpoint that advanced is never silently set back.
 async fn no_increment_is_lost(store: Arc<dyn Store>) {
     const EACH: usize = 5;
     put(&store, CHECKPOINT, "0", Condition::Absent).await.unwrap();
@@ -194,7 +194,7 @@ async fn a_listing_is_complete_sorted_and_relative(store: Arc<dyn Store>) {
     }
 }
 
-async fn verify_tells_size_and_checksum(store: Arc<dyn Store>) {
+async fn verify_returns_size_and_checksum(store: Arc<dyn Store>) {
     assert_eq!(store.verify(PART).await.unwrap(), None);
     let bytes = Bytes::from(vec![42; 300_000]);
     put(&store, PART, bytes.clone(), Condition::Any).await.unwrap();

@@ -1,5 +1,5 @@
-//! Promise: a store that does not keep the conditions of writes is refused before Clerk is read, and
-//! `check` says what is missing; one that only cannot remove is used, and loses nothing.
+//! Promise: a store without conditional writes is refused before Clerk is read, and `check` says
+//! what is missing. A store that only cannot delete is used, and loses nothing.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +22,7 @@ use crate::support::moto::{Moto, aws_config_for};
 use crate::support::s3_proxy::{Oddity, S3Proxy};
 use crate::support::world::World;
 
-/// What a store does otherwise than S3.
+/// How a store differs from S3.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Odd {
     IgnoresIfNoneMatch,
@@ -35,7 +35,7 @@ enum Odd {
     RemovesNothing,
 }
 
-/// A store in memory that is odd.
+/// A store in memory that differs from S3 in one way.
 #[derive(Debug)]
 struct OddStore {
     inner: Arc<MemoryStore>,
@@ -105,7 +105,7 @@ impl Store for OddStore {
     }
 }
 
-/// A world whose store is odd.
+/// A world with such a store.
 fn world(odd: Odd) -> World {
     let mut world = World::of(40, 6, 50);
     let inner = Arc::clone(&world.memory);
@@ -113,7 +113,7 @@ fn world(odd: Odd) -> World {
     world
 }
 
-/// What `check` says of the store: whether it is well, and what is the matter.
+/// Whether `check` accepts the store, and what it says.
 async fn checked(world: &World) -> (bool, String) {
     let answer = world.handle(json!({"action": "check"})).await.expect("an answer");
     let checks = answer.as_array().expect("a list");
@@ -122,7 +122,7 @@ async fn checked(world: &World) -> (bool, String) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_that_keeps_no_conditions_is_refused_before_clerk_is_read() {
+async fn a_store_without_conditional_writes_is_refused_before_clerk_is_read() {
     for (odd, named) in [
         (Odd::IgnoresIfNoneMatch, "ignores If-None-Match"),
         (Odd::IgnoresIfMatch, "ignores If-Match"),
@@ -146,10 +146,10 @@ async fn a_store_that_keeps_no_conditions_is_refused_before_clerk_is_read() {
     }
 }
 
-/// A removal that is refused costs nothing but room; one that does not look at the version is safe as
-/// long as nobody is frozen in it. `check` says so.
+/// A refused deletion costs only space. A deletion that ignores the version is safe unless an
+/// invocation freezes in it. `check` reports both.
 #[tokio::test(start_paused = true)]
-async fn a_store_that_cannot_remove_as_it_should_is_used_and_check_says_so() {
+async fn a_store_that_cannot_delete_conditionally_is_used_and_check_reports_it() {
     for (odd, named) in [
         (Odd::RemovesNothing, "s3:DeleteObject"),
         (Odd::IgnoresIfMatchOfRemovals, "ignores If-Match when it deletes"),
@@ -163,7 +163,7 @@ async fn a_store_that_cannot_remove_as_it_should_is_used_and_check_says_so() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_is_proven_once_and_the_probe_is_gone_then() {
+async fn a_store_is_tested_once_and_its_probe_removed() {
     let world = World::of(40, 6, 50);
     let probes = |world: &World| {
         world.store.keys_put().iter().filter(|key| key.starts_with("clerk-sync-check-")).count()
@@ -173,8 +173,8 @@ async fn a_store_is_proven_once_and_the_probe_is_gone_then() {
     assert_eq!(proven, 4, "two creations, two replacements");
     assert!(!world.memory.objects().keys().any(|key| key.starts_with("clerk-sync-check-")));
     world.complete().await;
-    assert_eq!(probes(&world), proven, "a store that holds a snapshot is not proven again");
-    // Nor is one that holds a run in progress.
+    assert_eq!(probes(&world), proven, "a store that holds a snapshot is not tested again");
+    // A store that holds a run in progress is not tested again either.
     let world = World::of(600, 6, 50);
     world.handle(json!({"time_budget_seconds": 0})).await.expect("partial");
     let proven = probes(&world);
@@ -182,12 +182,12 @@ async fn a_store_is_proven_once_and_the_probe_is_gone_then() {
     assert_eq!(probes(&world), proven);
     let (ok, detail) = checked(&world).await;
     assert!(ok && detail.contains("refused"), "{detail}");
-    assert!(probes(&world) > proven, "check proves each time");
+    assert!(probes(&world) > proven, "check tests the store each time");
 }
 
-/// The proof may be cut anywhere, fail anywhere, and have its answers lost.
+/// The test may be cut off or fail at any call, and its answers may be lost.
 #[tokio::test(start_paused = true)]
-async fn whatever_befalls_the_proof_the_next_sync_is_complete_and_no_probe_stays() {
+async fn a_store_test_that_fails_anywhere_leaves_no_probe_and_the_next_sync_completes() {
     for operation in [Operation::Get, Operation::Put, Operation::Delete, Operation::List] {
         for effect in [Effect::FailBefore, Effect::LoseAnswer, Effect::RefuseAfter, Effect::Hang] {
             let reads = matches!(operation, Operation::Get | Operation::List);
@@ -218,7 +218,7 @@ async fn whatever_befalls_the_proof_the_next_sync_is_complete_and_no_probe_stays
 }
 
 #[tokio::test(start_paused = true)]
-async fn two_that_begin_in_a_new_store_at_once_disturb_each_other_as_little_as_anywhere() {
+async fn two_syncs_that_start_in_a_new_store_at_once_do_not_disturb_each_other() {
     let world = World::of(40, 6, 50);
     world.sandbox.set_latency(Duration::from_millis(20), Duration::ZERO);
     let (one, other) = tokio::join!(world.sync(), world.sync());
@@ -227,9 +227,9 @@ async fn two_that_begin_in_a_new_store_at_once_disturb_each_other_as_little_as_a
     assert_eq!(statuses, ["busy", "complete"]);
 }
 
-/// Somebody's clean-up in the midst of a proof: a good store is not taken for a bad one.
+/// If somebody's clean-up removes the probe during the test, a good store is not refused.
 #[tokio::test(start_paused = true)]
-async fn a_probe_that_somebody_removes_is_no_proof_against_the_store() {
+async fn a_probe_removed_by_somebody_else_does_not_condemn_the_store() {
     let memory = Arc::new(MemoryStore::default());
     for call in 1..=12 {
         let store = Meddled { inner: Arc::clone(&memory), calls: call.into() };
@@ -239,7 +239,7 @@ async fn a_probe_that_somebody_removes_is_no_proof_against_the_store() {
     }
 }
 
-/// A store in which somebody removes all probes before the n-th call.
+/// A store from which somebody removes all probes before the n-th call.
 #[derive(Debug)]
 struct Meddled {
     inner: Arc<MemoryStore>,
@@ -294,7 +294,7 @@ impl Store for Meddled {
 
 // --- S3-compatible stores ----------------------------------------------------------------------
 
-/// A bucket behind a proxy that makes it odd.
+/// A bucket behind a proxy that makes it differ from S3.
 async fn bucket(name: &str, oddity: Oddity) -> (S3Proxy, SdkConfig) {
     Moto::shared().bucket(name).await;
     let proxy = S3Proxy::before(Moto::shared().url(), oddity).await;
@@ -306,7 +306,7 @@ fn store_in(config: &SdkConfig, bucket: &str) -> Arc<S3Store> {
     Arc::new(S3Store::new(config, bucket, "clerk").expect("a region"))
 }
 
-/// A world that writes to this store. Its time is the machine's.
+/// A world that writes to this store, on the machine's own time.
 fn world_of(store: Arc<S3Store>) -> World {
     let mut world = World::of(20, 2, 10);
     world.store = FaultyStore::new(store);
@@ -328,8 +328,8 @@ async fn an_s3_that_ignores_conditions_is_refused() {
     assert_eq!(world.sandbox.total_requests(), 0);
 }
 
-/// A proxy that compresses what is read calls its ETags weak; the second run replaces what the first
-/// one wrote all the same.
+/// A proxy that compresses answers weakens their ETags; the second run still replaces the objects
+/// of the first one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_s3_whose_etags_are_weak_when_read_is_used_run_after_run() {
     let (_proxy, config) = bucket("weak-etags", Oddity::WeakEtags).await;
@@ -341,7 +341,7 @@ async fn an_s3_whose_etags_are_weak_when_read_is_used_run_after_run() {
     assert!(checked(&world).await.0);
 }
 
-/// One whose ETags cannot be used at all is refused in the first run, not in the second.
+/// A store whose ETags are unusable is refused in the first run, not in the second.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_s3_whose_etags_differ_when_read_is_refused_at_once() {
     let (_proxy, config) = bucket("other-etags", Oddity::OtherEtags).await;
@@ -365,9 +365,9 @@ async fn an_s3_without_conditional_removals_publishes_run_after_run() {
     assert!(!detail.contains("overloaded"), "{detail}");
 }
 
-/// With the SDK's `when_required` no checksum header is sent, and none is missed in the answers.
+/// With the SDK's `when_required` no checksum header is sent, and none is expected in the answers.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_s3_that_knows_no_checksums_is_used_when_required_says_so() {
+async fn an_s3_without_checksums_is_used_with_when_required() {
     let (proxy, config) = bucket("no-checksums", Oddity::NoChecksums).await;
     let refused = prove(&*store_in(&config, "no-checksums")).await;
     let message = refused.expect_err("the headers are sent").to_string();

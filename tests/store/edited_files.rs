@@ -1,5 +1,5 @@
-//! Somebody who can write to the store cannot make the program read, write or remove anything of its own
-//! choosing.
+//! Promise: somebody who can write to the store cannot make the program read, write or remove
+//! anything of their choosing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
@@ -37,12 +37,12 @@ const EDITED: &[Change] = &[
     ("a snapshot below another", |it| it["snapshot_id"] = json!("20260101T000000Z-000000/users")),
     ("a snapshot without a name", |it| it["snapshot_id"] = json!("")),
     ("a snapshot with a long name", |it| it["snapshot_id"] = json!("2".repeat(10_000))),
-    ("all snapshots given up", |it| it["abandoned"] = json!([""])),
-    ("another folder given up", |it| it["abandoned"] = json!(["../precious"])),
-    ("a part of a snapshot given up", |it| {
+    ("all snapshots abandoned", |it| it["abandoned"] = json!([""])),
+    ("another folder abandoned", |it| it["abandoned"] = json!(["../precious"])),
+    ("a part of a snapshot abandoned", |it| {
         it["abandoned"] = json!(["20260101T000000Z-000000/users"])
     }),
-    ("its own snapshot given up", |it| it["abandoned"] = json!([it["snapshot_id"].clone()])),
+    ("its own snapshot abandoned", |it| it["abandoned"] = json!([it["snapshot_id"].clone()])),
     ("complete from the start", |it| {
         it["completed"] = json!({
             "at": it["started_at"], "run": it["run"], "compression": "none",
@@ -50,13 +50,13 @@ const EDITED: &[Change] = &[
         });
     }),
     ("no windows", |it| first_list(it)["windows"] = json!([])),
-    ("a stretch of nothing", |it| first_stretch(it)["rows"] = json!(0)),
-    ("more rows than can be counted", |it| first_stretch(it)["rows"] = json!(u64::MAX)),
-    ("a number behind the last", |it| first_stretch(it)["sequence"] = json!(u32::MAX)),
-    ("numbers from behind the last", |it| {
+    ("a segment without rows", |it| first_segment(it)["rows"] = json!(0)),
+    ("more rows than can be counted", |it| first_segment(it)["rows"] = json!(u64::MAX)),
+    ("a part number past the last", |it| first_segment(it)["sequence"] = json!(u32::MAX)),
+    ("part numbers from past the last", |it| {
         first_list(it)["windows"][0]["numbered_from"] = json!(u32::MAX);
     }),
-    ("a place beyond everything", |it| {
+    ("a position past everything", |it| {
         first_list(it)["windows"][0]["place"]["offset"] = json!(u64::MAX - 1);
     }),
     ("a window from the beginning of time", |it| {
@@ -65,7 +65,7 @@ const EDITED: &[Change] = &[
     ("requests beyond counting", |it| it["run"]["requests"] = json!(u64::MAX)),
     ("a revision beyond counting", |it| it["revision"] = json!(u64::MAX)),
     ("a part outside", |it| first_part(it)["key"] = json!("../../../precious.json")),
-    ("a part of the file system", |it| first_part(it)["key"] = json!("/etc/passwd")),
+    ("a part that is a system file", |it| first_part(it)["key"] = json!("/etc/passwd")),
     ("a part of another kind", |it| first_part(it)["key"] = json!("manifest.json")),
     ("a part in a folder of its own", |it| first_part(it)["key"] = json!("users/part-/../x")),
 ];
@@ -79,17 +79,17 @@ fn first_list(checkpoint: &mut Value) -> &mut Value {
     list
 }
 
-fn first_stretch(checkpoint: &mut Value) -> &mut Value {
+fn first_segment(checkpoint: &mut Value) -> &mut Value {
     &mut first_list(checkpoint)["windows"][0]["stretches"][0]
 }
 
 fn first_part(checkpoint: &mut Value) -> &mut Value {
-    let parts = first_stretch(checkpoint)["parts"].as_object_mut().expect("parts");
+    let parts = first_segment(checkpoint)["parts"].as_object_mut().expect("parts");
     parts.values_mut().next().expect("a part")
 }
 
-/// A checkpoint that this program cannot have written is not believed, whatever it says; nothing is
-/// read, written or removed on its word, and `restart` sets it aside.
+/// A checkpoint that this program cannot have written is refused. Nothing is read, written or
+/// removed because of it, and `restart` sets it aside.
 #[tokio::test(start_paused = true)]
 async fn an_edited_checkpoint_is_not_believed() {
     for (what, change) in EDITED {
@@ -107,8 +107,8 @@ async fn an_edited_checkpoint_is_not_believed() {
     }
 }
 
-/// Clean-up removes what the program itself has written below the folder of a run given up, and
-/// nothing else; and never the snapshot that was published last, whoever says that it was given up.
+/// Clean-up removes only files that the program itself wrote below the folder of an abandoned run,
+/// and never the snapshot that was published last, even if the checkpoint calls it abandoned.
 #[tokio::test(start_paused = true)]
 async fn clean_up_removes_nothing_of_others_and_nothing_published() {
     let world = paused().await;
@@ -137,7 +137,7 @@ async fn clean_up_removes_nothing_of_others_and_nothing_published() {
     let before = world.memory.objects();
     complete(&world, "edited").await;
     let after = world.memory.objects();
-    assert!(!after.contains_key(&ours), "a run that was given up is removed");
+    assert!(!after.contains_key(&ours), "an abandoned run is removed");
     for key in &others {
         assert_eq!(after.get(key), before.get(key), "{key}");
     }
@@ -148,10 +148,10 @@ async fn clean_up_removes_nothing_of_others_and_nothing_published() {
     assert_eq!(kept(&after), kept(&before), "the snapshot that was published before");
 }
 
-/// `latest.json` is only read for what it says of the last snapshot; it leads nowhere else, holds up
-/// no snapshot, and what it says of one that was not published does not count.
+/// `latest.json` only describes the last snapshot. An edited one leads nowhere else, blocks no
+/// snapshot, and does not publish a run that was not published.
 #[tokio::test(start_paused = true)]
-async fn an_edited_pointer_leads_nowhere_and_stops_nothing() {
+async fn an_edited_latest_json_leads_nowhere_and_blocks_nothing() {
     for manifest in [
         "../../../etc/passwd",
         "/etc/passwd",
@@ -184,10 +184,10 @@ async fn an_edited_pointer_leads_nowhere_and_stops_nothing() {
     assert_eq!(snapshot.latest["snapshot_id"], own["snapshot_id"]);
 }
 
-/// A part whose bytes are not those that were written is noticed, and so is one that decompresses
-/// to more than it should (`snapshot/part.rs`).
+/// A part with other bytes than those written is noticed, and so is one that decompresses to more
+/// than it should (`snapshot/part.rs`).
 #[tokio::test(start_paused = true)]
-async fn an_edited_part_is_noticed_also_when_it_is_read_back() {
+async fn an_edited_part_is_noticed_when_it_is_read_back() {
     let sandbox = plain(600, 3, 20);
     let world = World::new(sandbox.clone());
     let requests = Arc::new(AtomicU64::new(0));

@@ -1,4 +1,5 @@
-//! A folder keeps writers apart, never shows half a file, and leaves nothing readable to other users.
+//! Promise: a folder keeps writers apart, never shows half a file, and is not readable by other
+//! users.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -17,7 +18,7 @@ use crate::support::store_calls::{
     CHECKPOINT, LOCK_FILE, PART, assert_no_temporary_files, increment, put, text_of,
 };
 
-/// The lease holds between processes, not only between tasks of one.
+/// The lease holds between processes, not only between tasks of one process.
 #[tokio::test]
 async fn no_increment_of_several_processes_is_lost() {
     const PROCESSES: usize = 4;
@@ -81,7 +82,7 @@ async fn a_file_that_is_being_replaced_is_always_whole() {
     writer.await.unwrap();
 }
 
-/// Clean-up of a dead run beside a live one: the folder goes away only while it is empty.
+/// Clean-up of a dead run next to a live one: a folder is removed only while it is empty.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn removing_the_last_file_of_a_folder_does_not_disturb_a_writer_there() {
     let folder = tempfile::tempdir().unwrap();
@@ -89,7 +90,7 @@ async fn removing_the_last_file_of_a_folder_does_not_disturb_a_writer_there() {
     let tasks = (0..4).map(|task| {
         let store = Arc::clone(&store);
         tokio::spawn(async move {
-            // Of many folders each may be gone when the next is made.
+            // Any of these nested folders may be removed before the next one is created.
             let key = format!("snapshots/a/b/c/d/e/f/users/part-{task}.ndjson");
             for _ in 0..20 {
                 put(&store, &key, "rows", Condition::Any).await.unwrap();
@@ -101,11 +102,14 @@ async fn removing_the_last_file_of_a_folder_does_not_disturb_a_writer_there() {
     for task in tasks.collect::<Vec<_>>() {
         task.await.unwrap();
     }
-    assert!(!folder.path().join("snapshots").exists(), "emptied folders go with their files");
+    assert!(
+        !folder.path().join("snapshots").exists(),
+        "empty folders are removed with their files"
+    );
 }
 
-/// A lock on a directory handle is kept by NFS and SMB for one machine alone; so whoever holds the
-/// hidden file, and nobody else, keeps writers waiting.
+/// NFS and SMB enforce a lock on a directory handle only on one machine, so writers wait for
+/// whoever locks the hidden file, and for nobody else.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_folder_is_locked_by_a_hidden_file_that_stays_and_is_never_listed() {
     let folder = tempfile::tempdir().unwrap();
@@ -118,7 +122,7 @@ async fn a_folder_is_locked_by_a_hidden_file_that_stays_and_is_never_listed() {
         let store = Arc::clone(&store);
         async move { put(&store, CHECKPOINT, "2", Condition::Any).await }
     });
-    // Its bytes are written, under a hidden name: it waits for the lock.
+    // Its bytes are written under a hidden name; it waits for the lock.
     let temporary = || {
         let mut entries = fs::read_dir(folder.path()).unwrap();
         entries.any(|entry| entry.unwrap().file_name().to_string_lossy().ends_with(".tmp"))
@@ -130,19 +134,20 @@ async fn a_folder_is_locked_by_a_hidden_file_that_stays_and_is_never_listed() {
     lock.unlock().unwrap();
     writer.await.unwrap().unwrap();
     assert_eq!(text_of(&store, CHECKPOINT).await.unwrap(), "2");
-    // The handle of the folder itself is nobody's business.
+    // A lock on the folder itself does not matter.
     let handle = fs::File::open(folder.path()).unwrap();
     handle.lock().unwrap();
     store.delete(CHECKPOINT, DeleteCondition::Any).await.unwrap();
     assert_eq!(store.list("").await.unwrap(), []);
     store.remove_leftovers().await.unwrap();
-    assert!(folder.path().join(LOCK_FILE).exists(), "it stays");
+    assert!(folder.path().join(LOCK_FILE).exists(), "the lock file stays");
     assert_no_temporary_files(folder.path());
 }
 
-/// Snapshots are personal data. A process of its own, since a umask is one process's.
+/// Snapshots are personal data. The writer is a process of its own, because the umask is per
+/// process.
 #[tokio::test]
-async fn files_and_folders_are_their_owners_alone_whatever_the_umask() {
+async fn files_and_folders_are_private_whatever_the_umask() {
     use std::os::unix::fs::PermissionsExt as _;
     for umask in ["000", "022", "077"] {
         let folder = tempfile::tempdir().unwrap();
@@ -178,7 +183,7 @@ async fn files_and_folders_are_their_owners_alone_whatever_the_umask() {
 const WRITE_FOLDER: &str = "CLERK_SYNC_TEST_WRITE_FOLDER";
 
 #[tokio::test]
-#[ignore = "a part of files_and_folders_are_their_owners_alone_whatever_the_umask, which starts it"]
+#[ignore = "a part of files_and_folders_are_private_whatever_the_umask, which starts it"]
 async fn write_in_a_process_of_its_own() {
     if let Some(folder) = std::env::var_os(WRITE_FOLDER) {
         let store: Arc<dyn Store> = Arc::new(FolderStore::new(folder));
@@ -187,7 +192,8 @@ async fn write_in_a_process_of_its_own() {
     }
 }
 
-/// A killed process leaves a temporary file: never listed, removed once it is surely dead.
+/// A killed process leaves a temporary file, which is never listed, and is removed once its writer
+/// must be dead.
 #[tokio::test]
 async fn leftovers_are_hidden_and_removed_when_old() {
     let folder = tempfile::tempdir().unwrap();
@@ -237,7 +243,7 @@ async fn symbolic_links_are_not_followed() {
     assert!(!outside.path().join("new.json").exists());
 }
 
-/// Unlike permissions, these cases stop root as well.
+/// Unlike permissions, these cases also stop root.
 #[tokio::test]
 async fn a_folder_that_cannot_be_written_says_why() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,5 +1,5 @@
-//! The S3 store stays below its prefix, sends checksums and conditions, and names what to do when S3
-//! refuses. Most answers are scripted; the others are moto's, on loopback.
+//! Promise: the S3 store stays below its prefix, sends checksums and conditions, and says what to
+//! do when S3 refuses. Most answers are scripted; for the others moto is the S3, on loopback.
 
 use std::fs;
 use std::sync::{Arc, Mutex};
@@ -32,7 +32,7 @@ async fn an_s3_store_keeps_to_its_prefix() {
     assert_eq!(keys(&part).await, ["latest.json"]);
 }
 
-/// S3 gives at most a thousand keys an answer.
+/// S3 returns at most a thousand keys per answer.
 #[tokio::test]
 async fn a_listing_of_several_pages_is_complete() {
     const OBJECTS: usize = 1_203;
@@ -61,7 +61,7 @@ async fn objects_carry_their_content_type_and_no_encoding() {
 }
 
 #[tokio::test]
-async fn a_missing_bucket_is_said_by_name() {
+async fn a_missing_bucket_is_named() {
     let config = Moto::shared().aws_config().await;
     let store: Arc<dyn Store> = Arc::new(S3Store::new(&config, "never-made", "clerk").unwrap());
     for result in [
@@ -120,7 +120,7 @@ async fn a_store_that_does_not_answer_is_unavailable() {
     }
 }
 
-/// What is sent, to the header.
+/// The exact headers of a write.
 #[tokio::test]
 async fn a_write_carries_its_checksum_condition_and_size() {
     let (store, s3) = scripted_s3(&["200 OK\r\nETag: \"1\"", "200 OK\r\nETag: \"2\""]).await;
@@ -143,7 +143,7 @@ async fn a_write_carries_its_checksum_condition_and_size() {
     assert!(requests[1].contains("if-match: \"1\""), "{}", requests[1]);
 }
 
-/// 409 only says that another write was under way (S3 user guide, conditional writes).
+/// A 409 only says that another write was in progress (S3 user guide, conditional writes).
 #[tokio::test]
 async fn a_conflict_is_tried_again() {
     let conflict = "409 Conflict\r\nx-body: ConditionalRequestConflict";
@@ -157,8 +157,8 @@ async fn a_conflict_is_tried_again() {
     assert_eq!(s3.requests().len(), 5);
 }
 
-/// The first answer is lost, the SDK repeats the write, and meets its own work: the caller learns
-/// that the object changed, and reads it again.
+/// The first answer is lost, the SDK repeats the write and collides with its own first attempt: the
+/// caller learns that the object changed, and reads it again.
 #[tokio::test]
 async fn a_repeated_conditional_write_reports_the_refusal() {
     let refusal = "412 Precondition Failed\r\nx-body: PreconditionFailed";
@@ -168,7 +168,7 @@ async fn a_repeated_conditional_write_reports_the_refusal() {
     assert_eq!(s3.requests().len(), 2);
 }
 
-/// One server answers a condition on an object that is gone with 404, another with 412.
+/// Some servers answer a condition on a missing object with 404, others with 412.
 #[tokio::test]
 async fn a_condition_on_a_missing_object_is_refused_either_way() {
     for answer in
@@ -195,7 +195,7 @@ async fn a_damaged_object_is_noticed_when_written() {
     );
 }
 
-/// Every refusal names the address and what to do, and none is taken for an absent object.
+/// Every refusal names the address and what to do, and none is mistaken for a missing object.
 #[tokio::test]
 async fn refusals_say_what_to_do() {
     for (answer, advice) in [
@@ -242,7 +242,7 @@ async fn a_body_that_is_cut_short_is_unavailable() {
     assert!(matches!(error, StoreError::Unavailable { .. }), "{error:?}");
 }
 
-/// Bound: 256 MiB. What is larger was not written by this program, and is not read into memory.
+/// Limit: 256 MiB. This program never writes larger objects, so it does not read them into memory.
 #[tokio::test]
 async fn an_object_that_would_fill_the_memory_is_not_read() {
     let (s3, _s3) = scripted_s3(&["200 OK\r\nETag: \"1\"\r\nx-announce: 300000000"]).await;
@@ -261,7 +261,7 @@ async fn keys(store: &Arc<dyn Store>) -> Vec<String> {
     store.list("").await.unwrap().into_iter().map(|listed| listed.key).collect()
 }
 
-/// An S3 that gives one answer a request, in order, and keeps what it was sent.
+/// An S3 that gives one scripted answer per request, and keeps the requests.
 struct ScriptedS3 {
     requests: Arc<Mutex<Vec<String>>>,
     server: tokio::task::JoinHandle<()>,
@@ -280,9 +280,9 @@ impl Drop for ScriptedS3 {
     }
 }
 
-/// A store on such a server. An answer is a status line with headers, without the first `HTTP/1.1`;
-/// `x-body` names the error code of the XML body, `x-announce` a length that is not sent in full.
-/// An empty one closes the connection instead.
+/// A store on such a server. An answer is a status line with headers, without `HTTP/1.1`; `x-body`
+/// names the error code of the XML body, `x-announce` a length that is not sent in full. An empty
+/// answer closes the connection instead.
 async fn scripted_s3(answers: &[&'static str]) -> (Arc<dyn Store>, ScriptedS3) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -305,7 +305,7 @@ async fn scripted_s3(answers: &[&'static str]) -> (Arc<dyn Store>, ScriptedS3) {
     (store, ScriptedS3 { requests, server })
 }
 
-/// Reads the headers and the body, and gives the headers.
+/// Reads the headers and the body, and returns the headers.
 async fn read_request(connection: &mut tokio::net::TcpStream) -> String {
     let mut received = Vec::new();
     loop {

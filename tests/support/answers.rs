@@ -1,4 +1,4 @@
-//! Asks the handler, and checks what it answers.
+//! Sends events to the handler and checks its answers.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::support::scripted_secret::ScriptedSecret;
 use crate::support::world::World;
 
-/// The fields of every answer to `sync`, in the contract's order.
+/// The fields of every answer to `sync`, in the documented order.
 pub(crate) const FIELDS: [&str; 11] = [
     "status",
     "snapshot_id",
@@ -25,7 +25,7 @@ pub(crate) const FIELDS: [&str; 11] = [
     "message",
 ];
 
-/// Exactly the contract's fields and these, and one sentence or more for a person.
+/// The answer has exactly the documented fields and `further`, and a message of whole sentences.
 pub(crate) fn assert_answer(answer: &Value, status: &str, further: &[&str]) {
     let fields: Vec<&str> = keys(answer);
     let expected: Vec<&str> = FIELDS.iter().chain(further).copied().collect();
@@ -42,12 +42,13 @@ pub(crate) fn message(answer: &Value) -> &str {
     answer["message"].as_str().expect("a message")
 }
 
-/// An instance whose users need several pages, so that a run without time is cut in their midst.
+/// An instance with several pages of users, so that a run without time is cut in the middle of
+/// them.
 pub(crate) fn large() -> World {
     World::of(2100, 10, 60)
 }
 
-/// A run cut after its first progress; gives its answer.
+/// Cuts a run after its first progress, and returns the answer.
 pub(crate) async fn cut(world: &World) -> Value {
     let answer = world.handle(json!({"time_budget_seconds": 0})).await.expect("an answer");
     assert_eq!(answer["status"], "partial", "{answer:#}");
@@ -69,7 +70,7 @@ pub(crate) fn watched(mut world: World) -> (World, Arc<ScriptedSecret>) {
     (world, secret)
 }
 
-/// Leftovers of a run given up are removed once another is published.
+/// The files of an abandoned run are removed once another is published.
 pub(crate) fn assert_nothing_left_of(world: &World, abandoned: &Value) {
     let id = abandoned["snapshot_id"].as_str().expect("an id");
     let left: Vec<String> = objects(world).into_keys().filter(|key| key.contains(id)).collect();

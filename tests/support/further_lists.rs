@@ -1,5 +1,5 @@
-//! A synthetic instance with rows in every list, and assertions about the datasets that are not among the
-//! five that access depends on.
+//! A synthetic instance with rows in every list, and assertions about the datasets besides the five
+//! that access depends on.
 
 use clerk_sandbox::{Population, Sandbox};
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use crate::support::lists::PlainList;
 use crate::support::snapshot::Snapshot;
 use crate::support::world::World;
 
-/// Something in every list.
+/// Rows in every list.
 pub(crate) fn populated() -> Sandbox {
     let population = Population::default().users(40).organizations(9).memberships(60);
     Sandbox::new(population.other_rows(23))
@@ -18,7 +18,7 @@ pub(crate) fn world(sandbox: &Sandbox, resources: &[&str]) -> World {
     World::new(sandbox.clone()).with("RESOURCES", &resources.join(",")).with("COMPRESSION", "none")
 }
 
-/// Every record, key for key.
+/// Every record equals its source, key by key.
 pub(crate) fn assert_equals_source(snapshot: &Snapshot, list: &PlainList, source: &Sandbox) {
     let entry = &snapshot.manifest["datasets"][list.resource];
     assert_eq!(entry["status"], "verified", "{}: {entry:#}", list.resource);
@@ -32,7 +32,7 @@ pub(crate) fn assert_equals_source(snapshot: &Snapshot, list: &PlainList, source
     assert_eq!(entry["source_count"]["after"], there.len(), "{}", list.resource);
 }
 
-/// What Clerk answers where a feature is not there.
+/// What Clerk answers when a feature is off.
 pub(crate) const REFUSALS: [(u16, &str); 5] = [
     (422, "api_keys_not_enabled"),
     (402, "unsupported_subscription_plan_features"),
@@ -41,7 +41,7 @@ pub(crate) const REFUSALS: [(u16, &str); 5] = [
     (422, "feature_not_enabled"),
 ];
 
-/// The list could not be read: its dataset says so, and has nothing that looks like an empty list.
+/// The list could not be read: its dataset is `failed`, and does not look like an empty list.
 pub(crate) fn assert_failed(snapshot: &Snapshot, dataset: &str, what: &str) {
     let entry = &snapshot.manifest["datasets"][dataset];
     assert_eq!(entry["status"], "failed", "{what}: {entry:#}");
@@ -55,7 +55,7 @@ pub(crate) fn text(value: &Value) -> &str {
     value.as_str().expect("a string")
 }
 
-/// The ids of a dataset, whatever their order.
+/// Ids in sorted order.
 pub(crate) fn sorted(mut ids: Vec<String>) -> Vec<String> {
     ids.sort_unstable();
     ids

@@ -1,4 +1,4 @@
-//! Uncompressed worlds for the tests of docs/threat-model.md, and edits of what is stored.
+//! Worlds without compression for the tests of docs/threat-model.md, and edits of stored files.
 
 use clerk_sandbox::Sandbox;
 use serde_json::{Value, json};

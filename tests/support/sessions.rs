@@ -9,8 +9,9 @@ use crate::support::further_lists::{populated, world};
 use crate::support::plain::FIRST;
 use crate::support::world::World;
 
-/// Users, of whom every third was active in the last 30 days of the world's clock, with a session
-/// each or two; in the order that they are listed in by user.
+/// Users with one or two sessions each, of whom every third was active in the last 30 days of the
+/// world's clock; and the sessions of the active ones, in the order in which they are listed user
+/// by user.
 pub(crate) fn with_sessions(users: usize) -> (Sandbox, Vec<String>) {
     const NOW: i64 = 1_763_640_000_000;
     const DAY: i64 = 86_400_000;
@@ -46,8 +47,8 @@ pub(crate) fn refusing_sessions_of_all(sandbox: &Sandbox) {
     sandbox.set_rules(Rules { sessions_need_user: true, ..Rules::default() });
 }
 
-/// Active users without an instance-wide list of their sessions, at a hundred requests in ten
-/// seconds, a share of them for this program.
+/// Active users without a list of all sessions, at a limit of a hundred requests in ten seconds, of
+/// which this program may use a share.
 pub(crate) fn asking_user_by_user(active: usize, share: &str) -> (World, Vec<String>) {
     let (sandbox, of_the_active) = with_sessions(3 * active);
     refusing_sessions_of_all(&sandbox);

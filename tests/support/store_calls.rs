@@ -10,7 +10,7 @@ use clerk_store::{Condition, ContentType, Operation, Store, StoreError, Version}
 pub(crate) const CHECKPOINT: &str = "checkpoint.json";
 pub(crate) const PART: &str = "snapshots/20261120T120000Z-3f9a1c/users/part-00000.ndjson.gz";
 
-/// What a folder is locked by.
+/// The file that locks a folder.
 pub(crate) const LOCK_FILE: &str = ".clerk-sync.lock";
 
 pub(crate) async fn put(
@@ -27,7 +27,7 @@ pub(crate) async fn text_of(store: &Arc<dyn Store>, key: &str) -> Option<String>
     Some(String::from_utf8(object.bytes.to_vec()).unwrap())
 }
 
-/// Read, add one, write over what was read; again when somebody was faster.
+/// Reads, adds one and replaces the version that was read; tries again if somebody else was faster.
 pub(crate) async fn increment(store: &Arc<dyn Store>, times: usize) {
     let mut done = 0;
     while done < times {

@@ -14,7 +14,7 @@ use crate::support::scripted_secret::ScriptedSecret;
 use crate::support::world::World;
 
 #[tokio::test(start_paused = true)]
-async fn complete_tells_the_snapshot_and_what_it_took() {
+async fn complete_names_the_snapshot_and_what_it_cost() {
     let world = World::of(120, 6, 90);
     world.sandbox.set_latency(Duration::from_millis(20), Duration::ZERO);
     world.sandbox.fault(FaultRule::on("/v1/users").call(1).status(503, "unavailable"));
@@ -38,7 +38,7 @@ async fn complete_tells_the_snapshot_and_what_it_took() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn partial_by_time_tells_how_far_it_is() {
+async fn partial_out_of_time_reports_progress() {
     let world = large();
     let answer = cut(&world).await;
     assert_answer(&answer, "partial", &["reason", "progress"]);
@@ -83,7 +83,7 @@ async fn progress_grows_until_complete_and_counts_every_invocation() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn partial_by_clerks_own_wish_tells_when_to_come_back() {
+async fn partial_after_a_long_retry_after_says_when_to_retry() {
     let world = large().with("TIME_BUDGET_SECONDS", "30");
     world.sandbox.fault(FaultRule::on("/v1/users").calls(2, 2).too_many_requests(120));
     let begun = world.clock.now();
@@ -94,7 +94,7 @@ async fn partial_by_clerks_own_wish_tells_when_to_come_back() {
     assert!(retry_at >= (begun + Duration::from_secs(120)).to_string(), "{retry_at}");
     assert!(retry_at <= (begun + Duration::from_secs(150)).to_string(), "{retry_at}");
 
-    // Asked again before that, it neither waits nor asks Clerk, and says the same.
+    // An earlier retry neither waits nor sends requests to Clerk, and gives the same answer.
     let asked = world.sandbox.total_requests();
     let again = ask(&world, json!({})).await;
     assert_answer(&again, "partial", &["reason", "progress", "retry_at"]);
@@ -106,7 +106,7 @@ async fn partial_by_clerks_own_wish_tells_when_to_come_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn partial_by_interruption_keeps_what_was_read() {
+async fn partial_after_an_interrupt_keeps_what_was_read() {
     let world = large();
     let interrupt = world.interrupt.clone();
     world.sandbox.on_request(move |sandbox, request| {
@@ -126,7 +126,7 @@ async fn partial_by_interruption_keeps_what_was_read() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn busy_tells_until_when_the_run_is_held_and_does_nothing() {
+async fn busy_says_until_when_the_run_is_held_and_does_nothing() {
     let world = large().with("LEASE_SECONDS", "40");
     world.sandbox.set_latency(Duration::from_secs(1), Duration::ZERO);
     let second = async {
@@ -148,7 +148,7 @@ async fn busy_tells_until_when_the_run_is_held_and_does_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn skipped_tells_when_the_next_snapshot_is_due_and_reads_no_key() {
+async fn skipped_says_when_the_next_snapshot_is_due_and_reads_no_key() {
     let (world, secret) = watched(World::of(30, 2, 20).with("SNAPSHOT_INTERVAL_MINUTES", "60"));
     let begun = world.clock.now();
     let first = ask(&world, json!({})).await;
@@ -196,14 +196,14 @@ async fn held() -> (World, Arc<ScriptedSecret>, Value) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn held_tells_what_shrank_and_stays_held() {
+async fn held_says_what_shrank_and_stays_held() {
     let (world, secret, answer) = held().await;
     assert_answer(&answer, "held", &["shrunk"]);
     assert_eq!(answer["shrunk"]["users"], json!({"before": 60, "after": 20}));
     assert!(world.has_checkpoint());
     let manifest = answer["manifest"].as_str().expect("an address");
     let key = manifest.strip_prefix("memory://").expect("the store's");
-    assert!(objects(&world).contains_key(key), "whoever decides can look at it");
+    assert!(objects(&world).contains_key(key), "the held snapshot can be inspected");
     let latest = objects(&world)["latest.json"].clone();
 
     let (asked, read) = (world.sandbox.total_requests(), secret.times_read());
@@ -217,7 +217,7 @@ async fn held_tells_what_shrank_and_stays_held() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn accept_shrink_publishes_what_is_held_without_reading_clerk_again() {
+async fn accept_shrink_publishes_the_held_snapshot_without_reading_clerk_again() {
     let (world, secret, held) = held().await;
     let (asked, read) = (world.sandbox.total_requests(), secret.times_read());
     let answer = ask(&world, json!({"accept_shrink": true})).await;
@@ -233,7 +233,7 @@ async fn accept_shrink_publishes_what_is_held_without_reading_clerk_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn restart_gives_up_what_is_held_and_reads_anew() {
+async fn restart_abandons_the_held_run_and_reads_again() {
     let (world, _, held) = held().await;
     for _ in 0..40 {
         world.sandbox.add_user(world.sandbox.latest());

@@ -1,5 +1,5 @@
-//! `daily_active_users`: one line a day, right after any number of interruptions, repairs and late
-//! rows, and for no request more.
+//! Promise: `daily_active_users` has one line per day that agrees with the users of the snapshot,
+//! despite interruptions, repairs and late rows, and costs no extra request.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,8 +17,8 @@ const DAY: i64 = 86_400_000;
 /// Midnight of 2025-11-20, the day on which a world's clock begins.
 const TODAY: i64 = 1_763_596_800_000;
 
-/// Users of whom each was last active on another day, some never, some tomorrow, and some longer ago
-/// than is counted.
+/// Users who were last active on different days, some never, some tomorrow, and some before the
+/// first day that is counted.
 fn instance(users: usize) -> Sandbox {
     let sandbox = Sandbox::empty();
     sandbox.add_role("org:member", "Member", &[], FIRST);
@@ -42,11 +42,11 @@ fn world(sandbox: &Sandbox, resources: &str) -> World {
     World::new(sandbox.clone()).with("RESOURCES", resources).with("COMPRESSION", "none")
 }
 
-/// The days that are counted, with what these users come to.
-fn counted<'a>(users: impl IntoIterator<Item = &'a Value>, days: i64) -> Vec<(String, u64)> {
+/// The days that are counted, each with its number of active users.
+fn expected_days<'a>(users: impl IntoIterator<Item = &'a Value>, days: i64) -> Vec<(String, u64)> {
     let mut counts = BTreeMap::new();
     for user in users {
-        // As Clerk gives it, or as a record has it.
+        // The time as Clerk states it, or as a record has it.
         let active = match user.get("profile") {
             Some(profile) => profile["last_active_at"].as_str().map(str::to_owned),
             None => user["last_active_at"].as_i64().map(written),
@@ -63,19 +63,19 @@ fn written(milliseconds: i64) -> String {
     clerk_snapshot::timestamp::Timestamp::from_unix_millis(milliseconds).unwrap().to_string()
 }
 
-fn told(snapshot: &Snapshot) -> Vec<(String, u64)> {
+fn days_of(snapshot: &Snapshot) -> Vec<(String, u64)> {
     let value =
         |row: &Value| (row["date"].as_str().unwrap().to_owned(), row["value"].as_u64().unwrap());
     snapshot.datasets[DATASET].iter().map(value).collect()
 }
 
-/// What is told is what the users of the same snapshot come to.
+/// The days agree with the users of the same snapshot.
 fn assert_agrees(snapshot: &Snapshot, what: &str) {
-    assert_eq!(told(snapshot), counted(&snapshot.datasets["users"], 30), "{what}");
+    assert_eq!(days_of(snapshot), expected_days(&snapshot.datasets["users"], 30), "{what}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_day_is_a_line_and_no_request_is_made_for_it() {
+async fn each_day_is_one_line_and_costs_no_request() {
     let sandbox = instance(1300);
     let users = world(&sandbox, "users");
     users.complete().await;
@@ -94,7 +94,7 @@ async fn each_day_is_a_line_and_no_request_is_made_for_it() {
     );
     let last = &rows[29];
     assert_eq!(last["date"], "2025-11-20");
-    assert!(told(&snapshot).iter().filter(|(_, value)| *value > 0).count() > 20);
+    assert!(days_of(&snapshot).iter().filter(|(_, value)| *value > 0).count() > 20);
     let entry = &snapshot.manifest["datasets"][DATASET];
     assert_eq!(entry["status"], "verified");
     assert_eq!(entry["source_count"], json!({"before": 1300, "after": 1300}));
@@ -102,7 +102,7 @@ async fn each_day_is_a_line_and_no_request_is_made_for_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn lines_and_manifest_are_as_their_schemas_say() {
+async fn lines_and_manifest_match_their_schemas() {
     let snapshot = world(&instance(30), DATASET).complete().await;
     let validator =
         |schema| jsonschema::validator_for(&serde_json::from_str(schema).unwrap()).unwrap();
@@ -113,21 +113,21 @@ async fn lines_and_manifest_are_as_their_schemas_say() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn days_alone_write_no_user() {
+async fn days_without_users_write_no_user() {
     let sandbox = instance(700);
     let world = world(&sandbox, DATASET);
     let snapshot = world.complete().await;
     assert_eq!(snapshot.datasets.keys().collect::<Vec<_>>(), [DATASET]);
-    assert_eq!(told(&snapshot), counted(&sandbox.users(), 30));
+    assert_eq!(days_of(&snapshot), expected_days(&sandbox.users(), 30));
     assert!(world.memory.objects().keys().all(|key| !key.contains("/users/")));
 }
 
 #[tokio::test(start_paused = true)]
-async fn as_many_days_as_are_asked_for() {
+async fn the_lookback_setting_decides_how_many_days_there_are() {
     let sandbox = instance(300);
     for days in [1, 7, 365] {
         let world = world(&sandbox, DATASET).with("DAU_LOOKBACK_DAYS", &days.to_string());
-        assert_eq!(told(&world.complete().await), counted(&sandbox.users(), days));
+        assert_eq!(days_of(&world.complete().await), expected_days(&sandbox.users(), days));
     }
     for wrong in ["0", "366", "1.5", "-1", "month"] {
         let world = world(&sandbox, DATASET).with("DAU_LOOKBACK_DAYS", wrong);
@@ -144,11 +144,11 @@ async fn interruptions_change_no_count() {
         let (invocations, snapshot) =
             complete_in_pieces(&world(&sandbox, resources), 0.0, resources).await;
         assert!(invocations > 4, "{invocations}");
-        assert_eq!(told(&snapshot), counted(&sandbox.users(), 30), "{resources}");
+        assert_eq!(days_of(&snapshot), expected_days(&sandbox.users(), 30), "{resources}");
     }
 }
 
-/// In windows, side by side.
+/// With several windows at the same time.
 #[tokio::test(start_paused = true)]
 async fn windows_count_each_user_once() {
     let sandbox = Sandbox::empty();
@@ -158,12 +158,12 @@ async fn windows_count_each_user_once() {
     sandbox.set_latency(Duration::from_millis(50), Duration::from_millis(20));
     let snapshot = complete(&world(&sandbox, "users,daily_active_users"), "windows").await;
     assert_eq!(snapshot.manifest["datasets"]["users"]["walk"], "windows");
-    assert_eq!(told(&snapshot), counted(&sandbox.users(), 30));
+    assert_eq!(days_of(&snapshot), expected_days(&sandbox.users(), 30));
 }
 
-/// Rows are read again, and replaced with their counts.
+/// Rows are read again, and their counts are replaced.
 #[tokio::test(start_paused = true)]
-async fn repairs_count_what_is_there_in_the_end() {
+async fn users_read_again_are_counted_once() {
     let sandbox = instance(2600);
     before_request(&sandbox, "/v1/users", 4, |sandbox| {
         for number in 10..40 {
@@ -177,11 +177,11 @@ async fn repairs_count_what_is_there_in_the_end() {
     let repaired = &snapshot.manifest["datasets"]["users"]["rows_repaired"];
     assert!(repaired.as_u64().unwrap() > 0);
     assert_agrees(&snapshot, "repaired");
-    assert_eq!(told(&snapshot), counted(&sandbox.users(), 30));
+    assert_eq!(days_of(&snapshot), expected_days(&sandbox.users(), 30));
 }
 
 #[tokio::test(start_paused = true)]
-async fn whatever_changes_meanwhile_the_days_agree_with_the_users_written() {
+async fn days_agree_with_the_users_written_despite_changes_during_the_run() {
     for seed in 0..6 {
         let sandbox = instance(2600);
         let plan = ChurnPlan { seed, last_page: 40, ..ChurnPlan::default() };
@@ -192,9 +192,9 @@ async fn whatever_changes_meanwhile_the_days_agree_with_the_users_written() {
     }
 }
 
-/// A user who appears while memberships are read, dated back, is inserted into what is stored.
+/// A backdated user who appears while memberships are read is inserted into a stored part.
 #[tokio::test(start_paused = true)]
-async fn who_is_inserted_late_is_counted() {
+async fn a_user_inserted_late_is_counted() {
     let sandbox = instance(600);
     sandbox.add_organization(FIRST);
     add_memberships(&sandbox, 550, every_second);
@@ -208,11 +208,11 @@ async fn who_is_inserted_late_is_counted() {
     let snapshot = complete(&world(&sandbox, resources), "late").await;
     assert!(snapshot.ids("users").contains(&"user_late".to_owned()));
     assert_agrees(&snapshot, "late");
-    assert_eq!(told(&snapshot), counted(&sandbox.users(), 30));
+    assert_eq!(days_of(&snapshot), expected_days(&sandbox.users(), 30));
 }
 
 #[tokio::test(start_paused = true)]
-async fn refused_users_leave_no_days_rather_than_empty_ones() {
+async fn refused_users_skip_the_days_instead_of_emptying_them() {
     for resources in ["users,daily_active_users", DATASET] {
         let sandbox = instance(30);
         sandbox.fault(FaultRule::on("/v1/users*").status(403, "feature_not_enabled"));
@@ -224,7 +224,7 @@ async fn refused_users_leave_no_days_rather_than_empty_ones() {
     }
 }
 
-/// Half of the days would be counted over another span.
+/// Otherwise some days would be counted over another period.
 #[tokio::test(start_paused = true)]
 async fn a_run_is_not_continued_with_another_lookback() {
     let sandbox = instance(1300);

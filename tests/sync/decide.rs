@@ -12,9 +12,10 @@ use crate::support::answers::{
 use crate::support::scripted_secret::ScriptedSecret;
 use crate::support::world::World;
 
-/// A clock that was wrong once must not stop the schedule until the others have caught up with it.
+/// A clock that was wrong once must not block the schedule until the right time has caught up with
+/// it.
 #[tokio::test(start_paused = true)]
-async fn a_snapshot_or_a_lease_from_the_future_stops_nothing() {
+async fn a_snapshot_or_lease_dated_in_the_future_blocks_nothing() {
     for minutes in ["0", "60"] {
         let mut world = World::of(30, 2, 20).with("SNAPSHOT_INTERVAL_MINUTES", minutes);
         let right = world.clock.clone();
@@ -26,7 +27,7 @@ async fn a_snapshot_or_a_lease_from_the_future_stops_nothing() {
         assert_ne!(now.latest["snapshot_id"], ahead.latest["snapshot_id"], "{minutes} minutes");
         assert!(now.latest["started_at"].as_str() < ahead.latest["started_at"].as_str());
     }
-    // A holder whose clock was wrong was killed.
+    // A holder with a wrong clock was killed.
     let world = World::of(30, 2, 20);
     let paused = world.handle(json!({"time_budget_seconds": 0})).await.expect("sync");
     assert_eq!(paused["status"], "partial");
@@ -51,8 +52,8 @@ async fn a_run_in_progress_is_continued_whatever_the_interval() {
     assert_eq!(answer["invocations"], 2);
 }
 
-/// A cut run, then a sync that must begin anew and say that and why.
-async fn assert_begins_anew(world: &World, cut: &Value, event: Value, why: &str) {
+/// After a run was cut, a sync that must start over, and say that and why.
+async fn assert_starts_over(world: &World, cut: &Value, event: Value, why: &str) {
     let answer = ask(world, event).await;
     assert_answer(&answer, "complete", &[]);
     assert_ne!(answer["snapshot_id"], cut["snapshot_id"]);
@@ -65,14 +66,14 @@ async fn assert_begins_anew(world: &World, cut: &Value, event: Value, why: &str)
 }
 
 #[tokio::test(start_paused = true)]
-async fn restart_begins_anew() {
+async fn restart_abandons_a_run_in_progress() {
     let world = large();
     let begun = cut(&world).await;
-    assert_begins_anew(&world, &begun, json!({"restart": true}), "restart").await;
+    assert_starts_over(&world, &begun, json!({"restart": true}), "restart").await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_past_its_age_is_given_up_and_one_within_is_continued() {
+async fn a_run_past_its_maximum_age_is_abandoned_and_a_younger_one_is_continued() {
     let world = large().with("SNAPSHOT_MAX_AGE_HOURS", "2");
     let begun = cut(&world).await;
     tokio::time::advance(Duration::from_secs(7000)).await;
@@ -80,7 +81,7 @@ async fn a_run_past_its_age_is_given_up_and_one_within_is_continued() {
     assert_eq!(continued["snapshot_id"], begun["snapshot_id"]);
     assert!(!message(&continued).contains("given up"));
     tokio::time::advance(Duration::from_secs(201)).await;
-    assert_begins_anew(&world, &begun, json!({}), "SNAPSHOT_MAX_AGE_HOURS").await;
+    assert_starts_over(&world, &begun, json!({}), "SNAPSHOT_MAX_AGE_HOURS").await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -96,13 +97,13 @@ async fn a_run_of_another_configuration_is_not_continued() {
         let world = large();
         let begun = cut(&world).await;
         let world = world.with(setting, value);
-        assert_begins_anew(&world, &begun, json!({}), "configuration").await;
+        assert_starts_over(&world, &begun, json!({}), "configuration").await;
     }
 }
 
-/// What an earlier version began has parts and records of another shape.
+/// A run of an earlier version has parts and records of another shape.
 #[tokio::test(start_paused = true)]
-async fn a_run_that_an_earlier_version_began_is_not_continued() {
+async fn a_run_of_an_earlier_version_is_not_continued() {
     let world = large();
     let begun = cut(&world).await;
     let fingerprint = Sha256Hex::of(
@@ -116,7 +117,7 @@ async fn a_run_that_an_earlier_version_began_is_not_continued() {
     world.edit_checkpoint(|checkpoint| {
         checkpoint["config_fingerprint"] = json!(format!("sha256:{fingerprint}"));
     });
-    assert_begins_anew(&world, &begun, json!({}), "begun by another version").await;
+    assert_starts_over(&world, &begun, json!({}), "begun by another version").await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -124,13 +125,13 @@ async fn a_run_of_another_instance_is_not_continued() {
     let world = large();
     let begun = cut(&world).await;
     world.sandbox.set_instance("ins_another", "development");
-    assert_begins_anew(&world, &begun, json!({}), "instance").await;
+    assert_starts_over(&world, &begun, json!({}), "instance").await;
     let manifest = world.published().expect("published").manifest;
     assert_eq!(manifest["instance"], json!({"id": "ins_another", "environment": "development"}));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_is_continued_faster_slower_and_with_a_rotated_key() {
+async fn a_run_is_continued_at_another_speed_and_with_a_rotated_key() {
     let world = large();
     let begun = cut(&world).await;
     world.sandbox.rotate_key("sk_test_rotated");
@@ -146,7 +147,7 @@ async fn a_run_is_continued_faster_slower_and_with_a_rotated_key() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_events_resources_count_instead_of_the_settings() {
+async fn the_resources_of_the_event_override_the_setting() {
     let world = World::of(40, 4, 30);
     let answer = ask(&world, json!({"resources": ["organizations"]})).await;
     assert_answer(&answer, "complete", &[]);
@@ -157,7 +158,7 @@ async fn the_events_resources_count_instead_of_the_settings() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_begun_with_the_events_resources_is_continued_with_them() {
+async fn a_run_started_with_the_resources_of_an_event_keeps_them() {
     let world = large();
     let event = json!({"resources": "users", "time_budget_seconds": 0});
     let begun = ask(&world, event).await;
@@ -169,8 +170,8 @@ async fn a_run_begun_with_the_events_resources_is_continued_with_them() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_event_with_other_resources_begins_anew() {
+async fn an_event_with_other_resources_starts_over() {
     let world = large();
     let begun = cut(&world).await;
-    assert_begins_anew(&world, &begun, json!({"resources": ["users"]}), "configuration").await;
+    assert_starts_over(&world, &begun, json!({"resources": ["users"]}), "configuration").await;
 }

@@ -1,7 +1,6 @@
-//! Promise: whatever goes wrong has one of the contract's names (section 3) and a message that says
-//! what happened, to what, and what to do; nothing is published by it, and nothing is lost: a first
-//! start that fails leaves no trace, a failure in the midst of a run leaves the run free to be
-//! continued.
+//! Promise: every failure has one of the documented error names and a message that says what
+//! happened, where, and what to do. A failure publishes nothing and loses nothing: a failed first
+//! start leaves no trace, and a later failure leaves the run free to be continued.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,7 +21,7 @@ use crate::support::oracle::Oracle;
 use crate::support::scripted_secret::ScriptedSecret;
 use crate::support::world::World;
 
-/// The message of a `sync` that must fail under this name. What is published must not have changed.
+/// The message of a `sync` that must fail under this name. `latest.json` must not change.
 async fn fails(world: &World, event: Value, name: &str) -> String {
     let latest = || world.memory.objects().get("latest.json").cloned();
     let before = latest();
@@ -57,7 +56,7 @@ fn large() -> World {
     World::of(2100, 10, 60)
 }
 
-/// The snapshot that is being made, which nobody holds.
+/// The run in progress, which nobody holds.
 async fn free_run(world: &World) -> Value {
     let status = world.handle(json!({"action": "status"})).await.expect("status");
     let run = &status["run"];
@@ -66,7 +65,7 @@ async fn free_run(world: &World) -> Value {
     run["snapshot_id"].clone()
 }
 
-/// Now that all is well again, the run goes on where it was, and equals its source.
+/// Once the cause is gone, the run continues and equals its source.
 async fn assert_continues(world: &World) {
     let run = free_run(world).await;
     world.sandbox.clear_requests();
@@ -141,7 +140,7 @@ fn assert_nothing_happened(world: &World, secret: &ScriptedSecret) {
 
 // ---- SecretUnavailable, ClerkUnauthorized
 
-/// Reads as the sandbox's key so many times, then not at all.
+/// Returns the sandbox's key this many times, then fails.
 #[derive(Debug)]
 struct VanishingSecret(AtomicU32);
 
@@ -153,7 +152,7 @@ impl SecretSource for VanishingSecret {
         if left.is_ok() {
             return Ok(SecretKey::parse(DEFAULT_KEY).expect("a key"));
         }
-        // The real source, which has nowhere to ask.
+        // The real source fails the same way if there is nowhere to read from.
         let nowhere = SdkConfig::builder().build();
         SecretsManager::new(&nowhere, "clerk/secret-key", None)?.read().await
     }
@@ -192,7 +191,7 @@ async fn a_secret_that_vanishes_while_clerk_answers_401_keeps_what_was_read() {
     assert_continues(&world).await;
 }
 
-/// 401 from the n-th page of users on.
+/// Clerk answers 401 from the n-th page of users on.
 fn refuse_key_from(world: &World, page: u64) {
     world
         .sandbox
@@ -212,7 +211,7 @@ async fn a_refused_key_is_read_once_more_and_leaves_no_trace() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_key_refused_in_the_midst_keeps_what_was_read() {
+async fn a_key_refused_during_a_run_keeps_what_was_read() {
     let world = large();
     refuse_key_from(&world, 2);
     assert_names(&fails(&world, json!({}), "ClerkUnauthorized").await, &["/users"]);
@@ -221,7 +220,7 @@ async fn a_key_refused_in_the_midst_keeps_what_was_read() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_key_rotated_in_the_midst_is_no_error() {
+async fn a_key_rotated_during_a_run_is_no_error() {
     let world = large().with_secret(ScriptedSecret::new([DEFAULT_KEY, "sk_test_rotated"]));
     world.sandbox.on_request(|sandbox, request| {
         if request.path == "/v1/users" && request.parameter("starting_after").is_some() {
@@ -245,13 +244,13 @@ async fn a_clerk_that_is_down_leaves_no_trace() {
         world.sandbox.fault(rule);
         let message = fails_without_trace(&world, "ClerkUnavailable").await;
         assert_names(&message, &["/instance", "attempts"]);
-        assert!(world.sandbox.total_requests() > 1, "it was tried again");
-        assert!(world.sandbox.total_requests() < 50, "and not for ever");
+        assert!(world.sandbox.total_requests() > 1, "the request was retried");
+        assert!(world.sandbox.total_requests() < 50, "but not forever");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_list_that_goes_down_in_the_midst_keeps_what_was_read() {
+async fn a_list_that_goes_down_during_a_run_keeps_what_was_read() {
     for path in [
         "/v1/users",
         "/v1/users/count",
@@ -287,7 +286,7 @@ async fn progress_before_a_failure_is_not_read_again() {
     world.sandbox.clear_requests();
     let answer = world.sync().await.expect("sync");
     assert_eq!(answer["snapshot_id"], run);
-    // Of five pages three were stored: engine.md allows two extra pages for an interruption.
+    // Three of five pages were stored; an interruption may cost two extra pages.
     let rows: usize = world.sandbox.requests().iter().map(|request| request.rows).sum();
     assert!(rows <= 2100 - 1500 + 2 * 500, "{rows} rows were read");
     let snapshot = world.published().expect("published");
@@ -295,7 +294,7 @@ async fn progress_before_a_failure_is_not_read_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_without_what_the_api_promises_names_endpoint_and_field() {
+async fn an_answer_without_a_required_field_names_endpoint_and_field() {
     for (list, field) in [
         ("users", "id"),
         ("organizations", "id"),
@@ -323,7 +322,7 @@ async fn a_list_that_is_not_there_is_never_an_empty_dataset() {
     assert_names(&message, &["404", "CLERK_API_URL"]);
 }
 
-/// A refusal is told by Clerk's code, never in Clerk's words, which could repeat personal data.
+/// A message quotes Clerk's code, never Clerk's words, which could repeat personal data.
 #[tokio::test(start_paused = true)]
 async fn bodies_are_never_part_of_a_message() {
     let planted = "ada@example.com said so";
@@ -356,7 +355,8 @@ async fn a_store_that_cannot_be_read_or_taken_is_named_and_clerk_is_not_asked() 
 #[tokio::test(start_paused = true)]
 async fn a_part_that_cannot_be_stored_is_named_and_the_run_goes_on_later() {
     for effect in [Effect::FailBefore, Effect::FailAfter, Effect::LoseAnswer] {
-        // Permissions are read first and make two; what fails with nothing stored leaves no run.
+        // Permissions are read first and make two parts. A failure before anything is stored leaves
+        // no run.
         for call in [3, 5] {
             let world = large();
             world.store.fault(Fault::new(Operation::Put, effect).on_key("/part-").at(call));
@@ -389,9 +389,9 @@ async fn a_manifest_or_pointer_that_cannot_be_stored_publishes_nothing() {
     }
 }
 
-/// A part that the checkpoint names and that is gone, cut or altered is not published.
+/// A part that the checkpoint names is not published if it is missing, cut or altered.
 #[tokio::test(start_paused = true)]
-async fn a_part_that_was_tampered_with_is_named_and_restart_is_the_way_out() {
+async fn a_damaged_part_is_named_and_restart_helps() {
     type Tamper = fn(Bytes) -> Option<Bytes>;
     let tampers: [Tamper; 3] = [
         |_| None,
@@ -422,10 +422,10 @@ fn part_keys(world: &World) -> Vec<String> {
 // ---- LeaseLost
 
 #[tokio::test(start_paused = true)]
-async fn an_invocation_that_lost_its_lease_writes_nothing_more_that_the_holder_could_see() {
+async fn an_invocation_that_lost_its_lease_writes_nothing_that_the_holder_could_see() {
     let world = large().with("MAX_CONCURRENCY", "1");
     let memory = Arc::clone(&world.memory);
-    // Somebody else takes the run while this invocation waits for its second page.
+    // Another invocation takes the run while this one waits for its second page.
     world.sandbox.on_request(move |sandbox, request| {
         if request.path == "/v1/users" && sandbox.request_count("/v1/users") == 3 {
             let mut checkpoint = checkpoint_in(&memory.objects());
@@ -440,7 +440,7 @@ async fn an_invocation_that_lost_its_lease_writes_nothing_more_that_the_holder_c
     assert_eq!(checkpoint_in(&world.memory.objects())["lease"]["holder"], "somebody-else");
     assert!(world.published().is_none());
 
-    // And once that holder is dead, its run goes on.
+    // Once that holder is dead, its run continues.
     tokio::time::advance(Duration::from_secs(61)).await;
     world.complete().await;
     assert_equals_source(&world);
@@ -452,7 +452,7 @@ fn checkpoint_in(objects: &BTreeMap<String, Bytes>) -> Value {
 
 // ---- StateUnreadable
 
-/// Bytes that are no checkpoint of this program's.
+/// Bytes that are not a checkpoint of this program.
 fn unreadable_checkpoints() -> Vec<(&'static str, Vec<u8>)> {
     vec![
         ("nothing", vec![]),
@@ -489,7 +489,7 @@ async fn an_unreadable_checkpoint_is_left_alone_until_restart_sets_it_aside() {
     }
 }
 
-/// The bytes stand somewhere else, in nobody's way.
+/// The bytes are kept under another name, where they block nothing.
 fn assert_set_aside(world: &World, bytes: &[u8]) {
     let objects = world.memory.objects();
     let aside: Vec<&String> =
@@ -499,7 +499,7 @@ fn assert_set_aside(world: &World, bytes: &[u8]) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_checkpoint_of_another_version_is_called_by_its_format() {
+async fn a_checkpoint_of_another_version_is_named_by_its_format() {
     let world = World::of(3, 1, 2);
     world.memory.plant("checkpoint.json", r#"{"format":"clerk-sync/checkpoint/9"}"#);
     let message = fails(&world, json!({}), "StateUnreadable").await;
@@ -519,7 +519,7 @@ async fn a_checkpoint_cut_anywhere_is_unreadable_and_never_continued() {
     assert_continues(&world).await;
 }
 
-/// Each field of a checkpoint is needed: without it the run is not continued by a guess.
+/// Every field of a checkpoint is required: without one the run is not continued by guessing.
 #[tokio::test(start_paused = true)]
 async fn a_checkpoint_with_a_field_of_another_kind_is_unreadable() {
     let world = large();
@@ -587,7 +587,7 @@ async fn a_manifest_that_is_gone_or_unreadable_is_named() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn both_ways_out_can_be_taken_at_once() {
+async fn restart_and_accept_shrink_can_be_combined() {
     let world = World::of(30, 3, 20);
     world.memory.plant("checkpoint.json", "checkpoint?");
     world.memory.plant("latest.json", "latest?");
@@ -601,7 +601,7 @@ async fn both_ways_out_can_be_taken_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn setting_a_checkpoint_aside_loses_it_in_no_failure() {
+async fn a_failure_while_a_checkpoint_is_set_aside_does_not_lose_it() {
     let world = World::of(30, 3, 20);
     world.memory.plant("checkpoint.json", "checkpoint?");
     world.sandbox.rotate_key("sk_test_another");

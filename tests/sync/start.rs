@@ -1,5 +1,5 @@
-//! The start: what does not depend on each other is asked side by side, and nothing is asked, read
-//! or loaded that the run does not need.
+//! Promise: independent steps of the start run concurrently, and nothing is requested, read or
+//! loaded that the run does not need.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,7 +25,7 @@ use crate::support::world::World;
 /// Longer than anything takes here, on a clock that jumps ahead when nothing else can happen.
 const NEVER: Duration = Duration::from_secs(600);
 
-/// A secret that is read when somebody else has come to the barrier.
+/// A secret that can be read only after somebody else has reached the barrier.
 #[derive(Debug)]
 struct MeetingSecret(Arc<Barrier>);
 
@@ -41,12 +41,12 @@ impl SecretSource for MeetingSecret {
     }
 }
 
-/// A store that waits at the barrier before it creates the first object of a name.
+/// A store that waits at the barrier before it creates the first object with this prefix.
 #[derive(Debug)]
 struct MeetingStore {
     inner: Arc<dyn Store>,
     barrier: Arc<Barrier>,
-    /// How the name begins.
+    /// The prefix of the name.
     name: &'static str,
     has_met: AtomicBool,
 }
@@ -88,8 +88,8 @@ impl Store for MeetingStore {
     }
 }
 
-/// A world in which the key is read only while the store creates its first object of this name, and the
-/// other way round.
+/// A world in which reading the key and creating the first object with this prefix wait for each
+/// other.
 fn meeting(name: &'static str) -> World {
     let barrier = Arc::new(Barrier::new(2));
     let mut world = World::of(3, 1, 2).with_secret(MeetingSecret(Arc::clone(&barrier)));
@@ -117,7 +117,7 @@ async fn a_check_asks_clerk_while_it_tries_the_store() {
     assert_eq!(checks.last().expect("a check")["check"], "store");
 }
 
-/// A secret that is not there, or whose reading never ends.
+/// A secret that does not exist, or that never finishes being read.
 #[derive(Debug)]
 enum NoSecret {
     Missing,
@@ -128,7 +128,7 @@ enum NoSecret {
 impl SecretSource for NoSecret {
     async fn read(&self) -> Result<SecretKey, SecretError> {
         match self {
-            // The real source, which has nowhere to ask.
+            // The real source fails the same way if there is nowhere to read from.
             Self::Missing => {
                 let nowhere = SdkConfig::builder().build();
                 SecretsManager::new(&nowhere, "clerk/secret-key", None)?.read().await
@@ -143,7 +143,7 @@ impl SecretSource for NoSecret {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_comes_of_the_key_does_not_change_the_answer_of_a_run_that_another_has_taken() {
+async fn a_busy_answer_does_not_depend_on_the_key() {
     for secret in [NoSecret::Missing, NoSecret::Hanging] {
         let what = format!("{secret:?}");
         let world = World::of(3, 1, 2).with_secret(secret);
@@ -158,7 +158,7 @@ async fn what_comes_of_the_key_does_not_change_the_answer_of_a_run_that_another_
     }
 }
 
-/// A program that finds no certificate, and its folder.
+/// The program without any certificates, and its folder.
 fn without_certificates(serving: &Serving) -> (Program, tempfile::TempDir) {
     let folder = tempfile::tempdir().expect("a folder");
     let url = format!("file://{}", folder.path().join("out").display());
@@ -169,13 +169,13 @@ fn without_certificates(serving: &Serving) -> (Program, tempfile::TempDir) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_certificate_is_loaded_without_https_or_before_clerk_is_to_be_asked() {
+async fn certificates_are_loaded_only_for_https_and_only_when_clerk_is_needed() {
     let sandbox = Sandbox::new(Population::default().users(3).organizations(1).memberships(2));
     let serving = sandbox.serve().await.expect("a free port");
     let (program, folder) = without_certificates(&serving);
     let answer = program.run().await.answer(0);
     assert_eq!(answer["status"], "complete", "{answer:#}");
-    // At an address that needs them their absence is an error, once they are needed.
+    // An address that needs certificates makes their absence an error, once they are needed.
     let secure = program.with("CLERK_API_URL", "https://127.0.0.1:1");
     let skipping = secure.clone().with("SNAPSHOT_INTERVAL_MINUTES", "60");
     assert_eq!(skipping.run().await.answer(0)["status"], "skipped");

@@ -1,6 +1,6 @@
-//! What a value of Clerk's means: one of another type than it should be is `null` in its record,
-//! counted in the manifest and logged once, and stops nothing; only what a row cannot be without is an
-//! error, which says where it is.
+//! Promise: a value of an unexpected type becomes `null` in its record, is counted in the manifest
+//! and logged once, and stops nothing. Only a field that a row requires is an error, which says
+//! where the row is.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use crate::support::plain::plain;
 use crate::support::snapshot::Snapshot;
 use crate::support::world::World;
 
-/// Something in every list.
+/// Rows in every list.
 fn populated() -> Sandbox {
     let population = Population::default().users(40).organizations(12).memberships(60);
     Sandbox::new(population.other_rows(23))
@@ -32,7 +32,7 @@ fn world(sandbox: &Sandbox, resources: &str) -> World {
     World::new(sandbox.clone()).with("RESOURCES", resources).with("COMPRESSION", "none")
 }
 
-/// A value of every type of JSON, and those that are not quite of theirs.
+/// A value of every JSON type, and values that almost have the right type.
 fn odd_values() -> Vec<Value> {
     vec![
         json!("odd"),
@@ -46,30 +46,31 @@ fn odd_values() -> Vec<Value> {
     ]
 }
 
-/// Whether a value is of the type of another.
+/// Whether two values have the same type.
 fn is_alike(one: &Value, other: &Value) -> bool {
     std::mem::discriminant(one) == std::mem::discriminant(other)
 }
 
-/// What is copied as it stands, of whatever type it is.
+/// Fields that are copied unchanged, whatever their type.
 const VERBATIM: [&str; 6] =
     ["public_metadata", "private_metadata", "unsafe_metadata", "claims", "actor", "mappings"];
 
-/// What no row can be without, by the names that Clerk gives it.
+/// The fields that a row requires, by Clerk's names.
 fn needed(endpoint: &Endpoint) -> BTreeSet<&'static str> {
     let dated = matches!(endpoint.paging, Paging::Cursor { .. } | Paging::Offset(Order::Creation));
     let further: &[&str] = match endpoint.path {
         "/organization_memberships" => &["organization", "organization.id", "role"],
         "/organization_permissions" => &["key"],
-        // What a role permits decides about grants: a list that cannot be read is not an empty one.
+        // The permissions of a role decide about grants: a list that cannot be read is not an empty
+        // one.
         "/organization_roles" => &["key", "permissions", "permissions.id", "permissions.key"],
         _ => &[],
     };
     further.iter().copied().chain(["id"]).chain(dated.then_some("created_at")).collect()
 }
 
-/// The fields of a row and where they stand, with those inside of others: of a list, those of its first
-/// element.
+/// The fields of a row, nested ones included, and their pointers. Of a list, only the first element
+/// counts.
 fn fields(value: &Value, name: &str, pointer: &str, found: &mut BTreeMap<String, String>) {
     match value {
         Value::Object(object) => {
@@ -118,10 +119,11 @@ fn with(row: &Value, pointer: &str, value: Value) -> Value {
     row
 }
 
-/// Every field of every list, those inside of others too, with a value of every other type: the record
-/// is that of a row in which the field is `null`, those of its neighbours stay, and the field is named.
+/// Every field of every list, nested ones included, with a value of every other type: the record is
+/// that of a row in which the field is `null`, the records next to it do not change, and the field
+/// is named.
 #[test]
-fn a_value_of_another_type_costs_that_value_alone() {
+fn a_value_of_another_type_loses_only_that_value() {
     let sandbox = populated();
     let mut tried = 0;
     for endpoint in ENDPOINTS.iter().filter(|endpoint| endpoint.is_read()) {
@@ -140,8 +142,8 @@ fn a_value_of_another_type_costs_that_value_alone() {
                 let page = |row: Value| [rows[0].clone(), row, rows[1].clone()];
                 let usual = read(endpoint, &page(row.clone()), &context).expect("as usual");
                 let null = with(row, &pointer, Value::Null);
-                let null = read(endpoint, &page(null), &context).expect("null is fine");
-                assert!(null.rows[1].unreadable.is_empty(), "{list}: {name}: null says nothing");
+                let null = read(endpoint, &page(null), &context).expect("null is accepted");
+                assert!(null.rows[1].unreadable.is_empty(), "{list}: {name}: null is not odd");
                 let original = row.pointer(&pointer).expect("it is there");
                 for odd in odd_values().into_iter().filter(|odd| !is_alike(odd, original)) {
                     let what = format!("{list}: {name} is {odd}");
@@ -161,10 +163,10 @@ fn a_value_of_another_type_costs_that_value_alone() {
     assert!(tried > 1500, "{tried}");
 }
 
-/// Every field that a row cannot be without, of every list, with a value of every other type, and
-/// missing: an error that names the field, the row and its place.
+/// Every required field of every list, missing or with a value of another type, is an error that
+/// names the field, the row and its place.
 #[test]
-fn what_a_row_cannot_be_without_is_an_error_that_says_where_it_is() {
+fn a_required_field_that_cannot_be_read_is_an_error_that_says_where() {
     let sandbox = populated();
     for endpoint in ENDPOINTS.iter().filter(|endpoint| endpoint.is_read()) {
         let context = context(endpoint, &sandbox);
@@ -182,7 +184,7 @@ fn what_a_row_cannot_be_without_is_an_error_that_says_where_it_is() {
             let pointer = &found[name];
             let original = row.pointer(pointer).expect("it is there");
             let odd = odd_values().into_iter().filter(|odd| !is_alike(odd, original));
-            // A role of which Clerk does not say what it permits is written as such.
+            // A role whose permissions Clerk does not list is written as such.
             let null = (name != "permissions").then_some(Value::Null);
             for odd in odd.chain(null) {
                 let what = format!("{list}: {name} is {odd}");
@@ -202,7 +204,7 @@ fn what_a_row_cannot_be_without_is_an_error_that_says_where_it_is() {
     }
 }
 
-/// The same through the handler: in every row of every list another field is odd.
+/// The same through the handler: in every row of every list another field has an odd value.
 #[tokio::test(start_paused = true)]
 async fn no_list_is_stopped_by_odd_values() {
     let main = ENDPOINTS.iter().filter(|it| it.is_read() && it.part == 0);
@@ -222,7 +224,7 @@ async fn no_list_is_stopped_by_odd_values() {
             let mut found = BTreeMap::new();
             fields(row, "", "", &mut found);
             found.retain(|name, _| !needed.contains(name.as_str()) && !edited.contains_key(name));
-            // Those inside of others as well as those of the row.
+            // Nested fields as well as those of the row itself.
             let next = found.into_iter().nth(index % 3);
             edited.extend(next.map(|(name, pointer)| (name, (index, pointer))));
         }
@@ -265,7 +267,7 @@ fn edit(path: &str, row: usize, pointer: &str, value: Value) -> FaultRule {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_manifest_counts_the_rows_of_each_field_and_the_log_tells_of_it_once() {
+async fn the_manifest_counts_the_rows_of_each_field_and_the_log_reports_it_once() {
     let sandbox = populated();
     for row in [3, 8, 11] {
         sandbox.fault(edit(
@@ -288,18 +290,18 @@ async fn the_manifest_counts_the_rows_of_each_field_and_the_log_tells_of_it_once
         })
     );
     let log = log.text();
-    let told: Vec<&str> = log.lines().filter(|line| line.contains("clerk.field")).collect();
-    assert_eq!(told.len(), 3, "{told:#?}");
+    let logged: Vec<&str> = log.lines().filter(|line| line.contains("clerk.field")).collect();
+    assert_eq!(logged.len(), 3, "{logged:#?}");
     let first = sandbox.users()[3]["id"].as_str().expect("an id").to_owned();
     let of_three =
-        told.iter().find(|line| line.contains(r#"field="email_addresses.verification""#));
-    assert!(of_three.expect("it is told").contains(&first), "{told:#?}");
+        logged.iter().find(|line| line.contains(r#"field="email_addresses.verification""#));
+    assert!(of_three.expect("it is logged").contains(&first), "{logged:#?}");
     assert!(!log.contains("yesterday@example.com"));
     assert_eq!(snapshot.datasets["users"][3]["profile"]["emails"][0]["verified"], Value::Null);
     assert_eq!(sandbox.requests().iter().filter(|it| it.path == "/v1/users").count(), 1);
 }
 
-/// Parts that are read again, joined or cut short count nothing twice.
+/// Rows that are read again, joined or cut off are not counted twice.
 #[tokio::test(start_paused = true)]
 async fn rows_are_counted_once_however_often_they_are_read() {
     let sandbox = plain(1300, 1, 700);
@@ -323,7 +325,7 @@ async fn rows_are_counted_once_however_often_they_are_read() {
     assert_eq!(pieces.digests(), whole.digests());
 }
 
-/// The keys of owner after owner are stored a few at a time and joined.
+/// The keys of one owner after the other are stored a few at a time, and joined later.
 #[tokio::test(start_paused = true)]
 async fn rows_that_are_joined_stay_counted() {
     let population = Population::default().users(200).organizations(12).memberships(60);
@@ -343,7 +345,8 @@ async fn rows_that_are_joined_stay_counted() {
     assert!(parts < 30, "{parts} parts: they have been joined");
 }
 
-/// A membership whose user Clerk does not name gives no grant, and is counted as one whose user is gone.
+/// A membership whose user Clerk does not name gives no grant, and is counted like one whose user
+/// is gone.
 #[tokio::test(start_paused = true)]
 async fn a_membership_of_nobody_is_counted_and_gives_no_grant() {
     let odd = Some("public_user_data");
@@ -392,7 +395,7 @@ async fn a_membership_of_nobody_is_counted_and_gives_no_grant() {
     }
 }
 
-/// A row dated before 1970 is walked in its place, and its record says that there is no time.
+/// A row dated before 1970 is read in its place, and its record has no time.
 #[tokio::test(start_paused = true)]
 async fn a_row_that_is_dated_zero_is_in_the_snapshot() {
     for list in ["users", "organizations"] {
@@ -416,11 +419,11 @@ async fn a_row_that_is_dated_zero_is_in_the_snapshot() {
     }
 }
 
-/// Whoever was active on no day is counted on none.
+/// A user who was never active is counted on no day.
 #[tokio::test(start_paused = true)]
-async fn no_activity_is_activity_of_no_day() {
+async fn users_without_activity_are_counted_on_no_day() {
     let sandbox = populated();
-    // The first days of all times are among those counted.
+    // The counted days include the first days of all times.
     let ages = std::time::Duration::from_millis(86_400_000 * 3);
     let start = std::time::SystemTime::UNIX_EPOCH + ages;
     let mut world = world(&sandbox, "daily_active_users");
@@ -436,7 +439,8 @@ async fn no_activity_is_activity_of_no_day() {
     assert_eq!(active, [(&json!("1970-01-02"), &json!(10))]);
 }
 
-/// Old answers say `verification` of organization domains; what says both means both.
+/// Older answers call an organization domain's field `verification`. With both fields, the newer
+/// one counts.
 #[tokio::test(start_paused = true)]
 async fn an_organization_domain_of_an_earlier_year_has_its_verification() {
     let sandbox = populated();
@@ -465,9 +469,10 @@ async fn an_organization_domain_of_an_earlier_year_has_its_verification() {
     assert!(profile(0).get("verification").is_none());
 }
 
-/// `raw` is Clerk's own object, odd values and all; what cannot be rid of secrets is left out of it.
+/// `raw` is Clerk's own object, odd values included. An object from which secrets cannot be removed
+/// is left out.
 #[tokio::test(start_paused = true)]
-async fn raw_shows_what_clerk_said() {
+async fn raw_keeps_odd_values() {
     let sandbox = populated();
     let deep = (0..70).fold(json!(1), |inside, _| json!([inside]));
     sandbox.fault(edit("/v1/users", 1, "/banned", json!("perhaps")));
@@ -484,10 +489,10 @@ async fn raw_shows_what_clerk_said() {
     assert_eq!(*counted, json!({"banned": 1, "raw": 1}));
 }
 
-/// Fields that come twice, half a surrogate pair, a number beyond all numbers: JSON that few would write
-/// is no reason to stop either.
+/// Duplicate fields, half a surrogate pair and a number out of range: even unusual JSON stops
+/// nothing.
 #[test]
-fn json_that_nobody_should_write_is_read() {
+fn unusual_json_is_read() {
     let sandbox = populated();
     let users = ENDPOINTS.iter().find(|it| it.path == "/users").expect("users");
     let context = context(users, &sandbox);
@@ -532,9 +537,9 @@ fn json_that_nobody_should_write_is_read() {
     }
 }
 
-/// However many values of a row are odd, reading it takes no time to speak of.
+/// However many odd values a row has, reading it takes no noticeable time.
 #[test]
-fn a_row_full_of_odd_values_is_given_up_field_by_field() {
+fn a_row_full_of_odd_values_loses_whole_fields() {
     let sandbox = populated();
     let users = ENDPOINTS.iter().find(|it| it.path == "/users").expect("users");
     let context = context(users, &sandbox);
@@ -551,9 +556,9 @@ fn a_row_full_of_odd_values_is_given_up_field_by_field() {
     assert_eq!(line["display_name"], "Ada");
 }
 
-/// An unreadable row is named by its place in the list, wherever its page stands.
+/// An unreadable row is named by its place in the list, whichever page it is on.
 #[tokio::test(start_paused = true)]
-async fn an_error_says_where_in_the_list_the_row_stands() {
+async fn an_error_says_where_in_the_list_the_row_is() {
     let sandbox = plain(1, 700, 0);
     let rule = edit("/v1/organizations", 17, "/id", json!(7)).past_offset(1);
     sandbox.fault(rule);

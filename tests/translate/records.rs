@@ -1,4 +1,4 @@
-//! Promise: a record is what contract and schema say, to the letter, whatever Clerk's row looks
+//! Promise: a record is exactly what docs/data.md and its schema say, whatever Clerk's row looks
 //! like.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
@@ -73,9 +73,9 @@ fn a_user_in_full() {
     assert_eq!(lines(&records, Dataset::Users), [format!("{ADA_TO_PROFILE_END}}}}}\n")]);
 }
 
-// Promise: what Clerk did not say is null, never a default.
+// Promise: a value that Clerk does not state is null, never a default.
 #[test]
-fn a_user_of_whom_clerk_says_nothing() {
+fn a_user_without_optional_fields() {
     let expected = concat!(
         r#"{"kind":"resource","type":"user","id":"user_1","display_name":"user_1","status":"enabled","#,
         r#""created_at":null,"updated_at":null,"profile":{"username":null,"first_name":null,"last_name":null,"#,
@@ -112,7 +112,7 @@ fn empty_lists_stay_empty_lists() {
 }
 
 #[test]
-fn a_user_is_called_by_the_best_name_there_is() {
+fn the_display_name_is_the_best_name_available() {
     let email = json!([{"id": "idn_1", "email_address": "ada@example.com"}]);
     for (expected, user) in [
         ("Ada Lovelace", json!({"first_name": "Ada", "last_name": "Lovelace", "username": "al"})),
@@ -165,7 +165,7 @@ fn verified_has_three_values() {
 }
 
 #[test]
-fn primary_is_a_matter_of_ids() {
+fn primary_addresses_are_found_by_id() {
     let emails = json!([{"id": "e", "email_address": "a@b.c"}, {"email_address": "d@e.f"}]);
     let primary = |id: Value| {
         let user = json!({"id": "u", "primary_email_address_id": id, "email_addresses": emails});
@@ -178,9 +178,9 @@ fn primary_is_a_matter_of_ids() {
     assert_eq!(primary(json!(null)), [json!(false), json!(false)]);
 }
 
-// Promise: 0 and below mean that there is no time, and a part of a millisecond says nothing.
+// Promise: zero and negative times are null, and fractions of a millisecond are ignored.
 #[test]
-fn a_time_that_is_none_is_null() {
+fn a_missing_time_is_null() {
     let times = ["created_at", "updated_at", "last_sign_in_at", "last_active_at", "mfa_enabled_at"];
     for field in times {
         for (time, expected) in [
@@ -198,15 +198,15 @@ fn a_time_that_is_none_is_null() {
     }
 }
 
-// Promise: an empty string in place of an id is none.
+// Promise: an empty string in place of an id counts as missing.
 #[test]
-fn an_empty_id_is_none() {
+fn an_empty_id_counts_as_missing() {
     let emails = json!([{"id": "", "email_address": "a@b.c"}]);
     let user = json!({"id": "u", "external_id": "", "primary_email_address_id": "",
         "email_addresses": emails});
     let profile = &user_record(&user)["profile"];
     assert_eq!(profile["external_id"], json!(null));
-    assert_eq!(profile["primary_email"], json!(null), "no id is like another");
+    assert_eq!(profile["primary_email"], json!(null), "a missing id matches nothing");
     assert_eq!(profile["emails"][0]["primary"], json!(false));
     let organization = r#"{"id":"org_1","created_by":""}"#;
     let records = translate::<Organization<'_>>(organization, &Translation::default());
@@ -217,7 +217,7 @@ fn an_empty_id_is_none() {
 // ---- rows of earlier years
 
 #[test]
-fn an_external_account_without_a_provider_has_that_of_its_verification() {
+fn an_external_account_without_a_provider_takes_that_of_its_verification() {
     for (account, provider) in [
         (json!({"verification": {"strategy": "oauth_google"}}), json!("oauth_google")),
         (json!({"verification": {"strategy": "oauth_custom_comet"}}), json!("oauth_custom_comet")),
@@ -238,7 +238,7 @@ fn an_external_account_without_a_provider_has_that_of_its_verification() {
 }
 
 #[test]
-fn saml_accounts_stand_in_for_enterprise_accounts_where_clerk_does_not_speak_of_these() {
+fn saml_accounts_replace_missing_enterprise_accounts() {
     let saml =
         json!([{"provider": "saml_okta", "email_address": "a@b.c", "active": true, "id": "s"}]);
     let expected = json!([{"provider": "saml_okta", "email": "a@b.c", "active": true}]);
@@ -285,7 +285,7 @@ fn metadata_bags_are_copied_only_when_named() {
 
 // Promise: private and unsafe metadata, backup codes and tickets are never written out.
 #[test]
-fn raw_is_the_row_less_what_must_never_be_written() {
+fn raw_is_the_row_without_what_must_never_be_written() {
     let translation = Translation { include_raw: true, ..Translation::default() };
     let records = translate::<User<'_>>(ADA, &translation);
     let line = &lines(&records, Dataset::Users)[0];
@@ -363,7 +363,7 @@ fn an_organization_in_full() {
 }
 
 #[test]
-fn an_organization_of_which_clerk_says_nothing() {
+fn an_organization_without_optional_fields() {
     let records = translate::<Organization<'_>>(r#"{"id":"org_1"}"#, &Translation::default());
     assert_eq!(
         lines(&records, Dataset::Organizations),
@@ -421,7 +421,7 @@ fn a_role_in_full() {
 }
 
 #[test]
-fn a_role_whose_permissions_clerk_does_not_say_has_no_grants() {
+fn a_role_without_a_list_of_permissions_has_no_grants() {
     let role = r#"{"id":"role_1","key":"org:admin"}"#;
     let records = translate::<OrganizationRole<'_>>(role, &Translation::default());
     let line = &lines(&records, Dataset::OrganizationRoles)[0];
@@ -430,9 +430,9 @@ fn a_role_whose_permissions_clerk_does_not_say_has_no_grants() {
     assert_eq!(records.count(Dataset::Grants), 0);
 }
 
-// Promise: reading /organization_roles for another resource's sake writes none of their lines.
+// Promise: reading /organization_roles for another resource writes no lines of roles.
 #[test]
-fn roles_read_for_their_keys_alone_write_nothing() {
+fn roles_read_only_for_their_keys_write_nothing() {
     let role: OrganizationRole<'_> = wire::decode(ADMIN.as_bytes()).unwrap();
     let mut records = Records::new(&[]);
     role.translate(None, &Translation::default(), &mut records);
@@ -510,7 +510,7 @@ fn a_role_key_that_does_not_resolve_is_counted() {
 }
 
 #[test]
-fn permissions_that_the_membership_does_not_carry_are_null_and_none_is_none() {
+fn missing_permissions_of_a_membership_are_null_and_an_empty_list_stays_empty() {
     for (given, expected) in [(json!(null), json!(null)), (json!([]), json!([]))] {
         let mut membership: Value = serde_json::from_str(MEMBERSHIP).unwrap();
         membership["permissions"] = given;
@@ -531,7 +531,7 @@ fn a_membership_refers_to_its_user_and_organization() {
     assert_eq!(user.references(), References::default());
 }
 
-// Promise: a membership of nobody gives no grant.
+// Promise: a membership without a user gives no grant.
 #[test]
 fn a_membership_without_its_user_belongs_to_nobody() {
     for public_user_data in [None, Some(json!(null)), Some(json!({})), Some(json!({"user_id": ""}))]
@@ -551,7 +551,8 @@ fn a_membership_without_its_user_belongs_to_nobody() {
 
 // ---- whatever the row looks like
 
-// Promises: keys in one order, every line one line and valid against its schema.
+// Promise: keys always have the same order, and every record is one line that is valid against its
+// schema.
 #[test]
 fn any_row_gives_valid_lines_with_their_keys_in_order() {
     let schemas = Schemas::load();
@@ -593,7 +594,7 @@ fn any_row_gives_valid_lines_with_their_keys_in_order() {
             }
         }
     }
-    // With and without metadata and raw; but for these a dataset has one order of keys.
+    // The options for metadata and raw add keys; otherwise a dataset has one order of keys.
     let count = |dataset| orders.iter().filter(|(it, ..)| *it == dataset).count();
     assert_eq!(count(Dataset::Users), 2);
     assert_eq!(count(Dataset::Organizations), 2);
@@ -603,7 +604,7 @@ fn any_row_gives_valid_lines_with_their_keys_in_order() {
     assert_eq!(count(Dataset::Grants), 1);
 }
 
-// The order that readers see documented is the order written.
+// The documented order of keys is the order written.
 #[test]
 fn schemas_list_their_keys_in_the_order_written() {
     let translation = Translation { include_raw: true, metadata: all_bags(), ..with_roles() };
@@ -635,7 +636,7 @@ fn schemas_list_their_keys_in_the_order_written() {
 
 // A schema that accepts anything would prove nothing.
 #[test]
-fn schemas_refuse_what_no_record_is() {
+fn schemas_refuse_invalid_records() {
     let schemas = Schemas::load();
     let records = translate::<User<'_>>(ADA, &Translation::default());
     let user: Value = serde_json::from_str(&lines(&records, Dataset::Users)[0]).unwrap();
@@ -679,7 +680,7 @@ fn pretty_printed_rows_still_give_one_line_each() {
 // ---- manifest and latest
 
 #[test]
-fn the_manifest_of_the_contract_is_valid() {
+fn the_documented_manifest_is_valid() {
     let manifest = validator(include_str!("../../schemas/manifest.schema.json"));
     let example = manifest_example();
     assert_valid(&manifest, &example);
@@ -707,7 +708,7 @@ fn the_manifest_of_the_contract_is_valid() {
 }
 
 #[test]
-fn the_pointer_of_the_contract_is_valid() {
+fn the_documented_latest_json_is_valid() {
     let latest = validator(include_str!("../../schemas/latest.schema.json"));
     let example = json!({"snapshot_id": "20261120T120000Z-3f9a1c",
         "manifest": "snapshots/20261120T120000Z-3f9a1c/manifest.json",
@@ -756,7 +757,7 @@ fn with_roles() -> Translation {
     translation
 }
 
-/// The lines that one row becomes, all datasets being kept.
+/// The lines of one row, with all datasets opted in.
 fn translate<'a, R: Row + Deserialize<'a>>(row: &'a str, translation: &Translation) -> Records {
     let raw: &RawValue = serde_json::from_str(row).unwrap();
     let row: R = wire::decode(row.as_bytes()).unwrap();
@@ -769,14 +770,14 @@ fn lines(records: &Records, dataset: Dataset) -> Vec<String> {
     records.lines(dataset).map(|line| String::from_utf8(line.to_vec()).unwrap()).collect()
 }
 
-/// The record that a user becomes.
+/// The record of a user.
 fn user_record(user: &Value) -> Value {
     let user = user.to_string();
     let records = translate::<User<'_>>(&user, &Translation::default());
     serde_json::from_str(&lines(&records, Dataset::Users)[0]).unwrap()
 }
 
-/// The row without some of its fields, and with `null` in others, but never in those `needed`.
+/// The row without some of its fields, and with `null` in others, except for those `needed`.
 fn thinned(row: &str, needed: &[&str], random: &mut fastrand::Rng) -> String {
     let mut row: Value = serde_json::from_str(row).unwrap();
     let fields = row.as_object_mut().unwrap();

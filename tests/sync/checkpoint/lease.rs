@@ -1,5 +1,6 @@
-//! Promise 5: of several invocations at once at most one makes progress and the others answer
-//! `busy`; one that lost its hold writes nothing that a reader or the holder could see.
+//! Promise 5: of several concurrent invocations at most one makes progress, and the others answer
+//! `busy`. An invocation that lost its lease writes nothing that a reader or the new holder could
+//! see.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
@@ -22,12 +23,12 @@ use crate::support::scene::{
 };
 use crate::support::world::World;
 
-/// The first call of the store by a holder: before it come the checkpoint, `latest.json` and its
-/// manifest, which are read, and the write that takes the lease.
+/// The first store call of a holder. Before it, an invocation reads the checkpoint, `latest.json`
+/// and its manifest, and takes the lease.
 const AFTER_TAKING: u64 = 5;
 
-/// Calls by which one that finds the checkpoint of a published run cleans up, before it begins its own:
-/// the manifest and the files of that snapshot and of the one before it, probes, temporary files.
+/// The calls with which an invocation cleans up after a published run before it begins its own: the
+/// manifest and the files of that snapshot and of the one before it, probes, temporary files.
 const CLEANING_UP: u64 = 6;
 
 /// The default of `LEASE_SECONDS`.
@@ -37,7 +38,7 @@ fn moment(value: &Value) -> Timestamp {
     value.as_str().expect("a time").parse().expect("RFC 3339")
 }
 
-/// How long the lease in the store has still to go; `None` when nobody holds one.
+/// The time left of the lease in the store; `None` if nobody holds one.
 fn lease_left(world: &World) -> Option<Duration> {
     let objects = world.memory.objects();
     let checkpoint: Value = serde_json::from_slice(objects.get("checkpoint.json")?).expect("JSON");
@@ -46,7 +47,7 @@ fn lease_left(world: &World) -> Option<Duration> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_two_at_once_one_works_and_the_other_says_until_when_it_is_busy() {
+async fn of_two_at_once_one_works_and_the_other_is_busy() {
     let world = World::of(40, 6, 50);
     world.sandbox.set_latency(Duration::from_secs(1), Duration::ZERO);
     let first = world.sync();
@@ -54,7 +55,11 @@ async fn of_two_at_once_one_works_and_the_other_says_until_when_it_is_busy() {
         tokio::time::sleep(Duration::from_millis(1500)).await;
         let (asked, put) = (world.sandbox.total_requests(), world.store.keys_put().len());
         let answer = world.sync().await.expect("sync");
-        assert_eq!(world.sandbox.total_requests(), asked, "a busy invocation asks Clerk nothing");
+        assert_eq!(
+            world.sandbox.total_requests(),
+            asked,
+            "a busy invocation sends no requests to Clerk"
+        );
         assert_eq!(world.store.keys_put().len(), put, "a busy invocation writes nothing");
         let status = world.handle(json!({"action": "status"})).await.expect("status");
         (answer, status, world.clock.now())
@@ -70,7 +75,7 @@ async fn of_two_at_once_one_works_and_the_other_says_until_when_it_is_busy() {
 
 #[tokio::test(start_paused = true)]
 async fn of_eight_that_start_at_once_exactly_one_wins() {
-    // With a run to continue, and with none.
+    // With and without a run to continue.
     for paused in [false, true] {
         let world = World::of(40, 6, 50);
         if paused {
@@ -146,8 +151,8 @@ async fn the_lease_is_renewed_within_every_quarter_while_answers_are_slow() {
     }
 }
 
-/// What a reader or the holder of the run can see: the checkpoint, and `latest.json` with all it
-/// names. A stray file that nothing names is not among them.
+/// The files that a reader or the holder of the run can see: the checkpoint, and `latest.json` with
+/// everything it names. A stray file that nothing names is not among them.
 fn visible(world: &World) -> BTreeMap<String, Bytes> {
     let mut objects = world.memory.objects();
     let named = named_by_latest(&objects);
@@ -156,7 +161,7 @@ fn visible(world: &World) -> BTreeMap<String, Bytes> {
 }
 
 /// Freezes a holder where the fuse blows, lets another invocation finish the run, and wakes the
-/// first one up again.
+/// first one up.
 async fn freeze(stage: &Stage, fuse: &Arc<Fuse>, what: &str) {
     let world = &stage.world;
     let holder = frozen(world, fuse, what).await;
@@ -192,7 +197,7 @@ async fn a_holder_frozen_at_any_request_past_its_lease_changes_nothing_when_it_w
     }
 }
 
-/// Also where a write of its own is under way and reaches the store late.
+/// Also if a write of its own is in flight and reaches the store late.
 #[tokio::test(start_paused = true)]
 async fn a_holder_frozen_at_any_store_call_past_its_lease_changes_nothing_when_it_wakes_up() {
     let scene = Scene::small().await;
@@ -205,10 +210,10 @@ async fn a_holder_frozen_at_any_store_call_past_its_lease_changes_nothing_when_i
     }
 }
 
-/// A part that such a write brings into a snapshot that is published by then is in nobody's way, and gone
-/// with the next snapshot.
+/// A part that such a write adds to a published snapshot harms nobody, and is removed with the next
+/// snapshot.
 #[tokio::test(start_paused = true)]
-async fn what_a_holder_stores_after_another_has_published_does_not_stay() {
+async fn a_part_stored_after_another_invocation_published_is_removed() {
     let scene = Scene::small().await;
     let mut late = 0;
     for call in AFTER_TAKING..=scene.store_calls {
@@ -217,8 +222,8 @@ async fn what_a_holder_stores_after_another_has_published_does_not_stay() {
         let world = &stage.world;
         let fuse = stage.fuse_at_store_call(call, Side::Before);
         let holder = frozen(world, &fuse, &what).await;
-        // What the next one reads is not what the frozen one is about to store, whichever list that is:
-        // lists that are read side by side take their turns in any order.
+        // The next invocation reads other rows than those that the frozen one is about to store,
+        // whichever list it is: lists that are read concurrently take turns in any order.
         for (list, name) in [
             ("users", "first_name"),
             ("organizations", "name"),
@@ -242,10 +247,10 @@ async fn what_a_holder_stores_after_another_has_published_does_not_stay() {
     assert!(late > 0, "no write came late");
 }
 
-/// One that was frozen before it took a run begins one, when it wakes up, that another has overtaken:
-/// it is not published, and in nobody's way.
+/// An invocation that was frozen before it took a run starts one when it wakes up that is already
+/// overtaken: the run is not published, and blocks nobody.
 #[tokio::test(start_paused = true)]
-async fn one_frozen_before_it_took_a_run_blocks_no_later_one() {
+async fn an_invocation_frozen_before_it_took_a_run_blocks_no_later_one() {
     let scene = Scene::small().await;
     for call in 1..AFTER_TAKING {
         let what = format!("frozen before store call {call}");
@@ -272,7 +277,7 @@ async fn one_frozen_before_it_took_a_run_blocks_no_later_one() {
     }
 }
 
-/// The next holder has just taken the run, and is frozen itself, when the first one wakes up.
+/// The next holder has just taken the run, and is frozen itself when the first one wakes up.
 #[tokio::test(start_paused = true)]
 async fn a_holder_that_wakes_up_beside_its_successor_disturbs_neither_it_nor_readers() {
     let scene = Scene::small().await;
@@ -283,7 +288,7 @@ async fn a_holder_that_wakes_up_beside_its_successor_disturbs_neither_it_nor_rea
         let fuse = stage.fuse_at_store_call(call, Side::Before);
         let holder = frozen(world, &fuse, &what).await;
         let before = world.memory.objects().remove("checkpoint.json");
-        // Once it has published, its successor begins a run of its own.
+        // If the first one had published, its successor begins a run of its own.
         let has_published = stage.has_published() && before.is_some();
         let taking = AFTER_TAKING - 1 + if has_published { CLEANING_UP } else { 0 };
         let fuse_of_successor = stage.fuse_at_store_call(taking, Side::After);
@@ -300,7 +305,7 @@ async fn a_holder_that_wakes_up_beside_its_successor_disturbs_neither_it_nor_rea
         let latest = world.published().expect("published").latest;
         match answer {
             Err(Error::LeaseLost(_)) => {}
-            // It had published already, and only its checkpoint was left to remove.
+            // It had already published, and only its checkpoint was left to remove.
             Ok(answer) if answer["status"] == "complete" => {
                 assert_eq!(answer["snapshot_id"], latest["snapshot_id"], "{what}");
             }
@@ -315,10 +320,10 @@ async fn a_holder_that_wakes_up_beside_its_successor_disturbs_neither_it_nor_rea
     }
 }
 
-/// An invocation that was frozen on its way to an error, and lost the run to another, takes nothing
-/// from the snapshot that the other has published.
+/// An invocation that was frozen while it failed, and lost the run to another, removes nothing from
+/// the snapshot that the other one published.
 #[tokio::test(start_paused = true)]
-async fn one_that_was_frozen_while_it_failed_takes_nothing_away() {
+async fn an_invocation_frozen_while_failing_removes_nothing_published() {
     let mut froze = 0;
     for (call, side) in (1..=8).flat_map(|call| [(call, Side::Before), (call, Side::After)]) {
         let what = format!("frozen {side:?} store call {call}");

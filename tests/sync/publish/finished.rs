@@ -1,6 +1,6 @@
-//! Promise: a run that `latest.json` names is finished business, whatever becomes of its checkpoint.
-//! The next sync does what it would do without one; `complete` and `SnapshotPublished` are for an
-//! invocation that moved `latest.json`.
+//! Promise: a run that `latest.json` names is finished, whatever happens to its checkpoint. The
+//! next sync works as if there were no checkpoint, and only an invocation that moved `latest.json`
+//! reports `complete` and `SnapshotPublished`.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -28,14 +28,14 @@ fn id_of(answer: &Value) -> String {
     answer["snapshot_id"].as_str().expect("an id").to_owned()
 }
 
-/// A sync that publishes a snapshot of its own; gives its id.
+/// A sync that publishes a snapshot of its own, and returns its id.
 async fn publishes(world: &World, event: Value, what: &str) -> String {
     let published = |world: &World| world.memory.objects().get("latest.json").cloned();
     let (before, asked) = (published(world), world.sandbox.total_requests());
     let answer = world.handle(event).await.unwrap_or_else(|error| panic!("{what}: {error:?}"));
     assert_eq!(answer["status"], "complete", "{what}: {answer:#}");
     assert!(published(world) != before, "{what}: latest.json has not moved");
-    assert!(world.sandbox.total_requests() > asked, "{what}: Clerk was not asked");
+    assert!(world.sandbox.total_requests() > asked, "{what}: Clerk was not requested");
     assert_eq!(answer["invocations"], 1, "{what}: {answer:#}");
     assert!(world.measured().published.is_some(), "{what}: SnapshotPublished is 0");
     let snapshot = world.published().expect("published");
@@ -44,7 +44,7 @@ async fn publishes(world: &World, event: Value, what: &str) -> String {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_sync_publishes_its_own_snapshot_where_no_checkpoint_can_be_removed() {
+async fn every_sync_publishes_its_own_snapshot_when_no_checkpoint_can_be_removed() {
     let events = [
         json!({}),
         json!({"force": true}),
@@ -58,13 +58,13 @@ async fn every_sync_publishes_its_own_snapshot_where_no_checkpoint_can_be_remove
     let mut seen = BTreeSet::new();
     for event in events {
         let what = event.to_string();
-        // At once: nobody is at work, so nobody is waited for.
+        // Immediately: nobody is working on the run, so nobody waits.
         let id = publishes(&world, event, &what).await;
         assert!(seen.insert(id), "{what}: an old snapshot is reported as new");
         let status = world.handle(json!({"action": "status"})).await.expect("status");
         assert_eq!(status["run"], Value::Null, "{what}: a published run is not in progress");
     }
-    // Older than SNAPSHOT_MAX_AGE_HOURS: nothing is given up.
+    // Older than SNAPSHOT_MAX_AGE_HOURS: the run is finished, so it is not abandoned.
     tokio::time::advance(Duration::from_secs(25 * 3_600)).await;
     let answer = world.sync().await.expect("sync");
     assert!(seen.insert(id_of(&answer)), "{answer:#}");
@@ -76,7 +76,7 @@ async fn every_sync_publishes_its_own_snapshot_where_no_checkpoint_can_be_remove
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_removal_that_fails_costs_the_next_snapshot_nothing() {
+async fn one_failed_removal_does_not_affect_the_next_snapshot() {
     for effect in [Effect::FailBefore, Effect::FailAfter, Effect::LoseAnswer] {
         let what = format!("{effect:?}");
         let world = World::of(40, 6, 50);
@@ -89,7 +89,7 @@ async fn one_removal_that_fails_costs_the_next_snapshot_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_fresh_snapshot_is_skipped_whatever_checkpoint_stands() {
+async fn a_sync_soon_after_a_snapshot_is_skipped_whatever_checkpoint_is_left() {
     let world = World::of(40, 6, 50).with("SNAPSHOT_INTERVAL_MINUTES", "60");
     deny_removal(&world);
     let id = publishes(&world, json!({}), "the first").await;
@@ -102,13 +102,13 @@ async fn a_fresh_snapshot_is_skipped_whatever_checkpoint_stands() {
         assert_eq!(answer["status"], "skipped", "{answer:#}");
         assert_eq!(id_of(&answer), id);
         assert!(world.measured().published.is_none(), "SnapshotPublished is 1");
-        assert_eq!(world.sandbox.total_requests(), asked, "Clerk is asked nothing");
+        assert_eq!(world.sandbox.total_requests(), asked, "Clerk is not requested");
         assert_eq!(world.has_checkpoint(), !removable);
     }
     assert_eq!(unnamed(&world), BTreeSet::new());
 }
 
-/// The number of the store's call that moves `latest.json`, in a run that nothing disturbs.
+/// The number of the store call that moves `latest.json`, in a run without faults.
 async fn call_that_publishes(scene: &Scene) -> u64 {
     let stage = scene.stage();
     stage.world.complete().await;
@@ -120,9 +120,9 @@ async fn call_that_publishes(scene: &Scene) -> u64 {
     calls.iter().position(moves).expect("it is moved") as u64 + 1
 }
 
-/// Whoever comes next waits for the lease of the one that was killed, and does its own work then.
+/// The next invocation waits for the lease of the killed one, and then does a run of its own.
 #[tokio::test(start_paused = true)]
-async fn a_kill_once_latest_json_has_moved_delays_the_next_run_by_the_lease_at_most() {
+async fn a_kill_after_latest_json_moved_delays_the_next_run_by_one_lease_at_most() {
     let scene = Scene::small().await;
     let publishing = call_that_publishes(&scene).await;
     let mut cut = 0;
@@ -156,7 +156,7 @@ async fn a_kill_once_latest_json_has_moved_delays_the_next_run_by_the_lease_at_m
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_several_that_find_a_published_checkpoint_exactly_one_begins_a_run() {
+async fn exactly_one_of_several_invocations_replaces_a_published_checkpoint() {
     let world = World::of(40, 6, 50);
     deny_removal(&world);
     let first = publishes(&world, json!({}), "the first").await;
@@ -168,9 +168,9 @@ async fn of_several_that_find_a_published_checkpoint_exactly_one_begins_a_run() 
     assert_ne!(world.published().expect("published").latest["snapshot_id"], first);
 }
 
-/// Its write took effect, so this invocation has moved `latest.json`, and says what happened.
+/// The write was applied, so this invocation has moved `latest.json`, and says what happened.
 #[tokio::test(start_paused = true)]
-async fn a_lost_answer_to_the_write_of_latest_json_is_told_and_counts_as_published() {
+async fn a_lost_answer_to_the_write_of_latest_json_is_reported_and_counts_as_published() {
     for effect in [Effect::LoseAnswer, Effect::FailAfter, Effect::RefuseAfter] {
         let world = World::of(40, 6, 50);
         world.store.fault(Fault::new(Operation::Put, effect).on_key("latest.json"));
@@ -183,7 +183,7 @@ async fn a_lost_answer_to_the_write_of_latest_json_is_told_and_counts_as_publish
     }
 }
 
-/// A write that did not take effect has moved nothing.
+/// A write that was not applied has moved nothing.
 #[tokio::test(start_paused = true)]
 async fn a_snapshot_that_latest_json_does_not_name_is_not_reported_as_published() {
     let scene = Scene::small().await;
@@ -202,10 +202,10 @@ async fn a_snapshot_that_latest_json_does_not_name_is_not_reported_as_published(
     assert!(world.measured().published.is_some());
 }
 
-/// A snapshot that was given up, and that a frozen invocation published all the same, is published:
-/// also for whoever cleans up after an invocation that was cut behind its own publication.
+/// An abandoned snapshot that a frozen invocation published after all is published, and the
+/// clean-up after an invocation that was cut off while publishing must keep it.
 #[tokio::test(start_paused = true)]
-async fn a_cut_behind_the_publication_makes_clean_up_take_nothing_that_was_published() {
+async fn clean_up_after_a_cut_during_publishing_keeps_published_snapshots() {
     let scene = Scene::small().await;
     let publishing = call_that_publishes(&scene).await;
     let (stage, late) = published_late(&scene, publishing).await;
@@ -216,15 +216,16 @@ async fn a_cut_behind_the_publication_makes_clean_up_take_nothing_that_was_publi
     };
     let published = files(world);
     assert!(published.len() > 3, "{published:?}");
-    cut_behind_the_publication(&stage).await;
+    cut_after_publishing(&stage).await;
     tokio::time::advance(PAST_THE_LEASE).await;
     publishes(world, json!({}), "after the cut").await;
     assert_eq!(files(world), published, "what was published late");
     assert_eq!(unnamed(world), BTreeSet::new());
 }
 
-/// One that is frozen as it moves `latest.json` is given up by another, which pauses, and then moves it
-/// all the same. (It may notice first that it has lost the run: then once more.)
+/// An invocation is frozen while it moves `latest.json`, another one abandons its run and pauses,
+/// and the first one completes the move. (It may notice that it has lost the run: then it tries
+/// again.)
 async fn published_late(scene: &Scene, publishing: u64) -> (Stage, Value) {
     for _ in 0..40 {
         let stage = scene.stage();
@@ -241,11 +242,11 @@ async fn published_late(scene: &Scene, publishing: u64) -> (Stage, Value) {
             return (stage, late);
         }
     }
-    panic!("it always notices first");
+    panic!("it always notices that it has lost the run");
 }
 
-/// The run in progress is continued, and its power fails once `latest.json` has moved.
-async fn cut_behind_the_publication(stage: &Stage) {
+/// Continues the run in progress, and cuts the power once `latest.json` has moved.
+async fn cut_after_publishing(stage: &Stage) {
     let latest = || stage.world.memory.objects()["latest.json"].clone();
     let before = latest();
     for call in 1..200 {

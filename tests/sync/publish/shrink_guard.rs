@@ -1,7 +1,7 @@
-//! Promise: a sudden shrink is held back, at exactly the edges the contract names
-//! (`SHRINK_GUARD_PERCENT`, section 2): datasets of at least 20 records that lost more than so
-//! many percent since the last published snapshot, and those that had records then and cannot be read
-//! now, however few.
+//! Promise: a sudden shrink is held back, at exactly the documented limits
+//! (`SHRINK_GUARD_PERCENT`): datasets of at least 20 records that lost more than this percentage
+//! since the last published snapshot, and datasets that had records and cannot be read now, however
+//! few.
 
 use std::time::Duration;
 
@@ -10,21 +10,21 @@ use serde_json::{Value, json};
 
 use crate::support::world::World;
 
-/// A world that copies users only, with so many of them published.
+/// A world that copies only users, with this many published.
 async fn published(users: usize) -> World {
     let world = World::of(users, 0, 0).with("RESOURCES", "users");
     assert_eq!(world.complete().await.datasets["users"].len(), users);
     world
 }
 
-/// Deletes rows until so many are left.
+/// Deletes rows until this many are left.
 fn shrink(world: &World, list: &str, left: usize) {
     for id in world.sandbox.ids(list).iter().skip(left) {
         assert!(world.sandbox.delete(list, id));
     }
 }
 
-/// A plain sync's answer and whether `latest.json` moved.
+/// The answer of a plain sync, and whether `latest.json` moved.
 async fn sync(world: &World) -> (Value, bool) {
     let latest = || world.memory.objects().get("latest.json").cloned();
     let before = latest();
@@ -106,7 +106,8 @@ async fn a_loss_within_the_guard_counts_from_the_snapshot_published_last() {
     }
     shrink(&world, "users", 9);
     assert_held(&world, "users", 20, 9).await;
-    // Held snapshots are no yardstick: a new one is compared with the published one again.
+    // A held snapshot is not a basis for comparison: the next one is compared with the published
+    // one again.
     let restarted = world.handle(json!({"restart": true})).await.expect("an answer");
     assert_eq!(restarted["status"], "held");
     assert_eq!(restarted["shrunk"], json!({"users": {"before": 20, "after": 9}}));
@@ -150,7 +151,7 @@ async fn every_dataset_that_shrank_is_named_and_no_other() {
     }
 }
 
-// ---- What cannot be read now and had records then
+// ---- Datasets that had records before and cannot be read now
 
 /// What happens to a list from now on.
 type Trouble = fn(FaultRule) -> FaultRule;
@@ -160,7 +161,7 @@ const LEFT_OUT: [(&str, Trouble); 2] = [
     ("failed", |rule| rule.status(404, "resource_not_found")),
 ];
 
-/// A world with so many waitlist entries published, and the path of their list.
+/// A world with this many waitlist entries published, and the path of their list.
 async fn with_entries(entries: usize) -> (World, &'static str) {
     let sandbox = Sandbox::new(Population::default().users(5).other_rows(entries));
     let world = World::new(sandbox).with("RESOURCES", "users,waitlist_entries");
@@ -188,7 +189,7 @@ async fn a_dataset_that_had_records_and_cannot_be_read_now_is_held_however_few()
                 for word in ["waitlist_entries", status, "accept_shrink", "restart"] {
                     assert!(message.contains(word), "{what}: {word}: {message}");
                 }
-                // It stays held, and nothing is asked again.
+                // It stays held, without any further requests.
                 let asked = world.sandbox.total_requests();
                 assert_eq!(sync(&world).await.0["shrunk"], answer["shrunk"], "{what}");
                 assert_eq!(world.sandbox.total_requests(), asked, "{what}");
@@ -198,7 +199,7 @@ async fn a_dataset_that_had_records_and_cannot_be_read_now_is_held_however_few()
 }
 
 #[tokio::test(start_paused = true)]
-async fn zero_turns_that_off_as_well() {
+async fn zero_also_turns_off_the_guard_for_datasets_that_cannot_be_read() {
     for (status, trouble) in LEFT_OUT {
         let (world, path) = with_entries(40).await;
         let world = world.with("SHRINK_GUARD_PERCENT", "0");
@@ -210,7 +211,7 @@ async fn zero_turns_that_off_as_well() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_accepted_gap_is_no_gap_the_next_time() {
+async fn an_accepted_gap_is_not_held_again() {
     for (status, trouble) in LEFT_OUT {
         let (world, path) = with_entries(40).await;
         world.sandbox.fault(trouble(FaultRule::on(path)));
@@ -218,9 +219,9 @@ async fn an_accepted_gap_is_no_gap_the_next_time() {
         let accepted = world.handle(json!({"accept_shrink": true})).await.expect("an answer");
         assert_eq!(accepted["status"], "complete", "{status}: {accepted:#}");
         tokio::time::advance(Duration::from_secs(1)).await;
-        // The one published last has none, so nothing is lost.
+        // The snapshot published last has no entries, so nothing is lost.
         assert_published(&world).await;
-        // And it is new when it comes back, with however few rows.
+        // The dataset counts as new when it returns, however few rows it has.
         world.sandbox.clear_faults();
         shrink(&world, "waitlist_entries", 1);
         tokio::time::advance(Duration::from_secs(1)).await;
@@ -238,16 +239,16 @@ async fn a_dataset_that_was_empty_may_be_left_out() {
     }
 }
 
-/// Nor did one that nobody asks for any more, whatever Clerk would say.
+/// A dataset that is no longer opted in lost nothing either, whatever Clerk would answer.
 #[tokio::test(start_paused = true)]
-async fn a_dataset_that_is_no_longer_asked_for_may_be_refused() {
+async fn a_dataset_that_is_no_longer_opted_in_may_be_refused() {
     let (world, path) = with_entries(40).await;
     let world = world.with("RESOURCES", "users");
     world.sandbox.fault(FaultRule::on(path).status(403, "feature_not_enabled"));
     assert_published(&world).await;
 }
 
-/// The grants of roles are there, and those of memberships are not.
+/// The grants of roles are there, and those of memberships are missing.
 #[tokio::test(start_paused = true)]
 async fn a_skipped_dataset_that_keeps_some_records_is_held() {
     let world = World::of(30, 4, 40);
@@ -264,7 +265,8 @@ async fn a_skipped_dataset_that_keeps_some_records_is_held() {
     assert!(!moved);
 }
 
-/// The entitlements of organizations are there, and those of permissions are not: now, and before.
+/// The entitlements of organizations are there, and those of permissions are missing: now, or now
+/// and before.
 #[tokio::test(start_paused = true)]
 async fn a_skipped_dataset_that_loses_what_it_had_is_held_and_one_that_stays_as_it_was_is_not() {
     let sandbox = Sandbox::new(Population::default().organizations(12));
@@ -288,7 +290,7 @@ async fn a_skipped_dataset_that_loses_what_it_had_is_held_and_one_that_stays_as_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dataset_that_is_new_or_no_longer_asked_for_has_not_shrunk() {
+async fn a_dataset_that_is_new_or_no_longer_opted_in_has_not_shrunk() {
     let world = World::of(30, 40, 0).with("RESOURCES", "users");
     world.complete().await;
     let world = world.with("RESOURCES", "users,organizations");
@@ -298,7 +300,7 @@ async fn a_dataset_that_is_new_or_no_longer_asked_for_has_not_shrunk() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_accepted_shrink_is_the_next_yardstick() {
+async fn later_snapshots_are_compared_with_an_accepted_shrink() {
     let world = published(100).await;
     shrink(&world, "users", 30);
     assert_held(&world, "users", 100, 30).await;

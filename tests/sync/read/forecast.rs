@@ -1,5 +1,5 @@
-//! A list that is read by owner takes a request for each: if that cannot end before the run is too old, the
-//! answer says so, with numbers and what to do.
+//! A list that is read by owner takes one request per owner. If it cannot finish before the run is
+//! too old, the answer says so with numbers and advice, and the rest is published.
 
 use clerk_sandbox::Sandbox;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use crate::support::plain::plain;
 use crate::support::snapshot::Snapshot;
 use crate::support::world::World;
 
-/// Read by owner, they take 2,004 requests: at ten in ten seconds, 38 minutes.
+/// Reading them by owner takes 2,004 requests: 38 minutes at ten requests in ten seconds.
 const USERS: usize = 2000;
 
 fn world(max_age_hours: &str) -> World {
@@ -22,7 +22,7 @@ fn world_of(sandbox: Sandbox, max_age_hours: &str) -> World {
         .with("SNAPSHOT_MAX_AGE_HOURS", max_age_hours)
 }
 
-/// What the manifest says of API keys in a snapshot that has been published.
+/// The entry of API keys in the manifest of a published snapshot.
 fn api_keys_of(snapshot: &Snapshot) -> (&str, &str, &Value) {
     let dataset = &snapshot.manifest["datasets"]["api_keys"];
     let text = |name: &str| dataset[name].as_str().unwrap_or_default();
@@ -38,7 +38,7 @@ fn message(answer: &Value) -> &str {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_list_that_cannot_end_before_the_run_is_too_old_is_told_of_and_the_rest_is_published() {
+async fn a_list_that_cannot_be_read_before_the_run_is_too_old_is_reported_and_left_out() {
     let world = world("0.6");
     let answer = sync(&world, 60).await;
     let snapshot = world.published().expect("what fits is published");
@@ -61,9 +61,9 @@ async fn a_list_that_cannot_end_before_the_run_is_too_old_is_told_of_and_the_res
     }
 }
 
-/// Nobody asks for the age of a run while an invocation is at work on it.
+/// The age of a run does not end an invocation that is working on it.
 #[tokio::test(start_paused = true)]
-async fn an_invocation_that_has_the_time_reads_the_list_to_its_end() {
+async fn an_invocation_with_enough_time_reads_the_whole_list() {
     let world = world("0.6");
     let answer = world.handle(json!({})).await.expect("an answer");
     let snapshot = world.published().expect("published");
@@ -75,19 +75,20 @@ async fn an_invocation_that_has_the_time_reads_the_list_to_its_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_said_of_a_list_that_fits_to_its_end() {
+async fn a_list_that_fits_is_not_reported() {
     let world = world("0.7");
     for invocation in 0.. {
         let answer = sync(&world, 300).await;
         assert!(!message(&answer).contains("SNAPSHOT_MAX_AGE_HOURS"), "{}", message(&answer));
         if answer["status"] == "complete" {
-            assert!(invocation > 3, "it was begun in one invocation and ended in another");
+            assert!(invocation > 3, "it takes several invocations");
             break;
         }
     }
 }
 
-/// What is left is compared with what is left: an invocation that is late is told of, too.
+/// The remaining requests are compared with the remaining time, so a late invocation reports the
+/// list, too.
 #[tokio::test(start_paused = true)]
 async fn time_that_passes_between_invocations_counts() {
     let world = world("0.7");

@@ -1,6 +1,6 @@
-//! What an answer of Clerk's means for a dataset: only a code that says that the instance has not got
-//! a feature skips a list. A key that may not read is an error, what asks to be tried again is, and a
-//! list that cannot be read fails alone unless a snapshot is nothing without it.
+//! Promise: only a code that says that the instance lacks a feature skips a list. A key without
+//! permission is an error, a temporary failure is retried, and any other list that cannot be read
+//! fails alone unless access depends on it.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::support::plain::plain;
 use crate::support::snapshot::Snapshot;
 use crate::support::world::World;
 
-/// Something in every list.
+/// Rows in every list.
 fn populated() -> Sandbox {
     let population = Population::default().users(30).organizations(6).memberships(40);
     Sandbox::new(population.other_rows(7))
@@ -35,8 +35,8 @@ fn entry<'a>(snapshot: &'a Snapshot, dataset: &str) -> &'a Value {
     &snapshot.manifest["datasets"][dataset]
 }
 
-/// An error under this name that says where and why; nothing is published. Once the trouble is over
-/// the run goes on, and ends as if nothing had been.
+/// The sync must fail under this name, with a message that says where and why, and publish nothing.
+/// Afterwards the run continues as if nothing had happened.
 async fn fails(world: &World, name: &str, words: &[&str], what: &str) -> Error {
     let error = match ends(world, json!({})).await {
         Err(error) => error,
@@ -68,7 +68,7 @@ async fn metrics_count_the_datasets_that_are_left_out() {
     assert_eq!((outcomes.skipped, outcomes.failed, outcomes.drifted), (1, 2, 0));
 }
 
-// ---- The key may not
+// ---- The key lacks permission
 
 const ABOUT_THE_KEY: [&str; 6] = [
     "authorization_invalid",
@@ -93,14 +93,14 @@ async fn a_403_about_the_key_is_an_error_and_no_skipped_dataset() {
             let named = path.trim_start_matches("/v1");
             let error = fails(&world, "ClerkUnauthorized", &[named, code, "key"], &what).await;
             assert!(!error.message().contains("not valid"), "{what}: {}", error.message());
-            assert_eq!(sandbox.request_count(path), 1, "{what}: it is not asked again");
+            assert_eq!(sandbox.request_count(path), 1, "{what}: it is not requested again");
             sandbox.clear_faults();
             assert_eq!(complete(&world, &what).await.digests(), whole, "{what}");
         }
     }
 }
 
-/// What was published before stays.
+/// The snapshot published before stays.
 #[tokio::test(start_paused = true)]
 async fn a_403_about_the_key_replaces_no_snapshot() {
     let sandbox = populated();
@@ -113,7 +113,7 @@ async fn a_403_about_the_key_replaces_no_snapshot() {
     assert_eq!(world.memory.objects()["latest.json"], latest);
 }
 
-// ---- Try again
+// ---- Temporary failures
 
 type Trouble = (&'static str, fn(FaultRule) -> FaultRule);
 
@@ -129,7 +129,7 @@ const TRY_AGAIN: [Trouble; 8] = [
 ];
 
 #[tokio::test(start_paused = true)]
-async fn what_asks_to_be_tried_again_is() {
+async fn temporary_failures_are_retried() {
     let sandbox = populated();
     let whole = complete(&world(&sandbox), "undisturbed").await.digests();
     for (name, trouble) in TRY_AGAIN {
@@ -148,7 +148,7 @@ async fn what_asks_to_be_tried_again_is() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_asks_to_be_tried_again_for_ever_is_clerk_unavailable() {
+async fn temporary_failures_without_end_are_clerk_unavailable() {
     for (name, trouble) in TRY_AGAIN {
         for path in ["/v1/instance", "/v1/organization_memberships", "/v1/blocklist_identifiers"] {
             let what = format!("{path}: {name}");
@@ -163,7 +163,7 @@ async fn what_asks_to_be_tried_again_for_ever_is_clerk_unavailable() {
     }
 }
 
-// ---- Cannot be read
+// ---- Lists that cannot be read
 
 const UNREADABLE: [Trouble; 6] = [
     ("404", |rule| rule.status(404, "resource_not_found")),
@@ -174,13 +174,13 @@ const UNREADABLE: [Trouble; 6] = [
     ("HTML", |rule| rule.effect(Effect::Html(200))),
 ];
 
-/// Everything but the list that cannot be read is published; that one says so, and nothing of it looks
-/// like absence.
+/// Everything is published except the list that cannot be read; its dataset is `failed`, and does
+/// not look empty.
 #[tokio::test(start_paused = true)]
 async fn a_list_that_cannot_be_read_fails_alone() {
     let sandbox = populated();
     let whole = complete(&world(&sandbox), "undisturbed").await;
-    // Machines add to the datasets of others: the test below is theirs.
+    // Machines add to the datasets of others: the next test covers them.
     for list in PLAIN_LISTS.iter().filter(|list| list.resource != "machines") {
         for (name, trouble) in UNREADABLE {
             let what = format!("{}: {name}", list.path);
@@ -220,12 +220,12 @@ fn assert_failed(snapshot: &Snapshot, dataset: &str, path: &str, what: &str) {
     assert_eq!(snapshot.latest["verified"], false, "{what}");
 }
 
-/// Machines add to what others hold: that is kept, and says that something is missing.
+/// Machines add to the datasets of others. These keep the other rows and say that some are missing.
 #[tokio::test(start_paused = true)]
 async fn machines_that_cannot_be_read_leave_the_grants_of_users() {
     let sandbox = populated();
     let whole = complete(&world(&sandbox), "undisturbed").await;
-    // The second reading is for whom each may call.
+    // The second reading finds out which machines each may call.
     for (first, what) in [(1, "at first"), (2, "the second time")] {
         sandbox.clear_faults();
         let rule = FaultRule::on("/v1/machines").calls(first, u64::MAX);
@@ -253,7 +253,7 @@ fn everything_but(resource: &str) -> String {
     names.collect::<Vec<_>>().join(",")
 }
 
-/// Keys whose owners cannot be listed cannot be read.
+/// API keys cannot be read if their owners cannot be listed.
 #[tokio::test(start_paused = true)]
 async fn api_keys_fail_with_the_list_of_their_owners() {
     let sandbox = populated();
@@ -264,7 +264,7 @@ async fn api_keys_fail_with_the_list_of_their_owners() {
     assert_eq!(entry(&snapshot, "users")["status"], "verified");
 }
 
-/// A snapshot without one of the five is none.
+/// A snapshot without one of the five essential lists is not published.
 #[tokio::test(start_paused = true)]
 async fn an_essential_list_that_cannot_be_read_is_an_error() {
     let sandbox = populated();
@@ -282,18 +282,18 @@ async fn an_essential_list_that_cannot_be_read_is_an_error() {
     }
 }
 
-/// The roles are read for the sake of the memberships, too.
+/// The roles are also read for the memberships.
 #[tokio::test(start_paused = true)]
-async fn an_essential_list_is_one_whatever_it_is_read_for() {
+async fn an_essential_list_is_essential_whatever_it_is_read_for() {
     let sandbox = populated();
     sandbox.fault(FaultRule::on("/v1/organization_roles").status(404, "resource_not_found"));
     let world = world(&sandbox).with("RESOURCES", "organization_memberships");
     fails(&world, "ClerkProtocol", &["/organization_roles", "404"], "for memberships").await;
 }
 
-/// A run that is interrupted with a failed list in it knows that when it goes on.
+/// A later invocation knows that a list has failed.
 #[tokio::test(start_paused = true)]
-async fn a_failed_list_is_failed_after_a_resume() {
+async fn a_failed_list_stays_failed_after_a_resume() {
     let sandbox = populated();
     sandbox.fault(FaultRule::on("/v1/domains").status(404, "resource_not_found"));
     let world = world(&sandbox);
@@ -302,11 +302,11 @@ async fn a_failed_list_is_failed_after_a_resume() {
     assert_failed(&snapshot, "domains", "/domains", "in pieces");
 }
 
-// ---- Asked once more
+// ---- One more request
 
-/// A list of which rows were read is not dropped because of one answer.
+/// A list is not dropped because of one answer once some of its rows were read.
 #[tokio::test(start_paused = true)]
-async fn a_list_with_rows_is_asked_once_more_before_it_is_left_out() {
+async fn a_list_with_rows_is_requested_once_more_before_it_is_left_out() {
     let instance = || {
         let sandbox = plain(520, 4, 540);
         sandbox.set_latency(Duration::from_millis(5), Duration::ZERO);
@@ -330,9 +330,9 @@ async fn a_list_with_rows_is_asked_once_more_before_it_is_left_out() {
     }
 }
 
-/// Once, and no more.
+/// The list is requested once more, but not again.
 #[tokio::test(start_paused = true)]
-async fn a_list_that_stays_refused_is_asked_once_more_only() {
+async fn a_list_that_stays_refused_is_requested_only_once_more() {
     let sandbox = plain(520, 4, 540);
     let rule = FaultRule::on("/v1/users").calls(2, u64::MAX);
     sandbox.fault(rule.status(403, "feature_not_enabled"));

@@ -1,5 +1,5 @@
-//! Promise 2: what Clerk refuses with a code that says that the instance has not got the feature is
-//! skipped with that code, and is neither an empty dataset nor a reason not to publish the rest.
+//! Promise 2: a list that Clerk refuses because the instance lacks the feature is skipped with
+//! Clerk's code. It is neither an empty dataset nor a reason not to publish the rest.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::support::snapshot::Snapshot;
 use crate::support::source::assert_closed;
 use crate::support::world::World;
 
-/// What Clerk answers where a feature is not there.
+/// What Clerk answers when a feature is off.
 const REFUSALS: [(u16, &str); 6] = [
     (402, "unsupported_subscription_plan_features"),
     (400, "request_invalid_for_instance"),
@@ -49,7 +49,7 @@ fn entry<'a>(snapshot: &'a Snapshot, dataset: &str) -> &'a Value {
     &snapshot.manifest["datasets"][dataset]
 }
 
-/// The rows of one kind: those of `grants` and `entitlements` come from two lists.
+/// The rows of one kind: `grants` and `entitlements` have rows from two lists.
 fn rows(snapshot: &Snapshot, dataset: &str, wanted: impl Fn(&Value) -> bool) -> Vec<Value> {
     snapshot.datasets[dataset].iter().filter(|row| wanted(row)).cloned().collect()
 }
@@ -72,7 +72,7 @@ fn assert_skipped(snapshot: &Snapshot, dataset: &str, code: &str, what: &str) {
     assert_eq!(entry["content_digest"], Value::Null, "{what}: {dataset} is not an empty set");
 }
 
-/// The dataset is what it is where nothing is refused.
+/// The datasets are the same as without any refusal.
 fn assert_untouched(snapshot: &Snapshot, whole: &Snapshot, datasets: &[&str], what: &str) {
     for dataset in datasets {
         assert_eq!(entry(snapshot, dataset)["status"], "verified", "{what}: {dataset}");
@@ -85,12 +85,12 @@ fn assert_untouched(snapshot: &Snapshot, whole: &Snapshot, datasets: &[&str], wh
     }
 }
 
-/// A dataset of two lists of which one is refused says so.
+/// A dataset of two lists names the refusal of one of them.
 fn assert_names_refusal(snapshot: &Snapshot, dataset: &str, code: &str, what: &str) {
     assert_eq!(entry(snapshot, dataset)["reason"], code, "{what}: {dataset} hides the refusal");
 }
 
-/// A sync of the instance with these paths refused, and what was answered.
+/// A sync with these paths refused: its snapshot and its answer.
 async fn refused(paths: &[&str], (status, code): (u16, &str)) -> (Snapshot, Value) {
     let sandbox = instance();
     for path in paths {
@@ -99,7 +99,7 @@ async fn refused(paths: &[&str], (status, code): (u16, &str)) -> (Snapshot, Valu
     let world = world(&sandbox);
     let answer = ends(&world, json!({})).await.unwrap_or_else(|error| panic!("{error:?}"));
     assert_eq!(answer["status"], "complete", "{paths:?} {status}: {answer:#}");
-    assert_eq!(answer["retries"], 0, "{paths:?} {status}: a refusal is not asked again");
+    assert_eq!(answer["retries"], 0, "{paths:?} {status}: a refusal is not retried");
     let snapshot = world.published().expect("published");
     assert_closed(&snapshot, code);
     (snapshot, answer)
@@ -118,7 +118,7 @@ async fn refused_users_are_skipped_and_their_grants_stay() {
     }
 }
 
-/// The count may be refused alone, or the list alone.
+/// The count or the list may be refused alone.
 #[tokio::test(start_paused = true)]
 async fn users_are_skipped_when_only_their_list_is_refused() {
     let (snapshot, _) = refused(&["/v1/users"], REFUSALS[2]).await;
@@ -199,7 +199,7 @@ async fn refused_memberships_are_named_and_the_rest_is_exact() {
     }
 }
 
-/// Where memberships are all that grants come from.
+/// Memberships are the only source of grants here.
 #[tokio::test(start_paused = true)]
 async fn refused_memberships_alone_skip_the_grants() {
     for (status, code) in REFUSALS {
@@ -213,9 +213,9 @@ async fn refused_memberships_alone_skip_the_grants() {
     }
 }
 
-/// Organizations are off for the whole instance: users are all there is.
+/// Organizations are off for the whole instance, so only users are left.
 #[tokio::test(start_paused = true)]
-async fn an_instance_without_organizations_is_its_users() {
+async fn an_instance_without_organizations_is_copied_as_its_users() {
     let whole = complete(&world(&instance()), "nothing refused").await;
     for refusal in REFUSALS {
         let what = format!("{refusal:?}");
@@ -239,17 +239,17 @@ async fn everything_refused_is_a_snapshot_of_skipped_datasets() {
     assert_eq!(answer["records"], json!({}));
 }
 
-// In the middle of a walk.
+// In the middle of a list.
 
-/// A list that is refused on its second page: what was read of it is not published as if it were
-/// the whole.
+/// If a list is refused on its second page, the first page is not published as if it were the whole
+/// list.
 #[tokio::test(start_paused = true)]
 async fn a_refusal_in_the_middle_of_a_walk_skips_the_dataset_whole() {
     for (path, dataset) in [("/v1/users", "users"), ("/v1/organization_memberships", "grants")] {
         for (status, code) in REFUSALS {
             let what = format!("{path}: {status} {code}");
             let sandbox = instance();
-            // A cursor that is answered 422 with such a code is refused, not merely rejected.
+            // A 422 with such a code in answer to a cursor refuses the list, not only the cursor.
             sandbox.fault(FaultRule::on(path).calls(2, u64::MAX).status(status, code));
             let world = world(&sandbox);
             let snapshot = complete(&world, &what).await;
@@ -264,7 +264,7 @@ async fn a_refusal_in_the_middle_of_a_walk_skips_the_dataset_whole() {
     }
 }
 
-/// The same when the walk's first page was read by an earlier invocation.
+/// An earlier invocation read the first page.
 #[tokio::test(start_paused = true)]
 async fn a_refusal_after_an_interruption_skips_the_dataset_whole() {
     let sandbox = instance();
@@ -292,7 +292,7 @@ async fn a_skipped_dataset_returns_with_the_feature() {
     assert_eq!(entry(&second, "organizations")["status"], "verified");
 }
 
-// What is no refusal.
+// Answers that are not refusals.
 
 #[tokio::test(start_paused = true)]
 async fn a_422_that_names_no_feature_is_an_error() {
@@ -317,7 +317,7 @@ async fn a_422_that_names_no_feature_is_an_error() {
     }
 }
 
-/// 401 is about the key: no list is skipped because of it, whichever meets it.
+/// A 401 is about the key: it never skips a list, whichever list meets it.
 #[tokio::test(start_paused = true)]
 async fn a_401_is_never_a_skip() {
     for path in [
@@ -336,12 +336,15 @@ async fn a_401_is_never_a_skip() {
             let error = ends(&world, json!({})).await.unwrap_err();
             assert_eq!(error.name(), "ClerkUnauthorized", "{path}: {error:?}");
             assert!(world.published().is_none(), "{path}");
-            assert!(sandbox.request_count(path) <= 2, "{path}: a 401 is not asked again and again");
+            assert!(
+                sandbox.request_count(path) <= 2,
+                "{path}: a 401 is not retried again and again"
+            );
         }
     }
 }
 
-/// The key is rotated in the middle of a walk: the secret is read once more, and nothing is lost.
+/// The key is rotated in the middle of a list: the secret is read once more, and nothing is lost.
 #[tokio::test(start_paused = true)]
 async fn a_key_rotated_in_the_middle_is_read_again() {
     let sandbox = instance();

@@ -1,5 +1,6 @@
-//! A refusal or failure is that of the list that was asked, whichever list it was asked for the sake
-//! of: users refused while memberships are read make the users skipped, and the grants stay.
+//! Promise: a refusal or failure counts against the list that was requested, whatever it was
+//! requested for. If users are refused while memberships are read, users are skipped and the grants
+//! stay.
 
 use std::time::Duration;
 
@@ -24,8 +25,8 @@ fn world(sandbox: &Sandbox) -> World {
     World::new(sandbox.clone()).with("COMPRESSION", "none")
 }
 
-/// A user and an organization that appear, with memberships that refer to them: both lists are asked
-/// again while the memberships are read.
+/// A new user and a new organization with memberships: both lists are requested again while
+/// memberships are read.
 fn appear(sandbox: &Sandbox) {
     let created_at = every_second(9_000);
     add(sandbox, "users", "user_late", created_at);
@@ -39,8 +40,8 @@ fn appear(sandbox: &Sandbox) {
     }
 }
 
-/// An instance in which they appear before the second page of the memberships, and a list is troubled
-/// from then on.
+/// An instance in which they appear before the second page of memberships, and a list that has this
+/// fault from then on.
 fn troubled(fault: FaultRule) -> Sandbox {
     let sandbox = instance();
     before_request(&sandbox, MEMBERSHIPS, 2, move |sandbox| {
@@ -66,7 +67,7 @@ fn assert_verified(snapshot: &Snapshot, datasets: &[&str], what: &str) {
     }
 }
 
-/// Every grant is there, and nothing is said to dangle.
+/// Every grant is there, and none is counted as dangling.
 fn assert_grants_whole(snapshot: &Snapshot, sandbox: &Sandbox, what: &str) {
     assert_verified(snapshot, &["grants"], what);
     assert_eq!(membership_ids(snapshot), sandbox.ids("organization_memberships"), "{what}");
@@ -100,7 +101,7 @@ async fn organizations_refused_while_memberships_are_read_are_skipped_and_the_gr
 }
 
 #[tokio::test(start_paused = true)]
-async fn and_in_a_run_of_many_invocations_as_well() {
+async fn references_refused_across_many_invocations_are_skipped() {
     for list in ["users", "organizations"] {
         for seconds in [0.0, 0.001] {
             let what = format!("{list}, {seconds} seconds each");
@@ -114,10 +115,10 @@ async fn and_in_a_run_of_many_invocations_as_well() {
     }
 }
 
-/// What was known to be gone before the refusal stays counted; after it nothing is.
+/// References missing before the refusal stay counted; later ones are not counted.
 #[tokio::test(start_paused = true)]
-async fn what_was_gone_before_the_refusal_stays_counted() {
-    // Pages enough that some are left when the first grants are stored.
+async fn references_missing_before_the_refusal_stay_counted() {
+    // There are enough pages that some are left when the first grants are stored.
     let sandbox = plain(600, 12, 2_700);
     let mut row = sandbox.memberships().pop().expect("there are memberships");
     row["id"] = json!("orgmem_gone");
@@ -140,9 +141,9 @@ async fn what_was_gone_before_the_refusal_stays_counted() {
     assert_eq!(membership_ids(&snapshot).len(), expected);
 }
 
-/// One answer drops nothing that was read.
+/// A single refusal drops nothing that was read.
 #[tokio::test(start_paused = true)]
-async fn a_list_that_is_refused_once_is_asked_again() {
+async fn a_list_refused_once_is_requested_again() {
     for list in ["users", "organizations"] {
         let sandbox = troubled(FaultRule::on(format!("/v1/{list}")).call(1).status(403, CODE));
         let snapshot = complete(&world(&sandbox), list).await;
@@ -152,9 +153,9 @@ async fn a_list_that_is_refused_once_is_asked_again() {
     }
 }
 
-/// What is no refusal ends the run, and the run goes on later.
+/// Any other failure ends the run, which continues later.
 #[tokio::test(start_paused = true)]
-async fn what_is_no_refusal_is_the_error_of_the_list_that_was_asked() {
+async fn other_failures_are_errors_of_the_list_that_was_requested() {
     for (fault, name) in [
         (FaultRule::on("/v1/users").status(403, "authorization_invalid"), "ClerkUnauthorized"),
         (FaultRule::on("/v1/users").status(404, "resource_not_found"), "ClerkProtocol"),
@@ -173,7 +174,7 @@ async fn what_is_no_refusal_is_the_error_of_the_list_that_was_asked() {
     }
 }
 
-/// Permissions that roles refer to.
+/// The permissions that roles refer to.
 #[tokio::test(start_paused = true)]
 async fn permissions_refused_while_roles_are_read_are_skipped_and_their_grants_stay() {
     let sandbox = Sandbox::new(Population::default().users(5).organizations(2).memberships(6));
@@ -195,10 +196,10 @@ async fn permissions_refused_while_roles_are_read_are_skipped_and_their_grants_s
     assert_eq!(snapshot.manifest["referential"]["dangling_resources"], 0);
 }
 
-/// The owners of API keys are listed for the keys' sake: a refusal of that list is its own, and the
-/// keys cannot be read without it.
+/// The owners of API keys are listed to read the keys: a refusal counts against the owners' list,
+/// and the keys cannot be read without it.
 #[tokio::test(start_paused = true)]
-async fn owners_refused_while_keys_are_read_are_skipped_themselves() {
+async fn owners_refused_while_api_keys_are_read_are_skipped() {
     for (rule, is_skipped) in [
         (FaultRule::on("/v1/users").calls(2, u64::MAX), true),
         (FaultRule::on("/v1/users").call(2), false),
@@ -208,7 +209,7 @@ async fn owners_refused_while_keys_are_read_are_skipped_themselves() {
         sandbox.fault(rule.status(403, CODE));
         let world = world(&sandbox).with("RESOURCES", "users,domains,api_keys");
         let snapshot = complete(&world, "owners").await;
-        assert!(sandbox.faults_struck() > 0, "the owners are not listed any more");
+        assert!(sandbox.faults_struck() > 0, "the owners were not listed again");
         assert_verified(&snapshot, &["domains"], "owners");
         if is_skipped {
             assert_skipped(&snapshot, "users", "owners");
@@ -222,7 +223,7 @@ async fn owners_refused_while_keys_are_read_are_skipped_themselves() {
 
 /// Memberships that are read organization by organization.
 #[tokio::test(start_paused = true)]
-async fn organizations_refused_as_owners_are_skipped_with_what_is_read_by_them() {
+async fn organizations_refused_as_owners_are_skipped_with_their_memberships() {
     let sandbox = plain(1300, 20, 3000);
     sandbox.fault(FaultRule::on(MEMBERSHIPS).past_offset(1400).status(504, "gateway_timeout"));
     before_request(&sandbox, MEMBERSHIPS, 1, |sandbox| {
@@ -234,9 +235,9 @@ async fn organizations_refused_as_owners_are_skipped_with_what_is_read_by_them()
     assert_verified(&snapshot, &["users", "organization_roles"], "by owner");
 }
 
-/// Whether it is worth while to read memberships by organization is asked of the organizations.
+/// Reading memberships by organization requires the list of organizations.
 #[tokio::test(start_paused = true)]
-async fn a_plan_that_cannot_be_changed_is_kept() {
+async fn memberships_are_read_as_one_list_if_organizations_cannot_be_listed() {
     let sandbox = plain(1300, 20, 3000);
     sandbox.set_latency(Duration::from_millis(50), Duration::ZERO);
     let slower = Effect::DelayPerThousandRows(Duration::from_secs(20));

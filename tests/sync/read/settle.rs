@@ -1,5 +1,5 @@
-//! Memberships are read beside users, and their users are checked afterwards: the snapshot has no grant of a user who is
-//! gone, and all others.
+//! Promise: memberships are read concurrently with users, and their users are checked afterwards.
+//! The snapshot has no grants of users who were deleted meanwhile, and all others.
 
 use clerk_sandbox::Sandbox;
 use serde_json::json;
@@ -27,11 +27,12 @@ fn world(sandbox: &Sandbox) -> World {
     World::new(sandbox.clone()).with("CLERK_REQUESTS_PER_10S", "1000").with("COMPRESSION", "none")
 }
 
-/// Deletes a user of the last page after the sync has read the user's memberships, and before it requests that page.
+/// Deletes a user of the last page after the user's memberships were read and before that page is
+/// requested.
 fn delete_meanwhile(sandbox: &Sandbox) {
     before_request(sandbox, "/v1/users", 8, |sandbox| {
         let read = sandbox.request_count("/v1/organization_memberships");
-        assert!(read >= 8, "memberships are not read beside users: {read} pages");
+        assert!(read >= 8, "memberships are not read concurrently with users: {read} pages");
         assert!(sandbox.delete("users", GONE), "the user is there");
     });
 }
@@ -49,15 +50,15 @@ fn assert_settled(snapshot: &Snapshot, sandbox: &Sandbox, what: &str) {
     assert_eq!(missing, 0, "{what}: memberships of users who are there");
 }
 
-/// No grant of the user who was deleted is left.
+/// No grant of the deleted user is left.
 fn assert_gone(snapshot: &Snapshot) {
     let grants = &snapshot.datasets["grants"];
     assert!(grants.iter().all(|grant| grant["principal"]["id"] != GONE));
-    assert!(dangling_principals(snapshot) > 0, "its memberships were read");
+    assert!(dangling_principals(snapshot) > 0, "the user's memberships were read");
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_grants_of_a_user_who_is_gone_by_then_are_left_out() {
+async fn the_grants_of_a_user_deleted_meanwhile_are_left_out() {
     let sandbox = instance();
     delete_meanwhile(&sandbox);
     let snapshot = complete(&world(&sandbox), "at once").await;
@@ -65,9 +66,10 @@ async fn the_grants_of_a_user_who_is_gone_by_then_are_left_out() {
     assert_settled(&snapshot, &sandbox, "at once");
 }
 
-/// A later invocation does not remember the users of segments that an earlier one has stored, and reads them back.
+/// A later invocation does not remember the users of segments that an earlier one stored, so it
+/// reads them back.
 #[tokio::test(start_paused = true)]
-async fn a_continued_run_looks_at_the_grants_that_are_stored() {
+async fn a_continued_run_checks_the_grants_already_stored() {
     let sandbox = instance();
     delete_meanwhile(&sandbox);
     let world = world(&sandbox);
@@ -89,7 +91,7 @@ async fn a_continued_run_looks_at_the_grants_that_are_stored() {
 
 /// If no user is gone, no part is read back.
 #[tokio::test(start_paused = true)]
-async fn nothing_is_read_back_where_nobody_is_gone() {
+async fn nothing_is_read_back_if_no_user_is_gone() {
     let sandbox = instance();
     let world = world(&sandbox);
     let snapshot = complete(&world, "at rest").await;

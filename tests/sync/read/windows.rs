@@ -1,5 +1,5 @@
-//! Users walked in windows of creation times, side by side: every promise holds as it does for one
-//! walk, whatever the server makes of the filters, and speed costs few requests.
+//! Promise: users are read in concurrent windows of creation time. Every row is there once, as with
+//! a single list, however the server treats the filters, and the speed costs few extra requests.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::support::world::World;
 /// Twenty-one pages: enough for two windows and more.
 const USERS: usize = 10_300;
 
-/// An instance whose users came at an even pace, until a day ago.
+/// An instance whose users were created at a steady rate, until a day ago.
 fn steady() -> Sandbox {
     let sandbox = Sandbox::empty();
     fill(&sandbox, "users", USERS, every_hour_and_a_half);
@@ -27,10 +27,10 @@ const fn every_hour_and_a_half(number: usize) -> i64 {
     FIRST + 6_000_000 * number as i64
 }
 
-/// Both ways of reading "before" and "after" a moment, in each filter.
+/// Each filter may include or exclude the time it names.
 const FILTERS: [(bool, bool); 4] = [(false, false), (false, true), (true, false), (true, true)];
 
-/// A world in which as many requests go out as have to, and each takes a while.
+/// A world without a limit on requests, in which each takes a while.
 fn world(sandbox: &Sandbox) -> World {
     sandbox.set_latency(Duration::from_millis(50), Duration::from_millis(20));
     World::new(sandbox.clone()).with("RESOURCES", "users").with("COMPRESSION", "none")
@@ -61,7 +61,7 @@ fn looks(sandbox: &Sandbox) -> usize {
     sandbox.requests().iter().filter(|request| is_look(request)).count()
 }
 
-/// The windows that pages were asked for in, by their bounds.
+/// The windows in which pages were requested, by their bounds.
 fn windows(sandbox: &Sandbox) -> BTreeSet<(Option<String>, Option<String>)> {
     let pages = pages(sandbox);
     let bound = |page, name| parameter(page, name).map(str::to_owned);
@@ -82,14 +82,14 @@ fn entry(snapshot: &Snapshot) -> &Value {
     &snapshot.manifest["datasets"]["users"]
 }
 
-/// Each row once and in order, whichever way the server reads the moments that bound a window, and
-/// for half a page more for each window and a look at where it begins.
+/// Every row is there once and in order, whether or not the server's filters include the time they
+/// name. A window costs half a page more, and one request to find where it begins.
 #[tokio::test(start_paused = true)]
-async fn windows_side_by_side_hold_every_user_once() {
+async fn concurrent_windows_hold_every_user_once() {
     for (before_includes, after_includes) in FILTERS {
         let what = format!("before includes: {before_includes}, after: {after_includes}");
         let sandbox = steady();
-        // Ties, on the edges of windows among other places.
+        // Many users share a creation time, also at the edges of windows.
         for number in 0..700 {
             add(
                 &sandbox,
@@ -105,7 +105,8 @@ async fn windows_side_by_side_hold_every_user_once() {
         assert_eq!(entry(&snapshot)["walk"], "windows", "{what}");
         assert_eq!(entry(&snapshot)["rows_repaired"], 0, "{what}");
         let pages = pages(&sandbox).len();
-        // The last page of a window is not full. If users of one moment moved its edge, one more page confirms its end.
+        // The last page of a window is not full. If users with the same creation time moved its
+        // edge, one more page confirms its end.
         let windows = windows(&sandbox).len();
         assert!(pages <= 22 + windows, "{what}: {pages} pages in {windows} windows");
         assert!(looks(&sandbox) < 20, "{what}: {} looks", looks(&sandbox));
@@ -114,7 +115,8 @@ async fn windows_side_by_side_hold_every_user_once() {
     }
 }
 
-/// Users of every millisecond: some stand exactly on the edges of windows, and belong to one of them.
+/// One user for every millisecond: some are exactly on the edge of two windows, and belong to one
+/// of them.
 #[tokio::test(start_paused = true)]
 async fn a_user_on_the_edge_of_two_windows_is_in_one() {
     for (before_includes, after_includes) in FILTERS {
@@ -131,7 +133,7 @@ async fn a_user_on_the_edge_of_two_windows_is_in_one() {
     }
 }
 
-/// An instance whose users came in two bursts, years apart, is divided where the users are.
+/// Users were created in two bursts, years apart: the windows divide the rows evenly, not the time.
 #[tokio::test(start_paused = true)]
 async fn windows_are_balanced_by_rows() {
     let sandbox = Sandbox::empty();
@@ -147,9 +149,10 @@ async fn windows_are_balanced_by_rows() {
     assert!(looks(&sandbox) < 20, "{} looks", looks(&sandbox));
 }
 
-/// Users who were all imported at the same moment cannot be divided, and are read all the same.
+/// Users who were all imported at the same time cannot be divided into windows, and are read all
+/// the same.
 #[tokio::test(start_paused = true)]
-async fn users_of_one_moment_are_read_in_one_walk() {
+async fn users_created_at_the_same_time_are_read_as_one_list() {
     for (before_includes, after_includes) in FILTERS {
         let sandbox = Sandbox::empty();
         fill(&sandbox, "users", USERS, |number| FIRST + (number / 5000) as i64);
@@ -161,7 +164,7 @@ async fn users_of_one_moment_are_read_in_one_walk() {
     }
 }
 
-/// Filters or cursors that are ignored or refused cost requests, and no rows.
+/// Filters or cursors that are ignored or refused cost requests, but no rows.
 #[tokio::test(start_paused = true)]
 async fn servers_that_do_not_filter_or_do_not_know_the_cursor_are_read_another_way() {
     let list = || FaultRule::on("/v1/users");
@@ -193,8 +196,8 @@ async fn servers_that_do_not_filter_or_do_not_know_the_cursor_are_read_another_w
     }
 }
 
-/// A window that ends too early, because pages were empty for a while, is found by the counts and read
-/// to its end.
+/// A window that ends too early, because pages were empty for a while, disagrees with the counts
+/// and is read to its end.
 #[tokio::test(start_paused = true)]
 async fn a_window_that_ended_too_early_is_read_to_its_end() {
     for (first, last) in [(4, 8), (5, 15), (9, 13), (10, 20), (11, 22)] {
@@ -211,9 +214,10 @@ async fn a_window_that_ended_too_early_is_read_to_its_end() {
     }
 }
 
-/// Filters that fail, as on a large instance without an index for them, are done without.
+/// If filters fail, as on a large instance without an index for them, users are read without
+/// windows.
 #[tokio::test(start_paused = true)]
-async fn servers_whose_filters_fail_are_read_without() {
+async fn servers_whose_filters_fail_are_read_without_windows() {
     let fails = |path: &str, parameter: &str| {
         FaultRule::on(path).with_parameter(parameter).status(500, "internal_error")
     };
@@ -230,8 +234,8 @@ async fn servers_whose_filters_fail_are_read_without() {
     }
 }
 
-/// Whatever is inserted, backdated and deleted while windows are walked, and however a deleted cursor
-/// is answered.
+/// Users are inserted, backdated and deleted while windows are read, and a deleted cursor is
+/// answered in every way.
 #[tokio::test(start_paused = true)]
 async fn no_user_that_stays_put_is_lost_or_doubled_while_windows_change() {
     for seed in 0..8 {
@@ -246,9 +250,9 @@ async fn no_user_that_stays_put_is_lost_or_doubled_while_windows_change() {
     }
 }
 
-/// Likewise when the run is interrupted at every turn.
+/// The same changes while the run is interrupted again and again.
 #[tokio::test(start_paused = true)]
-async fn nor_when_the_walk_of_windows_is_interrupted_again_and_again() {
+async fn interruptions_while_windows_change_lose_and_double_no_user() {
     for seed in 0..4 {
         fastrand::seed(seed);
         let what = format!("seed {seed}");
@@ -261,7 +265,7 @@ async fn nor_when_the_walk_of_windows_is_interrupted_again_and_again() {
     }
 }
 
-/// Contract 5: sorted by name, parts are in order, with as many windows as one digit more can number.
+/// Sorted by name, parts are in the order of their rows, even with more than a hundred windows.
 #[tokio::test(start_paused = true)]
 async fn more_than_a_hundred_windows_keep_their_parts_in_order() {
     const WINDOWS: usize = 120;
@@ -334,10 +338,10 @@ fn changing(seed: u64) -> Sandbox {
     sandbox
 }
 
-/// An unchanged instance has the same content however often its windows are interrupted, and no page
-/// is read twice for it.
+/// An unchanged instance has the same content however often its windows are interrupted, and no
+/// page is read twice.
 #[tokio::test(start_paused = true)]
-async fn interrupted_windows_go_on_where_they_stood() {
+async fn interrupted_windows_continue_where_they_stopped() {
     let sandbox = steady();
     let whole = complete(&world(&sandbox), "uninterrupted").await;
     let pages = sandbox.request_count("/v1/users");
@@ -353,8 +357,7 @@ async fn interrupted_windows_go_on_where_they_stood() {
     }
 }
 
-/// A user who was backdated behind the walk is found by counts, and only what lies around is read
-/// again.
+/// Counts reveal a backdated user, and only the rows around it are read again.
 #[tokio::test(start_paused = true)]
 async fn only_what_disagrees_with_the_counts_is_read_again() {
     for (moment, what) in [
@@ -373,11 +376,11 @@ async fn only_what_disagrees_with_the_counts_is_read_again() {
         assert!(repaired <= 1001, "{what}: {repaired} rows read again");
         assert!(pages(&sandbox).len() <= 30, "{what}: {} pages", pages(&sandbox).len());
         let by_offset = pages(&sandbox).iter().any(|page| parameter(page, "offset").is_some());
-        assert!(!by_offset, "{what}: users are asked for by offset");
+        assert!(!by_offset, "{what}: users are requested by offset");
     }
 }
 
-/// A user deleted from a window that was read is taken out again.
+/// A user deleted from a window that was already read is removed again.
 #[tokio::test(start_paused = true)]
 async fn a_user_who_was_deleted_meanwhile_is_not_kept() {
     for index in [0, 499, 3000, 8000, USERS - 1] {
@@ -393,9 +396,9 @@ async fn a_user_who_was_deleted_meanwhile_is_not_kept() {
     }
 }
 
-/// Where the limit is what takes the time, dividing would bring nothing and costs nothing.
+/// If the rate limit is the bottleneck, windows would not help, and cost no requests.
 #[tokio::test(start_paused = true)]
-async fn nothing_is_divided_when_the_limit_is_what_takes_the_time() {
+async fn users_are_not_divided_if_the_rate_limit_is_the_bottleneck() {
     let sandbox = steady();
     let world = world(&sandbox).with("CLERK_REQUESTS_PER_10S", "100");
     let snapshot = complete(&world, "100 in 10 s").await;
@@ -403,13 +406,13 @@ async fn nothing_is_divided_when_the_limit_is_what_takes_the_time() {
     assert_eq!(counts(&sandbox), 2);
 }
 
-/// Windows end together, so that as many requests are in flight to the end as fill the pace: the one
-/// with most rows left is always next.
+/// Windows end at the same time, so that enough requests are in flight until the end: the window
+/// with the most remaining rows is always read next.
 #[tokio::test(start_paused = true)]
 async fn windows_end_together() {
     let sandbox = Sandbox::empty();
     fill(&sandbox, "users", 3 * USERS, |number| every_hour_and_a_half(number / 3));
-    // Three to five requests at a time fill this pace.
+    // Three to five requests at a time use up the rate.
     let world = world(&sandbox).with("CLERK_REQUESTS_PER_10S", "500");
     let snapshot = complete(&world, "500 in 10 s").await;
     assert_same(&snapshot, &sandbox, "500 in 10 s");

@@ -1,6 +1,6 @@
-//! Contract 6: every grant's principal and resource is in the snapshot when its type is opted in.
-//! One that appeared during the run is fetched and added; one that is gone is counted under
-//! `referential` and its grant left out.
+//! Promise: the principal and the resource of every grant are in the snapshot if their types are
+//! opted in. A row that appeared during the run is fetched and inserted; if a row is gone, its
+//! grants are left out and counted under `referential`.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -34,7 +34,7 @@ fn referential(snapshot: &Snapshot) -> (u64, u64) {
     (count("dangling_principals"), count("dangling_resources"))
 }
 
-/// When a row that appears during the run says that it was created.
+/// The creation times of rows that appear during the run.
 const MOMENTS: [(&str, i64); 4] = [
     ("at the end", every_second(USERS) + 500),
     ("at the very beginning", FIRST - 1000),
@@ -42,7 +42,7 @@ const MOMENTS: [(&str, i64); 4] = [
     ("in a later page", every_second(USERS - 20) + 1),
 ];
 
-/// A user and an organization that appear, with memberships that refer to them.
+/// A new user and a new organization, with memberships that refer to them.
 fn appear(sandbox: &Sandbox, created_at: i64) {
     add(sandbox, "users", "user_late", created_at);
     add(sandbox, "organizations", "org_late", created_at);
@@ -59,7 +59,7 @@ fn appear(sandbox: &Sandbox, created_at: i64) {
     }
 }
 
-/// The snapshot holds the instance as it is now.
+/// The snapshot equals the instance as it is now.
 fn assert_equals(snapshot: &Snapshot, sandbox: &Sandbox, what: &str) {
     assert_eq!(snapshot.ids("users"), sandbox.ids("users"), "{what}");
     assert_eq!(snapshot.ids("organizations"), sandbox.ids("organizations"), "{what}");
@@ -70,7 +70,7 @@ fn assert_equals(snapshot: &Snapshot, sandbox: &Sandbox, what: &str) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_appears_while_memberships_are_read_is_fetched_and_stands_in_its_place() {
+async fn rows_that_appear_while_memberships_are_read_are_fetched_into_their_place() {
     for page in 1..=2 {
         for (name, created_at) in MOMENTS {
             let what = format!("{name}, before page {page} of the memberships");
@@ -84,10 +84,10 @@ async fn what_appears_while_memberships_are_read_is_fetched_and_stands_in_its_pl
     }
 }
 
-/// The same, interrupted at every possible moment: what later invocations know of users and
-/// organizations they have from the stored parts.
+/// The same with interruptions: later invocations learn the ids of users and organizations from the
+/// stored parts.
 #[tokio::test(start_paused = true)]
-async fn and_after_a_resume_as_well() {
+async fn rows_that_appear_are_also_fetched_after_a_resume() {
     for (name, created_at) in MOMENTS {
         for seconds in [0.001, 0.015, 0.035] {
             let what = format!("{name}, {seconds} seconds each");
@@ -126,9 +126,9 @@ async fn many_rows_that_appear_at_once_are_all_fetched() {
     assert!(requests < 40, "{requests} requests: they are fetched together, not one by one");
 }
 
-/// Only a type that is opted in is looked after.
+/// References are resolved only for types that are opted in.
 #[tokio::test(start_paused = true)]
-async fn what_is_not_opted_in_is_not_asked_for() {
+async fn types_that_are_not_opted_in_are_not_requested() {
     for (resources, unread) in [
         ("organization_memberships", ["/v1/users", "/v1/organizations"].as_slice()),
         ("organizations,organization_memberships", &["/v1/users"]),
@@ -155,14 +155,14 @@ async fn what_is_not_opted_in_is_not_asked_for() {
     }
 }
 
-/// A server that gives short pages ends the walk to the list's end too early, so that what stands there
-/// is fetched by id. The next walk lists it once more.
+/// A server with short pages makes the list of users end too early, so that its last users are
+/// fetched by id. The next reading lists them once more.
 #[tokio::test(start_paused = true)]
-async fn what_was_fetched_from_the_end_of_a_list_is_not_taken_again_when_that_is_walked() {
+async fn a_row_fetched_by_id_is_not_stored_again_when_its_list_is_read() {
     for seconds in [None, Some(0.015)] {
         let what = format!("{seconds:?} seconds each");
         let sandbox = plain(USERS, ORGANIZATIONS, 3000);
-        // All but the first page behind a cursor.
+        // Every page behind a cursor but the first.
         let short = FaultRule::on("/v1/users").with_parameter("starting_after").calls(2, 5);
         sandbox.fault(short.effect(Effect::TruncatePage(1)));
         let asked = AtomicUsize::new(0);
@@ -170,7 +170,7 @@ async fn what_was_fetched_from_the_end_of_a_list_is_not_taken_again_when_that_is
             if request.path != MEMBERSHIPS_PATH {
                 return;
             }
-            // The sixth page is asked for when the first one is stored.
+            // The sixth page is requested when the first one is stored.
             let page = asked.fetch_add(1, Ordering::SeqCst) + 1;
             let Some((_, on_it)) = [(1, 10), (6, 2700)].into_iter().find(|it| it.0 == page) else {
                 return;
@@ -191,9 +191,9 @@ async fn what_was_fetched_from_the_end_of_a_list_is_not_taken_again_when_that_is
     }
 }
 
-// What is gone.
+// Missing rows.
 
-/// A membership of a user in an organization that no list holds.
+/// A membership that refers to a user or an organization that is in no list.
 fn insert_dangling(sandbox: &Sandbox, user: &str, organization: &str, created_at: i64) {
     let mut row = sandbox.memberships().pop().expect("there are memberships");
     row["id"] = json!(format!("orgmem_of_{user}_in_{organization}"));
@@ -204,7 +204,7 @@ fn insert_dangling(sandbox: &Sandbox, user: &str, organization: &str, created_at
 }
 
 #[tokio::test(start_paused = true)]
-async fn grants_of_what_is_gone_are_counted_and_left_out() {
+async fn grants_of_missing_rows_are_counted_and_left_out() {
     let sandbox = instance();
     let kept = sandbox.ids("organization_memberships");
     // In the first page and in the last one.
@@ -221,7 +221,7 @@ async fn grants_of_what_is_gone_are_counted_and_left_out() {
     let unresolved = &snapshot.manifest["referential"]["unresolved_role_keys"];
     assert_eq!(unresolved, &json!({}));
     assert_no_grant_of(&snapshot, "gone");
-    // The rows agree with Clerk's count, which counts them, too.
+    // The rows agree with Clerk's count, which includes them, too.
     assert_eq!(snapshot.manifest["datasets"]["grants"]["status"], "verified");
     assert_eq!(snapshot.manifest["datasets"]["grants"]["source_count"]["after"], MEMBERSHIPS + 4);
 }
@@ -235,8 +235,8 @@ fn assert_no_grant_of(snapshot: &Snapshot, name: &str) {
     assert_eq!(snapshot.datasets["grants"].iter().find(gone), None);
 }
 
-/// What is gone is counted once, however often the run is interrupted, and the digests are those of
-/// an uninterrupted run.
+/// A missing row is counted once, however often the run is interrupted, and the digests are those
+/// of an uninterrupted run.
 #[tokio::test(start_paused = true)]
 async fn interruptions_change_neither_the_counts_nor_the_digests() {
     let sandbox = instance();
@@ -252,9 +252,9 @@ async fn interruptions_change_neither_the_counts_nor_the_digests() {
     }
 }
 
-/// A user that appears, is referred to, and is gone before it can be fetched.
+/// A user appears, is referred to, and is deleted before it can be fetched.
 #[tokio::test(start_paused = true)]
-async fn what_vanishes_before_it_can_be_fetched_is_counted() {
+async fn a_row_that_vanishes_before_it_is_fetched_is_counted() {
     let sandbox = instance();
     sandbox.on_request(|sandbox, request| {
         let memberships = request.path == MEMBERSHIPS_PATH;
@@ -277,14 +277,14 @@ async fn what_vanishes_before_it_can_be_fetched_is_counted() {
     assert_eq!(snapshot.ids("users"), sandbox.ids("users"));
 }
 
-// Users and organizations that were in the snapshot already do not leave it while grants of theirs
-// are there.
+// Users and organizations that are already in the snapshot stay there while it has grants of
+// theirs.
 
-/// Somebody whose grants are written is deleted, and a backdated row beside them is fetched. As many
-/// memberships are backdated as vanish of those that were read, so that no count shows it. The
-/// segment is read again, and nobody that grants refer to is lost by that.
+/// A user with stored grants is deleted, and a backdated row next to it is fetched. As many
+/// memberships are backdated as were deleted, so that the count does not change. The segment is
+/// read again, and no row that grants refer to is lost.
 #[tokio::test(start_paused = true)]
-async fn reading_a_stretch_again_drops_nobody_that_grants_refer_to() {
+async fn reading_a_segment_again_keeps_the_rows_that_grants_refer_to() {
     for list in ["users", "organizations"] {
         let sandbox = instance();
         before_request(&sandbox, MEMBERSHIPS_PATH, 2, move |sandbox| {
@@ -292,7 +292,7 @@ async fn reading_a_stretch_again_drops_nobody_that_grants_refer_to() {
             assert!(sandbox.delete(list, &format!("{list}_000005")));
             let gone = |id: &&String| sandbox.row("organization_memberships", id).is_none();
             let vanished = read.iter().filter(gone).count();
-            assert!(vanished > 0, "nobody's grants are written");
+            assert!(vanished > 0, "no grants are written");
             appear(sandbox, every_second(4) + 1);
             for number in 0..vanished {
                 let user = format!("users_{:06}", 100 + number);
@@ -327,7 +327,7 @@ async fn every_grant_finds_its_user_and_organization_whatever_changes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nor_do_interruptions_in_the_middle_of_changes_part_them() {
+async fn every_grant_finds_its_user_and_organization_despite_interruptions() {
     for seed in 0..8 {
         fastrand::seed(seed);
         let what = format!("seed {seed}");
@@ -345,7 +345,7 @@ async fn nor_do_interruptions_in_the_middle_of_changes_part_them() {
     }
 }
 
-/// The first role names a permission that no list has.
+/// The first role names a permission that is in no list.
 fn with_a_permission_that_is_gone(world: &World) {
     world.sandbox.fault(FaultRule::on("/v1/organization_roles").effect(Effect::EditRow {
         row: 0,
@@ -354,14 +354,14 @@ fn with_a_permission_that_is_gone(world: &World) {
     }));
 }
 
-/// How many grants there are of a permission.
+/// The number of grants of a permission.
 fn grants_of(snapshot: &Snapshot, permission: &str) -> usize {
     let grants = snapshot.datasets["grants"].iter();
     grants.filter(|grant| grant["resource"]["id"] == permission).count()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_permission_that_is_gone_is_counted_and_its_grant_alone_left_out() {
+async fn a_missing_permission_is_counted_and_only_its_grant_is_left_out() {
     let world = World::of(3, 1, 2);
     let whole = world.complete().await;
     with_a_permission_that_is_gone(&world);
@@ -373,7 +373,7 @@ async fn a_permission_that_is_gone_is_counted_and_its_grant_alone_left_out() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_said_of_permissions_that_are_not_opted_in() {
+async fn missing_permissions_are_not_counted_unless_opted_in() {
     let world = World::of(3, 1, 2).with("RESOURCES", "organization_roles");
     with_a_permission_that_is_gone(&world);
     let snapshot = world.complete().await;

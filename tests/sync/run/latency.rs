@@ -1,4 +1,5 @@
-//! Clerk's rate is the only limit, however long its answers travel. Time is paused, and requests are counted.
+//! Promise: Clerk's rate is the only limit, however long its answers take. Time is paused, and
+//! requests are counted.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -13,7 +14,7 @@ use crate::support::scene::{PAST_THE_LEASE, cut_at_request};
 use crate::support::snapshot::Snapshot;
 use crate::support::world::World;
 
-/// Of a production instance (Clerk documentation, "Rate limits").
+/// The limit of a production instance (Clerk documentation, "Rate limits").
 const LIMIT: usize = 1000;
 const WINDOW: Duration = Duration::from_secs(10);
 
@@ -25,7 +26,7 @@ struct Seen {
     latency: Duration,
 }
 
-/// What asks such a Clerk, from now on.
+/// A world that reads from such a Clerk.
 fn world(sandbox: &Sandbox, latency: Duration, share: f64) -> World {
     sandbox.set_latency(latency, Duration::ZERO);
     sandbox.limit(LIMIT, WINDOW);
@@ -45,7 +46,7 @@ impl Seen {
         Self { requests: sandbox.requests(), began, took: began.elapsed(), latency }
     }
 
-    /// Pages of users that are asked for in windows.
+    /// Requests for pages of users in windows.
     fn windows(&self) -> impl Iterator<Item = &LoggedRequest> {
         self.requests.iter().filter(|request| {
             request.path == "/v1/users"
@@ -53,14 +54,14 @@ impl Seen {
         })
     }
 
-    /// How many are in flight at a moment.
+    /// The number of requests in flight at a time.
     fn in_flight(&self, moment: Instant) -> usize {
         let is_on_its_way =
             |request: &&LoggedRequest| request.at <= moment && moment < request.at + self.latency;
         self.requests.iter().filter(is_on_its_way).count()
     }
 
-    /// Requests of each second, by path: for whoever looks why a test fails.
+    /// Requests of each second, by path, to find out why a test fails.
     fn by_second(&self) -> String {
         let mut text = String::new();
         for second in 0..=self.took.as_secs() {
@@ -73,17 +74,17 @@ impl Seen {
             for request in self.requests.iter().filter(of_second) {
                 *paths.entry(request.path.as_str()).or_default() += 1;
             }
-            writeln!(text, "{second:3} s: {in_flight} in flight, asked {paths:?}")
+            writeln!(text, "{second:3} s: {in_flight} in flight, requested {paths:?}")
                 .expect("a string");
         }
         text
     }
 }
 
-/// A whole run takes the fewest requests at 95 % of the rate, plus at most twelve answers one after the other (twenty are
-/// promised), and few more requests than the fewest.
+/// A whole run takes as long as the fewest requests take at 95 % of the rate, plus at most twelve
+/// answers one after the other (twenty are promised), and needs few more requests than the fewest.
 #[tokio::test(start_paused = true)]
-async fn a_whole_run_takes_what_its_rate_takes() {
+async fn a_whole_run_takes_no_longer_than_its_rate_requires() {
     let (users, organizations, memberships) = (60_000, 2_400, 120_000);
     let sandbox = plain(users, organizations, memberships);
     let fewest: usize =
@@ -107,9 +108,9 @@ async fn a_whole_run_takes_what_its_rate_takes() {
     }
 }
 
-/// Users signed up ever more slowly, and a fifth of them were imported within two seconds. All windows have the same length
-/// nevertheless. From the first window's first page to the last one's end, all the time in which less is in flight
-/// than the rate needs adds up to a few answers.
+/// Users signed up ever more slowly, and a fifth of them were imported within two seconds. All
+/// windows have the same length nevertheless. From the first page of the first window to the end of
+/// the last one, the time with too few requests in flight for the rate adds up to a few answers.
 #[tokio::test(start_paused = true)]
 async fn the_rate_is_kept_until_the_last_window_ends() {
     let sandbox = Sandbox::empty();
@@ -147,7 +148,7 @@ async fn seen_while_clerk_becomes_slower(latency: Duration) -> Seen {
     Seen { requests: sandbox.requests(), began, took: began.elapsed(), latency }
 }
 
-/// A slower Clerk needs more windows to be asked at the rate allowed, so the sync divides them again.
+/// A slower Clerk needs more windows to use the rate, so the sync divides them again.
 #[tokio::test(start_paused = true)]
 async fn windows_are_divided_again_when_clerk_becomes_slower() {
     let seen = seen_while_clerk_becomes_slower(Duration::from_millis(300)).await;
@@ -156,22 +157,23 @@ async fn windows_are_divided_again_when_clerk_becomes_slower() {
     assert!(took <= allowed, "{took:.1} s of {allowed:.1} s\n{}", seen.by_second());
 }
 
-/// The sync would need ninety windows of two pages to keep the rate with a much slower Clerk. They would cost more requests
-/// than a full sync may take, so it makes fewer.
+/// With a much slower Clerk the sync would need ninety windows of two pages to use the rate. They
+/// would cost more requests than a full sync may take, so it makes fewer.
 #[tokio::test(start_paused = true)]
-async fn windows_are_divided_as_long_as_requests_are_left_for_them() {
+async fn windows_are_divided_only_while_requests_are_left_for_it() {
     let seen = seen_while_clerk_becomes_slower(Duration::from_secs(1)).await;
     let (requests, most) = (seen.requests.len(), 182 + 182 / 50 + 80);
     assert!(requests > 182 + 40, "{requests} requests: few windows\n{}", seen.by_second());
     assert!(requests <= most, "{requests} requests of {most}\n{}", seen.by_second());
 }
 
-/// Whenever a run is killed, it asks again for what one answer takes at the rate allowed, and two pages, at the most;
-/// though pages are stored together by the dozen in the end.
+/// Whenever a run is killed, it repeats at most the requests of one answer time at the full rate,
+/// and two pages, although dozens of pages are stored together in the end.
 #[tokio::test(start_paused = true)]
-async fn a_kill_costs_what_one_answer_takes() {
+async fn a_kill_costs_no_more_than_the_requests_of_one_answer_time() {
     const PATH: &str = "/v1/organization_memberships";
-    // What each invocation asks for beside its first page, before it knows how few rows this Clerk's pages have.
+    // The requests of each invocation besides its first page, before it knows how few rows the
+    // pages of this Clerk have.
     const IN_VAIN: f64 = 3.0;
     let sandbox = plain(600, 20, 12_000);
     sandbox.fault(FaultRule::on(PATH).truncate_page(50));

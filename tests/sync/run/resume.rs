@@ -1,6 +1,6 @@
-//! Promises 4 and 6: a run that is paused or cut off at any instant, any number of times, goes on
-//! where it stood and ends with the same digests; every invocation makes progress; no wait outlasts
-//! the time there is.
+//! Promises 4 and 6: a run that is paused or cut at any time, any number of times, continues where
+//! it stopped and ends with the same digests. Every invocation makes progress, and no wait exceeds
+//! the time left.
 
 use std::time::Duration;
 
@@ -11,18 +11,18 @@ use crate::support::fuse::Side;
 use crate::support::scene::{PAST_THE_LEASE, Scene, Stage};
 use crate::support::world::World;
 
-/// More invocations than any run here needs: a run that goes on for ever fails.
+/// More invocations than any run here needs: an endless run fails the test.
 const MOST_INVOCATIONS: u64 = 100;
 
-/// How far the walks stand, as the next invocation will find them.
+/// The positions of the lists, as the next invocation will find them.
 fn place(world: &World) -> Value {
     let objects = world.memory.objects();
     let Some(checkpoint) = objects.get("checkpoint.json") else { return Value::Null };
     serde_json::from_slice::<Value>(checkpoint).expect("JSON")["lists"].clone()
 }
 
-/// Repeats `sync` within this budget until it is complete; gives the number of invocations. Each
-/// must leave the run further than it found it.
+/// Repeats `sync` with this budget until it is complete, and returns the number of invocations.
+/// Each must leave the run further than it found it.
 async fn repeat_within(stage: &Stage, seconds: f64) -> u64 {
     let event = json!({"time_budget_seconds": seconds});
     for invocation in 1..=MOST_INVOCATIONS {
@@ -72,7 +72,7 @@ async fn a_deadline_that_leaves_nothing_but_the_reserve_makes_progress_in_time()
     scene.assert_as_uninterrupted(&stage.world, invocations - 1, "short deadlines");
 }
 
-/// Requests that Clerk answers later than the invocation can wait become a checkpoint.
+/// Requests that Clerk answers later than the invocation can wait end in a checkpoint.
 #[tokio::test(start_paused = true)]
 async fn no_request_is_waited_for_past_the_deadline() {
     let scene = Scene::of_pages().await;
@@ -94,7 +94,7 @@ async fn no_request_is_waited_for_past_the_deadline() {
         let answered = stage.world.handle_until(json!({}), Some(deadline)).await;
         let took = began.elapsed();
         assert!(took < deadline, "request {slow_from}: {took:?}, {answered:?}");
-        let answer = answered.expect("a slow Clerk is no error yet");
+        let answer = answered.expect("a slow Clerk is not an error yet");
         assert_eq!(answer["status"], "partial", "request {slow_from}: {answer:#}");
         scene.sandbox.set_latency(Duration::ZERO, Duration::ZERO);
         scene.sandbox.on_request(|_, _| ());
@@ -133,13 +133,14 @@ async fn a_power_cut_at_any_request_costs_at_most_two_pages() {
     }
 }
 
-/// Among these calls are all those of publishing: manifest, `latest.json`, cleaning up, and the
-/// removal of the checkpoint.
+/// These calls include all of publishing: manifest, `latest.json`, clean-up, and the removal of the
+/// checkpoint.
 #[tokio::test(start_paused = true)]
 async fn a_power_cut_before_or_after_any_store_call_is_survived() {
     for (scene, step) in [(Scene::small().await, 1), (Scene::of_pages().await, 3)] {
         for (first, side) in [(1, Side::Before), (2, Side::After)] {
-            // The few calls of a small run all, the many alike of a large one in part.
+            // Every one of the few calls of a small run; some of the many similar calls of a large
+            // one.
             for call in (first.min(step)..=scene.store_calls).step_by(step as usize) {
                 survive_cut_at_store_call(&scene, call, side).await;
             }
@@ -162,11 +163,11 @@ async fn survive_cut_at_store_call(scene: &Scene, call: u64, side: Side) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_that_is_cut_at_every_store_call_in_turn_ends_all_the_same() {
+async fn a_run_cut_at_every_store_call_in_turn_still_completes() {
     let scene = Scene::of_pages().await;
     let stage = scene.stage();
     let mut cuts = 0;
-    // One call further each time, so that each invocation gets a little further than the last.
+    // One call later each time, so that each invocation gets a little further than the last.
     while !scene.is_over(&stage.world) {
         assert!(cuts <= MOST_INVOCATIONS, "no end");
         if stage.cut_at_store_call(cuts + 1, Side::After).await.is_none() {
@@ -175,11 +176,11 @@ async fn a_run_that_is_cut_at_every_store_call_in_turn_ends_all_the_same() {
         assert!(stage.world.published().is_some(), "cut {cuts}");
         tokio::time::advance(PAST_THE_LEASE).await;
     }
-    assert!(cuts > 5, "a run this short shows nothing");
+    assert!(cuts > 5, "a run this short proves nothing");
     scene.assert_as_uninterrupted(&stage.world, cuts, "cut at every call");
 }
 
-/// What goes wrong with one invocation.
+/// Something goes wrong with one invocation.
 async fn trouble(stage: &Stage, random: &mut fastrand::Rng) -> String {
     let step = random.u64(1..=14);
     match random.u8(0..5) {
@@ -219,7 +220,7 @@ async fn any_schedule_of_cuts_and_pauses_ends_with_the_same_digests() {
             let before = latest();
             history.push(trouble(&stage, &mut random).await);
             if latest() != before {
-                // What comes next is a run of its own.
+                // The next invocation is a run of its own.
                 scene.sandbox.clear_requests();
             }
             assert!(stage.world.published().is_some(), "seed {seed}: {history:?}");

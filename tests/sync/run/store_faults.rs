@@ -1,5 +1,5 @@
-//! Promise 3, and what a failing store does to a run: it ends complete or with a named error,
-//! `latest.json` moves forward only and last, and nothing is left behind that nobody names.
+//! Promise 3: with a failing store, a run ends complete or with a named error, `latest.json` only
+//! moves forward and is written last, and no unnamed files are left behind.
 
 use std::collections::BTreeSet;
 
@@ -12,8 +12,8 @@ use crate::support::faulty_store::{Call, Effect, Fault};
 use crate::support::scene::{PAST_THE_LEASE, Scene, Stage, named_by_latest};
 use crate::support::world::World;
 
-/// What can befall each operation. Reads and listings change nothing, so that for them "before" and
-/// "after" are one.
+/// The faults of each operation. Reads and listings change nothing, so failing before or after them
+/// is the same.
 const TROUBLE: [(Operation, &[Effect]); 6] = [
     (Operation::Get, &[Effect::FailBefore]),
     (Operation::List, &[Effect::FailBefore]),
@@ -23,7 +23,7 @@ const TROUBLE: [(Operation, &[Effect]); 6] = [
     (Operation::Delete, &[Effect::FailBefore, Effect::FailAfter, Effect::LoseAnswer]),
 ];
 
-/// The calls that the store gets in a run without any trouble, one list for each operation.
+/// The store calls of one operation in a run without faults.
 async fn calls_of(scene: &Scene, operation: Operation) -> Vec<Call> {
     let stage = scene.stage();
     stage.world.complete().await;
@@ -31,13 +31,13 @@ async fn calls_of(scene: &Scene, operation: Operation) -> Vec<Call> {
     calls.filter(|call| call.operation == operation).collect()
 }
 
-/// Whether the file that readers follow is as it was before the run.
+/// Whether `latest.json` is the same as before the run.
 fn is_untouched(scene: &Scene, world: &World) -> bool {
     world.memory.objects()["latest.json"] == *scene.latest_before()
 }
 
-/// A run in which one call of the store goes wrong ends complete, or with an error of the contract;
-/// then the next invocation completes it.
+/// A run in which one store call fails ends complete, or with a documented error; then the next
+/// invocation completes it.
 async fn assert_survives(scene: &Scene, stage: &Stage, what: &str) {
     let world = &stage.world;
     let ended = world.sync().await;
@@ -56,7 +56,7 @@ async fn assert_survives(scene: &Scene, stage: &Stage, what: &str) {
     if ended.is_err() || world.has_checkpoint() {
         tokio::time::advance(PAST_THE_LEASE).await;
         if ended.is_ok() {
-            // The next run is one of its own.
+            // The next run is a new one.
             scene.sandbox.clear_requests();
         }
         let answer = world.sync().await.unwrap_or_else(|error| panic!("{what}: {error:?}"));
@@ -82,7 +82,7 @@ async fn a_run_survives_the_failure_of_any_one_store_call() {
     }
 }
 
-/// A store that stays out of order ends the run; when it is well again, the run goes on.
+/// A store that keeps failing ends the run; once it works again, the run continues.
 #[tokio::test(start_paused = true)]
 async fn a_run_survives_an_outage_of_all_writes_from_any_one_on() {
     let scene = Scene::small().await;
@@ -95,7 +95,8 @@ async fn a_run_survives_an_outage_of_all_writes_from_any_one_on() {
             stage.world.store.fault(Fault::new(Operation::Delete, Effect::FailBefore).from(1));
             let ended = stage.world.sync().await;
             if call.key == "latest.json" && effect == Effect::LoseAnswer {
-                // It is published, and found to be: only the checkpoint stays.
+                // The run is published, and the next invocation finds it: only the checkpoint
+                // stays.
                 assert_eq!(ended.expect("an answer")["status"], "complete", "{what}");
             } else {
                 assert!(matches!(ended, Err(Error::StoreUnavailable(_))), "{what}: {ended:?}");
@@ -107,10 +108,10 @@ async fn a_run_survives_an_outage_of_all_writes_from_any_one_on() {
     }
 }
 
-/// A store that takes every conditional write and then says that it was too late, as one does behind
-/// a proxy that repeats each, stops nothing: and above all nothing is written again and again.
+/// A store that applies every conditional write and then refuses it, as behind a proxy that repeats
+/// each write, stops nothing; above all, nothing is written again and again.
 #[tokio::test(start_paused = true)]
-async fn a_store_that_refuses_each_write_after_taking_it_is_believed_to_have_taken_it() {
+async fn a_write_that_is_applied_but_refused_counts_as_applied() {
     let scene = Scene::small().await;
     let stage = scene.stage();
     for key in ["checkpoint.json", "latest.json"] {
@@ -125,10 +126,10 @@ async fn a_store_that_refuses_each_write_after_taking_it_is_believed_to_have_tak
     assert!(written <= undisturbed + 2, "{written} writes, {undisturbed} without the trouble");
 }
 
-/// A conditional write whose answer was lost is repeated by the SDK and refused: by the holder's own
-/// first write. That is neither an error nor a lost lease.
+/// A conditional write whose answer was lost is repeated by the SDK, and refused because of its own
+/// first attempt. That is neither an error nor a lost lease.
 #[tokio::test(start_paused = true)]
-async fn a_refusal_that_is_the_echo_of_an_own_write_is_recognised() {
+async fn a_refusal_caused_by_its_own_earlier_write_is_recognised() {
     let scene = Scene::small().await;
     for operation in [Operation::Put, Operation::Delete] {
         let calls = calls_of(&scene, operation).await;
@@ -147,9 +148,9 @@ async fn a_refusal_that_is_the_echo_of_an_own_write_is_recognised() {
     }
 }
 
-/// A refusal without a reason, as S3 answers when two writes meet.
+/// A refusal without a reason, like S3's answer when two writes collide.
 #[tokio::test(start_paused = true)]
-async fn a_refusal_of_any_conditional_write_ends_in_a_name_of_the_contract() {
+async fn a_refusal_of_any_conditional_write_ends_in_a_documented_error() {
     let scene = Scene::small().await;
     for operation in [Operation::Put, Operation::Delete] {
         let calls = calls_of(&scene, operation).await;
@@ -175,7 +176,7 @@ async fn a_refusal_of_any_conditional_write_ends_in_a_name_of_the_contract() {
     }
 }
 
-/// The run reads everything and stops where it would look at its parts.
+/// The run reads everything and stops before it confirms its parts.
 async fn all_but_published(scene: &Scene) -> Stage {
     let stage = scene.stage();
     stage.world.store.fault(Fault::new(Operation::Verify, Effect::FailBefore));
@@ -232,9 +233,9 @@ async fn a_part_missing_cut_or_altered_is_noticed_before_anything_is_published()
     }
 }
 
-/// It is read again to learn whom grants may refer to.
+/// It is read again to find out which rows grants may refer to.
 #[tokio::test(start_paused = true)]
-async fn a_part_spoilt_while_the_run_is_paused_is_noticed() {
+async fn a_part_damaged_while_the_run_is_paused_is_noticed() {
     let scene = Scene::small().await;
     for dataset in ["/users/", "/organizations/"] {
         let stage = scene.stage();
@@ -258,10 +259,10 @@ async fn a_part_spoilt_while_the_run_is_paused_is_noticed() {
     }
 }
 
-/// Parts, then the manifest, then `latest.json`, each of them once; nothing is written behind that, and
-/// the checkpoint is removed last of all.
+/// Parts, then the manifest, then `latest.json` are each written once; nothing is written after
+/// that, and the checkpoint is removed last.
 #[tokio::test(start_paused = true)]
-async fn latest_json_is_written_last_and_the_checkpoint_is_removed_behind_it() {
+async fn latest_json_is_written_last_and_the_checkpoint_is_removed_after_it() {
     let scene = Scene::of_pages().await;
     let stage = scene.stage();
     stage.world.complete().await;
@@ -282,11 +283,11 @@ async fn latest_json_is_written_last_and_the_checkpoint_is_removed_behind_it() {
     let removed =
         last(&|call| call.operation == Operation::Delete && call.key == "checkpoint.json");
     assert!(part < verified && verified < manifest && manifest < latest);
-    assert_eq!(written, latest, "{:?} is written behind latest.json", calls[written].key);
-    assert_eq!(removed, calls.len() - 1, "something is done behind the checkpoint's removal");
+    assert_eq!(written, latest, "{:?} is written after latest.json", calls[written].key);
+    assert_eq!(removed, calls.len() - 1, "something happens after the checkpoint was removed");
 }
 
-/// The run is complete but for `latest.json`: its manifest is written.
+/// The run is complete except for `latest.json`: its manifest is written.
 async fn all_but_latest(scene: &Scene) -> (Stage, String) {
     let stage = scene.stage();
     let fault = Fault::new(Operation::Put, Effect::FailBefore).on_key("latest.json");
@@ -299,7 +300,8 @@ async fn all_but_latest(scene: &Scene) -> (Stage, String) {
     (stage, manifest.expect("the manifest"))
 }
 
-/// Contract 5: once, with If-None-Match. Published again, a run finds its own, byte for byte.
+/// A manifest is written once, with If-None-Match. A run that publishes again finds its own, byte
+/// for byte.
 #[tokio::test(start_paused = true)]
 async fn a_manifest_is_written_once_and_found_again_when_publishing_is_repeated() {
     let scene = Scene::small().await;
@@ -315,7 +317,7 @@ async fn a_manifest_is_written_once_and_found_again_when_publishing_is_repeated(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_manifest_that_is_there_with_another_content_stops_the_run_and_stays() {
+async fn a_manifest_that_exists_with_other_content_stops_the_run_and_stays() {
     let scene = Scene::small().await;
     let (stage, manifest) = all_but_latest(&scene).await;
     let world = &stage.world;
@@ -333,7 +335,7 @@ async fn a_manifest_that_is_there_with_another_content_stops_the_run_and_stays()
     }
     let answer = world.handle(json!({"restart": true})).await.expect("sync");
     assert_eq!(answer["status"], "complete", "{answer:#}");
-    scene.assert_no_leftovers(world, "begun anew");
+    scene.assert_no_leftovers(world, "started over");
 }
 
 /// Every part is stored before a checkpoint names it.
@@ -380,14 +382,14 @@ async fn latest_json_never_moves_back_to_an_older_snapshot() {
     let checkpoint: Value = serde_json::from_slice(&checkpoint).expect("JSON");
     let answer = world.sync().await.expect("a new run");
     assert_eq!(answer["status"], "complete");
-    assert_ne!(answer["snapshot_id"], checkpoint["snapshot_id"], "it is given up");
+    assert_ne!(answer["snapshot_id"], checkpoint["snapshot_id"], "it is abandoned");
     let message = answer["message"].as_str().expect("text");
     assert!(message.contains("a newer snapshot has been published"), "{message}");
 }
 
-/// Somebody else moves `latest.json` between the look at it and the write.
+/// Another invocation moves `latest.json` between reading and writing it.
 #[tokio::test(start_paused = true)]
-async fn latest_json_is_looked_at_again_when_it_changed_under_the_run() {
+async fn latest_json_is_read_again_if_it_changed_during_the_run() {
     for (started_at, moves) in
         [("2020-01-01T00:00:00.000Z", true), ("2026-01-01T00:00:00.000Z", false)]
     {
@@ -416,14 +418,14 @@ async fn latest_json_is_looked_at_again_when_it_changed_under_the_run() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_an_abandoned_run_and_killed_ones_left_is_gone_after_publishing() {
+async fn files_of_abandoned_and_killed_runs_are_gone_after_publishing() {
     let scene = Scene::small().await;
     let stage = scene.stage();
     let world = &stage.world;
     stage.interrupt_at_request(scene.requests).await;
     let abandoned = parts_in_progress(world);
     assert!(abandoned.len() > 3, "{abandoned:?}");
-    // Given up, then paused and given up once more, before anything is published.
+    // Abandoned, then paused and abandoned again, before anything is published.
     let paused = json!({"restart": true, "time_budget_seconds": 0});
     let answer = world.handle(paused).await.expect("sync");
     assert_eq!(answer["status"], "partial", "{answer:#}");
@@ -432,9 +434,9 @@ async fn what_an_abandoned_run_and_killed_ones_left_is_gone_after_publishing() {
     scene.assert_no_leftovers(world, "after two abandoned runs");
 }
 
-/// Whatever becomes of one deletion, the others are tried; and what cannot be listed is listed again.
+/// Whatever happens to one deletion, the others are tried, and a failed listing is repeated.
 #[tokio::test(start_paused = true)]
-async fn one_object_that_is_not_removed_at_once_keeps_none_of_the_others() {
+async fn one_object_that_cannot_be_removed_does_not_keep_the_others() {
     let scene = Scene::small().await;
     for effect in [Effect::FailBefore, Effect::FailAfter, Effect::LoseAnswer, Effect::RefuseAfter] {
         for operation in [Operation::Delete, Operation::List] {
@@ -451,9 +453,9 @@ async fn one_object_that_is_not_removed_at_once_keeps_none_of_the_others() {
     }
 }
 
-/// The first part of the run is stored, the answer lost, and nothing stands in the checkpoint yet.
+/// The first part of the run is stored, its answer is lost, and the checkpoint does not name it.
 #[tokio::test(start_paused = true)]
-async fn the_stray_part_of_a_run_that_failed_at_its_very_first_one_is_gone_in_the_end() {
+async fn the_stray_part_of_a_run_that_failed_at_its_first_part_is_removed() {
     for resource in ["users", "organization_roles", "organization_permissions"] {
         let world = World::of(40, 6, 50).with("RESOURCES", resource);
         world.store.fault(Fault::new(Operation::Put, Effect::LoseAnswer).on_key("/part-"));
@@ -468,10 +470,10 @@ async fn the_stray_part_of_a_run_that_failed_at_its_very_first_one_is_gone_in_th
     }
 }
 
-/// Of the two parts of the run's first rows one is refused while the other is on its way: it arrives,
-/// and so it has to be waited for before the run is forgotten.
+/// One of the first two parts of the run is refused while the other is still being written. The run
+/// waits for that write before it is forgotten.
 #[tokio::test(start_paused = true)]
-async fn a_part_on_its_way_when_another_is_refused_is_not_left_behind() {
+async fn a_part_in_flight_when_another_is_refused_is_not_left_behind() {
     let world = World::of(40, 6, 50).with("RESOURCES", "organization_permissions");
     let part = |dataset, effect| Fault::new(Operation::Put, effect).on_key(dataset);
     world.store.fault(part("/organization_permissions/part-", Effect::Linger));

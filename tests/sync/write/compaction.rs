@@ -1,4 +1,5 @@
-//! Small parts are joined into large ones without losing or repeating a row, wherever the run is cut.
+//! Promise: small parts are joined into large ones without losing or repeating a row, wherever the
+//! run is cut.
 
 use std::collections::BTreeSet;
 
@@ -23,7 +24,7 @@ async fn parts_of_lists_by_owner_are_as_few_as_their_bytes_allow() {
     assert!(snapshot.ids("sessions") == of_the_active);
     let parts = snapshot.manifest["datasets"]["sessions"]["parts"].as_array().expect("parts");
     let bytes: u64 = parts.iter().map(|part| part["bytes"].as_u64().expect("a size")).sum();
-    // One for each half a mebibyte, and fewer than eight of each of the sizes that were met at the end.
+    // One part for every half mebibyte, and fewer than eight of each smaller size at the end.
     assert!(bytes > 1_500_000, "{bytes} bytes");
     let most = bytes as usize / (512 * 1024) + 4 * 7;
     assert!(parts.len() <= most, "{} parts of {bytes} bytes", parts.len());
@@ -31,8 +32,8 @@ async fn parts_of_lists_by_owner_are_as_few_as_their_bytes_allow() {
     assert!(stored > 60, "{stored} parts were stored in all");
 }
 
-/// Most users have a session or two, which are stored as they come and joined later: wherever the power
-/// is cut, each is in the snapshot once, and of what was joined nothing stays.
+/// Most users have one or two sessions, which are stored as they arrive and joined later. Wherever
+/// the power is cut, each is in the snapshot once, and no joined part is left.
 #[tokio::test(start_paused = true)]
 async fn small_parts_are_joined_wherever_the_power_is_cut() {
     let (sandbox, of_the_active) = with_sessions(3 * 24);
@@ -56,10 +57,10 @@ async fn small_parts_are_joined_wherever_the_power_is_cut() {
     }
 }
 
-/// One that is frozen meanwhile, and wakes up when another has published the snapshot, takes nothing away
-/// from it.
+/// An invocation that freezes meanwhile, and wakes up after another has published the snapshot,
+/// removes nothing from it.
 #[tokio::test(start_paused = true)]
-async fn one_frozen_while_parts_are_joined_takes_nothing_away() {
+async fn an_invocation_frozen_while_joining_parts_removes_nothing_published() {
     const AFTER_TAKING: u64 = 5;
     let (sandbox, of_the_active) = with_sessions(3 * 24);
     refusing_sessions_of_all(&sandbox);

@@ -1,6 +1,6 @@
-//! A run that goes on with memberships knows the ids of all users and organizations again, without
-//! reading every part: few objects at a time, with progress stored however small the budget, and never
-//! from a file that is not what was written.
+//! Promise: a run that continues with memberships gets back the ids of all users and organizations
+//! without reading every part, a few objects at a time, with progress stored however small the
+//! budget, and never from a file that was altered.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -22,10 +22,11 @@ use crate::support::world::World;
 const MEMBERSHIPS: &str = "/v1/organization_memberships";
 /// Enough for more than two files of ids, at ten users a part.
 const USERS: usize = 900;
-/// No more parts are read before something is stored: those of a file, and those already asked for.
+/// The most parts that are read before something is stored: those of one file, and those already
+/// requested.
 const MOST_PARTS_READ: usize = 32 + 16;
 
-/// An instance of which every page is short, so that a small budget makes many parts.
+/// An instance in which every page is short, so that a small budget makes many parts.
 fn instance() -> Sandbox {
     let sandbox = plain(USERS, 40, 300);
     shorten_pages(&sandbox);
@@ -42,7 +43,7 @@ fn world(sandbox: &Sandbox) -> World {
     World::new(sandbox.clone()).with("COMPRESSION", "none")
 }
 
-/// One invocation that has no time left when it begins.
+/// One invocation whose time is already up when it begins.
 async fn smallest(world: &World) -> Value {
     ends(world, json!({ "time_budget_seconds": 0 })).await.expect("an answer")
 }
@@ -69,10 +70,10 @@ fn files_of_users(checkpoint: &Value) -> usize {
     files_of(checkpoint, "users")
 }
 
-/// A run whose users and organizations are done, in as many parts as there can be, and of which no
-/// invocation has had the time to write ids down.
+/// A run that has stored all users and organizations in as many parts as possible, and in which no
+/// invocation had time to store ids.
 async fn at_memberships(world: &World) {
-    // Without organizations memberships do not begin, so they do not read ids while users are read.
+    // Memberships do not begin without organizations, so no ids are read while users are read.
     world.sandbox.clear_faults();
     let late = FaultRule::on("/v1/organizations").delay(Duration::from_secs(24 * 60 * 60));
     world.sandbox.fault(late);
@@ -99,7 +100,7 @@ fn objects_of_ids(world: &World) -> BTreeMap<String, Bytes> {
     objects.into_iter().filter(|(key, _)| key.contains("/ids/")).collect()
 }
 
-/// How often objects were read whose key contains this, of the calls from the n-th on.
+/// How often objects with this text in their key were read, from the n-th call on.
 fn reads(world: &World, from: usize, key_part: &str) -> usize {
     let calls = world.store.calls().split_off(from);
     calls
@@ -123,7 +124,7 @@ fn assert_same(snapshot: &Snapshot, expected: &Snapshot, what: &str) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_smallest_budget_gets_on_with_reading_ids_back_and_reads_no_part_twice() {
+async fn the_smallest_budget_makes_progress_reading_ids_and_reads_no_part_twice() {
     let expected = expected().await;
     let world = world(&instance());
     at_memberships(&world).await;
@@ -147,13 +148,13 @@ async fn the_smallest_budget_gets_on_with_reading_ids_back_and_reads_no_part_twi
         files = now;
     }
     assert!(files >= 4 && invocations > 6, "{files} files, {invocations} invocations");
-    // Those that were asked for when time was up are asked for again.
+    // Parts that were requested when time was up are requested again.
     assert!(parts_read <= parts + 16 * files, "{parts_read} reads of {parts} parts");
     assert_same(&world.published().expect("published"), &expected, "smallest budgets");
 }
 
 #[tokio::test(start_paused = true)]
-async fn once_in_files_ids_are_read_from_them_alone() {
+async fn ids_stored_in_files_are_read_from_them_alone() {
     let world = world(&instance());
     at_memberships(&world).await;
     while checkpoint(&world)["lists"].get("organization_memberships").is_none() {
@@ -166,11 +167,11 @@ async fn once_in_files_ids_are_read_from_them_alone() {
     assert_eq!(reads(&world, from, "/ids/users-"), files_of_users(&checkpoint(&world)));
 }
 
-/// An invocation that reads many users writes their ids down as it goes.
+/// An invocation that reads many users stores their ids as it goes.
 #[tokio::test(start_paused = true)]
-async fn ids_are_written_down_while_the_list_is_read() {
+async fn ids_are_stored_while_the_list_is_read() {
     let sandbox = instance();
-    // Each page is stored by itself: the pace is slow.
+    // Each page is stored by itself, because the rate is low.
     let world = world(&sandbox).with("MAX_CONCURRENCY", "1").with("CLERK_REQUESTS_PER_10S", "10");
     before_request(&sandbox, MEMBERSHIPS, 1, {
         let interrupt = world.interrupt.clone();
@@ -193,7 +194,7 @@ async fn ids_are_written_down_while_the_list_is_read() {
 
 /// Promise 2: an id that is missing from a file would make grants disappear.
 #[tokio::test(start_paused = true)]
-async fn a_file_of_ids_that_is_altered_or_gone_is_not_believed() {
+async fn a_file_of_ids_that_is_altered_or_gone_is_not_used() {
     let expected = expected().await;
     let world = world(&instance());
     at_memberships(&world).await;
@@ -242,8 +243,7 @@ async fn a_file_of_ids_that_is_altered_or_gone_is_not_believed() {
     assert_same(&complete(&world, "another file").await, &expected, "another file");
 }
 
-/// A file that was written as it is, and says less of a part than there is in it.
-/// A file of ids that is whole, and has one id of each part.
+/// An intact file of ids that has only one id of each part.
 fn first_id_of_each_part(file: &[u8]) -> Vec<u8> {
     const HASH_BYTES: usize = 8;
     let end = file.iter().position(|&byte| byte == b'\n').expect("a header");
@@ -261,7 +261,7 @@ fn first_id_of_each_part(file: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_file_of_ids_that_says_less_than_a_part_holds_is_not_believed() {
+async fn a_file_of_ids_that_is_incomplete_is_not_used() {
     let expected = expected().await;
     let world = world(&instance());
     at_memberships(&world).await;
@@ -293,10 +293,10 @@ fn restore(world: &World, objects: &BTreeMap<String, Bytes>) {
     }
 }
 
-/// What a file says of parts that have been replaced meanwhile does not count: users that join late, and are
-/// referred to again by a later invocation, are known to it.
+/// The ids in a file do not count for a part that was replaced since. Users who are inserted late,
+/// and referred to again by a later invocation, are known to it.
 #[tokio::test(start_paused = true)]
-async fn rows_that_join_late_are_known_to_later_invocations() {
+async fn rows_inserted_late_are_known_to_later_invocations() {
     let sandbox = instance();
     let asked = AtomicUsize::new(0);
     sandbox.on_request(move |sandbox, request| {
@@ -331,9 +331,9 @@ async fn rows_that_join_late_are_known_to_later_invocations() {
     assert_eq!(snapshot.manifest["referential"]["dangling_principals"], 0);
 }
 
-/// Promise 4: cut at any call to the store that has to do with ids.
+/// Promise 4: cut at any store call about ids.
 #[tokio::test(start_paused = true)]
-async fn a_cut_at_any_file_of_ids_costs_nothing_but_time() {
+async fn a_cut_at_any_store_call_about_ids_costs_only_time() {
     let expected = expected().await;
     let world = world(&instance());
     at_memberships(&world).await;
@@ -370,12 +370,12 @@ async fn a_cut_at_any_file_of_ids_costs_nothing_but_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_left_of_the_files_when_a_snapshot_is_published() {
+async fn id_files_are_removed_when_a_snapshot_is_published() {
     let world = world(&instance());
     at_memberships(&world).await;
     smallest(&world).await;
     assert!(!objects_of_ids(&world).is_empty());
-    // Given up, then published: of both runs nothing is left.
+    // One run is abandoned and another is published: no files of either are left.
     let answer = ends(&world, json!({ "restart": true, "time_budget_seconds": 0 })).await;
     assert_eq!(answer.expect("an answer")["status"], "partial");
     let (_, snapshot) = complete_in_pieces(&world, 0.0, "restarted").await;

@@ -1,4 +1,4 @@
-//! The store that the other tests use to inject faults fails exactly where it is told to.
+//! The store that other tests use to inject faults fails exactly where it is told to.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::support::faulty_store::{Effect, Fault, FaultyStore};
 use crate::support::store_calls::{CHECKPOINT, PART, put, text_of};
 
 #[tokio::test]
-async fn a_planted_fault_strikes_at_its_call_and_does_what_it_says() {
+async fn an_injected_fault_strikes_its_call_and_does_what_it_says() {
     for (effect, applied, precondition) in [
         (Effect::FailBefore, false, false),
         (Effect::RefusePrecondition, false, true),

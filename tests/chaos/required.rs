@@ -1,5 +1,5 @@
-//! What a run has to ask for: which rows, where it does not ask for a list as a whole, and which lists
-//! besides.
+//! The rows and lists that a run has to request: only some rows of lists that are not read as a
+//! whole, and lists that it needs besides those opted in.
 
 use std::collections::BTreeSet;
 
@@ -13,14 +13,14 @@ use crate::support::snapshot::Snapshot;
 /// The lists whose rows own API keys.
 pub(super) const OWNERS: [&str; 3] = ["users", "organizations", "machines"];
 
-/// What the run of one snapshot had to ask for.
-pub(super) struct AskedFor<'a> {
+/// What the run of one snapshot had to request.
+pub(super) struct Required<'a> {
     sandbox: &'a Sandbox,
-    /// The users whose sessions are read, where they are read user by user.
+    /// The users whose sessions are read, if sessions are read user by user.
     active: Option<BTreeSet<String>>,
 }
 
-impl<'a> AskedFor<'a> {
+impl<'a> Required<'a> {
     pub(super) fn of(sandbox: &'a Sandbox, snapshot: &Snapshot, further: Option<&Further>) -> Self {
         let by_user = snapshot.manifest["datasets"]["sessions"]["walk"] == "by_owner";
         let started_at: Timestamp = text(&snapshot.manifest["started_at"]).parse().expect("a time");
@@ -35,7 +35,7 @@ impl<'a> AskedFor<'a> {
         Self { sandbox, active }
     }
 
-    /// Whether a row that is there is found by what is asked for.
+    /// Whether a row that exists is found by these requests.
     pub(super) fn has(&self, list: &str, id: &str) -> bool {
         let row = |list: &str, id: &str| self.sandbox.row(list, id);
         match (list, &self.active) {
