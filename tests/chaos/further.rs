@@ -18,7 +18,7 @@ use crate::support::snapshot::Snapshot;
 const ONE_IN: u64 = 3;
 /// No new pages appear after this many.
 const LAST_PAGE: u64 = 60;
-/// The most users and organizations if each of them is requested for its own rows.
+/// The most users and organizations if the rows of each of them take a request.
 const MOST_OWNERS: usize = 60;
 
 /// The lists opted in besides the five, and their sizes.

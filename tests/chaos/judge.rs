@@ -328,7 +328,7 @@ impl Judge {
             assert_eq!(
                 self.log(),
                 [],
-                "Clerk was requested before the store was tested: {message}"
+                "requests were sent before the store was tested: {message}"
             );
             return;
         }
@@ -404,7 +404,7 @@ impl Judge {
         assert!(read.len() < 2, "two instances were read at once: {read:?}");
     }
 
-    /// The lists whose rows may each be requested for their own rows.
+    /// The lists whose rows may own rows of other lists, which take a request for each owner.
     fn owners(&self) -> &'static [&'static str] {
         if self.lists.contains(&"api_keys") {
             &OWNERS

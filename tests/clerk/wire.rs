@@ -19,7 +19,7 @@ use crate::support::world::World;
 /// One request takes fewer attempts than this.
 const FEW: u64 = 10;
 
-/// Everything that is requested of Clerk.
+/// Every path that a run requests.
 fn every_path() -> impl Iterator<Item = &'static str> {
     ["/v1/instance", "/v1/users/count"].into_iter().chain(PATHS)
 }

@@ -54,7 +54,7 @@ async fn sessions_are_read_user_by_user_if_clerk_does_not_list_them_all() {
 }
 
 /// If Clerk refuses the whole list with a feature's code but answers for a single user, the feature
-/// is there. If no user was active, nobody can be requested, and nothing is known.
+/// is there. If no user was active, there is nobody to ask about, and nothing is known.
 #[tokio::test(start_paused = true)]
 async fn sessions_are_read_user_by_user_if_only_the_whole_list_is_refused() {
     for (status, code) in REFUSALS {

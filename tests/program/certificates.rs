@@ -113,7 +113,7 @@ async fn s3_must_show_a_valid_certificate() {
         let front = TlsFront::of(moto.url(), place.authority.server(shown)).await;
         let finished = program(trusts_it, &front).run().await;
         assert_refused(&front, &finished, "StoreUnavailable", words, shown);
-        assert_eq!(place.sandbox.total_requests(), 0, "Clerk is not requested needlessly");
+        assert_eq!(place.sandbox.total_requests(), 0, "Clerk is not called needlessly");
     }
     let front = TlsFront::of(moto.url(), place.authority.server(Shown::Good)).await;
     program(true, &front).run().await.answer(0);

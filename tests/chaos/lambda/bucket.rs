@@ -107,7 +107,7 @@ fn moment(value: &Value) -> Option<Timestamp> {
     value.as_str()?.parse().ok()
 }
 
-/// Until when a checkpoint says that Clerk must not be requested.
+/// Until when a checkpoint says that no request may be sent to Clerk.
 pub(super) fn retry_at(objects: &Objects) -> Option<Timestamp> {
     let checkpoint: Value = serde_json::from_slice(objects.get("checkpoint.json")?).ok()?;
     moment(&checkpoint["retry_at"])

@@ -309,7 +309,7 @@ impl Stage {
         self.bucket.objects().await
     }
 
-    /// Nothing was requested of Clerk during a pause that it had asked for.
+    /// No request was sent to Clerk during a pause that it had asked for.
     fn assert_pause_kept(&self, before: &Before) {
         if retry_at(&before.objects).is_some_and(|until| until > Clock::system().now()) {
             let asked = self.sandbox.total_requests() - before.requests;

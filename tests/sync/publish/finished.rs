@@ -35,7 +35,7 @@ async fn publishes(world: &World, event: Value, what: &str) -> String {
     let answer = world.handle(event).await.unwrap_or_else(|error| panic!("{what}: {error:?}"));
     assert_eq!(answer["status"], "complete", "{what}: {answer:#}");
     assert!(published(world) != before, "{what}: latest.json has not moved");
-    assert!(world.sandbox.total_requests() > asked, "{what}: Clerk was not requested");
+    assert!(world.sandbox.total_requests() > asked, "{what}: Clerk was not called");
     assert_eq!(answer["invocations"], 1, "{what}: {answer:#}");
     assert!(world.measured().published.is_some(), "{what}: SnapshotPublished is 0");
     let snapshot = world.published().expect("published");
@@ -102,7 +102,7 @@ async fn a_sync_soon_after_a_snapshot_is_skipped_whatever_checkpoint_is_left() {
         assert_eq!(answer["status"], "skipped", "{answer:#}");
         assert_eq!(id_of(&answer), id);
         assert!(world.measured().published.is_none(), "SnapshotPublished is 1");
-        assert_eq!(world.sandbox.total_requests(), asked, "Clerk is not requested");
+        assert_eq!(world.sandbox.total_requests(), asked, "Clerk is not called");
         assert_eq!(world.has_checkpoint(), !removable);
     }
     assert_eq!(unnamed(&world), BTreeSet::new());

@@ -135,7 +135,8 @@ async fn the_rate_is_kept_until_the_last_window_ends() {
     assert!(lost <= 3.0, "the time of {lost:.1} answers is lost\n{}", seen.by_second());
 }
 
-/// A run of 90,000 users. Clerk answers after 30 ms until they are divided into windows, and after `latency` from then on.
+/// A run of 90,000 users. Clerk answers after 30 ms until they are divided into windows, and after
+/// `latency` from then on.
 async fn seen_while_clerk_becomes_slower(latency: Duration) -> Seen {
     let sandbox = Sandbox::empty();
     fill(&sandbox, "users", 90_000, every_second);
