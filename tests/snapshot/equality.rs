@@ -189,7 +189,7 @@ async fn every_line_the_manifest_and_latest_are_valid_by_the_published_schemas()
 }
 
 #[test]
-fn the_schemas_refuse_undocumented_values() {
+fn the_schema_of_latest_json_refuses_wrong_types() {
     let latest = json!({
         "snapshot_id": "20261120T120000Z-3f9a1c",
         "manifest": "snapshots/20261120T120000Z-3f9a1c/manifest.json",

@@ -152,7 +152,7 @@ async fn windows_are_balanced_by_rows() {
 /// Users who were all imported at the same time cannot be divided into windows, and are read all
 /// the same.
 #[tokio::test(start_paused = true)]
-async fn users_created_at_the_same_time_are_read_as_one_list() {
+async fn users_created_at_the_same_time_take_few_requests() {
     for (before_includes, after_includes) in FILTERS {
         let sandbox = Sandbox::empty();
         fill(&sandbox, "users", USERS, |number| FIRST + (number / 5000) as i64);
