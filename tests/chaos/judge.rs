@@ -325,11 +325,7 @@ impl Judge {
         self.assert_hidden(message, "an error");
         if self.unproven {
             assert_eq!(name, "StoreUnavailable", "{message}");
-            assert_eq!(
-                self.log(),
-                [],
-                "requests were sent before the store was tested: {message}"
-            );
+            assert_eq!(self.log(), [], "requests were sent before the store was tested: {message}");
             return;
         }
         assert!(armed.explains(name), "nothing explains {name}: {message}");
