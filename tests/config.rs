@@ -1,5 +1,5 @@
-//! The contract's section 2: settings are read as it says, and what is wrong with them is told
-//! all at once, by name, without showing a key.
+//! Settings are read as docs/reference.md says, and all problems are reported at once, by name,
+//! without showing a key.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -30,7 +30,7 @@ fn config(changes: &[(&str, &str)]) -> Config {
     read(changes, Place::Program).unwrap()
 }
 
-/// The variables that are complained about.
+/// The variables that problems are reported for.
 fn complaints(changes: &[(&str, &str)], place: Place) -> Vec<&'static str> {
     match read(changes, place) {
         Ok(_) => Vec::new(),
@@ -47,7 +47,7 @@ fn key(kind: &str) -> String {
 }
 
 #[test]
-fn the_defaults_are_the_contracts() {
+fn the_defaults_are_those_of_the_reference() {
     let config = config(&[]);
     assert_eq!(
         config.snapshot_url,
@@ -75,7 +75,7 @@ fn the_defaults_are_the_contracts() {
     assert_eq!(config.log_level, LogLevel::Info);
 }
 
-// `--help` is made from the table, so the table must tell the truth.
+// `--help` is made from the table, so the table must be true.
 #[test]
 fn the_documented_defaults_are_the_defaults() {
     let unset = format!("{:?}", config(&[]));
@@ -90,7 +90,7 @@ fn the_documented_defaults_are_the_defaults() {
     }
 }
 
-// Every row of the table is read: nonsense in it is noticed.
+// Every row of the table is read: an invalid value in it is noticed.
 #[test]
 fn every_setting_is_read() {
     for setting in SETTINGS {
@@ -104,8 +104,8 @@ fn every_setting_is_read() {
 }
 
 #[test]
-fn all_problems_are_told_at_once_in_the_order_of_the_table() {
-    let told = complaints(
+fn all_problems_are_reported_at_once_in_the_order_of_the_table() {
+    let refused = complaints(
         &[
             ("SNAPSHOT_URL", ""),
             ("RESOURCES", "users,userz,teams"),
@@ -117,7 +117,7 @@ fn all_problems_are_told_at_once_in_the_order_of_the_table() {
         Place::Lambda,
     );
     assert_eq!(
-        told,
+        refused,
         [
             "SNAPSHOT_URL",
             "RESOURCES",
@@ -205,7 +205,7 @@ fn resources_are_an_opt_in_list() {
 #[test]
 fn exactly_one_source_of_the_key() {
     let key = key("test");
-    let told = |changes: &[(&str, &str)], place| complaints(changes, place);
+    let problems = |changes: &[(&str, &str)], place| complaints(changes, place);
 
     let from_environment = config(&[("CLERK_SECRET_ID", ""), ("CLERK_SECRET_KEY", &key)]);
     assert!(matches!(from_environment.key, KeySetting::Environment(_)));
@@ -216,22 +216,22 @@ fn exactly_one_source_of_the_key() {
     ));
 
     let both = [("CLERK_SECRET_KEY", key.as_str())];
-    assert_eq!(told(&both, Place::Program), ["CLERK_SECRET_KEY"]);
-    assert_eq!(told(&both, Place::Lambda), ["CLERK_SECRET_KEY"]);
+    assert_eq!(problems(&both, Place::Program), ["CLERK_SECRET_KEY"]);
+    assert_eq!(problems(&both, Place::Lambda), ["CLERK_SECRET_KEY"]);
     let neither = [("CLERK_SECRET_ID", "")];
-    assert_eq!(told(&neither, Place::Program), ["CLERK_SECRET_ID"]);
-    assert_eq!(told(&neither, Place::Lambda), ["CLERK_SECRET_ID"]);
+    assert_eq!(problems(&neither, Place::Program), ["CLERK_SECRET_ID"]);
+    assert_eq!(problems(&neither, Place::Lambda), ["CLERK_SECRET_ID"]);
     let key_only = [("CLERK_SECRET_ID", ""), ("CLERK_SECRET_KEY", key.as_str())];
-    assert_eq!(told(&key_only, Place::Lambda), ["CLERK_SECRET_KEY"]);
+    assert_eq!(problems(&key_only, Place::Lambda), ["CLERK_SECRET_KEY"]);
     let field_and_key = [
         ("CLERK_SECRET_ID", ""),
         ("CLERK_SECRET_FIELD", "field"),
         ("CLERK_SECRET_KEY", key.as_str()),
     ];
-    assert_eq!(told(&field_and_key, Place::Program), ["CLERK_SECRET_FIELD"]);
+    assert_eq!(problems(&field_and_key, Place::Program), ["CLERK_SECRET_FIELD"]);
 }
 
-// Engine, promise 7: the key is in no error and no debug output, wherever it was pasted.
+// Promise 7: the key is in no error and no debug output, wherever it was pasted.
 #[test]
 fn a_key_is_never_shown() {
     let key = key("live");
@@ -254,7 +254,7 @@ fn a_key_is_never_shown() {
     }
 }
 
-// Clerk API facts: publishable keys start with `pk_`; refuse them with a clear message.
+// Publishable keys start with `pk_`; they are refused with a clear message.
 #[test]
 fn a_publishable_key_gets_a_clear_message() {
     let changes = [("CLERK_SECRET_ID", ""), ("CLERK_SECRET_KEY", "pk_live_example")];
@@ -302,7 +302,7 @@ fn the_api_url_names_no_other_version() {
 }
 
 #[test]
-fn the_api_url_never_takes_the_key_elsewhere_in_the_clear() {
+fn the_api_url_never_sends_the_key_unencrypted_to_another_host() {
     for wrong in [
         "http://api.clerk.com",
         "http://localhost.example.com",
@@ -353,7 +353,7 @@ fn numbers_have_bounds() {
     }
 }
 
-// Contract: all seconds accept decimals. Minutes and hours do, too.
+// All seconds accept decimals. Minutes and hours do, too.
 #[test]
 fn times_accept_decimals() {
     let config = config(&[
@@ -396,7 +396,7 @@ fn the_output_settings_are_read() {
 }
 
 #[test]
-fn the_log_level_honours_lambdas() {
+fn the_log_level_follows_lambdas_setting() {
     let level = |changes: &[(&str, &str)]| config(changes).log_level;
     assert_eq!(level(&[("LOG_LEVEL", "TRACE")]), LogLevel::Trace);
     assert_eq!(level(&[("AWS_LAMBDA_LOG_LEVEL", "DEBUG")]), LogLevel::Debug);
@@ -407,7 +407,7 @@ fn the_log_level_honours_lambdas() {
 }
 
 #[test]
-fn a_metrics_namespace_is_one_that_cloudwatch_takes() {
+fn a_metrics_namespace_is_one_that_cloudwatch_accepts() {
     let namespace = |changes: &[(&str, &str)]| config(changes).metrics_namespace;
     assert_eq!(namespace(&[]), None);
     assert_eq!(namespace(&[("METRICS_NAMESPACE", "")]), None);
@@ -424,7 +424,7 @@ fn fingerprint(changes: &[(&str, &str)]) -> String {
     config.fingerprint(&config.resources)
 }
 
-// Engine, promise 9: a checkpoint of another configuration is recognised.
+// Promise 9: a checkpoint of another configuration is recognised.
 #[test]
 fn the_fingerprint_changes_with_what_changes_the_output() {
     let plain = fingerprint(&[]);
@@ -450,7 +450,7 @@ fn the_fingerprint_changes_with_what_changes_the_output() {
     ] {
         assert!(seen.insert(fingerprint(&[change])), "{change:?}");
     }
-    // A sync event may name other resources than the configuration.
+    // The event of a sync may name other resources than the configuration.
     let overridden = config(&[]).fingerprint(&BTreeSet::from([Resource::OrganizationRoles]));
     assert!(seen.insert(overridden));
 }
@@ -483,6 +483,7 @@ fn the_fingerprint_does_not_change_with_anything_else() {
     ] {
         assert_eq!(fingerprint(&[change]), plain, "{change:?}");
     }
-    // Written down, so that a change that makes every run start over is made knowingly.
+    // The value is fixed here, so that nobody changes it, and makes every run start over, by
+    // accident.
     assert_eq!(plain, "sha256:b27d8a2dd39403b83f252caf351f27da15b6349d63230ec71d67e9347d84835a");
 }

@@ -1,4 +1,5 @@
-//! The contract's section 3: which events are understood, and how the others are refused.
+//! Events are understood as docs/reference.md says, and all others are refused with a clear
+//! message.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -13,14 +14,14 @@ fn plain_sync() -> Event {
     Event::Sync(SyncOptions::default())
 }
 
-/// The event both ways of reading it give.
+/// The event that both ways of reading return.
 fn read(value: &Value) -> Event {
     let event = Event::from_value(value).unwrap();
     assert_eq!(Event::from_json(value.to_string().as_bytes()).unwrap(), event);
     event
 }
 
-/// What both ways of reading it say is wrong.
+/// The message with which both ways of reading refuse it.
 fn refused(value: &Value) -> String {
     let message = Event::from_value(value).unwrap_err().to_string();
     let from_json = Event::from_json(value.to_string().as_bytes()).unwrap_err();
@@ -36,7 +37,7 @@ fn an_empty_object_is_a_plain_sync() {
 }
 
 #[test]
-fn what_schedulers_send_is_a_plain_sync_whatever_it_holds() {
+fn an_event_of_a_scheduler_is_a_plain_sync_whatever_it_holds() {
     // Amazon EventBridge user guide: the event of a rule that runs on a schedule.
     let rule = json!({
         "version": "0",
@@ -86,7 +87,7 @@ fn a_sync_takes_its_options() {
             accept_shrink: true,
         })
     );
-    // As in RESOURCES; and a whole number of seconds.
+    // `resources` has the syntax of RESOURCES, and seconds may be a whole number.
     let event = read(&json!({"resources": "users, organizations", "time_budget_seconds": 0}));
     assert_eq!(
         event,
@@ -100,7 +101,7 @@ fn a_sync_takes_its_options() {
 }
 
 #[test]
-fn queries_have_no_fields() {
+fn queries_take_no_fields() {
     assert_eq!(read(&json!({"action": "check"})), Event::Check);
     assert_eq!(read(&json!({"action": "status"})), Event::Status);
     for action in ["check", "status"] {
@@ -110,7 +111,7 @@ fn queries_have_no_fields() {
 }
 
 #[test]
-fn everything_unknown_is_named_at_once() {
+fn all_unknown_names_are_reported_at_once() {
     let message = refused(&json!({
         "action": "snyc",
         "resource": ["users"],
@@ -154,7 +155,7 @@ fn values_of_the_wrong_kind_are_refused_by_name() {
 }
 
 #[test]
-fn what_is_no_object_is_refused_without_being_shown() {
+fn an_event_that_is_not_an_object_is_refused_without_being_shown() {
     for document in ["", "secret", "{\"secret\":", "{} secret", "\u{feff}{}"] {
         let message = Event::from_json(document.as_bytes()).unwrap_err().to_string();
         assert!(message.contains("is not JSON"), "{message}");

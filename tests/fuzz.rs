@@ -1,5 +1,5 @@
-//! The fuzzer's corpus, replayed: what it was given by hand and what it found. `make fuzz` looks for
-//! more.
+//! The fuzzing corpus still passes: hand-written seeds and former findings, replayed. `make fuzz`
+//! looks for new findings.
 
 #[path = "../fuzz/targets.rs"]
 mod targets;
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use targets::TARGETS;
 
-/// Files of one target: the corpus is replayed with every `cargo test`.
+/// The largest corpus of one target, since `cargo test` replays all of it.
 const MOST_FILES: usize = 30;
 
 fn fuzz() -> PathBuf {
@@ -37,8 +37,8 @@ fn no_target_finds_anything_in_its_corpus() {
     }
 }
 
-/// What a fuzzer does without looking at what is covered: `FUZZ_SEED` draws others, and
-/// `FUZZ_MUTATIONS` as many of each target.
+/// Fuzzing without coverage feedback: `FUZZ_SEED` draws other inputs, and `FUZZ_MUTATIONS` sets how
+/// many of each target.
 #[test]
 fn no_target_finds_anything_near_its_corpus() {
     let number = |name: &str, default| {
@@ -82,7 +82,7 @@ fn mutated(seeds: &[Vec<u8>], random: &mut fastrand::Rng) -> Vec<u8> {
     bytes
 }
 
-/// Every target has a program, and there is no other.
+/// Every target has a program, and there are no others.
 #[test]
 fn every_target_is_fuzzed() {
     let targets: BTreeSet<String> = TARGETS.iter().map(|(name, _)| (*name).to_owned()).collect();

@@ -1,5 +1,5 @@
-//! Promise: `lookup` answers what a snapshot would hold of one thing, line for line, and its grants;
-//! says so when there is none, is an error when Clerk does not tell, and writes nothing.
+//! Promise: `lookup` answers exactly the lines that a snapshot would hold, and the grants. A
+//! missing row is an empty answer, a refusal is an error, and nothing is written.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::support::snapshot::Snapshot;
 use crate::support::world::World;
 
 /// A user with memberships in several organizations, organizations with members of all roles, and
-/// something in every other list.
+/// rows in every other list.
 fn instance() -> Sandbox {
     let population = Population::default().users(30).organizations(5).memberships(60);
     Sandbox::new(population.permissions(6).other_rows(5))
@@ -29,7 +29,7 @@ fn event(resource: &str, fields: Value) -> Value {
     event
 }
 
-/// What a lookup answers; the store is not touched by it.
+/// The answer of a lookup, which does not touch the store.
 async fn looked_up(world: &World, resource: &str, fields: Value) -> Value {
     let answer = outcome(world, resource, fields).await;
     answer.unwrap_or_else(|error| panic!("{error:?}"))
@@ -38,12 +38,12 @@ async fn looked_up(world: &World, resource: &str, fields: Value) -> Value {
 async fn outcome(world: &World, resource: &str, fields: Value) -> Result<Value, Error> {
     let calls = world.store.calls();
     let answer = world.handle(event(resource, fields)).await;
-    assert_eq!(world.store.calls(), calls, "the store is left alone");
+    assert_eq!(world.store.calls(), calls, "the store is not called");
     assert_eq!(world.sandbox.violations(), []);
     answer
 }
 
-/// What the snapshot holds of a dataset, as far as it is wanted, with the keys in their order.
+/// The lines of a dataset in the snapshot that the filter selects, with the keys in their order.
 fn lines(snapshot: &Snapshot, dataset: &str, wanted: impl Fn(&Value) -> bool) -> Vec<String> {
     snapshot.datasets[dataset].iter().filter(|row| wanted(row)).map(Value::to_string).collect()
 }
@@ -56,7 +56,7 @@ fn assert_found(answer: &Value, snapshot: &Snapshot, dataset: &str, id: &Value) 
     let expected = lines(snapshot, dataset, |row| row["id"] == *id);
     assert_eq!(expected.len(), 1, "{id}");
     assert_eq!(as_lines(&answer["records"]), expected);
-    assert!(answer.get("grants").is_none(), "not asked for: {answer:#}");
+    assert!(answer.get("grants").is_none(), "grants were not requested: {answer:#}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -81,9 +81,9 @@ async fn a_row_is_found_by_its_id_as_the_snapshot_holds_it() {
     }
 }
 
-/// What an organization owns is found there, and nowhere else.
+/// A row that belongs to an organization is found only with that organization's id.
 #[tokio::test(start_paused = true)]
-async fn what_organizations_own_is_found_by_both_ids() {
+async fn rows_of_an_organization_are_found_by_both_ids() {
     let resources = ["organization_invitations", "organization_domains"];
     let world = World::new(instance()).with("RESOURCES", &resources.join(","));
     let snapshot = world.complete().await;
@@ -101,10 +101,10 @@ async fn what_organizations_own_is_found_by_both_ids() {
     }
 }
 
-/// An invitation is there whether or not its role can be named: what has no id says so, in a lookup as in
-/// a snapshot.
+/// An invitation is found whether or not its role can be resolved: the role's id is null then, in a
+/// lookup as in a snapshot.
 #[tokio::test(start_paused = true)]
-async fn an_invitation_is_found_where_its_role_cannot_be() {
+async fn an_invitation_is_found_even_if_its_role_is_not() {
     type Trouble = fn(&Sandbox);
     let troubles: [(&str, Trouble); 2] = [
         ("roles are refused", |sandbox| {
@@ -134,7 +134,7 @@ async fn an_invitation_is_found_where_its_role_cannot_be() {
     }
 }
 
-/// Clerk leaves revoked invitations out unless it is asked for them.
+/// Clerk leaves revoked invitations out unless the request names their status.
 #[tokio::test(start_paused = true)]
 async fn invitations_of_every_status_are_found() {
     let world = World::new(instance());
@@ -145,13 +145,13 @@ async fn invitations_of_every_status_are_found() {
         let answer = looked_up(&world, "invitations", json!({"id": id})).await;
         assert_eq!(answer["records"][0]["profile"]["status"], status);
         let answer = looked_up(&world, "invitations", json!({"id": &id[..id.len() - 1]})).await;
-        assert_eq!(answer["records"], json!([]), "a part of an id is none");
+        assert_eq!(answer["records"], json!([]), "a part of an id finds nothing");
     }
 }
 
-/// The rows of a list that Clerk answers whole may be any number.
+/// A list that Clerk answers without pages may have any number of rows.
 #[tokio::test(start_paused = true)]
-async fn one_is_found_among_many() {
+async fn one_row_is_found_among_many() {
     let world = World::new(Sandbox::new(Population::default().other_rows(700)));
     for resource in ["domains", "blocklist_identifiers"] {
         let id = world.sandbox.ids(resource)[600].clone();
@@ -160,7 +160,7 @@ async fn one_is_found_among_many() {
     }
 }
 
-/// The reference names every way, and what cannot be looked up.
+/// The reference lists every identifier, and the resources that cannot be looked up.
 #[test]
 fn the_reference_says_what_can_be_looked_up_and_by_what() {
     let reference = include_str!("../docs/reference.md");
@@ -184,7 +184,7 @@ fn the_reference_says_what_can_be_looked_up_and_by_what() {
     assert_eq!(documented, ways);
 }
 
-/// What stands between backticks.
+/// The texts between backticks.
 fn names(text: &str) -> impl Iterator<Item = String> {
     text.split('`').skip(1).step_by(2).map(str::to_owned)
 }
@@ -212,13 +212,13 @@ async fn users_and_organizations_are_found_by_their_other_names() {
     }
     let answer = looked_up(&world, "organizations", json!({"slug": slug})).await;
     assert_found(&answer, &snapshot, "organizations", &sandbox.organizations()[2]["id"]);
-    // A slug is no id, though Clerk takes one for the other.
+    // A slug is not accepted as an id, though Clerk would accept it.
     let answer = looked_up(&world, "organizations", json!({"id": slug})).await;
     assert_eq!(answer["records"], json!([]));
 }
 
 #[tokio::test(start_paused = true)]
-async fn settings_shape_the_records_as_they_do_a_snapshots() {
+async fn settings_shape_a_lookup_as_they_shape_a_snapshot() {
     let world = World::new(instance())
         .with("METADATA", "public,private,unsafe")
         .with("INCLUDE_RAW", "true");
@@ -267,7 +267,8 @@ async fn grants_are_read_page_after_page() {
     assert_eq!(world.sandbox.total_requests(), 5, "roles, the organization, three pages");
 }
 
-/// Clerk documents no order of a user's memberships: none is asked for, and none is relied on.
+/// Clerk documents no order of a user's memberships, so the lookup requests none and relies on
+/// none.
 #[tokio::test(start_paused = true)]
 async fn the_memberships_of_a_user_are_read_in_whatever_order_they_come() {
     let world = World::new(plain(1, 1100, 1100));
@@ -283,7 +284,7 @@ async fn the_memberships_of_a_user_are_read_in_whatever_order_they_come() {
     }
 }
 
-/// AWS Lambda could not pass the answer on, and half of it would look like all.
+/// AWS Lambda could not pass the answer on, and half of it would look like all of it.
 #[tokio::test(start_paused = true)]
 async fn more_grants_than_an_answer_can_hold_are_an_error() {
     let world = World::new(plain(6000, 1, 6000));
@@ -297,7 +298,7 @@ async fn more_grants_than_an_answer_can_hold_are_an_error() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_membership_is_its_grants() {
+async fn a_membership_is_answered_as_its_grants() {
     let world = World::new(instance());
     let snapshot = world.complete().await;
     for membership in world.sandbox.memberships().iter().take(20) {
@@ -312,12 +313,12 @@ async fn a_membership_is_its_grants() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_not_there_is_an_empty_list_that_says_so() {
+async fn a_missing_row_is_an_empty_list_with_a_message() {
     let world = World::new(instance());
     let organization = world.sandbox.ids("organizations")[0].clone();
     for (resource, fields, names) in [
         ("users", json!({"id": "user_gone", "grants": true}), "id"),
-        // `/users/count` is no user.
+        // `/users/count` is not a user.
         ("users", json!({"id": "count"}), "id"),
         ("users", json!({"email_address": "nobody@example.com", "grants": true}), "email_address"),
         ("users", json!({"username": "nobody"}), "username"),
@@ -355,7 +356,7 @@ async fn what_is_not_there_is_an_empty_list_that_says_so() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_clerk_refuses_is_an_error_with_its_code_and_never_empty() {
+async fn a_refusal_is_an_error_with_clerks_code_and_never_an_empty_list() {
     for (status, code) in [
         (402, "unsupported_subscription_plan_features"),
         (403, "organization_not_enabled_in_instance"),
@@ -382,9 +383,9 @@ async fn what_clerk_refuses_is_an_error_with_its_code_and_never_empty() {
     assert_eq!(error.name(), "ClerkUnauthorized");
 }
 
-/// Only Clerk says that something is not there, and only of the thing itself.
+/// Only Clerk can say that something does not exist, and only about the row itself.
 #[tokio::test(start_paused = true)]
-async fn a_404_of_a_list_or_of_something_else_than_clerk_is_an_error() {
+async fn a_404_for_a_list_or_from_a_proxy_is_an_error() {
     let by_name = json!({"username": "ada"});
     for (path, rule, fields) in [
         ("/v1/users/*", Effect::Html(200), json!({"id": "user_1"})),
@@ -401,7 +402,7 @@ async fn a_404_of_a_list_or_of_something_else_than_clerk_is_an_error() {
         let error = outcome(&world, "users", fields).await.unwrap_err();
         assert_eq!(error.name(), "ClerkProtocol", "{rule:?}: {error:?}");
     }
-    // What answers in Clerk's place may let the request through the next time.
+    // A proxy in place of Clerk may let the request through the next time.
     let world = World::new(instance());
     world.sandbox.fault(FaultRule::on("/v1/users/*").effect(Effect::Html(404)));
     let error = outcome(&world, "users", json!({"id": "user_1"})).await.unwrap_err();
@@ -416,13 +417,13 @@ async fn a_404_of_a_list_or_of_something_else_than_clerk_is_an_error() {
     }
 }
 
-/// A server that ignores a filter lists whoever comes first.
+/// A server that ignores a filter lists whichever rows come first.
 #[tokio::test(start_paused = true)]
-async fn a_filter_that_is_ignored_brings_nobody_else() {
+async fn an_ignored_filter_returns_nobody_else() {
     let ignored = |path, parameter: &str| {
         FaultRule::on(path).effect(Effect::IgnoreParameter(parameter.to_owned()))
     };
-    // Few rows: all of them are seen, and the right one is among them or not there.
+    // Few rows: the lookup sees all of them, so it finds the right one or knows that it is missing.
     let world = World::new(plain(20, 1, 20));
     world.sandbox.fault(ignored("/v1/users", "external_id"));
     world.sandbox.fault(ignored("/v1/organizations/*/memberships", "user_id"));
@@ -439,7 +440,7 @@ async fn a_filter_that_is_ignored_brings_nobody_else() {
     let records = answer["records"].as_array().unwrap();
     assert_eq!(records.len(), 2);
     assert!(records.iter().all(|grant| grant["principal"]["id"] == "users_000003"));
-    // Many rows: nobody can say.
+    // Many rows: the lookup cannot know.
     let world = World::new(plain(200, 1, 0));
     world.sandbox.fault(ignored("/v1/users", "external_id"));
     let error = outcome(&world, "users", json!({"external_id": "e7"})).await.unwrap_err();
@@ -447,11 +448,11 @@ async fn a_filter_that_is_ignored_brings_nobody_else() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_hostile_reaches_a_path_and_nothing_wrong_is_sent() {
+async fn invalid_identifiers_are_refused_and_never_sent() {
     let world = World::new(instance());
     let key = format!("sk_{}_pasted", "live");
     let long = "x".repeat(600);
-    for (resource, fields, told) in [
+    for (resource, fields, words) in [
         ("users", json!({"id": "../organizations"}), "id is not usable"),
         ("users", json!({"id": ".."}), "id is not usable"),
         ("users", json!({"id": "%2e%2e"}), "id is not usable"),
@@ -491,8 +492,8 @@ async fn nothing_hostile_reaches_a_path_and_nothing_wrong_is_sent() {
     ] {
         let error = outcome(&world, resource, fields.clone()).await.unwrap_err();
         assert_eq!(error.name(), "InvalidEvent", "{fields}");
-        assert!(error.message().contains(told), "{fields}: {}", error.message());
-        assert!(error.message().contains("accepted: ") || told.contains("string"), "{fields}");
+        assert!(error.message().contains(words), "{fields}: {}", error.message());
+        assert!(error.message().contains("accepted: ") || words.contains("string"), "{fields}");
         assert!(!error.message().contains("ada@"), "{}", error.message());
         assert!(!error.message().contains(&key), "{}", error.message());
     }
@@ -502,7 +503,7 @@ async fn nothing_hostile_reaches_a_path_and_nothing_wrong_is_sent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_is_looked_for_is_in_no_log_line() {
+async fn no_log_line_says_who_was_looked_up() {
     let world = World::new(instance());
     let log = Captured::start();
     for fields in [

@@ -1,54 +1,115 @@
-//! Every promise of clerk-sync, a file each, most of them through the handler.
+//! All integration tests of clerk-sync, in one program. The folders are those of `src/`; each file shows
+//! one promise, most of them through the handler.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed step fails the test")]
 
 mod support;
 
-mod config;
-mod events;
+// Everything at once: random schedules, random inputs, and the corpus of the fuzzer.
+mod chaos;
 mod fuzz;
 mod properties;
-mod records;
-mod store;
 
-mod activity;
-mod answers;
-mod by_owner;
-mod certificates;
-mod chaos;
-mod charged;
-mod closure;
-mod conditions;
-mod distance;
-mod drift;
-mod endless;
-mod equality;
-mod errors;
-mod finished;
-mod forecast;
-mod guard;
-mod hostile;
-mod ids;
-mod key_changes;
-mod lambda;
-mod lease;
-mod limiter;
-mod limits;
-mod lists;
+// The events and settings of the handler, and what holds for the whole program.
+mod check;
+mod config;
+mod events;
 mod lookup;
-mod meaning;
-mod panics;
-mod program;
-mod progress;
 mod redaction;
-mod refused;
-mod resume;
 mod secrecy;
-mod settle;
-mod snapshot;
-mod start;
-mod store_faults;
-mod values;
-mod who_must_act;
-mod windows;
-mod wire;
+mod secret_source;
+mod status;
+mod threat_model;
+
+// The real program as a process and as a Lambda function.
+mod program {
+    mod certificates;
+    mod lambda;
+    mod messages;
+    mod panics;
+    mod process;
+    mod progress;
+}
+
+// A sync, from the decision what to do to the published snapshot.
+mod sync {
+    mod answers;
+    mod daily_active_users;
+    mod decide;
+    mod errors;
+    mod start;
+
+    mod read {
+        mod forecast;
+        mod left_out;
+        mod refused;
+        mod refused_references;
+        mod settle;
+        mod windows;
+    }
+    mod publish {
+        mod finished;
+        mod shrink_guard;
+    }
+    mod references {
+        mod resolve;
+    }
+    mod write {
+        mod compaction;
+        mod row_ids;
+    }
+    mod run {
+        mod latency;
+        mod resume;
+        mod store_faults;
+    }
+    mod checkpoint {
+        mod lease;
+    }
+}
+
+// One list, page by page.
+mod paging {
+    mod by_owner;
+    mod drift;
+    mod termination;
+}
+
+// All lists of the table.
+mod lists {
+    mod api_keys;
+    mod every_list;
+    mod machines;
+    mod sessions;
+}
+
+// The client: network faults, rate limits, keys, hostile servers.
+mod clerk {
+    mod hostile_answers;
+    mod hostile_http;
+    mod key_changes;
+    mod pace;
+    mod rate_limits;
+    mod wire;
+}
+
+// Clerk's rows become records.
+mod translate {
+    mod odd_values;
+    mod records;
+}
+
+// The format of a snapshot.
+mod snapshot {
+    mod equality;
+}
+
+// The store: folder, S3, conditional writes.
+mod store {
+    mod both_stores;
+    mod conditional_writes;
+    mod edited_files;
+    mod faulty_store;
+    mod folder;
+    mod s3;
+}

@@ -1,5 +1,5 @@
-//! Promise: what `REDACT` names is replaced in every line by a keyed hash, or by null without a key,
-//! and nothing else is; and the tables of `docs/data.md` say so field by field.
+//! Promise: every value that `REDACT` names is replaced in every line by a keyed hash, or by null
+//! without a key, and no other value is; the tables of `docs/data.md` list the fields.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -20,11 +20,12 @@ use crate::support::world::World;
 
 const KEY: &str = "0123456789abcdef0123456789abcdef";
 
-/// The hash of `ada@example.com` under [`KEY`], as `openssl dgst -sha256 -hmac` gives it.
+/// The hash of `ada@example.com` under [`KEY`], as `openssl dgst -sha256 -hmac` computes it.
 const HASH_OF_ADA: &str =
     "hmac-sha256:e3e30b4d50224a4ba14084607085d072402144212a122eb4501daddd6bbe0ee3";
 
-/// Something in every list, and users of every kind, one of whom has no name but an address, and one whose every field is known.
+/// Rows in every list, and users of every kind: one with an address as its only name, and one with
+/// every field set.
 fn instance() -> Sandbox {
     let sandbox = Sandbox::new(
         Population::default()
@@ -74,14 +75,14 @@ fn row<'a>(snapshot: &'a Snapshot, id: &str) -> &'a Value {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hash_takes_the_place_of_each_value() {
+async fn each_value_is_replaced_by_a_hash() {
     let snapshot = world(&instance(), "email,phone,name", Some(KEY)).complete().await;
     let ada = row(&snapshot, "user_ada");
     let profile = &ada["profile"];
     assert_eq!(profile["primary_email"], HASH_OF_ADA);
     assert_eq!(profile["emails"][0]["address"], HASH_OF_ADA);
     assert_eq!(profile["emails"][0]["primary"], true);
-    assert_eq!(profile["emails"][1]["address"], " ", "says nothing");
+    assert_eq!(profile["emails"][1]["address"], " ", "a blank address is kept");
     assert_eq!(profile["external_accounts"][0]["email"], HASH_OF_ADA);
     assert_eq!(profile["enterprise_accounts"][0]["email"], HASH_OF_ADA);
     assert_eq!(profile["external_id"], "external-1");
@@ -97,7 +98,7 @@ async fn a_hash_takes_the_place_of_each_value() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_a_key_nothing_is_left() {
+async fn without_a_key_values_become_null() {
     let snapshot = world(&instance(), "email, phone, name, ip", None).complete().await;
     for user in &snapshot.datasets["users"] {
         let profile = &user["profile"];
@@ -115,7 +116,7 @@ async fn without_a_key_nothing_is_left() {
     );
 }
 
-/// The key of the hashes stands in the same secret: one reading brings both.
+/// The redaction key is in the same secret: reading it once returns both.
 #[tokio::test(start_paused = true)]
 async fn the_secret_is_read_once() {
     let secret = Arc::new(ScriptedSecret::new([DEFAULT_KEY]).with_redaction_key(KEY));
@@ -128,8 +129,8 @@ async fn the_secret_is_read_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn check_says_whether_there_is_a_key_of_the_hashes() {
-    for (redact, key, told) in [
+async fn check_says_whether_there_is_a_redaction_key() {
+    for (redact, key, ending) in [
         ("", None, "was read from Secrets Manager"),
         ("email", Some(KEY), "and the redaction_key beside it"),
         ("email", None, "what REDACT names becomes null"),
@@ -138,13 +139,13 @@ async fn check_says_whether_there_is_a_key_of_the_hashes() {
         let secret = answer.unwrap()[0].clone();
         assert_eq!((&secret["check"], &secret["ok"]), (&json!("secret"), &json!(true)));
         let detail = secret["detail"].as_str().unwrap();
-        assert!(detail.ends_with(told), "{detail}");
+        assert!(detail.ends_with(ending), "{detail}");
     }
 }
 
-/// Two snapshots, and a lookup, give one value one hash.
+/// A value has the same hash in two snapshots and in a lookup.
 #[tokio::test(start_paused = true)]
-async fn hashes_join_across_snapshots_and_with_lookups() {
+async fn a_value_has_the_same_hash_in_snapshots_and_lookups() {
     let world = world(&instance(), "email,phone,name", Some(KEY));
     let first = world.complete().await;
     tokio::time::advance(std::time::Duration::from_secs(1)).await;
@@ -158,7 +159,7 @@ async fn hashes_join_across_snapshots_and_with_lookups() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_that_is_replaced_is_stored_or_logged() {
+async fn replaced_values_are_neither_stored_nor_logged() {
     let planted = ["planted", "5550100999", "ada@example", "nameless@"];
     for key in [Some(KEY), None] {
         let log = Captured::start();
@@ -177,7 +178,7 @@ async fn nothing_that_is_replaced_is_stored_or_logged() {
     }
 }
 
-/// Of one list half would be under one key, half under another.
+/// One list would be hashed partly under one key and partly under another.
 #[tokio::test(start_paused = true)]
 async fn a_run_is_not_continued_under_another_redaction_key() {
     let sandbox = instance();
@@ -202,7 +203,7 @@ async fn a_run_is_not_continued_under_another_redaction_key() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn raw_would_write_out_what_is_replaced() {
+async fn redact_cannot_be_combined_with_raw() {
     let world = world(&instance(), "ip", Some(KEY)).with("INCLUDE_RAW", "true");
     let error = world.sync().await.unwrap_err();
     assert_eq!(error.name(), "InvalidConfig");
@@ -216,7 +217,7 @@ async fn raw_would_write_out_what_is_replaced() {
 
 // ---- docs/data.md
 
-/// The rows of a dataset's table in `docs/data.md`: by field, the kinds that replace it.
+/// The rows of a dataset's table in `docs/data.md`: for each field, the kinds that replace it.
 fn documented(dataset: &str) -> BTreeMap<String, BTreeSet<String>> {
     let text = file("docs/data.md");
     let heading = format!("### Fields of `{dataset}`\n");
@@ -237,7 +238,7 @@ fn file(path: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).expect(path)
 }
 
-/// The fields that a JSON Schema allows, down to those that hold no others.
+/// The leaf fields that a JSON Schema allows.
 fn allowed(schema: &Value, path: &str, fields: &mut BTreeSet<String>) {
     if let Some(choices) = schema["oneOf"].as_array().or_else(|| schema["anyOf"].as_array()) {
         choices.iter().for_each(|choice| allowed(choice, path, fields));
@@ -289,7 +290,7 @@ fn every_field_of_every_dataset_is_in_the_tables() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_tables_say_is_replaced_is_replaced_and_nothing_else() {
+async fn exactly_the_fields_in_the_tables_are_replaced() {
     let sandbox = instance();
     let resources: Vec<&str> = Resource::ALL.iter().map(|resource| resource.name()).collect();
     let world = |redact| world(&sandbox, redact, Some(KEY)).with("RESOURCES", &resources.join(","));
@@ -303,10 +304,10 @@ async fn what_the_tables_say_is_replaced_is_replaced_and_nothing_else() {
             for (row, redacted) in rows.iter().zip(&redacted.datasets[dataset]) {
                 differences(row, redacted, "", &mut changed);
             }
-            let told = documented(dataset).into_iter();
-            let told = told.filter(|(_, kinds)| kinds.contains(kind.name()));
-            let told: BTreeSet<String> = told.map(|(field, _)| field).collect();
-            assert_eq!(changed, told, "{dataset} {kind:?}");
+            let expected = documented(dataset).into_iter();
+            let expected = expected.filter(|(_, kinds)| kinds.contains(kind.name()));
+            let expected: BTreeSet<String> = expected.map(|(field, _)| field).collect();
+            assert_eq!(changed, expected, "{dataset} {kind:?}");
         }
     }
 }

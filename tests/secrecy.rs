@@ -1,6 +1,6 @@
 //! Promise: the secret key is in no log line, error, response or file, whatever Clerk answers and
-//! whichever way things go wrong; nothing but GET is ever sent; and what Clerk holds in confidence
-//! (backup codes, metadata that nobody asked for) is never written out.
+//! whatever goes wrong. Only GET is sent, and confidential data (backup codes, metadata that is not
+//! opted in) is never written.
 
 use std::collections::BTreeSet;
 use std::error::Error as _;
@@ -27,7 +27,7 @@ use crate::support::process::Program;
 use crate::support::scripted_secret::ScriptedSecret;
 use crate::support::world::World;
 
-/// What no text may hold: the part of the planted key that could come from nowhere else.
+/// The part of the planted key that could come from nowhere else. No text may hold it.
 const PLANTED: &str = "planted9in9the9tests";
 
 /// A key that opens the sandboxes of this file and nothing else.
@@ -49,15 +49,14 @@ fn locked(population: Population) -> Sandbox {
     sandbox
 }
 
-/// A world whose secret is the planted key, and whose parts can be read as they stand.
+/// A world whose secret is the planted key, and whose parts are readable as text.
 fn world() -> World {
     World::new(locked(Population::default().users(1100).organizations(6).memberships(40)))
         .with("COMPRESSION", "none")
         .with_secret(ScriptedSecret::new([&*key()]))
 }
 
-/// Handles an event and looks for the key in all that this gives rise to. The name of the error, if
-/// it was one, or the status.
+/// Handles an event, searches all output for the key, and returns the status or the error's name.
 async fn searched(world: &World, event: Value) -> String {
     let log = Captured::start();
     let outcome = match world.handle(event).await {
@@ -105,7 +104,7 @@ async fn the_key_is_used_and_shown_nowhere_when_all_goes_well() {
     assert!(world.sandbox.requests().iter().all(|request| request.key_accepted), "it was sent");
 }
 
-/// The net catches: the log is really captured, and the search finds what is there.
+/// Checks the search itself: the log is captured, and the search finds a key in it.
 #[tokio::test(start_paused = true)]
 async fn the_log_is_captured_at_every_level() {
     let log = Captured::start();
@@ -132,7 +131,7 @@ async fn the_key_is_shown_nowhere_when_it_is_rotated() {
     assert_eq!(searched(&world, json!({})).await, "complete");
 }
 
-/// Whatever answers in Clerk's stead may repeat what it was sent.
+/// A server in place of Clerk may repeat the request.
 #[tokio::test(start_paused = true)]
 async fn the_key_is_shown_nowhere_when_the_answer_repeats_it() {
     let echo = format!("{{\"authorization\":\"Bearer {}\"}}", key());
@@ -186,7 +185,7 @@ async fn the_key_is_shown_nowhere_when_the_store_fails() {
     }
 }
 
-/// A panic message tells the `Debug` of what it is about.
+/// A panic message shows the `Debug` output of its values.
 #[tokio::test(start_paused = true)]
 async fn nothing_that_holds_the_key_shows_it_in_debug() {
     let pairs = [
@@ -254,8 +253,8 @@ fn a_key_in_an_event_is_not_shown() {
 
 // ---- over HTTP, in the real process
 
-/// Runs the program at its most talkative against the sandbox; looks for the key in all it says
-/// and writes. Its exit status.
+/// Runs the program at its most verbose level against the sandbox, searches all its output and
+/// files for the key, and returns its exit status.
 async fn searched_process(sandbox: &Sandbox, event: &Value) -> Option<i32> {
     let folder = tempfile::tempdir().expect("a folder");
     let clerk = sandbox.serve().await.expect("a port");
@@ -304,7 +303,7 @@ async fn the_process_shows_the_key_nowhere_at_any_log_level() {
     assert_eq!(searched_process(&sandbox, &json!({})).await, Some(1));
 }
 
-// ---- what Clerk holds in confidence
+// ---- confidential data
 
 /// Every string below a field of this name.
 fn strings_below(value: &Value, field: &str, found: &mut BTreeSet<String>) {
@@ -331,7 +330,7 @@ fn all_strings(value: &Value, found: &mut BTreeSet<String>) {
     }
 }
 
-/// What the source holds below a field, longer than what could turn up by chance.
+/// The strings below a field of the source that are too long to turn up by chance.
 fn confidences(sandbox: &Sandbox, field: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for list in ["users", "organizations", "organization_roles", "organization_permissions"] {
@@ -342,7 +341,7 @@ fn confidences(sandbox: &Sandbox, field: &str) -> BTreeSet<String> {
     found
 }
 
-/// All that is stored, as one text.
+/// Everything that is stored, as one text.
 fn stored(world: &World) -> String {
     let objects = world.memory.objects();
     objects.values().map(|bytes| String::from_utf8_lossy(bytes).into_owned()).collect()
@@ -355,7 +354,7 @@ fn confidential() -> World {
 }
 
 #[tokio::test(start_paused = true)]
-async fn raw_never_holds_backup_codes_nor_metadata_that_nobody_asked_for() {
+async fn raw_never_holds_backup_codes_or_metadata_that_is_not_opted_in() {
     let world = confidential();
     world.complete().await;
     let stored = stored(&world);
@@ -369,7 +368,7 @@ async fn raw_never_holds_backup_codes_nor_metadata_that_nobody_asked_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_metadata_bag_is_written_only_when_asked_for_by_name() {
+async fn each_metadata_bag_is_written_only_when_opted_in_by_name() {
     for (asked, other) in [("private", "unsafe"), ("unsafe", "private")] {
         let world = confidential().with("METADATA", asked);
         world.complete().await;
@@ -400,10 +399,10 @@ async fn raw_holds_no_credential_wherever_clerk_puts_one() {
     assert!(!stored.contains("a-planted-code"));
 }
 
-/// Clerk's own objects that hold nothing but secrets are never asked for, whatever is opted in or looked
+/// Endpoints of Clerk that return only secrets are never requested, whatever is opted in or looked
 /// up.
 #[tokio::test(start_paused = true)]
-async fn no_secret_is_ever_asked_for() {
+async fn no_secret_is_ever_requested() {
     let population = Population::default().users(30).organizations(3).memberships(20);
     let everything: Vec<&str> = Resource::ALL.iter().map(|resource| resource.name()).collect();
     let world =
@@ -411,7 +410,7 @@ async fn no_secret_is_ever_asked_for() {
     world.complete().await;
     world.handle(json!({"action": "check"})).await.expect("a check");
     let mut looked_up = 0;
-    // Daily active users are no list of Clerk's.
+    // Clerk has no list of daily active users.
     for resource in everything.into_iter().filter(|name| *name != "daily_active_users") {
         for id in world.sandbox.ids(resource) {
             let event = json!({"action": "lookup", "resource": resource, "id": id});

@@ -1,4 +1,4 @@
-"""`make test-aws`: what can be proven about the deployment without an AWS account.
+"""`make test-aws`: proves what can be proven about the deployment without an AWS account.
 
 usage: python -m tests.aws [PROOF...]        all of them, if none is named
 """
@@ -46,7 +46,7 @@ def main(wanted: list[str]) -> int:
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         del os.environ[name]
     scratch = pathlib.Path(tempfile.mkdtemp(prefix="clerk-sync."))
-    # The proofs confine programs to a user who owns nothing, and who has to read them.
+    # The proofs run programs as a user who owns nothing but must be able to read them.
     scratch.chmod(0o755)
     try:
         with Aws() as aws:

@@ -1,10 +1,10 @@
-"""The program for arm64, which the template deploys by default: built here, looked at, and run.
+"""The program for arm64, the template's default, can be built, starts on Lambda, and runs.
 
-What `make package ARCHITECTURE=arm64` built is taken, unless a source is newer. Otherwise it is
-built in the same way (Cargo Lambda, Zig) but without optimisation, which takes some four minutes of
-two processors the first time. It is run by QEMU, with arm64's glibc (Debian: qemu-user and
-libc6-arm64-cross, or a folder that QEMU_LD_PREFIX names); where one of them is missing it is not
-run, and where Rust's standard library for arm64 cannot be had it is not built: both are said.
+It uses the program that `make package ARCHITECTURE=arm64` built, unless a source is newer. Otherwise
+it builds the program in the same way (Cargo Lambda, Zig) but without optimisation, which takes some
+four minutes on two processors the first time. QEMU runs it, with arm64's glibc (Debian: qemu-user and
+libc6-arm64-cross, or a folder that QEMU_LD_PREFIX names). A note says so if QEMU or glibc is missing
+and the program is not run, or if Rust's standard library for arm64 is missing and it is not built.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ LOADER = "lib/ld-linux-aarch64.so.1"
 
 def prove(scene: Scene) -> None:
     if platform.machine() == "aarch64":
-        scene.notes.append("this machine is one: all other proofs are of arm64")
+        scene.notes.append("this machine has arm64, so all other proofs are about arm64")
         return
     lambda_target = module(ROOT / "scripts" / "lambda_target.py")
     target = programs().parent
@@ -69,7 +69,7 @@ def is_newer_than_the_sources(bootstrap: pathlib.Path) -> bool:
 
 def build(lambda_target: ModuleType, folder: pathlib.Path) -> pathlib.Path:
     flags = ["--locked", "--bin", "clerk-sync", "--arm64", "--lambda-dir", str(folder)]
-    # Which would be most of the file.
+    # Debug information would be most of the file.
     flags += ["--config", "profile.dev.debug=false"]
     try:
         subprocess.run(["scripts/python-environment", "lambda", "cross"], cwd=ROOT, check=True)
@@ -82,14 +82,14 @@ def build(lambda_target: ModuleType, folder: pathlib.Path) -> pathlib.Path:
 
 
 def folder_of_libraries() -> pathlib.Path | None:
-    """Below which arm64's glibc is."""
+    """The folder that holds arm64's glibc."""
     folders = [os.environ.get("QEMU_LD_PREFIX"), "/usr/aarch64-linux-gnu", "/"]
     named = [pathlib.Path(folder) for folder in folders if folder]
     return next((folder for folder in named if (folder / LOADER).exists()), None)
 
 
 def run(scene: Scene, bootstrap: pathlib.Path) -> None:
-    """As Lambda would, with one event."""
+    """Runs it as Lambda would, with one event."""
     scene.empty_bucket()
     log = scene.scratch / "arm64.log"
     with (

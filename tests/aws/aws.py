@@ -1,6 +1,6 @@
-"""AWS on this machine: moto's server in this process, with three things it lacks.
+"""AWS on this machine: moto's server in this process, with three features that moto lacks.
 
-- Lambda's `Invoke` is answered by the functions given to it, which are the real program.
+- The functions passed to it, which run the real program, answer Lambda's `Invoke`.
 - IAM: Secrets Manager's actions are permitted for a secret, not for everything or nothing.
 - S3's conditional writes are atomic: one request at a time.
 """
@@ -34,18 +34,18 @@ class Credentials:
     token: str | None = None
 
     def settings(self) -> dict[str, str]:
-        """As the environment variables that every SDK reads."""
+        """The environment variables that every SDK reads."""
         settings = {"AWS_ACCESS_KEY_ID": self.key_id, "AWS_SECRET_ACCESS_KEY": self.secret}
         return settings | ({"AWS_SESSION_TOKEN": self.token} if self.token else {})
 
 
-# What moto takes as long as it does not enforce policies.
+# Moto accepts these as long as it does not enforce policies.
 ANYBODY = Credentials("testing", "testing")
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a Lambda function answered: its response, or the error it ended with."""
+    """The answer of a Lambda function: its response, or the error it ended with."""
 
     payload: Any
     is_error: bool = False
@@ -88,17 +88,17 @@ class Aws:
         )
         from moto.secretsmanager.responses import SecretsManagerResponse
 
-        # Its CloudFormation complains of each resource type it does not know; so do we, in a line.
+        # Moto warns about each resource type it does not know; the proof lists them in one line.
         warnings.filterwarnings("ignore", message="Tried to parse AWS::")
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
-        # Its interpreter complains of every path that is not there, which `IsPresent` is about.
+        # Moto's interpreter warns about every missing path, although `IsPresent` asks for it.
         logging.getLogger("moto").setLevel(logging.CRITICAL)
         config.default_user_config["stepfunctions"]["execute_state_machine"] = True
         SecretsManagerResponse._determine_resource = _secret_of  # type: ignore[attr-defined]
 
         def backend(service: Any) -> Any:
             app = create_backend_app(service)
-            # A defect of moto shows its trace instead of "500 Internal Server Error".
+            # A bug in moto shows its trace instead of "500 Internal Server Error".
             app.config["PROPAGATE_EXCEPTIONS"] = True
             return app
 
@@ -127,12 +127,12 @@ class Aws:
         )
 
     def settings(self, credentials: Credentials) -> dict[str, str]:
-        """For a program that shall use this AWS."""
+        """The environment of a program that uses this AWS."""
         place = {"AWS_ENDPOINT_URL": self.url, "AWS_REGION": REGION}
         return place | credentials.settings()
 
     def assume(self, role_arn: str) -> Credentials:
-        """Credentials of a role. Only before `enforce_policies`: nobody may assume roles here."""
+        """Credentials of a role. Only before `enforce_policies`: no policy here allows assuming roles."""
         answer = self.client("sts").assume_role(RoleArn=role_arn, RoleSessionName="function")
         given = answer["Credentials"]
         return Credentials(
@@ -140,7 +140,7 @@ class Aws:
         )
 
     def enforce_policies(self) -> None:
-        """From now on only what a policy allows is done; this object itself may do everything."""
+        """From now on moto enforces policies; this object itself may do everything."""
         from moto import settings
         from moto.core.authorization import ActionAuthenticatorMixin
 
@@ -158,7 +158,7 @@ class Aws:
         ActionAuthenticatorMixin.request_count = 0
 
     def trust_everybody(self) -> None:
-        """Ends `enforce_policies`."""
+        """Stops enforcing policies."""
         from moto import settings
 
         settings.INITIAL_NO_AUTH_ACTION_COUNT = float("inf")
@@ -192,6 +192,6 @@ class Aws:
 
 
 def _secret_of(response: Any) -> str:
-    """The resource that an action of Secrets Manager is about."""
+    """The resource of a Secrets Manager action."""
     secret = json.loads(response.body or "{}").get("SecretId", "*")
     return secret if isinstance(secret, str) else "*"

@@ -1,7 +1,7 @@
 """`make deploy` builds for the architecture that it deploys, and `make invoke` invokes once.
 
-Instead of SAM a stand-in is asked, which does of it what is told in its own text. What
-CloudFormation makes of the template is not shown here.
+A stand-in replaces SAM and does only what its own comment says. What CloudFormation would create from
+the template is proven elsewhere.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from .scripts import module
 from .stack import ROOT, load
 
 SAM = f"""#!{sys.executable}
-# `sam build` takes parameters from its own arguments alone, for others the template's default, and
-# leaves the template as it is. `sam deploy --guided` asks for all and writes them down.
+# `sam build` reads parameters only from its own arguments, uses the template's defaults for others,
+# and does not change the template. `sam deploy --guided` asks for all of them and saves them.
 import json, os, pathlib, re, struct, sys
 with open("sam.log", "a") as log:
     log.write(json.dumps(sys.argv[1:]) + "\\n")
@@ -62,7 +62,7 @@ def prove(scene: Scene) -> None:
 
 @dataclass
 class Checkout:
-    """A folder with what the script needs of this one, and no samconfig.toml of somebody's."""
+    """A folder with the files that the script needs, and without anybody's samconfig.toml."""
 
     folder: pathlib.Path
 
@@ -92,7 +92,7 @@ class Checkout:
         )
 
     def sam(self) -> list[list[str]]:
-        """What SAM was told since the last time."""
+        """The commands of SAM since the last call."""
         log = self.folder / "sam.log"
         lines = log.read_text(encoding="utf-8").splitlines() if log.is_file() else []
         log.unlink(missing_ok=True)
@@ -123,13 +123,13 @@ def builds_what_it_deploys(checkout: Checkout) -> None:
     parameters = yaml.safe_load(built.read_text(encoding="utf-8"))["Parameters"]
     expect(parameters["Architecture"]["AllowedValues"] == ["x86_64"], parameters["Architecture"])
 
-    # From then on it is samconfig.toml that says it.
+    # From then on samconfig.toml says which architecture it is.
     checkout.run(**other)
     told = checkout.sam()
     expect(told == [[*build, "acme", *x86_64], [*deploy, "acme", *iam]], told)
     contradicted = checkout.run(ARCHITECTURE="x86_64")
     expect(contradicted.returncode and "samconfig.toml" in contradicted.stderr, contradicted.stderr)
-    expect(not checkout.sam(), "asked SAM all the same")
+    expect(not checkout.sam(), "SAM was run all the same")
     # As on a machine of the other architecture.
     mistaken = checkout.run(**other, BUILDS="arm64")
     expect(mistaken.returncode and "not a program for x86_64" in mistaken.stderr, mistaken.stderr)

@@ -1,12 +1,11 @@
 #!/bin/sh
-# Runs a program as Lambda does: what it is told stands in its environment, and of the file system
-# it can write nothing but /tmp.
+# Runs a program like Lambda: it keeps its environment variables, and can write only below /tmp.
 #
 # usage: confine.sh namespace|user|none PROGRAM [ARGUMENT...]
 #
 #   namespace   everything is mounted read-only, /tmp is an empty file system of 512 MiB, and the
-#               program stands where Lambda puts it as far as a mount point allows: /mnt/bootstrap
-#   user        as a user who owns nothing; for machines that do not permit the above
+#               program is where Lambda puts it, as far as a mount point allows: /mnt/bootstrap
+#   user        as a user who owns nothing, on machines that do not permit the above
 #   none        no restriction
 set -eu
 
@@ -37,7 +36,7 @@ none)
   exec "$program" "$@"
   ;;
 *)
-  echo "confine.sh: $confinement is not a way to confine" >&2
+  echo "confine.sh: $confinement is not a confinement" >&2
   exit 2
   ;;
 esac

@@ -1,10 +1,10 @@
-"""The state machine, run by moto's interpreter, with waits and bounds shortened: through every
-state with functions that answer by a script, and with the real program.
+"""The state machine continues a run until a snapshot is published: moto's interpreter runs it through
+every state with scripted functions, and with the real program, with shorter waits and limits.
 
-What the interpreter does not do, and so is not shown here: it does not assume the role, and
-time-outs of a task (`States.Timeout`) and of the whole execution do not come to pass. It takes the
-name of an error from the function's answer; that Step Functions calls a killed invocation
-`Sandbox.Timedout` or `Runtime.ExitError` is assumed (AWS's documentation says `Lambda.Unknown`).
+The interpreter does not assume the role, and has no time-outs of a task (`States.Timeout`) or of the
+whole execution, so these are not proven. It takes the name of an error from the function's answer; the
+proof assumes that Step Functions calls a killed invocation `Sandbox.Timedout` or `Runtime.ExitError`
+(AWS's documentation says `Lambda.Unknown`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .lambda_runtime import Environment
 from .scene import Failed, Scene, expect
 from .stack import definition
 
-# In place of the definition's 150, where it matters.
+# Replaces the definition's 150 where the limit matters.
 MOST_INVOCATIONS = 5
 
 
@@ -34,7 +34,7 @@ def prove(scene: Scene) -> None:
         except Failed as problem:
             raise Failed(f"{scenario.__name__}: {problem}") from None
     never = machine.states - machine.visited
-    expect(not never, f"no scenario comes to {sorted(never)}")
+    expect(not never, f"no scenario reaches {sorted(never)}")
     scene.notes.append(f"{len(SCENARIOS)} scenarios, through all {len(machine.states)} states")
     patient = Machine(scene.aws, 150)
     the_real_program_goes_on(scene, patient)
@@ -42,8 +42,8 @@ def prove(scene: Scene) -> None:
 
 
 class Machine:
-    """The state machine on moto. Not the stack's own: moto's CloudFormation makes those for its
-    other backend, which executes nothing."""
+    """The state machine on moto. It is not the stack's own, because moto's CloudFormation creates that
+    one in another backend, which executes nothing."""
 
     def __init__(self, aws: Aws, most_invocations: int):
         self._aws = aws
@@ -57,7 +57,7 @@ class Machine:
         )["stateMachineArn"]
 
     def run(self, *functions: Callable[[Any], Answer], event: Any = None) -> dict[str, Any]:
-        """Runs it for these functions; how the execution ended."""
+        """Runs it for these functions, and returns how the execution ended."""
         instances = []
         for number, function in enumerate(functions):
             arn = f"arn:aws:lambda:us-east-1:123456789012:function:instance-{number}"
@@ -85,8 +85,8 @@ class Machine:
 
 
 def quick(machine: dict[str, Any], most_invocations: int) -> dict[str, Any]:
-    """The definition with seconds in place of minutes, and its one substitution made. Nothing but
-    numbers changes."""
+    """The definition with seconds instead of minutes, and with its one substitution. Only numbers
+    change."""
     text = json.dumps(machine).replace("${Partition}", "aws")
 
     def shorten(value: Any) -> Any:
@@ -114,7 +114,7 @@ def names_of(machine: dict[str, Any]) -> Iterator[str]:
 
 
 def script(*answers: Answer | Exception) -> Callable[[Any], Answer]:
-    """A function that gives these answers in turn, the last of them for ever."""
+    """A function that gives these answers in turn, the last of them forever."""
     left = list(answers)
 
     def function(_: Any) -> Answer:
@@ -140,7 +140,7 @@ def in_a_second() -> str:
 
 
 def outcomes(ended: dict[str, Any]) -> list[dict[str, Any]]:
-    """What became of each instance, from an execution that succeeded or failed."""
+    """The outcome of each instance, from an execution that succeeded or failed."""
     if ended["status"] == "SUCCEEDED":
         return json.loads(ended["output"])["outcomes"]
     return json.loads(ended["cause"])
@@ -167,7 +167,7 @@ def skipped(machine: Machine) -> None:
 
 
 def busy_more_often_than_the_bound(machine: Machine) -> None:
-    """Waiting for another is no failure, and takes nothing from the invocations that work."""
+    """Waiting for another invocation is not a failure, and does not count against the limit."""
     busy = [says("busy", held_until=in_a_second())] * (MOST_INVOCATIONS + 2)
     partial = [says("partial", reason="time_budget")] * (MOST_INVOCATIONS - 1)
     ended = machine.run(script(*busy, *partial, *busy, says("complete")))
@@ -194,14 +194,14 @@ def errors_that_pass(machine: Machine) -> None:
 
 
 def killed(machine: Machine) -> None:
-    """At the time-out or for want of memory: what comes after goes on."""
+    """The invocation is killed at its time-out or out of memory: the next one continues."""
     names = ("Sandbox.Timedout", "Runtime.ExitError", "Lambda.Unknown")
     ended = machine.run(script(*map(fails, names), says("complete")))
     expect_end(ended, "done")
 
 
 def killed_every_time(machine: Machine) -> None:
-    """Once, and in three retries."""
+    """The first invocation and three retries are all killed."""
     invocations = []
 
     def function(event: Any) -> Answer:
@@ -233,7 +233,7 @@ def not_the_answer_of_a_sync(machine: Machine) -> None:
 
 
 def one_of_several_fails(machine: Machine) -> None:
-    """It does not stop the others."""
+    """A failing instance does not stop the others."""
     partial = says("partial", reason="time_budget")
     ended = machine.run(
         script(partial, partial, says("complete")),
@@ -260,7 +260,7 @@ SCENARIOS = (
 
 
 def the_real_program_goes_on(scene: Scene, machine: Machine) -> None:
-    """Two Clerk instances side by side, each with its function, prefix and run."""
+    """Two Clerk instances at the same time, each with its function, prefix and run."""
     scene.empty_bucket()
     with scene.sandbox() as first, scene.sandbox() as second:
         functions = []
@@ -271,7 +271,7 @@ def the_real_program_goes_on(scene: Scene, machine: Machine) -> None:
             log = scene.scratch / f"instance-{number}.log"
             functions.append(Environment(scene.program, settings, log))
         with functions[0], functions[1]:
-            # So little that it takes several.
+            # So little time that it takes several invocations.
             ended = machine.run(
                 *(function.invoke for function in functions), event={"time_budget_seconds": 0.08}
             )
@@ -281,7 +281,7 @@ def the_real_program_goes_on(scene: Scene, machine: Machine) -> None:
 
 
 def the_real_program_is_killed(scene: Scene, machine: Machine) -> None:
-    """It leaves its lease behind, so that the retry is busy until that has run out."""
+    """It keeps its lease, so that retries are busy until the lease has ended."""
     scene.empty_bucket()
     with scene.sandbox() as clerk:
         clerk.behave(latency_ms=400)

@@ -1,5 +1,5 @@
-"""The template, translated as CloudFormation's transform does it, is created as a stack, in every
-way to deploy it: what is created, and what the roles in it may do, is what is expected."""
+"""The template creates the expected resources, and roles with the expected permissions, for every
+supported set of parameters. It is translated like by CloudFormation's transform."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .roles import Role, roles
 from .scene import SNAPSHOT_URL, Failed, Scene, expect
 from .stack import OTHER_FUNCTIONS, Launched
 
-# What moto's CloudFormation cannot create; their properties are checked by cfn-lint alone.
+# Types that moto's CloudFormation cannot create; only cfn-lint checks their properties.
 UNKNOWN_TO_MOTO = {
     "AWS::Athena::NamedQuery",
     "AWS::CloudWatch::Alarm",
@@ -35,7 +35,7 @@ def prove(scene: Scene) -> None:
 
 
 def everything_is_created(scene: Scene) -> None:
-    """The stack was created; what it created is what the template says."""
+    """The stack has the resources, variables and outputs of the template."""
     stack = scene.stack
     surprising = {
         name: kind for name, kind in stack.unknown.items() if kind not in UNKNOWN_TO_MOTO
@@ -44,7 +44,7 @@ def everything_is_created(scene: Scene) -> None:
     scene.notes.append(f"{len(stack.created)} resources created")
     scene.notes.append(f"moto cannot create {', '.join(sorted(set(stack.unknown.values())))}")
 
-    # What the program would take from the environment is what the parameters say.
+    # The environment variables of the program follow from the parameters.
     expect(stack.variables["SNAPSHOT_URL"] == SNAPSHOT_URL, stack.variables)
     expect(stack.outputs["SnapshotUrl"] == SNAPSHOT_URL, stack.outputs)
 
@@ -63,7 +63,7 @@ def everything_is_created(scene: Scene) -> None:
 
 
 def is_created(scene: Scene, name: str, parameters: dict[str, str]) -> None:
-    """Moto creates what our own evaluation says, with the roles that are written out."""
+    """Moto creates the resources of our own evaluation, with the roles written out in roles.py."""
     template = stacks.translated(parameters)
     evaluation = Evaluation(template, parameters)
     refused = evaluation.refused_by()
@@ -92,7 +92,7 @@ def expect_role(name: str, expected: Role, found: Role) -> None:
 
 
 def evaluated_role(properties: dict[str, Any]) -> Role:
-    # Nothing that is not compared gives permissions.
+    # No other property could give permissions.
     expect(set(properties) == {"Description", "AssumeRolePolicyDocument", "Policies"}, properties)
     (trusted,) = properties["AssumeRolePolicyDocument"]["Statement"]
     (policy,) = properties["Policies"]
@@ -100,7 +100,7 @@ def evaluated_role(properties: dict[str, Any]) -> Role:
 
 
 def created_role(scene: Scene, launched: Launched, logical: str, policy: str) -> Role:
-    """The role as moto has it, with logical names for those that CloudFormation chose."""
+    """The role in moto, with logical names in place of the names that CloudFormation chose."""
     role = launched.created[logical]
     trust = scene.aws.client("iam").get_role(RoleName=role)["Role"]["AssumeRolePolicyDocument"]
     (trusted,) = trust["Statement"]
@@ -109,6 +109,6 @@ def created_role(scene: Scene, launched: Launched, logical: str, policy: str) ->
         own_name = physical.rsplit("/", 1)[-1].rsplit(":", 1)[-1]
         if own_name.startswith("set-"):
             statements = statements.replace(own_name, f"<{name}>")
-    # Moto forgets how the ARN of a log group ends (AWS: "AWS::Logs::LogGroup", return values).
+    # Moto leaves out the end of a log group's ARN (AWS: "AWS::Logs::LogGroup", return values).
     statements = statements.replace('<LogGroup>"', '<LogGroup>:*"')
     return Role(trusted, policy, json.loads(statements))

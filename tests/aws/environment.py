@@ -1,4 +1,5 @@
-"""The zip's `bootstrap` under Lambda's runtime interface, in its environment, for every event."""
+"""The `bootstrap` of the zip handles every event under Lambda's runtime interface, in an environment
+like Lambda's."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ from .scene import Failed, Scene, expect
 from .scripts import module
 from .stack import ROOT, load
 
-# What each event of events/ is answered with. A pair: either, by the speed of the machine.
+# The status with which each event of events/ is answered. Of a pair, the machine's speed decides.
 STATUSES = {
     "check": None,
     "status": None,
@@ -33,7 +34,7 @@ STATUSES = {
     "sync-short-budget": "partial",
 }
 
-# Longer than the program keeps in hand before the deadline, by a little.
+# A little more than the program reserves before the deadline.
 RESERVE_SECONDS = 20.0
 
 
@@ -70,8 +71,7 @@ def prove(scene: Scene) -> None:
 
 
 def pauses_before_its_deadline(function: Environment) -> None:
-    """The deadline leaves nothing but the reserve, so that only a step is done; and it is done in
-    time."""
+    """The deadline leaves only the reserve, so the program takes one step, and answers in time."""
     began = time.monotonic()
     answer = function.invoke({"force": True, "restart": True}, RESERVE_SECONDS + 0.01)
     took = time.monotonic() - began
@@ -86,7 +86,7 @@ def pauses_before_its_deadline(function: Environment) -> None:
 
 
 def unpacked(scene: Scene) -> pathlib.Path:
-    """The program as `make package` zips it and Lambda unpacks it."""
+    """The program, zipped like by `make package` and unpacked like by Lambda."""
     package = module(ROOT / "scripts" / "package")
     archive = scene.scratch / "clerk-sync.zip"
     package.write(archive, scene.program.read_bytes(), compression=1)
@@ -101,7 +101,7 @@ def unpacked(scene: Scene) -> pathlib.Path:
 
 
 def strongest_confinement(bootstrap: pathlib.Path) -> str:
-    """The strongest that this machine permits."""
+    """The strongest confinement that this machine permits."""
     for confinement in ("namespace", "user"):
         command = [CONFINE, confinement, bootstrap]
         tried = subprocess.run([*command, "--version"], capture_output=True, check=False)
@@ -111,7 +111,7 @@ def strongest_confinement(bootstrap: pathlib.Path) -> str:
 
 
 def places_to_write(scene: Scene, confinement: str) -> list[str]:
-    """Where a program that is so confined can write, of all places worth trying."""
+    """The places, of those worth trying, where a program confined like this can write."""
     probe = scene.scratch / "probe"
     probe.write_text(
         "#!/bin/sh\n"
@@ -140,7 +140,7 @@ Metric = tuple[str, str, frozenset[str]]
 
 
 def metrics(lines: list[dict[str, Any]]) -> set[Metric]:
-    """What CloudWatch takes from the log (AWS documentation, "Specification: Embedded metric
+    """The metrics that CloudWatch reads from the log (AWS documentation, "Specification: Embedded metric
     format"), each with a number and a value for every dimension."""
     found = set()
     for line in lines:
@@ -154,7 +154,7 @@ def metrics(lines: list[dict[str, Any]]) -> set[Metric]:
 
 
 def metrics_watched() -> set[Metric]:
-    """What the template's alarms and dashboard look at, of the function's own metrics."""
+    """The function's own metrics that the template's alarms and dashboard use."""
     template = load(ROOT / "template.yaml")
     namespace = template["Parameters"]["MetricsNamespace"]["Default"]
     watched = {(namespace, "Rows", frozenset({"Function", "Dataset"}))}

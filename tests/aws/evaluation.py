@@ -1,7 +1,7 @@
-"""What CloudFormation makes of a translated template and parameters: which of its resources, with
-which properties, and what its rules refuse. For what moto does not create, and does not judge.
+"""Evaluates a translated template with parameters like CloudFormation: which resources it creates, with
+which properties, and which parameters its rules refuse. Moto does not do this for every resource.
 
-A name that CloudFormation would choose is the logical one in angle brackets: `<SyncFunction>`.
+A name that CloudFormation would choose is the logical name in angle brackets: `<SyncFunction>`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ ARNS = {
     "AWS::StepFunctions::StateMachine": f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{{}}",
 }
 
-# Of these `Ref` is the ARN. Of a queue it is the address, which nothing but outputs names.
+# `Ref` of these is the ARN. Of a queue it is the address, which only outputs use.
 KNOWN_BY_ARN = {"AWS::SNS::Topic", "AWS::StepFunctions::StateMachine"}
 
 
@@ -51,7 +51,7 @@ class Evaluation:
         return self.resources[name].get("Properties", {})
 
     def refused_by(self) -> list[str]:
-        """What the rules, and the parameters' own patterns and lists of values, object to."""
+        """The objections of the rules, and of the parameters' own patterns and lists of values."""
         problems = [
             name
             for name, declared in self._template["Parameters"].items()
@@ -80,7 +80,7 @@ class Evaluation:
             return value
         if len(value) == 1:
             ((name, given),) = value.items()
-            # A policy's `Condition` is an object; that of a template names one.
+            # In a policy `Condition` is an object; in a template it is a condition's name.
             if name == "Condition" and isinstance(given, str):
                 return self._condition(given)
             if name == "Ref" or name.startswith("Fn::"):

@@ -1,6 +1,6 @@
 """Lambda's runtime interface (AWS documentation, "Using the Lambda runtime API for custom
-runtimes") and an execution environment behind it: the real program, with the variables that Lambda
-sets, a file system that can be written below /tmp only, and a deadline."""
+runtimes") and an execution environment: the real program with the variables that Lambda sets, a file
+system that is writable only below /tmp, and a deadline."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Environment:
         self._server = Server(("127.0.0.1", 0), _handler(self))
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
         self.log = log
-        # Everything that the program is told; HOME is not among it, as in Lambda
+        # All variables of the program. HOME is not among them, as in Lambda
         # (AWS documentation, "Using Lambda environment variables").
         self._variables = settings | {
             "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{self._server.server_port}",
@@ -103,8 +103,8 @@ class Environment:
         self._server.shutdown()
 
     def invoke(self, event: Any, seconds: float = TIMEOUT_SECONDS) -> Answer:
-        """Invokes the function with its deadline `seconds` away. Who has not answered by then is
-        killed, and the next invocation starts anew, as in Lambda."""
+        """Invokes the function with its deadline `seconds` away. A process that has not answered by
+        then is killed, and the next invocation starts another one, as in Lambda."""
         with self._one_at_a_time:
             if self._process.poll() is not None:
                 self._start()
@@ -125,7 +125,7 @@ class Environment:
             return Answer(post.body, True)
 
     def _answer_until(self, end: float) -> Post | None:
-        """What the function posts; None when it ended without. Raises `queue.Empty` at `end`."""
+        """What the function posts; None if it ended without an answer. Raises `queue.Empty` at `end`."""
         while True:
             try:
                 return self._posts.get(timeout=min(0.2, max(0.0, end - time.monotonic())))
@@ -168,7 +168,7 @@ def _handler(environment: Environment) -> type[BaseHTTPRequestHandler]:
             )
 
         def _delivery(self) -> Delivery | None:
-            """The next event; None when there will be none, or when nobody waits for it."""
+            """The next event; None if there will be none, or if nobody waits for it."""
             while True:
                 try:
                     delivery = environment._deliveries.get(timeout=0.2)
@@ -182,7 +182,7 @@ def _handler(environment: Environment) -> type[BaseHTTPRequestHandler]:
                 return delivery
 
         def _is_gone(self) -> bool:
-            """Whether the process that asked has ended. It says nothing while it waits."""
+            """Whether the process that asked has ended. It sends nothing while it waits."""
             readable, _, _ = select.select([self.connection], [], [], 0)
             return bool(readable)
 

@@ -1,7 +1,7 @@
 """The function's role may do what the program needs, and nothing else.
 
-With policies enforced and the role assumed, the program succeeds in every step; with any one action
-taken out of the policy it fails in at least one besides `check`, which tries everything anyway.
+With policies enforced and the role assumed, the program succeeds in every step. Without any one action
+of the policy it fails in at least one step other than `check`, which tries everything anyway.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from .stack import BUCKET, PREFIX, role_policy
 
 POLICY = "clerk-sync"
 
-# Actions that the program itself does not use, and who does. They cannot be tried here.
+# Actions that only Lambda itself uses. They cannot be tried here.
 NOT_THE_PROGRAMS = {
     "logs:CreateLogStream": "Lambda, which writes the log",
     "logs:PutLogEvents": "Lambda, which writes the log",
-    "sqs:SendMessage": "Lambda, which reports what failed for good",
+    "sqs:SendMessage": "Lambda, which reports final failures",
     "xray:PutTraceSegments": "Lambda, which traces",
     "xray:PutTelemetryRecords": "Lambda, which traces",
 }
@@ -45,7 +45,7 @@ def prove(scene: Scene) -> None:
 
 def try_policies(scene: Scene, policy: dict[str, Any]) -> None:
     with scene.sandbox() as clerk, scene.sandbox(Population(60, 10, 80)) as shrunk:
-        # Slow enough that a short budget does not suffice.
+        # Slow enough to exceed a short budget.
         clerk.behave(latency_ms=10)
         before = len(scene.aws.requests)
         failed = failing_steps(scene, clerk, shrunk)
@@ -58,18 +58,18 @@ def try_policies(scene: Scene, policy: dict[str, Any]) -> None:
             set_policy(scene, without(policy, statement, action))
             failed = failing_steps(scene, clerk, shrunk)
             named = [step for step in failed if step != "check"]
-            expect(named, f"nothing but check needs {action}: {failed}")
+            expect(named, f"only check needs {action}: {failed}")
             scene.notes.append(f"without {action}: {', '.join(failed)} fail")
         for sid in {sid: None for sid, action in actions(policy) if action not in NOT_THE_PROGRAMS}:
             set_policy(scene, elsewhere(policy, sid))
             failed = failing_steps(scene, clerk, shrunk)
-            expect(failed, f"{sid} for another resource is as good")
-        scene.notes.append("each statement, for a resource beside the right one, makes steps fail")
+            expect(failed, f"every step succeeds with {sid} for another resource")
+        scene.notes.append("each statement, for another resource than the right one, makes steps fail")
         set_policy(scene, policy)
 
 
 def failing_steps(scene: Scene, clerk: Sandbox, shrunk: Sandbox) -> dict[str, str]:
-    """Why each step that fails does, by its name."""
+    """The reason of each failing step, by its name."""
     failed = {}
     for step in STEPS:
         scene.empty_bucket()
@@ -112,14 +112,14 @@ def held(scene: Scene, clerk: Sandbox, shrunk: Sandbox) -> None:
 
 
 def clean_up(scene: Scene, clerk: Sandbox, _: Sandbox) -> None:
-    """A run that is given up leaves nothing behind."""
+    """An abandoned run leaves nothing behind."""
     answer = scene.run({"time_budget_seconds": 0.02}, scene.settings(clerk))
     expect(answer.get("status") == "partial", answer)
-    given_up = answer["snapshot_id"]
-    expect(any(given_up in key for key in scene.objects()), "the paused run stored nothing")
+    abandoned = answer["snapshot_id"]
+    expect(any(abandoned in key for key in scene.objects()), "the paused run stored nothing")
     answer = scene.run({"restart": True}, scene.settings(clerk))
     expect(answer.get("status") == "complete", answer)
-    left = [key for key in scene.objects() if given_up in key or "checkpoint" in key]
+    left = [key for key in scene.objects() if abandoned in key or "checkpoint" in key]
     expect(not left, f"left behind: {left}")
 
 
@@ -127,8 +127,8 @@ STEPS: tuple[Step, ...] = (check, full_sync, resume, held, clean_up)
 
 
 def below_the_prefix(scene: Scene, first: int) -> None:
-    """What moto does not look at, the condition on listing: no request of the program is for
-    anything but keys below the prefix. (Those of the tests themselves name no key outside it.)"""
+    """Every request of the program is for keys below the prefix. Moto ignores the condition on
+    listing. (Requests of the tests themselves name no key outside the prefix, either.)"""
     for request in scene.aws.requests[first:]:
         if not request.path.startswith(f"/{BUCKET}"):
             continue
@@ -171,7 +171,7 @@ def without(policy: dict[str, Any], sid: str, action: str) -> dict[str, Any]:
 
 
 def elsewhere(policy: dict[str, Any], sid: str) -> dict[str, Any]:
-    """The statement for what lies beside its resource."""
+    """The policy with this statement for another resource."""
     changed = copy.deepcopy(policy)
     for statement in changed["Statement"]:
         if statement["Sid"] == sid:

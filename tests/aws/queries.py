@@ -1,8 +1,7 @@
 """Each query of docs/queries gives the right answer, by DuckDB over real snapshots.
 
-What is right is worked out here from the rows of Clerk, with no part of clerk-sync in between. The
-same texts are what catalog.yaml saves for Athena; that they are Athena's SQL is what sqlglot says,
-and not more: no Athena has run them.
+The right answers are computed from Clerk's rows, without any part of clerk-sync. catalog.yaml saves
+the same queries for Athena; sqlglot checks that they are valid SQL of Athena, but no Athena runs them.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ class Source:
         return {row["id"]: row for row in self.lists[name]}
 
     def role_grants(self) -> list[tuple[dict, dict, dict, dict]]:
-        """User, organization and role of each membership whose role there is, and itself."""
+        """The user, organization and role of each membership whose role exists, and the membership."""
         users, organizations = self.by_id("users"), self.by_id("organizations")
         roles = {role["key"]: role for role in self.lists["organization_roles"]}
         return [
@@ -209,7 +208,7 @@ ANSWERS: dict[str, Callable[[Source], list[Row]]] = {
 
 
 def prove(scene: Scene) -> None:
-    # A name that also stands in the layout below it.
+    # A name that also occurs in the layout below it.
     folder = scene.scratch / "snapshots"
     with scene.sandbox(Population(300, 20, 640)) as clerk:
         earlier, before = snapshot(scene, clerk, folder), Source.of(clerk)
@@ -250,8 +249,8 @@ def same(found: list[Row], right: list[Row]) -> bool:
 
 
 def datasets_may_be_absent(scene: Scene) -> None:
-    """Of a dataset that was not copied there are no files; its view is empty, others work, and each
-    saved query runs."""
+    """A dataset that was not copied has no files: its view is empty, the others work, and every saved
+    query runs."""
     folder = scene.scratch / "users-only"
     with scene.sandbox(Population(20, 2, 20)) as clerk:
         snapshot(scene, clerk, folder, "users")
@@ -265,8 +264,8 @@ def datasets_may_be_absent(scene: Scene) -> None:
 
 
 def views_name_the_newest(scene: Scene) -> None:
-    """Each table has one, though the snapshot has users alone. Moto takes Athena's statements and
-    runs none."""
+    """Each table has a view, although the snapshot holds only users. Moto accepts Athena's statements
+    and runs none of them."""
     scene.empty_bucket()
     with scene.sandbox(Population(20, 2, 20)) as clerk:
         answer = scene.run({}, scene.settings(clerk, RESOURCES="users"))
@@ -282,7 +281,7 @@ def views_name_the_newest(scene: Scene) -> None:
         f"SELECT * FROM {table} WHERE snapshot_id = '{answer['snapshot_id']}'"
         for table in tables
     ]
-    # The workgroup `primary` of a new account says no place for results.
+    # The workgroup `primary` of a new account has no location for results.
     refused, message = latest_views(scene)
     expect(refused and "OUTPUT=" in message, message)
     expect(not statements(scene), statements(scene))
@@ -311,7 +310,7 @@ def latest_views(scene: Scene, *options: str) -> tuple[int, str]:
 
 
 def statements(scene: Scene) -> list[tuple[str, str]]:
-    """What Athena was told to run, and the folder it was told to put results in."""
+    """The statements sent to Athena, and the folders for their results."""
     athena = scene.aws.client("athena")
     executions = [
         athena.get_query_execution(QueryExecutionId=execution)["QueryExecution"]
@@ -335,7 +334,7 @@ def are_athenas(texts: dict[str, str]) -> None:
 
 
 def snapshot(scene: Scene, clerk: Sandbox, folder: pathlib.Path, resources: str = RESOURCES) -> str:
-    """A snapshot in `folder`; its id."""
+    """Makes a snapshot in `folder`, and returns its id."""
     settings = {
         "SNAPSHOT_URL": folder.absolute().as_uri(),
         "RESOURCES": resources,
@@ -349,7 +348,7 @@ def snapshot(scene: Scene, clerk: Sandbox, folder: pathlib.Path, resources: str 
 
 
 class Database:
-    """DuckDB over a folder of snapshots, set up as docs/queries/setup.sql says."""
+    """DuckDB with a folder of snapshots, set up by docs/queries/setup.sql."""
 
     def __init__(self, folder: pathlib.Path):
         import duckdb

@@ -1,5 +1,5 @@
-"""What each role may do and who may take it, written out: the template's roles are compared with
-this, statement by statement."""
+"""The permissions of each role, and who may assume it, to be compared with the template's roles
+statement by statement."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the proofs share: the programs, a scratch folder, AWS with the stack in it, and Clerk."""
+"""What all proofs share: the programs, a scratch folder, AWS with the stack in it, and Clerk."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ POPULATION = Population(users=300, organizations=20, memberships=600)
 
 
 class Failed(Exception):
-    """Something that should be so is not."""
+    """Something is not as it should be."""
 
 
 def expect(so: object, otherwise: object) -> None:
@@ -38,7 +38,7 @@ class Scene:
     stack: stacks.Stack
     # Credentials of the function's role.
     role: Credentials
-    # Things worth telling, a line each, under the proof's name.
+    # Notes to print under the proof's name, one line each.
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -49,8 +49,8 @@ class Scene:
         return Sandbox(self.programs / "clerk-sandbox", population)
 
     def settings(self, clerk: Sandbox, **changed: str) -> dict[str, str]:
-        """Those of the created function, with Clerk and AWS on this machine, the role's
-        credentials, and no reason to skip or to wait."""
+        """The settings of the created function, with Clerk and AWS on this machine, the role's
+        credentials, and no reason to skip a sync or to wait."""
         here = {
             "CLERK_API_URL": clerk.url,
             "CLERK_REQUESTS_PER_10S": "100000",
@@ -60,7 +60,7 @@ class Scene:
         return self.stack.variables | here | self.aws.settings(self.role) | changed
 
     def run(self, event: dict[str, Any], settings: dict[str, str]) -> Any:
-        """The program for one event, with nothing in its environment but `settings`; its answer."""
+        """Runs the program for one event, with only `settings` in its environment; returns the answer."""
         finished = subprocess.run(
             [self.program, "-"],
             input=json.dumps(event),
@@ -90,7 +90,7 @@ class Scene:
 
 
 def programs() -> pathlib.Path:
-    """Where `make test` has built them."""
+    """The folder in which `make test` has built them."""
     target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", stacks.ROOT / "target"))
     return target / "debug"
 

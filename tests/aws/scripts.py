@@ -1,4 +1,4 @@
-"""The programs of scripts/ that are Python, as modules."""
+"""Imports the Python programs of scripts/ as modules."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from types import ModuleType
 
 
 def module(path: pathlib.Path) -> ModuleType:
-    # They find each other as they do when they are run: beside them.
+    # They import each other from their own folder, as when they are run.
     if str(path.parent) not in sys.path:
         sys.path.append(str(path.parent))
     loader = importlib.machinery.SourceFileLoader(path.name, str(path))

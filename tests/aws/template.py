@@ -1,5 +1,5 @@
-"""What the template says of what moto does not create or apply, written out: the bucket and its
-policy, schedules, asynchronous invocations, alarms, tables; and what the template refuses."""
+"""The resources that moto does not create or apply have the expected properties: the bucket and its
+policy, schedules, asynchronous invocations, alarms, tables. Invalid parameters are refused."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ UNDELIVERED = f"arn:aws:sqs:{REGION}:{ACCOUNT}:<UndeliveredTicks>"
 FAILED = f"arn:aws:sqs:{REGION}:{ACCOUNT}:<FailedInvocations>"
 CREATED_TOPIC = f"arn:aws:sns:{REGION}:{ACCOUNT}:<AlarmTopic>"
 
-# Parameters that are refused, and by what: the parameter's own pattern or a rule.
+# Parameters that are refused, and a part of the message of the pattern or rule.
 REFUSED: list[tuple[dict[str, str], str]] = [
     (EXISTING_BUCKET | {"SnapshotBucketName": "mine"}, "not both"),
     (EXISTING_BUCKET | LOCKED, "ObjectLockMode is for a bucket that is created"),
@@ -68,7 +68,7 @@ def prove(scene: Scene) -> None:
             proof()
         except Failed as problem:
             raise Failed(f"{proof.__name__}: {problem}") from None
-    scene.notes.append("rules and conditions are judged by an interpreter of our own")
+    scene.notes.append("our own interpreter evaluates rules and conditions")
 
 
 def evaluated(parameters: dict[str, str]) -> Evaluation:
@@ -81,7 +81,7 @@ def expect_equal(found: object, expected: object, where: str) -> None:
 
 def what_is_refused() -> None:
     template = load(ROOT / "template.yaml")
-    # No properties: rules are about parameters alone.
+    # Without properties, because rules depend only on parameters.
     template["Resources"] = {}
 
     def refused_by(parameters: dict[str, str]) -> list[str]:
@@ -183,7 +183,7 @@ def bucket_policy() -> None:
         },
     }
     expect_equal(evaluated({}).resources["SnapshotBucketPolicy"], expected, "policy")
-    # Whoever owns the bucket has a policy that ours would replace.
+    # The owner of the bucket may have a policy, which ours would replace.
     expect("SnapshotBucketPolicy" not in evaluated(EXISTING_BUCKET).resources, "existing bucket")
 
 
@@ -241,7 +241,7 @@ def schedules() -> None:
     )
     expected["Target"]["Input"] = f'{{"instances":[{events}]}}'
     expect_equal(machine.properties("SyncStateMachineSchedule"), expected, "state machine")
-    # One of the two fires.
+    # Only one of the two schedules is enabled.
     expect_equal(machine.properties("SyncFunctionSchedule")["State"], "DISABLED", "state machine")
     disabled = evaluated(SETS["a disabled schedule + state machine"])
     states = {
@@ -353,13 +353,13 @@ def alarm(name: str) -> dict[str, Any]:
         "EvaluationPeriods": periods,
         "ComparisonOperator": comparison,
         "Threshold": threshold,
-        # That nothing is heard is bad news of snapshots, and good news of failures.
+        # Missing data is bad news about snapshots, and good news about failures.
         "TreatMissingData": "breaching" if name == "NoSnapshotAlarm" else "notBreaching",
     }
 
 
 def tables() -> None:
-    """Each dataset has a table, which looks into the folder of the snapshot that a query names."""
+    """Each dataset has a table, which reads the folder of the snapshot that a query names."""
     given = evaluated(EVERYTHING).properties("Catalog")["Parameters"]
     expect_equal(given["SnapshotUrl"], SNAPSHOT_URL, "catalog")
     whole_bucket = evaluated({"DatabaseName": "clerk"}).properties("Catalog")["Parameters"]

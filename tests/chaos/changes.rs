@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::schedule::Event;
 use crate::support::plain::FIRST;
 
-/// Changes rows as an event says. `cursor` is where the walk of users stands.
+/// Changes rows as an event says. `cursor` is the user at the current position of the list.
 pub(super) fn change_rows(sandbox: &Sandbox, event: Event, cursor: Option<&str>) {
     let users = sandbox.ids("users");
     match event {

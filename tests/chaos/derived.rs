@@ -1,4 +1,4 @@
-//! Judges what is made of rows: grants of machines, and days on which users were active.
+//! Judges data derived from rows: grants of machines, and the days on which users were active.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -6,12 +6,12 @@ use clerk_sandbox::Sandbox;
 use clerk_snapshot::timestamp::Timestamp;
 use serde_json::{Value, json};
 
-use super::asked_for::day_of;
+use super::required::day_of;
 use super::throughout::Throughout;
 use crate::support::snapshot::Snapshot;
 use crate::support::source::is_left_out;
 
-/// Machines that stayed what they were may call what they could call throughout, and nothing else.
+/// Machines that did not change may call the machines they could call throughout, and no others.
 /// The sandbox is as it was when the snapshot was published.
 pub(super) fn assert_calls_right(snapshot: &Snapshot, sandbox: &Sandbox, machines: &Throughout) {
     if ["machines", "grants"].iter().any(|name| is_skipped(snapshot, name)) {
@@ -43,18 +43,18 @@ pub(super) fn assert_calls_right(snapshot: &Snapshot, sandbox: &Sandbox, machine
         .collect();
     granted.sort_unstable();
     expected.sort_unstable();
-    assert_eq!(granted, expected, "who may call whom");
+    assert_eq!(granted, expected, "the machines that each machine may call");
 }
 
-/// An invitation that was revoked while the lists were read: in the list of the others as it was, and
-/// behind them in that of the revoked ones.
+/// An invitation that was revoked while the lists were read is there twice: in its old state in the
+/// list of the others, and after them in the list of revoked ones.
 pub(super) fn is_as_it_was_and_as_it_is(snapshot: &Snapshot, id: &str) -> bool {
     let rows = snapshot.datasets["invitations"].iter().filter(|row| row["id"] == id);
     let revoked: Vec<bool> = rows.map(|row| row["profile"]["status"] == "revoked").collect();
     revoked == [false, true]
 }
 
-/// Each day's line says how many users of the same snapshot were active last on that day.
+/// The line of each day says how many users of the same snapshot were last active on that day.
 pub(super) fn assert_days_agree(snapshot: &Snapshot, days: i64) {
     let Some(entry) = snapshot.manifest["datasets"].get("daily_active_users") else { return };
     let users = &snapshot.manifest["datasets"]["users"];
@@ -71,7 +71,7 @@ pub(super) fn assert_days_agree(snapshot: &Snapshot, days: i64) {
     }
 }
 
-/// There is a line for each of so many days, with how many of these moments fall on it.
+/// There is one line for each of these days, with the number of times that fall on it.
 pub(super) fn assert_days(snapshot: &Snapshot, days: i64, active: impl Iterator<Item = i64>) {
     let Some(lines) = snapshot.datasets.get("daily_active_users") else { return };
     let mut counts = BTreeMap::<i64, u64>::new();

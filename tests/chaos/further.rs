@@ -1,4 +1,4 @@
-//! What a share of the schedules opts in beside the five resources of the contract.
+//! The lists that some of the schedules opt in besides the five that access depends on.
 
 use std::collections::BTreeSet;
 
@@ -6,43 +6,43 @@ use clerk_sandbox::{ChurnPlan, Sandbox};
 use fastrand::Rng;
 use serde_json::{Value, json};
 
-use super::asked_for::AskedFor;
 use super::derived::assert_days;
+use super::required::Required;
 use super::schedule::Event;
 use crate::support::lists::{PLAIN_LISTS, every_list};
 use crate::support::machines::{of_machines, scopes};
 use crate::support::oracle::{PATHS, RESOURCES};
 use crate::support::snapshot::Snapshot;
 
-/// One schedule in so many opts in more.
+/// One schedule in this many opts in more lists.
 const ONE_IN: u64 = 3;
-/// Pages after which there are no new ones.
+/// No new pages appear after this many.
 const LAST_PAGE: u64 = 60;
-/// Most users and organizations where each of them is asked for what it owns.
+/// The most users and organizations if the rows of each of them take a request.
 const MOST_OWNERS: usize = 60;
 
-/// What is opted in beside the five, and what there is of it.
+/// The lists opted in besides the five, and their sizes.
 #[derive(Debug, Clone)]
 pub(super) struct Further {
     /// The resources.
     pub(super) resources: Vec<&'static str>,
-    /// How many rows each of their lists has.
+    /// The number of rows of each of their lists.
     rows: Vec<(&'static str, usize)>,
     /// Whether the events opt them in, or `RESOURCES`.
     pub(super) by_event: bool,
     /// Whether personal data is replaced.
     pub(super) redacted: bool,
-    /// Whether Clerk lists sessions user by user only.
+    /// Whether Clerk lists sessions only user by user.
     pub(super) sessions_need_user: bool,
     /// `SESSIONS_LOOKBACK_DAYS` and `DAU_LOOKBACK_DAYS`.
     pub(super) lookback_days: i64,
 }
 
 impl Further {
-    /// What a seed opts in: everything, something, or mostly nothing. Its lists have rows of these
-    /// numbers.
+    /// The lists that a seed opts in: all of them, some, or in most cases none, with these numbers
+    /// of rows.
     pub(super) fn of(seed: u64, sizes: &[usize]) -> Option<Self> {
-        // Apart from everything else that is drawn: the other schedules stay what they were.
+        // Drawn separately from everything else, so that the other schedules stay the same.
         let mut random = Rng::with_seed(!seed);
         if random.u64(0..ONE_IN) > 0 {
             return None;
@@ -53,7 +53,7 @@ impl Further {
         let resources: Vec<&str> =
             all.into_iter().filter(|_| everything || random.u32(0..4) == 0).collect();
         let has_owners = resources.contains(&"api_keys");
-        // Machines own API keys, whether they are opted in or not.
+        // Machines own API keys, whether or not they are opted in.
         let others = (has_owners && !resources.contains(&"machines")).then_some("machines");
         let lists = others.into_iter().chain(resources.iter().copied());
         let mut size = |list| {
@@ -70,7 +70,7 @@ impl Further {
         })
     }
 
-    /// How many owners there may be of so many.
+    /// The number of owners allowed if this many were drawn.
     pub(super) fn owners(&self, drawn: usize) -> usize {
         if self.asks_each_owner() { drawn.min(MOST_OWNERS) } else { drawn }
     }
@@ -84,7 +84,7 @@ impl Further {
         self.resources.iter().copied().filter(|resource| *resource != "daily_active_users")
     }
 
-    /// The settings that it takes.
+    /// The settings for these lists.
     pub(super) fn settings(&self) -> Vec<(&'static str, String)> {
         let mut settings = vec![
             ("SESSIONS_LOOKBACK_DAYS", self.lookback_days.to_string()),
@@ -99,7 +99,7 @@ impl Further {
         settings
     }
 
-    /// Adds what an event has to say.
+    /// Adds the resources to an event.
     pub(super) fn opt_in(&self, event: &mut Value) {
         if self.by_event {
             event["resources"] = json!(self.opted_in());
@@ -119,7 +119,7 @@ impl Further {
         }
     }
 
-    /// A snapshot is of what was opted in, and shows no address where personal data is replaced.
+    /// A snapshot holds what was opted in, and shows no address if personal data is replaced.
     pub(super) fn assert_opted_in(&self, snapshot: &Snapshot) {
         let resources = snapshot.manifest["resources"].as_array().expect("resources");
         let named: BTreeSet<&str> = resources.iter().filter_map(Value::as_str).collect();
@@ -131,7 +131,7 @@ impl Further {
         }
     }
 
-    /// What its lists became is what the instance holds, line for line.
+    /// The datasets of its lists equal the instance, line by line.
     pub(super) fn assert_equals_source(&self, snapshot: &Snapshot, sandbox: &Sandbox) {
         let active = sandbox.users().into_iter().filter_map(|it| it["last_active_at"].as_i64());
         assert_days(snapshot, self.lookback_days, active);
@@ -143,11 +143,11 @@ impl Further {
         if self.redacted {
             return;
         }
-        let asked_for = AskedFor::of(sandbox, snapshot, Some(self));
+        let required = Required::of(sandbox, snapshot, Some(self));
         for list in every_list().filter(|list| self.resources.contains(&list.resource)) {
             let name = list.resource;
             let mut there = list.records(sandbox);
-            there.retain(|row| asked_for.has(name, text(&row["id"])));
+            there.retain(|row| required.has(name, text(&row["id"])));
             let mut held: Vec<&Value> = snapshot.datasets[name].iter().collect();
             let mut there: Vec<&Value> = there.iter().collect();
             if snapshot.manifest["datasets"][name]["walk"] == "by_owner" {
@@ -160,7 +160,7 @@ impl Further {
     }
 }
 
-/// The path of one of the lists that are copied.
+/// The path of one of the copied lists.
 pub(super) fn some_path(further: Option<&Further>, random: &mut Rng) -> String {
     let lists: Vec<&str> = further.into_iter().flat_map(Further::lists).collect();
     if lists.is_empty() || random.u32(0..3) == 0 {
@@ -169,20 +169,20 @@ pub(super) fn some_path(further: Option<&Further>, random: &mut Rng) -> String {
     path_of(lists[random.usize(0..lists.len())])
 }
 
-/// Where Clerk lists the rows of a resource.
+/// The path of a resource's list.
 pub(super) fn path_of(list: &str) -> String {
     let plain = PLAIN_LISTS.iter().find(|it| it.resource == list);
     format!("/v1/{}", plain.map_or(list, |it| it.path))
 }
 
-/// The lists whose rows come and go.
+/// The lists whose rows change.
 pub(super) fn lists_that_change(further: Option<&Further>) -> Vec<&'static str> {
     let further = further.into_iter().flat_map(Further::lists);
     ChurnPlan::default().lists.into_iter().chain(further).collect()
 }
 
-/// The last page that rows come and go behind. New owners at every page would be asked for ever: each
-/// of them with a page of its own.
+/// The last page at which rows change. New owners at every page would never end: each of them takes
+/// a request of its own.
 pub(super) fn last_page(further: Option<&Further>, drawn: u64) -> u64 {
     if further.is_some_and(Further::asks_each_owner) { drawn.min(LAST_PAGE) } else { drawn }
 }
@@ -207,12 +207,13 @@ pub(super) fn some_change(further: Option<&Further>, random: &mut Rng) -> Event 
     changes[random.usize(0..changes.len())]
 }
 
-/// Requests of a sync in which something happens, when it has so many for the five.
+/// The number of requests of a sync among which something happens, given that number for the five
+/// lists.
 pub(super) fn requests(further: Option<&Further>, of_the_five: u64) -> u64 {
     of_the_five + further.map_or(0, |further| 2 * further.resources.len() as u64)
 }
 
-/// Says of users on which day they were active last: up to 35 days before this moment, some the day
+/// Sets the last day on which each user was active: up to 35 days before this time, some the day
 /// after, some never.
 pub(super) fn make_active(sandbox: &Sandbox, now: i64) {
     const DAY: i64 = 86_400_000;

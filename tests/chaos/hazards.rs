@@ -1,5 +1,5 @@
-//! What a share of the schedules meets on top: stores that do not delete or keep no conditions, all
-//! that Clerk can refuse, keys of other instances, odd values in rows.
+//! Additional hazards of some schedules: stores that do not delete or ignore conditions, every
+//! refusal of Clerk, keys of other instances, odd values in rows.
 
 use clerk_sandbox::{Effect, FaultRule, Sandbox};
 use fastrand::Rng;
@@ -9,44 +9,44 @@ use super::further::{self, Further};
 use super::schedule::Lie;
 use crate::support::plain::{FIRST, add};
 
-/// One schedule in so many has none.
+/// One schedule in this many has no additional hazards.
 const NONE_IN: u32 = 2;
-/// Makes the random numbers others than those of everything else that is drawn from a seed.
+/// Makes these random numbers differ from everything else drawn from a seed.
 const APART: u64 = 0x5eed_ed0d_d17e_5000;
 
-/// The id of the instance that the secret may turn to.
+/// The id of the instance to which the key in the secret may change.
 pub(super) const OTHER_INSTANCE: &str = "ins_other";
-/// What its keys begin with.
+/// The prefix of its keys.
 pub(super) const OTHER_KEY: &str = "sk_test_other_instance";
 
-/// What is drawn on top for one seed.
+/// The additional hazards of one seed.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Hazards {
-    /// In the order in which they are put into the story.
+    /// In the order in which they are added to the schedule.
     pub(super) kinds: Vec<Hazard>,
     /// `SHRINK_GUARD_PERCENT`.
     pub(super) guard: u32,
 }
 
-/// Something that a story is made harder by.
+/// Something that makes a schedule harder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Hazard {
     /// Objects cannot be deleted.
     Deletes,
-    /// Clerk refuses lists, for all the reasons that it has.
+    /// Clerk refuses lists, for every reason it has.
     Refusals,
-    /// Rows are gone, or lists are refused that had rows, and the guard is on.
+    /// Rows are deleted, or lists that had rows are refused, and the guard is on.
     Losses,
-    /// The secret turns to a key of another instance.
+    /// The secret changes to a key of another instance.
     OtherInstance,
-    /// Fields have values that they should not have.
+    /// Fields have values of the wrong type.
     OddValues,
-    /// The store keeps no conditions, at first.
+    /// The store ignores conditions at first.
     NoConditions,
 }
 
 impl Hazards {
-    /// What a seed has, with the random numbers to draw the acts from.
+    /// The hazards of a seed, with the random numbers to draw the acts from.
     pub(super) fn of(seed: u64) -> (Self, Rng) {
         let mut random = Rng::with_seed(seed ^ APART);
         let mut hazards = Self::default();
@@ -76,7 +76,7 @@ impl Hazards {
     }
 }
 
-/// That this instance has not got a feature.
+/// The instance lacks a feature.
 const FEATURES: [(u16, &str); 14] = [
     (400, "feature_not_enabled"),
     (400, "request_invalid_for_instance"),
@@ -93,7 +93,7 @@ const FEATURES: [(u16, &str); 14] = [
     (422, "feature_requires_oidc_provider"),
     (403, "a_new_feature_not_enabled"),
 ];
-/// That this key may not.
+/// The key lacks permission.
 const KEYS: [(u16, &str); 8] = [
     (403, "authorization_invalid"),
     (403, "authorization_missing_scopes"),
@@ -104,7 +104,7 @@ const KEYS: [(u16, &str); 8] = [
     (403, "a_code_of_tomorrow"),
     (401, "authentication_invalid"),
 ];
-/// That it is worth another try.
+/// The request is worth another attempt.
 const AGAIN: [(u16, &str); 5] = [
     (408, "request_timeout"),
     (409, "resource_locked"),
@@ -114,7 +114,7 @@ const AGAIN: [(u16, &str); 5] = [
 ];
 /// Statuses that a proxy or a firewall answers without a code of Clerk's.
 const CODELESS: [u16; 9] = [400, 402, 403, 404, 405, 410, 418, 422, 451];
-/// That nothing can be made of it.
+/// The answer cannot be interpreted.
 const UNREADABLE: [(u16, &str); 9] = [
     (404, "resource_not_found"),
     (400, "bad_request"),
@@ -127,7 +127,7 @@ const UNREADABLE: [(u16, &str); 9] = [
     (418, "a_code_of_tomorrow"),
 ];
 
-/// Clerk answers a list with an error of some kind; `always` makes it stay so more often.
+/// Clerk answers a list with an error of some kind; `always` makes it last more often.
 pub(super) fn some_refusal(
     further: Option<&Further>,
     random: &mut Rng,
@@ -168,17 +168,17 @@ pub(super) fn some_refusal(
     }
 }
 
-/// Rows that go away between two snapshots.
+/// Rows that are deleted between two snapshots.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Loss {
     /// The list.
     list: &'static str,
-    /// How many of a hundred stay.
+    /// The percentage of rows that stay.
     stay: usize,
 }
 
 impl Loss {
-    /// Some loss.
+    /// Draws a loss.
     pub(super) fn some(further: Option<&Further>, random: &mut Rng) -> Self {
         let lists: Vec<&str> = ["users", "organizations", "organization_memberships"]
             .into_iter()
@@ -188,7 +188,7 @@ impl Loss {
         Self { list, stay: [0, 9, 10, 49, 50, 51, 95][random.usize(0..7)] }
     }
 
-    /// Takes the rows away.
+    /// Deletes the rows.
     pub(super) fn befall(self, sandbox: &Sandbox) {
         let ids = sandbox.ids(self.list);
         for id in &ids[ids.len() * self.stay / 100..] {
@@ -197,7 +197,7 @@ impl Loss {
     }
 }
 
-/// The instance that the secret may turn to, with a few rows that are not in the first one.
+/// The instance to which the secret may change, with a few rows that are not in the first one.
 pub(super) fn other_instance(first: &Sandbox) -> Sandbox {
     let other = Sandbox::empty();
     other.set_instance(OTHER_INSTANCE, "development");
@@ -211,7 +211,7 @@ pub(super) fn other_instance(first: &Sandbox) -> Sandbox {
         let user = format!("users_of_other_{number:03}");
         other.add_membership(&id, &user, "org:member", FIRST + number).expect("both are there");
     }
-    // The same row in both: nothing about it tells whose it is.
+    // The same row in both instances: nothing about it shows which instance it is of.
     if let Some(user) = first.users().first() {
         let row = json!({
             "object": "user", "id": user["id"], "name": user["id"],

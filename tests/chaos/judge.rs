@@ -1,5 +1,5 @@
-//! Holds what the program does against what the sandbox remembers. It knows the contract and the
-//! history of the instance, and nothing of how the program works.
+//! Compares what the program does with what the sandbox remembers. The judge knows
+//! docs/reference.md and the history of the instance, and nothing about how the program works.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::error::Error as _;
@@ -9,12 +9,12 @@ use clerk_sandbox::{Change, DEFAULT_KEY, LoggedRequest, RowEdit, Sandbox};
 use clerk_sync::error::Error;
 use serde_json::{Value, json};
 
-use super::asked_for::{AskedFor, OWNERS};
 use super::derived;
 use super::further::Further;
 use super::hazards::OTHER_KEY;
 use super::meaning::{CORE, Meaning, asks_for, lists_of, may_mean, meaning, owners_of};
 use super::odd;
+use super::required::{OWNERS, Required};
 use super::throughout::Throughout;
 use super::wire::Watch;
 use crate::support::oracle::RESOURCES;
@@ -22,23 +22,23 @@ use crate::support::scene::named_by;
 use crate::support::snapshot::Snapshot;
 use crate::support::source::{assert_closed, membership_ids};
 
-/// What may have gone wrong by now, so that an error may name it.
+/// What may have gone wrong so far, so that an error may report it.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Armed {
     pub(super) wire: bool,
     pub(super) key: bool,
     pub(super) store: bool,
     pub(super) secret: bool,
-    /// A call of the store may never be answered.
+    /// A store call may never be answered.
     pub(super) hangs: bool,
-    /// The checkpoint may be none.
+    /// The checkpoint may be damaged.
     pub(super) unreadable: bool,
-    /// Another invocation may have taken the run over.
+    /// Another invocation may have taken over the run.
     pub(super) rival: bool,
 }
 
 impl Armed {
-    /// Whether an error of this name may come of it.
+    /// Whether it may cause an error of this name.
     pub(super) fn explains(self, name: &str) -> bool {
         match name {
             "ClerkUnavailable" | "ClerkProtocol" => self.wire,
@@ -52,24 +52,24 @@ impl Armed {
     }
 }
 
-/// What a store holds, by key.
+/// The objects of a store, by key.
 pub(super) type Objects = BTreeMap<String, Bytes>;
 
 /// A run, as its files name it.
 struct SeenRun {
     id: String,
-    /// How each instance stood before the invocation that it began in.
+    /// The state of each instance before the invocation in which the run began.
     begun: Vec<Moment>,
 }
 
 /// An instance whose key the secret may hold.
 struct Instance {
     sandbox: Sandbox,
-    /// The rows of every list when the story began.
+    /// The rows of every list when the schedule began.
     first: BTreeMap<&'static str, Vec<String>>,
 }
 
-/// How far the history of an instance has got.
+/// A point in the history of an instance.
 #[derive(Debug, Clone, Copy)]
 struct Moment {
     changes: usize,
@@ -82,29 +82,29 @@ impl Instance {
     }
 }
 
-/// Who watches a schedule.
+/// The judge of a schedule.
 pub(super) struct Judge {
-    /// The one that the story is about; and the other one, if the secret may turn to it.
+    /// The instance of the schedule, and the other one, if the secret may change to it.
     instances: Vec<Instance>,
-    /// What is opted in beside the five.
+    /// The lists opted in besides the five.
     further: Option<Further>,
     /// `SHRINK_GUARD_PERCENT`.
     guard: u32,
-    /// Every list that is copied.
+    /// Every copied list.
     lists: Vec<&'static str>,
     /// The runs, in the order in which they were first seen.
     runs: Vec<SeenRun>,
-    /// How things stood before the invocation that is judged.
+    /// The state of things before the invocation that is judged.
     before: Vec<Moment>,
-    /// Whether it may publish past the guard.
+    /// Whether it may publish despite the guard.
     accepts: bool,
     /// Snapshots that an invocation has called complete.
     called_complete: BTreeSet<String>,
-    /// The run that was held back by the last invocation.
+    /// The run that the last invocation held back.
     held: Option<String>,
     /// Objects cannot be deleted at present.
     pub(super) undeletable: bool,
-    /// The folders of snapshots that were published while that was so, in order.
+    /// The folders of snapshots published in that time, in order.
     cluttered: Vec<String>,
     /// Every manifest that was ever seen.
     manifests: BTreeMap<String, Bytes>,
@@ -114,17 +114,17 @@ pub(super) struct Judge {
     /// Everything that was ever published.
     published: BTreeMap<String, Bytes>,
     checkpoint_before: Option<Bytes>,
-    /// Two invocations are at work.
+    /// Two invocations are running.
     pub(super) raced: bool,
     /// Whether the invocation that is judged was frozen: others may have ended its run since.
     pub(super) thawed: bool,
-    /// The snapshot that was published when it was frozen: by itself, if it is its own.
+    /// The snapshot that was published when it was frozen, possibly its own.
     pub(super) latest_when_frozen: Option<Value>,
-    /// Clerk has said wrong things about rows.
+    /// Clerk has sent false rows.
     pub(super) lied: bool,
-    /// The store keeps no conditions, and never has.
+    /// The store ignores conditions, and always has.
     pub(super) unproven: bool,
-    /// A checkpoint was damaged: nobody can know what it named.
+    /// A checkpoint was damaged, so nobody can know what it named.
     pub(super) damaged: bool,
 }
 
@@ -170,17 +170,17 @@ impl Judge {
         self.checkpoint_before = objects.get("checkpoint.json").cloned();
     }
 
-    /// What is published, as last seen.
+    /// The published snapshot, as last seen.
     pub(super) const fn published(&self) -> Option<&Snapshot> {
         self.snapshot.as_ref()
     }
 
-    /// Whether the invocation that is judged had Clerk and the store to itself.
+    /// Whether no other invocation used Clerk and the store meanwhile.
     const fn alone(&self) -> bool {
         !self.raced && !self.thawed
     }
 
-    /// What it was answered by Clerk.
+    /// The requests to Clerk of the invocation that is judged.
     fn log(&self) -> Vec<LoggedRequest> {
         self.log_since(&self.before)
     }
@@ -192,15 +192,15 @@ impl Judge {
         self.instances.iter().zip(moments).flat_map(since).collect()
     }
 
-    /// An invocation has answered. `disturbed` by something, or it must have got further.
+    /// An invocation has answered. Unless it was `disturbed`, it must have made progress.
     pub(super) fn answer(&mut self, answer: &Value, objects: &Objects, disturbed: bool) {
         let status = answer["status"].as_str().expect("a status");
         assert!(
             ["complete", "partial", "busy"].contains(&status)
                 || (status == "held" && self.guard > 0),
-            "nothing asks for this answer: {answer:#}"
+            "there is no reason for this answer: {answer:#}"
         );
-        assert!(!self.unproven, "the store keeps no conditions, and that was taken: {answer:#}");
+        assert!(!self.unproven, "the store ignores conditions, and was used: {answer:#}");
         assert_hidden(&answer.to_string(), "an answer");
         let checkpoint = objects.get("checkpoint.json").cloned();
         if status == "partial" {
@@ -212,7 +212,7 @@ impl Judge {
             let waits = answer["reason"] == "rate_limited";
             assert!(
                 disturbed || waits || checkpoint != self.checkpoint_before,
-                "nothing was in the way, and it got no further: {answer:#}"
+                "nothing went wrong, and there was no progress: {answer:#}"
             );
         }
         let refused = || self.log().into_iter().find(|it| meaning(it) == Meaning::KeyRefused);
@@ -223,8 +223,8 @@ impl Judge {
         if status == "complete" {
             let latest = latest_id(objects).expect("complete means published");
             let own = &answer["snapshot_id"];
-            // Of two at once, the other may have begun and published its own since.
-            // And since one was frozen that had published its own by then.
+            // Of two concurrent invocations, the other may have published its own since.
+            // The same is true of an invocation that froze after it had published.
             let had_published = self.latest_when_frozen.as_ref() == Some(own);
             let is_past = (self.raced || had_published) && is_past(answer, objects);
             assert!(*own == latest || is_past, "{own} is complete, and {latest} is latest");
@@ -244,7 +244,8 @@ impl Judge {
         self.note_overtaken(id, objects);
     }
 
-    /// What was published stays there, also if another invocation has published its own before anybody looked.
+    /// A published snapshot stays, even if another invocation has published its own before the
+    /// judge looked.
     fn note_overtaken(&mut self, id: &str, objects: &Objects) {
         if latest_id(objects).is_some_and(|latest| latest != id) {
             let folder = format!("snapshots/{id}/");
@@ -253,14 +254,14 @@ impl Judge {
         }
     }
 
-    /// The instance that the published snapshot is of.
+    /// The instance of the published snapshot.
     pub(super) fn source(&self) -> &Sandbox {
         let snapshot = self.published().expect("published");
         &self.instances[self.instance_of(snapshot)].sandbox
     }
 
-    /// A snapshot is called complete by the invocation that published it, or once by another where
-    /// that one could not say so.
+    /// A snapshot is called complete by the invocation that published it, or once by another one if
+    /// the first could not answer.
     fn assert_new(&mut self, answer: &Value) {
         let id = answer["snapshot_id"].as_str().expect("an id").to_owned();
         let is_new = self.called_complete.insert(id);
@@ -270,7 +271,7 @@ impl Judge {
         }
     }
 
-    /// A snapshot is held back if too much of the published one is not in it.
+    /// A snapshot is held back if too much of the published one is missing.
     fn assert_rightly_held(&self, id: &str, answer: &Value, objects: &Objects) {
         let manifest = &objects[&format!("snapshots/{id}/manifest.json")];
         let manifest: Value = serde_json::from_slice(manifest).expect("JSON");
@@ -281,7 +282,7 @@ impl Judge {
         assert!(!losses.is_empty(), "held, and nothing was lost: {answer:#}");
     }
 
-    /// What the guard does not let pass, as an answer says it (contract, sections 2 and 3).
+    /// The losses that the guard holds back, as an answer reports them (docs/reference.md).
     fn losses(&self, before: &Value, after: &Value) -> BTreeMap<String, Value> {
         let mut losses = BTreeMap::new();
         if self.guard == 0 {
@@ -295,7 +296,7 @@ impl Judge {
             let has = entry["records"].as_u64().expect("a number");
             let lost_much =
                 had >= 20 && had.saturating_sub(has) * 100 > had * u64::from(self.guard);
-            // What could not be read then either is no news.
+            // A dataset that was already unreadable then has lost nothing new.
             let is_gone = had > 0 && is_left_out(entry) && !is_left_out(then);
             if lost_much || is_gone {
                 let mut loss = json!({"before": had, "after": has});
@@ -324,7 +325,7 @@ impl Judge {
         self.assert_hidden(message, "an error");
         if self.unproven {
             assert_eq!(name, "StoreUnavailable", "{message}");
-            assert_eq!(self.log(), [], "Clerk was asked before the store was proven: {message}");
+            assert_eq!(self.log(), [], "requests were sent before the store was tested: {message}");
             return;
         }
         assert!(armed.explains(name), "nothing explains {name}: {message}");
@@ -339,7 +340,7 @@ impl Judge {
                 assert!(answered(&[Meaning::KeyRefused]), "no key was refused: {message}");
             }
             "ClerkProtocol" if !self.lied => {
-                // Nobody can do without the instance's name.
+                // The run cannot continue without the instance's id.
                 let nameless = |it: &LoggedRequest| {
                     it.path == "/v1/instance" && meaning(it) == Meaning::Refused
                 };
@@ -357,15 +358,15 @@ impl Judge {
         }
     }
 
-    /// What was asked of Clerk was allowed, and not too much.
+    /// The requests to Clerk were allowed, and not too many.
     pub(super) fn wire(&self, watch: &Watch) {
-        assert_eq!(watch.within_pauses(), [""; 0], "requests within a pause Clerk asked for");
+        assert_eq!(watch.within_pauses(), [""; 0], "requests during a pause that Clerk asked for");
         let read = watch.instances_read();
         assert!(read.len() < 2, "two instances were read at once: {read:?}");
         self.asked(watch.requests());
     }
 
-    /// So many requests of one invocation were allowed, and not too many.
+    /// The number of requests of one invocation was allowed, and not too high.
     pub(super) fn asked(&self, asked: u64) {
         for instance in &self.instances {
             let violations = instance.sandbox.violations();
@@ -379,7 +380,7 @@ impl Judge {
         };
         let rows: usize = self.lists.iter().copied().map(count).sum();
         let pages = self.lists.len() + rows / 499;
-        // One request for what each of them owns.
+        // One request for the rows of each owner.
         let owners = match self.owners() {
             [] => 0,
             owners => owners.iter().copied().map(count).sum::<usize>(),
@@ -388,8 +389,8 @@ impl Judge {
         assert!(asked <= most, "{asked} requests for {pages} pages and {owners} owners");
     }
 
-    /// A key of another instance than that which an invocation reads is asked for nothing but its
-    /// instance's name.
+    /// A key of another instance than the one that an invocation reads is used for nothing but the
+    /// request of its instance.
     fn assert_one_instance_read(&self) {
         let read = |(instance, moment): (&Instance, &Moment)| {
             let log = instance.sandbox.requests_since(moment.requests);
@@ -399,7 +400,7 @@ impl Judge {
         assert!(read.len() < 2, "two instances were read at once: {read:?}");
     }
 
-    /// The lists whose rows may each be asked for what they own.
+    /// The lists whose rows may own rows of other lists, which take a request for each owner.
     fn owners(&self) -> &'static [&'static str] {
         if self.lists.contains(&"api_keys") {
             &OWNERS
@@ -410,7 +411,7 @@ impl Judge {
         }
     }
 
-    /// What is in the store now may be there, and what a reader sees is right.
+    /// The objects in the store are allowed, and a reader sees a right snapshot.
     pub(super) fn store(&mut self, objects: &Objects) {
         self.note_runs(objects);
         for (key, bytes) in objects {
@@ -422,11 +423,11 @@ impl Judge {
         }
         assert!(
             !self.unproven || !objects.contains_key("latest.json"),
-            "the store keeps no conditions, and something is published"
+            "the store ignores conditions, and something is published"
         );
         for (key, bytes) in objects.iter().filter(|(key, _)| key.ends_with("/manifest.json")) {
             let seen = self.manifests.entry(key.clone()).or_insert_with(|| bytes.clone());
-            assert!(seen == bytes, "{key} was written again, and is another one");
+            assert!(seen == bytes, "{key} was written again with other content");
         }
         for (key, bytes) in &self.published {
             assert!(objects.get(key) == Some(bytes), "{key} was published and has changed");
@@ -444,7 +445,7 @@ impl Judge {
         }
         if self.undeletable {
             let id = snapshot.latest["snapshot_id"].as_str().expect("an id");
-            // Nobody comes back for what runs before it have left.
+            // Leftovers of earlier runs are never removed later.
             let before = self.runs.iter().filter(|run| run.id != id);
             self.cluttered.extend(before.map(|run| format!("snapshots/{}/", run.id)));
             self.cluttered.push(format!("snapshots/{id}/"));
@@ -467,7 +468,7 @@ impl Judge {
         }
     }
 
-    /// `latest.json` points to a run that began later than that of the snapshot before.
+    /// `latest.json` names a run that began later than the previous snapshot's.
     fn assert_moved_forward(&self, snapshot: &Snapshot) {
         let order = |snapshot: &Snapshot| {
             let id = snapshot.latest["snapshot_id"].as_str().expect("an id");
@@ -478,7 +479,7 @@ impl Judge {
         }
     }
 
-    /// The guard had nothing against it, or somebody said that it is right.
+    /// The guard had no reason to hold it, or somebody accepted the losses.
     fn assert_let_pass(&self, snapshot: &Snapshot) {
         let Some(before) = self.snapshot.as_ref().filter(|_| self.alone() && !self.accepts) else {
             return;
@@ -494,8 +495,8 @@ impl Judge {
         found.expect("an instance that there is")
     }
 
-    /// A snapshot holds what was there throughout and nothing that never was, and says itself where
-    /// that is not so.
+    /// A snapshot holds every row that was there throughout and none that never existed, and says
+    /// where that is not so.
     fn assert_right(&self, snapshot: &Snapshot) {
         let run = self.runs.iter().find(|run| snapshot.latest["snapshot_id"] == *run.id);
         let run = run.expect("every run has been seen");
@@ -505,7 +506,7 @@ impl Judge {
         let Instance { sandbox, first } = &self.instances[number];
         let begun = run.begun[number].changes;
         let history = sandbox.history();
-        let asked_for = AskedFor::of(sandbox, snapshot, self.further.as_ref());
+        let required = Required::of(sandbox, snapshot, self.further.as_ref());
         let edits = |what: &dyn Fn(&str, &RowEdit) -> bool| {
             log.iter().any(|it| it.edits.iter().any(|edit| what(&it.path, edit)))
         };
@@ -520,7 +521,7 @@ impl Judge {
             );
             let of_nobody = list == "organization_memberships"
                 && edits(&|path, it| odd::makes_nobody(path, it));
-            self.assert_list_right(list, snapshot, &source, &asked_for, of_nobody);
+            self.assert_list_right(list, snapshot, &source, &required, of_nobody);
             if list == "machines" && !self.lied && !edits(&|_, it| odd::takes_rights(it)) {
                 derived::assert_calls_right(snapshot, sandbox, &source);
             }
@@ -531,7 +532,7 @@ impl Judge {
             }
         }
         odd::assert_typed(snapshot);
-        assert_closed(snapshot, "the closure");
+        assert_closed(snapshot, "references");
         if let Some(further) = &self.further {
             further.assert_opted_in(snapshot);
             derived::assert_days_agree(snapshot, further.lookback_days);
@@ -543,7 +544,7 @@ impl Judge {
         list: &str,
         snapshot: &Snapshot,
         source: &Throughout,
-        asked_for: &AskedFor<'_>,
+        required: &Required<'_>,
         of_nobody: bool,
     ) {
         let name = if list == "organization_memberships" { "grants" } else { list };
@@ -554,7 +555,7 @@ impl Judge {
         let ids = if name == "grants" { membership_ids(snapshot) } else { snapshot.ids(name) };
         let mut times: HashMap<&str, usize> = HashMap::new();
         ids.iter().for_each(|id| *times.entry(id).or_default() += 1);
-        // Two rows that Clerk showed under one false name are two rows.
+        // Two rows that Clerk showed under one false id are two rows.
         let is_true = |id: &str| !self.lied || source.ever.contains(id);
         let may_be_twice = |id: &str| {
             list == "invitations"
@@ -570,13 +571,13 @@ impl Judge {
         invented.retain(|id| !source.ever.contains(id));
         assert!(
             self.lied || invented.is_empty(),
-            "{list} holds rows that never were: {invented:?}"
+            "{list} holds rows that never existed: {invented:?}"
         );
         let verified = dataset["status"] == "verified";
         let lost: Vec<_> = source
             .always
             .iter()
-            .filter(|id| !times.contains_key(id.as_str()) && asked_for.has(list, id))
+            .filter(|id| !times.contains_key(id.as_str()) && required.has(list, id))
             .collect();
         let referential = &snapshot.manifest["referential"];
         let left_out: u64 = ["dangling_principals", "dangling_resources"]
@@ -586,7 +587,7 @@ impl Judge {
             .sum();
         let may_lose = match (self.lied, verified) {
             (true, false) => lost.len() as u64,
-            // Rows that Clerk showed under other names are in their places.
+            // Rows that Clerk showed under false ids are in their place.
             (true, true) => left_out + invented.len() as u64,
             (false, _) if of_nobody => left_out,
             (false, _) => 0,
@@ -601,7 +602,7 @@ impl Judge {
         let counted = dataset["source_count"]["after"].as_u64();
         let held = ids.len() as u64;
         let agrees = counted.is_some_and(|counted| (held..=held + left_out).contains(&counted));
-        // Grants are those of roles as well.
+        // Grants also come from roles.
         let drifted = |name: &str| snapshot.manifest["datasets"][name]["status"] == "drifted";
         let agrees = agrees && (name != "grants" || !drifted("organization_roles"));
         // Their counts are sums, in which differences can cancel out.
@@ -610,7 +611,7 @@ impl Judge {
             verified == agrees || (agrees && !is_one_list),
             "{list}: {held} rows of {counted:?}, {left_out} left out"
         );
-        // Counted part by part the sum need never have been true.
+        // If it was counted part by part, the sum need never have been true.
         let at_once = is_one_list && (list != "sessions" || dataset["walk"] == "offset");
         if verified && !self.lied && at_once {
             let counted = counted.expect("it agrees");
@@ -618,7 +619,7 @@ impl Judge {
         }
     }
 
-    /// What a dataset says of itself rests on what its own lists were answered.
+    /// The status of a dataset follows from the answers to its own lists.
     fn assert_statuses(&self, snapshot: &Snapshot, log: &[LoggedRequest]) {
         let mut whole = true;
         for (name, entry) in snapshot.manifest["datasets"].as_object().expect("datasets") {
@@ -634,14 +635,14 @@ impl Judge {
             match entry["status"].as_str().expect("a status") {
                 "skipped" => {
                     assert!(reason.is_string(), "{name} is skipped without a reason");
-                    // Lines of another list that could not be read are missing in it.
+                    // Lines of another list that could not be read are missing from it.
                     let gap = ["grants", "entitlements"].contains(&name.as_str())
                         && reason.as_str().is_some_and(|reason| reason.contains("/machines"))
                         && answered(Meaning::Unreadable, &Value::Null, &own);
                     let refused = gap
                         || answered(Meaning::Refused, reason, &own)
                         || answered(Meaning::Refused, reason, &owners);
-                    assert!(refused, "{name} is skipped, and nobody answered {reason} to it");
+                    assert!(refused, "{name} is skipped, and Clerk did not answer {reason}");
                 }
                 "failed" => {
                     whole = false;
@@ -666,19 +667,19 @@ impl Judge {
         assert_eq!(snapshot.latest["verified"], whole, "verified");
     }
 
-    /// The published snapshot is the instance as it is now.
+    /// The published snapshot equals the instance as it is now.
     pub(super) fn assert_exact(&self) {
         let snapshot = self.published().expect("published");
-        assert_eq!(snapshot.manifest["verified"], true, "an instance at rest");
+        assert_eq!(snapshot.manifest["verified"], true, "an instance that does not change");
         let sandbox = &self.instances[self.instance_of(snapshot)].sandbox;
-        let asked_for = AskedFor::of(sandbox, snapshot, self.further.as_ref());
+        let required = Required::of(sandbox, snapshot, self.further.as_ref());
         for &list in &self.lists {
             let held = match list {
                 "organization_memberships" => membership_ids(snapshot),
                 _ => snapshot.ids(list),
             };
             let mut there: BTreeSet<String> = sandbox.ids(list).into_iter().collect();
-            there.retain(|id| asked_for.has(list, id));
+            there.retain(|id| required.has(list, id));
             assert_eq!(held.len(), there.len(), "{list}");
             assert!(held.iter().all(|id| there.contains(id)), "{list}");
         }
@@ -687,8 +688,8 @@ impl Judge {
         }
     }
 
-    /// Nothing is left in the store but what was published; and what was replaced in snapshots that
-    /// were published one after the other while nothing could be deleted, except the last of them.
+    /// The store holds nothing but what was published, and the replaced snapshots that were
+    /// published one after the other while nothing could be deleted, except the last of them.
     pub(super) fn assert_no_leftovers(&self, objects: &Objects) {
         if self.damaged {
             return;
@@ -721,7 +722,7 @@ pub(super) fn latest_id(objects: &Objects) -> Option<Value> {
     Some(latest["snapshot_id"].clone())
 }
 
-/// Whether a snapshot begun no earlier than the one an answer is about has been published.
+/// Whether a snapshot has been published that began no earlier than the one of an answer.
 fn is_past(answer: &Value, objects: &Objects) -> bool {
     latest_id(objects).is_some_and(|latest| begun(&answer["snapshot_id"]) <= begun(&latest))
 }
@@ -731,8 +732,8 @@ fn assert_hidden(text: &str, place: &str) {
     assert!(!text.contains(OTHER_KEY), "the other instance's key is in {place}");
 }
 
-/// Where a field that is needed cannot be read, and nothing else is the matter, an error names the
-/// list, the field and the row.
+/// If a required field cannot be read, and nothing else is wrong, the error names the list, the
+/// field and the row.
 fn assert_named(log: &[LoggedRequest], message: &str) {
     let unreadable = || log.iter().filter(|it| may_mean(it, Meaning::Unreadable));
     if unreadable().any(|it| it.spoiled || it.status != Some(200)) {
@@ -740,7 +741,7 @@ fn assert_named(log: &[LoggedRequest], message: &str) {
     }
     let names = |(path, edit): (&str, &RowEdit)| {
         let field = edit.pointer.rsplit('/').next().unwrap_or_default();
-        // A row without an id of its own is found by its place.
+        // A row without an id of its own is named by its place.
         let row = edit.pointer == "/id" || message.contains(&edit.id);
         row && message.contains(path.trim_start_matches("/v1")) && message.contains(field)
     };

@@ -1,5 +1,5 @@
-//! What an answer of Clerk's means for the list that was asked: a second reading of the contract's
-//! section 4.
+//! What an answer of Clerk means for the requested list: a second implementation of
+//! docs/reference.md.
 
 use clerk_sandbox::LoggedRequest;
 
@@ -8,15 +8,15 @@ use super::odd;
 /// What an answer means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Meaning {
-    /// Rows, or what else was asked for.
+    /// Rows, or whatever was requested.
     Good,
-    /// The instance has not got this feature.
+    /// The instance lacks this feature.
     Refused,
-    /// This key may not.
+    /// The key lacks permission.
     KeyRefused,
-    /// The same request may be answered better later.
+    /// The same request may succeed later.
     TryAgain,
-    /// Nobody can make anything of it.
+    /// The answer cannot be interpreted.
     Unreadable,
 }
 
@@ -38,7 +38,7 @@ const WHOLE: [&str; 4] = [
     "request_invalid_for_environment",
 ];
 
-/// What an answer of this status and code means.
+/// The meaning of this status and code.
 fn of_status(status: u16, code: Option<&str>) -> Meaning {
     let names_feature = |code: &str| {
         BEGINNINGS.iter().any(|it| code.starts_with(it))
@@ -57,8 +57,8 @@ fn of_status(status: u16, code: Option<&str>) -> Meaning {
     }
 }
 
-/// What a request was answered. Without an answer, or with one that was spoiled on its way, it may be
-/// tried again; but it may stay so.
+/// The meaning of the answer to a request. A missing or damaged answer may be retried, but the
+/// fault may last.
 pub(super) fn meaning(request: &LoggedRequest) -> Meaning {
     let Some(status) = request.status else { return Meaning::TryAgain };
     match of_status(status, request.code.as_deref()) {
@@ -66,14 +66,14 @@ pub(super) fn meaning(request: &LoggedRequest) -> Meaning {
         Meaning::Good if request.edits.iter().any(|it| odd::is_needed(&request.path, it)) => {
             Meaning::Unreadable
         }
-        // What was cut or damaged on its way says nothing.
+        // An answer that was cut or damaged on its way means nothing.
         _ if request.spoiled => Meaning::TryAgain,
         meaning => meaning,
     }
 }
 
-/// Whether a request may have been understood like this: what was done to an answer on its way need not
-/// have touched what counts.
+/// Whether an answer may have been understood like this: damage on its way need not have touched
+/// the important part.
 pub(super) fn may_mean(request: &LoggedRequest, what: Meaning) -> bool {
     let as_sent = || request.status.map(|it| of_status(it, request.code.as_deref()));
     meaning(request) == what
@@ -81,12 +81,13 @@ pub(super) fn may_mean(request: &LoggedRequest, what: Meaning) -> bool {
         || (what == Meaning::Unreadable && shows_row_of_another(request))
 }
 
-/// Whether a row was changed into one that the request's filter leaves out: the filter seems to be ignored.
+/// Whether a row was changed into one that the request's filter excludes, so that the filter seems
+/// to be ignored.
 fn shows_row_of_another(request: &LoggedRequest) -> bool {
     request.path.ends_with("/api_keys") && request.edits.iter().any(|it| it.pointer == "/subject")
 }
 
-/// The lists whose rows are in a dataset, below `/v1/`; with `*` for one segment.
+/// The lists whose rows are in a dataset, below `/v1/`; `*` is one segment.
 pub(super) fn lists_of(dataset: &str) -> Vec<String> {
     let lists: &[&str] = match dataset {
         "grants" => &[
@@ -104,23 +105,23 @@ pub(super) fn lists_of(dataset: &str) -> Vec<String> {
     lists.iter().map(|list| format!("/v1/{list}")).collect()
 }
 
-/// The lists whose rows a dataset is asked for one by one: without them it cannot be asked for.
+/// The lists whose rows are requested one by one for a dataset, which cannot be read without them.
 pub(super) fn owners_of(dataset: &str) -> Vec<String> {
     let lists: &[&str] = match dataset {
-        "api_keys" => &super::asked_for::OWNERS,
+        "api_keys" => &super::required::OWNERS,
         "sessions" => &["users"],
         _ => &[],
     };
     lists.iter().flat_map(|list| lists_of(list)).collect()
 }
 
-/// Whether a request asked for this list, or for a row of it.
+/// Whether a request is for this list, or for a row of it.
 pub(super) fn asks_for(request: &LoggedRequest, list: &str) -> bool {
     let (mut wanted, mut given) = (list.split('/'), request.path.split('/'));
     loop {
         match (wanted.next(), given.next()) {
             (None, None) => return true,
-            // A row of it, and not a list below the row.
+            // A row of the list, and not a list below the row.
             (None, Some(_)) => return given.next().is_none(),
             (Some(wanted), Some(given)) if wanted == "*" || wanted == given => {}
             _ => return false,

@@ -1,11 +1,10 @@
-//! Nothing is lost, whatever breaks: stories of faults, cuts and changes, drawn from seeds, and a
-//! judge over each.
+//! Nothing is lost, whatever breaks: random schedules of faults, cuts and changes, each of them
+//! judged.
 //!
-//! `CHAOS_SEED` is the first seed (0), `CHAOS_SCHEDULES` how many there are (500). A story that
-//! breaks a promise is shortened and printed with what replays it: `CHAOS_REPLAY=<seed>:<acts>`; with
-//! `CHAOS_WHOLE` it is printed as it is, at once.
+//! `CHAOS_SEED` is the first seed (0), `CHAOS_SCHEDULES` the number of schedules (500). A schedule
+//! that breaks a promise is shortened and printed with the command to replay it:
+//! `CHAOS_REPLAY=<seed>:<acts>`. With `CHAOS_WHOLE` it is printed at once, without shortening.
 
-mod asked_for;
 mod changes;
 mod derived;
 mod further;
@@ -15,6 +14,7 @@ mod lambda;
 mod meaning;
 mod odd;
 mod play;
+mod required;
 mod schedule;
 mod throughout;
 mod wire;
@@ -33,14 +33,10 @@ fn number(name: &str, default: u64) -> u64 {
     env::var(name).map_or(default, |text| text.parse().expect(name))
 }
 
-/// Promises 1 to 7 of the engine: whatever befalls a run, it ends in a right snapshot, an honest one
-/// or a named error; and when all is well again, in a right one.
+/// Promises 1 to 7: whatever happens to a run, it ends in a right snapshot, in one that says what
+/// is wrong, or in a named error. Once all faults are gone, it ends in a right snapshot.
 #[test]
-#[expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "whoever runs many schedules wants to know how they ended"
-)]
+#[expect(clippy::print_stdout, clippy::print_stderr, reason = "the summary of a long run")]
 fn no_schedule_of_faults_cuts_and_changes_breaks_a_promise() {
     if let Ok(replay) = env::var("CHAOS_REPLAY") {
         return replay_one(&replay);
@@ -68,7 +64,7 @@ fn no_schedule_of_faults_cuts_and_changes_breaks_a_promise() {
                             }
                         }
                         Err(why) => {
-                            eprintln!("seed {seed} breaks a promise ({why}); it is made shorter");
+                            eprintln!("seed {seed} breaks a promise ({why}); shortening it");
                             failed.lock().expect("not poisoned").push(shortest(schedule));
                         }
                     }
@@ -97,7 +93,7 @@ fn no_schedule_of_faults_cuts_and_changes_breaks_a_promise() {
             "(further lists)",
         ];
         let missing: Vec<_> = named.iter().filter(|end| !ends.contains_key(**end)).collect();
-        assert!(missing.is_empty(), "no invocation of any schedule ended so: {missing:?}");
+        assert!(missing.is_empty(), "no invocation of any schedule ended like this: {missing:?}");
     }
 }
 
@@ -109,7 +105,8 @@ fn note(ends: &mut BTreeMap<String, u64>, played: &Played) {
     *ends.entry(snapshot.to_owned()).or_default() += 1;
 }
 
-/// The same seed is the same story, and ends the same way: or no failure could be looked at twice.
+/// The same seed always gives the same schedule and the same end; otherwise failures could not be
+/// investigated.
 #[test]
 fn a_schedule_can_be_replayed() {
     for seed in 0..6 {
@@ -118,7 +115,7 @@ fn a_schedule_can_be_replayed() {
     }
 }
 
-/// Leaves acts out as long as a promise is still broken, and says what is left.
+/// Leaves out acts as long as a promise is still broken, and describes the rest.
 fn shortest(mut schedule: Schedule) -> String {
     while env::var("CHAOS_WHOLE").is_err() {
         let numbers = schedule.numbers();
@@ -133,7 +130,7 @@ fn shortest(mut schedule: Schedule) -> String {
             None => break,
         }
     }
-    let why = play(&schedule).err().unwrap_or_else(|| "not the second time".to_owned());
+    let why = play(&schedule).err().unwrap_or_else(|| "it did not fail again".to_owned());
     let numbers: Vec<String> = schedule.numbers().iter().map(ToString::to_string).collect();
     format!("CHAOS_REPLAY={}:{}\n{schedule}  {why}\n", schedule.seed, numbers.join(","))
 }

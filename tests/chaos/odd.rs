@@ -1,4 +1,4 @@
-//! Odd values in rows: fields of another type than they should be, and what may become of them.
+//! Odd values in rows: fields with values of the wrong type, and their effect on records.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -14,12 +14,12 @@ use crate::support::oracle::RESOURCES;
 use crate::support::plain::FIRST;
 use crate::support::snapshot::Snapshot;
 
-/// How deep below a row the fields are that become odd.
+/// How deeply nested the fields are that become odd.
 const DEPTH: usize = 3;
 
-/// Fields that say which row it is, whose it is, or what it may do. With another value of the right
-/// type they would tell of other rows, and no program could know; of a wrong type they are odd.
-const TELLING: [(&str, &[&str]); 7] = [
+/// Fields that identify a row, its owner or its rights. Another value of the right type would
+/// describe another row, which no program could notice; a value of the wrong type is odd.
+const IDENTIFYING: [(&str, &[&str]); 7] = [
     ("users", &["/last_active_at"]),
     ("organization_memberships", &["/role", "/organization", "/public_user_data", "/permissions"]),
     ("organization_roles", &["/key", "/permissions"]),
@@ -29,7 +29,7 @@ const TELLING: [(&str, &[&str]); 7] = [
     ("machines", &["/scoped_machines"]),
 ];
 
-/// The fields of every list, as rows of the sandbox have them.
+/// The fields of every list in the rows of the sandbox.
 fn fields() -> &'static BTreeMap<&'static str, Vec<String>> {
     static FIELDS: OnceLock<BTreeMap<&str, Vec<String>>> = OnceLock::new();
     FIELDS.get_or_init(|| {
@@ -67,7 +67,7 @@ fn gather(value: &Value, pointer: &str, fields: &mut Vec<String>) {
         Value::Object(object) => object.iter().for_each(|(name, value)| {
             below(name.replace('~', "~0").replace('/', "~1"), value);
         }),
-        // An element can be made odd by what is in it alone.
+        // An element becomes odd only through its own fields.
         Value::Array(elements) => {
             if let Some(first) = elements.first().filter(|first| first.is_object()) {
                 gather(first, &format!("{pointer}/0"), fields);
@@ -77,7 +77,7 @@ fn gather(value: &Value, pointer: &str, fields: &mut Vec<String>) {
     }
 }
 
-/// A field of one row of some list becomes odd, in these calls.
+/// Gives a field of one row of some list an odd value, in these calls.
 pub(super) fn some_value(
     further: Option<&Further>,
     random: &mut Rng,
@@ -87,7 +87,7 @@ pub(super) fn some_value(
         RESOURCES.into_iter().chain(further.into_iter().flat_map(Further::lists)).collect();
     let list = lists[random.usize(0..lists.len())];
     let fields = &fields()[list];
-    // Needed ones more often: they are few.
+    // Required fields are chosen more often, because they are few.
     let needed = ["/id", "/created_at", "/key", "/role", "/organization/id", "/organization"];
     let pointer = match random.u32(0..8) {
         0 => needed[random.usize(0..needed.len())].to_owned(),
@@ -116,15 +116,15 @@ pub(super) fn some_value(
         _ => Some(json!("7")),
     };
     let edit = RowEdit { id: String::new(), pointer, value };
-    let lie = if tells_of_others(list, &edit) { Lie::Rows } else { Lie::Value };
+    let lie = if describes_another(list, &edit) { Lie::Rows } else { Lie::Value };
     let RowEdit { pointer, value, .. } = edit;
     let row = random.usize(0..6);
     let rule = FaultRule::on(path_of(list)).calls(first, last);
     (rule.effect(Effect::EditRow { row, pointer, value }), lie)
 }
 
-/// Whether an odd value is one that could be true, and tells of other rows or rights then.
-fn tells_of_others(list: &str, edit: &RowEdit) -> bool {
+/// Whether an odd value could be true, and would then describe other rows or rights.
+fn describes_another(list: &str, edit: &RowEdit) -> bool {
     let is_text =
         edit.value.as_ref().is_some_and(|value| value.as_str() != Some("") && value.is_string());
     let is_number = edit.value.as_ref().is_some_and(Value::is_number);
@@ -132,7 +132,7 @@ fn tells_of_others(list: &str, edit: &RowEdit) -> bool {
         "/id" => is_text,
         "/created_at" => is_number,
         pointer => {
-            let telling = TELLING.iter().find(|(name, _)| *name == list);
+            let telling = IDENTIFYING.iter().find(|(name, _)| *name == list);
             let tells = telling.is_some_and(|(_, beginnings)| {
                 beginnings.iter().any(|beginning| pointer.starts_with(beginning))
             });
@@ -141,7 +141,7 @@ fn tells_of_others(list: &str, edit: &RowEdit) -> bool {
     }
 }
 
-/// Whether the program may end with `ClerkProtocol` because of a field that is so.
+/// Whether the program may end with `ClerkProtocol` because of this field.
 pub(super) fn is_needed(path: &str, edit: &RowEdit) -> bool {
     let list = path.strip_prefix("/v1/").unwrap_or(path);
     let is_member = list == "organization_memberships" || list.ends_with("/memberships");
@@ -165,27 +165,27 @@ pub(super) fn is_needed(path: &str, edit: &RowEdit) -> bool {
     }
 }
 
-/// Whether it makes nobody of a membership's user.
+/// Whether it removes the user of a membership.
 pub(super) fn makes_nobody(path: &str, edit: &RowEdit) -> bool {
     path.ends_with("memberships") && edit.pointer.starts_with("/public_user_data")
 }
 
-/// Whether it takes away what a role or a machine may do.
+/// Whether it removes permissions of a role or scopes of a machine.
 pub(super) fn takes_rights(edit: &RowEdit) -> bool {
     ["/scoped_machines", "/permissions"].iter().any(|it| edit.pointer.starts_with(it))
 }
 
-/// What a field of a record is, where Clerk says anything of it.
+/// The type of a record's field, if Clerk states it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Text,
     Flag,
     Number,
-    /// Milliseconds, and RFC 3339 in the record.
+    /// Milliseconds, which are RFC 3339 in the record.
     Moment,
 }
 
-/// Fields of Clerk's that stand under the same name in the profile.
+/// Fields of Clerk's that have the same name in the profile.
 const KINDS: [(&str, Kind, &[&str]); 10] = [
     ("users", Kind::Text, &["username", "first_name", "last_name", "external_id", "locale"]),
     (
@@ -224,7 +224,7 @@ const KINDS: [(&str, Kind, &[&str]); 10] = [
 ];
 
 impl Kind {
-    /// Whether a record may say so.
+    /// Whether a record may hold this value.
     fn may_be(self, value: &Value) -> bool {
         value.is_null()
             || match self {
@@ -235,7 +235,7 @@ impl Kind {
             }
     }
 
-    /// Whether it cannot be read.
+    /// Whether this value cannot be read.
     fn is_odd(self, value: &Value) -> bool {
         !value.is_null()
             && match self {
@@ -246,7 +246,7 @@ impl Kind {
     }
 }
 
-/// No record says of a field what it cannot be.
+/// No field of a record has a value of the wrong type.
 pub(super) fn assert_typed(snapshot: &Snapshot) {
     for (list, kind, fields) in KINDS {
         let rows = snapshot.datasets.get(list).into_iter().flatten();
@@ -259,7 +259,7 @@ pub(super) fn assert_typed(snapshot: &Snapshot) {
     }
 }
 
-/// The field of a record, where one tells of it, that an edit makes unreadable.
+/// The field of the record, if any, that an edit makes unreadable.
 fn unreadable_field<'a>(list: &str, edit: &'a RowEdit) -> Option<&'a str> {
     let field = edit.pointer.strip_prefix('/').filter(|field| !field.contains('/'))?;
     let value = edit.value.as_ref()?;
@@ -268,8 +268,8 @@ fn unreadable_field<'a>(list: &str, edit: &'a RowEdit) -> Option<&'a str> {
     kinds.next().filter(|(_, kind, _)| kind.is_odd(value)).map(|_| field)
 }
 
-/// A value that could not be read is null in the record, and counted in the manifest. `served` are the
-/// edits of all rows that the run was shown, each of them once.
+/// A value that could not be read is null in the record, and counted in the manifest. `served` are
+/// the edits of all rows that the run was shown, each of them once.
 pub(super) fn assert_counted(list: &str, snapshot: &Snapshot, served: &[RowEdit]) {
     let counts = snapshot.manifest["datasets"][list]["unreadable_fields"].as_object();
     let counted: u64 = counts.into_iter().flatten().filter_map(|(_, count)| count.as_u64()).sum();

@@ -1,4 +1,4 @@
-//! Carries a schedule out against the handler, under paused time, and has everything judged.
+//! Carries a schedule out against the handler, under paused time, and has every invocation judged.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -29,32 +29,32 @@ use crate::support::gate::{Gate, GatedStore};
 use crate::support::plain::{FIRST, add_memberships, fill};
 use crate::support::world::{START, World};
 
-/// Simulated time after which an invocation without a deadline is taken to run for ever.
+/// An invocation without a deadline that takes more simulated time than this counts as endless.
 const FOR_EVER: Duration = Duration::from_secs(20_000);
 /// When Lambda kills an invocation at the latest (AWS documentation, "Lambda quotas").
 const LONGEST: Duration = Duration::from_secs(900);
-/// Invocations within which a run is complete once everything is well.
+/// Once all faults are gone, a run is complete within this many invocations.
 const MOST_INVOCATIONS: usize = 8;
 /// Longer than a lease, and than any wait a schedule asks for.
 const A_WHILE: Duration = Duration::from_secs(6_000);
-/// `LEASE_SECONDS` when nobody says.
+/// The default of `LEASE_SECONDS`.
 const LEASE: Duration = Duration::from_secs(60);
 
-/// What a schedule came to.
+/// The result of a schedule.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Played {
     /// How each invocation ended: a status, an error's name, or what stopped it.
     pub(super) ends: Vec<String>,
-    /// Requests in all.
+    /// The number of requests.
     pub(super) requests: u64,
-    /// Whether the snapshot that the schedule's own run came to is verified.
+    /// Whether the snapshot of the schedule's last run is verified.
     pub(super) verified: bool,
 }
 
 /// Carries a schedule out.
 ///
 /// # Errors
-/// What promise was broken.
+/// The promise that was broken.
 pub(super) fn play(schedule: &Schedule) -> Result<Played, String> {
     fastrand::seed(schedule.seed);
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -77,7 +77,7 @@ pub(super) fn play(schedule: &Schedule) -> Result<Played, String> {
     played.map_err(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
         text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
-            .unwrap_or_else(|| "a panic without words".to_owned())
+            .unwrap_or_else(|| "a panic without a message".to_owned())
     })
 }
 
@@ -109,23 +109,23 @@ fn instance(instance: &Instance) -> Sandbox {
 struct Stage {
     world: World,
     further: Option<Further>,
-    /// The store with its standing faults.
+    /// The store with its lasting faults.
     store: Arc<FaultyStore>,
     secret: Arc<TroubledSecret>,
     judge: Judge,
     /// For the next sync.
     events: Vec<(u64, Event)>,
     stops: Vec<(u64, Side, Stop)>,
-    /// What may be the matter by now.
+    /// What may be wrong by now.
     armed: Armed,
     frozen: Vec<Frozen>,
     played: Played,
-    /// The instance that the secret may turn to.
+    /// The instance to which the secret may change.
     other: Sandbox,
     keys: Arc<AtomicU64>,
-    /// What stays wrong with the store until all else is well.
+    /// Faults of the store that last until all others are gone.
     for_good: Vec<Fault>,
-    /// When an invocation was seen at work last, unless the time of day has jumped since.
+    /// When an invocation was last seen working, unless the clock has jumped since.
     at_work: Option<Timestamp>,
 }
 
@@ -133,7 +133,7 @@ struct Frozen {
     gate: Arc<Gate>,
     watch: Arc<Watch>,
     work: JoinHandle<Result<Value, Error>>,
-    /// What was published then.
+    /// The snapshot published at that time.
     latest: Option<Value>,
 }
 
@@ -242,7 +242,7 @@ impl Stage {
         }
     }
 
-    /// One invocation, or two side by side.
+    /// One invocation, or two concurrent ones.
     async fn sync(&mut self, mut event: Value, deadline: Option<Duration>, twice: bool) {
         self.further.iter().for_each(|further| further.opt_in(&mut event));
         self.judge.before(&event, &self.world.memory.objects());
@@ -272,9 +272,9 @@ impl Stage {
         (self.world.sandbox.faults_struck(), self.store.struck()) != before
     }
 
-    /// How long an invocation is let run.
+    /// How long an invocation may run.
     fn work_limit(&self, deadline: Option<Duration>) -> Duration {
-        // A store that never answers: Lambda ends what the program does not.
+        // With a store that never answers, Lambda ends what the program does not.
         let without = if self.armed.hangs { LONGEST } else { FOR_EVER };
         deadline.unwrap_or(without)
     }
@@ -333,7 +333,7 @@ impl Stage {
         end
     }
 
-    /// What is to happen at requests of the next invocation; the fuse blows where its power fails.
+    /// Sets the events at requests of the next invocation; the fuse blows where its power fails.
     fn put_in_events(&mut self) -> Arc<Fuse> {
         let fuse = Fuse::blowing_at(1);
         let events = std::mem::take(&mut self.events);
@@ -343,7 +343,7 @@ impl Stage {
         let (blowing, keyring) = (Arc::clone(&fuse), self.keyring());
         let interrupt = self.world.interrupt.clone();
         let seen = AtomicU64::new(0);
-        // An invocation reads the secret once more, and not for ever.
+        // An invocation reads the secret once more, and not forever.
         let rotations = events.iter().filter(|(_, event)| matches!(event, Event::RotateKey));
         let turns = events.iter().any(|(_, event)| matches!(event, Event::TurnKey(_)));
         self.armed.key |= rotations.count() > 1 || turns;
@@ -375,8 +375,9 @@ impl Stage {
         }
     }
 
-    /// Nobody at work is never waited for longer than a lease lasts. Who is told so of a moment that has passed need
-    /// not wait: a store that refuses every write looks as if another had been faster.
+    /// Nobody waits longer than one lease for an invocation that has stopped working. A
+    /// `held_until` in the past requires no wait: a store that refuses every write looks as if
+    /// another invocation had been faster.
     fn assert_busy_by_right(&self, answer: &Value) {
         let held_until: Timestamp =
             answer["held_until"].as_str().and_then(|it| it.parse().ok()).expect("a time");
@@ -386,7 +387,7 @@ impl Stage {
         }
         if let Some(at_work) = self.at_work {
             let held = held_until.saturating_duration_since(at_work);
-            assert!(held <= LEASE, "nobody is at work, and it is busy for {held:?}: {answer:#}");
+            assert!(held <= LEASE, "nobody is at work, and it stays busy for {held:?}: {answer:#}");
         }
     }
 
@@ -407,7 +408,7 @@ impl Stage {
                 self.judge.answer(answer, &self.world.memory.objects(), disturbed);
             }
             End::Failed(error) => self.judge.failure(error, self.armed),
-            End::Killed => assert!(self.armed.hangs, "an invocation goes on past its time"),
+            End::Killed => assert!(self.armed.hangs, "an invocation runs past its time"),
             End::PowerCut | End::Frozen => {}
         }
         let is_busy = matches!(end, End::Answered(answer) if answer["status"] == "busy");
@@ -461,8 +462,8 @@ impl Stage {
         self.world.memory.plant("checkpoint.json", text);
     }
 
-    /// When all is well again the run comes to its end, and whatever was frozen does no harm; then
-    /// a run of its own finds exactly what is there.
+    /// Once all faults are gone the run completes, whatever was frozen does no harm, and a run of
+    /// its own finds exactly the rows of the instance.
     async fn end(&mut self) -> Played {
         self.heal();
         tokio::time::advance(A_WHILE).await;
@@ -471,7 +472,7 @@ impl Stage {
         self.thaw().await;
         tokio::time::advance(A_WHILE).await;
         if !self.for_good.is_empty() {
-            // Each of them takes a new snapshot, though the store does not let go of the old ones.
+            // Each of them makes a new snapshot, although the store does not delete the old ones.
             for _ in 0..2 {
                 self.finish(json!({})).await;
             }
@@ -498,23 +499,23 @@ impl Stage {
             };
             tokio::time::advance(self.longest_pause()).await;
         }
-        panic!("not complete though all is well: {:?}", self.played.ends);
+        panic!("not complete although all faults are gone: {:?}", self.played.ends);
     }
 
-    /// Until the end of a pause that Clerk has asked for, if one is in force.
+    /// Until the end of a pause that Clerk has asked for, if there is one.
     fn longest_pause(&self) -> Duration {
         let checkpoint = self.world.memory.objects().remove("checkpoint.json");
         let retry_at = checkpoint
             .and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok())
             .and_then(|checkpoint| checkpoint["retry_at"].as_str()?.parse::<Timestamp>().ok());
         let left = retry_at.map(|at| at.saturating_duration_since(self.world.clock.now()));
-        // No server is believed that asks for more than a day.
+        // The program never waits longer than a day, whatever a server asks for.
         left.unwrap_or_default().min(Duration::from_secs(86_400)).max(A_WHILE)
     }
 }
 
-/// Waits so long for an invocation, and kills it then: one that a store never answers would renew its
-/// lease for ever.
+/// Waits this long for an invocation, and then kills it: an invocation that a store never answers
+/// would renew its lease forever.
 async fn ended_within(work_limit: Duration, mut work: JoinHandle<Result<Value, Error>>) -> End {
     match tokio::time::timeout(work_limit, &mut work).await {
         Ok(done) => End::from(done.expect("no panic")),
@@ -544,14 +545,14 @@ struct Keyring {
 }
 
 impl Keyring {
-    /// By another key of the first instance.
+    /// Replaces it with another key of the first instance.
     fn rotate(&self) {
         let key = format!("{DEFAULT_KEY}{}", self.next());
         self.sandbox.rotate_key(key.clone());
         *self.key() = key;
     }
 
-    /// By a key of the other instance than that whose key it is now; the key before ends or not.
+    /// Replaces it with a key of the other instance; the old key is revoked or not.
     fn turn(&self, old_ends: bool) {
         let is_other = self.key().starts_with(OTHER_KEY);
         if is_other {
@@ -575,7 +576,7 @@ impl Keyring {
     }
 }
 
-/// A secret that cannot be read so many times.
+/// A secret that fails to be read this many times.
 #[derive(Debug)]
 struct TroubledSecret {
     key: Mutex<String>,

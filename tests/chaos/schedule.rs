@@ -1,4 +1,4 @@
-//! Schedules: what an instance is like and what befalls its copying, all of it drawn from a seed.
+//! Schedules: an instance and everything that happens while it is copied, drawn from a seed.
 
 use std::fmt;
 use std::time::Duration;
@@ -14,14 +14,14 @@ use super::odd;
 use crate::support::faulty_store::{Effect as StoreEffect, Fault};
 use crate::support::fuse::Side;
 
-/// A story. Acts can be left out of it, and the rest is a story still.
+/// A schedule. Any of its acts can be left out, and the rest is still a schedule.
 #[derive(Debug, Clone)]
 pub(super) struct Schedule {
-    /// What it was drawn from.
+    /// The seed.
     pub(super) seed: u64,
-    /// What is copied.
+    /// The instance that is copied.
     pub(super) instance: Instance,
-    /// What happens, one after the other, each with its number in the whole story.
+    /// The acts in order, each with its number in the whole schedule.
     pub(super) acts: Vec<(usize, Act)>,
 }
 
@@ -32,12 +32,12 @@ pub(super) struct Instance {
     pub(super) organizations: usize,
     pub(super) memberships: usize,
     pub(super) permissions: usize,
-    /// How many rows of a list share each `created_at`.
+    /// The number of rows of a list that share each `created_at`.
     pub(super) tie: usize,
     pub(super) rules: Rules,
     pub(super) latency: Duration,
     pub(super) compression: &'static str,
-    /// What is opted in beside the five.
+    /// The lists opted in besides the five.
     pub(super) further: Option<Further>,
     /// `SHRINK_GUARD_PERCENT`.
     pub(super) guard: u32,
@@ -46,34 +46,34 @@ pub(super) struct Instance {
 /// One thing that happens.
 #[derive(Debug, Clone)]
 pub(super) enum Act {
-    /// From now on Clerk answers like that.
+    /// From now on Clerk answers with this fault.
     Wire(FaultRule, Lie),
-    /// From now on the store fails like that.
+    /// From now on the store fails like this.
     Store(Fault),
-    /// From now on the store fails like that, and nobody puts it right before all else is.
+    /// From now on the store fails like this until all other faults are gone.
     StoreForGood(Fault),
-    /// From now on the store does not do what conditional calls ask for.
+    /// From now on the store ignores the conditions of calls.
     NoConditions(StoreEffect),
-    /// From now on it does.
+    /// From now on it obeys them.
     Conditions,
     /// The next readings of the secret fail.
     SecretFails(u32),
     /// The key is replaced, in Clerk and in the secret.
     RotateKey,
-    /// The secret gets a key of the other instance, or of the first one again. Whether the key before
-    /// is accepted no more.
+    /// The secret gets a key of the other instance, or of the first one again. The value says
+    /// whether the old key is revoked.
     TurnKey(bool),
-    /// Rows go away.
+    /// Rows are deleted.
     Lose(Loss),
-    /// The time of day jumps by so many seconds.
+    /// The clock jumps by this many seconds.
     ClockJumps(i64),
-    /// From now on rows come and go between pages.
+    /// From now on rows are added and deleted between pages.
     Churn(ChurnPlan),
-    /// Something happens as the next sync sends its n-th request.
+    /// An event as the next sync sends its n-th request.
     AtRequest(u64, Event),
-    /// Something happens at the next sync's n-th call of the store.
+    /// The next sync is stopped at its n-th store call.
     AtStoreCall(u64, Side, Stop),
-    /// The checkpoint is changed behind the program's back.
+    /// The checkpoint is damaged.
     Checkpoint(Damage),
     /// A sync.
     Sync {
@@ -86,59 +86,59 @@ pub(super) enum Act {
     },
     /// A sync with `accept_shrink`.
     Accept,
-    /// What was frozen goes on.
+    /// Everything frozen continues.
     Thaw,
-    /// Time passes, in seconds.
+    /// This many seconds pass.
     Wait(u64),
-    /// Everything that is wrong is put right, and nothing changes any more.
+    /// All faults are removed, and nothing changes any more.
     Heal,
 }
 
-/// What a fault on the wire may make a correct program believe.
+/// What a fault on the network may make a correct program believe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Lie {
     /// Nothing wrong.
     None,
-    /// That rows are not there, or that there are more or fewer.
+    /// That rows are missing, or that there are more or fewer.
     Rows,
-    /// That a field of a row is something that it cannot be.
+    /// That a field of a row has an impossible value.
     Value,
     /// That the key is not accepted.
     Key,
 }
 
-/// What happens as a request arrives.
+/// An event as a request arrives.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Event {
     PowerCut,
     Interrupt,
     RotateKey,
-    /// The secret gets a key of another instance, and the key before is accepted no more or still.
+    /// The secret gets a key of another instance, and the old key is revoked or not.
     TurnKey(bool),
-    /// The row that the walk of users stands on is deleted.
+    /// The user at the current position of the list is deleted.
     DeleteCursorRow,
-    /// Rows are created at the very moment of others.
+    /// Rows are created at exactly the same time as others.
     Tie,
     Backdate,
     ChangeRole,
     Rename,
     DeleteOrganization,
-    /// An invitation leaves one of Clerk's two lists for the other.
+    /// An invitation moves from one of Clerk's two lists to the other.
     RevokeInvitation,
     /// A machine is created, and another may call it.
     CallNewMachine,
     DeleteMachine,
 }
 
-/// How an invocation ends at a call of the store.
+/// How an invocation is stopped at a store call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stop {
     PowerCut,
-    /// It stands still until it is thawed.
+    /// The invocation is frozen until it is thawed.
     Freeze,
 }
 
-/// What becomes of `checkpoint.json`.
+/// Damage to `checkpoint.json`.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Damage {
     /// Written by an older version.
@@ -156,7 +156,7 @@ impl Damage {
 }
 
 impl Schedule {
-    /// The story of a seed.
+    /// The schedule of a seed.
     pub(super) fn of(seed: u64) -> Self {
         let mut draw = Draw {
             random: Rng::with_seed(seed),
@@ -173,7 +173,7 @@ impl Schedule {
         Self { seed, instance, acts }
     }
 
-    /// Without the acts that are not numbered here.
+    /// Keeps only the acts with these numbers.
     pub(super) fn only(mut self, numbers: &[usize]) -> Self {
         self.acts.retain(|(number, _)| numbers.contains(number));
         self
@@ -197,15 +197,15 @@ impl fmt::Display for Schedule {
 
 struct Draw {
     random: Rng,
-    /// Rows do not change; instead Clerk may lie about them. Both at once could cancel out, and no
-    /// program could tell.
+    /// Rows do not change; instead Clerk may lie about them. Both at once could cancel out, which
+    /// no program could notice.
     calm: bool,
     further: Option<Further>,
     acts: Vec<Act>,
 }
 
 const COMPRESSIONS: [&str; 3] = ["none", "gzip", "zstd"];
-/// Rows of a further list: mostly few, or about a page.
+/// Numbers of rows of a further list: mostly few, or about a page.
 const SIZES: [usize; 12] = [0, 1, 3, 3, 12, 12, 40, 99, 101, 499, 501, 1_010];
 
 impl Draw {
@@ -218,7 +218,7 @@ impl Draw {
     }
 
     fn instance(&mut self) -> Instance {
-        // Pages of 500: on either side of an edge, or a few rows.
+        // Pages have 500 rows: just below or above a multiple, or a few rows.
         let users = match self.random.u32(0..25) {
             // Enough for windows.
             0 => 8_600,
@@ -255,8 +255,8 @@ impl Draw {
         }
     }
 
-    /// Puts in what is drawn apart from everything else, so that the rest of the story stays what it
-    /// was; how much the guard lets go.
+    /// Adds what is drawn separately, so that the rest of the schedule stays the same; returns the
+    /// guard's percentage.
     fn add_hazards(&mut self, seed: u64) -> u32 {
         let (hazards, mut random) = Hazards::of(seed);
         for kind in &hazards.kinds {
@@ -269,7 +269,7 @@ impl Draw {
         const SYNC: Act = Act::Sync { budget: None, deadline: None, twice: false };
         let further = self.further.clone();
         let further = further.as_ref();
-        // A place anywhere in the story.
+        // Anywhere in the schedule.
         let any = |acts: &[Act], random: &mut Rng| random.usize(0..=acts.len());
         match hazard {
             Hazard::Deletes => {
@@ -346,7 +346,7 @@ impl Draw {
         }
     }
 
-    /// Some troubles, a sync in the midst of them, and what comes after.
+    /// Some faults, a sync among them, and what follows.
     fn round(&mut self) {
         for _ in 0..self.random.u32(0..=3) {
             let act = self.trouble();
@@ -406,7 +406,7 @@ impl Draw {
             every_pages: self.random.u64(1..=2),
             inserts: self.random.usize(0..=2),
             deletes: self.random.usize(0..=2),
-            // A deletion and a backdated row cancel out in a count, and no program could tell.
+            // A deletion and a backdated row cancel out in a count, which no program could notice.
             backdate_one_in: 0,
             last_page: self.last_page(),
         })
@@ -417,7 +417,8 @@ impl Draw {
         further::last_page(self.further.as_ref(), drawn)
     }
 
-    /// A rule for the requests of one list or of all, from the n-th on, a few of them or for ever.
+    /// A rule for the requests of one list or of all, from the n-th on, for a few of them or
+    /// forever.
     fn rule(&mut self) -> FaultRule {
         let path = match self.random.u32(0..8) {
             0 => "*".to_owned(),
@@ -442,7 +443,7 @@ impl Draw {
             4 => (rule.effect(Effect::Html(self.of(&[200, 403, 404, 502, 504]))), Lie::None),
             5 => {
                 let bodies = ["", "null", "[]", "{}", "[null]", "{\"data\":[]}", "\"", "[[[[[["];
-                // An empty array is what an empty list looks like where no count is given.
+                // An empty array looks like an empty list if there is no count.
                 (rule.effect(Effect::Body(self.of(&bodies).to_owned())), Lie::Rows)
             }
             6 => (rule.status(self.of(&[500, 502, 503, 504]), "internal_error"), Lie::None),
@@ -476,7 +477,7 @@ impl Draw {
             15 => (rule.ignore_cursor(), Lie::None),
             16 => (FaultRule::on("/v1/users").refuse_cursor(), Lie::None),
             17 if self.further.is_some() && self.random.bool() => {
-                // Rows or shapes show that these were not applied.
+                // Rows or shapes reveal that these were ignored.
                 let parameter = self.of(&["status", "user_id", "subject", "paginated"]);
                 (rule.effect(Effect::IgnoreParameter(parameter.to_owned())), Lie::None)
             }

@@ -1,4 +1,4 @@
-//! What became of a list while it was copied, from the history of the instance.
+//! The history of a list while it was copied.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -10,14 +10,14 @@ pub(super) struct Throughout {
     pub(super) always: Vec<String>,
     /// Rows that were there at some time.
     pub(super) ever: HashSet<String>,
-    /// How many there were, from change to change.
+    /// The number of rows after each change.
     pub(super) sizes: BTreeSet<u64>,
-    /// Rows that became other than they were.
+    /// Rows that changed.
     pub(super) changed: HashSet<String>,
 }
 
 impl Throughout {
-    /// From the rows at first, the changes before that beginning, and those since.
+    /// Computed from the rows at first, the changes before the run, and those since.
     pub(super) fn of(first: &[String], before: &[Change], meanwhile: &[Change]) -> Self {
         let mut there: BTreeSet<String> = first.iter().cloned().collect();
         before.iter().for_each(|change| carry_out(&mut there, change));

@@ -1,4 +1,4 @@
-//! The wire as one invocation sees it: compressed bodies, and a note of what is asked when.
+//! The network as one invocation sees it: compressed bodies, and a record of its requests.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,7 +20,7 @@ use super::hazards::OTHER_KEY;
 use crate::support::gate::Gate;
 use crate::support::sandbox_transport::SandboxTransport;
 
-/// What one invocation did on the wire.
+/// The requests of one invocation.
 #[derive(Debug, Default)]
 pub(super) struct Watch(Mutex<Seen>);
 
@@ -29,27 +29,28 @@ struct Seen {
     requests: u64,
     paused_until: Option<Instant>,
     within_pauses: Vec<String>,
-    /// What was asked for by the keys of each instance, apart from which instance it is.
+    /// Paths requested with the keys of each instance, except for the request of the instance
+    /// itself.
     read: BTreeMap<bool, String>,
 }
 
 impl Watch {
-    /// Nothing seen yet.
+    /// Nothing recorded yet.
     pub(super) fn default() -> Arc<Self> {
         Arc::new(Self(Mutex::default()))
     }
 
-    /// Requests sent.
+    /// The number of requests sent.
     pub(super) fn requests(&self) -> u64 {
         self.lock().requests
     }
 
-    /// Requests sent before a moment that the server had asked to wait for.
+    /// Requests sent before the time until which the server had asked to wait.
     pub(super) fn within_pauses(&self) -> Vec<String> {
         self.lock().within_pauses.clone()
     }
 
-    /// One path that was asked for of each instance that anything was read of.
+    /// One path requested of each instance from which anything was read.
     pub(super) fn instances_read(&self) -> Vec<String> {
         self.lock().read.values().cloned().collect()
     }
@@ -59,7 +60,7 @@ impl Watch {
     }
 }
 
-/// A transport that asks for gzip, as the real one does, and is watched.
+/// A transport that asks for gzip, like the real one, and is watched.
 #[derive(Debug)]
 pub(super) struct WatchedTransport {
     inner: SandboxTransport,
@@ -68,7 +69,8 @@ pub(super) struct WatchedTransport {
 }
 
 impl WatchedTransport {
-    /// The wire between a sandbox and one invocation, whose requests stop where its gate is shut.
+    /// The network between a sandbox and one invocation, whose requests stop while its gate is
+    /// shut.
     pub(super) fn of(sandbox: &Sandbox, gate: Option<&Arc<Gate>>, watch: &Arc<Watch>) -> Self {
         Self {
             inner: SandboxTransport(sandbox.clone()),
@@ -98,7 +100,7 @@ impl WatchedTransport {
 
     fn note_answer(&self, answer: &Answer) {
         let seconds = answer.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-        // What is no number of seconds that can be waited for is no wait.
+        // A text that is not a valid number of seconds means no wait.
         if let Some(seconds) = seconds.and_then(|text| text.parse::<u32>().ok()) {
             let until = Instant::now() + Duration::from_secs(seconds.into());
             let mut seen = self.watch.lock();

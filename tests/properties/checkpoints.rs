@@ -1,4 +1,4 @@
-//! A run goes on from its checkpoint as it stood, or not at all.
+//! A run continues from its checkpoint exactly as it was, or not at all.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -33,7 +33,7 @@ fn moments() -> impl Strategy<Value = Timestamp> {
     (0..4_000_000_000_000_i64).prop_map(|millis| Timestamp::from_unix_millis(millis).unwrap())
 }
 
-/// No checkpoint of this program holds a larger number: up to here every reader of JSON is exact.
+/// No checkpoint of this program holds a larger number: every JSON reader is exact up to here.
 const LARGEST: u64 = 1 << 53;
 
 fn counts() -> impl Strategy<Value = u64> {
@@ -114,7 +114,7 @@ fn segments() -> impl Strategy<Value = Segment> {
                     users_unchecked: numbers.4,
                     unresolved_role_keys,
                     unreadable_fields,
-                    // No more are active than there are.
+                    // No more windows are active than there are.
                     active: Vec::from_iter(
                         active.into_iter().map(|(day, count)| (day, count % (numbers.1 / 3 + 1))),
                     )
@@ -190,7 +190,7 @@ fn lists() -> impl Strategy<Value = ListProgress> {
 
 fn stats() -> impl Strategy<Value = RunStats> {
     let numbers = (counts(), counts(), counts(), counts());
-    // As they come about: sums of spans in nanoseconds.
+    // Sums of durations in nanoseconds, as the program computes them.
     let seconds = vec(any::<u32>(), 1..4)
         .prop_map(|spans| spans.into_iter().map(|nanos| f64::from(nanos) / 1e9 * 31.0).sum());
     (numbers, seconds).prop_map(|(numbers, elapsed_seconds)| RunStats {
@@ -257,7 +257,7 @@ fn checkpoints() -> impl Strategy<Value = Checkpoint> {
             let ((instance, redaction_key_id), lease, retry_at, roles, stats) = state;
             let resources: BTreeSet<Resource> = resources;
             let lists: BTreeMap<ListName, ListProgress> = lists;
-            // A run is complete when all it needs is read.
+            // A run is complete once everything it needs has been read.
             let is_done = |list| lists.get(&list).is_some_and(ListProgress::is_done);
             let completed = completed.filter(|_| lists_needed(&resources).into_iter().all(is_done));
             let is_checked = |list: &ListProgress| !list.segments().any(|it| it.users_unchecked);
@@ -283,7 +283,7 @@ fn checkpoints() -> impl Strategy<Value = Checkpoint> {
         })
 }
 
-/// Whatever these bytes are: another format is never read as this one.
+/// Bytes of another format are never read as this one.
 fn assert_never_mistaken(bytes: &[u8]) {
     match Checkpoint::from_json(bytes) {
         Ok(_) => {
@@ -300,7 +300,7 @@ fn assert_never_mistaken(bytes: &[u8]) {
 proptest! {
     #![proptest_config(cases(200))]
 
-    /// To the last byte: the manifest is made of it, by whichever invocation publishes the run.
+    /// Down to the last byte: whichever invocation publishes the run makes the manifest from it.
     #[test]
     fn a_checkpoint_is_read_as_it_was_written(checkpoint in checkpoints()) {
         let written = checkpoint.to_json().unwrap();
@@ -320,7 +320,7 @@ proptest! {
     }
 
     #[test]
-    fn a_part_of_a_checkpoint_is_none(checkpoint in checkpoints(), part in 0.0..1.0) {
+    fn a_truncated_checkpoint_is_refused(checkpoint in checkpoints(), part in 0.0..1.0) {
         let written = checkpoint.to_json().unwrap();
         let cut = &written[..(written.len() as f64 * part) as usize];
         prop_assert!(matches!(
@@ -355,7 +355,7 @@ proptest! {
 proptest! {
     #![proptest_config(cases(3))]
 
-    /// Cut off after each byte, and with each byte another one.
+    /// Cut off after each byte, and with each byte replaced.
     #[test]
     fn wherever_a_checkpoint_is_damaged(checkpoint in checkpoints(), other in 1..=255_u8) {
         let written = checkpoint.to_json().unwrap();

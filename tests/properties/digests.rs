@@ -1,4 +1,4 @@
-//! A dataset's digest says which lines it holds, and nothing else.
+//! A dataset's digest depends on its lines and on nothing else.
 
 use clerk_snapshot::compression::Compression;
 use clerk_snapshot::digest::{ContentDigest, Sha256Hex};
@@ -27,7 +27,7 @@ fn digest_of(lines: &[Vec<u8>]) -> ContentDigest {
     digest
 }
 
-/// Lines in parts of so many lines, each added in pieces of so many.
+/// Parts with this many lines, each added in pieces of this many.
 fn in_parts(
     lines: &[Vec<u8>],
     part: usize,
@@ -99,10 +99,10 @@ proptest! {
 proptest! {
     #![proptest_config(cases(12))]
 
-    /// Contract 5: two snapshots of an unchanged instance, in one invocation or in many, compressed
-    /// or not.
+    /// Two snapshots of an unchanged instance, in one invocation or in many, compressed or not,
+    /// have the same digests.
     #[test]
-    fn however_many_invocations_it_took(hundredths in 1..30_u32, compression in compressions()) {
+    fn digests_do_not_depend_on_the_number_of_invocations(hundredths in 1..30_u32, compression in compressions()) {
         paused(async {
             let sandbox = plain(700, 5, 600);
             let world = || World::new(sandbox.clone()).with("CLERK_REQUESTS_PER_10S", "500");

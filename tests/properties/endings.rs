@@ -1,5 +1,5 @@
-//! Promise 6: every sync ends, whatever the server makes of its lists, and within a number of requests
-//! that its rows bound.
+//! Promise 6: every sync ends, however the server lists its rows, within a number of requests that
+//! depends on the number of rows.
 
 use clerk_sandbox::{ChurnPlan, DeletedCursor, Effect, FaultRule, Rules, Sandbox};
 use proptest::collection::vec;
@@ -12,22 +12,22 @@ use crate::support::bounded::Bounded;
 use crate::support::plain::{FIRST, add_memberships, fill, plain};
 use crate::support::world::World;
 
-/// A list, how odd its server is, and how it changes.
+/// A list, the oddities of its server, and its changes.
 #[derive(Debug, Clone)]
 struct Story {
     list: &'static str,
-    /// Milliseconds from each row to the next; none for rows of one moment.
+    /// Milliseconds from each row to the next; zero for rows of one time.
     gaps: Vec<u8>,
-    /// Most rows of a page.
+    /// The most rows of a page.
     page: usize,
     deleted_cursor: DeletedCursor,
     oddities: Vec<Oddity>,
     churn: Option<Churn>,
-    /// Of one invocation, in hundredths of a second.
+    /// The time budget of one invocation, in hundredths of a second.
     budget: Option<u8>,
 }
 
-/// What a server does to some of the pages of a list, or to all of them.
+/// An oddity of some or all pages of a list.
 #[derive(Debug, Clone)]
 struct Oddity {
     what: What,
@@ -42,7 +42,7 @@ enum What {
     RefusedCursor,
 }
 
-/// What changes with every so many pages.
+/// A change at every n-th page.
 #[derive(Debug, Clone)]
 struct Churn {
     every: u64,
@@ -143,7 +143,7 @@ impl Story {
         sandbox.fault(FaultRule::on(&path).truncate_page(self.page));
         for Oddity { what, first, how_many } in &self.oddities {
             let calls = |rule: FaultRule| rule.calls(*first, first + how_many - 1);
-            // What is odd about a list read by owner may as well be the list of its owners.
+            // The oddity of a list read by owner may also be one of the list of its owners.
             let pages = match (self.list, first % 2) {
                 ("api_keys", 0) => "/v1/users",
                 _ => path.as_str(),
@@ -167,8 +167,8 @@ impl Story {
             sandbox.churn(ChurnPlan {
                 seed: self.gaps.len() as u64,
                 every_pages: match self.list {
-                    // One without an order is read again as a whole, up to twelve times: a list that grew
-                    // by a third meanwhile would be a hundred times as long in the end.
+                    // A list without an order is read again as a whole, up to twelve times: growing
+                    // by a third each time, it would end up a hundred times as long.
                     "allowlist_identifiers" if self.grows_for_ever() => 30 * churn.every,
                     _ => churn.every,
                 },
@@ -186,8 +186,8 @@ impl Story {
         self.churn.as_ref().is_some_and(|it| it.inserts > 0 && it.last_page == u64::MAX)
     }
 
-    /// Requests that may be sent: pages may have one new row each, every repair may read all of them
-    /// again, and each looks for rows that have moved.
+    /// The most requests that may be sent: each page may have only one new row, every repair may
+    /// read all pages again, and each looks for rows that have moved.
     fn most_requests(&self) -> u64 {
         EACH * self.gaps.len() as u64 + AT_LEAST
     }
@@ -201,7 +201,8 @@ const AT_LEAST: u64 = 1500;
 proptest! {
     #![proptest_config(Config { max_shrink_iters: 60, ..cases(200) })]
 
-    /// A complete snapshot, or an error that names the list: never a walk without end.
+    /// The sync ends with a complete snapshot, or with an error that names the list, and never runs
+    /// forever.
     #[test]
     fn a_sync_ends_whatever_the_server_does(story in stories()) {
         paused(async {

@@ -1,4 +1,4 @@
-//! Never above the rate, in any window of ten seconds, and nothing inside of a pause.
+//! The rate is never exceeded in any window of ten seconds, and nothing is sent during a pause.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,20 +26,20 @@ use super::{cases, paused};
 use crate::support::sandbox_transport::SandboxTransport;
 use crate::support::scripted_secret::ScriptedSecret;
 
-/// Most moments within any window of ten seconds.
+/// The most requests within any window of ten seconds.
 fn busiest_window(sent: &[Instant]) -> usize {
     let within = |from: usize| sent[from..].partition_point(|&at| at < sent[from] + WINDOW);
     (0..sent.len()).map(within).max().unwrap_or(0)
 }
 
-/// Something that happens to a pace.
+/// An event of the rate limiter.
 #[derive(Debug, Clone)]
 enum Step {
-    /// So many milliseconds in which nobody asks.
+    /// This many milliseconds without requests.
     Idle(u64),
-    /// So many requests as soon as may be, each so many milliseconds later than it could.
+    /// This many requests, each this many milliseconds later than possible.
     Send(usize, u64),
-    /// One that was sent so many milliseconds ago is answered 429, with a `Retry-After` in
+    /// A request sent this many milliseconds ago is answered 429, with a `Retry-After` in
     /// milliseconds.
     Refuse(u64, Option<u64>),
     /// Another server asks for a pause, in milliseconds.
@@ -58,7 +58,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     vec(step, 1..12)
 }
 
-/// What one drawn client does: latency in milliseconds, and which calls are refused for how long.
+/// The behaviour of one client: latency in milliseconds, and which calls are refused for how long.
 #[derive(Debug, Clone)]
 struct Traffic {
     allowance: u32,
@@ -112,10 +112,10 @@ proptest! {
                     Step::Send(requests, late) => {
                         for _ in 0..requests {
                             while let Err(not_yet) = pace.take(now) {
-                                assert!(not_yet.until > now, "asked again for nothing");
+                                assert!(not_yet.until > now, "asked again too early");
                                 now = not_yet.until + Duration::from_millis(late);
                             }
-                            assert!(now >= paused_until, "sent inside of a pause");
+                            assert!(now >= paused_until, "sent during a pause");
                             sent.push(now);
                         }
                     }
@@ -135,7 +135,8 @@ proptest! {
         });
     }
 
-    /// Never more in flight than set, whatever the answers; and always one more when none is.
+    /// The number of requests in flight never exceeds the limit, and one more is always allowed if
+    /// there are none.
     #[test]
     fn no_more_are_in_flight_than_set(
         most in 1..64_usize,
@@ -181,7 +182,7 @@ proptest! {
 proptest! {
     #![proptest_config(cases(40))]
 
-    /// A whole client, which always has something to ask, for 40 seconds.
+    /// A whole client that always has another request, for 40 seconds.
     #[test]
     fn a_client_keeps_to_the_rate_and_to_every_pause(traffic in traffic()) {
         paused(async {
@@ -212,10 +213,10 @@ proptest! {
                 let (Some(refused), Some(wait)) = (sent.get(*call as usize - 1), wait) else {
                     continue;
                 };
-                let told = *refused + latency;
-                let pause = told..told + Duration::from_secs(*wait);
+                let answered_at = *refused + latency;
+                let pause = answered_at..answered_at + Duration::from_secs(*wait);
                 let inside = sent.iter().filter(|&&at| at > pause.start && at < pause.end).count();
-                assert_eq!(inside, 0, "sent inside of a pause of {wait} s");
+                assert_eq!(inside, 0, "sent during a pause of {wait} s");
             }
         });
     }

@@ -1,8 +1,7 @@
-//! What holds for anything that can be drawn: instances and changes, request times, checkpoints,
-//! lines, texts.
+//! Properties of random inputs: instances and changes, request times, checkpoints, lines, texts.
 //!
 //! The same cases are drawn every time. `PROPTEST_RNG_SEED=<number>` draws others, and
-//! `PROPTEST_CASES=<number>` as many of each.
+//! `PROPTEST_CASES=<number>` sets how many of each.
 
 mod checkpoints;
 mod digests;
@@ -15,7 +14,7 @@ use std::env;
 
 use proptest::test_runner::{Config, RngSeed};
 
-/// So many cases, always the same ones unless the environment says otherwise.
+/// This many cases, always the same ones unless the environment says otherwise.
 fn cases(cases: u32) -> Config {
     let given = Config::default();
     let cases = if env::var_os("PROPTEST_CASES").is_some() { given.cases } else { cases };

@@ -1,4 +1,4 @@
-//! Texts that are parsed: none makes the parser panic, and what is printed is read as it was.
+//! Parsed texts: no text makes a parser panic, and what is printed is parsed back unchanged.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -30,7 +30,7 @@ proptest! {
     #![proptest_config(cases(500))]
 
     #[test]
-    fn a_moment_is_read_as_it_is_written(moment in moments()) {
+    fn a_timestamp_is_read_as_it_is_written(moment in moments()) {
         let text = moment.to_string();
         prop_assert_eq!(text.len(), 24);
         prop_assert_eq!(text.parse::<Timestamp>().unwrap(), moment);
@@ -39,7 +39,7 @@ proptest! {
         prop_assert_eq!(moment.snapshot_id_stamp(), stamp);
     }
 
-    /// Names of snapshots stand in the order of time.
+    /// The names of snapshots sort by time.
     #[test]
     fn a_later_snapshot_has_a_later_name(one in moments(), other in moments()) {
         let by_name = one.snapshot_id_stamp().cmp(&other.snapshot_id_stamp());
@@ -48,14 +48,14 @@ proptest! {
     }
 
     #[test]
-    fn moments_and_spans_never_overflow(moment in moments(), span in any::<u64>(), nanos in 0..1_000_000_000_u32) {
+    fn timestamps_and_durations_never_overflow(moment in moments(), span in any::<u64>(), nanos in 0..1_000_000_000_u32) {
         let span = Duration::new(span, nanos);
         prop_assert!(moment + span >= moment && moment - span <= moment);
         prop_assert!((moment + span).saturating_duration_since(moment) <= span);
     }
 
     #[test]
-    fn what_looks_like_a_moment_is_one_or_is_refused(text in "[0-9]{1,5}-[0-9]{1,2}-[0-9]{1,2}[Tt ][0-9]{2}:[0-9]{2}:[0-6][0-9](\\.[0-9]{1,12})?([Zz]|[+-][0-9]{2}:[0-9]{2})") {
+    fn what_looks_like_a_timestamp_is_one_or_is_refused(text in "[0-9]{1,5}-[0-9]{1,2}-[0-9]{1,2}[Tt ][0-9]{2}:[0-9]{2}:[0-6][0-9](\\.[0-9]{1,12})?([Zz]|[+-][0-9]{2}:[0-9]{2})") {
         if let Ok(moment) = text.parse::<Timestamp>() {
             prop_assert_eq!(moment.to_string().parse::<Timestamp>().unwrap(), moment);
         }

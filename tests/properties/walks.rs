@@ -19,16 +19,16 @@ use crate::support::sandbox_transport::SandboxTransport;
 use crate::support::source::{Source, membership_ids};
 use crate::support::world::World;
 
-/// A list, and how it is served and changes.
+/// A list, its server and its changes.
 #[derive(Debug, Clone)]
 struct Story {
     list: &'static str,
-    /// Milliseconds from each row to the next; none for rows of one moment.
+    /// Milliseconds from each row to the next; zero for rows of one time.
     gaps: Vec<u8>,
-    /// Most rows of a page.
+    /// The most rows of a page.
     page: usize,
     deleted_cursor: DeletedCursor,
-    /// Whether a page begins with the row of its cursor, as some servers have it.
+    /// Whether a page begins with the row of its cursor, as with some servers.
     inclusive: bool,
     changes: Vec<Change>,
 }
@@ -42,9 +42,9 @@ struct Change {
 
 #[derive(Debug, Clone)]
 enum Kind {
-    /// The row at this part of the list.
+    /// The row at this fraction of the list.
     Delete(f64),
-    /// A row that was created so many milliseconds after the first.
+    /// A row created this many milliseconds after the first.
     Insert(i64),
 }
 
@@ -135,7 +135,7 @@ impl Kind {
     }
 }
 
-/// Answers `starting_after` with the row that is named and those after it.
+/// Answers `starting_after` with the named row and those after it.
 #[derive(Debug)]
 struct InclusiveCursor(Sandbox);
 
@@ -166,9 +166,9 @@ impl Transport for InclusiveCursor {
     }
 }
 
-/// What was found here once.
+/// A case that once failed.
 #[test]
-fn deletions_at_both_ends_of_a_stretch_among_rows_of_one_moment_double_none() {
+fn deletions_at_both_ends_of_a_segment_of_tied_rows_double_none() {
     let change = |request, kind| Change { request, kind };
     let changes = vec![
         change(3, Kind::Delete(0.0)),
@@ -203,8 +203,8 @@ fn deletions_at_both_ends_of_a_stretch_among_rows_of_one_moment_double_none() {
 proptest! {
     #![proptest_config(cases(120))]
 
-    /// Promise 1. The oracle also sees that nothing is invented, that the order is right, and that
-    /// nothing is called verified that Clerk counts otherwise.
+    /// Promise 1. The source also checks that no row is invented, that the order is right, and that
+    /// no dataset is called verified with a count that differs from Clerk's.
     #[test]
     fn every_row_that_stays_is_there_once(story in stories()) {
         paused(async {
@@ -215,9 +215,9 @@ proptest! {
         });
     }
 
-    /// The same when the run is cut into pieces.
+    /// The same in several invocations.
     #[test]
-    fn and_when_the_run_is_interrupted(story in stories(), hundredths in 1..20_u32) {
+    fn every_row_that_stays_is_there_once_despite_interruptions(story in stories(), hundredths in 1..20_u32) {
         paused(async {
             let sandbox = story.sandbox();
             let source = Source::of(&sandbox);
@@ -228,7 +228,7 @@ proptest! {
         });
     }
 
-    /// What does not change is read as it is, in its order.
+    /// A list that does not change is copied exactly, in its order.
     #[test]
     fn a_list_that_does_not_change_is_copied_as_it_is(story in stories()) {
         paused(async {
@@ -245,7 +245,7 @@ proptest! {
     }
 }
 
-/// How many users were created at one time, and how far apart, in milliseconds.
+/// The number of users created at one time, and the time to the next ones in milliseconds.
 fn crowds() -> impl Strategy<Value = Vec<(usize, i64)>> {
     let gaps = prop_oneof![Just(0), 1..1000_i64, 1_000_000..10_000_000_i64];
     vec((1..6000_usize, gaps), 2..6)
@@ -254,7 +254,8 @@ fn crowds() -> impl Strategy<Value = Vec<(usize, i64)>> {
 proptest! {
     #![proptest_config(cases(6))]
 
-    /// However users came, in one crowd or over years: windows side by side hold each once.
+    /// Users may have been created all at once or over years: concurrent windows hold each of them
+    /// once.
     #[test]
     fn windows_hold_every_user_once_however_they_came(
         crowds in crowds(),

@@ -1,7 +1,7 @@
-//! A proxy between one function and moto: the wire to AWS, and what may go wrong on it.
+//! A proxy between one function and moto that can inject faults into the calls of AWS.
 //!
-//! Each environment of a function has an entrance of its own, so that its calls can be counted and
-//! it can be stopped at one of them. What fails is the same for all.
+//! Each environment of a function has its own entrance, so that its calls can be counted, and it
+//! can be stopped at one of them. Faults apply to all entrances.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,10 +20,10 @@ use super::fuse::Side;
 use super::moto::Moto;
 use super::process::signalled;
 
-/// What every key of the tests begins with.
+/// The prefix of every key in the tests.
 const ANY_KEY: &str = "sk_test_";
 
-/// What is asked of AWS.
+/// A call of AWS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AwsCall {
     Get,
@@ -35,40 +35,40 @@ pub(crate) enum AwsCall {
     Secret,
 }
 
-/// What a caller sees, and whether the call takes effect.
+/// What the caller sees, and whether the call takes effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AwsEffect {
-    /// Nothing happens; the connection is closed.
+    /// The call is not carried out; the connection is closed.
     Reset,
-    /// Nothing happens; this status and code.
+    /// The call is not carried out, but refused with this status and code.
     Refuse(u16, &'static str),
-    /// As [`AwsEffect::Refuse`], where the call has a condition; other calls are spared.
+    /// Like [`AwsEffect::Refuse`], but only for calls with a condition.
     RefuseConditional(u16, &'static str),
-    /// It happens, whatever its condition says: AWS does not get to see it.
+    /// The call is carried out without its condition.
     DropCondition,
-    /// It happens; the connection is closed instead of an answer.
+    /// The call is carried out, and the connection is closed without an answer.
     LoseAnswer,
-    /// It happens only after the connection was closed and so long a time has passed.
+    /// The connection is closed, and the call is carried out this much later.
     HappenLate(Duration),
-    /// It happens; the answer takes so long.
+    /// The call is carried out, and the answer takes this long.
     Delay(Duration),
-    /// It happens; the connection is closed in the middle of the answer.
+    /// The call is carried out, and the connection is closed in the middle of the answer.
     CutAnswer,
-    /// It happens and is answered; then the connection is closed without a word.
+    /// The call is carried out and answered; then the connection is closed.
     HangUp,
-    /// Nothing happens, and no answer ever comes.
+    /// The call is not carried out, and never answered.
     Hang,
 }
 
-/// What goes wrong, and where.
+/// A fault, and the calls it strikes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct AwsFault {
     pub(crate) call: AwsCall,
-    /// Only calls whose path contains this count.
+    /// Count only calls with this text in their path.
     pub(crate) key_part: &'static str,
-    /// The first call it strikes; the first is 1.
+    /// The first call that the fault strikes; the first is 1.
     pub(crate) first: u64,
-    /// The last call it strikes.
+    /// The last call that the fault strikes.
     pub(crate) last: u64,
     pub(crate) effect: AwsEffect,
 }
@@ -78,7 +78,7 @@ pub(crate) struct AwsFault {
 pub(crate) enum Stop {
     Kill,
     Terminate,
-    /// It stands still until it is thawed.
+    /// The process is frozen until it is thawed.
     Freeze,
 }
 
@@ -91,12 +91,12 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    /// The process is this one.
+    /// Sets the id of the process.
     pub(crate) fn is(&self, process: u32) {
         self.process.set(process).expect("set once");
     }
 
-    /// Stops it, before it can see an answer to what it asked.
+    /// Stops the process before it sees an answer to its request.
     pub(crate) fn stop(&self, stop: Stop) {
         // It may have ended by itself a moment ago.
         let _ended = !match stop {
@@ -115,18 +115,18 @@ impl Target {
         signalled(signal, *self.process.wait())
     }
 
-    /// Lets it rest, as Lambda does between two invocations.
+    /// Freezes the process, as Lambda does between two invocations.
     pub(crate) fn rest(&self) {
         let _ended = !self.signal("STOP");
     }
 
-    /// Lets it go on.
+    /// Thaws the process.
     pub(crate) fn thaw(&self) {
         let _ended = !self.signal("CONT");
         self.frozen.send_replace(false);
     }
 
-    /// Returns when it was frozen.
+    /// Returns once the process has been frozen.
     pub(crate) async fn frozen(&self) {
         self.until(true).await;
     }
@@ -141,7 +141,7 @@ impl Target {
     }
 }
 
-/// The wire of one function.
+/// The network of one function.
 #[derive(Debug, Clone)]
 pub(crate) struct AwsProxy(Arc<Shared>);
 
@@ -149,10 +149,10 @@ pub(crate) struct AwsProxy(Arc<Shared>);
 struct Shared {
     moto: String,
     state: Mutex<State>,
-    /// Held while a checkpoint is written, so that writes are noted in the order in which they
+    /// Held while a checkpoint is written, so that writes are recorded in the order in which they
     /// happen.
     writes: AsyncMutex<Writes>,
-    /// Calls that are being carried out.
+    /// The number of calls that are being carried out.
     working: watch::Sender<u64>,
 }
 
@@ -161,17 +161,17 @@ struct State {
     faults: Vec<(AwsFault, u64)>,
     struck: u64,
     late: BTreeSet<String>,
-    /// A call other than to Secrets Manager that showed the key.
+    /// A call that showed the key, other than one to Secrets Manager.
     shown: Option<String>,
 }
 
-/// Who has written the checkpoint so far, by the tokens of their leases.
+/// The writers of the checkpoint so far, by the tokens of their leases.
 #[derive(Debug, Default)]
 struct Writes {
     holder: Option<Lease>,
-    /// Those who have lost it since.
+    /// The writers that have lost the lease since.
     former: BTreeSet<String>,
-    /// Writes that nobody had a right to.
+    /// Writes without the right to write.
     breaches: Vec<String>,
 }
 
@@ -181,7 +181,7 @@ struct Lease {
     until: Option<Timestamp>,
 }
 
-/// Where one environment enters.
+/// The entrance of one environment.
 #[derive(Debug)]
 pub(crate) struct Entrance {
     url: String,
@@ -197,14 +197,14 @@ struct Stops {
 
 #[derive(Debug, Default)]
 struct Planned {
-    /// Calls seen.
+    /// The number of calls so far.
     calls: u64,
-    /// At which of them, on which side, the process is stopped.
+    /// The calls at which the process is stopped, and whether before or after the call.
     stops: Vec<(u64, Side, Stop)>,
 }
 
 impl AwsProxy {
-    /// A wire on which nothing goes wrong yet.
+    /// A network without faults.
     pub(crate) fn to(moto: &Moto) -> Self {
         let moto = moto.url().trim_start_matches("http://").to_owned();
         let (state, writes, working) =
@@ -226,44 +226,46 @@ impl AwsProxy {
         Entrance { url, accepting, stops }
     }
 
-    /// Adds a fault, whose count of calls begins now. Of several that strike at once the one added
-    /// first does.
+    /// Adds a fault that counts calls from now on. If several strike at once, the one added first
+    /// does.
     pub(crate) fn fault(&self, fault: AwsFault) {
         self.0.state().faults.push((fault, 0));
     }
 
-    /// Takes all faults away.
+    /// Removes all faults.
     pub(crate) fn heal(&self) {
         self.0.state().faults.clear();
     }
 
-    /// Calls that a fault struck.
+    /// The number of calls that a fault struck.
     pub(crate) fn struck(&self) -> u64 {
         self.0.state().struck
     }
 
-    /// Paths of calls that happened late, or that a process sent that had been frozen: when they
-    /// take effect, others may have cleaned up already.
+    /// The paths of calls that were carried out late, or sent by a process that had been frozen:
+    /// others may have cleaned up by then.
     pub(crate) fn late(&self) -> BTreeSet<String> {
         self.0.state().late.clone()
     }
 
-    /// What showed the key that had no business to.
+    /// A call that showed the key but should not have.
     pub(crate) fn shown(&self) -> Option<String> {
         self.0.state().shown.clone()
     }
 
-    /// Checkpoints written by one who had lost the lease, or before another's had ended.
+    /// Checkpoints written by an invocation that had lost the lease, or before another's lease had
+    /// ended.
     pub(crate) async fn breaches(&self) -> Vec<String> {
         self.0.writes.lock().await.breaches.clone()
     }
 
-    /// Somebody else has changed the checkpoint: whoever held it may have lost it.
+    /// The test has changed the checkpoint: whoever held it may have lost it.
     pub(crate) async fn checkpoint_changed(&self) {
         self.0.writes.lock().await.end_lease();
     }
 
-    /// Returns when no call is being carried out: what a dead process has asked for has happened.
+    /// Returns when no call is being carried out: everything that a dead process requested has
+    /// happened.
     pub(crate) async fn at_rest(&self) {
         let mut working = self.0.working.subscribe();
         working.wait_for(|&calls| calls == 0).await.expect("the sender is at hand");
@@ -271,12 +273,12 @@ impl AwsProxy {
 }
 
 impl Entrance {
-    /// What its process is to use as AWS.
+    /// The URL that the process uses for AWS.
     pub(crate) fn url(&self) -> &str {
         &self.url
     }
 
-    /// The calls are counted from now on, and at these of them the process is stopped.
+    /// Counts calls from now on, and stops the process at these.
     pub(crate) fn stop_at(&self, stops: Vec<(u64, Side, Stop)>) {
         *lock(&self.stops.planned) = Planned { calls: 0, stops };
     }
@@ -288,7 +290,7 @@ impl Drop for Entrance {
     }
 }
 
-/// Counts a call as long as it lives.
+/// Counts a call while it lives.
 struct Working<'a>(&'a watch::Sender<u64>);
 
 impl<'a> Working<'a> {
@@ -304,17 +306,17 @@ impl Drop for Working<'_> {
     }
 }
 
-/// A request, whole.
+/// A complete request.
 #[derive(Clone)]
 struct Request {
     method: String,
     path: String,
-    /// The lines after the first, without those that concern one connection only.
+    /// The header lines, without those that concern only one connection.
     headers: String,
     body: Vec<u8>,
 }
 
-/// What goes back to the process, and whether the connection stays open.
+/// The answer to the process, and whether the connection stays open.
 struct Answer {
     bytes: Vec<u8>,
     stays_open: bool,
@@ -331,7 +333,7 @@ async fn converse(stream: TcpStream, shared: Arc<Shared>, stops: Arc<Stops>) {
             if stop != Stop::Freeze {
                 return;
             }
-            // As if it had been frozen a moment before it asked.
+            // As if the process had been frozen just before it sent the request.
             shared.state().late.insert(request.path.clone());
             stops.target.until(false).await;
         }
@@ -356,7 +358,7 @@ async fn converse(stream: TcpStream, shared: Arc<Shared>, stops: Arc<Stops>) {
 }
 
 impl Stops {
-    /// Counts a call; what is to happen before and after it.
+    /// Counts a call, and returns the stops before and after it.
     fn count(&self) -> (Option<Stop>, Option<Stop>) {
         let mut planned = lock(&self.planned);
         planned.calls += 1;
@@ -374,7 +376,7 @@ impl Shared {
         lock(&self.state)
     }
 
-    /// Counts a request; the fault that strikes it.
+    /// Counts a request, and returns the fault that strikes it.
     fn note(&self, request: &Request, target: &Target) -> Option<AwsEffect> {
         let call = request.call();
         let mut state = self.state();
@@ -398,7 +400,7 @@ impl Shared {
         effect
     }
 
-    /// Carries a request out, or not; `None` where the connection is closed instead of an answer.
+    /// Carries a request out, or not; returns `None` if the connection is closed without an answer.
     async fn carry_out(
         self: &Arc<Self>,
         request: &Request,
@@ -487,7 +489,7 @@ impl Writes {
     }
 }
 
-/// Asks moto and reads to the end of the connection.
+/// Sends a request to moto and reads to the end of the connection.
 async fn ask(moto: &str, request: &[u8]) -> Vec<u8> {
     let mut stream = TcpStream::connect(moto).await.expect("moto listens");
     stream.write_all(request).await.expect("moto reads");
@@ -497,7 +499,7 @@ async fn ask(moto: &str, request: &[u8]) -> Vec<u8> {
 }
 
 impl Answer {
-    /// As moto gave it, but for the end of its connection.
+    /// Moto's answer, without the end of its connection.
     fn of(bytes: Vec<u8>) -> Self {
         const CLOSE: &[u8] = b"\r\nConnection: close";
         let head = bytes.windows(4).position(|four| four == b"\r\n\r\n").expect("a head");
@@ -511,7 +513,7 @@ impl Answer {
 }
 
 impl Request {
-    /// `None` when the other side has closed the connection, or is gone in the middle of a request.
+    /// `None` if the other side has closed the connection, or left in the middle of a request.
     async fn read(stream: &mut BufReader<TcpStream>) -> Option<Self> {
         let first = read_line(stream).await?;
         let mut words = first.split(' ').map(str::to_owned);
@@ -571,7 +573,7 @@ impl Request {
         [head.as_bytes(), b"Connection: close\r\n\r\n", &self.body].concat()
     }
 
-    /// An error as S3 or Secrets Manager words it.
+    /// An error in the form of S3 or Secrets Manager.
     fn refusal(&self, status: u16, code: &str) -> Answer {
         let body = match self.call() {
             AwsCall::Head => String::new(),

@@ -1,4 +1,4 @@
-//! Runs that may not ask for more than so much: a walk without end fails its test instead of hanging it.
+//! Runs with a limit on requests: an endless loop fails its test instead of hanging it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::pieces::ends;
 use super::world::World;
 
-/// A world whose invocations are interrupted once more than `most` requests have been sent.
+/// A world whose invocations are interrupted after more than `most` requests.
 pub(crate) struct Bounded {
     pub(crate) world: World,
     asked: Arc<AtomicU64>,
@@ -18,7 +18,7 @@ pub(crate) struct Bounded {
 }
 
 impl Bounded {
-    /// Does something before each request is answered; `number` counts those of the request's path,
+    /// Calls a function before each request is answered; `number` counts the requests of that path,
     /// from 1.
     pub(crate) fn new(
         world: World,
@@ -37,8 +37,8 @@ impl Bounded {
         Self { world, asked, most }
     }
 
-    /// Syncs of so many seconds each, or of one that takes as long as it likes, until the run is
-    /// complete or fails: how many it took, and how the last one ended.
+    /// Syncs with this time budget, or without one, until the run is complete or fails. Returns the
+    /// number of invocations and the result of the last one.
     pub(crate) async fn ending(
         &self,
         seconds: Option<f64>,
@@ -58,7 +58,7 @@ impl Bounded {
         panic!("{what}: not ended after {most_invocations} invocations");
     }
 
-    /// Requests sent so far.
+    /// The number of requests so far.
     pub(crate) fn requests(&self) -> u64 {
         self.asked.load(Ordering::SeqCst)
     }

@@ -1,4 +1,4 @@
-//! What is logged on this thread.
+//! Captures the log of the current thread.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,7 +25,7 @@ impl io::Write for Sink {
 }
 
 impl Captured {
-    /// Begins to listen.
+    /// Starts capturing.
     pub(crate) fn start() -> Self {
         let lines = Arc::new(Mutex::new(Vec::new()));
         let sink = Arc::clone(&lines);
@@ -37,7 +37,7 @@ impl Captured {
         Self { lines, _capturing: tracing::subscriber::set_default(subscriber) }
     }
 
-    /// All of it so far.
+    /// Everything captured so far.
     pub(crate) fn text(&self) -> String {
         let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         String::from_utf8_lossy(&lines).into_owned()

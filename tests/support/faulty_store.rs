@@ -1,4 +1,4 @@
-//! A store that fails where a test tells it to, and remembers every call.
+//! A store that fails where a test tells it to, and records every call.
 
 #![allow(dead_code, reason = "each test binary uses its own share of this")]
 
@@ -12,8 +12,8 @@ use clerk_store::{
     Version,
 };
 
-/// A [`Store`] around another one. Deterministic: a fault strikes by the number of the call, never
-/// by chance or time.
+/// A [`Store`] around another one. Faults are deterministic: they strike by the number of the call,
+/// never by chance or time.
 #[derive(Debug)]
 pub(crate) struct FaultyStore {
     inner: Arc<dyn Store>,
@@ -26,8 +26,8 @@ struct State {
     calls: Vec<Call>,
 }
 
-/// What goes wrong, and where. Without [`Fault::on_key`] every key counts; without [`Fault::at`] or
-/// [`Fault::from`] it strikes at the first call only.
+/// A fault, and the calls it strikes: all keys without [`Fault::on_key`], and only the first call
+/// without [`Fault::at`] or [`Fault::from`].
 #[derive(Clone, Debug)]
 pub(crate) struct Fault {
     operation: Operation,
@@ -37,37 +37,39 @@ pub(crate) struct Fault {
     effect: Effect,
 }
 
-/// What a caller sees, and whether the operation took place.
+/// What the caller sees, and whether the operation takes place.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Effect {
-    /// Nothing happens; [`StoreError::Unavailable`].
+    /// The operation is not carried out; [`StoreError::Unavailable`].
     FailBefore,
-    /// It happens; then an error that no retry helps, [`StoreError::Refused`].
+    /// The operation is carried out; then an error that no retry helps, [`StoreError::Refused`].
     FailAfter,
-    /// It happens; [`StoreError::Unavailable`], as after a time-out.
+    /// The operation is carried out; [`StoreError::Unavailable`], as after a time-out.
     LoseAnswer,
-    /// Nothing happens; [`StoreError::PreconditionFailed`], as if somebody else had been faster.
+    /// The operation is not carried out; [`StoreError::PreconditionFailed`], as if somebody else
+    /// had been faster.
     RefusePrecondition,
-    /// It happens; [`StoreError::PreconditionFailed`], as when an SDK repeats a conditional write
-    /// whose first answer was lost.
+    /// The operation is carried out; [`StoreError::PreconditionFailed`], as when an SDK repeats a
+    /// conditional write whose first answer was lost.
     RefuseAfter,
-    /// Nothing happens; the store refuses with this status and code, as S3 words it. Of 403 that is
-    /// [`StoreError::AccessDenied`], of 503 [`StoreError::Unavailable`].
+    /// The operation is not carried out; the store refuses with this status and code, in the form
+    /// of S3. A 403 becomes [`StoreError::AccessDenied`], a 503 [`StoreError::Unavailable`].
     Refuse(u16, &'static str),
-    /// As [`Effect::Refuse`], where the call has a condition; other calls are spared.
+    /// Like [`Effect::Refuse`], but only for calls with a condition.
     RefuseConditional(u16, &'static str),
-    /// It happens, whatever its condition says: the store does not know of conditions.
+    /// The operation is carried out without its condition, as by a store without conditional
+    /// writes.
     IgnoreCondition,
-    /// Nothing happens, and no answer ever comes.
+    /// The operation is not carried out, and never answered.
     Hang,
-    /// A write takes a second, and takes place even if the caller waits no longer: it is on its way.
+    /// A write takes a second, and takes place even if the caller stops waiting.
     Linger,
 }
 
-/// One call, in the order they came in.
+/// One call, in the order in which they came in.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Call {
-    /// What was asked.
+    /// The operation.
     pub(crate) operation: Operation,
     /// The key, or the prefix of a listing.
     pub(crate) key: String,
@@ -80,37 +82,37 @@ pub(crate) struct Call {
 }
 
 impl Fault {
-    /// Strikes at the first call of `operation`.
+    /// Strikes the first call of `operation`.
     pub(crate) fn new(operation: Operation, effect: Effect) -> Self {
         Self { operation, key_part: String::new(), first: 1, last: 1, effect }
     }
 
-    /// Counts only calls whose key contains this.
+    /// Counts only calls with this text in their key.
     pub(crate) fn on_key(self, key_part: &str) -> Self {
         Self { key_part: key_part.to_owned(), ..self }
     }
 
-    /// Strikes at the n-th counted call only; the first is 1.
+    /// Strikes only the n-th counted call; the first is 1.
     pub(crate) fn at(self, call: u64) -> Self {
         Self { first: call, last: call, ..self }
     }
 
-    /// Strikes at the counted calls of these numbers, both included.
+    /// Strikes the counted calls of these numbers, both included.
     pub(crate) fn calls(self, first: u64, last: u64) -> Self {
         Self { first, last, ..self }
     }
 
-    /// Whether it strikes at calls of this kind.
+    /// Whether it strikes calls of this operation.
     pub(crate) fn is_of(&self, operation: Operation) -> bool {
         self.operation == operation
     }
 
-    /// What it does.
+    /// Its effect.
     pub(crate) const fn effect(&self) -> Effect {
         self.effect
     }
 
-    /// Strikes at the n-th counted call and every later one.
+    /// Strikes the n-th counted call and every later one.
     pub(crate) fn from(self, call: u64) -> Self {
         Self { first: call, last: u64::MAX, ..self }
     }
@@ -123,18 +125,18 @@ impl Effect {
 }
 
 impl FaultyStore {
-    /// Passes everything on until it is told of faults.
+    /// A store without faults so far.
     pub(crate) fn new(inner: Arc<dyn Store>) -> Arc<Self> {
         Arc::new(Self { inner, state: Mutex::default() })
     }
 
-    /// Adds a fault, whose count of calls begins now. Of several that strike at once the one added
-    /// first does.
+    /// Adds a fault that counts calls from now on. If several strike at once, the one added first
+    /// does.
     pub(crate) fn fault(&self, fault: Fault) {
         self.state().faults.push((fault, 0));
     }
 
-    /// Takes all faults away.
+    /// Removes all faults.
     pub(crate) fn heal(&self) {
         self.state().faults.clear();
     }
@@ -144,18 +146,18 @@ impl FaultyStore {
         self.state().calls.clone()
     }
 
-    /// The keys written so far, refused writes included, in their order.
+    /// The keys written so far, including refused writes, in order.
     pub(crate) fn keys_put(&self) -> Vec<String> {
         let calls = self.calls().into_iter();
         calls.filter(|call| call.operation == Operation::Put).map(|call| call.key).collect()
     }
 
-    /// Calls that a fault struck.
+    /// The number of calls that a fault struck.
     pub(crate) fn struck(&self) -> u64 {
         self.state().calls.iter().filter(|call| call.effect.is_some()).count() as u64
     }
 
-    /// Calls of one operation so far.
+    /// The number of calls of one operation.
     pub(crate) fn count(&self, operation: Operation) -> usize {
         self.state().calls.iter().filter(|call| call.operation == operation).count()
     }
@@ -164,7 +166,7 @@ impl FaultyStore {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Records a call and finds the fault that strikes at it.
+    /// Records a call and finds the fault that strikes it.
     fn begin(
         &self,
         operation: Operation,
@@ -195,7 +197,7 @@ impl FaultyStore {
         effect
     }
 
-    /// Carries an operation out, or not, and answers as the fault demands.
+    /// Carries an operation out, or not, and answers as the fault says.
     async fn strike<T: Send>(
         &self,
         effect: Option<Effect>,

@@ -1,4 +1,5 @@
-//! Stops an invocation at its n-th step: the power fails, or the process freezes and goes on later.
+//! Stops an invocation at its n-th step: the power fails, or the process freezes and continues
+//! later.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,7 +26,7 @@ impl Fuse {
         Arc::new(Self { left: AtomicU64::new(step), blown, mended })
     }
 
-    /// A step is taken; whether the fuse blows at it.
+    /// Takes a step, and returns whether the fuse blows at it.
     pub(crate) fn step(&self) -> bool {
         let took =
             self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
@@ -36,12 +37,12 @@ impl Fuse {
         blows
     }
 
-    /// Returns when it has blown.
+    /// Returns once it has blown.
     pub(crate) async fn blown(&self) {
         turned(&self.blown).await;
     }
 
-    /// Lets what stopped at it go on.
+    /// Lets everything that stopped at it continue.
     pub(crate) fn mend(&self) {
         self.mended.send_replace(true);
     }
@@ -55,12 +56,12 @@ async fn turned(flag: &watch::Sender<bool>) {
     flag.subscribe().wait_for(|&turned| turned).await.expect("the sender is at hand");
 }
 
-/// On which side of a store's work the fuse blows.
+/// Whether the fuse blows before or after a store call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Side {
     /// The call has not taken effect. It does if the fuse is mended.
     Before,
-    /// The call has taken effect, and nobody has heard of it yet.
+    /// The call has taken effect, and its answer has not arrived.
     After,
 }
 
@@ -73,7 +74,7 @@ pub(crate) struct FusedStore {
 }
 
 impl FusedStore {
-    /// Passes everything on until a fuse is put in.
+    /// A store without a fuse so far.
     pub(crate) fn new(inner: Arc<dyn Store>) -> Arc<Self> {
         Arc::new(Self { inner, fuse: Mutex::default(), calls: AtomicU64::default() })
     }
@@ -83,7 +84,7 @@ impl FusedStore {
         *self.fuse.lock().unwrap_or_else(PoisonError::into_inner) = fuse;
     }
 
-    /// Calls so far.
+    /// The number of calls so far.
     pub(crate) fn calls(&self) -> u64 {
         self.calls.load(Ordering::SeqCst)
     }

@@ -1,5 +1,5 @@
-//! Stops a whole invocation at a call of its store: for good, or until it is let go on, as when
-//! Lambda freezes a process and thaws it.
+//! Stops a whole invocation at a store call, for good or until it continues, as when Lambda freezes
+//! and thaws a process.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,19 +14,20 @@ use tokio::sync::watch;
 
 use super::fuse::Side;
 
-/// What all calls of one invocation, to its store and to Clerk, pass.
+/// The gate that all calls of one invocation pass, to its store and to Clerk.
 #[derive(Debug)]
 pub(crate) struct Gate {
     calls: AtomicU64,
-    /// By the number of the call: on which side of its work, and whether the invocation freezes.
+    /// By the number of the call: whether the gate shuts before or after it, and whether the
+    /// invocation freezes.
     stops: Mutex<BTreeMap<u64, (Side, bool)>>,
-    /// Whether it froze, once it has stopped.
+    /// Whether the invocation froze, once it has stopped.
     reached: watch::Sender<Option<bool>>,
     open: watch::Sender<bool>,
 }
 
 impl Gate {
-    /// A gate that shuts at these calls of the store; the first is 1.
+    /// A gate that shuts at these store calls; the first is 1.
     pub(crate) fn of(stops: impl IntoIterator<Item = (u64, Side, bool)>) -> Arc<Self> {
         let stops = stops.into_iter().map(|(call, side, freezes)| (call, (side, freezes)));
         Arc::new(Self {
@@ -37,14 +38,14 @@ impl Gate {
         })
     }
 
-    /// Returns when it has shut, with whether the invocation froze.
+    /// Returns once it has shut, and whether the invocation froze.
     pub(crate) async fn reached(&self) -> bool {
         let mut reached = self.reached.subscribe();
         let reached = reached.wait_for(Option::is_some).await.expect("the sender is at hand");
         (*reached).unwrap_or_default()
     }
 
-    /// Lets everything go on, and never shuts again.
+    /// Lets everything continue, and never shuts again.
     pub(crate) fn open(&self) {
         self.stops.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.open.send_replace(true);
@@ -55,7 +56,7 @@ impl Gate {
         self.open.subscribe().wait_for(|&open| open).await.expect("the sender is at hand");
     }
 
-    /// Counts a call of the store, and says on which side of its work the gate shuts.
+    /// Counts a store call, and returns whether the gate shuts before or after it.
     fn count(&self) -> Option<(Side, bool)> {
         let call = self.calls.fetch_add(1, Ordering::SeqCst) + 1;
         self.stops.lock().unwrap_or_else(PoisonError::into_inner).remove(&call)
@@ -75,7 +76,7 @@ pub(crate) struct GatedStore {
 }
 
 impl GatedStore {
-    /// The store, its calls counted by the gate.
+    /// The store, with its calls counted by the gate.
     pub(crate) fn behind(inner: Arc<dyn Store>, gate: Arc<Gate>) -> Arc<dyn Store> {
         Arc::new(Self { inner, gate })
     }

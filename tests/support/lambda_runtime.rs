@@ -1,5 +1,5 @@
-//! Lambda's runtime interface on loopback, with the real program behind it
-//! (AWS documentation, "Using the Lambda runtime API for custom runtimes").
+//! Lambda's runtime interface on loopback, for the real program (AWS documentation, "Using the
+//! Lambda runtime API for custom runtimes").
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 
 use super::process::{Finished, Program, finished, signalled};
 
-/// Past this a function that answers nothing is broken. Nothing waits for it to pass.
+/// A function that has not answered by then is broken. No test waits this long.
 const PATIENCE: Duration = Duration::from_secs(300);
 
 /// One execution environment of a function.
@@ -37,14 +37,14 @@ struct Delivery {
     event: Value,
 }
 
-/// What the function posted: to which path below the API's version, and the body.
+/// A request that the function posted: its path below the API's version, and its body.
 #[derive(Debug)]
 struct Post {
     path: String,
     body: Value,
 }
 
-/// A request's first line, its headers in small letters, and its body.
+/// A request's first line, its headers in lower case, and its body.
 struct Request {
     method: String,
     path: String,
@@ -79,13 +79,13 @@ impl Lambda {
         self.process
     }
 
-    /// Tells how the process ended, and all it wrote.
+    /// Receives how the process ended, and everything it wrote.
     pub(crate) fn ended(&self) -> Ended {
         self.ended.clone()
     }
 
-    /// Invokes the function with its deadline this far away; gives its response, or the error it
-    /// reported.
+    /// Invokes the function with its deadline this far away, and returns its response, or the error
+    /// it reported.
     pub(crate) async fn invoke(
         &mut self,
         request_id: &str,
@@ -95,7 +95,7 @@ impl Lambda {
         self.invoke_until(request_id, event, SystemTime::now() + deadline_in).await
     }
 
-    /// As [`Lambda::invoke`], with the deadline as the function will see it.
+    /// Like [`Lambda::invoke`], with the deadline as the function will see it.
     pub(crate) async fn invoke_until(
         &mut self,
         request_id: &str,
@@ -107,7 +107,7 @@ impl Lambda {
         outcome.expect("an answer in time").expect("the process lives on")
     }
 
-    /// Returns when the process has ended.
+    /// Returns once the process has ended.
     pub(crate) async fn has_ended(&mut self) {
         self.ended.wait_for(Option::is_some).await.expect("it is waited for");
     }
@@ -119,8 +119,8 @@ impl Lambda {
         self.events.send(delivery).await.expect("the interface is served");
     }
 
-    /// The response to an event that was delivered, or the error that was reported; `None` when the
-    /// process ended without either. May be dropped and asked for again.
+    /// The response to a delivered event, or the error that was reported; `None` if the process
+    /// ended without either. May be dropped and called again.
     pub(crate) async fn outcome(&mut self, request_id: &str) -> Option<Result<Value, Value>> {
         let Self { posts, ended, .. } = self;
         let post = tokio::select! {
@@ -135,7 +135,7 @@ impl Lambda {
         }
     }
 
-    /// Ends the environment, if it has not ended by itself; gives what its process wrote.
+    /// Ends the environment, if it has not ended by itself, and returns what its process wrote.
     pub(crate) async fn end(mut self) -> Arc<Finished> {
         self.kill();
         let finished = self.ended.wait_for(Option::is_some).await.expect("it is waited for");
@@ -149,7 +149,7 @@ impl Lambda {
         }
     }
 
-    /// Ends the environment; gives the lines of its log.
+    /// Ends the environment, and returns the lines of its log.
     pub(crate) async fn stop(self) -> Vec<Value> {
         let finished = self.end().await;
         assert_eq!(finished.stderr, "", "everything is logged to standard output");
@@ -225,7 +225,7 @@ fn answer(status: &str, headers: &str, body: &str) -> String {
     )
 }
 
-/// `None` when the other side has closed the connection.
+/// `None` if the other side has closed the connection.
 async fn read_request(read: &mut BufReader<OwnedReadHalf>) -> Option<Request> {
     let line = read_line(read).await?;
     let mut words = line.split(' ').map(str::to_owned);

@@ -1,21 +1,21 @@
-//! What the datasets beside users, organizations, roles and permissions must hold, worked out from
-//! Clerk's rows as plain JSON.
+//! The expected records of all lists besides users, organizations, roles, permissions and
+//! memberships, computed from Clerk's rows as plain JSON.
 
 use clerk_sandbox::Sandbox;
 use serde_json::{Value, json};
 
 use super::oracle::{each, moment};
 
-/// A resource of one dataset of the same name, and of the sandbox's list of the same name.
+/// A resource with one dataset and one list of the sandbox, both of the same name.
 pub(crate) struct PlainList {
     pub(crate) resource: &'static str,
     /// Its type in records.
     pub(crate) kind: &'static str,
-    /// Below `/v1`.
+    /// Its path below `/v1`.
     pub(crate) path: &'static str,
     /// Whether Clerk can list it oldest first; otherwise the sandbox lists it newest first.
     pub(crate) ascending: bool,
-    /// What Clerk's row becomes.
+    /// The profile of a row.
     profile: fn(&Value, &Sandbox) -> Value,
 }
 
@@ -350,8 +350,8 @@ pub(crate) const PLAIN_LISTS: &[PlainList] = &[
     },
 ];
 
-/// The keys of users, organizations and machines. Clerk lists them owner by owner only, so what holds
-/// for a list that is asked for as a whole need not hold for this one.
+/// The keys of users, organizations and machines. Clerk lists them only owner by owner, so not
+/// everything that is true of the other lists is true of this one.
 pub(crate) const API_KEYS: &PlainList = &PlainList {
     resource: "api_keys",
     kind: "api_key",
@@ -368,7 +368,7 @@ pub(crate) const API_KEYS: &PlainList = &PlainList {
     },
 };
 
-/// All of these, whichever way Clerk lists them.
+/// All of these, whether or not Clerk lists them as a whole.
 pub(crate) fn every_list() -> impl Iterator<Item = &'static PlainList> {
     PLAIN_LISTS.iter().chain([API_KEYS])
 }
@@ -381,7 +381,7 @@ impl PlainList {
             rows.reverse();
         }
         if self.resource == "invitations" {
-            // Clerk lists them apart.
+            // Clerk lists these separately.
             rows.sort_by_key(|row| row["status"] == "revoked");
         }
         if self.resource == "api_keys" {
@@ -394,7 +394,7 @@ impl PlainList {
         let said = |field: &str| row[field].as_str().filter(|text| !text.trim().is_empty());
         let name = ["name", "key", "slug", "id"].iter().find_map(|field| said(field));
         let disabled = row["active"] == false || row["revoked"] == true || row["expired"] == true;
-        // An invitation that was revoked says so in its profile.
+        // The profile of a revoked invitation says so.
         let disabled = disabled && ["enterprise_connection", "api_key"].contains(&self.kind);
         json!({
             "kind": "resource",
@@ -409,8 +409,8 @@ impl PlainList {
     }
 }
 
-/// Keys of users, then of organizations, then of machines, in the order of their owners. Those of an
-/// owner that is gone are not asked for.
+/// Keys of users, then of organizations, then of machines, in the order of their owners. Keys whose
+/// owner is gone are not requested.
 fn owner_by_owner(keys: &[Value], source: &Sandbox) -> Vec<Value> {
     let owners = ["users", "organizations", "machines"];
     let owners = owners.into_iter().flat_map(|list| source.ids(list));
@@ -420,7 +420,7 @@ fn owner_by_owner(keys: &[Value], source: &Sandbox) -> Vec<Value> {
         .collect()
 }
 
-/// These fields as they stand.
+/// These fields, unchanged.
 fn taken(row: &Value, fields: &[&str]) -> Value {
     fields.iter().map(|&field| (field.to_owned(), row[field].clone())).collect()
 }

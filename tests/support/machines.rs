@@ -1,4 +1,4 @@
-//! What machines may call, worked out from Clerk's rows as plain JSON.
+//! The expected entitlements and grants of machines, computed from Clerk's rows as plain JSON.
 
 use clerk_sandbox::Sandbox;
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::oracle::moment;
 use super::snapshot::Snapshot;
 
-/// What machines may call, as the lines of entitlements and of grants.
+/// The machines that each machine may call, as lines of entitlements and of grants.
 pub(crate) fn scopes(sandbox: &Sandbox) -> (Vec<String>, Vec<String>) {
     let machines = sandbox.rows("machines");
     let entitlements = machines.iter().map(|machine| {

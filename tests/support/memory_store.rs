@@ -1,4 +1,4 @@
-//! A store in memory, with versions that are never used twice, as S3's conditional writes need.
+//! A store in memory whose versions are never used twice, as S3's conditional writes require.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -22,13 +22,13 @@ struct Objects {
 }
 
 impl MemoryStore {
-    /// Every key and what it holds.
+    /// Every key and its content.
     pub(crate) fn objects(&self) -> BTreeMap<String, Bytes> {
         let objects = self.lock();
         objects.objects.iter().map(|(key, object)| (key.clone(), object.bytes.clone())).collect()
     }
 
-    /// Puts bytes there as somebody else would.
+    /// Writes bytes as somebody else would.
     pub(crate) fn plant(&self, key: &str, bytes: impl Into<Bytes>) {
         let mut objects = self.lock();
         objects.writes += 1;
@@ -36,7 +36,7 @@ impl MemoryStore {
         objects.objects.insert(key.to_owned(), Object { bytes: bytes.into(), version });
     }
 
-    /// Takes an object away as somebody else would.
+    /// Removes an object as somebody else would.
     pub(crate) fn take_away(&self, key: &str) -> Option<Bytes> {
         self.lock().objects.remove(key).map(|object| object.bytes)
     }

@@ -13,10 +13,11 @@ use std::time::Duration;
 use aws_config::{Region, SdkConfig};
 use aws_sdk_s3::config::Credentials;
 
-/// Serves on a free port, says which, and ends with its parent: standard input is a pipe from it.
+/// Serves on a free port, prints the port, and ends with its parent, to which standard input is a
+/// pipe.
 ///
-/// One request at a time: S3's conditional writes are atomic, but moto's threads can come between
-/// its look at the condition and its write.
+/// It serves one request at a time: S3's conditional writes are atomic, but moto's threads could
+/// interleave between checking the condition and writing.
 const SERVER: &str = r#"
 import logging, sys, threading
 from moto.moto_server.werkzeug_app import (
@@ -34,10 +35,10 @@ print("http://%s:%d" % server.server_address[:2], flush=True)
 sys.stdin.read()
 "#;
 
-/// Importing moto takes seconds on a busy machine; past this something is wrong.
+/// Importing moto takes seconds on a busy machine; longer than this is an error.
 const START_LIMIT: Duration = Duration::from_secs(120);
 
-/// A moto server; ended when dropped, or when this process ends in whatever way.
+/// A moto server, which ends when dropped or when this process ends.
 pub(crate) struct Moto {
     child: Child,
     url: String,
@@ -50,7 +51,7 @@ impl Moto {
         SHARED.get_or_init(Self::start)
     }
 
-    /// Starts a server of its own, with nothing in it, and waits until it listens.
+    /// Starts an empty server, and waits until it listens.
     pub(crate) fn start() -> Self {
         let python = python();
         let mut child = Command::new(&python)
@@ -75,7 +76,7 @@ impl Moto {
             let _ = child.wait();
             panic!("moto did not start: {complaint}\n{ADVICE}");
         }
-        // Nobody reads on, and a full pipe would stop the server.
+        // Nobody reads any further, and a full pipe would stop the server.
         if let Some(mut stderr) = child.stderr.take() {
             thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::sink()));
         }
@@ -87,12 +88,12 @@ impl Moto {
         &self.url
     }
 
-    /// The program's own AWS settings, but for this server and made-up credentials.
+    /// The program's own AWS settings, with this server and made-up credentials.
     pub(crate) async fn aws_config(&self) -> SdkConfig {
         aws_config_for(&self.url).await
     }
 
-    /// Makes a bucket and gives the settings to reach it.
+    /// Creates a bucket and returns the settings to reach it.
     pub(crate) async fn bucket(&self, name: &str) -> SdkConfig {
         let config = self.aws_config().await;
         let path_style = aws_sdk_s3::config::Builder::from(&config).force_path_style(true).build();
@@ -109,7 +110,7 @@ impl Drop for Moto {
     }
 }
 
-/// The program's own AWS settings, but for this endpoint and made-up credentials.
+/// The program's own AWS settings, with this endpoint and made-up credentials.
 pub(crate) async fn aws_config_for(endpoint_url: &str) -> SdkConfig {
     clerk_store::aws::aws_config_loader()
         .endpoint_url(endpoint_url)

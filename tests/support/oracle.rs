@@ -1,12 +1,12 @@
-//! What a snapshot must hold, worked out from Clerk's rows as plain JSON: a second reading of the
-//! contract's section 6 that shares no code with the program.
+//! The expected datasets, computed from Clerk's rows as plain JSON: a second implementation of
+//! docs/data.md that shares no code with the program.
 
 use std::collections::BTreeMap;
 
 use clerk_sandbox::Sandbox;
 use serde_json::{Map, Value, json};
 
-/// What the settings ask for.
+/// The settings of the run.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Oracle<'a> {
     /// `RESOURCES`.
@@ -17,7 +17,7 @@ pub(crate) struct Oracle<'a> {
     pub(crate) raw: bool,
 }
 
-/// Every resource of the contract's section 4.
+/// The five resources that access depends on.
 pub(crate) const RESOURCES: [&str; 5] = [
     "users",
     "organizations",
@@ -26,7 +26,7 @@ pub(crate) const RESOURCES: [&str; 5] = [
     "organization_memberships",
 ];
 
-/// Where Clerk lists them, in the same order.
+/// Their paths, in the same order.
 pub(crate) const PATHS: [&str; 5] = [
     "/v1/users",
     "/v1/organizations",
@@ -36,12 +36,12 @@ pub(crate) const PATHS: [&str; 5] = [
 ];
 
 impl Oracle<'_> {
-    /// Everything opted in, no metadata, no raw.
+    /// Everything opted in, without metadata and raw.
     pub(crate) fn plain() -> Self {
         Self { resources: &RESOURCES, metadata: &[], raw: false }
     }
 
-    /// Every dataset's records, in order.
+    /// The records of every dataset, in order.
     pub(crate) fn datasets(&self, source: &Sandbox) -> BTreeMap<String, Vec<Value>> {
         let roles = source.roles();
         let mut datasets = BTreeMap::<&str, Vec<Value>>::new();
@@ -219,7 +219,7 @@ impl Oracle<'_> {
         profile
     }
 
-    /// Clerk's object less what must never be written out.
+    /// Clerk's object without everything that must never be written.
     fn without_secrets(&self, value: &Value) -> Value {
         let withheld = |field: &str| match field {
             "backup_codes" | "external_verification_redirect_url" => true,
@@ -331,7 +331,7 @@ fn of_membership(membership: &Value, roles: &[Value]) -> Vec<Value> {
     grants
 }
 
-/// How many memberships carry each key that no role has.
+/// How many memberships have each role key that no role has.
 pub(crate) fn unresolved_role_keys(source: &Sandbox) -> BTreeMap<String, u64> {
     let roles = source.roles();
     let mut unresolved = BTreeMap::new();
@@ -343,7 +343,7 @@ pub(crate) fn unresolved_role_keys(source: &Sandbox) -> BTreeMap<String, u64> {
     unresolved
 }
 
-/// True for `verified`, false for any other status, null where there is no verification.
+/// True for `verified`, false for any other status, null without a verification.
 fn verified(identification: &Value) -> Value {
     match identification.get("verification") {
         None | Some(Value::Null) => Value::Null,
@@ -351,18 +351,18 @@ fn verified(identification: &Value) -> Value {
     }
 }
 
-/// Name, else key or slug, else id.
+/// The name, or else the key or slug, or else the id.
 fn name(row: &Value) -> &str {
     let names = ["name", "key", "slug", "id"];
     names.iter().find_map(|field| row.get(field).and_then(said)).unwrap_or_default()
 }
 
-/// A name that is nothing but white space is no name, and white space around one is no part of it.
+/// A blank name is not a name, and blanks around a name are not part of it.
 fn said(value: &Value) -> Option<&str> {
     value.as_str().filter(|text| !text.trim().is_empty())
 }
 
-/// Null where Clerk gave no list, which is not the same as an empty one.
+/// Null if Clerk gave no list, which is not the same as an empty list.
 pub(crate) fn each(value: &Value, record: impl Fn(&Value) -> Value) -> Value {
     value.as_array().map_or(Value::Null, |items| items.iter().map(record).collect())
 }
@@ -375,10 +375,10 @@ fn text(value: &Value) -> &str {
     value.as_str().expect("a string")
 }
 
-/// Clerk's milliseconds as RFC 3339, by the calendar's own arithmetic (days since 1970 to year,
-/// month and day, as Howard Hinnant's `civil_from_days` does).
+/// Clerk's milliseconds as RFC 3339, by calendar arithmetic of its own (from days since 1970 to
+/// year, month and day, like Howard Hinnant's `civil_from_days`).
 pub(crate) fn moment(value: &Value) -> Value {
-    // 0 and below mean that there is none.
+    // 0 and below mean that there is no time.
     let Some(millis) = value.as_i64().filter(|millis| *millis > 0) else { return Value::Null };
     let (days, rest) = (millis.div_euclid(86_400_000), millis.rem_euclid(86_400_000));
     let shifted = days + 719_468;

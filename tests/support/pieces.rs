@@ -1,4 +1,4 @@
-//! Runs taken to their end, in one invocation or in many, and never for ever.
+//! Completes runs in one invocation or in many, within bounds.
 
 use std::time::Duration;
 
@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 use super::snapshot::Snapshot;
 use super::world::World;
 
-/// Simulated time after which an invocation is taken to run for ever. At a thousand requests in ten
-/// seconds that is a hundred thousand requests.
+/// An invocation that takes more simulated time than this counts as endless. At a thousand requests
+/// in ten seconds it is a hundred thousand requests.
 const FOR_EVER: Duration = Duration::from_secs(1000);
 
-/// Most invocations a test needs for one run.
+/// The most invocations that a test needs for one run.
 const MOST_INVOCATIONS: usize = 400;
 
 /// Handles one event, and fails the test if it does not end.
@@ -20,14 +20,15 @@ pub(crate) async fn ends(world: &World, event: Value) -> Result<Value, Error> {
     tokio::time::timeout(FOR_EVER, world.handle(event)).await.expect("the invocation ends")
 }
 
-/// A `sync` that has to end, and to be complete.
+/// A `sync` that must end and be complete.
 pub(crate) async fn complete(world: &World, what: &str) -> Snapshot {
     let answer = ends(world, json!({})).await.unwrap_or_else(|error| panic!("{what}: {error:?}"));
     assert_eq!(answer["status"], "complete", "{what}: {answer:#}");
     world.published().expect("complete means published")
 }
 
-/// Syncs of so many seconds each until the run is complete; how many it took, and the snapshot.
+/// Syncs with this time budget until the run is complete; returns the number of invocations and the
+/// snapshot.
 pub(crate) async fn complete_in_pieces(
     world: &World,
     seconds: f64,

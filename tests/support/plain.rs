@@ -1,4 +1,4 @@
-//! Instances of plain rows, cheap enough for many runs of several pages each, and changes at a
+//! Instances of minimal rows, cheap enough for many runs of several pages each, and changes at a
 //! chosen request.
 
 use std::sync::Arc;
@@ -7,15 +7,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use clerk_sandbox::{LoggedRequest, Sandbox};
 use serde_json::json;
 
-/// When the first row was created, in milliseconds since 1970.
+/// The creation time of the first row, in milliseconds since 1970.
 pub(crate) const FIRST: i64 = 1_700_000_000_000;
 
-/// A second between rows, unless a test says otherwise.
+/// One second between rows, unless a test says otherwise.
 pub(crate) const fn every_second(number: usize) -> i64 {
     FIRST + 1000 * number as i64
 }
 
-/// An instance with so many users, organizations and memberships, a second apart.
+/// An instance with this many users, organizations and memberships, each a second apart.
 pub(crate) fn plain(users: usize, organizations: usize, memberships: usize) -> Sandbox {
     let sandbox = Sandbox::empty();
     sandbox.add_role("org:admin", "Admin", &[], FIRST);
@@ -38,7 +38,7 @@ pub(crate) fn fill(
     }
 }
 
-/// Adds one plain user or organization.
+/// Adds one minimal user or organization.
 pub(crate) fn add(sandbox: &Sandbox, list: &str, id: &str, created_at: i64) {
     let row = json!({
         "object": list.trim_end_matches('s'), "id": id, "name": id,
@@ -47,7 +47,7 @@ pub(crate) fn add(sandbox: &Sandbox, list: &str, id: &str, created_at: i64) {
     sandbox.insert(list, row).expect("the id is new");
 }
 
-/// Adds memberships, each of another pair of a user and an organization.
+/// Adds memberships, each of a different pair of a user and an organization.
 pub(crate) fn add_memberships(
     sandbox: &Sandbox,
     how_many: usize,
@@ -65,7 +65,7 @@ pub(crate) fn add_memberships(
     }
 }
 
-/// Does something just before the n-th request of `path` (such as `/v1/users`) is answered.
+/// Calls a function just before the n-th request of `path` (such as `/v1/users`) is answered.
 pub(crate) fn before_request(
     sandbox: &Sandbox,
     path: &'static str,

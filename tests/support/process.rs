@@ -14,7 +14,7 @@ use super::fuse::Fuse;
 use super::moto::Moto;
 use super::world::ALL;
 
-/// A command line and its environment; nothing is inherited (but which bug is planted).
+/// A command line and its environment. Nothing is inherited except the name of a planted bug.
 #[derive(Debug, Clone)]
 pub(crate) struct Program {
     settings: BTreeMap<String, String>,
@@ -34,7 +34,7 @@ pub(crate) struct Finished {
 }
 
 impl Program {
-    /// The program without any setting.
+    /// The program without any settings.
     pub(crate) fn bare() -> Self {
         Self { settings: BTreeMap::new(), arguments: Vec::new(), input: String::new() }
     }
@@ -50,7 +50,7 @@ impl Program {
             .with("CLERK_RATE_SHARE", "1")
     }
 
-    /// With a setting changed; an empty value unsets it.
+    /// Changes a setting; an empty value unsets it.
     pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
         self.settings.remove(name);
         if !value.is_empty() {
@@ -59,7 +59,7 @@ impl Program {
         self
     }
 
-    /// With moto as its AWS.
+    /// Uses moto as its AWS.
     pub(crate) fn with_aws(self, moto: &Moto) -> Self {
         self.with("AWS_ENDPOINT_URL", moto.url())
             .with("AWS_REGION", "us-east-1")
@@ -67,13 +67,13 @@ impl Program {
             .with("AWS_SECRET_ACCESS_KEY", "testing")
     }
 
-    /// With one more argument.
+    /// Adds an argument.
     pub(crate) fn argument(mut self, argument: &str) -> Self {
         self.arguments.push(argument.to_owned());
         self
     }
 
-    /// With the event on standard input.
+    /// Passes the event on standard input.
     pub(crate) fn event(self, event: &Value) -> Self {
         Self { input: event.to_string(), ..self }.argument("-")
     }
@@ -84,7 +84,7 @@ impl Program {
             .args(&self.arguments)
             .env_clear()
             .envs(&self.settings)
-            // `make mutants` plants its bugs in this process as well.
+            // `make mutants` also plants its bugs in this process.
             .envs(std::env::vars_os().filter(|(name, _)| name == "CLERK_SYNC_PLANTED"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -101,8 +101,8 @@ impl Program {
         finished(self.start()).await
     }
 
-    /// Runs it and signals it (`KILL`, `TERM`, `INT`) when the sandbox gets its n-th request from
-    /// now on, before that is answered.
+    /// Runs it and sends a signal (`KILL`, `TERM`, `INT`) when the sandbox gets its n-th request
+    /// from now on, before the answer.
     pub(crate) async fn run_and_signal(
         &self,
         signal: &'static str,
@@ -110,10 +110,10 @@ impl Program {
         request: u64,
     ) -> Finished {
         let (fuse, id) = (Fuse::blowing_at(request), Arc::new(OnceLock::new()));
-        let told = Arc::clone(&id);
+        let process = Arc::clone(&id);
         sandbox.on_request(move |_, _| {
             if fuse.step() {
-                send(signal, *told.wait());
+                send(signal, *process.wait());
             }
         });
         let child = self.start();
@@ -129,14 +129,14 @@ pub(crate) fn send(signal: &str, id: u32) {
     assert!(signalled(signal, id), "kill -{signal}");
 }
 
-/// Sends a signal to a process that this test has started; false when it has ended meanwhile.
+/// Sends a signal to a process that this test has started; false if it has already ended.
 pub(crate) fn signalled(signal: &str, id: u32) -> bool {
     let mut kill = Command::new("kill");
     kill.args([format!("-{signal}"), id.to_string()]).stderr(Stdio::null());
     kill.status().expect("kill runs").success()
 }
 
-/// Waits for a process and reads all it writes.
+/// Waits for a process and reads everything it writes.
 pub(crate) async fn finished(child: Child) -> Finished {
     let output = tokio::task::spawn_blocking(|| child.wait_with_output()).await;
     let output = output.expect("not cancelled").expect("the program is waited for");
@@ -149,13 +149,13 @@ pub(crate) async fn finished(child: Child) -> Finished {
 }
 
 impl Finished {
-    /// The one JSON document on standard output, of a process that ended with this status.
+    /// The one JSON document on standard output of a process that ended with this status.
     pub(crate) fn answer(&self, status: i32) -> Value {
         assert_eq!(self.status, Some(status), "{}\n{}", self.stdout, self.stderr);
         serde_json::from_str(&self.stdout).expect("one JSON document on standard output")
     }
 
-    /// The message of an error of this name, which is answered and logged.
+    /// The message of an error with this name, which must be both answered and logged.
     pub(crate) fn error(&self, status: i32, name: &str) -> String {
         let answer = self.answer(status);
         assert_eq!(answer["errorType"], name, "{answer:#}");

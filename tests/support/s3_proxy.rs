@@ -1,4 +1,4 @@
-//! A proxy in front of moto that makes it one of the S3-compatible stores that do less than S3.
+//! A proxy in front of moto that makes it an S3-compatible store that does less than S3.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,22 +7,22 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-/// What is odd about a store.
+/// How the store differs from S3.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Oddity {
-    /// `If-Match` and `If-None-Match` are passed over.
+    /// `If-Match` and `If-None-Match` are ignored.
     IgnoresConditions,
     /// `DELETE` with `If-Match` is answered with 501.
     NoConditionalDelete,
-    /// What is read has a weak ETag, and a condition on a weak one never holds.
+    /// Reads return a weak ETag, and a condition on a weak one never holds.
     WeakEtags,
-    /// What is read has another ETag than the one that conditions are compared with.
+    /// Reads return another ETag than the one that conditions compare.
     OtherEtags,
-    /// Checksum headers are answered with 501, and none are sent.
+    /// Checksum headers are answered with 501, and none are returned.
     NoChecksums,
 }
 
-/// A server on a port of its own; it ends when dropped.
+/// A server on its own port, which ends when dropped.
 pub(crate) struct S3Proxy {
     url: String,
     checksum_headers: Arc<AtomicU64>,
@@ -48,7 +48,7 @@ impl S3Proxy {
                 let (connection, _) = listener.accept().await.expect("a connection");
                 let (target, counter) = (target.clone(), Arc::clone(&counter));
                 tokio::spawn(async move {
-                    // Whoever hangs up has no need of an answer.
+                    // A client that disconnects needs no answer.
                     let _ = pass(connection, &target, oddity, &counter).await;
                 });
             }
@@ -61,7 +61,7 @@ impl S3Proxy {
         self.url.clone()
     }
 
-    /// Requests with a checksum header so far.
+    /// The number of requests with a checksum header.
     pub(crate) fn checksum_headers(&self) -> u64 {
         self.checksum_headers.load(Ordering::SeqCst)
     }
@@ -128,7 +128,7 @@ async fn pass(
     client.shutdown().await
 }
 
-/// Head and body of a request that says how long it is.
+/// The head and body of a message that states its length.
 async fn read_message(connection: &mut TcpStream) -> std::io::Result<(String, Vec<u8>)> {
     let mut received = Vec::new();
     loop {

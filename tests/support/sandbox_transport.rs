@@ -1,4 +1,4 @@
-//! Asks the sandbox in the process, so that paused time works.
+//! Sends requests to the sandbox inside the process, so that paused time works.
 
 use async_trait::async_trait;
 use clerk_sandbox::Sandbox;
@@ -27,7 +27,7 @@ impl Transport for SandboxTransport {
             .iter()
             .filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)))
             .collect();
-        // Like a real network, a request takes a moment and lets others go first.
+        // Like a real network, a request takes a moment and lets others run first.
         tokio::task::yield_now().await;
         let answer = match self.0.get(&path, &headers).await {
             Ok(answer) if answer.cut_after.is_none() => answer,

@@ -21,7 +21,7 @@ use super::world::World;
 /// A little more than the default of `LEASE_SECONDS`.
 pub(crate) const PAST_THE_LEASE: Duration = Duration::from_secs(61);
 
-/// The instance, and what a run over it comes to when nothing goes wrong.
+/// The instance, and the result of a run without faults.
 pub(crate) struct Scene {
     /// Clerk.
     pub(crate) sandbox: Sandbox,
@@ -37,7 +37,7 @@ pub(crate) struct Scene {
     pub(crate) store_calls: u64,
 }
 
-/// A world whose store is on a fuse.
+/// A world whose store has a fuse.
 pub(crate) struct Stage {
     /// The world.
     pub(crate) world: World,
@@ -47,14 +47,14 @@ pub(crate) struct Stage {
 }
 
 impl Scene {
-    /// An instance with two or three pages of some lists, of those that are walked by cursor as
-    /// well as of those that are not.
+    /// An instance with two or three pages of some lists, including lists that are read by cursor
+    /// and lists that are not.
     pub(crate) async fn of_pages() -> Self {
         let population = Population::default().users(505).organizations(12).memberships(505);
         Self::of(population.permissions(1010)).await
     }
 
-    /// An instance of one page a list.
+    /// An instance with one page per list.
     pub(crate) async fn small() -> Self {
         Self::of(Population::default().users(40).organizations(6).memberships(50)).await
     }
@@ -81,7 +81,7 @@ impl Scene {
         scene
     }
 
-    /// The instance with the earlier snapshot in the store, and nothing asked yet.
+    /// The instance with the earlier snapshot in the store, before any request.
     pub(crate) fn stage(&self) -> Stage {
         self.sandbox.clear_requests();
         self.sandbox.clear_faults();
@@ -103,8 +103,8 @@ impl Scene {
         !world.has_checkpoint() && world.memory.objects()["latest.json"] != *self.latest_before()
     }
 
-    /// The run is over, as if nothing had happened to it: a newer snapshot with the same digests,
-    /// nothing left behind, and at most two pages more per interruption and list.
+    /// The run ended as if nothing had happened: a newer snapshot with the same digests, no
+    /// leftovers, and at most two more pages per interruption and list.
     pub(crate) fn assert_as_uninterrupted(&self, world: &World, interruptions: u64, what: &str) {
         let snapshot = world.published().expect("published");
         assert_ne!(&world.memory.objects()["latest.json"], self.latest_before(), "{what}");
@@ -124,7 +124,7 @@ impl Scene {
         assert_eq!(self.sandbox.violations(), [], "{what}");
     }
 
-    /// The store holds `latest.json`, what it names or has named, and what was there before.
+    /// The store holds `latest.json`, the files it names or has named, and what was there before.
     pub(crate) fn assert_no_leftovers(&self, world: &World, what: &str) {
         let objects = world.memory.objects();
         let expected: BTreeSet<String> = named_by_latest(&objects)
@@ -172,7 +172,7 @@ fn named_by_manifest(key: &str, manifest: &Value) -> BTreeSet<String> {
     keys.chain([key.to_owned()]).collect()
 }
 
-/// An invocation that was frozen where the fuse blows, past its lease.
+/// An invocation that froze where the fuse blew, past its lease.
 pub(crate) async fn frozen<'a>(
     world: &'a World,
     fuse: &'a Arc<Fuse>,
@@ -185,7 +185,7 @@ pub(crate) async fn frozen<'a>(
     invocation
 }
 
-/// Objects that neither a manifest nor the contract names.
+/// Objects that neither a manifest nor docs/reference.md names.
 pub(crate) fn unnamed(world: &World) -> BTreeSet<String> {
     let objects = world.memory.objects();
     let manifests = objects.iter().filter(|(key, _)| key.ends_with("/manifest.json"));
@@ -199,7 +199,7 @@ pub(crate) fn unnamed(world: &World) -> BTreeSet<String> {
 }
 
 impl Stage {
-    /// A world, its store put on a fuse.
+    /// A world whose store gets a fuse.
     pub(crate) fn of(mut world: World) -> Self {
         let fused = FusedStore::new(Arc::clone(&world.memory) as Arc<dyn Store>);
         world.store = FaultyStore::new(Arc::clone(&fused) as Arc<dyn Store>);
@@ -207,17 +207,17 @@ impl Stage {
         Self { world, fused, latest }
     }
 
-    /// Calls of the store so far.
+    /// The number of store calls so far.
     pub(crate) fn store_calls(&self) -> u64 {
         self.fused.calls()
     }
 
-    /// A `sync` whose power fails at its n-th request. `None` when it did, or the answer.
+    /// A `sync` whose power fails at its n-th request. `None` if it did; otherwise the answer.
     pub(crate) async fn cut_at_request(&self, request: u64) -> Option<Result<Value, Error>> {
         cut_at_request(&self.world, request).await
     }
 
-    /// A `sync` whose power fails at its n-th call of the store. `None` when it did, or the answer.
+    /// A `sync` whose power fails at its n-th store call. `None` if it did; otherwise the answer.
     pub(crate) async fn cut_at_store_call(
         &self,
         call: u64,
@@ -229,7 +229,7 @@ impl Stage {
         answer
     }
 
-    /// A fuse that blows at the n-th call of the store from now on.
+    /// A fuse that blows at the n-th store call from now on.
     pub(crate) fn fuse_at_store_call(&self, call: u64, side: Side) -> Arc<Fuse> {
         let fuse = Fuse::blowing_at(call);
         self.fused.put_in(Some((Arc::clone(&fuse), side)));
@@ -251,13 +251,13 @@ impl Stage {
         answer
     }
 
-    /// Whether a snapshot of this world's own is published.
+    /// Whether this world has published a snapshot of its own.
     pub(crate) fn has_published(&self) -> bool {
         self.world.memory.objects().remove("latest.json") != self.latest
     }
 
-    /// The power was cut: whoever reads still finds a whole snapshot, and the next invocation
-    /// finishes the run once the lease has ended, or does one of its own if that was published.
+    /// After a power cut readers still find a whole snapshot, and the next invocation finishes the
+    /// run once the lease has ended, or does a run of its own if the first one was published.
     pub(crate) async fn finish_after_cut(&self, what: &str) {
         assert!(self.world.published().is_some(), "{what}");
         tokio::time::advance(PAST_THE_LEASE).await;
@@ -269,7 +269,7 @@ impl Stage {
     }
 }
 
-/// A `sync` whose power fails at its n-th request. `None` when it did, or the answer.
+/// A `sync` whose power fails at its n-th request. `None` if it did; otherwise the answer.
 pub(crate) async fn cut_at_request(world: &World, request: u64) -> Option<Result<Value, Error>> {
     let fuse = Fuse::blowing_at(request);
     let burning = Arc::clone(&fuse);
@@ -281,7 +281,7 @@ pub(crate) async fn cut_at_request(world: &World, request: u64) -> Option<Result
     answer
 }
 
-/// Runs `work` until the fuse blows; drops it then, wherever it stands.
+/// Runs `work` until the fuse blows, and drops it wherever it is then.
 pub(crate) async fn until_blown<T>(fuse: &Fuse, work: impl Future<Output = T>) -> Option<T> {
     tokio::select! {
         biased;

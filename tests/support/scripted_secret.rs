@@ -1,4 +1,4 @@
-//! A secret whose readings a test decides.
+//! A secret whose values a test decides.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -8,7 +8,7 @@ use clerk_sync::redaction::RedactionKey;
 use clerk_sync::secret_key::SecretKey;
 use clerk_sync::secret_source::{SecretError, SecretSource};
 
-/// Gives one value after another; the last one for ever.
+/// Returns one value after another, and the last one forever.
 #[derive(Debug)]
 pub(crate) struct ScriptedSecret(Mutex<Script>);
 
@@ -25,13 +25,13 @@ impl std::fmt::Debug for Script {
 }
 
 impl ScriptedSecret {
-    /// A secret that reads as each of these in turn.
+    /// A secret with these values in turn.
     pub(crate) fn new<'a>(values: impl IntoIterator<Item = &'a str>) -> Self {
         let values = values.into_iter().map(str::to_owned).collect();
         Self(Mutex::new(Script { values, read: 0, redaction_key: None }))
     }
 
-    /// With a key of the hashes beside the key.
+    /// Adds a redaction key.
     pub(crate) fn with_redaction_key(self, text: &str) -> Self {
         let key = RedactionKey::parse(text).expect("long enough");
         self.0.lock().unwrap_or_else(PoisonError::into_inner).redaction_key = Some(key);

@@ -1,4 +1,4 @@
-//! Reads a published snapshot as a consumer would: from `latest.json` down.
+//! Reads a published snapshot as a consumer would: starting at `latest.json`.
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -7,7 +7,7 @@ use bytes::Bytes;
 use clerk_snapshot::digest::{ContentDigest, Sha256Hex};
 use serde_json::Value;
 
-/// A published snapshot, its checksums, counts and digests confirmed.
+/// A published snapshot, with its checksums, counts and digests confirmed.
 #[derive(Debug, Clone)]
 pub(crate) struct Snapshot {
     /// `latest.json`.
@@ -19,8 +19,8 @@ pub(crate) struct Snapshot {
 }
 
 impl Snapshot {
-    /// The snapshot that `latest.json` names among `objects`; `None` when nothing is published.
-    /// Panics when anything about it is not as it should be.
+    /// The snapshot that `latest.json` names among `objects`; `None` if nothing is published.
+    /// Panics if anything about it is wrong.
     pub(crate) fn of(objects: &BTreeMap<String, Bytes>) -> Option<Self> {
         let latest = json(objects.get("latest.json")?);
         let manifest_key = text(&latest["manifest"]);
@@ -38,7 +38,7 @@ impl Snapshot {
         Some(Self { latest, manifest, datasets })
     }
 
-    /// Ids of a dataset's records, in order.
+    /// The ids of a dataset's records, in order.
     pub(crate) fn ids(&self, dataset: &str) -> Vec<String> {
         self.datasets[dataset].iter().map(|row| text(&row["id"]).to_owned()).collect()
     }
@@ -53,7 +53,7 @@ impl Snapshot {
 fn rows_of(dataset: &Value, folder: &str, objects: &BTreeMap<String, Bytes>) -> Vec<Value> {
     let parts = dataset["parts"].as_array().expect("parts");
     let keys: Vec<&str> = parts.iter().map(|part| text(&part["key"])).collect();
-    assert!(keys.is_sorted(), "parts stand in the order of their names: {keys:?}");
+    assert!(keys.is_sorted(), "parts are listed in the order of their names: {keys:?}");
     let mut rows = Vec::new();
     let mut digest = ContentDigest::default();
     for part in parts {

@@ -1,4 +1,4 @@
-//! What a sandbox listed when a run began and how it changed since, to hold the snapshot against.
+//! The rows of a sandbox when a run began and the changes since, to compare with the snapshot.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::oracle::RESOURCES;
 use super::snapshot::Snapshot;
 
-/// The rows of every list at one moment, and the changes from then on.
+/// The rows of every list at one time, and the changes from then on.
 pub(crate) struct Source {
     sandbox: Sandbox,
     before: BTreeMap<&'static str, Vec<String>>,
@@ -25,9 +25,9 @@ impl Source {
         }
     }
 
-    /// Holds a snapshot against what was there: every row that stayed put once and no row twice,
-    /// none invented, in ascending order; every grant's user and organization present; and no
-    /// dataset that calls itself verified with another number of rows than Clerk counted.
+    /// Compares a snapshot with what was there: every row that stayed put is there once, no row
+    /// twice, none invented, all in ascending order; the user and organization of every grant are
+    /// present; and no dataset is called verified with another number of rows than Clerk counted.
     pub(crate) fn assert_kept_by(&self, snapshot: &Snapshot, what: &str) {
         let changes = self.sandbox.history().split_off(self.changes_before);
         for list in RESOURCES {
@@ -70,7 +70,7 @@ impl Source {
             .chain(changes.iter().map(|change| change.id.as_str()))
             .collect();
         let invented: Vec<_> = times.keys().filter(|id| !ever.contains(*id)).collect();
-        assert!(invented.is_empty(), "{what}: {list} holds {invented:?}, which never was");
+        assert!(invented.is_empty(), "{what}: {list} holds {invented:?}, which never existed");
 
         let falls = rows.created.windows(2).position(|pair| pair[0] > pair[1]);
         assert_eq!(falls, None, "{what}: {list} is not in ascending order from there on");
@@ -94,7 +94,7 @@ impl Source {
     }
 }
 
-/// Every size a list had.
+/// Every size that a list had.
 fn sizes(before: usize, changes: &[&Change]) -> BTreeSet<u64> {
     let mut size = before as u64;
     let mut sizes = BTreeSet::from([size]);
@@ -109,7 +109,7 @@ fn sizes(before: usize, changes: &[&Change]) -> BTreeSet<u64> {
     sizes
 }
 
-/// The rows of one list as a snapshot holds them.
+/// The rows of one list in a snapshot.
 struct Rows {
     ids: Vec<String>,
     created: Vec<String>,
@@ -120,8 +120,8 @@ struct Rows {
 }
 
 impl Rows {
-    /// Whether Clerk may have listed so many rows: those held, and those left out, for want of a
-    /// user, an organization or both.
+    /// Whether Clerk may have counted this many rows: those in the snapshot, and those left out
+    /// because a user, an organization or both are missing.
     fn may_have_been(&self, counted: u64) -> bool {
         let held = self.ids.len() as u64;
         let [users, organizations] = self.dangling;
@@ -129,12 +129,12 @@ impl Rows {
     }
 }
 
-/// Whether a dataset's own entry says that what it lacks is not known.
+/// Whether a dataset's entry says that it is incomplete.
 pub(crate) fn is_left_out(entry: &Value) -> bool {
     entry["status"] == "skipped" || entry["status"] == "failed"
 }
 
-/// `None` when the list is not opted in, or its dataset is skipped or failed.
+/// `None` if the list is not opted in, or its dataset is skipped or failed.
 fn rows_of(snapshot: &Snapshot, list: &str) -> Option<Rows> {
     let memberships = list == "organization_memberships";
     let name = if memberships { "grants" } else { list };
@@ -161,7 +161,8 @@ fn is_member_grant(row: &Value) -> bool {
     row["source"]["type"] == "organization_membership" && row["role"].is_null()
 }
 
-/// Every grant's principal and resource is in the snapshot when its type is opted in and was read.
+/// The principal and resource of every grant are in the snapshot if their types were opted in and
+/// read.
 pub(crate) fn assert_closed(snapshot: &Snapshot, what: &str) {
     let Some(grants) = snapshot.datasets.get("grants") else { return };
     for (side, kind, dataset) in [
@@ -184,7 +185,7 @@ pub(crate) fn assert_closed(snapshot: &Snapshot, what: &str) {
     }
 }
 
-/// The ids of the memberships that a snapshot's grants come from, in their order.
+/// The ids of the memberships from which a snapshot's grants come, in order.
 pub(crate) fn membership_ids(snapshot: &Snapshot) -> Vec<String> {
     let grants = snapshot.datasets["grants"].iter().filter(|row| is_member_grant(row));
     grants.map(|row| text(&row["source"]["id"])).collect()

@@ -1,4 +1,4 @@
-//! Servers that stand in for Clerk, S3, Secrets Manager, or for what gets in their way.
+//! Servers that stand in for Clerk, S3 or Secrets Manager, or for a proxy in between.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -6,14 +6,15 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-/// A server on a loopback port that answers each request by a function of its head; ends when dropped.
+/// A server on a loopback port that answers each request by a function of its head, and ends when
+/// dropped.
 pub(crate) struct StandIn {
     address: String,
     requests: Arc<Mutex<Vec<String>>>,
     server: JoinHandle<()>,
 }
 
-/// What the head of a request is answered with, to the letter.
+/// Returns the exact answer for the head of a request.
 type Answers = dyn Fn(&str) -> String + Send + Sync;
 
 impl StandIn {
@@ -80,12 +81,12 @@ async fn answer_one(mut connection: TcpStream, answers: &Answers, requests: &Mut
         }
     };
     requests.lock().unwrap_or_else(PoisonError::into_inner).push(head.clone());
-    // A client may have gone away.
+    // A client may have disconnected.
     let _ = connection.write_all(answers(&head).as_bytes()).await;
     let _ = connection.shutdown().await;
 }
 
-/// An answer with this status line, these further headers and this body.
+/// An answer with this status line, these additional headers and this body.
 pub(crate) fn answer(status: &str, headers: &[(&str, &str)], body: &str) -> String {
     let headers: String =
         headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();

@@ -1,4 +1,4 @@
-//! Certificates of every kind, and HTTPS in front of a server that speaks plain HTTP.
+//! Valid and invalid certificates, and HTTPS in front of a server that speaks plain HTTP.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,10 +14,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
-/// An authority that signs certificates of servers.
+/// An authority that signs server certificates.
 pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
-/// What may be wrong with a server's certificate.
+/// What is wrong with a server's certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shown {
     /// Nothing.
@@ -49,7 +49,7 @@ impl Authority {
         path
     }
 
-    /// What a server of 127.0.0.1 accepts connections with.
+    /// The acceptor of a server at 127.0.0.1.
     pub(crate) fn server(&self, shown: Shown) -> TlsAcceptor {
         let host = if shown == Shown::OtherHost { "other.example" } else { "127.0.0.1" };
         let mut parameters = CertificateParams::new(vec![host.to_owned()]).expect("a host");
@@ -83,7 +83,7 @@ fn named(name: &str) -> DistinguishedName {
     distinguished
 }
 
-/// HTTPS in front of a server; ends when dropped.
+/// HTTPS in front of a server, which ends when dropped.
 pub(crate) struct TlsFront {
     address: String,
     counted: Arc<Counted>,
@@ -115,7 +115,7 @@ impl TlsFront {
                         let Ok(mut outside) = tls.accept(outside).await else { return };
                         counted.accepted.fetch_add(1, Ordering::SeqCst);
                         let mut inside = TcpStream::connect(behind).await.expect("it listens");
-                        // Either side may hang up.
+                        // Either side may disconnect.
                         let _ = copy_bidirectional(&mut outside, &mut inside).await;
                     });
                 }
@@ -129,12 +129,13 @@ impl TlsFront {
         format!("https://{}", self.address)
     }
 
-    /// Connections that were begun.
+    /// The number of connections that were opened.
     pub(crate) fn attempts(&self) -> u64 {
         self.counted.attempts.load(Ordering::SeqCst)
     }
 
-    /// Connections on which the client accepted the certificate, so that it could send something.
+    /// The number of connections on which the client accepted the certificate and could send
+    /// something.
     pub(crate) fn accepted(&self) -> u64 {
         self.counted.accepted.load(Ordering::SeqCst)
     }

@@ -1,4 +1,4 @@
-//! Two Clerk instances behind one address: the key says which one answers.
+//! Two Clerk instances behind one address: the key decides which one answers.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,11 +11,11 @@ use url::Url;
 
 use super::sandbox_transport::SandboxTransport;
 
-/// The key that the secret holds after it was changed.
+/// The key in the secret after the change.
 pub(crate) const CHANGED_KEY: &str = "sk_test_changed";
 
-/// Sends what carries [`CHANGED_KEY`] to one sandbox and everything else to the other, and notes what
-/// is asked with the changed key.
+/// Sends requests with [`CHANGED_KEY`] to one sandbox and all others to the other one, and records
+/// the requests with the changed key.
 #[derive(Debug)]
 pub(crate) struct TwoInstances {
     before: SandboxTransport,
@@ -35,7 +35,7 @@ impl TwoInstances {
         })
     }
 
-    /// The paths that were asked with the changed key, in order.
+    /// The paths requested with the changed key, in order.
     pub(crate) fn asked_with_changed_key(&self) -> Vec<String> {
         self.asked_with_changed_key.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

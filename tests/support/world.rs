@@ -1,5 +1,5 @@
-//! The handler with everything around it: a sandbox Clerk, a store that can fail, a secret, a clock
-//! that can be paused.
+//! The handler and everything around it: a sandbox Clerk, a store that can fail, a secret, and a
+//! clock that can be paused.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -35,13 +35,13 @@ use super::snapshot::Snapshot;
 pub(crate) struct World {
     /// Clerk.
     pub(crate) sandbox: Sandbox,
-    /// What the store holds.
+    /// The objects in the store.
     pub(crate) memory: Arc<MemoryStore>,
     /// The store as the handler sees it.
     pub(crate) store: Arc<FaultyStore>,
-    /// Where the key comes from.
+    /// The source of the key.
     pub(crate) secret: Arc<dyn SecretSource>,
-    /// The wire between the handler and Clerk.
+    /// The transport between the handler and Clerk.
     pub(crate) transport: Arc<dyn Transport>,
     /// The time of day.
     pub(crate) clock: Clock,
@@ -53,16 +53,16 @@ pub(crate) struct World {
     measured: Arc<Mutex<Measured>>,
 }
 
-/// When a world's clock begins, in milliseconds since 1970.
+/// The time at which a world's clock begins, in milliseconds since 1970.
 pub(crate) const START: u64 = 1_763_640_000_000;
 
-/// Every resource of the contract.
+/// The five resources that access depends on.
 pub(crate) const ALL: &str = "users,organizations,organization_roles,organization_permissions,\
                               organization_memberships";
 
 impl World {
-    /// A world around a sandbox, with every resource opted in, and no rate limit to speak of. Call
-    /// it under paused time: its clock runs with tokio's.
+    /// A world around a sandbox, with these resources opted in, and no relevant rate limit. Call it
+    /// under paused time: its clock runs with tokio's.
     pub(crate) fn new(sandbox: Sandbox) -> Self {
         let memory = Arc::new(MemoryStore::default());
         let start = SystemTime::UNIX_EPOCH + Duration::from_millis(START);
@@ -96,14 +96,14 @@ impl World {
         Self::new(Sandbox::new(population))
     }
 
-    /// With a setting changed; an empty value unsets it.
+    /// Changes a setting; an empty value unsets it.
     pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
         self.settings.retain(|(other, _)| other != name);
         self.settings.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    /// With another source of the key.
+    /// Uses another source of the key.
     pub(crate) fn with_secret(self, secret: impl SecretSource + 'static) -> Self {
         Self { secret: Arc::new(secret), ..self }
     }
@@ -113,7 +113,7 @@ impl World {
         self.handle(json!({})).await
     }
 
-    /// A `sync` that has to be complete; gives the published snapshot.
+    /// A `sync` that must be complete; returns the published snapshot.
     pub(crate) async fn complete(&self) -> Snapshot {
         let answer = self.sync().await.expect("sync");
         assert_eq!(answer["status"], "complete", "{answer:#}");
@@ -167,7 +167,7 @@ impl World {
         handled
     }
 
-    /// What the invocation that ended last makes metrics of.
+    /// The metrics of the last invocation.
     pub(crate) fn measured(&self) -> Measured {
         self.measured.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

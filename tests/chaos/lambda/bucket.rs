@@ -1,4 +1,4 @@
-//! The bucket of a schedule, as somebody sees and touches it who is not the program.
+//! The bucket of a schedule, read and changed from outside the program.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,14 +11,14 @@ use serde_json::{Value, json};
 
 use super::super::judge::Objects;
 
-/// Below this everything is written.
+/// The prefix of everything that is written.
 const PREFIX: &str = "clerk/";
 
-/// A bucket, and what was seen of it.
+/// A bucket, and its objects as last seen.
 pub(super) struct Bucket {
     client: Client,
     name: String,
-    /// By key, with the ETag: what has the same one has the same content.
+    /// By key, with the ETag: the same ETag means the same content.
     seen: BTreeMap<String, (String, Bytes)>,
 }
 
@@ -28,18 +28,18 @@ impl Bucket {
         Self { client: Client::from_conf(path_style), name: name.to_owned(), seen: BTreeMap::new() }
     }
 
-    /// What `SNAPSHOT_URL` names it.
+    /// The bucket in `SNAPSHOT_URL`.
     pub(super) fn url(&self) -> String {
         format!("s3://{}/{}", self.name, PREFIX.trim_end_matches('/'))
     }
 
-    /// Every object, as they all were at one moment.
+    /// Every object, all of them as of one time.
     pub(super) async fn objects(&mut self) -> Objects {
         while !self.look().await {}
         self.seen.iter().map(|(key, (_, bytes))| (key.clone(), bytes.clone())).collect()
     }
 
-    /// Lists and reads what has changed; false when it changed once more meanwhile.
+    /// Lists and reads what has changed; false if it changed again meanwhile.
     async fn look(&mut self) -> bool {
         let request = self.client.list_objects_v2().bucket(&self.name).prefix(PREFIX);
         let listed = request.send().await.expect("a listing");
@@ -61,19 +61,19 @@ impl Bucket {
         true
     }
 
-    /// Puts bytes there.
+    /// Writes an object.
     pub(super) async fn plant(&self, name: &str, bytes: impl Into<Bytes>) {
         let request = self.client.put_object().bucket(&self.name).key(format!("{PREFIX}{name}"));
         request.body(bytes.into().into()).send().await.expect("moto keeps it");
     }
 
-    /// Takes an object away.
+    /// Removes an object.
     pub(super) async fn take_away(&self, name: &str) {
         let request = self.client.delete_object().bucket(&self.name).key(format!("{PREFIX}{name}"));
         request.send().await.expect("moto removes it");
     }
 
-    /// Moves the times in the checkpoint back: to whoever reads it so much time has passed.
+    /// Moves the times in the checkpoint back, as if this much time had passed.
     pub(super) async fn pass_time(&mut self, time: Duration) {
         let Some(mut checkpoint) = self.checkpoint().await else { return };
         let mut moved = false;
@@ -90,7 +90,7 @@ impl Bucket {
         }
     }
 
-    /// The last moment at which the checkpoint keeps an invocation from going on.
+    /// Until when the checkpoint keeps an invocation from continuing.
     pub(super) async fn held_until(&mut self) -> Option<Timestamp> {
         let checkpoint = self.checkpoint().await?;
         let moments = ["/lease/until", "/retry_at"];
@@ -107,7 +107,7 @@ fn moment(value: &Value) -> Option<Timestamp> {
     value.as_str()?.parse().ok()
 }
 
-/// Until when Clerk is not to be asked, as a checkpoint says.
+/// Until when a checkpoint says that no request may be sent to Clerk.
 pub(super) fn retry_at(objects: &Objects) -> Option<Timestamp> {
     let checkpoint: Value = serde_json::from_slice(objects.get("checkpoint.json")?).ok()?;
     moment(&checkpoint["retry_at"])

@@ -1,4 +1,4 @@
-//! One execution environment of the function, and how an invocation in it ends.
+//! One execution environment of the function, and how its invocations end.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -9,10 +9,11 @@ use tokio::time::Instant;
 use crate::support::aws_proxy::{Entrance, Stop, Target};
 use crate::support::lambda_runtime::Lambda;
 
-/// Past this an invocation in which nothing hangs does not end. Nothing waits for it to pass.
+/// An invocation without a hanging call that takes longer than this counts as endless. No test
+/// waits this long.
 pub(super) const FOR_EVER: Duration = Duration::from_secs(240);
 
-/// An execution environment, and what stands between it and AWS.
+/// An execution environment, and its entrance to AWS.
 pub(super) struct Environment {
     pub(super) lambda: Lambda,
     pub(super) target: Arc<Target>,
@@ -32,7 +33,7 @@ pub(super) enum End {
 }
 
 impl Environment {
-    /// Delivers an event, and waits for what comes of it.
+    /// Delivers an event, and waits for the result.
     pub(super) async fn invoke(
         &mut self,
         request_id: &str,
@@ -59,7 +60,7 @@ impl Environment {
         };
         assert!(
             deadline < FOR_EVER || !matches!(end, End::PastDeadline),
-            "an invocation goes on for ever"
+            "an invocation does not end"
         );
         if matches!(end, End::PastDeadline) {
             self.target.stop(Stop::Kill);

@@ -1,10 +1,10 @@
-//! The second level: the same stories for the real program, a Lambda function under an emulation of
-//! Lambda's runtime interface, with Clerk on a socket and AWS behind a proxy that fails.
+//! The same kind of schedules for the real program as a Lambda function: an emulation of Lambda's
+//! runtime interface, Clerk on a socket, and AWS behind a proxy that fails.
 //!
-//! `CHAOS_LAMBDA_SEED` is the first seed (0), `CHAOS_LAMBDA_SCHEDULES` how many there are (6). A
-//! seed always draws the same story; how far a process has got when something befalls it is up to
-//! the machine. A story that breaks a promise is printed with its processes' last words, and with
-//! what plays it again.
+//! `CHAOS_LAMBDA_SEED` is the first seed (0), `CHAOS_LAMBDA_SCHEDULES` the number of schedules (6).
+//! A seed always gives the same schedule, but how far a process has got when something happens
+//! depends on the machine. A schedule that breaks a promise is printed with the ends of its
+//! processes' logs, and with the command to play it again.
 
 mod bucket;
 mod environment;
@@ -23,16 +23,16 @@ use super::number;
 use play::{Played, play};
 use schedule::Schedule;
 
-/// How many are played when nobody says.
+/// The default number of schedules.
 const SCHEDULES: u64 = 6;
-/// From so many on, every way to end is expected to have been seen.
+/// From this number of schedules on, every kind of end must have been seen.
 const MANY: u64 = 200;
-/// Lines of a process's log that are shown.
+/// The number of lines shown from a process's log.
 const LAST_WORDS: usize = 30;
 
-/// Promises 1 to 7 of the engine, kept by the real program on what is nearly the real platform.
+/// Promises 1 to 7, kept by the real program on a close imitation of the real platform.
 #[tokio::test(flavor = "multi_thread")]
-#[expect(clippy::print_stdout, reason = "whoever runs many schedules wants to know how they ended")]
+#[expect(clippy::print_stdout, reason = "the summary of a long run")]
 async fn no_schedule_breaks_a_promise_of_the_real_function() {
     let first = number("CHAOS_LAMBDA_SEED", 0);
     let schedules = number("CHAOS_LAMBDA_SCHEDULES", SCHEDULES);
@@ -51,7 +51,7 @@ async fn no_schedule_breaks_a_promise_of_the_real_function() {
         match played.expect("not cancelled") {
             Ok(played) => note(&mut ends, &played),
             Err(why) => {
-                // A run of hours may be ended before it says so itself.
+                // A run of hours may be ended before it prints this itself.
                 println!("{why}");
                 failed.push(why);
             }
@@ -77,7 +77,7 @@ async fn no_schedule_breaks_a_promise_of_the_real_function() {
             "StateUnreadable",
         ];
         let missing: Vec<_> = named.iter().filter(|end| !ends.contains_key(**end)).collect();
-        assert!(missing.is_empty(), "no invocation of any schedule ended so: {missing:?}");
+        assert!(missing.is_empty(), "no invocation of any schedule ended like this: {missing:?}");
     }
 }
 
@@ -89,7 +89,7 @@ fn note(ends: &mut BTreeMap<String, u64>, played: &Played) {
     *ends.entry(snapshot.to_owned()).or_default() += 1;
 }
 
-/// Plays a schedule to its end; what there is to say when a promise was broken.
+/// Plays a schedule to its end, and returns a description if a promise was broken.
 async fn play_one(schedule: Schedule) -> Result<Played, String> {
     let played = Arc::new(Mutex::new(Played::default()));
     let playing = tokio::spawn(play(schedule.clone(), Arc::clone(&played)));
@@ -100,11 +100,11 @@ async fn play_one(schedule: Schedule) -> Result<Played, String> {
     let text = panic.downcast_ref::<String>().cloned();
     let why = text
         .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
-        .unwrap_or_else(|| "a panic without words".to_owned());
+        .unwrap_or_else(|| "a panic without a message".to_owned());
     Err(format!(
         "CHAOS_LAMBDA_SEED={} CHAOS_LAMBDA_SCHEDULES=1\n{schedule}  {why}\n  {}\n{}",
         schedule.seed,
-        played.told.join("\n  "),
+        played.history.join("\n  "),
         last_words(played).await
     ))
 }

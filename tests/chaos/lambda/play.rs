@@ -1,4 +1,4 @@
-//! Carries a schedule out against the real program, and has everything judged.
+//! Carries a schedule out against the real program, and has every invocation judged.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -30,11 +30,11 @@ use crate::support::oracle::Oracle;
 use crate::support::plain::every_second;
 use crate::support::process::{Finished, Program};
 
-/// The longest time Lambda lets an invocation run (AWS documentation, "Lambda quotas").
+/// The longest time that Lambda lets an invocation run (AWS documentation, "Lambda quotas").
 const LONGEST: Duration = Duration::from_secs(900);
-/// When an invocation is killed that waits for an answer that never comes: nobody has 900 seconds.
+/// When an invocation is killed that waits for an answer that never comes, to save 900 seconds.
 const HANGING: Duration = Duration::from_millis(1_500);
-/// Invocations within which a run is complete once everything is well.
+/// Once all faults are gone, a run is complete within this many invocations.
 const MOST_INVOCATIONS: usize = 8;
 /// Longer than a lease, and than any pause a schedule asks for.
 const A_WHILE: Duration = Duration::from_secs(6_000);
@@ -42,30 +42,30 @@ const A_WHILE: Duration = Duration::from_secs(6_000);
 /// asynchronous invocation").
 const BEFORE_RETRIES: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(120)];
 
-/// What a schedule came to, filled in as it goes on.
+/// The result of a schedule, filled in as it goes on.
 #[derive(Debug, Default)]
 pub(super) struct Played {
     /// How each invocation ended: a status, an error's name, or what stopped it.
     pub(super) ends: Vec<String>,
-    /// Whether the snapshot that the schedule's own run came to is verified.
+    /// Whether the snapshot of the schedule's last run is verified.
     pub(super) verified: bool,
-    /// Everything in the order in which it happened, for whoever has to look into it.
-    pub(super) told: Vec<String>,
+    /// Everything in the order in which it happened, for investigating a failure.
+    pub(super) history: Vec<String>,
     /// The processes, in the order in which they were started.
     pub(super) processes: Vec<Ended>,
 }
 
-/// Carries a schedule out. Panics where a promise is broken.
+/// Carries a schedule out. Panics if a promise is broken.
 pub(super) async fn play(schedule: Schedule, played: Arc<Mutex<Played>>) {
     let mut stage = Stage::of(&schedule, played).await;
     for act in &schedule.acts {
-        stage.tell(format!("{act:?}"));
+        stage.record(format!("{act:?}"));
         stage.act(act).await;
     }
     stage.end().await;
 }
 
-/// An invocation that stands still.
+/// A frozen invocation.
 struct Frozen {
     environment: Environment,
     request_id: String,
@@ -73,10 +73,10 @@ struct Frozen {
 
 struct Stage {
     sandbox: Sandbox,
-    /// The instance that the secret may turn to, and whether it has.
+    /// The instance to which the secret may change, and whether it has.
     other: Sandbox,
     is_other: Arc<AtomicBool>,
-    /// What stays wrong with AWS until all else is well.
+    /// Faults of AWS that last until all others are gone.
     for_good: Vec<AwsFault>,
     serving: Serving,
     aws: SdkConfig,
@@ -85,16 +85,16 @@ struct Stage {
     bucket: Bucket,
     function: Function,
     judge: Judge,
-    /// Idle, to be used again.
+    /// Idle environments, to be used again.
     warm: Vec<Environment>,
     frozen: Vec<Frozen>,
     /// For the next invocation.
     events: Vec<(u64, Event)>,
     stops: Vec<(u64, Side, Stop)>,
-    /// What may be the matter by now.
+    /// What may be wrong by now.
     armed: Armed,
     invocations: u64,
-    /// The last one seen that the program could go on from.
+    /// The last checkpoint seen that the program could continue.
     checkpoint: Option<Bytes>,
     keys: Arc<AtomicU64>,
     played: Arc<Mutex<Played>>,
@@ -231,7 +231,7 @@ impl Stage {
         format!("request-{}", self.invocations)
     }
 
-    /// One invocation; whether Lambda takes it to have failed.
+    /// One invocation; returns whether Lambda counts it as failed.
     async fn invoke(
         &mut self,
         request_id: &str,
@@ -265,7 +265,7 @@ impl Stage {
         failed
     }
 
-    /// Two invocations by the same event, in two environments at once.
+    /// Two concurrent invocations by the same event, in two environments.
     async fn invoke_twice(&mut self, request_id: &str, event: Value, deadline: Option<Duration>) {
         self.armed.rival |= self.function.lease == SHORTEST_LEASE;
         let before = self.before(&event).await;
@@ -296,19 +296,24 @@ impl Stage {
         Before { objects, requests: self.sandbox.total_requests() }
     }
 
-    /// The store, when all that dead processes asked for has happened, and Clerk's side judged.
+    /// The store, once everything that dead processes requested has happened, and Clerk's side
+    /// judged.
     async fn after(&mut self, before: &Before) -> Objects {
         self.proxy.at_rest().await;
         self.judge.asked(self.sandbox.total_requests() - before.requests);
-        assert_eq!(self.proxy.breaches().await, [""; 0], "written without the lease");
+        assert_eq!(
+            self.proxy.breaches().await,
+            [""; 0],
+            "the checkpoint was written without the lease"
+        );
         self.bucket.objects().await
     }
 
-    /// Nothing was asked of Clerk if it had asked for a pause that is not over yet.
+    /// No request was sent to Clerk during a pause that it had asked for.
     fn assert_pause_kept(&self, before: &Before) {
         if retry_at(&before.objects).is_some_and(|until| until > Clock::system().now()) {
             let asked = self.sandbox.total_requests() - before.requests;
-            assert_eq!(asked, 0, "requests within a pause Clerk asked for");
+            assert_eq!(asked, 0, "requests during a pause that Clerk asked for");
         }
     }
 
@@ -348,7 +353,7 @@ impl Stage {
         Environment { lambda, target, entrance }
     }
 
-    /// Puts in what is to happen during the next invocation, in this environment.
+    /// Sets what happens during the next invocation, in this environment.
     fn put_in(&mut self, environment: &Environment) {
         environment.entrance.stop_at(std::mem::take(&mut self.stops));
         let events = std::mem::take(&mut self.events);
@@ -356,7 +361,7 @@ impl Stage {
             return;
         }
         let rotations = events.iter().filter(|(_, event)| matches!(event, Event::RotateKey));
-        // The secret is read again once in an invocation.
+        // The secret is read again once per invocation.
         let turns = events.iter().any(|(_, event)| matches!(event, Event::TurnKey(_)));
         self.armed.key |= rotations.count() > 1 || turns;
         let (seen, target, rotator) =
@@ -392,7 +397,7 @@ impl Stage {
         }
     }
 
-    /// Judges how an invocation ended that had the run to itself.
+    /// Judges the end of an invocation that had the run to itself.
     fn note(&mut self, end: &End, before: &Before, objects: &Objects, disturbed: bool) {
         self.note_end(end);
         match end {
@@ -409,7 +414,7 @@ impl Stage {
         }
     }
 
-    /// Judges how an invocation ended that was not alone: what it says of the store may be out of
+    /// Judges the end of an invocation that was not alone: its view of the store may be out of
     /// date.
     fn note_in_company(&mut self, end: &End, objects: &Objects) {
         self.note_end(end);
@@ -443,15 +448,15 @@ impl Stage {
             End::PastDeadline => "past its deadline",
             End::Frozen => "frozen",
         };
-        self.tell(format!("    {end:?}"));
+        self.record(format!("    {end:?}"));
         self.played.lock().expect("not poisoned").ends.push(name.to_owned());
     }
 
-    fn tell(&self, what: String) {
-        self.played.lock().expect("not poisoned").told.push(what);
+    fn record(&self, what: String) {
+        self.played.lock().expect("not poisoned").history.push(what);
     }
 
-    /// What becomes of an environment when its invocation has ended so.
+    /// Keeps or ends an environment after its invocation.
     async fn leave(&mut self, environment: Environment, end: &End, request_id: &str) {
         match end {
             End::Answered(_) | End::Failed(_) => {
@@ -466,13 +471,13 @@ impl Stage {
         }
     }
 
-    /// Ends an environment; its log is as it should be.
+    /// Ends an environment, and checks its log.
     async fn read_log(&self, environment: Environment) {
         let finished = environment.lambda.end().await;
         let Finished { stdout, stderr, .. } = &*finished;
         self.judge.assert_hidden(stdout, "the log");
         assert_eq!(stderr, "", "everything is logged to standard output");
-        // The last line may have been cut by what ended the process.
+        // The last line may have been cut when the process ended.
         let whole = stdout.rfind('\n').map_or(0, |end| end + 1);
         for line in stdout[..whole].lines() {
             let parsed: Result<Value, _> = serde_json::from_str(line);
@@ -502,7 +507,7 @@ impl Stage {
         }
     }
 
-    /// Lets time pass, at least until the lease has ended where that is short.
+    /// Lets time pass, at least until the lease has ended if it is short.
     async fn wait(&mut self, time: Duration) {
         if self.function.lease > SHORTEST_LEASE {
             self.bucket.pass_time(time).await;
@@ -528,7 +533,7 @@ impl Stage {
 
     async fn damage(&mut self, damage: Damage) {
         self.judge.damaged = true;
-        // Whoever is frozen has lost the run.
+        // A frozen invocation has lost the run.
         self.armed.rival = true;
         self.proxy.checkpoint_changed().await;
         let checkpoint = self.bucket.objects().await.remove("checkpoint.json");
@@ -547,8 +552,8 @@ impl Stage {
         self.bucket.plant("checkpoint.json", text).await;
     }
 
-    /// When all is well again the run comes to its end, and whatever was frozen does no harm; then
-    /// a run of its own finds exactly what is there, and nothing is left behind.
+    /// Once all faults are gone the run completes, whatever was frozen does no harm, and a run of
+    /// its own finds exactly the rows of the instance and leaves nothing behind.
     async fn end(&mut self) {
         self.heal();
         self.finish(json!({})).await;
@@ -556,7 +561,7 @@ impl Stage {
         self.played.lock().expect("not poisoned").verified = verified;
         self.thaw().await;
         if !self.for_good.is_empty() {
-            // Each of them takes a new snapshot, though the bucket does not let go of the old ones.
+            // Each of them makes a new snapshot, although the bucket does not delete the old ones.
             for _ in 0..2 {
                 self.finish(json!({})).await;
             }
@@ -595,7 +600,7 @@ impl Stage {
                 _ => json!({}),
             };
         }
-        panic!("not complete though all is well");
+        panic!("not complete although all faults are gone");
     }
 }
 
@@ -606,7 +611,7 @@ fn is_foreign(objects: &Objects) -> bool {
     !checkpoint.is_ok_and(|checkpoint| checkpoint["format"] == "clerk-sync/checkpoint/4")
 }
 
-/// How things stood before an invocation.
+/// The state of things before an invocation.
 struct Before {
     objects: Objects,
     requests: u64,

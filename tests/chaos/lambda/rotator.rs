@@ -1,4 +1,4 @@
-//! Another key, in Clerk and in the secret.
+//! Replaces the key, in Clerk and in the secret.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -7,13 +7,13 @@ use clerk_sandbox::{DEFAULT_KEY, Sandbox};
 
 use super::super::hazards::OTHER_KEY;
 
-/// Replaces the key as people do: the new one is accepted before it is put into the secret, the old
-/// one no more after that.
+/// Replaces the key as people do: the new one is accepted before it is put into the secret, and the
+/// old one is revoked afterwards.
 pub(super) struct Rotator {
     pub(super) secrets: aws_sdk_secretsmanager::Client,
     pub(super) secret: String,
     pub(super) sandbox: Sandbox,
-    /// The instance that the secret may turn to.
+    /// The instance to which the secret may change.
     pub(super) other: Sandbox,
     /// Whether it has.
     pub(super) is_other: Arc<AtomicBool>,
@@ -30,8 +30,8 @@ impl Rotator {
         self.is_other.store(false, Ordering::SeqCst);
     }
 
-    /// Puts a key of the other instance into the secret, or of the first one again; the key before ends
-    /// or not.
+    /// Puts a key of the other instance into the secret, or of the first one again; the old key is
+    /// revoked or not.
     pub(super) async fn turn(&self, old_ends: bool) {
         if self.is_other.load(Ordering::SeqCst) {
             return self.rotate().await;

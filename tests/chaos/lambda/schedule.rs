@@ -1,5 +1,5 @@
-//! Schedules for the real program, drawn from a seed. What is drawn is always the same; when a
-//! process gets how far is not.
+//! Schedules for the real program, drawn from a seed. The schedule is always the same; how far a
+//! process gets at which time is not.
 
 use std::fmt;
 use std::time::Duration;
@@ -16,14 +16,14 @@ use crate::support::aws_proxy::{AwsCall, AwsEffect, AwsFault, Stop};
 use crate::support::fuse::Side;
 use crate::support::oracle::PATHS;
 
-/// A story.
+/// A schedule.
 #[derive(Debug, Clone)]
 pub(super) struct Schedule {
-    /// What it was drawn from.
+    /// The seed.
     pub(super) seed: u64,
-    /// What is copied, and how the function is set up.
+    /// The instance that is copied, and the settings of the function.
     pub(super) function: Function,
-    /// What happens, one after the other.
+    /// The acts in order.
     pub(super) acts: Vec<Act>,
 }
 
@@ -36,66 +36,66 @@ pub(super) struct Function {
     pub(super) permissions: usize,
     pub(super) compression: &'static str,
     pub(super) log_level: &'static str,
-    /// `LEASE_SECONDS`. With the least that is accepted, time really passes; with more, the times
-    /// in the checkpoint are moved back.
+    /// `LEASE_SECONDS`. With the shortest lease time really passes; with a longer one, the times in
+    /// the checkpoint are moved back.
     pub(super) lease: u64,
-    /// What is opted in beside the five.
+    /// The lists opted in besides the five.
     pub(super) further: Option<Further>,
     /// `SHRINK_GUARD_PERCENT`.
     pub(super) guard: u32,
 }
 
-/// Rows of a further list.
+/// Numbers of rows of a further list.
 const SIZES: [usize; 6] = [0, 1, 3, 12, 40, 101];
-/// The least that the contract accepts (section 2).
+/// The shortest lease that is accepted.
 pub(super) const SHORTEST_LEASE: u64 = 2;
 
 /// One thing that happens.
 #[derive(Debug, Clone)]
 pub(super) enum Act {
-    /// From now on Clerk answers like that.
+    /// From now on Clerk answers with this fault.
     Wire(FaultRule, Lie),
-    /// From now on AWS fails like that.
+    /// From now on AWS fails like this.
     Aws(AwsFault),
-    /// From now on AWS fails like that, and nobody puts it right before all else is.
+    /// From now on AWS fails like this until all other faults are gone.
     AwsForGood(AwsFault),
-    /// From now on the bucket does not do what conditional calls ask for.
+    /// From now on the bucket ignores the conditions of calls.
     NoConditions(AwsEffect),
-    /// From now on it does.
+    /// From now on it obeys them.
     Conditions,
-    /// The secret gets a key of the other instance, or of the first one again. Whether the key before
-    /// is accepted no more.
+    /// The secret gets a key of the other instance, or of the first one again. The value says
+    /// whether the old key is revoked.
     TurnKey(bool),
-    /// Rows go away.
+    /// Rows are deleted.
     Lose(Loss),
     /// An event with `accept_shrink`.
     Accept,
     /// The key is replaced, in Clerk and in the secret.
     RotateKey,
-    /// From now on rows come and go between pages.
+    /// From now on rows are added and deleted between pages.
     Churn(ChurnPlan),
-    /// Something happens as the next invocation sends its n-th request to Clerk.
+    /// An event as the next invocation sends its n-th request to Clerk.
     AtRequest(u64, Event),
     /// The next invocation is stopped at its n-th call of AWS.
     AtAwsCall(u64, Side, Stop),
-    /// The checkpoint is changed behind the program's back.
+    /// The checkpoint is damaged.
     Checkpoint(Damage),
     /// An event for the function.
     Invoke {
         /// Its `time_budget_seconds`.
         budget: Option<f64>,
-        /// When Lambda kills the environment, in milliseconds; a long time otherwise.
+        /// When Lambda kills the environment, in milliseconds; a long time if there is none.
         deadline: Option<u64>,
         /// How it is delivered.
         delivery: Delivery,
     },
-    /// What was frozen goes on.
+    /// Everything frozen continues.
     Thaw,
-    /// So many seconds pass.
+    /// This many seconds pass.
     Wait(u64),
-    /// Lambda takes the idle environments away.
+    /// Lambda ends the idle environments.
     Cold,
-    /// Everything that is wrong is put right, and nothing changes any more.
+    /// All faults are removed, and nothing changes any more.
     Heal,
 }
 
@@ -109,7 +109,7 @@ pub(super) enum Delivery {
     Retried,
 }
 
-/// What happens as a request arrives.
+/// An event as a request arrives.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Event {
     Stop(Stop),
@@ -119,7 +119,7 @@ pub(super) enum Event {
 }
 
 impl Schedule {
-    /// The story of a seed.
+    /// The schedule of a seed.
     pub(super) fn of(seed: u64) -> Self {
         let mut draw = Draw {
             random: Rng::with_seed(seed),
@@ -185,8 +185,8 @@ impl Draw {
         }
     }
 
-    /// Puts in what is drawn apart from everything else, so that the rest of the story stays what it
-    /// was; how much the guard lets go.
+    /// Adds what is drawn separately, so that the rest of the schedule stays the same; returns the
+    /// guard's percentage.
     fn add_hazards(&mut self, seed: u64) -> u32 {
         let (hazards, mut random) = Hazards::of(seed);
         for kind in &hazards.kinds {
@@ -261,7 +261,7 @@ impl Draw {
         }
     }
 
-    /// Some troubles, an event in the midst of them, and what comes after.
+    /// Some faults, an event among them, and what follows.
     fn round(&mut self) {
         for _ in 0..self.random.u32(1..=4) {
             let act = self.trouble();
@@ -313,7 +313,8 @@ impl Draw {
                 every_pages: self.random.u64(1..=2),
                 inserts: self.random.usize(0..=2),
                 deletes: self.random.usize(0..=2),
-                // A deletion and a backdated row cancel out in a count, and no program could tell.
+                // A deletion and a backdated row cancel out in a count, which no program could
+                // notice.
                 backdate_one_in: 0,
                 last_page: self.last_page(),
             }),
@@ -327,14 +328,14 @@ impl Draw {
     }
 
     fn stop(&mut self) -> Stop {
-        // Who is frozen has to see time pass.
+        // A frozen invocation must see time pass.
         if self.lease == SHORTEST_LEASE && self.random.bool() {
             return Stop::Freeze;
         }
         self.of(&[Stop::Kill, Stop::Kill, Stop::Terminate])
     }
 
-    /// A rule for some requests of one list or of all: seldom for ever, for then a request is
+    /// A rule for some requests of one list or of all: rarely forever, because a request is then
     /// repeated for seconds.
     fn rule(&mut self) -> FaultRule {
         let path = match self.random.u32(0..8) {
@@ -369,7 +370,8 @@ impl Draw {
                 let first = self.random.u64(1..=3);
                 (FaultRule::on(self.of(&PATHS)).call(first).too_many_requests(1), Lie::None)
             }
-            // Longer than any invocation: the run is paused. Only where time is moved, not waited.
+            // Longer than any invocation, so that the run is paused. Only if time is simulated, not
+            // waited for.
             11 if self.lease != SHORTEST_LEASE => (rule.too_many_requests(5_000), Lie::None),
             11 => (rule.status(503, "unavailable"), Lie::None),
             12 => (rule.status(401, "clerk_key_invalid"), Lie::Key),
@@ -437,7 +439,7 @@ impl Draw {
             AwsEffect::Hang,
         ]);
         let first = self.random.u64(1..=4);
-        // Three attempts at a call are all it gets.
+        // A call is attempted only three times.
         let last = if self.one_in(6) { u64::MAX } else { first + self.of(&[0, 0, 1, 2]) };
         Act::Aws(AwsFault { call, key_part, first, last, effect })
     }

@@ -1,0 +1,209 @@
+//! Promise: sessions are read as one list, or user by user if Clerk does not list them all. Each is
+//! in the snapshot once either way.
+
+use std::time::Duration;
+
+use clerk_sandbox::{Effect, FaultRule, Sandbox};
+use serde_json::{Value, json};
+
+use crate::support::further_lists::{REFUSALS, sorted, text, world};
+use crate::support::pieces::{complete, complete_in_pieces};
+use crate::support::scene::{PAST_THE_LEASE, cut_at_request};
+use crate::support::sessions::{asking_user_by_user, refusing_sessions_of_all, with_sessions};
+use crate::support::world::World;
+
+#[tokio::test(start_paused = true)]
+async fn sessions_are_read_as_one_list_if_clerk_lists_them_all() {
+    let (sandbox, _) = with_sessions(60);
+    let snapshot = complete(&world(&sandbox, &["sessions"]), "whole").await;
+    assert_eq!(sorted(snapshot.ids("sessions")), sorted(sandbox.ids("sessions")));
+    assert_eq!(snapshot.manifest["datasets"]["sessions"]["walk"], "offset");
+    assert_eq!(sandbox.request_count("/v1/sessions"), 1);
+    assert_eq!(sandbox.request_count("/v1/users"), 0);
+    let statuses = snapshot.datasets["sessions"].iter().map(|row| &row["profile"]["status"]);
+    assert!(statuses.into_iter().all(|status| status == "a_status_of_the_future"));
+}
+
+/// If Clerk refuses the whole list, or leaves it empty, the sessions of each active user are
+/// requested.
+#[tokio::test(start_paused = true)]
+async fn sessions_are_read_user_by_user_if_clerk_does_not_list_them_all() {
+    type Trouble = fn(&Sandbox);
+    let troubles: [(&str, Trouble); 3] = [
+        ("refused", refusing_sessions_of_all),
+        ("empty", |sandbox| {
+            let empty = r#"{"data":[],"total_count":0}"#.to_owned();
+            sandbox.fault(FaultRule::on("/v1/sessions").call(1).effect(Effect::Body(empty)));
+        }),
+        ("cut short", |sandbox| {
+            sandbox
+                .fault(FaultRule::on("/v1/sessions").calls(1, 3).effect(Effect::TruncatePage(0)));
+        }),
+    ];
+    for (what, trouble) in troubles {
+        let (sandbox, of_the_active) = with_sessions(60);
+        trouble(&sandbox);
+        let snapshot = complete(&world(&sandbox, &["sessions"]), what).await;
+        assert_eq!(snapshot.ids("sessions"), of_the_active, "{what}");
+        let entry = &snapshot.manifest["datasets"]["sessions"];
+        assert_eq!(entry["status"], "verified", "{what}: {entry:#}");
+        assert_eq!(entry["walk"], "by_owner", "{what}");
+        assert_eq!(entry["source_count"]["after"], of_the_active.len(), "{what}");
+        assert!(!snapshot.datasets.contains_key("users"), "{what}");
+    }
+}
+
+/// If Clerk refuses the whole list with a feature's code but answers for a single user, the feature
+/// is there. If no user was active, there is nobody to ask about, and nothing is known.
+#[tokio::test(start_paused = true)]
+async fn sessions_are_read_user_by_user_if_only_the_whole_list_is_refused() {
+    for (status, code) in REFUSALS {
+        for (lookback, is_read) in [("30", true), ("0", false)] {
+            let (sandbox, of_the_active) = with_sessions(60);
+            sandbox.fault(FaultRule::on("/v1/sessions").call(1).status(status, code));
+            let world = world(&sandbox, &["sessions"]).with("SESSIONS_LOOKBACK_DAYS", lookback);
+            let snapshot = complete(&world, code).await;
+            let entry = &snapshot.manifest["datasets"]["sessions"];
+            if is_read {
+                assert_eq!(snapshot.ids("sessions"), of_the_active, "{code}");
+                assert_eq!(entry["status"], "verified", "{entry:#}");
+                assert_eq!(entry["walk"], "by_owner", "{code}");
+            } else {
+                let said = (&entry["status"], &entry["reason"]);
+                assert_eq!(said, (&json!("skipped"), &json!(code)), "{entry:#}");
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn sessions_are_read_user_by_user_if_large_offsets_fail() {
+    let (sandbox, of_the_active) = with_sessions(600);
+    let fault = FaultRule::on("/v1/sessions").past_offset(400);
+    sandbox.fault(fault.status(504, "gateway_timeout"));
+    let snapshot = complete(&world(&sandbox, &["sessions"]), "no large offsets").await;
+    assert_eq!(snapshot.ids("sessions"), of_the_active);
+    assert_eq!(snapshot.manifest["datasets"]["sessions"]["walk"], "by_owner");
+}
+
+#[tokio::test(start_paused = true)]
+async fn how_far_sessions_look_back_is_a_setting() {
+    let (sandbox, _) = with_sessions(60);
+    refusing_sessions_of_all(&sandbox);
+    let world = world(&sandbox, &["sessions"]).with("SESSIONS_LOOKBACK_DAYS", "40");
+    let snapshot = complete(&world, "40 days").await;
+    assert_eq!(sorted(snapshot.ids("sessions")), sorted(sandbox.ids("sessions")));
+}
+
+/// Nothing was requested twice because of interruptions, except the instance and one page of users
+/// each time.
+fn assert_two_requests_each(world: &World, active: u64, interruptions: u64) {
+    let asked = world.sandbox.requests_by_path();
+    // One for each user, and one for the whole list, which was refused.
+    assert_eq!(asked["/v1/sessions"], active + 1);
+    assert_eq!(asked["/v1/instance"], 1 + interruptions);
+    let pages = active.div_ceil(500);
+    let users = asked["/v1/users"];
+    assert!(
+        users <= pages + interruptions,
+        "{users} pages of users, {interruptions} interruptions"
+    );
+    assert_eq!(asked["/v1/users/count"], 1, "to say whether there is time for all of them");
+    assert_eq!(asked.len(), 4, "{asked:?}");
+    assert_eq!(world.sandbox.rate_limited_count(), 0);
+}
+
+/// A run that requests the sessions of thousands of users is continued as often as necessary.
+#[tokio::test(start_paused = true)]
+async fn sessions_user_by_user_continue_over_many_invocations() {
+    for (active, seconds, least) in [(600, 5.0, 20), (10_000, 450.0, 4)] {
+        let (world, of_the_active) = asking_user_by_user(active, "0.5");
+        let (invocations, snapshot) = complete_in_pieces(&world, seconds, "by user").await;
+        assert!(invocations > least, "{invocations}");
+        assert!(snapshot.ids("sessions") == of_the_active, "each once, in the users' order");
+        assert_two_requests_each(&world, active as u64, invocations as u64 - 1);
+        let parts = snapshot.manifest["datasets"]["sessions"]["parts"].as_array().expect("parts");
+        assert!(parts.len() <= 28, "{} parts", parts.len());
+    }
+}
+
+/// A kill loses the requests in flight and the rows not yet stored: at this slow rate two requests,
+/// however many are in flight (`docs/decisions/0005-read-ahead.md`).
+#[tokio::test(start_paused = true)]
+async fn a_kill_while_reading_user_by_user_costs_two_requests() {
+    for share in ["0.5", "1.0"] {
+        let (world, of_the_active) = asking_user_by_user(600, share);
+        let mut lost = 0;
+        let kills = [4, 5, 6, 9, 14, 20, 200, 120, 60];
+        for requests in kills {
+            assert!(cut_at_request(&world, requests).await.is_none(), "killed at {requests}");
+            tokio::time::advance(PAST_THE_LEASE).await;
+            // One of them is the whole list, which was refused.
+            let asked = world.sandbox.request_count("/v1/sessions");
+            let lost_by_now = asked - 1 - users_passed(&world);
+            assert!(lost_by_now - lost <= 2, "{} lost at {requests}", lost_by_now - lost);
+            lost = lost_by_now;
+        }
+        let snapshot = complete(&world, "killed").await;
+        assert!(snapshot.ids("sessions") == of_the_active, "each once, in the users' order");
+        let asked = world.sandbox.requests_by_path();
+        assert_eq!(asked["/v1/sessions"], 600 + 1 + lost);
+        assert_eq!(asked["/v1/instance"], 1 + kills.len() as u64);
+        assert!(asked["/v1/users"] <= 2 + kills.len() as u64, "{asked:?}");
+        assert_eq!(world.sandbox.rate_limited_count(), 0);
+    }
+}
+
+/// The number of users that the checkpoint has passed.
+fn users_passed(world: &World) -> u64 {
+    let objects = world.memory.objects();
+    let checkpoint: Value = serde_json::from_slice(&objects["checkpoint.json"]).expect("JSON");
+    checkpoint["lists"]["sessions"]["windows"][0]["place"]["offset"].as_u64().unwrap_or(0)
+}
+
+/// Users without sessions count as progress: even the smallest budget gets past them.
+#[tokio::test(start_paused = true)]
+async fn users_without_sessions_count_as_progress() {
+    let (sandbox, _) = with_sessions(300);
+    for id in sandbox.ids("sessions") {
+        sandbox.delete("sessions", &id);
+    }
+    refusing_sessions_of_all(&sandbox);
+    sandbox.set_latency(Duration::from_millis(100), Duration::ZERO);
+    let world = world(&sandbox, &["sessions"]).with("MAX_CONCURRENCY", "8");
+    let (invocations, snapshot) = complete_in_pieces(&world, 1.0, "nobody has any").await;
+    assert!(invocations > 2, "{invocations}");
+    assert_eq!(snapshot.datasets["sessions"], [] as [Value; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn refused_sessions_are_skipped_whichever_way_they_are_read() {
+    for (status, code) in REFUSALS {
+        let (sandbox, _) = with_sessions(9);
+        refusing_sessions_of_all(&sandbox);
+        let rule = FaultRule::on("/v1/sessions").with_parameter("user_id");
+        sandbox.fault(rule.status(status, code));
+        let snapshot = complete(&world(&sandbox, &["sessions"]), code).await;
+        let entry = &snapshot.manifest["datasets"]["sessions"];
+        assert_eq!((&entry["status"], &entry["reason"]), (&json!("skipped"), &json!(code)));
+    }
+}
+
+/// `check` says what a sync would do about a refusal.
+#[tokio::test(start_paused = true)]
+async fn check_requests_sessions_as_a_sync_would() {
+    for (users, is_read) in [(9, true), (0, false)] {
+        for (status, code) in REFUSALS {
+            let (sandbox, _) = with_sessions(users);
+            sandbox.fault(FaultRule::on("/v1/sessions").call(1).status(status, code));
+            let answer = world(&sandbox, &["sessions"]).handle(json!({"action": "check"})).await;
+            let answer = answer.expect("check");
+            let checks = answer.as_array().expect("checks");
+            let of_sessions = checks.iter().find(|check| check["check"] == "sessions");
+            let of_sessions = of_sessions.expect("a check of sessions");
+            assert_eq!(of_sessions["ok"], is_read, "{code}: {answer:#}");
+            let says_skipped = text(&of_sessions["detail"]).contains("a snapshot would skip it");
+            assert_eq!(says_skipped, !is_read, "{code}: {answer:#}");
+        }
+    }
+}

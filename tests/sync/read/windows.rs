@@ -1,0 +1,426 @@
+//! Promise: users are read in concurrent windows of creation time. Every row is there once, as with
+//! a single list, however the server treats the filters, and the speed costs few extra requests.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use clerk_sandbox::{ChurnPlan, DeletedCursor, Effect, FaultRule, LoggedRequest, Rules, Sandbox};
+use serde_json::{Value, json};
+
+use crate::support::pieces::{complete, complete_in_pieces};
+use crate::support::plain::{FIRST, add, before_request, every_second, fill};
+use crate::support::snapshot::Snapshot;
+use crate::support::source::Source;
+use crate::support::world::World;
+
+/// Twenty-one pages: enough for two windows and more.
+const USERS: usize = 10_300;
+
+/// An instance whose users were created at a steady rate, until a day ago.
+fn steady() -> Sandbox {
+    let sandbox = Sandbox::empty();
+    fill(&sandbox, "users", USERS, every_hour_and_a_half);
+    sandbox
+}
+
+const fn every_hour_and_a_half(number: usize) -> i64 {
+    FIRST + 6_000_000 * number as i64
+}
+
+/// Each filter may include or exclude the time it names.
+const FILTERS: [(bool, bool); 4] = [(false, false), (false, true), (true, false), (true, true)];
+
+/// A world without a limit on requests, in which each takes a while.
+fn world(sandbox: &Sandbox) -> World {
+    sandbox.set_latency(Duration::from_millis(50), Duration::from_millis(20));
+    World::new(sandbox.clone()).with("RESOURCES", "users").with("COMPRESSION", "none")
+}
+
+fn counts(sandbox: &Sandbox) -> u64 {
+    sandbox.request_count("/v1/users/count")
+}
+
+/// A parameter of a request.
+fn parameter<'a>(request: &'a LoggedRequest, name: &str) -> Option<&'a str> {
+    let found = request.query.iter().find(|(other, _)| other == name);
+    found.map(|(_, value)| value.as_str())
+}
+
+/// The requests for pages of users.
+fn pages(sandbox: &Sandbox) -> Vec<LoggedRequest> {
+    let requests = sandbox.requests().into_iter();
+    requests.filter(|request| request.path == "/v1/users" && !is_look(request)).collect()
+}
+
+/// Whether it requests a single user, to find the edge of a window.
+fn is_look(request: &LoggedRequest) -> bool {
+    parameter(request, "limit") == Some("1")
+}
+
+fn looks(sandbox: &Sandbox) -> usize {
+    sandbox.requests().iter().filter(|request| is_look(request)).count()
+}
+
+/// The windows in which pages were requested, by their bounds.
+fn windows(sandbox: &Sandbox) -> BTreeSet<(Option<String>, Option<String>)> {
+    let pages = pages(sandbox);
+    let bound = |page, name| parameter(page, name).map(str::to_owned);
+    pages
+        .iter()
+        .map(|page| (bound(page, "created_at_after"), bound(page, "created_at_before")))
+        .collect()
+}
+
+fn assert_same(snapshot: &Snapshot, sandbox: &Sandbox, what: &str) {
+    let (rows, there) = (snapshot.ids("users"), sandbox.ids("users"));
+    let differ = rows.iter().zip(&there).position(|(row, there)| row != there);
+    assert!(rows == there, "{what}: {} of {}, differing at {differ:?}", rows.len(), there.len());
+    assert_eq!(entry(snapshot)["status"], "verified", "{what}");
+}
+
+fn entry(snapshot: &Snapshot) -> &Value {
+    &snapshot.manifest["datasets"]["users"]
+}
+
+/// Every row is there once and in order, whether or not the server's filters include the time they
+/// name. A window costs half a page more, and one request to find where it begins.
+#[tokio::test(start_paused = true)]
+async fn concurrent_windows_hold_every_user_once() {
+    for (before_includes, after_includes) in FILTERS {
+        let what = format!("before includes: {before_includes}, after: {after_includes}");
+        let sandbox = steady();
+        // Many users share a creation time, also at the edges of windows.
+        for number in 0..700 {
+            add(
+                &sandbox,
+                "users",
+                &format!("tied_{number:03}"),
+                every_hour_and_a_half(number * 14),
+            );
+        }
+        sandbox.set_rules(Rules { before_includes, after_includes, ..Rules::default() });
+        let snapshot = complete(&world(&sandbox), &what).await;
+        assert_same(&snapshot, &sandbox, &what);
+        assert!(windows(&sandbox).len() >= 2, "{what}: {:?}", windows(&sandbox));
+        assert_eq!(entry(&snapshot)["walk"], "windows", "{what}");
+        assert_eq!(entry(&snapshot)["rows_repaired"], 0, "{what}");
+        let pages = pages(&sandbox).len();
+        // The last page of a window is not full. If users with the same creation time moved its
+        // edge, one more page confirms its end.
+        let windows = windows(&sandbox).len();
+        assert!(pages <= 22 + windows, "{what}: {pages} pages in {windows} windows");
+        assert!(looks(&sandbox) < 20, "{what}: {} looks", looks(&sandbox));
+        assert_eq!(counts(&sandbox), 2, "{what}");
+        assert_eq!(sandbox.violations(), [], "{what}");
+    }
+}
+
+/// One user for every millisecond: some are exactly on the edge of two windows, and belong to one
+/// of them.
+#[tokio::test(start_paused = true)]
+async fn a_user_on_the_edge_of_two_windows_is_in_one() {
+    for (before_includes, after_includes) in FILTERS {
+        let what = format!("before includes: {before_includes}, after: {after_includes}");
+        let sandbox = Sandbox::empty();
+        let world = world(&sandbox);
+        let first = world.clock.now().unix_millis() - USERS as i64;
+        fill(&sandbox, "users", USERS, |number| first + number as i64);
+        sandbox.set_rules(Rules { before_includes, after_includes, ..Rules::default() });
+        let snapshot = complete(&world, &what).await;
+        assert_same(&snapshot, &sandbox, &what);
+        assert!(windows(&sandbox).len() >= 2, "{what}: {:?}", windows(&sandbox));
+        assert_eq!(entry(&snapshot)["rows_repaired"], 0, "{what}");
+    }
+}
+
+/// Users were created in two bursts, years apart: the windows divide the rows evenly, not the time.
+#[tokio::test(start_paused = true)]
+async fn windows_are_balanced_by_rows() {
+    let sandbox = Sandbox::empty();
+    let years = 2 * 365 * 24 * 3600;
+    fill(&sandbox, "users", 20_000, |number| match number {
+        0..10_000 => every_second(number) - 1000 * years,
+        _ => every_second(number),
+    });
+    let snapshot = complete(&world(&sandbox), "two bursts").await;
+    assert_same(&snapshot, &sandbox, "two bursts");
+    assert!(windows(&sandbox).len() >= 4, "{:?}", windows(&sandbox));
+    assert!(pages(&sandbox).len() <= 40 + 8, "{} pages", pages(&sandbox).len());
+    assert!(looks(&sandbox) < 20, "{} looks", looks(&sandbox));
+}
+
+/// Users who were all imported at the same time cannot be divided into windows, and are read all
+/// the same.
+#[tokio::test(start_paused = true)]
+async fn users_created_at_the_same_time_take_few_requests() {
+    for (before_includes, after_includes) in FILTERS {
+        let sandbox = Sandbox::empty();
+        fill(&sandbox, "users", USERS, |number| FIRST + (number / 5000) as i64);
+        sandbox.set_rules(Rules { before_includes, after_includes, ..Rules::default() });
+        let what = format!("before includes: {before_includes}, after: {after_includes}");
+        let snapshot = complete(&world(&sandbox), &what).await;
+        assert_same(&snapshot, &sandbox, &what);
+        assert!(sandbox.total_requests() < 130, "{what}: {}", sandbox.total_requests());
+    }
+}
+
+/// Filters or cursors that are ignored or refused cost requests, but no rows.
+#[tokio::test(start_paused = true)]
+async fn servers_that_do_not_filter_or_do_not_know_the_cursor_are_read_another_way() {
+    let list = || FaultRule::on("/v1/users");
+    let count = || FaultRule::on("/v1/users/count");
+    let ignored = |rule: FaultRule, name: &str| rule.effect(Effect::IgnoreParameter(name.into()));
+    let refused =
+        |rule: FaultRule, name: &str| rule.with_parameter(name).status(422, "form_param_unknown");
+    let servers = [
+        ("after is ignored", vec![ignored(list(), "created_at_after")]),
+        ("before is ignored", vec![ignored(list(), "created_at_before")]),
+        (
+            "both are ignored",
+            vec![ignored(list(), "created_at_after"), ignored(list(), "created_at_before")],
+        ),
+        ("counts ignore them", vec![ignored(count(), "created_at_before")]),
+        ("counts refuse them", vec![refused(count(), "created_at_before")]),
+        ("the list refuses them", vec![refused(list(), "created_at_after")]),
+        ("the list refuses the end", vec![refused(list(), "created_at_before")]),
+        ("the cursor is ignored", vec![list().ignore_cursor()]),
+        ("the cursor is refused", vec![list().refuse_cursor()]),
+    ];
+    for (what, faults) in servers {
+        let sandbox = steady();
+        faults.into_iter().for_each(|fault| sandbox.fault(fault));
+        let snapshot = complete(&world(&sandbox), what).await;
+        assert_same(&snapshot, &sandbox, what);
+        let requests = sandbox.total_requests();
+        assert!(requests < 150, "{what}: {requests} requests");
+    }
+}
+
+/// A window that ends too early, because pages were empty for a while, disagrees with the counts
+/// and is read to its end.
+#[tokio::test(start_paused = true)]
+async fn a_window_that_ended_too_early_is_read_to_its_end() {
+    for (first, last) in [(4, 8), (5, 15), (9, 13), (10, 20), (11, 22)] {
+        for latency in [0, 50] {
+            let what = format!("pages {first} to {last} are empty, {latency} ms");
+            let sandbox = Sandbox::empty();
+            fill(&sandbox, "users", 2 * USERS, every_hour_and_a_half);
+            sandbox.fault(FaultRule::on("/v1/users").calls(first, last).truncate_page(0));
+            let world = world(&sandbox);
+            sandbox.set_latency(Duration::from_millis(latency), Duration::ZERO);
+            let snapshot = complete(&world, &what).await;
+            assert_same(&snapshot, &sandbox, &what);
+        }
+    }
+}
+
+/// If filters fail, as on a large instance without an index for them, users are read without
+/// windows.
+#[tokio::test(start_paused = true)]
+async fn servers_whose_filters_fail_are_read_without_windows() {
+    let fails = |path: &str, parameter: &str| {
+        FaultRule::on(path).with_parameter(parameter).status(500, "internal_error")
+    };
+    for (what, fault) in [
+        ("counts", fails("/v1/users/count", "created_at_before")),
+        ("after", fails("/v1/users", "created_at_after")),
+        ("before", fails("/v1/users", "created_at_before")),
+        ("never answered", FaultRule::on("/v1/users").with_parameter("created_at_after").reset()),
+    ] {
+        let sandbox = steady();
+        sandbox.fault(fault);
+        let snapshot = complete(&world(&sandbox), what).await;
+        assert_same(&snapshot, &sandbox, what);
+    }
+}
+
+/// Users are inserted, backdated and deleted while windows are read, and a deleted cursor is
+/// answered in every way.
+#[tokio::test(start_paused = true)]
+async fn no_user_that_stays_put_is_lost_or_doubled_while_windows_change() {
+    for seed in 0..8 {
+        fastrand::seed(seed);
+        let what = format!("seed {seed}");
+        let sandbox = changing(seed);
+        let source = Source::of(&sandbox);
+        let snapshot = complete(&world(&sandbox), &what).await;
+        assert!(windows(&sandbox).len() > 2, "{what}: not divided");
+        source.assert_kept_by(&snapshot, &what);
+        assert!(sandbox.total_requests() < 500, "{what}: {}", sandbox.total_requests());
+    }
+}
+
+/// The same changes while the run is interrupted again and again.
+#[tokio::test(start_paused = true)]
+async fn interruptions_while_windows_change_lose_and_double_no_user() {
+    for seed in 0..4 {
+        fastrand::seed(seed);
+        let what = format!("seed {seed}");
+        let sandbox = changing(seed);
+        let source = Source::of(&sandbox);
+        let seconds = 0.05 * (seed + 1) as f64;
+        let (invocations, snapshot) = complete_in_pieces(&world(&sandbox), seconds, &what).await;
+        assert!(invocations > 1, "{what}: nothing was interrupted");
+        source.assert_kept_by(&snapshot, &what);
+    }
+}
+
+/// Sorted by name, parts are in the order of their rows, even with more than a hundred windows.
+#[tokio::test(start_paused = true)]
+async fn more_than_a_hundred_windows_keep_their_parts_in_order() {
+    const WINDOWS: usize = 120;
+    let sandbox = Sandbox::empty();
+    fill(&sandbox, "users", 2900, every_hour_and_a_half);
+    let world = world(&sandbox);
+    let begun = world.handle(json!({ "time_budget_seconds": 0 })).await.expect("an answer");
+    assert_eq!(begun["status"], "partial", "{begun:#}");
+    world.edit_checkpoint(|checkpoint| {
+        let users = &mut checkpoint["lists"]["users"];
+        users["divisible"] = json!(false);
+        let mut window = users["windows"][0].clone();
+        let rows: u64 = window["stretches"]
+            .as_array()
+            .expect("stretches")
+            .iter()
+            .map(|segment| segment["rows"].as_u64().expect("a count"))
+            .sum();
+        assert!(rows < 1500, "{rows} rows are read already");
+        let edge = |number: usize| every_hour_and_a_half(1500 + 10 * number);
+        window["bounds"]["until"] = json!(edge(0));
+        let mut windows = vec![window];
+        for number in 1..WINDOWS {
+            let until = (number + 1 < WINDOWS).then(|| edge(number));
+            windows.push(json!({
+                "number": number,
+                "bounds": { "from": edge(number - 1), "until": until },
+                "expected": null, "place": { "offset": 0, "tail": [] }, "ended": false,
+                "stretches": [],
+            }));
+        }
+        users["windows"] = json!(windows);
+    });
+    let snapshot = complete(&world, "120 windows").await;
+    assert_eq!(snapshot.manifest["snapshot_id"], begun["snapshot_id"], "the run is continued");
+    assert_same(&snapshot, &sandbox, "120 windows");
+    let names: Vec<&str> = entry(&snapshot)["parts"]
+        .as_array()
+        .expect("parts")
+        .iter()
+        .map(|part| part["key"].as_str().expect("a key"))
+        .collect();
+    assert!(names.len() >= WINDOWS && names.is_sorted(), "{names:?}");
+}
+
+fn changing(seed: u64) -> Sandbox {
+    let cursors = [
+        DeletedCursor::Refused,
+        DeletedCursor::Continues,
+        DeletedCursor::EmptyPage,
+        DeletedCursor::FirstPage,
+    ];
+    let (before_includes, after_includes) = FILTERS[seed as usize / 2 % 4];
+    let sandbox = steady();
+    sandbox.set_rules(Rules {
+        before_includes,
+        after_includes,
+        deleted_cursor: cursors[seed as usize % 4],
+        ..Rules::default()
+    });
+    sandbox.churn(ChurnPlan {
+        seed,
+        inserts: seed as usize % 4,
+        deletes: 1 + seed as usize % 5,
+        backdate_one_in: seed as u32 % 4,
+        lists: vec!["users"],
+        last_page: if seed.is_multiple_of(2) { 18 } else { u64::MAX },
+        ..ChurnPlan::default()
+    });
+    sandbox
+}
+
+/// An unchanged instance has the same content however often its windows are interrupted, and no
+/// page is read twice.
+#[tokio::test(start_paused = true)]
+async fn interrupted_windows_continue_where_they_stopped() {
+    let sandbox = steady();
+    let whole = complete(&world(&sandbox), "uninterrupted").await;
+    let pages = sandbox.request_count("/v1/users");
+    for seconds in [0.0, 0.1, 0.25] {
+        sandbox.clear_requests();
+        let what = format!("{seconds} seconds each");
+        let (invocations, snapshot) = complete_in_pieces(&world(&sandbox), seconds, &what).await;
+        assert!(invocations > 2, "{what}");
+        assert_eq!(snapshot.digests(), whole.digests(), "{what}");
+        assert_eq!(snapshot.ids("users"), whole.ids("users"), "{what}");
+        let asked = sandbox.request_count("/v1/users");
+        assert!(asked <= pages + 2, "{what}: {asked} pages instead of {pages}");
+    }
+}
+
+/// Counts reveal a backdated user, and only the rows around it are read again.
+#[tokio::test(start_paused = true)]
+async fn only_what_disagrees_with_the_counts_is_read_again() {
+    for (moment, what) in [
+        (FIRST - 1, "before all"),
+        (every_hour_and_a_half(3000) + 1, "in the first window"),
+        (every_hour_and_a_half(8000) + 1, "in a later window"),
+        (every_hour_and_a_half(USERS), "behind all"),
+    ] {
+        let sandbox = steady();
+        before_request(&sandbox, "/v1/users", 25, move |sandbox| {
+            add(sandbox, "users", "late", moment);
+        });
+        let snapshot = complete(&world(&sandbox), what).await;
+        assert_same(&snapshot, &sandbox, what);
+        let repaired = entry(&snapshot)["rows_repaired"].as_u64().unwrap();
+        assert!(repaired <= 1001, "{what}: {repaired} rows read again");
+        assert!(pages(&sandbox).len() <= 30, "{what}: {} pages", pages(&sandbox).len());
+        let by_offset = pages(&sandbox).iter().any(|page| parameter(page, "offset").is_some());
+        assert!(!by_offset, "{what}: users are requested by offset");
+    }
+}
+
+/// A user deleted from a window that was already read is removed again.
+#[tokio::test(start_paused = true)]
+async fn a_user_who_was_deleted_meanwhile_is_not_kept() {
+    for index in [0, 499, 3000, 8000, USERS - 1] {
+        let sandbox = steady();
+        let id = sandbox.ids("users")[index].clone();
+        before_request(&sandbox, "/v1/users", 25, move |sandbox| {
+            sandbox.delete("users", &id);
+        });
+        let what = format!("row {index}");
+        let snapshot = complete(&world(&sandbox), &what).await;
+        assert_same(&snapshot, &sandbox, &what);
+        assert!(pages(&sandbox).len() <= 32, "{what}: {} pages", pages(&sandbox).len());
+    }
+}
+
+/// If the rate limit is the bottleneck, windows would not help, and cost no requests.
+#[tokio::test(start_paused = true)]
+async fn users_are_not_divided_if_the_rate_limit_is_the_bottleneck() {
+    let sandbox = steady();
+    let world = world(&sandbox).with("CLERK_REQUESTS_PER_10S", "100");
+    let snapshot = complete(&world, "100 in 10 s").await;
+    assert_same(&snapshot, &sandbox, "100 in 10 s");
+    assert_eq!(counts(&sandbox), 2);
+}
+
+/// Windows end at the same time, so that enough requests are in flight until the end: the window
+/// with the most remaining rows is always read next.
+#[tokio::test(start_paused = true)]
+async fn windows_end_together() {
+    let sandbox = Sandbox::empty();
+    fill(&sandbox, "users", 3 * USERS, |number| every_hour_and_a_half(number / 3));
+    // Three to five requests at a time use up the rate.
+    let world = world(&sandbox).with("CLERK_REQUESTS_PER_10S", "500");
+    let snapshot = complete(&world, "500 in 10 s").await;
+    assert_same(&snapshot, &sandbox, "500 in 10 s");
+    assert!(windows(&sandbox).len() >= 6, "{:?}", windows(&sandbox));
+    let pages = pages(&sandbox);
+    let mut ends: BTreeMap<&str, usize> = BTreeMap::new();
+    for (number, page) in pages.iter().enumerate() {
+        ends.insert(parameter(page, "created_at_before").unwrap_or_default(), number);
+    }
+    assert!(ends.values().all(|&end| end > pages.len() / 2), "of {}: {ends:?}", pages.len());
+}

@@ -1,0 +1,401 @@
+//! Promise: the principal and the resource of every grant are in the snapshot if their types are
+//! opted in. A row that appeared during the run is fetched and inserted; if a row is gone, its
+//! grants are left out and counted under `referential`.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use clerk_sandbox::{ChurnPlan, Effect, FaultRule, Sandbox};
+use serde_json::{Value, json};
+
+use crate::support::pieces::{complete, complete_in_pieces};
+use crate::support::plain::{FIRST, add, before_request, every_second, plain};
+use crate::support::snapshot::Snapshot;
+use crate::support::source::{Source, assert_closed, membership_ids};
+use crate::support::world::World;
+
+/// Two pages of users and of memberships.
+const USERS: usize = 600;
+const ORGANIZATIONS: usize = 12;
+const MEMBERSHIPS: usize = 700;
+
+const MEMBERSHIPS_PATH: &str = "/v1/organization_memberships";
+
+fn instance() -> Sandbox {
+    plain(USERS, ORGANIZATIONS, MEMBERSHIPS)
+}
+
+fn world(sandbox: &Sandbox) -> World {
+    World::new(sandbox.clone()).with("CLERK_REQUESTS_PER_10S", "1000").with("COMPRESSION", "none")
+}
+
+fn referential(snapshot: &Snapshot) -> (u64, u64) {
+    let referential = &snapshot.manifest["referential"];
+    let count = |name: &str| referential[name].as_u64().expect("a count");
+    (count("dangling_principals"), count("dangling_resources"))
+}
+
+/// The creation times of rows that appear during the run.
+const MOMENTS: [(&str, i64); 4] = [
+    ("at the end", every_second(USERS) + 500),
+    ("at the very beginning", FIRST - 1000),
+    ("in the first page", every_second(100) + 1),
+    ("in a later page", every_second(USERS - 20) + 1),
+];
+
+/// A new user and a new organization, with memberships that refer to them.
+fn appear(sandbox: &Sandbox, created_at: i64) {
+    add(sandbox, "users", "user_late", created_at);
+    add(sandbox, "organizations", "org_late", created_at);
+    let last = every_second(MEMBERSHIPS);
+    let members = [
+        ("organizations_000003", "user_late"),
+        ("org_late", "users_000003"),
+        ("org_late", "user_late"),
+    ];
+    for (number, (organization, user)) in members.iter().enumerate() {
+        sandbox
+            .add_membership(organization, user, "org:admin", last + number as i64)
+            .expect("both are there");
+    }
+}
+
+/// The snapshot equals the instance as it is now.
+fn assert_equals(snapshot: &Snapshot, sandbox: &Sandbox, what: &str) {
+    assert_eq!(snapshot.ids("users"), sandbox.ids("users"), "{what}");
+    assert_eq!(snapshot.ids("organizations"), sandbox.ids("organizations"), "{what}");
+    assert_eq!(membership_ids(snapshot), sandbox.ids("organization_memberships"), "{what}");
+    assert_eq!(snapshot.manifest["verified"], true, "{what}");
+    assert_eq!(referential(snapshot), (0, 0), "{what}");
+    assert_closed(snapshot, what);
+}
+
+#[tokio::test(start_paused = true)]
+async fn rows_that_appear_while_memberships_are_read_are_fetched_into_their_place() {
+    for page in 1..=2 {
+        for (name, created_at) in MOMENTS {
+            let what = format!("{name}, before page {page} of the memberships");
+            let sandbox = instance();
+            before_request(&sandbox, MEMBERSHIPS_PATH, page, move |sandbox| {
+                appear(sandbox, created_at);
+            });
+            let snapshot = complete(&world(&sandbox), &what).await;
+            assert_equals(&snapshot, &sandbox, &what);
+        }
+    }
+}
+
+/// The same with interruptions: later invocations learn the ids of users and organizations from the
+/// stored parts.
+#[tokio::test(start_paused = true)]
+async fn rows_that_appear_are_also_fetched_after_a_resume() {
+    for (name, created_at) in MOMENTS {
+        for seconds in [0.001, 0.015, 0.035] {
+            let what = format!("{name}, {seconds} seconds each");
+            let sandbox = instance();
+            before_request(&sandbox, MEMBERSHIPS_PATH, 2, move |sandbox| {
+                appear(sandbox, created_at);
+            });
+            let (invocations, snapshot) =
+                complete_in_pieces(&world(&sandbox), seconds, &what).await;
+            assert!(invocations > 2, "{what}: nothing was interrupted");
+            assert_equals(&snapshot, &sandbox, &what);
+        }
+    }
+}
+
+/// More rows than fit into one request by id appear at once, some of them backdated.
+#[tokio::test(start_paused = true)]
+async fn many_rows_that_appear_at_once_are_all_fetched() {
+    let sandbox = instance();
+    before_request(&sandbox, MEMBERSHIPS_PATH, 2, |sandbox| {
+        for number in 0..230 {
+            let id = format!("user_late_{number}");
+            let created_at = if number % 2 == 0 {
+                every_second(2 * number) + 1
+            } else {
+                every_second(900 + number)
+            };
+            add(sandbox, "users", &id, created_at);
+            let last = every_second(MEMBERSHIPS + number);
+            sandbox.add_membership("organizations_000001", &id, "org:member", last).unwrap();
+        }
+    });
+    let snapshot = complete(&world(&sandbox), "230 users").await;
+    assert_equals(&snapshot, &sandbox, "230 users");
+    let requests = sandbox.total_requests();
+    assert!(requests < 40, "{requests} requests: they are fetched together, not one by one");
+}
+
+/// References are resolved only for types that are opted in.
+#[tokio::test(start_paused = true)]
+async fn types_that_are_not_opted_in_are_not_requested() {
+    for (resources, unread) in [
+        ("organization_memberships", ["/v1/users", "/v1/organizations"].as_slice()),
+        ("organizations,organization_memberships", &["/v1/users"]),
+        ("users,organization_memberships", &["/v1/organizations"]),
+    ] {
+        let sandbox = instance();
+        before_request(&sandbox, MEMBERSHIPS_PATH, 2, |sandbox| {
+            appear(sandbox, every_second(50) + 1)
+        });
+        insert_dangling(&sandbox, "user_never", "org_never", every_second(MEMBERSHIPS) + 60_000);
+        let world = world(&sandbox).with("RESOURCES", resources);
+        let snapshot = complete(&world, resources).await;
+        for path in unread {
+            assert_eq!(sandbox.request_count(path), 0, "{resources}: {path}");
+        }
+        assert_eq!(sandbox.request_count("/v1/users/count") > 0, resources.contains("users"));
+        let (principals, organizations) = referential(&snapshot);
+        assert_eq!(principals, u64::from(resources.contains("users")), "{resources}");
+        assert_eq!(organizations, u64::from(resources.contains("organizations")), "{resources}");
+        let there = sandbox.ids("organization_memberships");
+        let expected =
+            if principals + organizations > 0 { &there[..there.len() - 1] } else { &there };
+        assert_eq!(membership_ids(&snapshot), expected, "{resources}");
+    }
+}
+
+/// A server with short pages makes the list of users end too early, so that its last users are
+/// fetched by id. The next reading lists them once more.
+#[tokio::test(start_paused = true)]
+async fn a_row_fetched_by_id_is_not_stored_again_when_its_list_is_read() {
+    for seconds in [None, Some(0.015)] {
+        let what = format!("{seconds:?} seconds each");
+        let sandbox = plain(USERS, ORGANIZATIONS, 3000);
+        // Every page behind a cursor but the first.
+        let short = FaultRule::on("/v1/users").with_parameter("starting_after").calls(2, 5);
+        sandbox.fault(short.effect(Effect::TruncatePage(1)));
+        let asked = AtomicUsize::new(0);
+        sandbox.on_request(move |sandbox, request| {
+            if request.path != MEMBERSHIPS_PATH {
+                return;
+            }
+            // The sixth page is requested when the first one is stored.
+            let page = asked.fetch_add(1, Ordering::SeqCst) + 1;
+            let Some((_, on_it)) = [(1, 10), (6, 2700)].into_iter().find(|it| it.0 == page) else {
+                return;
+            };
+            for number in 0..3 {
+                let id = format!("user_late_{page}_{number}");
+                add(sandbox, "users", &id, every_second(USERS + 10 * page + number));
+                let joined = every_second(on_it) + 1 + number as i64;
+                let organization = "organizations_000001";
+                sandbox.add_membership(organization, &id, "org:member", joined).unwrap();
+            }
+        });
+        let snapshot = match seconds {
+            None => complete(&world(&sandbox), &what).await,
+            Some(seconds) => complete_in_pieces(&world(&sandbox), seconds, &what).await.1,
+        };
+        assert_equals(&snapshot, &sandbox, &what);
+    }
+}
+
+// Missing rows.
+
+/// A membership that refers to a user or an organization that is in no list.
+fn insert_dangling(sandbox: &Sandbox, user: &str, organization: &str, created_at: i64) {
+    let mut row = sandbox.memberships().pop().expect("there are memberships");
+    row["id"] = json!(format!("orgmem_of_{user}_in_{organization}"));
+    row["created_at"] = json!(created_at);
+    row["public_user_data"]["user_id"] = json!(user);
+    row["organization"]["id"] = json!(organization);
+    sandbox.insert("organization_memberships", row).expect("the id is new");
+}
+
+#[tokio::test(start_paused = true)]
+async fn grants_of_missing_rows_are_counted_and_left_out() {
+    let sandbox = instance();
+    let kept = sandbox.ids("organization_memberships");
+    // In the first page and in the last one.
+    for created_at in [every_second(10) + 1, every_second(MEMBERSHIPS)] {
+        let user = format!("user_gone_{created_at}");
+        let organization = format!("org_gone_{created_at}");
+        insert_dangling(&sandbox, &user, "organizations_000001", created_at);
+        insert_dangling(&sandbox, "users_000001", &organization, created_at + 1);
+    }
+    let snapshot = complete(&world(&sandbox), "gone").await;
+    assert_eq!(referential(&snapshot), (2, 2));
+    assert_eq!(membership_ids(&snapshot), kept);
+    assert_closed(&snapshot, "gone");
+    let unresolved = &snapshot.manifest["referential"]["unresolved_role_keys"];
+    assert_eq!(unresolved, &json!({}));
+    assert_no_grant_of(&snapshot, "gone");
+    // The rows agree with Clerk's count, which includes them, too.
+    assert_eq!(snapshot.manifest["datasets"]["grants"]["status"], "verified");
+    assert_eq!(snapshot.manifest["datasets"]["grants"]["source_count"]["after"], MEMBERSHIPS + 4);
+}
+
+fn assert_no_grant_of(snapshot: &Snapshot, name: &str) {
+    let gone = |row: &&Value| {
+        [&row["principal"]["id"], &row["resource"]["id"]]
+            .iter()
+            .any(|id| id.as_str().is_some_and(|id| id.contains(name)))
+    };
+    assert_eq!(snapshot.datasets["grants"].iter().find(gone), None);
+}
+
+/// A missing row is counted once, however often the run is interrupted, and the digests are those
+/// of an uninterrupted run.
+#[tokio::test(start_paused = true)]
+async fn interruptions_change_neither_the_counts_nor_the_digests() {
+    let sandbox = instance();
+    insert_dangling(&sandbox, "user_gone", "organizations_000001", every_second(10) + 1);
+    insert_dangling(&sandbox, "users_000001", "org_gone", every_second(600) + 1);
+    let whole = complete(&world(&sandbox), "uninterrupted").await;
+    assert_eq!(referential(&whole), (1, 1));
+    for seconds in [0.001, 0.015, 0.035, 0.06] {
+        let what = format!("{seconds} seconds each");
+        let (_, snapshot) = complete_in_pieces(&world(&sandbox), seconds, &what).await;
+        assert_eq!(referential(&snapshot), (1, 1), "{what}");
+        assert_eq!(snapshot.digests(), whole.digests(), "{what}");
+    }
+}
+
+/// A user appears, is referred to, and is deleted before it can be fetched.
+#[tokio::test(start_paused = true)]
+async fn a_row_that_vanishes_before_it_is_fetched_is_counted() {
+    let sandbox = instance();
+    sandbox.on_request(|sandbox, request| {
+        let memberships = request.path == MEMBERSHIPS_PATH;
+        if memberships && sandbox.row("users", "user_brief").is_none() {
+            add(sandbox, "users", "user_brief", every_second(100) + 1);
+            let last = every_second(MEMBERSHIPS);
+            let organization = "organizations_000002";
+            sandbox.add_membership(organization, "user_brief", "org:admin", last).unwrap();
+        }
+        if request.path == "/v1/users" && sandbox.row("users", "user_brief").is_some() {
+            sandbox.delete("users", "user_brief");
+        }
+    });
+    let snapshot = complete(&world(&sandbox), "brief").await;
+    assert_closed(&snapshot, "brief");
+    assert_no_grant_of(&snapshot, "user_brief");
+    let (principals, resources) = referential(&snapshot);
+    assert_eq!(resources, 0);
+    assert!(principals <= 1, "{principals} counted");
+    assert_eq!(snapshot.ids("users"), sandbox.ids("users"));
+}
+
+// Users and organizations that are already in the snapshot stay there while it has grants of
+// theirs.
+
+/// A user with stored grants is deleted, and a backdated row next to it is fetched. As many
+/// memberships are backdated as were deleted, so that the count does not change. The segment is
+/// read again, and no row that grants refer to is lost.
+#[tokio::test(start_paused = true)]
+async fn reading_a_segment_again_keeps_the_rows_that_grants_refer_to() {
+    for list in ["users", "organizations"] {
+        let sandbox = instance();
+        before_request(&sandbox, MEMBERSHIPS_PATH, 2, move |sandbox| {
+            let read = &sandbox.ids("organization_memberships")[..500];
+            assert!(sandbox.delete(list, &format!("{list}_000005")));
+            let gone = |id: &&String| sandbox.row("organization_memberships", id).is_none();
+            let vanished = read.iter().filter(gone).count();
+            assert!(vanished > 0, "no grants are written");
+            appear(sandbox, every_second(4) + 1);
+            for number in 0..vanished {
+                let user = format!("users_{:06}", 100 + number);
+                let backdated = every_second(50 + number) + 1;
+                sandbox.add_membership("org_late", &user, "org:member", backdated).unwrap();
+            }
+        });
+        let source = Source::of(&sandbox);
+        let snapshot = complete(&world(&sandbox), list).await;
+        source.assert_kept_by(&snapshot, list);
+        assert!(snapshot.ids("users").contains(&"user_late".to_owned()), "{list}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_grant_finds_its_user_and_organization_whatever_changes() {
+    for seed in 0..12 {
+        fastrand::seed(seed);
+        let what = format!("seed {seed}");
+        let sandbox = instance();
+        sandbox.churn(ChurnPlan {
+            seed,
+            inserts: 3,
+            deletes: 2,
+            backdate_one_in: 2,
+            ..ChurnPlan::default()
+        });
+        let source = Source::of(&sandbox);
+        let snapshot = complete(&world(&sandbox), &what).await;
+        source.assert_kept_by(&snapshot, &what);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_grant_finds_its_user_and_organization_despite_interruptions() {
+    for seed in 0..8 {
+        fastrand::seed(seed);
+        let what = format!("seed {seed}");
+        let sandbox = instance();
+        sandbox.churn(ChurnPlan {
+            seed,
+            inserts: 2,
+            deletes: 2,
+            backdate_one_in: 2,
+            ..ChurnPlan::default()
+        });
+        let source = Source::of(&sandbox);
+        let (_, snapshot) = complete_in_pieces(&world(&sandbox), 0.05, &what).await;
+        source.assert_kept_by(&snapshot, &what);
+    }
+}
+
+/// The first role names a permission that is in no list.
+fn with_a_permission_that_is_gone(world: &World) {
+    world.sandbox.fault(FaultRule::on("/v1/organization_roles").effect(Effect::EditRow {
+        row: 0,
+        pointer: "/permissions/0/id".to_owned(),
+        value: Some(json!("perm_gone")),
+    }));
+}
+
+/// The number of grants of a permission.
+fn grants_of(snapshot: &Snapshot, permission: &str) -> usize {
+    let grants = snapshot.datasets["grants"].iter();
+    grants.filter(|grant| grant["resource"]["id"] == permission).count()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_missing_permission_is_counted_and_only_its_grant_is_left_out() {
+    let world = World::of(3, 1, 2);
+    let whole = world.complete().await;
+    with_a_permission_that_is_gone(&world);
+    let snapshot = world.complete().await;
+    assert_eq!(grants_of(&snapshot, "perm_gone"), 0);
+    assert_eq!(snapshot.datasets["grants"].len() + 1, whole.datasets["grants"].len());
+    assert_eq!(snapshot.manifest["referential"]["dangling_resources"], 1);
+    assert_eq!(snapshot.manifest["verified"], true);
+}
+
+#[tokio::test(start_paused = true)]
+async fn missing_permissions_are_not_counted_unless_opted_in() {
+    let world = World::of(3, 1, 2).with("RESOURCES", "organization_roles");
+    with_a_permission_that_is_gone(&world);
+    let snapshot = world.complete().await;
+    assert_eq!(grants_of(&snapshot, "perm_gone"), 1);
+    assert_eq!(snapshot.manifest["referential"]["dangling_resources"], 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_permission_that_appears_before_the_roles_are_read_is_fetched() {
+    let world = World::of(3, 1, 2);
+    let once = AtomicBool::new(false);
+    world.sandbox.on_request(move |sandbox, request| {
+        if request.path == "/v1/organization_roles" && !once.swap(true, Ordering::Relaxed) {
+            let now = sandbox.latest() + 1;
+            sandbox.add_permission("org:new:do", "Do", now);
+            sandbox.add_role("org:newcomer", "Newcomer", &["org:new:do"], now);
+        }
+    });
+    let snapshot = world.complete().await;
+    let listed = &snapshot.datasets["organization_permissions"];
+    let new = listed.iter().find(|it| it["profile"]["key"] == "org:new:do").expect("fetched");
+    assert_eq!(grants_of(&snapshot, new["id"].as_str().unwrap()), 1);
+    assert_eq!(snapshot.manifest["referential"]["dangling_resources"], 0);
+    assert_eq!(snapshot.manifest["verified"], true);
+}
