@@ -1,8 +1,8 @@
 """Each query of docs/queries gives the right answer, by DuckDB over real snapshots.
 
 What is right is worked out here from the rows of Clerk, with no part of clerk-sync in between. The
-same texts are what catalog.yaml saves for Athena; that they are Athena's SQL is what sqlglot says,
-and not more: no Athena has run them.
+same texts are what deploy/catalog.yaml saves for Athena; that they are Athena's SQL is what sqlglot
+says, and not more: no Athena has run them.
 """
 
 from __future__ import annotations
@@ -271,7 +271,7 @@ def views_name_the_newest(scene: Scene) -> None:
     with scene.sandbox(Population(20, 2, 20)) as clerk:
         answer = scene.run({}, scene.settings(clerk, RESOURCES="users"))
     expect(answer.get("status") == "complete", answer)
-    catalog = load(ROOT / "catalog.yaml")["Resources"].values()
+    catalog = load(ROOT / "deploy" / "catalog.yaml")["Resources"].values()
     tables = [
         resource["Properties"]["TableInput"]["Name"]
         for resource in catalog

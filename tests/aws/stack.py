@@ -109,7 +109,7 @@ def load(path: pathlib.Path) -> dict[str, Any]:
 
 def definition() -> dict[str, Any]:
     """The state machine's."""
-    text = (ROOT / "statemachine" / "sync.asl.json").read_text(encoding="utf-8")
+    text = (ROOT / "deploy" / "statemachine" / "sync.asl.json").read_text(encoding="utf-8")
     return json.loads(text)
 
 
@@ -175,7 +175,7 @@ def create(aws: Aws, secret_arn: str) -> Stack:
     s3.create_bucket(Bucket="packages")
     s3.put_object(Bucket="packages", Key="clerk-sync.zip", Body=_empty_zip())
     s3.put_object(
-        Bucket="packages", Key="catalog.yaml", Body=(ROOT / "catalog.yaml").read_bytes()
+        Bucket="packages", Key="catalog.yaml", Body=(ROOT / "deploy" / "catalog.yaml").read_bytes()
     )
     launched = launch(aws, "clerk", template, parameters)
     unknown = {

@@ -365,7 +365,7 @@ def tables() -> None:
     whole_bucket = evaluated({"DatabaseName": "clerk"}).properties("Catalog")["Parameters"]
     expect_equal(whole_bucket["SnapshotUrl"], "s3://<SnapshotBucket>", "catalog")
 
-    catalog = Evaluation(load(ROOT / "catalog.yaml"), given)
+    catalog = Evaluation(load(ROOT / "deploy" / "catalog.yaml"), given)
     found = {}
     for resource in catalog.resources.values():
         if resource["Type"] == "AWS::Glue::Table":
