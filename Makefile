@@ -91,7 +91,7 @@ docs-check: ## that the documents explain what the code and the template name, a
 	@scripts/docs-check
 
 advisories: ## known vulnerabilities of dependencies (reads the advisory database over the network)
-	@scripts/cargo-deny check advisories
+	@scripts/cargo-tool cargo-deny check advisories
 
 clean: ## removes everything that was built, installed or written here
 	rm -rf out target .tools .venv
