@@ -91,7 +91,7 @@ docs-check: ## check that the docs explain exactly what the code and the templat
 	@scripts/docs-check
 
 advisories: ## check dependencies for known vulnerabilities (needs the network)
-	@scripts/cargo-deny check advisories
+	@scripts/cargo-tool cargo-deny check advisories
 
 clean: ## remove everything that was built, installed or written here
 	rm -rf out target .tools .venv

@@ -37,7 +37,7 @@ KNOWN_BY_ARN = {"AWS::SNS::Topic", "AWS::StepFunctions::StateMachine"}
 class Evaluation:
     def __init__(self, template: dict[str, Any], parameters: dict[str, str]):
         self._template = template
-        self._parameters = {
+        self.parameters = {
             name: parameters[name] if name in parameters else str(declared["Default"])
             for name, declared in template["Parameters"].items()
         }
@@ -50,12 +50,15 @@ class Evaluation:
     def properties(self, name: str) -> dict[str, Any]:
         return self.resources[name].get("Properties", {})
 
+    def arn(self, name: str) -> str:
+        return self._attribute(name, "Arn")
+
     def refused_by(self) -> list[str]:
         """The objections of the rules, and of the parameters' own patterns and lists of values."""
         problems = [
             name
             for name, declared in self._template["Parameters"].items()
-            if not _accepts(declared, self._parameters[name])
+            if not _accepts(declared, self.parameters[name])
         ]
         for rule in self._template.get("Rules", {}).values():
             assert set(rule) == {"Assertions"}, rule
@@ -116,8 +119,8 @@ class Evaluation:
             return NO_VALUE
         if name in PSEUDO_PARAMETERS:
             return PSEUDO_PARAMETERS[name]
-        if name in self._parameters:
-            return _given(self._template["Parameters"][name], self._parameters[name])
+        if name in self.parameters:
+            return _given(self._template["Parameters"][name], self.parameters[name])
         resource = self._template["Resources"][name]
         return self._attribute(name, "Arn" if resource["Type"] in KNOWN_BY_ARN else "Name")
 

@@ -1,6 +1,6 @@
 """Each query of docs/queries gives the right answer, by DuckDB over real snapshots.
 
-The right answers are computed from Clerk's rows, without any part of clerk-sync. catalog.yaml saves
+The right answers are computed from Clerk's rows, without any part of clerk-sync. deploy/catalog.yaml saves
 the same queries for Athena; sqlglot checks that they are valid SQL of Athena, but no Athena runs them.
 """
 
@@ -270,7 +270,7 @@ def views_name_the_newest(scene: Scene) -> None:
     with scene.sandbox(Population(20, 2, 20)) as clerk:
         answer = scene.run({}, scene.settings(clerk, RESOURCES="users"))
     expect(answer.get("status") == "complete", answer)
-    catalog = load(ROOT / "catalog.yaml")["Resources"].values()
+    catalog = load(ROOT / "deploy" / "catalog.yaml")["Resources"].values()
     tables = [
         resource["Properties"]["TableInput"]["Name"]
         for resource in catalog

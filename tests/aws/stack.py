@@ -1,4 +1,4 @@
-"""Translates template.yaml with SAM, as CloudFormation does, and creates it as a stack on moto."""
+"""template.yaml as CloudFormation gets it: translated by SAM, and created as a stack on moto."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ OTHER_FUNCTIONS = [
     f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:of-another-stack-{number}" for number in (1, 2)
 ]
 
-# Every optional part switched on, so that everything in the template is created.
+# Every optional part switched on, so that everything the template can create is created.
 EVERYTHING = {
     "Resources": "users,organizations,organization_roles,organization_permissions,"
     "organization_memberships",
@@ -36,7 +36,7 @@ EVERYTHING = {
     "ScheduleFlexibleMinutes": "5",
 }
 
-# Parameters without a default.
+# What has no default.
 REQUIRED = {
     "ClerkSecretArn": f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:clerk-a1b2c3",
     "Resources": "users",
@@ -52,7 +52,7 @@ LOCKED = {"ObjectLockMode": "GOVERNANCE", "ObjectLockDays": "365"}
 EXISTING_BUCKET = {"ExistingBucketName": "somebody-elses", "SnapshotPrefix": PREFIX}
 TOPIC = {"AlarmTopicArn": f"arn:aws:sns:{REGION}:{ACCOUNT}:of-the-account"}
 
-# Sets of parameters. The template is translated, evaluated and created with each.
+# Ways to deploy it. Each is translated, evaluated and created.
 SETS: dict[str, dict[str, str]] = {
     "an existing bucket": EXISTING_BUCKET,
     "an existing bucket with a key": EXISTING_BUCKET | KMS,
@@ -108,14 +108,14 @@ def load(path: pathlib.Path) -> dict[str, Any]:
 
 
 def definition() -> dict[str, Any]:
-    """The definition of the state machine."""
-    text = (ROOT / "statemachine" / "sync.asl.json").read_text(encoding="utf-8")
+    """The state machine's."""
+    text = (ROOT / "deploy" / "statemachine" / "sync.asl.json").read_text(encoding="utf-8")
     return json.loads(text)
 
 
 def packaged() -> dict[str, Any]:
-    """The template as `sam package` leaves it: local files are objects in S3. The definition of the
-    state machine is inlined, because moto would not fetch it."""
+    """The template as `sam package` leaves it: local files are objects in S3. But the definition of
+    the state machine is put in: moto would not fetch it."""
     template = load(ROOT / "template.yaml")
     resources = template["Resources"]
     resources["SyncFunction"]["Properties"]["CodeUri"] = "s3://packages/clerk-sync.zip"
@@ -129,7 +129,7 @@ def packaged() -> dict[str, Any]:
 
 
 def translated(parameters: dict[str, str]) -> dict[str, Any]:
-    """The template after CloudFormation's transform."""
+    """What CloudFormation's transform makes of it."""
     import boto3
     from samtranslator.parser.parser import Parser
     from samtranslator.translator.translator import Translator
@@ -137,7 +137,7 @@ def translated(parameters: dict[str, str]) -> dict[str, Any]:
     session = boto3.session.Session(region_name=REGION)
     translator = Translator({}, Parser(), boto_session=session)
     template = translator.translate(packaged(), dict(parameters))
-    # No real account; SAM requires one.
+    # To nobody; it would complain otherwise.
     translator.metrics.publish()
     return template
 
@@ -149,18 +149,18 @@ class Stack:
     outputs: dict[str, str]
     # The function's environment variables.
     variables: dict[str, str]
-    # The type of each resource that moto can create, by logical name.
+    # Type of each resource that moto knows how to create, by logical name.
     created: dict[str, str]
-    # The same for those that it cannot create.
+    # And of those it does not.
     unknown: dict[str, str]
 
 
 @dataclass(frozen=True)
 class Launched:
-    """The resources that moto created from a template."""
+    """What moto made of a template."""
 
     outputs: dict[str, str]
-    # The name of each resource that moto can create, by logical name.
+    # What each resource that it knows how to create is called, by logical name.
     created: dict[str, str]
     types: dict[str, str]
 
@@ -168,14 +168,14 @@ class Launched:
 def create(aws: Aws, secret_arn: str) -> Stack:
     parameters = EVERYTHING | {"ClerkSecretArn": secret_arn}
     template = translated(parameters)
-    # Moto creates outputs but no schedules: an output resolves what the schedule would send.
+    # Moto makes no schedules, but outputs: by way of one it resolves what the schedule would send.
     target = template["Resources"]["SyncStateMachineSchedule"]["Properties"]["Target"]
     template["Outputs"]["ScheduleInput"] = {"Value": target["Input"]}
     s3 = aws.client("s3")
     s3.create_bucket(Bucket="packages")
     s3.put_object(Bucket="packages", Key="clerk-sync.zip", Body=_empty_zip())
     s3.put_object(
-        Bucket="packages", Key="catalog.yaml", Body=(ROOT / "catalog.yaml").read_bytes()
+        Bucket="packages", Key="catalog.yaml", Body=(ROOT / "deploy" / "catalog.yaml").read_bytes()
     )
     launched = launch(aws, "clerk", template, parameters)
     unknown = {
@@ -205,7 +205,7 @@ def launch(
     (stack,) = cloudformation.describe_stacks(StackName=name)["Stacks"]
     outputs = {item["OutputKey"]: item["OutputValue"] for item in stack["Outputs"]}
     described = cloudformation.list_stack_resources(StackName=name)["StackResourceSummaries"]
-    # Moto lists resources of unknown types without a name.
+    # What moto does not know it lists without a name.
     known = [item for item in described if item["LogicalResourceId"]]
     return Launched(
         outputs,
@@ -216,14 +216,14 @@ def launch(
 
 def role_policy(aws: Aws, role: str, policy: str) -> dict[str, Any]:
     document = aws.client("iam").get_role_policy(RoleName=role, PolicyName=policy)
-    # Moto returns the policy as an object, with None in place of AWS::NoValue.
+    # Moto hands out what CloudFormation gave it, unprinted, with None for AWS::NoValue.
     found = ast.literal_eval(document["PolicyDocument"])
     found["Statement"] = [statement for statement in found["Statement"] if statement]
     return found
 
 
 def _empty_zip() -> bytes:
-    """Moto requires code, but never runs it."""
+    """Moto wants code; it never runs it."""
     import io
     import zipfile
 
