@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use clerk_snapshot::buffers::Buffers;
 use clerk_snapshot::manifest::Manifest;
+use clerk_snapshot::redaction::Personal;
 use clerk_snapshot::resource::{Dataset, Resource};
 use clerk_store::SnapshotUrl;
 use clerk_sync::clerk::error::Refusal;
@@ -25,7 +26,7 @@ use clerk_sync::event::Event;
 use clerk_sync::lists::endpoint::{Endpoint, Order, Paging, Phase};
 use clerk_sync::lists::page::{PageContext, PageError, ReadPage};
 use clerk_sync::lists::table::{ENDPOINTS, endpoint};
-use clerk_sync::redaction::{Personal, Redaction};
+use clerk_sync::redaction::Redaction;
 use clerk_sync::secret_source::KeyPlace;
 use clerk_sync::sync::checkpoint::document::Checkpoint;
 use clerk_sync::sync::checkpoint::validate::UnreadableCheckpoint;

@@ -13,11 +13,11 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use clerk_snapshot::compression::Compression;
+use clerk_snapshot::redaction::Personal;
 use clerk_snapshot::resource::Resource;
 use clerk_store::SnapshotUrl;
 use url::Url;
 
-use crate::redaction::Personal;
 use crate::secret_key::SecretKey;
 use crate::translate::MetadataBags;
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use clerk_snapshot::redaction::RedactionKey;
 use clerk_store::Store;
 use clerk_store::aws::LazyAwsConfig;
 use futures_util::future::join;
@@ -16,7 +17,7 @@ use crate::clock::Clock;
 use crate::config::{Config, KeySetting};
 use crate::error::unreachable;
 use crate::error::{Error, Failure};
-use crate::redaction::{Redaction, RedactionKey};
+use crate::redaction::Redaction;
 use crate::secret_key::{KeyEnvironment, SecretKey};
 use crate::secret_source::{Label, SecretError, SecretSource, SecretsManager};
 use crate::work_limit::WorkLimit;

@@ -1,48 +1,10 @@
 //! Personal data that is replaced before it is written (`REDACT`).
 
 use std::collections::BTreeSet;
-use std::fmt;
 
-use clerk_snapshot::digest::Sha256Hex;
-use hmac::{Hmac, KeyInit as _, Mac as _};
-use sha2::Sha256;
+use clerk_snapshot::redaction::{Personal, RedactionKey};
 
 use crate::clerk::wire::Text;
-
-/// A kind of personal data.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Personal {
-    /// E-mail addresses.
-    Email,
-    /// Phone numbers.
-    Phone,
-    /// What people are called: first, last and user names.
-    Name,
-    /// Network addresses.
-    Ip,
-}
-
-impl Personal {
-    /// Every kind, in the order the documentation names them.
-    pub const ALL: [Self; 4] = [Self::Email, Self::Phone, Self::Name, Self::Ip];
-
-    /// The word in `REDACT`.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Email => "email",
-            Self::Phone => "phone",
-            Self::Name => "name",
-            Self::Ip => "ip",
-        }
-    }
-
-    /// The kind of that word.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|it| it.name() == name)
-    }
-}
 
 /// What is replaced, and by what.
 #[derive(Clone, Debug)]
@@ -80,64 +42,10 @@ impl Redaction {
         }
     }
 
-    /// Tells one key from another without telling anything of it: hashes under two keys do not join.
+    /// As [`RedactionKey::id`].
     #[must_use]
     pub fn key_id(&self) -> Option<String> {
         Some(self.key.as_ref()?.id())
-    }
-}
-
-/// The key of the hashes. `Debug` shows nothing of it.
-#[derive(Clone)]
-pub struct RedactionKey(Hmac<Sha256>);
-
-/// A shorter key could be guessed, and with it every address that was hashed.
-pub const SHORTEST_KEY: usize = 32;
-
-/// A text that is too short to be a key.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("is shorter than {SHORTEST_KEY} characters")]
-pub struct TooShort;
-
-impl RedactionKey {
-    /// The key that a text is, white space around it left out.
-    ///
-    /// # Errors
-    /// [`TooShort`].
-    #[expect(clippy::expect_used, reason = "HMAC takes a key of any length (RFC 2104)")]
-    pub fn parse(text: &str) -> Result<Self, TooShort> {
-        let text = text.trim();
-        if text.chars().count() < SHORTEST_KEY {
-            return Err(TooShort);
-        }
-        Ok(Self(Hmac::new_from_slice(text.as_bytes()).expect("a key of any length")))
-    }
-
-    /// `hmac-sha256:` and the HMAC-SHA-256 of the text in hexadecimal digits. Of an e-mail address
-    /// it is that of the lower-cased one: mail does not tell them apart.
-    fn hash(&self, kind: Personal, text: &str) -> String {
-        match kind {
-            Personal::Email => self.hmac(text.to_lowercase().as_bytes()),
-            Personal::Phone | Personal::Name | Personal::Ip => self.hmac(text.as_bytes()),
-        }
-    }
-
-    fn id(&self) -> String {
-        self.hmac(b"clerk-sync/redaction-key/1")
-    }
-
-    fn hmac(&self, bytes: &[u8]) -> String {
-        let mut mac = self.0.clone();
-        mac.update(bytes);
-        format!("{PREFIX}{}", Sha256Hex(mac.finalize().into_bytes().into()))
-    }
-}
-
-const PREFIX: &str = "hmac-sha256:";
-
-impl fmt::Debug for RedactionKey {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("RedactionKey(hidden)")
     }
 }
 
@@ -194,14 +102,5 @@ mod tests {
         let mut contact = Some(Text::from("Ada@Example.com"));
         Redaction::new([Personal::Name].into(), Some(key())).replace_contact(&mut contact);
         assert_eq!(contact.as_deref(), Some("Ada@Example.com"));
-    }
-
-    #[test]
-    fn a_key_is_long_and_hidden_and_known_by_its_id() {
-        assert_eq!(RedactionKey::parse("0123456789abcdef0123456789abcde").unwrap_err(), TooShort);
-        assert_eq!(format!("{:?}", key()), "RedactionKey(hidden)");
-        assert_eq!(key().id(), key().id());
-        let other = RedactionKey::parse("0123456789abcdef0123456789abcdeg").unwrap();
-        assert_ne!(key().id(), other.id());
     }
 }

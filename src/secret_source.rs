@@ -8,12 +8,12 @@ use std::fmt;
 use async_trait::async_trait;
 use aws_config::SdkConfig;
 use aws_sdk_secretsmanager::Client;
+use clerk_snapshot::redaction::{RedactionKey, TooShort};
 use clerk_store::aws::{AwsFailure, AwsObstacle, NeverRepeatInVain};
 use clerk_store::no_answer::{NoAnswer, Server};
 use secrecy::zeroize::Zeroizing;
 use serde_json::value::RawValue;
 
-use crate::redaction::{RedactionKey, TooShort};
 use crate::secret_key::{SecretKey, SecretKeyError};
 
 /// The fields tried in a JSON secret when none is named, in this order (docs/reference.md, Settings).

@@ -7,8 +7,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use clerk_sandbox::{DEFAULT_KEY, Population, Sandbox};
+use clerk_snapshot::redaction::Personal;
 use clerk_snapshot::resource::{Dataset, Resource};
-use clerk_sync::redaction::Personal;
 use clerk_sync::secret_source::SecretSource;
 use serde_json::{Value, json};
 

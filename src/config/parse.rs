@@ -5,6 +5,8 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
+use clerk_snapshot::compression::Compression;
+use clerk_snapshot::redaction::Personal;
 use clerk_snapshot::resource::Resource;
 use clerk_snapshot::timestamp::Timestamp;
 use clerk_store::SnapshotUrl;
@@ -17,10 +19,8 @@ use super::environment::{
 };
 use super::problem::{InvalidConfig, Problem};
 use super::{ClerkSettings, Config, KeySetting, LogLevel};
-use crate::redaction::Personal;
 use crate::secret_key::SecretKey;
 use crate::translate::MetadataBags;
-use clerk_snapshot::compression::Compression;
 
 pub(super) const SETTING_SNAPSHOT_URL: &str = "SNAPSHOT_URL";
 pub(super) const SETTING_RESOURCES: &str = "RESOURCES";

@@ -2,6 +2,7 @@
 
 use clerk_snapshot::record::{DisplayName, ObjectReference, ObjectType, ResourceRecord, Status};
 use clerk_snapshot::records::Records;
+use clerk_snapshot::redaction::Personal;
 use clerk_snapshot::resource::Dataset;
 use clerk_snapshot::timestamp::Timestamp;
 use serde::Serialize;
@@ -12,7 +13,7 @@ use super::{Row, Translation, non_blank, raw_of, timestamp};
 use crate::clerk::wire::{
     EmailAddress, EnterpriseAccount, ExternalAccount, Object, Text, Time, User,
 };
-use crate::redaction::{Personal, Redaction};
+use crate::redaction::Redaction;
 
 impl Row for User<'_> {
     fn id(&self) -> &str {

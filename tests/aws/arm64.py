@@ -61,7 +61,8 @@ def prove(scene: Scene) -> None:
 
 
 def is_newer_than_the_sources(bootstrap: pathlib.Path) -> bool:
-    sources = [*(ROOT / "src").rglob("*.rs"), *ROOT.glob("Cargo.*"), *ROOT.glob(".cargo/*")]
+    rust = (file for folder in ("src", "crates") for file in (ROOT / folder).rglob("*.rs"))
+    sources = [*rust, *ROOT.glob("Cargo.*"), *ROOT.glob(".cargo/*")]
     if not bootstrap.is_file():
         return False
     return bootstrap.stat().st_mtime > max(path.stat().st_mtime for path in sources)

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
-use clerk_sync::redaction::RedactionKey;
+use clerk_snapshot::redaction::RedactionKey;
 use clerk_sync::secret_key::SecretKey;
 use clerk_sync::secret_source::{SecretError, SecretSource};
 

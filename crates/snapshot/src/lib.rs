@@ -6,6 +6,7 @@
 //!   [`json`].
 //! - [`part`] compresses lines into a file and reads them back; [`part_name`] names that file.
 //! - [`manifest`] lists the parts of a snapshot, with [`digest`]s that detect corruption.
+//! - [`redaction`] has the hashes that replace personal data.
 //! - [`resource`] names the resources and datasets, [`timestamp`] formats times, and [`compression`] names the ways to
 //!   compress a part.
 
@@ -18,5 +19,6 @@ pub mod part;
 pub mod part_name;
 pub mod record;
 pub mod records;
+pub mod redaction;
 pub mod resource;
 pub mod timestamp;

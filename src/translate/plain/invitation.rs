@@ -1,10 +1,11 @@
 use clerk_snapshot::record::ObjectType;
+use clerk_snapshot::redaction::Personal;
 use clerk_snapshot::resource::Dataset;
 use serde::{Deserialize, Serialize};
 
 use super::{About, Plain, Translation};
 use crate::clerk::wire::{Text, Time, identifier};
-use crate::redaction::{Personal, Redaction};
+use crate::redaction::Redaction;
 use crate::translate::verbatim::Bag;
 
 /// A row of GET /invitations (Clerk OpenAPI 2026-05-12, schema Invitation): an invitation to sign up. Its `url` is not

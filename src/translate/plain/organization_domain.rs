@@ -1,10 +1,11 @@
 use clerk_snapshot::record::ObjectType;
+use clerk_snapshot::redaction::Personal;
 use clerk_snapshot::resource::Dataset;
 use serde::{Deserialize, Serialize};
 
 use super::{About, Plain, Translation};
 use crate::clerk::wire::{Object, Text, Time, identifier, optional_identifier, present};
-use crate::redaction::{Personal, Redaction};
+use crate::redaction::Redaction;
 
 /// A row of GET /organization_domains (Clerk OpenAPI 2026-05-12, schema OrganizationDomain): a domain whose users may
 /// join an organization.

@@ -1,10 +1,11 @@
 use clerk_snapshot::record::ObjectType;
+use clerk_snapshot::redaction::Personal;
 use clerk_snapshot::resource::Dataset;
 use serde::{Deserialize, Serialize};
 
 use super::{About, Plain, Translation};
 use crate::clerk::wire::{Text, Time, identifier, optional_identifier};
-use crate::redaction::{Personal, Redaction};
+use crate::redaction::Redaction;
 use crate::translate::verbatim::Bag;
 
 /// A row of GET /organization_invitations (Clerk OpenAPI 2026-05-12, schema

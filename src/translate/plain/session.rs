@@ -1,10 +1,11 @@
 use clerk_snapshot::record::ObjectType;
+use clerk_snapshot::redaction::Personal;
 use clerk_snapshot::resource::Dataset;
 use serde::{Deserialize, Serialize};
 
 use super::{About, Plain};
 use crate::clerk::wire::{Object, Text, Time, identifier, optional_identifier};
-use crate::redaction::{Personal, Redaction};
+use crate::redaction::Redaction;
 use crate::translate::verbatim::Json;
 
 /// A row of GET /sessions (Clerk OpenAPI 2026-05-12, schema Session): a sign-in of a user on one device, current or

@@ -1,10 +1,11 @@
 use clerk_snapshot::record::ObjectType;
+use clerk_snapshot::redaction::Personal;
 use clerk_snapshot::resource::Dataset;
 use serde::{Deserialize, Serialize};
 
 use super::{About, Plain};
 use crate::clerk::wire::{Object, Text, Time, identifier, optional_identifier};
-use crate::redaction::{Personal, Redaction};
+use crate::redaction::Redaction;
 
 /// A row of GET /waitlist_entries (Clerk OpenAPI 2026-05-12, schema WaitlistEntry): a person waiting for an invitation.
 /// The `url` of the invitation is not read, because it contains a ticket.
