@@ -4,10 +4,9 @@
 
 use aws_config::SdkConfig;
 use clerk_sync::secret_key::SecretKey;
-use clerk_sync::secret_source::{SecretError, SecretsManager};
+use clerk_sync::secret_source::{SecretError, SecretSource as _, SecretsManager};
 
 use crate::support::moto::Moto;
-use crate::support::store_calls::put;
 use crate::support::unreachable::unreachable_aws;
 
 const PLANTED: &str = "sk_test_planted0not0a0key";

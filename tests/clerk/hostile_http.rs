@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
 use clerk_sandbox::Sandbox;
 use clerk_sync::clerk::bytes_in_flight::BytesInFlight;
 use clerk_sync::clerk::transport::{
@@ -16,12 +15,11 @@ use clerk_sync::clerk::urgency::Urgency;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use reqwest::header::HeaderMap;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use url::Url;
 
-use crate::support::hostile::world;
 use crate::support::world::World;
 
 /// A server that reads the head of a request and sends whatever the test wants.

@@ -10,11 +10,11 @@ use clerk_sync::lists::table::lists_of;
 use serde_json::{Value, json};
 
 use crate::support::further_lists::{
-    REFUSALS, assert_equals_source, assert_failed, populated, text, world,
+    REFUSALS, assert_equals_source, assert_failed, populated, world,
 };
 use crate::support::lists::{PLAIN_LISTS, PlainList, every_list};
 use crate::support::pieces::{complete, complete_in_pieces};
-use crate::support::plain::{FIRST, before_request, plain};
+use crate::support::plain::{FIRST, before_request};
 use crate::support::sessions::refusing_sessions_of_all;
 
 /// The resources that are read as one list.

@@ -11,7 +11,6 @@ use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
-use tokio::io::AsyncWriteExt as _;
 
 use crate::support::hostile::{change_checkpoint, change_object, checkpoint, error_name, world};
 use crate::support::pieces::{complete, ends};

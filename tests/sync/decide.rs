@@ -7,7 +7,7 @@ use clerk_sync::clock::Clock;
 use serde_json::{Value, json};
 
 use crate::support::answers::{
-    ask, assert_answer, assert_nothing_left_of, cut, keys, large, message, objects,
+    ask, assert_answer, assert_nothing_left_of, cut, keys, large, message,
 };
 use crate::support::scripted_secret::ScriptedSecret;
 use crate::support::world::World;

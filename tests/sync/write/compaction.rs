@@ -3,7 +3,6 @@
 
 use std::collections::BTreeSet;
 
-use clerk_sandbox::Effect;
 use clerk_store::Operation;
 use clerk_sync::error::Error;
 
