@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use clerk_snapshot::manifest::Latest;
-use clerk_store::{Store, StoreError, Version};
+use clerk_store::{Store, StoreError, StoreErrorKind, Version};
 use serde::Deserialize;
 
 use crate::error::store_unavailable;
@@ -126,7 +126,7 @@ impl LatestFound {
         let object = match store.get(key).await {
             Ok(Some(object)) => object,
             Ok(None) => return Err(unreadable(store, key, Missing)),
-            Err(error @ StoreError::InvalidKey { .. }) => {
+            Err(error @ StoreError { kind: StoreErrorKind::InvalidKey(_), .. }) => {
                 return Err(unreadable(store, LATEST_KEY, error));
             }
             Err(error) => return Err(store_unavailable(error)),

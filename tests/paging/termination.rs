@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use clerk_sandbox::{DeletedCursor, Effect, FaultRule, LoggedRequest, Rules, Sandbox};
 use clerk_store::{
-    Condition, ContentType, DeleteCondition, Listed, Object, Operation, Store, StoreError, Stored,
-    Version,
+    Condition, ContentType, DeleteCondition, Listed, Object, Operation, Store, StoreError,
+    StoreErrorKind, Stored, Version,
 };
 use clerk_sync::sync::checkpoint::document::CHECKPOINT_KEY;
 use serde_json::{Value, json};
@@ -362,10 +362,11 @@ impl Store for ChangesItsVersions {
         }
         let read = self.reads.fetch_add(1, Ordering::SeqCst);
         if read > MOST_READS {
-            return Err(StoreError::PreconditionFailed {
-                operation: Operation::Get,
-                url: self.url_of(key),
-            });
+            return Err(StoreError::new(
+                Operation::Get,
+                self.url_of(key),
+                StoreErrorKind::PreconditionFailed,
+            ));
         }
         let object = self.inner.get(key).await?;
         Ok(object.map(|it| Object { version: Version::new(format!("read-{read}")), ..it }))
@@ -379,10 +380,11 @@ impl Store for ChangesItsVersions {
         condition: Condition,
     ) -> Result<Version, StoreError> {
         match condition {
-            Condition::Matches(_) if key == CHECKPOINT_KEY => Err(StoreError::PreconditionFailed {
-                operation: Operation::Put,
-                url: self.url_of(key),
-            }),
+            Condition::Matches(_) if key == CHECKPOINT_KEY => Err(StoreError::new(
+                Operation::Put,
+                self.url_of(key),
+                StoreErrorKind::PreconditionFailed,
+            )),
             condition => self.inner.put(key, bytes, content_type, condition).await,
         }
     }

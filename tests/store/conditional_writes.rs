@@ -11,7 +11,7 @@ use bytes::Bytes;
 use clerk_store::conformance::{prove, remove_probes};
 use clerk_store::{
     Condition, ContentType, DeleteCondition, Listed, Object, Operation, S3Store, Shortcoming,
-    Store, StoreError, Stored, Version,
+    Store, StoreError, StoreErrorKind, Stored, Version,
 };
 use clerk_sync::error::Error;
 use serde_json::{Value, json};
@@ -44,7 +44,7 @@ struct OddStore {
 
 impl OddStore {
     fn refuse(&self, operation: Operation, key: &str) -> StoreError {
-        StoreError::PreconditionFailed { operation, url: self.url_of(key) }
+        StoreError::new(operation, self.url_of(key), StoreErrorKind::PreconditionFailed)
     }
 }
 
@@ -84,11 +84,11 @@ impl Store for OddStore {
     async fn delete(&self, key: &str, condition: DeleteCondition) -> Result<(), StoreError> {
         match self.odd {
             Odd::IgnoresIfMatchOfRemovals => self.inner.delete(key, DeleteCondition::Any).await,
-            Odd::RemovesNothing => Err(StoreError::AccessDenied {
-                operation: Operation::Delete,
-                url: self.url_of(key),
-                source: "a bucket policy".into(),
-            }),
+            Odd::RemovesNothing => Err(StoreError::new(
+                Operation::Delete,
+                self.url_of(key),
+                StoreErrorKind::AccessDenied { source: "a bucket policy".into() },
+            )),
             _ => self.inner.delete(key, condition).await,
         }
     }
@@ -319,7 +319,7 @@ async fn an_s3_that_ignores_conditions_is_refused() {
     let store = store_in(&config, "ignores-conditions");
     let refused = prove(&*store).await;
     assert!(
-        matches!(&refused, Err(StoreError::Unfit { shortcoming: Shortcoming::Overwrites, .. })),
+        matches!(&refused, Err(error) if matches!(error.kind, StoreErrorKind::Unfit(Shortcoming::Overwrites))),
         "{refused:?}"
     );
     assert_eq!(store.list("").await.expect("a listing"), []);

@@ -11,7 +11,8 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use clerk_store::aws::LazyAwsConfig;
 use clerk_store::{
-    Condition, DeleteCondition, FolderProblem, FolderStore, SnapshotUrl, Store, StoreError, open,
+    Condition, DeleteCondition, FolderProblem, FolderStore, SnapshotUrl, Store, StoreError,
+    StoreErrorKind, open,
 };
 
 use crate::support::store_calls::{
@@ -278,7 +279,9 @@ fn assert_folder_problem<T: std::fmt::Debug>(
     expected: FolderProblem,
 ) {
     match result {
-        Err(StoreError::Folder { problem, .. }) => assert_eq!(problem, expected),
+        Err(StoreError { kind: StoreErrorKind::Folder { problem, .. }, .. }) => {
+            assert_eq!(problem, expected)
+        }
         other => panic!("{other:?}"),
     }
 }

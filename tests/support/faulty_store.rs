@@ -8,8 +8,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use clerk_store::{
-    Condition, ContentType, DeleteCondition, Listed, Object, Operation, Store, StoreError, Stored,
-    Version,
+    Condition, ContentType, DeleteCondition, Listed, Object, Operation, Store, StoreError,
+    StoreErrorKind, Stored, Version,
 };
 
 /// A [`Store`] around another one. Faults are deterministic: they strike by the number of the call,
@@ -40,20 +40,20 @@ pub(crate) struct Fault {
 /// What the caller sees, and whether the operation takes place.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Effect {
-    /// The operation is not carried out; [`StoreError::Unavailable`].
+    /// The operation is not carried out; [`StoreErrorKind::Unavailable`].
     FailBefore,
-    /// The operation is carried out; then an error that no retry helps, [`StoreError::Refused`].
+    /// The operation is carried out; then an error that no retry helps, [`StoreErrorKind::Refused`].
     FailAfter,
-    /// The operation is carried out; [`StoreError::Unavailable`], as after a time-out.
+    /// The operation is carried out; [`StoreErrorKind::Unavailable`], as after a time-out.
     LoseAnswer,
-    /// The operation is not carried out; [`StoreError::PreconditionFailed`], as if somebody else
+    /// The operation is not carried out; [`StoreErrorKind::PreconditionFailed`], as if somebody else
     /// had been faster.
     RefusePrecondition,
-    /// The operation is carried out; [`StoreError::PreconditionFailed`], as when an SDK repeats a
+    /// The operation is carried out; [`StoreErrorKind::PreconditionFailed`], as when an SDK repeats a
     /// conditional write whose first answer was lost.
     RefuseAfter,
     /// The operation is not carried out; the store refuses with this status and code, in the form
-    /// of S3. A 403 becomes [`StoreError::AccessDenied`], a 503 [`StoreError::Unavailable`].
+    /// of S3. A 403 becomes [`StoreErrorKind::AccessDenied`], a 503 [`StoreErrorKind::Unavailable`].
     Refuse(u16, &'static str),
     /// Like [`Effect::Refuse`], but only for calls with a condition.
     RefuseConditional(u16, &'static str),
@@ -206,30 +206,35 @@ impl FaultyStore {
         work: impl Future<Output = Result<T, StoreError>> + Send,
     ) -> Result<T, StoreError> {
         let url = self.inner.url_of(key);
-        let unavailable =
-            |url| StoreError::Unavailable { operation, url, source: "a planted fault".into() };
+        let unavailable = |url| {
+            StoreError::new(
+                operation,
+                url,
+                StoreErrorKind::Unavailable { source: "a planted fault".into() },
+            )
+        };
         match effect {
             None | Some(Effect::Linger | Effect::IgnoreCondition) => work.await,
             Some(Effect::Refuse(403, _) | Effect::RefuseConditional(403, _)) => {
                 let source = "a planted fault".into();
-                Err(StoreError::AccessDenied { operation, url, source })
+                Err(StoreError::new(operation, url, StoreErrorKind::AccessDenied { source }))
             }
             Some(Effect::Refuse(503, _) | Effect::RefuseConditional(503, _)) => {
                 Err(unavailable(url))
             }
             Some(Effect::Refuse(status, code) | Effect::RefuseConditional(status, code)) => {
                 let code = code.to_owned();
-                Err(StoreError::Refused { operation, url, status, code })
+                Err(StoreError::new(operation, url, StoreErrorKind::Refused { status, code }))
             }
             Some(Effect::FailBefore) => Err(unavailable(url)),
             Some(Effect::RefusePrecondition) => {
-                Err(StoreError::PreconditionFailed { operation, url })
+                Err(StoreError::new(operation, url, StoreErrorKind::PreconditionFailed))
             }
             Some(Effect::Hang) => std::future::pending().await,
             Some(Effect::FailAfter) => {
                 work.await?;
                 let code = "PlantedFault".to_owned();
-                Err(StoreError::Refused { operation, url, status: 400, code })
+                Err(StoreError::new(operation, url, StoreErrorKind::Refused { status: 400, code }))
             }
             Some(Effect::LoseAnswer) => {
                 work.await?;
@@ -237,7 +242,7 @@ impl FaultyStore {
             }
             Some(Effect::RefuseAfter) => {
                 work.await?;
-                Err(StoreError::PreconditionFailed { operation, url })
+                Err(StoreError::new(operation, url, StoreErrorKind::PreconditionFailed))
             }
         }
     }

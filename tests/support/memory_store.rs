@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use clerk_snapshot::digest::Sha256Hex;
 use clerk_store::{
-    Condition, ContentType, DeleteCondition, Listed, Object, Operation, Store, StoreError, Stored,
-    Version,
+    Condition, ContentType, DeleteCondition, Listed, Object, Operation, Store, StoreError,
+    StoreErrorKind, Stored, Version,
 };
 
 /// Objects by key.
@@ -47,7 +47,7 @@ impl MemoryStore {
 }
 
 fn refused(operation: Operation, key: &str) -> StoreError {
-    StoreError::PreconditionFailed { operation, url: format!("memory://{key}") }
+    StoreError::new(operation, format!("memory://{key}"), StoreErrorKind::PreconditionFailed)
 }
 
 #[async_trait]

@@ -42,13 +42,9 @@ pub(crate) async fn increment(store: &Arc<dyn Store>, times: usize) {
 }
 
 pub(crate) fn assert_refused(error: &StoreError, expected: Operation, address: &str) {
-    match error {
-        StoreError::PreconditionFailed { operation, url } => {
-            assert_eq!((*operation, url.as_str()), (expected, address));
-            assert!(!error.is_retryable());
-        }
-        other => panic!("{other:?}"),
-    }
+    assert!(error.is_precondition_failed(), "{error:?}");
+    assert_eq!((error.operation, error.url.as_str()), (expected, address));
+    assert!(!error.is_retryable());
 }
 
 pub(crate) fn assert_no_temporary_files(folder: &Path) {

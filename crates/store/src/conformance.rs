@@ -6,7 +6,10 @@
 use bytes::Bytes;
 use clerk_snapshot::digest::Sha256Hex;
 
-use super::{Condition, ContentType, DeleteCondition, Shortcoming, Store, StoreError, Version};
+use super::{
+    Condition, ContentType, DeleteCondition, Operation, Shortcoming, Store, StoreError,
+    StoreErrorKind, Version,
+};
 
 /// Prefix of the keys of probe objects.
 const PROBE_PREFIX: &str = "clerk-sync-check-";
@@ -31,12 +34,14 @@ pub struct Proven {
 /// probe object.
 ///
 /// # Errors
-/// [`StoreError::Unfit`] if the store does not keep a condition, or any error of the store.
+/// [`StoreErrorKind::Unfit`] if the store does not keep a condition, or any error of the store.
 pub async fn prove(store: &dyn Store) -> Result<Proven, StoreError> {
     let mut attempts = 1;
     loop {
         match prove_once(store).await {
-            Err(StoreError::Unfit { .. }) if attempts < MOST_ATTEMPTS => attempts += 1,
+            Err(StoreError { kind: StoreErrorKind::Unfit(_), .. }) if attempts < MOST_ATTEMPTS => {
+                attempts += 1
+            }
             proven => return proven,
         }
     }
@@ -170,6 +175,6 @@ impl Probe<'_> {
     }
 
     fn unfit(&self, shortcoming: Shortcoming) -> StoreError {
-        StoreError::Unfit { url: self.store.url_of(""), shortcoming }
+        StoreError::new(Operation::Put, self.store.url_of(""), StoreErrorKind::Unfit(shortcoming))
     }
 }

@@ -8,67 +8,55 @@ use crate::aws::AwsObstacle;
 use crate::no_answer::{NoAnswer, Server};
 
 /// A failed operation on a store. Contains addresses, but never content or credentials.
+#[derive(Debug)]
+pub struct StoreError {
+    /// The operation.
+    pub operation: Operation,
+    /// The object, or the prefix of a listing. Of a key that is refused, its first 100 characters.
+    pub url: String,
+    /// What went wrong.
+    pub kind: StoreErrorKind,
+}
+
+/// Why an operation on a store failed, and whether the store has retried it.
 ///
-/// The store retries only what a variant says it retries. [`StoreError::is_retryable`] tells whether the same call may
-/// succeed later although nobody has changed anything.
+/// Without the operation and the object, which stand in [`StoreError`].
 #[derive(Debug, thiserror::Error)]
-pub enum StoreError {
+pub enum StoreErrorKind {
     /// The object is not in the state required by the write or removal. Not retryable: read it again and decide. Also
     /// returned if the SDK repeated a write that had succeeded but whose answer was lost.
-    #[error("{url} was changed by somebody else, so the conditional {operation} was refused")]
-    PreconditionFailed {
-        /// The operation.
-        operation: Operation,
-        /// The object.
-        url: String,
-    },
+    #[error("it was changed by somebody else, so the operation was refused")]
+    PreconditionFailed,
 
     /// No usable answer: timeout, lost connection, 5xx, throttling, or a busy folder lock. Retryable; the SDK has
     /// already made three attempts. A write may have taken effect.
-    #[error("{operation} {url}: {}", unavailable(&**source))]
+    #[error("{}", unavailable(&**source))]
     Unavailable {
-        /// The operation.
-        operation: Operation,
-        /// The object, or the prefix of a listing.
-        url: String,
         /// The last attempt's failure.
         source: Box<dyn Error + Send + Sync>,
     },
 
     /// The store holds other bytes than were sent. Retryable: write the object again.
     #[error(
-        "{operation} {url}: the store returned a different checksum from that of the bytes sent; \
+        "the store returned a different checksum from that of the bytes sent; \
              the object is damaged and must be written again"
     )]
-    ChecksumMismatch {
-        /// The operation.
-        operation: Operation,
-        /// The object.
-        url: String,
-    },
+    ChecksumMismatch,
 
     /// The bucket does not exist. Not retryable.
-    #[error("{operation} {url}: bucket {bucket} does not exist; create it or correct SNAPSHOT_URL")]
+    #[error("bucket {bucket} does not exist; create it or correct SNAPSHOT_URL")]
     NoSuchBucket {
-        /// The operation.
-        operation: Operation,
-        /// The object, or the prefix of a listing.
-        url: String,
         /// The bucket.
         bucket: String,
     },
 
     /// The bucket is in another AWS region. Not retryable.
     #[error(
-        "{operation} {url}: bucket {bucket} is in another AWS region than {region}; set \
+        "bucket {bucket} is in another AWS region than {region}; set \
          AWS_REGION{}",
         right_region(right.as_deref())
     )]
     WrongRegion {
-        /// The operation.
-        operation: Operation,
-        /// The object, or the prefix of a listing.
-        url: String,
         /// The bucket.
         bucket: String,
         /// The region that the request was sent to.
@@ -78,61 +66,33 @@ pub enum StoreError {
     },
 
     /// The credentials do not allow the operation. Not retryable.
-    #[error(
-        "{operation} {url}: access denied; allow {} (and, for a bucket with its own KMS key, \
-         kms:Decrypt and kms:GenerateDataKey){}",
-        operation.permission(),
-        operation.denial_hint()
-    )]
+    #[error("access denied")]
     AccessDenied {
-        /// The operation.
-        operation: Operation,
-        /// The object, or the prefix of a listing.
-        url: String,
         /// S3's answer.
         source: Box<dyn Error + Send + Sync>,
     },
 
     /// No AWS region is configured. Not retryable.
-    #[error("{url}: no AWS region is configured; set AWS_REGION to the bucket's region")]
-    NoRegion {
-        /// The store's address.
-        url: String,
-    },
+    #[error("no AWS region is configured; set AWS_REGION to the bucket's region")]
+    NoRegion,
 
     /// A problem on the caller's own side prevents calls to the store. Not retryable.
-    #[error("{operation} {url}: {obstacle}")]
-    Obstacle {
-        /// The operation.
-        operation: Operation,
-        /// The object, or the prefix of a listing.
-        url: String,
-        /// The problem, and what to do about it.
-        obstacle: AwsObstacle,
-    },
+    #[error("{0}")]
+    Obstacle(AwsObstacle),
 
     /// The store is full: the quota of the bucket or account is used up, or its disk is full. Not retryable.
     #[error(
-        "{operation} {url}: the store is full; raise the quota of the bucket or account, or remove old \
+        "the store is full; raise the quota of the bucket or account, or remove old \
          snapshots"
     )]
-    Full {
-        /// The operation.
-        operation: Operation,
-        /// The object, or the prefix of a listing.
-        url: String,
-    },
+    Full,
 
     /// S3 refused for some other reason. Not retryable.
     #[error(
-        "{operation} {url}: S3 refused with status {status}, code {code:?}; see the S3 documentation on \
+        "S3 refused with status {status}, code {code:?}; see the S3 documentation on \
          this code"
     )]
     Refused {
-        /// The operation.
-        operation: Operation,
-        /// The object, or the prefix of a listing.
-        url: String,
         /// HTTP status.
         status: u16,
         /// S3's error code; empty if it sends none.
@@ -141,7 +101,7 @@ pub enum StoreError {
 
     /// The store does not implement the request: 501 `NotImplemented`. Not retryable.
     #[error(
-        "{operation} {url}: the store answered 501 NotImplemented: {}{}; see \"What a store must be able \
+        "the store answered 501 NotImplemented: {}{}; see \"What a store must be able \
          to do\" in docs/deploy.md",
         if *.is_conditional {
             "it lacks conditional writes or removals (If-Match, If-None-Match)"
@@ -156,10 +116,6 @@ pub enum StoreError {
         }
     )]
     NotImplemented {
-        /// The operation.
-        operation: Operation,
-        /// The object, or the prefix of a listing.
-        url: String,
         /// Whether the request had a condition.
         is_conditional: bool,
         /// Whether the request had a checksum header.
@@ -167,21 +123,12 @@ pub enum StoreError {
     },
 
     /// The store does not do what a run relies on. Not retryable.
-    #[error("{url}: {shortcoming}; see \"What a store must be able to do\" in docs/deploy.md")]
-    Unfit {
-        /// The store.
-        url: String,
-        /// What it does not do.
-        shortcoming: Shortcoming,
-    },
+    #[error("{0}; see \"What a store must be able to do\" in docs/deploy.md")]
+    Unfit(Shortcoming),
 
     /// The file system refused. Not retryable.
-    #[error("{operation} {url}: {problem}")]
+    #[error("{problem}")]
     Folder {
-        /// The operation.
-        operation: Operation,
-        /// The file or folder.
-        url: String,
         /// What is wrong with it, and what to do about it.
         problem: FolderProblem,
         /// The operating system's error, if there is one.
@@ -189,56 +136,36 @@ pub enum StoreError {
     },
 
     /// The object is larger than any that this program writes and reads back. Not retryable.
-    #[error("{operation} {url}: it is larger than any file that this program reads back")]
-    TooLarge {
-        /// The operation.
-        operation: Operation,
-        /// The object.
-        url: String,
-    },
+    #[error("it is larger than any file that this program reads back")]
+    TooLarge,
 
     /// The key or prefix could lead out of the store. Not retryable: either a bug of the caller, or a checkpoint or
     /// manifest that was tampered with.
-    #[error("{operation}: the key {key:?} is refused: {problem}")]
-    InvalidKey {
-        /// The operation.
-        operation: Operation,
-        /// The key, cut to its first 100 characters.
-        key: String,
-        /// What is wrong with it.
-        problem: KeyProblem,
-    },
+    #[error("{0}")]
+    InvalidKey(KeyProblem),
 }
 
 impl StoreError {
+    /// An operation on an object, or on the objects with a prefix, has failed.
+    pub fn new(operation: Operation, url: impl Into<String>, kind: StoreErrorKind) -> Self {
+        Self { operation, url: url.into(), kind }
+    }
+
     /// Whether the same call may succeed later although nobody has changed anything.
     pub const fn is_retryable(&self) -> bool {
-        match self {
-            Self::Unavailable { .. } | Self::ChecksumMismatch { .. } => true,
-            Self::PreconditionFailed { .. }
-            | Self::NoSuchBucket { .. }
-            | Self::WrongRegion { .. }
-            | Self::AccessDenied { .. }
-            | Self::NoRegion { .. }
-            | Self::Obstacle { .. }
-            | Self::Full { .. }
-            | Self::Refused { .. }
-            | Self::NotImplemented { .. }
-            | Self::Unfit { .. }
-            | Self::Folder { .. }
-            | Self::TooLarge { .. }
-            | Self::InvalidKey { .. } => false,
-        }
+        matches!(self.kind, StoreErrorKind::Unavailable { .. } | StoreErrorKind::ChecksumMismatch)
     }
 
     /// Advice to append, as a sentence, to what the error itself says.
     pub const fn advice(&self) -> &'static str {
-        match self {
-            Self::Unavailable { .. } | Self::ChecksumMismatch { .. } | Self::Refused { .. } => {
+        match self.kind {
+            StoreErrorKind::Unavailable { .. }
+            | StoreErrorKind::ChecksumMismatch
+            | StoreErrorKind::Refused { .. } => {
                 "The next invocation continues; if this persists, check SNAPSHOT_URL and the store \
                  behind it."
             }
-            Self::PreconditionFailed { .. } => {
+            StoreErrorKind::PreconditionFailed => {
                 "The next invocation continues; if this persists, find out what else writes below \
                  SNAPSHOT_URL."
             }
@@ -248,7 +175,39 @@ impl StoreError {
 
     /// Whether the write or removal was refused because the object is in another state.
     pub const fn is_precondition_failed(&self) -> bool {
-        matches!(self, Self::PreconditionFailed { .. })
+        matches!(self.kind, StoreErrorKind::PreconditionFailed)
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { operation, url, kind } = self;
+        match kind {
+            StoreErrorKind::PreconditionFailed => write!(
+                formatter,
+                "{url} was changed by somebody else, so the conditional {operation} was refused"
+            ),
+            StoreErrorKind::AccessDenied { .. } => write!(
+                formatter,
+                "{operation} {url}: {kind}; allow {} (and, for a bucket with its own KMS key, kms:Decrypt and \
+                 kms:GenerateDataKey){}",
+                operation.permission(),
+                operation.denial_hint()
+            ),
+            StoreErrorKind::NoRegion | StoreErrorKind::Unfit(_) => {
+                write!(formatter, "{url}: {kind}")
+            }
+            StoreErrorKind::InvalidKey(_) => {
+                write!(formatter, "{operation}: the key {url:?} is refused: {kind}")
+            }
+            _ => write!(formatter, "{operation} {url}: {kind}"),
+        }
+    }
+}
+
+impl Error for StoreError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.kind.source()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Refuses keys that could lead out of the store.
 
-use super::{KeyProblem, Operation, StoreError};
+use super::{KeyProblem, Operation, StoreError, StoreErrorKind};
 
 /// Longest key in bytes. S3 allows 1,024 bytes for the prefix of `SNAPSHOT_URL` and the key together.
 const MAX_KEY_BYTES: usize = 500;
@@ -41,7 +41,11 @@ fn problem_of(key: &str) -> Option<KeyProblem> {
 }
 
 fn invalid(operation: Operation, key: &str, problem: KeyProblem) -> StoreError {
-    StoreError::InvalidKey { operation, key: key.chars().take(100).collect(), problem }
+    StoreError::new(
+        operation,
+        key.chars().take(100).collect::<String>(),
+        StoreErrorKind::InvalidKey(problem),
+    )
 }
 
 #[cfg(test)]

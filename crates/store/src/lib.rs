@@ -22,7 +22,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-pub use error::{FolderProblem, KeyProblem, Operation, Shortcoming, StoreError};
+pub use error::{FolderProblem, KeyProblem, Operation, Shortcoming, StoreError, StoreErrorKind};
 pub use folder::FolderStore;
 pub use s3::S3Store;
 pub use snapshot_url::{SnapshotUrl, SnapshotUrlError};
@@ -42,8 +42,8 @@ pub async fn open(url: &SnapshotUrl, aws: &LazyAwsConfig) -> Arc<dyn Store> {
     match aws.load().await {
         Err(obstacle) => Arc::new(Unopened::behind(url.to_string(), obstacle)),
         Ok(config) => match S3Store::new(config, bucket, prefix) {
-            Ok(store) => Arc::new(store),
-            Err(_) => Arc::new(Unopened::without_region(url.to_string())),
+            Some(store) => Arc::new(store),
+            None => Arc::new(Unopened::without_region(url.to_string())),
         },
     }
 }
@@ -54,7 +54,7 @@ pub async fn open(url: &SnapshotUrl, aws: &LazyAwsConfig) -> Arc<dyn Store> {
 /// - An object appears whole or not at all.
 /// - A conditional write is atomic: of several writers that saw the same version, one succeeds.
 /// - A call that is dropped before it returns may still take effect, and so may a write that fails with
-///   [`StoreError::Unavailable`]. To find out, read the object again.
+///   [`StoreErrorKind::Unavailable`]. To find out, read the object again.
 #[async_trait]
 pub trait Store: Send + Sync + Debug {
     /// The full address of a key, for messages and responses: `s3://bucket/prefix/latest.json`.
@@ -64,7 +64,7 @@ pub trait Store: Send + Sync + Debug {
     async fn get(&self, key: &str) -> Result<Option<Object>, StoreError>;
 
     /// Writes an object if `condition` holds and returns the version written. Otherwise nothing changes and the error
-    /// is [`StoreError::PreconditionFailed`].
+    /// is [`StoreErrorKind::PreconditionFailed`].
     async fn put(
         &self,
         key: &str,
@@ -74,7 +74,7 @@ pub trait Store: Send + Sync + Debug {
     ) -> Result<Version, StoreError>;
 
     /// Removes an object. If there is none, [`DeleteCondition::Any`] succeeds and [`DeleteCondition::Matches`] is a
-    /// [`StoreError::PreconditionFailed`].
+    /// [`StoreErrorKind::PreconditionFailed`].
     async fn delete(&self, key: &str, condition: DeleteCondition) -> Result<(), StoreError>;
 
     /// Lists all objects whose key starts with `prefix`, in ascending byte order of the keys. The prefix is plain text,

@@ -22,7 +22,7 @@ use sha2::{Digest as _, Sha256};
 use super::key::{check_key, check_prefix};
 use super::{
     Condition, ContentType, DeleteCondition, Listed, MOST_BYTES_READ, Object, Operation, Store,
-    StoreError, Stored, Version,
+    StoreError, StoreErrorKind, Stored, Version,
 };
 use crate::aws::{
     ATTEMPT_TIMEOUT, AwsFailure, AwsObstacle, NeverRepeatInVain, OPERATION_TIMEOUT, Refusal,
@@ -62,19 +62,15 @@ pub struct S3Store {
 }
 
 impl S3Store {
-    /// A store in `bucket`, below `prefix` (empty for the whole bucket). Nothing is requested yet.
-    ///
-    /// # Errors
-    /// [`StoreError::NoRegion`] if the configuration has no region.
-    pub fn new(config: &SdkConfig, bucket: &str, prefix: &str) -> Result<Self, StoreError> {
-        let Some(region) = config.region() else {
-            return Err(StoreError::NoRegion { url: format!("s3://{bucket}") });
-        };
+    /// A store in `bucket`, below `prefix` (empty for the whole bucket). Nothing is requested yet. `None` if the
+    /// configuration has no region.
+    pub fn new(config: &SdkConfig, bucket: &str, prefix: &str) -> Option<Self> {
+        let region = config.region()?;
         let s3_config = aws_sdk_s3::config::Builder::from(config)
             .force_path_style(has_own_endpoint(config))
             .retry_classifier(NeverRepeatInVain)
             .build();
-        Ok(Self {
+        Some(Self {
             client: Client::from_conf(s3_config),
             bucket: bucket.to_owned(),
             prefix: if prefix.is_empty() { String::new() } else { format!("{prefix}/") },
@@ -149,9 +145,13 @@ impl S3Store {
     {
         let url = self.url_of(key);
         match AwsFailure::of(&error) {
-            AwsFailure::Unavailable(source) => StoreError::Unavailable { operation, url, source },
-            AwsFailure::Obstacle(obstacle) => StoreError::Obstacle { operation, url, obstacle },
-            AwsFailure::Full => StoreError::Full { operation, url },
+            AwsFailure::Unavailable(source) => {
+                StoreError::new(operation, url, StoreErrorKind::Unavailable { source })
+            }
+            AwsFailure::Obstacle(obstacle) => {
+                StoreError::new(operation, url, StoreErrorKind::Obstacle(obstacle))
+            }
+            AwsFailure::Full => StoreError::new(operation, url, StoreErrorKind::Full),
             AwsFailure::Refused(refusal) => self.refused(operation, url, refusal, is_conditional),
         }
     }
@@ -165,41 +165,59 @@ impl S3Store {
     ) -> StoreError {
         let bucket = self.bucket.clone();
         match (refusal.status, refusal.code.as_str()) {
-            (412, _) => StoreError::PreconditionFailed { operation, url },
-            (409, "ConditionalRequestConflict" | "OperationAborted") => {
-                StoreError::Unavailable { operation, url, source: refusal.into() }
+            (412, _) => StoreError::new(operation, url, StoreErrorKind::PreconditionFailed),
+            (409, "ConditionalRequestConflict" | "OperationAborted") => StoreError::new(
+                operation,
+                url,
+                StoreErrorKind::Unavailable { source: refusal.into() },
+            ),
+            (404, "NoSuchBucket") => {
+                StoreError::new(operation, url, StoreErrorKind::NoSuchBucket { bucket })
             }
-            (404, "NoSuchBucket") => StoreError::NoSuchBucket { operation, url, bucket },
-            _ if is_elsewhere(&refusal) => StoreError::WrongRegion {
+            _ if is_elsewhere(&refusal) => StoreError::new(
                 operation,
                 url,
-                bucket,
-                region: self.region.clone(),
-                right: refusal.region,
-            },
+                StoreErrorKind::WrongRegion {
+                    bucket,
+                    region: self.region.clone(),
+                    right: refusal.region,
+                },
+            ),
             // S3 always names the target of a redirect in an error code: any other redirect leads to a web page.
-            (300..=399, "") => StoreError::Obstacle {
+            (300..=399, "") => StoreError::new(
                 operation,
                 url,
-                obstacle: AwsObstacle::NotAws { status: refusal.status },
-            },
+                StoreErrorKind::Obstacle(AwsObstacle::NotAws { status: refusal.status }),
+            ),
             (501, _) => {
                 let sends_checksums = match operation {
                     Operation::Put => self.sends_checksums,
                     Operation::Get | Operation::Verify => self.asks_for_checksums,
                     Operation::Delete | Operation::List | Operation::RemoveLeftovers => false,
                 };
-                StoreError::NotImplemented { operation, url, is_conditional, sends_checksums }
+                StoreError::new(
+                    operation,
+                    url,
+                    StoreErrorKind::NotImplemented { is_conditional, sends_checksums },
+                )
             }
-            (401 | 403, _) => StoreError::AccessDenied { operation, url, source: refusal.into() },
-            (status, _) => StoreError::Refused { operation, url, status, code: refusal.code },
+            (401 | 403, _) => StoreError::new(
+                operation,
+                url,
+                StoreErrorKind::AccessDenied { source: refusal.into() },
+            ),
+            (status, _) => StoreError::new(
+                operation,
+                url,
+                StoreErrorKind::Refused { status, code: refusal.code },
+            ),
         }
     }
 
     /// An answer that lacks what every S3 sends, or has what none sends.
     fn incomplete(&self, operation: Operation, key: &str) -> StoreError {
         let obstacle = AwsObstacle::NotAws { status: 200 };
-        StoreError::Obstacle { operation, url: self.url_of(key), obstacle }
+        StoreError::new(operation, self.url_of(key), StoreErrorKind::Obstacle(obstacle))
     }
 }
 
@@ -230,10 +248,12 @@ impl Store for S3Store {
             Err(error) if is_absent(&error) => return Ok(None),
             Err(error) => return Err(self.failed(operation, key, error)),
         };
-        let unavailable = |why: NoAnswer| StoreError::Unavailable {
-            operation,
-            url: self.url_of(key),
-            source: why.into(),
+        let unavailable = |why: NoAnswer| {
+            StoreError::new(
+                operation,
+                self.url_of(key),
+                StoreErrorKind::Unavailable { source: why.into() },
+            )
         };
         if answer.content_type.as_deref().is_some_and(is_html) {
             return Err(self.incomplete(operation, key));
@@ -254,7 +274,7 @@ impl Store for S3Store {
             .await
             .map_err(|_| unavailable(NoAnswer::TimedOut))?;
         let bytes = read.map_err(|error| unavailable(NoAnswer::of(&error)))?;
-        let too_large = || StoreError::TooLarge { operation, url: self.url_of(key) };
+        let too_large = || StoreError::new(operation, self.url_of(key), StoreErrorKind::TooLarge);
         let bytes = bytes.ok_or_else(too_large)?;
         Ok(Some(Object { bytes, version: version_of(&version) }))
     }
@@ -282,10 +302,11 @@ impl Store for S3Store {
                 }
                 // Some servers answer 404 to a condition on an object that no longer exists.
                 Err(error) if matches!(condition, Condition::Matches(_)) && is_absent(&error) => {
-                    return Err(StoreError::PreconditionFailed {
+                    return Err(StoreError::new(
                         operation,
-                        url: self.url_of(key),
-                    });
+                        self.url_of(key),
+                        StoreErrorKind::PreconditionFailed,
+                    ));
                 }
                 Err(error) => {
                     let is_conditional = condition != Condition::Any;
@@ -294,7 +315,11 @@ impl Store for S3Store {
             }
         };
         if answer.checksum_sha256.is_some_and(|stored| stored != checksum) {
-            return Err(StoreError::ChecksumMismatch { operation, url: self.url_of(key) });
+            return Err(StoreError::new(
+                operation,
+                self.url_of(key),
+                StoreErrorKind::ChecksumMismatch,
+            ));
         }
         let version = answer.e_tag.as_deref().map(version_of);
         version.ok_or_else(|| self.incomplete(operation, key))
@@ -310,9 +335,11 @@ impl Store for S3Store {
         };
         match request.send().await {
             Ok(_) => Ok(()),
-            Err(error) if is_absent(&error) && conditional => {
-                Err(StoreError::PreconditionFailed { operation, url: self.url_of(key) })
-            }
+            Err(error) if is_absent(&error) && conditional => Err(StoreError::new(
+                operation,
+                self.url_of(key),
+                StoreErrorKind::PreconditionFailed,
+            )),
             Err(error) if is_absent(&error) => Ok(()),
             Err(error) => Err(self.failed_where(operation, key, error, conditional)),
         }

@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::{
-    Condition, ContentType, DeleteCondition, Listed, Object, Operation, Store, StoreError, Stored,
-    Version,
+    Condition, ContentType, DeleteCondition, Listed, Object, Operation, Store, StoreError,
+    StoreErrorKind, Stored, Version,
 };
 use crate::aws::AwsObstacle;
 
@@ -37,9 +37,9 @@ impl Unopened {
     fn failed<T>(&self, operation: Operation, key: &str) -> Result<T, StoreError> {
         let url = self.url_of(key);
         Err(match &self.why {
-            Why::NoRegion => StoreError::NoRegion { url },
+            Why::NoRegion => StoreError::new(operation, url, StoreErrorKind::NoRegion),
             Why::Obstacle(obstacle) => {
-                StoreError::Obstacle { operation, url, obstacle: obstacle.clone() }
+                StoreError::new(operation, url, StoreErrorKind::Obstacle(obstacle.clone()))
             }
         })
     }

@@ -12,8 +12,8 @@ use bytes::Bytes;
 
 use self::tree::Tree;
 use super::{
-    Condition, ContentType, DeleteCondition, Listed, Object, Operation, Store, StoreError, Stored,
-    Version,
+    Condition, ContentType, DeleteCondition, Listed, Object, Operation, Store, StoreError,
+    StoreErrorKind, Stored, Version,
 };
 
 /// A folder as a [`Store`], with the same tree as in S3. The first write creates it.
@@ -51,11 +51,11 @@ impl FolderStore {
             Ok(result) => result,
             Err(error) => match error.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),
-                Err(cancelled) => Err(StoreError::Unavailable {
+                Err(cancelled) => Err(StoreError::new(
                     operation,
-                    url: self.url_of(key),
-                    source: Box::new(cancelled),
-                }),
+                    self.url_of(key),
+                    StoreErrorKind::Unavailable { source: Box::new(cancelled) },
+                )),
             },
         }
     }

@@ -13,7 +13,7 @@ use super::temporary::{Temporary, is_leftover, make_folder, sync_parent};
 use crate::key::{check_key, check_prefix};
 use crate::{
     Condition, DeleteCondition, FolderProblem, Listed, MOST_BYTES_READ, Object, Operation,
-    StoreError, Stored, Version,
+    StoreError, StoreErrorKind, Stored, Version,
 };
 
 /// Bytes read at a time to hash a file.
@@ -52,7 +52,7 @@ impl Tree {
                 Ok(Some(Object { bytes: Bytes::from(bytes), version }))
             }
             Ok(None) => {
-                Err(StoreError::TooLarge { operation: Operation::Get, url: self.url_of(key) })
+                Err(StoreError::new(Operation::Get, self.url_of(key), StoreErrorKind::TooLarge))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(self.failed(Operation::Get, key, error)),
@@ -227,17 +227,18 @@ impl Tree {
         FolderLock::take(&self.root).map_err(|error| match error {
             LockError::Open(error) => self.failed(operation, key, error),
             LockError::NotAFile => self.refused(operation, LOCK_FILE, FolderProblem::NotAFile),
-            LockError::Busy => StoreError::Unavailable {
+            LockError::Busy => StoreError::new(
                 operation,
-                url: self.url_of(key),
-                source: "another process has held the folder's lock for too long".into(),
-            },
-            LockError::Unsupported(error) => StoreError::Folder {
+                self.url_of(key),
+                StoreErrorKind::Unavailable {
+                    source: "another process has held the folder's lock for too long".into(),
+                },
+            ),
+            LockError::Unsupported(error) => StoreError::new(
                 operation,
-                url: self.url_of(key),
-                problem: FolderProblem::NoLocks,
-                source: Some(error),
-            },
+                self.url_of(key),
+                StoreErrorKind::Folder { problem: FolderProblem::NoLocks, source: Some(error) },
+            ),
         })
     }
 
@@ -302,11 +303,15 @@ impl Tree {
     }
 
     fn precondition_failed(&self, operation: Operation, key: &str) -> StoreError {
-        StoreError::PreconditionFailed { operation, url: self.url_of(key) }
+        StoreError::new(operation, self.url_of(key), StoreErrorKind::PreconditionFailed)
     }
 
     fn refused(&self, operation: Operation, key: &str, problem: FolderProblem) -> StoreError {
-        StoreError::Folder { operation, url: self.url_of(key), problem, source: None }
+        StoreError::new(
+            operation,
+            self.url_of(key),
+            StoreErrorKind::Folder { problem, source: None },
+        )
     }
 
     fn failed(&self, operation: Operation, key: &str, error: io::Error) -> StoreError {
@@ -320,7 +325,11 @@ impl Tree {
             io::ErrorKind::IsADirectory => FolderProblem::NotAFile,
             _ => FolderProblem::Other,
         };
-        StoreError::Folder { operation, url: self.url_of(key), problem, source: Some(error) }
+        StoreError::new(
+            operation,
+            self.url_of(key),
+            StoreErrorKind::Folder { problem, source: Some(error) },
+        )
     }
 }
 
