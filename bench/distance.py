@@ -141,7 +141,7 @@ def described(population: Population, runs: list[Run]) -> list[str]:
             [row(run) for run in runs],
         ),
         f"Second by second at {CHARTED[0]} ms and share {CHARTED[1]:g} (`LOG_LEVEL=debug` shows it of any run: "
-        "`how Clerk is asked`), with what holds more back: `rate` is as it should be.",
+        "`request pacing`), with what holds more back: `rate` is as it should be.",
         "",
         *chart(timeline(charted.copied.log)),
     ]
