@@ -1,24 +1,27 @@
-//! How the system's allocator is set up.
+//! Sets up the allocator of glibc.
 
 use std::env;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
-/// What glibc reads from the environment before `main` (its manual, "Memory Allocation Tunables"):
-/// one heap for all threads, since what is freed in one of several is of no use to the others; and
-/// blocks of 128 KiB and more (bodies, and the lines they become) from the kernel and back to it, which moves them
-/// without copying; and smaller ones given back by no less than 8 MiB, where it would be 128 KiB as soon
-/// as any of these is set (docs/decisions/0016-allocator.md).
+/// Environment variables that glibc reads before `main` (its manual, "Memory Allocation Tunables";
+/// docs/decisions/0016-allocator.md):
+///
+/// - One heap for all threads, because memory that is freed in one heap cannot be used by another.
+/// - Blocks of 128 KiB and more, that is response bodies and their lines, come from the kernel,
+///   which can grow them without copying, and go back to it.
+/// - At least 8 MiB at a time are returned at the top of the heap. The default of 128 KiB would
+///   cost many system calls.
 const SETTINGS: [(&str, &str); 3] = [
     ("MALLOC_ARENA_MAX", "1"),
     ("MALLOC_MMAP_THRESHOLD_", "131072"),
     ("MALLOC_TRIM_THRESHOLD_", "8388608"),
 ];
 
-/// Starts this process over with the allocator set up, unless the environment does so already, as
-/// the template's does. To be called before there is any other thread.
+/// Restarts this process with the allocator set up, unless the environment does so already, as the
+/// template's does. To be called before there is another thread.
 ///
-/// Where that is not possible everything works all the same, with more memory.
+/// If the process cannot be restarted it works all the same, with more memory.
 pub fn set_up() {
     let missing = SETTINGS.iter().filter(|(name, _)| env::var_os(name).is_none());
     let missing: Vec<_> = missing.copied().collect();

@@ -1,4 +1,4 @@
-//! A progress display for a person at a terminal: rows, requests, rate, time left.
+//! The progress display on a terminal: rows, requests, rate and time left.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::time::Instant;
 
-/// Shows how far a run is; silent unless it was made for a terminal. Clones share the display.
+/// Shows how far a run is, if it was made for a terminal. Clones share the display.
 #[derive(Debug, Clone, Default)]
 pub struct Progress(Option<Arc<Display>>);
 
@@ -17,18 +17,18 @@ struct Display {
     start: Mutex<Start>,
 }
 
-/// How far a run is.
+/// How far a run is, in rows.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RowCounts {
     /// Lines written, of all datasets.
     pub written: u64,
-    /// Rows read of Clerk's lists.
+    /// Rows of Clerk's lists that were read.
     pub read: u64,
-    /// Rows of Clerk's lists that are still to be read; `None` until the count of every list is known.
+    /// Rows of Clerk's lists that are still to be read; `None` until every list has been counted.
     pub left: Option<u64>,
 }
 
-/// Where this invocation began. What earlier ones read says nothing about how fast it is.
+/// What the run had when this invocation began. The rate is that of this invocation.
 #[derive(Debug, Clone, Copy)]
 struct Start {
     at: Instant,
@@ -46,7 +46,7 @@ impl Progress {
         progress
     }
 
-    /// A display that nobody sees, for [`message`](Self::message).
+    /// A hidden display, for tests that read its [`message`](Self::message).
     #[must_use]
     pub fn unseen() -> Self {
         Self::on(ProgressDrawTarget::hidden())
@@ -55,7 +55,8 @@ impl Progress {
     fn on(target: ProgressDrawTarget) -> Self {
         let bars = MultiProgress::with_draw_target(target);
         let bar = bars.add(ProgressBar::no_length());
-        // The template is a constant; without it the bar keeps its usual style.
+        // The template is a constant and valid; if it were not, the bar would keep its default
+        // style.
         if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
             bar.set_style(style);
         }
@@ -64,26 +65,27 @@ impl Progress {
         Self(Some(Arc::new(Display { bars, bar, start })))
     }
 
-    /// Begins to count at what the run has already.
+    /// Starts to count from what the run already has.
     pub fn begin(&self, rows: impl FnOnce() -> RowCounts) {
         let Some(display) = &self.0 else { return };
         let start = Start { at: Instant::now(), rows: rows() };
         *display.start.lock().unwrap_or_else(PoisonError::into_inner) = start;
     }
 
-    /// What is shown at present; `None` without a display.
+    /// The text of the display; `None` without one.
     #[must_use]
     pub fn message(&self) -> Option<String> {
         self.0.as_ref().map(|display| display.bar.message())
     }
 
-    /// The bars, for log lines to be written beside.
+    /// The bars, to hide them while log lines are written.
     #[must_use]
     pub fn bars(&self) -> Option<MultiProgress> {
         self.0.as_ref().map(|display| display.bars.clone())
     }
 
-    /// Shows how far the run is, and how many requests it took. `rows` is only called if there is a display.
+    /// Shows how far the run is, and how many requests it took. `rows` is called only if there is a
+    /// display.
     pub fn show(&self, rows: impl FnOnce() -> RowCounts, requests: u64) {
         let Some(display) = &self.0 else { return };
         let start = *display.start.lock().unwrap_or_else(PoisonError::into_inner);
@@ -104,7 +106,7 @@ impl Progress {
         ));
     }
 
-    /// Takes the display away.
+    /// Removes the display.
     pub fn finish(&self) {
         if let Some(display) = &self.0 {
             display.bar.finish_and_clear();

@@ -1,4 +1,4 @@
-//! Personal data that is replaced before it is written (`REDACT`).
+//! Replaces personal data before it is written (`REDACT`).
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -16,7 +16,7 @@ pub enum Personal {
     Email,
     /// Phone numbers.
     Phone,
-    /// What people are called: first, last and user names.
+    /// First, last and user names.
     Name,
     /// Network addresses.
     Ip,
@@ -37,14 +37,14 @@ impl Personal {
         }
     }
 
-    /// The kind of that word.
+    /// The kind with this word.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|it| it.name() == name)
     }
 }
 
-/// What is replaced, and by what.
+/// Which kinds of personal data are replaced, and the key of their hashes.
 #[derive(Clone, Debug)]
 pub struct Redaction {
     kinds: BTreeSet<Personal>,
@@ -52,13 +52,13 @@ pub struct Redaction {
 }
 
 impl Redaction {
-    /// Replaces these kinds by keyed hashes, or by nothing when there is no key for it.
+    /// Replaces these kinds by keyed hashes, or by nothing if there is no key.
     #[must_use]
     pub const fn new(kinds: BTreeSet<Personal>, key: Option<RedactionKey>) -> Self {
         Self { kinds, key }
     }
 
-    /// Replaces a text if it is of a kind that is. One of nothing but white space says nothing and
+    /// Replaces a text if its kind is to be replaced. White space alone is no personal data, and
     /// stays.
     pub fn replace(&self, kind: Personal, text: &mut Option<Text<'_>>) {
         if self.kinds.contains(&kind) {
@@ -66,8 +66,9 @@ impl Redaction {
         }
     }
 
-    /// Replaces what may be an e-mail address or a phone number, if either is replaced. A number reads
-    /// the same in lower case, so either way its hash is the one that it has elsewhere.
+    /// Replaces a text that may be an e-mail address or a phone number, if either is to be
+    /// replaced. Lower case does not change a number, so the hash is the same as elsewhere in both
+    /// cases.
     pub fn replace_contact(&self, text: &mut Option<Text<'_>>) {
         if self.kinds.contains(&Personal::Email) || self.kinds.contains(&Personal::Phone) {
             self.put_in_place_of(Personal::Email, text);
@@ -80,7 +81,8 @@ impl Redaction {
         }
     }
 
-    /// Tells one key from another without telling anything of it: hashes under two keys do not join.
+    /// Identifies the key without revealing anything about it. Hashes under different keys cannot
+    /// be joined.
     #[must_use]
     pub fn key_id(&self) -> Option<String> {
         Some(self.key.as_ref()?.id())
@@ -91,7 +93,8 @@ impl Redaction {
 #[derive(Clone)]
 pub struct RedactionKey(Hmac<Sha256>);
 
-/// A shorter key could be guessed, and with it every address that was hashed.
+/// Fewest characters of a key. A shorter one could be guessed, and with it every text that was
+/// hashed.
 pub const SHORTEST_KEY: usize = 32;
 
 /// A text that is too short to be a key.
@@ -100,7 +103,7 @@ pub const SHORTEST_KEY: usize = 32;
 pub struct TooShort;
 
 impl RedactionKey {
-    /// The key that a text is, white space around it left out.
+    /// The key made of a text, without the white space around it.
     ///
     /// # Errors
     /// [`TooShort`].
@@ -113,8 +116,8 @@ impl RedactionKey {
         Ok(Self(Hmac::new_from_slice(text.as_bytes()).expect("a key of any length")))
     }
 
-    /// `hmac-sha256:` and the HMAC-SHA-256 of the text in hexadecimal digits. Of an e-mail address
-    /// it is that of the lower-cased one: mail does not tell them apart.
+    /// `hmac-sha256:` and the HMAC-SHA-256 of the text in hexadecimal digits. E-mail addresses are
+    /// converted to lower case, because mail servers ignore case.
     fn hash(&self, kind: Personal, text: &str) -> String {
         match kind {
             Personal::Email => self.hmac(text.to_lowercase().as_bytes()),
