@@ -142,7 +142,7 @@ def described(population: Population, runs: list[Run]) -> list[str]:
             [row(run) for run in runs],
         ),
         f"Second by second at {CHARTED[0]} ms and share {CHARTED[1]:g}, with the reason why no more requests were "
-        "in flight; it should be `rate`. With `LOG_LEVEL=debug` every run logs this as `how Clerk is asked`.",
+        "in flight; it should be `rate`. With `LOG_LEVEL=debug` every run logs this as `request pacing`.",
         "",
         *chart(timeline(charted.copied.log)),
     ]

@@ -19,7 +19,7 @@ def timeline(log: str) -> list[Second]:
     """The seconds of a run with LOG_LEVEL `debug`."""
     seconds = []
     for line in log.splitlines():
-        if "how Clerk is asked" in line:
+        if "request pacing" in line:
             said = dict(re.findall(r"(\w+)=(\S+)", line))
             seconds.append(Second(int(said["in_flight"]), int(said["needed"]), said["held_back_by"]))
     return seconds

@@ -1,5 +1,4 @@
-//! `check`: whether everything that a sync needs is there, without reading or changing anything
-//! else.
+//! `check`: tests everything that a sync needs, and changes nothing but a probe file.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -21,9 +20,9 @@ use crate::lists::table::lists_needed;
 use crate::redaction::Redaction;
 use crate::response::CheckAnswer;
 
-/// Checks the secret, Clerk's instance, one row of each list needed, and the store. Every check is
-/// answered, whatever the others say: one that another's failure leaves no way to make is not ok, and
-/// says so.
+/// Tests the secret, the connection to the instance, one row of each list needed, and the store.
+/// Each test has an answer, whatever the others find: a test that cannot be made because another
+/// failed is not ok, and says so.
 pub async fn check(
     dependencies: &Dependencies,
     config: &Config,
@@ -36,7 +35,7 @@ pub async fn check(
     answers
 }
 
-/// The secret, and all that can be asked with the key in it.
+/// Tests the secret, and everything that needs the key in it.
 async fn check_clerk(
     dependencies: &Dependencies,
     config: &Config,
@@ -54,7 +53,7 @@ async fn check_clerk(
     let (client, redaction) = match client {
         Ok(made) => made,
         Err(error) => {
-            let why = "the secret key could not be had";
+            let why = "the secret key could not be read";
             let instance = answer("instance", Err(format!("not asked, because {why}")));
             let mut answers = vec![answer("secret", Err(error.message())), instance];
             answers.extend(not_asked(why));
@@ -80,8 +79,8 @@ async fn check_clerk(
     answers
 }
 
-/// Why no list need be asked after the question for the instance has failed; `None` where a list may
-/// fare better.
+/// Why no list need be requested after the request for the instance failed; `None` if a list may
+/// succeed.
 fn blocks_every_list(error: &ClerkError) -> Option<&'static str> {
     match error.root() {
         ClerkError::Unauthorized { .. } | ClerkError::SecretUnavailable { .. } => {
@@ -95,7 +94,7 @@ fn blocks_every_list(error: &ClerkError) -> Option<&'static str> {
     }
 }
 
-/// Reads one row of a list, or of the part of it that its first owner has.
+/// Reads one row of a list, or one row of those that its first owner has in it.
 async fn look_at(client: &Client, endpoint: &Endpoint) -> Result<String, ClerkError> {
     let whole = match endpoint.by_owner {
         Some(ByOwner { whole: WholeList::Missing, .. }) => None,
@@ -116,7 +115,7 @@ async fn look_at(client: &Client, endpoint: &Endpoint) -> Result<String, ClerkEr
     let owners = first_row(client, endpoint_of(by_owner.owners), None).await?;
     let Some(owner) = owners.rows.first() else {
         return match refused {
-            // A sync would skip it.
+            // A sync would skip the list.
             Some(error @ ClerkError::Refused { .. }) => Err(error),
             _ => Ok(format!("readable for each of {}, of which there are none", by_owner.owners)),
         };
@@ -133,6 +132,7 @@ fn rows_of(page: &ReadPage) -> String {
     }
 }
 
+/// Requests one row of a list, or of the `part` of it that belongs to one owner.
 async fn first_row(
     client: &Client,
     endpoint: &Endpoint,
@@ -184,7 +184,7 @@ fn describe(error: &StoreError) -> String {
     crate::error::with_causes(error)
 }
 
-/// Does on a probe whatever a sync does.
+/// Does on a probe file what a sync does.
 async fn check_store(store: &dyn Store) -> Result<String, StoreError> {
     if let Some(problem) = prove(store).await?.removal {
         return Err(problem);

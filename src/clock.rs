@@ -5,9 +5,9 @@ use std::time::SystemTime;
 use clerk_snapshot::timestamp::Timestamp;
 use tokio::time::Instant;
 
-/// Tells the time of day. Waits and budgets are measured in tokio's monotonic time instead.
+/// The time of day. Waits and budgets use the monotonic time of tokio instead.
 ///
-/// Everything that writes a time asks a `Clock`, so that a test can decide what time it is.
+/// All times that are written come from a `Clock`, so that tests can set them.
 #[derive(Clone, Debug)]
 pub struct Clock(Source);
 
@@ -24,8 +24,8 @@ impl Clock {
         Self(Source::System)
     }
 
-    /// A clock that reads `start` now and runs with tokio's time: it stands still while that is
-    /// paused and jumps when that is advanced.
+    /// A clock that starts at `start` and follows the time of tokio: it stands still while that is
+    /// paused, and jumps when that is advanced.
     #[must_use]
     pub fn simulated(start: SystemTime) -> Self {
         Self(Source::Simulated { start, began: Instant::now() })
@@ -50,7 +50,7 @@ mod tests {
     // 2026-11-20T12:00:00.000Z
     const NOON: i64 = 1_795_176_000_000;
 
-    // Engine, "Time": tests use paused time, and the clock must follow it.
+    // Tests pause the time of tokio, and the clock must follow it.
     #[tokio::test(start_paused = true)]
     async fn a_simulated_clock_moves_with_tokio() {
         let clock = Clock::simulated(UNIX_EPOCH + Duration::from_millis(1_795_176_000_000));
@@ -64,7 +64,8 @@ mod tests {
     fn the_system_clock_is_the_machines() {
         let before = Timestamp::from(SystemTime::now());
         let now = Clock::system().now();
-        // A machine's clock may be set back between the two readings, so only roughly.
+        // The machine's clock may be set back between the two readings, so the test allows a
+        // minute.
         assert!(now + Duration::from_secs(60) >= before);
     }
 }

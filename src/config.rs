@@ -1,6 +1,6 @@
-//! The settings: read from environment variables, checked all at once, typed from then on.
+//! Parses the settings: environment variables, checked all at once and typed from then on.
 //!
-//! [`SETTINGS`] lists all of them; `--help` is made from it.
+//! [`SETTINGS`] lists all of them; `--help` is generated from it.
 
 mod environment;
 mod fingerprint;
@@ -28,7 +28,7 @@ pub use problem::{InvalidConfig, Problem};
 
 pub(crate) use parse::{LONGEST_TIME_BUDGET, resource_names};
 
-/// All settings of an invocation, from its environment.
+/// All settings of an invocation.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// `SNAPSHOT_URL`: where everything is written.
@@ -40,14 +40,14 @@ pub struct Config {
     /// How to talk to Clerk.
     pub clerk: ClerkSettings,
     /// `TIME_BUDGET_SECONDS`: how long one invocation works before it pauses. `None`: until
-    /// Lambda's deadline, or for as long as it takes.
+    /// Lambda's deadline, or until it is done.
     pub time_budget: Option<Duration>,
-    /// `DEADLINE_RESERVE_SECONDS`: kept in hand before Lambda's deadline to flush and checkpoint.
+    /// `DEADLINE_RESERVE_SECONDS`: kept before Lambda's deadline to flush and checkpoint.
     pub deadline_reserve: Duration,
     /// `LEASE_SECONDS`: a lease that was not renewed for this long is free to take.
     pub lease: Duration,
-    /// `SNAPSHOT_INTERVAL_MINUTES`: while the newest complete snapshot was started more recently
-    /// than this, a plain `sync` is skipped. Zero: never skipped.
+    /// `SNAPSHOT_INTERVAL_MINUTES`: a plain `sync` is skipped if the newest complete snapshot was
+    /// started more recently than this. Zero: never skipped.
     pub snapshot_interval: Duration,
     /// `SNAPSHOT_MAX_AGE_HOURS`: a run in progress older than this is abandoned.
     pub snapshot_max_age: Duration,
@@ -57,28 +57,27 @@ pub struct Config {
     pub metadata: MetadataBags,
     /// `INCLUDE_RAW`: whether Clerk's own object is added to each resource.
     pub include_raw: bool,
-    /// `REDACT`: which kinds of personal data are replaced by keyed hashes; not together with
-    /// `include_raw`.
+    /// `REDACT`: which kinds of personal data are replaced by keyed hashes; excludes `include_raw`.
     pub redact: BTreeSet<Personal>,
-    /// `DAU_LOOKBACK_DAYS`, 1 to 365: how many days daily active users are counted of.
+    /// `DAU_LOOKBACK_DAYS`, 1 to 365: for how many days daily active users are counted.
     pub dau_lookback_days: u16,
-    /// `SHRINK_GUARD_PERCENT`, 0 to 100: the snapshot is held when a dataset of at least 20
-    /// records lost more than this share of them. Zero: no guard.
+    /// `SHRINK_GUARD_PERCENT`, 0 to 100: a snapshot is held if a dataset of at least 20 records
+    /// lost more than this share of them. Zero: no guard.
     pub shrink_guard_percent: f64,
-    /// `SESSIONS_LOOKBACK_DAYS`: where sessions have to be asked for user by user, only users who were
-    /// active within this time are asked for.
+    /// `SESSIONS_LOOKBACK_DAYS`: if sessions have to be read user by user, only those of users who
+    /// were active within this time are read.
     pub sessions_lookback: Duration,
-    /// `LOG_LEVEL`, or else `AWS_LAMBDA_LOG_LEVEL`.
+    /// `LOG_LEVEL`, or `AWS_LAMBDA_LOG_LEVEL` without it.
     pub log_level: LogLevel,
-    /// `METRICS_NAMESPACE`: where CloudWatch files the metrics that a Lambda function writes to its
-    /// log. `None`: none are written.
+    /// `METRICS_NAMESPACE`: the CloudWatch namespace of the metrics that a Lambda function writes
+    /// to its log. `None`: no metrics are written.
     pub metrics_namespace: Option<String>,
 }
 
-/// Where Clerk's secret key comes from.
+/// The source of Clerk's secret key.
 #[derive(Clone, Debug)]
 pub enum KeySetting {
-    /// AWS Secrets Manager, read anew by every invocation so that a rotated key is noticed.
+    /// AWS Secrets Manager, read by every invocation so that a rotated key is noticed.
     SecretsManager {
         /// `CLERK_SECRET_ID`: the secret's name or ARN.
         secret_id: String,
@@ -90,21 +89,21 @@ pub enum KeySetting {
     Environment(SecretKey),
 }
 
-/// How to talk to Clerk, and how much of its rate limit to use.
+/// How to reach Clerk, and how much of its rate limit to use.
 #[derive(Clone, Debug)]
 pub struct ClerkSettings {
     /// `CLERK_API_URL`, ending in `/v1` with no slash after it.
     pub api_url: Url,
     /// `CLERK_API_VERSION`: the value of the `Clerk-API-Version` header, a date.
     pub api_version: String,
-    /// `CLERK_REQUESTS_PER_10S`: the instance's limit, in requests per ten seconds. `None`: the
-    /// limit that goes with the kind of key, 1000 for `sk_live_` and 100 for `sk_test_`.
+    /// `CLERK_REQUESTS_PER_10S`: the instance's limit, in requests per 10 seconds. `None`: the
+    /// limit for the kind of key, 1000 for `sk_live_` and 100 for `sk_test_`.
     pub requests_per_10s: Option<u32>,
     /// `CLERK_RATE_SHARE`: the share of that limit to use, above 0 and at most 1. The rest is left
-    /// to the customer's own application, whose sign-ins draw on the same limit.
+    /// to the customer's own application, whose sign-ins count towards the same limit.
     pub rate_share: f64,
-    /// `MAX_CONCURRENCY`: most requests in flight at once, 1 to 1000. `None` leaves it to the rate: see
-    /// [`usual_concurrency`](crate::clerk::concurrency::usual_concurrency).
+    /// `MAX_CONCURRENCY`: most requests in flight, 1 to 1000. `None`: as many as the rate needs,
+    /// see [`usual_concurrency`](crate::clerk::concurrency::usual_concurrency).
     pub max_concurrency: Option<usize>,
 }
 
@@ -112,7 +111,7 @@ impl Config {
     /// Reads every setting from `environment`.
     ///
     /// # Errors
-    /// All that is missing, not understood or contradictory, each with the variable's name and
+    /// Every setting that is missing, invalid or contradicts another one, each with its name and
     /// what it accepts. Values of `CLERK_SECRET_*` are never shown.
     pub fn from_environment(
         environment: &Environment,
@@ -121,11 +120,11 @@ impl Config {
         parse::config(environment, place)
     }
 
-    /// What tells whether a run can be continued: `sha256:` and the hexadecimal digest of every
-    /// setting that changes the records or where they come from, with `resources` the ones this
-    /// run copies.
+    /// Tells whether a run can be continued with these settings: `sha256:` and the hexadecimal
+    /// digest of every setting that changes the records or where they come from. `resources` are
+    /// those that the run copies.
     ///
-    /// Rates, budgets, the lease, the guard and the key are left out: a run may be continued
+    /// Rates, budgets, the lease, the guard and the key are not included: a run may be continued
     /// faster, slower, or with a rotated key.
     #[must_use]
     pub fn fingerprint(&self, resources: &BTreeSet<Resource>) -> String {

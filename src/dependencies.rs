@@ -1,4 +1,4 @@
-//! What an invocation reaches outside for: the store, the secret, Clerk, the clock.
+//! Everything outside the process: the store, the secret, the connection to Clerk and the clock.
 
 use std::sync::Arc;
 
@@ -22,21 +22,21 @@ use crate::secret_key::{KeyEnvironment, SecretKey};
 use crate::secret_source::{Label, SecretError, SecretSource, SecretsManager};
 use crate::work_limit::WorkLimit;
 
-/// Everything outside the process. Tests put their own in.
+/// Everything outside the process. Tests replace it.
 #[derive(Debug, Clone)]
 pub struct Dependencies {
     /// Where everything is written.
     pub store: Arc<dyn Store>,
-    /// Where the key comes from.
+    /// Where the secret key is read.
     pub secret: Arc<dyn SecretSource>,
     /// Carries requests to Clerk.
     pub transport: Arc<dyn Transport>,
-    /// Tells the time.
+    /// The time of day.
     pub clock: Clock,
 }
 
 impl Dependencies {
-    /// The real ones, as the configuration names them. Nothing is read yet.
+    /// Opens what the configuration names. Nothing is read yet.
     pub async fn open(config: &Config) -> Self {
         let aws = Arc::new(LazyAwsConfig::new());
         Self {
@@ -47,11 +47,12 @@ impl Dependencies {
         }
     }
 
-    /// Reads the secret and makes the invocation's client, and what replaces the data that `REDACT`
-    /// names. Certificates are loaded while the secret is on its way.
+    /// Reads the secret, and builds the client of an invocation and the redaction if `REDACT` is
+    /// set. Certificates are loaded at the same time.
     ///
     /// # Errors
-    /// [`Error::SecretUnavailable`], or [`Error::ClerkUnavailable`] when no certificate is trusted.
+    /// [`Error::SecretUnavailable`], or [`Error::ClerkUnavailable`] if there are no trusted
+    /// certificates.
     pub async fn client(
         &self,
         config: &Config,
@@ -93,7 +94,7 @@ impl Dependencies {
     }
 }
 
-/// Requests per ten seconds that Clerk allows an instance (Clerk documentation, "Rate limits").
+/// Requests per 10 seconds that Clerk allows an instance (Clerk documentation, "Rate limits").
 fn usual_limit(key: &SecretKey) -> u32 {
     match key.environment() {
         KeyEnvironment::Live => 1000,
@@ -101,7 +102,7 @@ fn usual_limit(key: &SecretKey) -> u32 {
     }
 }
 
-/// The secret's failure under its documented name.
+/// The documented error for a secret that cannot be read.
 pub fn secret_unavailable(error: SecretError) -> Error {
     let advice = error.advice();
     Error::SecretUnavailable(
@@ -111,7 +112,7 @@ pub fn secret_unavailable(error: SecretError) -> Error {
     )
 }
 
-/// The key's source as configured; AWS is set up only when it is first asked.
+/// The source of the key as configured. AWS is set up when the key is first read.
 #[derive(Debug)]
 struct ConfiguredSecret {
     setting: KeySetting,

@@ -1,4 +1,5 @@
-//! The ways an invocation can fail, under the names of docs/reference.md.
+//! The documented errors of an invocation (docs/reference.md), and which error of a part of the
+//! program becomes which.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -13,38 +14,38 @@ use crate::clerk::transport::TransportError;
 use crate::config::InvalidConfig;
 use crate::event::InvalidEvent;
 
-/// Why an invocation failed. Each part of the program has errors of its own; this is where they
-/// get the name that callers see.
+/// Why an invocation failed. Each part of the program has its own errors; here they get the names
+/// that callers see.
 ///
-/// Neither `Display` nor `Debug` shows a key, a body or personal data: the Lambda runtime logs
-/// `Debug`, so that it is written by hand here and never shows the `Debug` of a cause.
+/// Neither `Display` nor `Debug` shows a key, a response body or personal data. The Lambda runtime
+/// logs `Debug`, so it is written by hand and never shows the `Debug` of a cause.
 #[derive(thiserror::Error)]
 pub enum Error {
-    /// A setting is missing, not understood or contradictory. Nothing was read or written.
+    /// A setting is missing, invalid or contradicts another one. Nothing was read or written.
     #[error(transparent)]
     InvalidConfig(#[from] InvalidConfig),
-    /// The event asks for something that is not known, or for more than one answer can hold. Nothing
-    /// was written.
+    /// The event asks for something unknown, or for more than fits into one answer. Nothing was
+    /// written.
     #[error(transparent)]
     InvalidEvent(#[from] InvalidEvent),
-    /// The key could not be read from Secrets Manager, or is none.
+    /// The secret key could not be read from Secrets Manager, or is not a key.
     #[error(transparent)]
     SecretUnavailable(Failure),
-    /// Clerk refused the key with 401, also after it was read once more; or it does not let the key
-    /// read what is opted in; or the secret holds another instance's key in the middle of a run.
+    /// Clerk answered 401, also after the secret was read once more; or the key may not read an
+    /// opted-in list; or the secret holds the key of another instance in the middle of a run.
     #[error(transparent)]
     ClerkUnauthorized(Failure),
-    /// Clerk could not be reached or kept failing until the retries were spent. The progress is
-    /// checkpointed.
+    /// Clerk could not be reached, or failed until the retries were used up. The progress is
+    /// stored.
     #[error(transparent)]
     ClerkUnavailable(Failure),
-    /// Clerk's answer is not what its API promises.
+    /// Clerk's response is not what its API documents.
     #[error(transparent)]
     ClerkProtocol(Failure),
     /// The bucket or folder could not be read or written.
     #[error(transparent)]
     StoreUnavailable(Failure),
-    /// Another invocation took the run over, so this one stopped writing.
+    /// Another invocation took the lease, so this one stopped writing.
     #[error(transparent)]
     LeaseLost(Failure),
     /// A file that this program wrote earlier cannot be understood.
@@ -55,7 +56,7 @@ pub enum Error {
     Internal(Failure),
 }
 
-/// What happened and to what, with the error that caused it.
+/// What happened, to what, and the error that caused it.
 #[derive(thiserror::Error)]
 #[error("{message}")]
 pub struct Failure {
@@ -79,8 +80,8 @@ impl Failure {
         self
     }
 
-    /// The same failure with what to do about this very cause, in place of what is usually to be done
-    /// about an error of its name. One sentence or two.
+    /// The same failure with advice about this cause, one sentence or two. It replaces the usual
+    /// advice for an error of this name.
     #[must_use]
     pub fn advising(mut self, advice: impl Into<String>) -> Self {
         self.advice = Some(advice.into());
@@ -130,7 +131,8 @@ impl Error {
         }
     }
 
-    /// What to do: about the cause, where that is known, or else about an error of this name.
+    /// The advice about the cause if there is one, or else the usual advice for an error of this
+    /// name.
     fn advice(&self) -> &str {
         self.failure().and_then(|failure| failure.advice.as_deref()).unwrap_or(self.usual_advice())
     }
@@ -165,7 +167,7 @@ impl Error {
                  CLERK_SECRET_KEY; the next invocation continues the run."
             }
             Self::ClerkUnavailable(_) => {
-                "Progress is kept: the next invocation continues. If it goes on, see Clerk's \
+                "Progress is kept: the next invocation continues. If this continues, see Clerk's \
                  status page and the network, or lower CLERK_RATE_SHARE and MAX_CONCURRENCY."
             }
             Self::ClerkProtocol(_) => {
@@ -177,7 +179,7 @@ impl Error {
                  the next invocation continues."
             }
             Self::LeaseLost(_) => {
-                "Nothing need be done: the invocation that holds the run continues it. If it \
+                "Nothing to do: the invocation that holds the run continues it. If it \
                  happens often, raise LEASE_SECONDS."
             }
             Self::StateUnreadable(_) => {
@@ -189,16 +191,16 @@ impl Error {
     }
 }
 
-/// The error and its causes on one line, outermost first, separated by colons. A cause that the
-/// text before it already holds is not repeated.
+/// The error and its causes on one line, outermost first, separated by colons. A cause whose text
+/// is already there is not repeated.
 pub(crate) fn with_causes(error: &dyn StdError) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {
-        let told = cause.to_string();
-        if !told.is_empty() && !text.contains(&told) {
+        let shown = cause.to_string();
+        if !shown.is_empty() && !text.contains(&shown) {
             text.push_str(": ");
-            text.push_str(&told);
+            text.push_str(&shown);
         }
         next = cause.source();
     }
@@ -224,7 +226,7 @@ impl From<Error> for Diagnostic {
     }
 }
 
-/// The documented error for a failure of Clerk.
+/// The documented error for an error of the Clerk client.
 #[must_use]
 pub fn clerk_error(error: ClerkError) -> Error {
     match error.root() {
@@ -245,13 +247,15 @@ pub fn clerk_error(error: ClerkError) -> Error {
             )
         }
         ClerkError::OtherInstance { .. } => Error::ClerkUnauthorized(
-            Failure::new("the key was changed to another instance's in the middle of the work")
-                .caused_by(error)
-                .advising(
-                    "Put a key of the instance that is being read into the secret: the next \
+            Failure::new(
+                "the key was changed to that of another instance in the middle of the work",
+            )
+            .caused_by(error)
+            .advising(
+                "Put a key of the instance that is being read into the secret: the next \
                      invocation continues. If the other instance is meant, the next invocation \
-                     gives this run up and begins anew.",
-                ),
+                     abandons this run and starts a new one.",
+            ),
         ),
         ClerkError::Forbidden { .. } => Error::ClerkUnauthorized(
             Failure::new("Clerk refuses the secret key, not a feature").caused_by(error).advising(
@@ -260,7 +264,7 @@ pub fn clerk_error(error: ClerkError) -> Error {
             ),
         ),
         ClerkError::Unavailable { last: Fault::NotClerks(_), .. } => Error::ClerkUnavailable(
-            Failure::new("something else than Clerk answers").caused_by(error).advising(
+            Failure::new("something other than Clerk answers").caused_by(error).advising(
                 "Check CLERK_API_URL, and the proxies and firewalls on the way to it. Progress is \
                  kept: the next invocation continues.",
             ),
@@ -282,7 +286,7 @@ pub fn clerk_error(error: ClerkError) -> Error {
     }
 }
 
-/// The documented error for a transport that cannot carry any request.
+/// The documented error for a transport that cannot send any request.
 pub(crate) fn unreachable(fault: TransportError) -> Error {
     let advice = advice_about(&fault);
     let failure = Failure::new("Clerk could not be reached").caused_by(fault);
@@ -292,7 +296,7 @@ pub(crate) fn unreachable(fault: TransportError) -> Error {
     })
 }
 
-/// What to do about a fault on the way to Clerk.
+/// What to do about a failure of the connection to Clerk.
 fn advice_about(fault: &TransportError) -> Option<String> {
     let advice = fault.no_answer()?.advice(Server::Clerk);
     let mut characters = advice.chars();
@@ -300,13 +304,13 @@ fn advice_about(fault: &TransportError) -> Option<String> {
     Some(format!("{capital}{}. Progress is kept.", characters.as_str()))
 }
 
-/// What cannot happen, and did.
+/// The documented error for a defect of this program.
 #[must_use]
 pub fn internal(error: &dyn std::error::Error) -> Error {
     Error::Internal(Failure::new(error.to_string()))
 }
 
-/// The documented error for a failure of the store.
+/// The documented error for an error of the store.
 pub fn store_unavailable(error: StoreError) -> Error {
     let advice = error.advice();
     Error::StoreUnavailable(
@@ -340,7 +344,7 @@ mod tests {
         ]
     }
 
-    // Contract, section 3: these names, and a message that says what to do.
+    // docs/reference.md, Errors: these names, and a message that says what to do.
     #[test]
     fn every_error_has_its_documented_name_and_advice() {
         let names = [
@@ -367,7 +371,7 @@ mod tests {
         }
     }
 
-    // Contract, section 1.
+    // docs/reference.md, exit status.
     #[test]
     fn exit_status_is_2_for_configuration_and_event_else_1() {
         let statuses: Vec<u8> = all().iter().map(Error::exit_status).collect();
@@ -375,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn the_message_tells_the_causes_once() {
+    fn the_message_names_each_cause_once() {
         #[derive(Debug, thiserror::Error)]
         #[error("wrote nothing: {0}")]
         struct Repeats(#[source] std::io::Error);
@@ -389,12 +393,12 @@ mod tests {
     }
 
     #[test]
-    fn advice_about_the_cause_takes_the_place_of_the_usual_one() {
+    fn advice_about_the_cause_replaces_the_usual_advice() {
         let error = Error::ClerkUnavailable(failure().advising("Set the clock right."));
         assert!(error.message().ends_with("five times. Set the clock right."), "{error:?}");
     }
 
-    // Engine, promise 7: the runtime logs the `Debug` of an error, and the `Debug` of an AWS
+    // Promise 7: the runtime logs the `Debug` of an error, and the `Debug` of an AWS
     // error holds the whole response.
     #[test]
     fn debug_never_shows_the_debug_of_a_cause() {

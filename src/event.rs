@@ -1,4 +1,4 @@
-//! What an invocation is asked to do.
+//! Parses the event: what an invocation is asked to do.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -20,20 +20,20 @@ use crate::lists::table::{ENDPOINTS, endpoint};
 pub enum Event {
     /// Continue the run in progress, or start one.
     Sync(SyncOptions),
-    /// Try the settings, the key, Clerk and the store.
+    /// Test the settings, the key, Clerk and the store.
     Check,
-    /// Tell the run in progress and the last published snapshot.
+    /// Report the run in progress and the last published snapshot.
     Status,
-    /// Read one thing, as a snapshot would hold it.
+    /// Read one resource, as a snapshot would have it.
     Lookup(LookupOptions),
 }
 
-/// What a `sync` event may ask for; the default is a plain sync.
+/// The options of a `sync` event. The default is a plain sync.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SyncOptions {
-    /// `resources`: copied instead of `RESOURCES`; never empty.
+    /// `resources`: replaces `RESOURCES`; never empty.
     pub resources: Option<BTreeSet<Resource>>,
-    /// `time_budget_seconds`: counts instead of `TIME_BUDGET_SECONDS`.
+    /// `time_budget_seconds`: replaces `TIME_BUDGET_SECONDS`.
     pub time_budget: Option<Duration>,
     /// `force`: sync even if the newest snapshot is fresh enough.
     pub force: bool,
@@ -43,20 +43,20 @@ pub struct SyncOptions {
     pub accept_shrink: bool,
 }
 
-/// What a `lookup` event asks for.
+/// The options of a `lookup` event.
 #[derive(Clone, PartialEq, Eq)]
 pub struct LookupOptions {
-    /// `resource`: what it is.
+    /// `resource`: the type of the resource.
     pub resource: Resource,
-    /// How Clerk is asked for it, in turn until there is an answer; all take the same fields.
+    /// The requests to try, in turn, until one finds it. All of them take the same fields.
     pub namings: Vec<&'static RowRequest>,
-    /// The fields that say which one it is, with what they say.
+    /// The fields that identify it, with their values.
     pub values: Vec<(&'static str, String)>,
-    /// `grants`: whether its grants are wanted as well.
+    /// `grants`: whether to add its grants.
     pub grants: bool,
 }
 
-/// Without the values: they may be personal data.
+/// Does not show the values, which may be personal data.
 impl fmt::Debug for LookupOptions {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { resource, namings, values: _, grants } = self;
@@ -66,11 +66,10 @@ impl fmt::Debug for LookupOptions {
 }
 
 impl Event {
-    /// The event in a JSON document.
+    /// Parses the event from a JSON document.
     ///
     /// # Errors
-    /// If it is not a JSON object, or as for [`Event::from_value`]; and for a field that is given
-    /// twice.
+    /// If it is not a JSON object, or has a field twice, or as for [`Event::from_value`].
     pub fn from_json(document: &[u8]) -> Result<Self, InvalidEvent> {
         // Two steps, so that the parser's own message, which may quote the document, is not used.
         serde_json::from_slice::<serde::de::IgnoredAny>(document)
@@ -81,12 +80,12 @@ impl Event {
         event(&fields)
     }
 
-    /// The event in a JSON value.
+    /// Parses the event from a JSON value.
     ///
     /// # Errors
-    /// If it is not an object, or holds an action, a field or a value that is not known: all of
-    /// them at once, each named. What an EventBridge rule or EventBridge Scheduler sends is never
-    /// refused.
+    /// If it is not an object, or has an unknown action, field or value; all problems at once, each
+    /// with its name. The events of an EventBridge rule and of EventBridge Scheduler are always
+    /// accepted.
     pub fn from_value(value: &Value) -> Result<Self, InvalidEvent> {
         let fields = value.as_object().ok_or_else(InvalidEvent::not_an_object)?;
         let fields: Vec<_> = fields.iter().map(|(name, value)| (&**name, value)).collect();
@@ -95,8 +94,8 @@ impl Event {
 }
 
 impl SyncOptions {
-    /// Whether nothing but a snapshot is asked for, so that a fresh one is enough. How long it may
-    /// take makes no difference.
+    /// Whether the event asks for nothing special, so that a fresh snapshot is enough. A time
+    /// budget is nothing special.
     #[must_use]
     pub fn is_plain(&self) -> bool {
         *self == Self { time_budget: self.time_budget, ..Self::default() }
@@ -120,25 +119,26 @@ pub struct InvalidEvent {
     problems: Vec<String>,
 }
 
-/// Problems told of one event: it may hold any number of fields, and the message ends up in logs.
-const MOST_PROBLEMS_TOLD: usize = 10;
+/// Problems that the message names: an event may have any number of fields, and the message is
+/// logged.
+const MOST_PROBLEMS_SHOWN: usize = 10;
 
 impl InvalidEvent {
-    /// What is wrong, a sentence each; never empty.
+    /// The problems, a sentence each; never empty.
     #[must_use]
     pub fn problems(&self) -> &[String] {
         &self.problems
     }
 
-    /// The event could not be read from `place` at all.
+    /// The event could not be read from `place`.
     #[must_use]
     pub fn unreadable(place: &str, error: &std::io::Error) -> Self {
         Self { problems: vec![format!("the event cannot be read from {place}: {error}")] }
     }
 
-    /// More is asked for than one answer can hold.
+    /// The answer to the event would be too large.
     pub(crate) fn too_much_asked() -> Self {
-        let problem = "grants are more than one answer can hold (accepted: a lookup without grants, \
+        let problem = "the grants do not fit into one answer (accepted: a lookup without grants, \
                        or a sync of organization_memberships)";
         Self { problems: vec![problem.to_owned()] }
     }
@@ -154,16 +154,16 @@ impl InvalidEvent {
 
 impl fmt::Display for InvalidEvent {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let told = self.problems.len().min(MOST_PROBLEMS_TOLD);
-        formatter.write_str(&self.problems[..told].join("; "))?;
-        match self.problems.len() - told {
+        let shown = self.problems.len().min(MOST_PROBLEMS_SHOWN);
+        formatter.write_str(&self.problems[..shown].join("; "))?;
+        match self.problems.len() - shown {
             0 => Ok(()),
             more => write!(formatter, "; and {more} more"),
         }
     }
 }
 
-/// An object's fields in their order, with those that are given twice.
+/// The fields of an object in their order, including those that occur twice.
 struct Fields(Vec<(String, Value)>);
 
 impl<'de> Deserialize<'de> for Fields {
@@ -216,7 +216,7 @@ fn event(fields: &[(&str, &Value)]) -> Result<Event, InvalidEvent> {
                 }
                 None => format!("action is not a string (accepted: {ACTIONS})"),
             });
-            // So that unknown fields are told as well.
+            // Reports unknown fields as well.
             sync_options(fields, &mut problems);
             None
         }
@@ -228,7 +228,7 @@ fn event(fields: &[(&str, &Value)]) -> Result<Event, InvalidEvent> {
     }
 }
 
-/// The `source` of the events that an EventBridge rule's schedule and EventBridge Scheduler send.
+/// The `source` of the events of EventBridge rules with a schedule, and of EventBridge Scheduler.
 const SCHEDULERS: [&str; 2] = ["aws.events", "aws.scheduler"];
 
 fn is_scheduled(fields: &[(&str, &Value)]) -> bool {
@@ -239,10 +239,10 @@ fn is_scheduled(fields: &[(&str, &Value)]) -> bool {
 
 fn duplicates(fields: &[(&str, &Value)]) -> Vec<String> {
     let mut seen = BTreeSet::new();
-    let mut told = BTreeSet::new();
+    let mut reported = BTreeSet::new();
     fields
         .iter()
-        .filter(|(name, _)| !seen.insert(*name) && told.insert(*name))
+        .filter(|(name, _)| !seen.insert(*name) && reported.insert(*name))
         .map(|(name, _)| format!("field {} is given more than once", Quoted(name)))
         .collect()
 }
@@ -252,8 +252,8 @@ fn sync_options(fields: &[(&str, &Value)], problems: &mut Vec<String>) -> SyncOp
     for &(name, value) in fields {
         match name {
             "action" => {}
-            "resources" => options.resources = noted(resources(value), problems),
-            "time_budget_seconds" => options.time_budget = noted(time_budget(value), problems),
+            "resources" => options.resources = ok_or_note(resources(value), problems),
+            "time_budget_seconds" => options.time_budget = ok_or_note(time_budget(value), problems),
             "force" => options.force = flag(name, value, problems),
             "restart" => options.restart = flag(name, value, problems),
             "accept_shrink" => options.accept_shrink = flag(name, value, problems),
@@ -276,12 +276,12 @@ fn without_fields(event: Event, fields: &[(&str, &Value)], problems: &mut Vec<St
     event
 }
 
-/// The fields of every lookup.
+/// The fields of every lookup, whatever the resource.
 const LOOKUP_FIELDS: [&str; 3] = ["action", "resource", "grants"];
 
-/// What a lookup asks for; `None` where a problem has been noted.
+/// The options of a lookup; `None` if there was a problem, which is added to `problems`.
 fn lookup_options(fields: &[(&str, &Value)], problems: &mut Vec<String>) -> Option<LookupOptions> {
-    let endpoint = noted(looked_up(fields), problems)?;
+    let endpoint = ok_or_note(looked_up(fields), problems)?;
     let accepted = || {
         let ways =
             endpoint.named_by.iter().map(|it| it.fields().collect::<Vec<_>>().join(" with "));
@@ -313,7 +313,7 @@ fn lookup_options(fields: &[(&str, &Value)], problems: &mut Vec<String>) -> Opti
     }
     if grants && !endpoint.has_grants() {
         problems.push(format!(
-            "grants is true, and a lookup of {} gives none beside the records (accepted: false)",
+            "grants is true, and a lookup of {} has no grants besides the records (accepted: false)",
             endpoint.resource
         ));
     }
@@ -332,7 +332,7 @@ fn lookup_options(fields: &[(&str, &Value)], problems: &mut Vec<String>) -> Opti
     };
     let mut values = Vec::new();
     for (field, value) in given {
-        let value = noted(named_value(row_request, field, value), problems);
+        let value = ok_or_note(named_value(row_request, field, value), problems);
         values.extend(value.map(|value| (field, value)));
     }
     Some(LookupOptions { resource: endpoint.resource, namings, values, grants })
@@ -353,16 +353,17 @@ fn looked_up(fields: &[(&str, &Value)]) -> Result<&'static Endpoint, String> {
         .ok_or_else(|| wrong(&format!("names unknown {}", Quoted(name))))?;
     let endpoint = endpoint(resource);
     if endpoint.named_by.is_empty() {
-        return Err(wrong(&format!("is {resource}, which Clerk does not give one by one")));
+        return Err(wrong(&format!("is {resource}, which Clerk does not return one by one")));
     }
     Ok(endpoint)
 }
 
-/// Bytes of a value that something is looked up by: more than an address has, and fit for a URL.
+/// Most bytes of a value to look something up by: longer than any e-mail address, and short enough
+/// for a URL.
 const LONGEST_NAME: usize = 512;
 
-/// A value that something is looked up by. It is not shown: it may be personal data, or a key that
-/// was pasted here.
+/// A value to look something up by. Messages do not show it: it may be personal data, or a key that
+/// was pasted by mistake.
 fn named_value(row_request: &RowRequest, field: &str, value: &Value) -> Result<String, String> {
     let text = value.as_str().ok_or_else(|| format!("{field} is not a string"))?;
     if text.trim().is_empty() || text.len() > LONGEST_NAME || looks_like_a_key(text) {
@@ -375,7 +376,8 @@ fn named_value(row_request: &RowRequest, field: &str, value: &Value) -> Result<S
     Ok(text.to_owned())
 }
 
-fn noted<T>(result: Result<T, String>, problems: &mut Vec<String>) -> Option<T> {
+/// The value, or `None` after adding the problem to `problems`.
+fn ok_or_note<T>(result: Result<T, String>, problems: &mut Vec<String>) -> Option<T> {
     result.map_err(|problem| problems.push(problem)).ok()
 }
 
@@ -401,7 +403,7 @@ fn resources(value: &Value) -> Result<BTreeSet<Resource>, String> {
     let unknown: Vec<String> = names
         .iter()
         .filter(|name| Resource::from_name(name).is_none())
-        .take(MOST_PROBLEMS_TOLD)
+        .take(MOST_PROBLEMS_SHOWN)
         .map(|name| Quoted(name).to_string())
         .collect();
     if !unknown.is_empty() {

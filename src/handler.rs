@@ -1,4 +1,4 @@
-//! One event in, one answer out.
+//! Handles one event: passes it to the action that it asks for, and returns the answer.
 
 use crate::check::check;
 use crate::config::Config;
@@ -36,6 +36,7 @@ pub async fn handle(
     }
 }
 
+/// The answer to `status`, from the store alone.
 async fn status(dependencies: &Dependencies) -> Result<StatusAnswer, Error> {
     let store = &*dependencies.store;
     let checkpoint = CheckpointFound::read(store).await?.readable()?;

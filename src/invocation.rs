@@ -1,4 +1,4 @@
-//! One invocation of the program.
+//! One invocation: its id, and how long it may work.
 
 use std::sync::Arc;
 
@@ -6,15 +6,15 @@ use crate::invocation_metrics::InvocationMetrics;
 use crate::progress::Progress;
 use crate::work_limit::WorkLimit;
 
-/// One invocation: who it is, and how long it may take.
+/// One invocation of the program, as the event handlers see it.
 #[derive(Debug)]
 pub struct Invocation {
-    /// Lambda's request id, or the process's; names the holder of a lease.
+    /// Lambda's request id, or one made of the process id. Names the holder of a lease.
     pub request_id: String,
-    /// How long it may take.
+    /// Says when no new work may begin.
     pub work_limit: Arc<WorkLimit>,
-    /// Shows people how far it is.
+    /// The progress display.
     pub progress: Progress,
-    /// Collects what it does.
+    /// Collects the metrics of this invocation.
     pub metrics: InvocationMetrics,
 }

@@ -1,4 +1,4 @@
-//! What an invocation of `sync` has taken and brought about, for whoever watches from outside.
+//! Collects the metrics of one invocation of `sync`.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,28 +8,28 @@ use clerk_snapshot::manifest::{DatasetStatus, Manifest};
 use clerk_snapshot::resource::Dataset;
 use clerk_snapshot::timestamp::Timestamp;
 
-/// Collects what one invocation did, to its end however that comes. Clones share it.
+/// The metrics of one invocation, which exist even if it fails. Clones share them.
 #[derive(Debug, Clone, Default)]
 pub struct InvocationMetrics(Arc<Mutex<Measured>>);
 
-/// What has been measured so far, of this invocation alone.
+/// What has been measured so far, for this invocation alone.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Measured {
-    /// Whether it went on with a run that an earlier invocation began.
+    /// Whether it continued a run that an earlier invocation began.
     pub resumed: bool,
-    /// Requests sent to Clerk, repeated ones included.
+    /// Requests sent to Clerk, including retries.
     pub requests: u64,
-    /// Requests that repeated an earlier one.
+    /// Retries.
     pub retries: u64,
     /// Answers with status 429.
     pub rate_limited: u64,
-    /// How long a request stood ready and was not sent, for the rate limit's sake.
+    /// How long requests were ready but held back by the rate limit.
     pub waited: Duration,
-    /// What it published, if it did.
+    /// The sizes of the snapshot that it published; `None` if it published none.
     pub published: Option<PublishedSizes>,
-    /// How the datasets of the snapshot fared that it published or holds back.
+    /// Outcomes of the datasets of the snapshot that it published or holds back.
     pub outcomes: Option<DatasetOutcomes>,
-    /// Whether the shrink guard holds the snapshot.
+    /// Whether the shrink guard holds the snapshot back.
     pub held: bool,
     /// When the newest published snapshot was started.
     pub newest_started_at: Option<Timestamp>,
@@ -38,9 +38,9 @@ pub struct Measured {
 /// The sizes of a snapshot.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PublishedSizes {
-    /// Lines by dataset; a dataset that was skipped or failed is not named.
+    /// Lines by dataset. Leaves out datasets that were skipped or failed.
     pub records: BTreeMap<Dataset, u64>,
-    /// Bytes of all parts as they are stored.
+    /// Stored bytes of all parts.
     pub bytes: u64,
 }
 
@@ -57,7 +57,7 @@ impl PublishedSizes {
     }
 }
 
-/// How many datasets of a snapshot are not what a reader would like.
+/// How many datasets of a snapshot are incomplete.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct DatasetOutcomes {
     /// Clerk refused a list they need.
@@ -84,12 +84,12 @@ impl DatasetOutcomes {
 }
 
 impl InvocationMetrics {
-    /// Adds to what is known.
+    /// Adds to the metrics.
     pub fn note(&self, change: impl FnOnce(&mut Measured)) {
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// What is known by now.
+    /// The metrics up to now.
     #[must_use]
     pub fn measured(&self) -> Measured {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()

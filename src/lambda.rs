@@ -1,4 +1,4 @@
-//! The Lambda function: takes events from the runtime and answers them.
+//! The Lambda function: receives events from the runtime and returns the answers.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -24,12 +24,12 @@ use crate::telemetry::{self, Telemetry};
 use crate::time_budget::{TimeBudget, time_until_deadline};
 use crate::work_limit::WorkLimit;
 
-/// Serves the Lambda runtime until it ends. Nothing that can fail is done before the first event: a
-/// failed start is reported without a word of the reason (AWS documentation, "Runtime.ExitError").
+/// Serves the Lambda runtime until it ends. Nothing that can fail happens before the first event:
+/// Lambda reports a failed start without its reason (AWS documentation, "Runtime.ExitError").
 pub async fn run(environment: Environment) -> ExitCode {
     let telemetry =
         telemetry::install(Place::Lambda, LogLevel::of(&environment)).unwrap_or_default();
-    panics::say_where_alone();
+    panics::log_panics_without_message();
     let function = Function {
         environment,
         telemetry,
@@ -46,7 +46,7 @@ pub async fn run(environment: Environment) -> ExitCode {
     }
 }
 
-/// What is kept from one invocation to the next.
+/// What is kept between invocations.
 struct Function {
     environment: Environment,
     telemetry: Telemetry,
@@ -61,7 +61,7 @@ impl Function {
             cold_start: !self.started_before.swap(true, Ordering::Relaxed),
             xray_trace_id: event.context.xray_trace_id.clone(),
         }));
-        // The runtime would report a panic under the type name of its payload.
+        // Otherwise the runtime reports a panic under the type name of its payload.
         catch_panic(self.answer(event)).await
     }
 
@@ -78,7 +78,7 @@ impl Function {
             config.deadline_reserve,
             request.time_budget().or(config.time_budget),
         );
-        // Lambda has no signal that comes early enough to checkpoint.
+        // Lambda sends no signal early enough to checkpoint.
         let (_interrupter, interrupt) = watch::channel(false);
         let metrics = InvocationMetrics::default();
         let invocation = Invocation {

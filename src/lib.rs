@@ -1,23 +1,29 @@
 //! clerk-sync copies who has access to what in a Clerk instance to S3 or a folder, as NDJSON with a
 //! manifest.
 //!
-//! The modules stand in the order the data flows through them:
+//! The modules, in the order in which data flows through them:
 //!
-//! - [`lambda`] and [`program`] are the two ways to start it; both end in [`handler::handle`].
-//! - [`event`] and [`config`] say what is wanted, [`dependencies`] what it is done with.
-//! - [`sync`] is the main job: it finds the run in progress or begins one, reads what is missing,
-//!   checkpoints as it goes, and publishes. [`check`] looks whether it could; [`lookup`] reads one
-//!   thing and writes nothing.
-//! - [`secret_source`] reads the [`secret_key`]; [`clerk`] asks Clerk for pages, within
-//!   [`work_limit`].
-//! - [`redaction`] replaces personal data in rows, [`snapshot`] turns rows into records, records into
-//!   parts, parts into a manifest.
-//! - [`store`] keeps all of it in S3 or in a folder.
-//! - [`buffers`] are memory for bodies and lines, which the next page uses again.
-//! - [`response`] and [`error`] are what comes back; [`telemetry`], [`progress`] and
-//!   [`invocation_metrics`] what is seen meanwhile.
+//! - [`lambda`] and [`program`] are the two ways to start. Both pass one event to
+//!   [`handler::handle`].
+//! - [`config`] parses the settings and [`event`] the request. [`dependencies`] holds the store,
+//!   the secret, the connection to Clerk and the clock; an [`invocation`] has the request id and
+//!   how long the work may take.
+//! - [`sync`] is the main job: it continues the run in progress or starts one, reads Clerk's lists,
+//!   checkpoints as it goes, and publishes the snapshot. [`check`] tests whether a sync would work;
+//!   [`lookup`] reads one resource and writes nothing.
+//! - [`lists`] is the table of Clerk's lists, and [`paging`] reads one of them page by page.
+//! - [`clerk`] sends the requests, all of them GET, with the [`secret_key`] that [`secret_source`]
+//!   reads. [`work_limit`] stops the work in time.
+//! - [`translate`] turns Clerk's rows into records; [`redaction`] replaces personal data in them.
+//! - The crate [`clerk_snapshot`] defines records, parts and the manifest; the crate
+//!   [`clerk_store`] keeps them in S3 or in a folder.
+//! - [`response`] and [`error`] are what the caller gets; [`telemetry`], [`progress`] and
+//!   [`invocation_metrics`] show what happens meanwhile.
+//! - All of them use [`clock`], [`time_budget`] and [`panics`].
 //!
-//! `docs/architecture.md` tells the same in prose, with the promises and where each is kept.
+//! To see how a row gets from Clerk into a part, read [`sync`] and then `src/sync/read/list.rs`.
+//! `docs/architecture.md` describes the same in prose, with the promises and where the code keeps
+//! each of them.
 
 pub mod lambda;
 pub mod program;

@@ -1,5 +1,5 @@
-//! `lookup`: one thing as a snapshot would hold it, and its grants if they are asked for. Nothing is
-//! written.
+//! `lookup`: reads one resource, and its grants on request, as the records of a snapshot. Writes
+//! nothing.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -33,17 +33,19 @@ use crate::response::LookupAnswer;
 use crate::translate::{RoleCatalogue, Translation};
 use crate::work_limit::WorkLimit;
 
-/// Rows asked for by a filter that leaves one or none.
+/// Most rows to request by a filter that leaves at most one.
 const MOST_ROWS_FOUND: u64 = 100;
-/// Bytes of lines in one answer: AWS Lambda passes on 6 MB (AWS documentation, "Lambda quotas").
+/// Most bytes of lines in one answer: AWS Lambda returns at most 6 MB (AWS documentation, "Lambda
+/// quotas").
 const MOST_BYTES_ANSWERED: usize = 5_000_000;
-/// Clerk's rows nest four deep, the values that they are found by no deeper.
+/// How deep a row is searched for the values that it is looked up by. Clerk's rows nest four levels
+/// deep.
 const DEEPEST: usize = 6;
 
 /// Handles one `lookup` event.
 ///
 /// # Errors
-/// [`Error`]. If Clerk refuses to answer, that is an error too, and never an empty answer.
+/// [`Error`]. A refusal of Clerk's is an error, and never an empty answer.
 pub async fn lookup(
     dependencies: &Dependencies,
     config: &Config,
@@ -63,7 +65,7 @@ pub async fn lookup(
     };
     let (mut found, mut grants) = search.find_all().await?;
     if search.client.key_changes().await > 0 {
-        // What was read with the old key may be another instance's.
+        // The old key may have belonged to another instance.
         (found, grants) = search.find_all().await?;
     }
     let grants = options.grants.then_some(grants.lines);
@@ -89,7 +91,7 @@ fn message(options: &LookupOptions, records: usize, grants: Option<usize>) -> St
 /// How the reading of a list ended.
 enum Walked {
     ToTheEnd,
-    /// Whose list it is, is not there.
+    /// Clerk answered 404: the owner of the list does not exist.
     Absent,
     Refused(ClerkError),
 }
@@ -106,14 +108,14 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// The lines of what was asked for, and of its grants; none if there is no such thing.
+    /// The lines of the resource and of its grants; none if it does not exist.
     async fn find_all(&self) -> Result<(Lines, Lines), Error> {
         let (mut found, mut grants) = (Lines::default(), Lines::default());
         let is_there = self.find(&mut found, &mut grants).await?;
         Ok(if is_there { (found, grants) } else { (Lines::default(), Lines::default()) })
     }
 
-    /// Whether there is such a thing.
+    /// Adds the lines of the resource and of its grants. Returns whether it exists.
     async fn find(&self, found: &mut Lines, grants: &mut Lines) -> Result<bool, Error> {
         let Some(own) = self.endpoint.feeds.first() else { return Ok(false) };
         let memberships = self.endpoint.memberships.filter(|_| self.options.grants);
@@ -137,7 +139,7 @@ impl Search<'_> {
         let context = Arc::new(self.context(vec![Dataset::Grants], context.translation.roles));
         for row in page.kept_rows() {
             let path = memberships(&row.key.id);
-            // Clerk documents no order of those of a user (Clerk OpenAPI 2026-05-12, GET
+            // Clerk documents no order for the memberships of a user (Clerk OpenAPI 2026-05-12, GET
             // /users/{user_id}/organization_memberships).
             let ordered = self.endpoint.resource != Resource::Users;
             let listed =
@@ -146,7 +148,7 @@ impl Search<'_> {
                 });
             match listed.await? {
                 Walked::ToTheEnd => {}
-                // Who was there a moment ago may be gone by now.
+                // It may have been deleted since the previous request.
                 Walked::Absent => return Ok(false),
                 Walked::Refused(error) => return Err(refusal(error)),
             }
@@ -164,7 +166,7 @@ impl Search<'_> {
         PageContext { translation, datasets, id_index: Arc::default(), buffers: Buffers::default() }
     }
 
-    /// Every role, for the keys that memberships carry.
+    /// All roles, to resolve the keys in memberships.
     async fn roles(&self) -> Result<RoleCatalogue, Error> {
         let list = Resource::OrganizationRoles;
         let path = endpoint(list).path.to_owned();
@@ -178,7 +180,7 @@ impl Search<'_> {
         });
         match listed.await? {
             Walked::ToTheEnd => Ok(roles),
-            // The id of its role is null then, as in a snapshot.
+            // The role id of an invitation is then null, as in a snapshot.
             Walked::Refused(_) if self.endpoint.resource == Resource::OrganizationInvitations => {
                 Ok(RoleCatalogue::default())
             }
@@ -190,7 +192,7 @@ impl Search<'_> {
         }
     }
 
-    /// The page that holds what was asked for; `None` where Clerk says that there is none.
+    /// The page with the resource; `None` if Clerk says that it does not exist.
     async fn row(&self, context: &PageContext) -> Result<Option<ReadPage>, Error> {
         for row_request in &self.options.namings {
             if let Some(page) = self.named(row_request, context).await? {
@@ -200,7 +202,7 @@ impl Search<'_> {
         Ok(None)
     }
 
-    /// What one of the ways to ask for it brings.
+    /// The page that one of the ways to request the resource returns.
     async fn named(
         &self,
         row_request: &RowRequest,
@@ -209,7 +211,7 @@ impl Search<'_> {
         let values = &self.options.values;
         let path = filled(row_request.path, values);
         if matches!(self.endpoint.paging, Paging::Cursor { count_path } if count_path == path) {
-            // Something else of Clerk's has this path, so no row has.
+            // The path is that of a count endpoint, so no row has it.
             return Ok(None);
         }
         let limit = match row_request.answer {
@@ -230,17 +232,17 @@ impl Search<'_> {
         };
         let page = match self.client.get(&path, &query, read).await {
             Ok(page) => page,
-            // A list that is not there is a mistake, and not a row that is not there.
+            // A 404 for the list itself is an error, and does not mean that the row is missing.
             Err(error) if error.says_absent() && path != self.endpoint.path => return Ok(None),
             Err(error) => return Err(refusal(error)),
         };
-        // From here on the time budget counts: the first answer may overdraw it.
+        // From here on the time budget counts: only the first request may exceed it.
         self.work_limit.note_progress();
         let is_there = page.rows.iter().any(|row| row.kept);
         Ok(is_there.then_some(page))
     }
 
-    /// Reads a body that is one row.
+    /// Parses a response that is a single row.
     fn read_row(&self, body: &[u8], context: &PageContext) -> Result<ReadPage, Unreadable> {
         let row: &RawValue = wire::decode(body)?;
         if !self.is_sought(row) {
@@ -251,8 +253,8 @@ impl Search<'_> {
         Ok(page)
     }
 
-    /// Reads a page of what a filter leaves. Rows that it should not have left are not taken for
-    /// what was asked for; and only a page that is the whole list says that there is nothing else.
+    /// Parses a page of a filtered list. Rows that the filter should have excluded are ignored, and
+    /// a page that is not the whole list does not prove that there is no such row.
     fn read_page(
         &self,
         body: &[u8],
@@ -278,7 +280,7 @@ impl Search<'_> {
         }
     }
 
-    /// Whether a row holds everything that it was asked for by.
+    /// Whether a row contains every value that it was requested by.
     fn is_sought(&self, row: &RawValue) -> bool {
         self.options
             .values
@@ -342,7 +344,7 @@ impl Search<'_> {
     }
 }
 
-/// Lines, up to as many as an answer may have.
+/// Lines, up to the size limit of an answer.
 #[derive(Default)]
 struct Lines {
     lines: Vec<Box<RawValue>>,
@@ -362,7 +364,7 @@ impl Lines {
     }
 }
 
-/// Whether a string of this text, whatever its case, stands anywhere in it.
+/// Whether a JSON value contains a string equal to `text`, which is in lower case. Ignores case.
 fn holds(json: &str, text: &str, depth_left: usize) -> bool {
     let Some(deeper) = depth_left.checked_sub(1) else { return false };
     match json.as_bytes().first() {
@@ -379,9 +381,9 @@ fn holds(json: &str, text: &str, depth_left: usize) -> bool {
 
 fn refusal(error: ClerkError) -> Error {
     match error {
-        error @ ClerkError::Refused { .. } => Error::ClerkProtocol(
-            Failure::new("Clerk does not let it be looked up").caused_by(error),
-        ),
+        error @ ClerkError::Refused { .. } => {
+            Error::ClerkProtocol(Failure::new("Clerk refuses this lookup").caused_by(error))
+        }
         error => clerk_error(error),
     }
 }

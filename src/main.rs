@@ -1,4 +1,4 @@
-//! Starts as a Lambda function or as a plain program; nothing else.
+//! Starts the program: as a Lambda function, or as a plain program.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,6 @@
-//! Panics: defects of this program, answered as such, and told without what it was working on.
+//! Turns panics, which are defects of this program, into errors and log lines.
+//!
+//! Neither contains the message of the panic, which may contain personal data.
 
 use std::panic::{AssertUnwindSafe, PanicHookInfo};
 
@@ -7,7 +9,7 @@ use tracing::error;
 
 use crate::error::{Error, Failure};
 
-/// Does `work`; a panic in it is an [`Error::Internal`].
+/// Runs `work`; a panic becomes an [`Error::Internal`].
 ///
 /// # Errors
 /// Those of `work`.
@@ -17,9 +19,9 @@ pub async fn catch_panic<T>(work: impl Future<Output = Result<T, Error>>) -> Res
     })
 }
 
-/// From now on a panic is logged with its place in the source, and without its message: that may tell
-/// anything that was in memory, such as rows of people.
-pub fn say_where_alone() {
+/// Makes a panic log its place in the source, and not its message: the message may contain anything
+/// in memory, such as rows of users.
+pub fn log_panics_without_message() {
     std::panic::set_hook(Box::new(|panic: &PanicHookInfo<'_>| {
         let place =
             panic.location().map_or_else(|| "an unknown place".to_owned(), ToString::to_string);

@@ -26,10 +26,10 @@ use crate::telemetry;
 use crate::time_budget::TimeBudget;
 use crate::work_limit::WorkLimit;
 
-/// Exit status of a wrong command line: like a wrong event (docs/reference.md).
+/// Exit status for a wrong command line, the same as for a wrong event (docs/reference.md).
 const USAGE: u8 = 2;
 
-/// Runs `clerk-sync [EVENT]` and gives its exit status.
+/// Runs `clerk-sync [EVENT]` and returns its exit status.
 pub async fn run(
     arguments: impl IntoIterator<Item = OsString>,
     environment: Environment,
@@ -47,7 +47,7 @@ pub async fn run(
     };
     let telemetry =
         telemetry::install(Place::Program, LogLevel::of(&environment)).unwrap_or_default();
-    panics::say_where_alone();
+    panics::log_panics_without_message();
     let progress =
         if std::io::stderr().is_terminal() { Progress::on_terminal() } else { Progress::default() };
     telemetry.set_progress(progress.clone());
@@ -58,30 +58,30 @@ pub async fn run(
     if written == ExitCode::SUCCESS { ExitCode::from(ended.status) } else { written }
 }
 
-/// What the program ends with once the event is handled, or a panic has kept it from that.
+/// Awaits the answer and builds what the program ends with, also after a panic.
 pub async fn end(work: impl Future<Output = Result<Response, Error>>) -> Ended {
     Ended::of(catch_panic(work).await)
 }
 
-/// How the program ends: the one document on standard output, and the exit status.
+/// What the program ends with: the document on standard output, and the exit status.
 #[derive(Debug)]
 pub struct Ended {
-    /// JSON, with a line break at its end.
+    /// JSON with a line break at the end.
     pub document: String,
     /// The exit status.
     pub status: u8,
 }
 
 impl Ended {
-    /// What an event came to. A failure is logged, and told in the form in which Lambda reports it.
+    /// Builds it from an answer. A failure is logged, and written in the form that Lambda reports.
     fn of(answered: Result<Response, Error>) -> Self {
-        let told = answered.and_then(|response| {
+        let document = answered.and_then(|response| {
             let json = response.to_json().map_err(|error| {
                 Error::Internal(Failure::new("the answer could not be written").caused_by(error))
             })?;
             Ok((json, response.exit_status()))
         });
-        let (json, status) = told.unwrap_or_else(|failure| {
+        let (json, status) = document.unwrap_or_else(|failure| {
             error!("{}: {}", failure.name(), failure.message());
             let json = json!({"errorType": failure.name(), "errorMessage": failure.message()});
             (json, failure.exit_status())
@@ -115,12 +115,12 @@ async fn answer(
     handle(&event, &config, &dependencies, &invocation).await
 }
 
-/// Turns true at the first Ctrl-C or SIGTERM: the run is checkpointed and the program ends. A second
-/// one ends it at once; what is stored stays.
+/// Becomes true at the first Ctrl-C or SIGTERM: the run is checkpointed and the program ends. A
+/// second signal ends the program at once; what is stored stays.
 fn interrupt_on_signals() -> Result<watch::Receiver<bool>, Error> {
     let listen = |kind| {
         signal(kind).map_err(|error| {
-            Error::Internal(Failure::new("signals cannot be listened to").caused_by(error))
+            Error::Internal(Failure::new("signal handlers could not be installed").caused_by(error))
         })
     };
     let (mut interrupted, mut terminated) =
@@ -135,7 +135,7 @@ fn interrupt_on_signals() -> Result<watch::Receiver<bool>, Error> {
             if sender.send_replace(true) {
                 std::process::exit(130);
             }
-            warn!("stopping: what is in flight is stored first; once more to stop at once");
+            warn!("stopping: pages in flight are stored first; interrupt again to stop at once");
         }
     });
     Ok(receiver)
@@ -172,7 +172,7 @@ impl EventSource {
             Some("-V" | "--version") => Ok(Command::Version),
             Some("-") => Ok(Command::Handle(Self::StandardInput)),
             Some(option) if option.starts_with('-') => {
-                Err(format!("the option {option:?} is not known"))
+                Err(format!("the option {option:?} is unknown"))
             }
             _ => Ok(Command::Handle(Self::File(first))),
         }
@@ -205,8 +205,9 @@ fn print(text: &str) -> ExitCode {
     }
 }
 
+/// Writes to standard error.
 fn complain(text: &str) {
-    // There is nowhere to say that standard error is closed.
+    // If standard error is closed there is nowhere to report it.
     let _closed = std::io::stderr().lock().write_all(text.as_bytes());
 }
 
@@ -219,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn one_event_at_most() {
+    fn accepts_one_event_at_most() {
         assert_eq!(command(&[]), Ok(Command::Handle(EventSource::Nothing)));
         assert_eq!(command(&["-"]), Ok(Command::Handle(EventSource::StandardInput)));
         assert_eq!(command(&["a.json"]), Ok(Command::Handle(EventSource::File("a.json".into()))));

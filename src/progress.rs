@@ -1,4 +1,4 @@
-//! A progress display for a person at a terminal: rows, requests, rate, time left.
+//! The progress display on a terminal: rows, requests, rate and time left.
 
 #[cfg(feature = "cli")]
 #[path = "progress/terminal.rs"]
@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use self::display::Display;
 
-/// Shows how far a run is; silent unless it was made for a terminal. Clones share the display.
+/// Shows how far a run is, if it was made for a terminal. Clones share the display.
 #[derive(Debug, Clone, Default)]
 pub struct Progress(Option<Arc<Shown>>);
 
@@ -23,18 +23,18 @@ struct Shown {
     start: Mutex<Start>,
 }
 
-/// How far a run is.
+/// How far a run is, in rows.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RowCounts {
     /// Lines written, of all datasets.
     pub written: u64,
-    /// Rows read of Clerk's lists.
+    /// Rows of Clerk's lists that were read.
     pub read: u64,
-    /// Rows of Clerk's lists that are still to be read; `None` until the count of every list is known.
+    /// Rows of Clerk's lists that are still to be read; `None` until every list has been counted.
     pub left: Option<u64>,
 }
 
-/// Where this invocation began. What earlier ones read says nothing about how fast it is.
+/// What the run had when this invocation began. The rate is that of this invocation.
 #[derive(Debug, Clone, Copy)]
 struct Start {
     at: Instant,
@@ -48,7 +48,7 @@ impl Progress {
         Self::with(Display::on_terminal())
     }
 
-    /// A display that nobody sees, for [`message`](Self::message).
+    /// A hidden display, for tests that read its [`message`](Self::message).
     #[must_use]
     pub fn unseen() -> Self {
         Self::with(Display::unseen())
@@ -80,7 +80,8 @@ impl Progress {
         }
     }
 
-    /// Shows how far the run is, and how many requests it took. `rows` is only called if there is a display.
+    /// Shows how far the run is, and how many requests it took. `rows` is called only if there is a
+    /// display.
     pub fn show(&self, rows: impl FnOnce() -> RowCounts, requests: u64) {
         let Some(shown) = &self.0 else { return };
         let start = *shown.start.lock().unwrap_or_else(PoisonError::into_inner);
@@ -99,7 +100,7 @@ impl Progress {
         shown.display.set_message(message);
     }
 
-    /// Takes the display away.
+    /// Removes the display.
     pub fn finish(&self) {
         if let Some(shown) = &self.0 {
             shown.display.finish();

@@ -1,4 +1,4 @@
-//! Personal data that is replaced before it is written (`REDACT`).
+//! Replaces personal data before it is written (`REDACT`).
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use clerk_snapshot::redaction::{Personal, RedactionKey};
 
 use crate::clerk::wire::Text;
 
-/// What is replaced, and by what.
+/// Which kinds of personal data are replaced, and the key of their hashes.
 #[derive(Clone, Debug)]
 pub struct Redaction {
     kinds: BTreeSet<Personal>,
@@ -14,13 +14,13 @@ pub struct Redaction {
 }
 
 impl Redaction {
-    /// Replaces these kinds by keyed hashes, or by nothing when there is no key for it.
+    /// Replaces these kinds by keyed hashes, or by nothing if there is no key.
     #[must_use]
     pub const fn new(kinds: BTreeSet<Personal>, key: Option<RedactionKey>) -> Self {
         Self { kinds, key }
     }
 
-    /// Replaces a text if it is of a kind that is. One of nothing but white space says nothing and
+    /// Replaces a text if its kind is to be replaced. White space alone is no personal data, and
     /// stays.
     pub fn replace(&self, kind: Personal, text: &mut Option<Text<'_>>) {
         if self.kinds.contains(&kind) {
@@ -28,8 +28,9 @@ impl Redaction {
         }
     }
 
-    /// Replaces what may be an e-mail address or a phone number, if either is replaced. A number reads
-    /// the same in lower case, so either way its hash is the one that it has elsewhere.
+    /// Replaces a text that may be an e-mail address or a phone number, if either is to be
+    /// replaced. Lower case does not change a number, so the hash is the same as elsewhere in both
+    /// cases.
     pub fn replace_contact(&self, text: &mut Option<Text<'_>>) {
         if self.kinds.contains(&Personal::Email) || self.kinds.contains(&Personal::Phone) {
             self.put_in_place_of(Personal::Email, text);

@@ -1,4 +1,4 @@
-//! What an invocation answers (docs/reference.md, Answers).
+//! The answers of an invocation (docs/reference.md, Answers).
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// An answer of any action, as JSON.
+/// The answer to an event, serialized as JSON.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub enum Response {
@@ -68,42 +68,42 @@ pub enum SyncStatus {
 pub struct SyncAnswer {
     /// How it ended.
     pub status: SyncStatus,
-    /// The snapshot this is about.
+    /// The snapshot that the answer is about.
     pub snapshot_id: Option<String>,
-    /// Address of its manifest, once that is written.
+    /// URL of its manifest, once that is written.
     pub manifest: Option<String>,
-    /// Lines by dataset; a dataset of which nothing could be read is not named.
+    /// Lines by dataset. Leaves out datasets of which nothing could be read.
     pub records: BTreeMap<Dataset, u64>,
     /// Whether no dataset drifted or failed; `false` while incomplete.
     pub verified: bool,
     /// Requests sent to Clerk.
     pub requests: u64,
-    /// Of these, repeated ones.
+    /// Of these, retries.
     pub retries: u64,
     /// Answers with status 429.
     pub rate_limited: u64,
-    /// Invocations that held the run.
+    /// Invocations that held the lease.
     pub invocations: u64,
-    /// Time they worked, in milliseconds.
+    /// The time they worked, in milliseconds.
     pub elapsed_ms: u64,
     /// One sentence for a person.
     pub message: String,
-    /// Of `partial`: why it paused.
+    /// Only for `partial`: why the run paused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<PauseReason>,
-    /// Of `partial`: how far each dataset is.
+    /// Only for `partial`: how far each dataset is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub progress: Option<BTreeMap<Dataset, DatasetProgress>>,
-    /// Of `partial`: when Clerk may be asked again, if it named a time.
+    /// Only for `partial`: when Clerk may be asked again, if Clerk said so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_at: Option<Timestamp>,
-    /// Of `busy`: when the other invocation's lease ends unless it renews it.
+    /// Only for `busy`: when the lease of the other invocation ends if it is not renewed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held_until: Option<Timestamp>,
-    /// Of `skipped`: when the next snapshot is due.
+    /// Only for `skipped`: when the next snapshot is due.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_due_at: Option<Timestamp>,
-    /// Of `held`: the datasets that shrank, or could not be read.
+    /// Only for `held`: the datasets that shrank or could not be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shrunk: Option<BTreeMap<Dataset, Shrunk>>,
 }
@@ -125,18 +125,19 @@ pub enum PauseReason {
 pub struct DatasetProgress {
     /// Lines stored.
     pub records: u64,
-    /// Lines expected, where Clerk's counts tell.
+    /// Lines expected, if Clerk's counts tell.
     pub expected: Option<u64>,
 }
 
-/// A dataset that lost more than the guard allows, or that had records and could not be read now.
+/// A dataset that lost more records than the guard allows, or that had records and could not be
+/// read now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Shrunk {
     /// Records in the last published snapshot.
     pub before: u64,
     /// Records now.
     pub after: u64,
-    /// `skipped` or `failed`, where it is that now.
+    /// `skipped` or `failed`, if it is that now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<DatasetStatus>,
 }
@@ -168,26 +169,26 @@ pub struct RunStatus {
     pub snapshot_id: String,
     /// When the run began.
     pub started_at: Timestamp,
-    /// Whether everything is read and only publishing remains (or the shrink guard holds it).
+    /// Whether everything is read: the run is to be published, or the shrink guard holds it.
     pub complete: bool,
-    /// Until when another invocation holds it; `None` when it is free.
+    /// Until when another invocation holds the lease; `None` if it is free.
     pub held_until: Option<Timestamp>,
-    /// When Clerk may be asked again, if it named a time.
+    /// When Clerk may be asked again, if Clerk said so.
     pub retry_at: Option<Timestamp>,
     /// How far each dataset is.
     pub progress: BTreeMap<Dataset, DatasetProgress>,
     /// Requests sent to Clerk so far.
     pub requests: u64,
-    /// Invocations that held it so far.
+    /// Invocations that held the lease so far.
     pub invocations: u64,
 }
 
 /// The answer to `lookup`.
 #[derive(Debug, Serialize)]
 pub struct LookupAnswer {
-    /// What was looked for.
+    /// The resource type.
     pub resource: Resource,
-    /// What was found, each as its line in a snapshot.
+    /// The records that were found, as in a snapshot.
     pub records: Vec<Box<RawValue>>,
     /// Its grants, if they were asked for.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,4 +1,4 @@
-//! A Clerk secret key that does not show itself.
+//! A Clerk secret key that is never shown, and wiped from memory.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret as _, SecretString};
 
 /// A Clerk secret key: `sk_live_…` or `sk_test_…`. `Debug` shows nothing of it, and it is wiped
-/// from memory when dropped.
+/// from memory when it is dropped.
 #[derive(Clone)]
 pub struct SecretKey {
     text: SecretString,
@@ -15,7 +15,7 @@ pub struct SecretKey {
 }
 
 impl SecretKey {
-    /// Accepts a key with white space around it; whoever holds the original text wipes it.
+    /// Parses a key, without the white space around it. The caller wipes the original text.
     pub fn parse(text: &str) -> Result<Self, SecretKeyError> {
         let text = text.trim();
         if text.is_empty() {
@@ -24,7 +24,7 @@ impl SecretKey {
         if text.starts_with("pk_") {
             return Err(SecretKeyError::Publishable);
         }
-        // Visible ASCII only: it goes into a header, and must not be able to add another.
+        // Visible ASCII only: the key becomes part of a header, and must not add another one.
         if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(SecretKeyError::Character);
         }
@@ -41,13 +41,13 @@ impl SecretKey {
         Ok(Self { text: SecretString::from(text), environment })
     }
 
-    /// Which kind of Clerk instance the key opens.
+    /// The kind of Clerk instance that the key belongs to.
     pub const fn environment(&self) -> KeyEnvironment {
         self.environment
     }
 
-    /// The value of the `Authorization` header, marked sensitive so that `Debug` of a request hides
-    /// it too. The HTTP client's copy is not wiped.
+    /// The value of the `Authorization` header, marked as sensitive so that `Debug` of a request
+    /// hides it. The copy in the HTTP client is not wiped.
     #[expect(clippy::expect_used, reason = "`parse` lets visible ASCII pass and nothing else")]
     pub fn authorization(&self) -> HeaderValue {
         let bearer = Zeroizing::new(format!("Bearer {}", self.text.expose_secret()));
@@ -56,7 +56,7 @@ impl SecretKey {
         value
     }
 
-    /// Whether both are the same key, so that a rotation can be told from a refusal.
+    /// Whether both are the same key, to tell a rotation from a refusal.
     pub fn same_as(&self, other: &Self) -> bool {
         self.text.expose_secret() == other.text.expose_secret()
     }
@@ -77,7 +77,7 @@ pub enum KeyEnvironment {
     Test,
 }
 
-/// Why a text is no secret key. Nothing of the text is kept.
+/// Why a text is not a secret key. Nothing of the text is kept.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum SecretKeyError {
     /// Nothing but white space.
@@ -110,7 +110,7 @@ mod tests {
     const PLANTED: &str = "sk_test_planted0not0a0key";
 
     #[test]
-    fn live_and_test_keys_are_told_apart_and_trimmed() {
+    fn live_and_test_keys_are_distinguished_and_trimmed() {
         for (text, environment) in
             [(" sk_live_x\n", KeyEnvironment::Live), ("sk_test_x", KeyEnvironment::Test)]
         {
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key_is_refused_with_its_reason() {
+    fn other_texts_are_refused_with_a_reason() {
         for (text, error) in [
             ("", SecretKeyError::Empty),
             (" \n", SecretKeyError::Empty),

@@ -1,4 +1,4 @@
-//! Where the Clerk secret key comes from: AWS Secrets Manager, or the environment.
+//! Reads the Clerk secret key from AWS Secrets Manager or from the environment.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -16,29 +16,30 @@ use serde_json::value::RawValue;
 
 use crate::secret_key::{SecretKey, SecretKeyError};
 
-/// The fields tried in a JSON secret when none is named, in this order (docs/reference.md, Settings).
+/// The fields to try in a JSON secret if none is named, in this order (docs/reference.md,
+/// Settings).
 pub const DEFAULT_FIELDS: [&str; 3] = ["CLERK_SECRET_KEY", "secret_key", "secret-key"];
 
-/// The field of a JSON secret that holds the key of the hashes that `REDACT` asks for.
+/// The field of a JSON secret with the key that `REDACT` hashes with.
 pub const REDACTION_KEY_FIELD: &str = "redaction_key";
 
-/// Something that can be asked for the key, again after a rotation.
+/// A source of the secret key. It is read again after a rotation.
 #[async_trait]
 pub trait SecretSource: Send + Sync + fmt::Debug {
-    /// Reads the key as it is now.
+    /// Reads the current key.
     async fn read(&self) -> Result<SecretKey, SecretError>;
 
-    /// Reads the key, and that of the hashes that personal data is replaced by; `None` where there is
-    /// none.
+    /// Reads the key, and the key that personal data is hashed with; `None` if there is no such
+    /// key.
     async fn read_both(&self) -> Result<(SecretKey, Option<RedactionKey>), SecretError> {
         Ok((self.read().await?, None))
     }
 
-    /// Whether reading again may give another key.
+    /// Whether another read may return another key.
     fn can_rotate(&self) -> bool;
 }
 
-/// A key that is already at hand, from the environment.
+/// A key from the environment, which never changes.
 #[derive(Clone, Debug)]
 pub struct FixedSecret(pub SecretKey);
 
@@ -60,7 +61,7 @@ pub struct SecretsManager {
     place: KeyPlace,
 }
 
-/// Where the key is kept: which secret, and which of its fields.
+/// The place of a key: the secret, and the field in it.
 #[derive(Clone, Debug)]
 pub struct KeyPlace {
     secret_id: Label,
@@ -68,11 +69,11 @@ pub struct KeyPlace {
 }
 
 impl SecretsManager {
-    /// The secret of this name or ARN; `field` names the field of a JSON secret, without it
-    /// [`DEFAULT_FIELDS`] are tried. Nothing is asked yet.
+    /// The secret with this name or ARN. `field` names the field of a JSON secret; without it,
+    /// [`DEFAULT_FIELDS`] are tried. Nothing is read yet.
     ///
-    /// Fails with [`SecretError::NoRegion`] when the configuration names no region, and with
-    /// [`SecretError::KeyAsName`] when a name is itself a key, which must not be sent or shown.
+    /// Fails with [`SecretError::NoRegion`] if the configuration names no region, and with
+    /// [`SecretError::KeyAsName`] if a name is itself a key, which must not be sent or shown.
     pub fn new(
         config: &SdkConfig,
         secret_id: &str,
@@ -121,10 +122,10 @@ impl KeyPlace {
         Ok(Self { secret_id: label(secret_id)?, field: field.map(label).transpose()? })
     }
 
-    /// The key in the secret's `value`: the whole of it, or one field.
+    /// The key in the secret's `value`: the whole value, or one field.
     ///
     /// # Errors
-    /// [`SecretError`], showing nothing of the value.
+    /// [`SecretError`], which shows nothing of the value.
     pub fn key_in(&self, value: &str) -> Result<SecretKey, SecretError> {
         let value = value.trim();
         if !value.starts_with('{') {
@@ -149,11 +150,11 @@ impl KeyPlace {
         self.parse(&self.text_of(name, raw)?, Some(name))
     }
 
-    /// The key of the hashes in the secret's `value`; `None` where it is a bare key, or an object
+    /// The redaction key in the secret's `value`; `None` if that is a bare key, or an object
     /// without the field.
     ///
     /// # Errors
-    /// [`SecretError`], showing nothing of the value.
+    /// [`SecretError`], which shows nothing of the value.
     pub fn redaction_key_in(&self, value: &str) -> Result<Option<RedactionKey>, SecretError> {
         let value = value.trim();
         if !value.starts_with('{') {
@@ -169,8 +170,8 @@ impl KeyPlace {
         Ok(Some(key))
     }
 
-    /// The fields of a JSON object, borrowed and raw: those that are not wanted are never copied out
-    /// of the wiped text.
+    /// The fields of a JSON object, borrowed and unparsed: the other fields are never copied out of
+    /// the text, which is wiped afterwards.
     fn fields_of<'a>(
         &self,
         value: &'a str,
@@ -214,12 +215,12 @@ impl SecretSource for SecretsManager {
     }
 }
 
-/// The name of a secret or field: a text known not to be a key, so that messages may show it.
+/// The name of a secret or of a field. It is not a key, so messages may show it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Label(String);
 
 impl Label {
-    /// `None` when the text holds something that looks like a Clerk secret key.
+    /// `None` if the text contains what looks like a Clerk secret key.
     #[must_use]
     pub fn new(text: &str) -> Option<Self> {
         let looks_like_key = text.contains("sk_live_") || text.contains("sk_test_");
@@ -238,14 +239,13 @@ impl fmt::Display for Label {
     }
 }
 
-/// Why no key could be had. Names the secret and fields, never a value.
+/// Why the key could not be read. Names the secret and fields, never a value.
 ///
-/// Nothing here is retried by this program within an invocation: the SDK has tried three times
-/// where that makes sense. [`SecretError::is_retryable`] tells whether the next invocation may fare
-/// better.
+/// This program retries none of these within an invocation: the SDK has tried three times where
+/// that makes sense. [`SecretError::is_retryable`] says whether the next invocation may succeed.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
-    /// No answer, a time-out, a 5xx or a throttle. Retryable.
+    /// No response, a time-out, a 5xx or throttling. Retryable.
     #[error("reading secret {secret_id}: {}", unavailable(&**source))]
     Unavailable {
         /// The secret's name or ARN.
@@ -298,13 +298,12 @@ pub enum SecretError {
         secret_id: Label,
     },
 
-    /// Something on the caller's own side stands between this program and Secrets Manager. Not
-    /// retryable.
+    /// Something on this machine's side prevents the request. Not retryable.
     #[error("reading secret {secret_id}: {obstacle}")]
     Obstacle {
         /// The secret's name or ARN.
         secret_id: Label,
-        /// What stands there, and what to do about it.
+        /// What prevents it, and what to do.
         obstacle: AwsObstacle,
     },
 
@@ -337,7 +336,7 @@ pub enum SecretError {
         secret_id: Label,
     },
 
-    /// It begins like a JSON object and is none. Not retryable.
+    /// It begins like a JSON object, and is not JSON. Not retryable.
     #[error(
         "secret {secret_id} is not valid JSON at line {line}, column {column}; store the bare key \
          or a JSON object"
@@ -384,18 +383,18 @@ pub enum SecretError {
         field: String,
     },
 
-    /// What was found is not a secret key. Not retryable.
+    /// The value is not a secret key. Not retryable.
     #[error("{}secret {secret_id} {problem}", field_of(field.as_deref()))]
     NotAKey {
         /// The secret's name or ARN.
         secret_id: Label,
         /// The field it was found in, if the secret is a JSON object.
         field: Option<String>,
-        /// Why it is none.
+        /// Why it is not a key.
         problem: SecretKeyError,
     },
 
-    /// What stands in [`REDACTION_KEY_FIELD`] could be guessed. Not retryable.
+    /// The value of [`REDACTION_KEY_FIELD`] is short enough to guess. Not retryable.
     #[error(
         "field redaction_key of secret {secret_id} {problem}; store a random text there, such as \
          that of openssl rand -hex 32"
@@ -403,7 +402,7 @@ pub enum SecretError {
     NotARedactionKey {
         /// The secret's name or ARN.
         secret_id: Label,
-        /// Why it is none.
+        /// Why it is not accepted.
         problem: TooShort,
     },
 
@@ -417,7 +416,7 @@ pub enum SecretError {
 }
 
 impl SecretError {
-    /// Whether the next invocation may fare better without anybody changing anything.
+    /// Whether the next invocation may succeed without any change.
     pub const fn is_retryable(&self) -> bool {
         matches!(self, Self::Unavailable { .. })
     }
@@ -445,7 +444,7 @@ impl SecretError {
         Self::Obstacle { secret_id, obstacle: AwsObstacle::NotAws { status } }
     }
 
-    /// What remains to be said once the error itself has said what to do, as a sentence.
+    /// A sentence to add after the message, which says what to do itself.
     pub const fn advice(&self) -> &'static str {
         match self {
             Self::Unavailable { .. } => "The next invocation continues.",
@@ -457,7 +456,7 @@ impl SecretError {
     }
 }
 
-/// Who must act when no usable answer came: AWS, or this machine's side.
+/// Says who must act after a request without a usable response: AWS, or this machine's side.
 fn unavailable(source: &(dyn Error + Send + Sync + 'static)) -> String {
     match source.downcast_ref::<NoAnswer>() {
         Some(why) => format!(
@@ -485,7 +484,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bare_key_or_a_json_field_is_found() {
+    fn finds_a_bare_key_or_one_in_a_json_field() {
         let expected = SecretKey::parse(PLANTED).unwrap();
         for (field, value) in [
             (None, format!("{PLANTED}\n")),
@@ -512,7 +511,7 @@ mod tests {
     }
 
     #[test]
-    fn the_redaction_key_stands_beside_the_key() {
+    fn finds_the_redaction_key_beside_the_key() {
         let long = "planted".repeat(5);
         let found = |value: &str| place(Some("production")).redaction_key_in(value).unwrap();
         assert!(found(&format!(r#"{{"production":1,"redaction_key":"{long}"}}"#)).is_some());
@@ -530,9 +529,9 @@ mod tests {
         }
     }
 
-    // The table also is the proof that no error shows a value: each value holds the planted key.
+    // Also proves that no error shows a value: each value contains the planted key.
     #[test]
-    fn every_other_value_is_refused_by_name_and_never_shown() {
+    fn other_values_are_refused_and_never_shown() {
         for (field, value, message) in [
             (None, format!("x {PLANTED}"), "secret clerk/production has white space"),
             (None, "pk_test_planted".to_owned(), "secret clerk/production is a publishable key"),
@@ -569,7 +568,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_in_the_place_of_a_name_is_neither_sent_nor_shown() {
+    fn a_key_given_as_a_name_is_neither_sent_nor_shown() {
         let config = SdkConfig::builder().behavior_version(BehaviorVersion::latest()).build();
         for (secret_id, field) in [(PLANTED, None), ("clerk", Some(PLANTED))] {
             let error = SecretsManager::new(&config, secret_id, field).unwrap_err();
@@ -579,7 +578,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_region_is_said_before_anything_is_asked() {
+    fn a_missing_region_is_reported_before_any_request() {
         let config = SdkConfig::builder().behavior_version(BehaviorVersion::latest()).build();
         let error = SecretsManager::new(&config, "clerk", None).unwrap_err();
         assert!(matches!(error, SecretError::NoRegion { .. }), "{error}");

@@ -1,4 +1,4 @@
-//! The log: JSON lines in Lambda, text for a person elsewhere.
+//! The log: JSON lines in Lambda, text for people elsewhere.
 
 mod fields;
 mod human;
@@ -24,23 +24,22 @@ use crate::config::{LogLevel, Place};
 use crate::invocation_metrics::Measured;
 use crate::progress::Progress;
 
-/// Where this program's own lines come from; every other target is a dependency.
+/// The target of this program's own lines; every other target is a dependency.
 const OWN_TARGET: &str = "clerk_sync";
 
-/// The AWS SDK's lines repeat whole answers, and what a `credential_process` printed; what they are
-/// about fails, and is told then.
+/// The AWS SDK's lines contain whole responses, and the output of a `credential_process`. Its
+/// errors are logged by this program.
 const AWS_TARGETS: &str = "aws_";
 
-/// Starts logging for the rest of the process: in Lambda one JSON object a line on standard
-/// output, elsewhere text on standard error, in colours if that is a terminal and `NO_COLOR` is
-/// not set.
+/// Starts the log for the rest of the process: in Lambda one JSON object a line on standard output,
+/// elsewhere text on standard error, in colours if that is a terminal and `NO_COLOR` is not set.
 ///
-/// `level` is the level of this program's own lines. Its dependencies are never asked for more
-/// than warnings, whatever the level: below that, HTTP clients log headers, which hold the key,
-/// and the Lambda runtime logs whole events. The AWS SDK is not asked at all.
+/// `level` applies to this program's own lines. Dependencies log at most warnings, whatever the
+/// level: below that, HTTP clients log headers, which contain the key, and the Lambda runtime logs
+/// whole events. The AWS SDK logs nothing.
 ///
 /// # Errors
-/// If the process has a subscriber already.
+/// If the process already has a subscriber.
 pub fn install(place: Place, level: LogLevel) -> Result<Telemetry, AlreadyInstalled> {
     let telemetry = Telemetry::default();
     let lines = match place {
@@ -73,26 +72,27 @@ pub fn install(place: Place, level: LogLevel) -> Result<Telemetry, AlreadyInstal
 #[error("logging was already started in this process")]
 pub struct AlreadyInstalled;
 
-/// What the log needs to be told while it runs. Clones share it.
+/// The state of the log. Clones share it.
 #[derive(Clone, Default)]
 pub struct Telemetry {
     invocation: Arc<Mutex<Option<Invocation>>>,
     progress: Arc<Mutex<Progress>>,
 }
 
-/// The invocation that log lines belong to, by the keys of AWS Powertools for Lambda.
+/// The invocation that log lines belong to, with the keys of AWS Powertools for Lambda.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invocation {
     /// `function_request_id`: Lambda's id of the request.
     pub request_id: String,
-    /// `cold_start`: whether it is the first of this process.
+    /// `cold_start`: whether it is the first invocation of this process.
     pub cold_start: bool,
     /// `xray_trace_id`, if the request has one.
     pub xray_trace_id: Option<String>,
 }
 
 impl Telemetry {
-    /// From now on JSON lines, of every task, tell `invocation`; with `None`, no invocation.
+    /// From now on the JSON lines of every task have the fields of `invocation`; with `None`, of
+    /// none.
     pub fn set_invocation(&self, invocation: Option<Invocation>) {
         *locked(&self.invocation) = invocation;
     }
@@ -102,8 +102,8 @@ impl Telemetry {
         *locked(&self.progress) = progress;
     }
 
-    /// Writes what an invocation did to standard output, whatever the log level, for CloudWatch to
-    /// make metrics of. `worked` is how long it took.
+    /// Writes the metrics of an invocation to standard output, whatever the log level, for
+    /// CloudWatch. `worked` is how long the invocation took.
     pub fn write_metrics(
         &self,
         labels: metrics::Labels<'_>,
@@ -124,13 +124,13 @@ impl Telemetry {
     }
 }
 
-/// The value itself is whole even if a thread panicked while it held the lock.
+/// Locks a mutex. Its value is valid even if a thread panicked while it held the lock.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn write_to_stdout(line: &str) {
-    // A log that cannot be written is no reason to stop, and there is nowhere to say so.
+    // A log that cannot be written is no reason to stop, and there is nowhere to report it.
     let _ = std::io::stdout().lock().write_all(line.as_bytes());
 }
 
@@ -160,7 +160,7 @@ struct Lines {
     format: Format,
     clock: Clock,
     telemetry: Telemetry,
-    /// Is given whole lines, each ending in the only newline it holds.
+    /// Receives whole lines, each with a single newline at its end.
     sink: Box<dyn Fn(&str) + Send + Sync>,
 }
 
@@ -173,7 +173,7 @@ enum Format {
 struct Line {
     time: Timestamp,
     level: Level,
-    /// The dependency it comes from; `None` for this program's own lines.
+    /// The dependency that logged it; `None` for this program's own lines.
     dependency: Option<&'static str>,
     invocation: Option<Invocation>,
     fields: Fields,
@@ -238,7 +238,7 @@ mod tests {
 
     use super::*;
 
-    /// What `log` writes at `level` in `format`, at 2026-11-20T12:00:00.000Z.
+    /// The lines that `log` writes at `level` in `format`, at 2026-11-20T12:00:00.000Z.
     fn captured(
         format: Format,
         level: LogLevel,
@@ -279,7 +279,7 @@ mod tests {
         captured(format, LogLevel::Trace, &Telemetry::default(), log)
     }
 
-    // Lambda takes a line without an RFC 3339 timestamp and a level at the top for INFO.
+    // Lambda treats a line without an RFC 3339 timestamp and a level at the top as INFO.
     #[test]
     fn a_json_line_has_its_keys_at_the_top() {
         let telemetry = Telemetry::default();
@@ -363,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_are_told_with_their_causes_and_odd_numbers_do_not_break_a_line() {
+    fn errors_have_their_causes_and_odd_numbers_do_not_break_a_line() {
         #[derive(Debug, thiserror::Error)]
         #[error("page 3 failed")]
         struct Outer(#[source] std::io::Error);
@@ -374,7 +374,7 @@ mod tests {
                 nan = f64::NAN,
                 large = u128::MAX,
                 debug = ?Some(1),
-                "told"
+                "message"
             );
         });
         assert_eq!(lines[0]["error"], "page 3 failed: reset");
@@ -385,7 +385,7 @@ mod tests {
 
     const FORGED: &str = "one\r\n2026-11-20T12:00:00.000Z ERROR two\u{1b}[2K\u{85}\u{2028}three";
 
-    // One fact, one line: what others wrote cannot make a second one.
+    // Text from outside cannot forge a second line.
     #[test]
     fn a_line_stays_one_line() {
         let write = || tracing::info!(value = FORGED, "{FORGED}");
@@ -423,10 +423,10 @@ mod tests {
         assert!(!human(|| tracing::error!("plain")).contains('\u{1b}'));
     }
 
-    // Engine, promise 7: clients log headers, and the Lambda runtime whole events, below WARN; the AWS
-    // SDK logs whole answers at any level.
+    // Promise 7: below WARN, clients log headers and the Lambda runtime logs whole events; the AWS SDK
+    // logs whole responses at any level.
     #[test]
-    fn dependencies_are_never_asked_for_more_than_warnings() {
+    fn dependencies_log_at_most_warnings() {
         let write = || {
             for_each_dependency();
             tracing::trace!("own");
@@ -476,14 +476,14 @@ mod tests {
         }
     }
 
-    // Contract, section 1: the progress display and the log share standard error.
+    // docs/reference.md: the progress display and the log share standard error.
     #[test]
     fn a_line_can_be_written_while_progress_is_shown() {
         let telemetry = Telemetry::default();
         let progress = Progress::unseen();
         telemetry.set_progress(progress.clone());
         telemetry.write_beside_progress("");
-        // Not held on to: the display can be used again.
+        // The display is released: it can be used again.
         progress.suspend(|| ());
         telemetry.set_progress(Progress::default());
         telemetry.write_beside_progress("");

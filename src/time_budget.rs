@@ -1,12 +1,12 @@
-//! How much longer this invocation may work.
+//! The time that an invocation may still work.
 
 use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-/// The one answer to "is there time for that?" in an invocation.
+/// The time that an invocation may still work.
 ///
-/// It ends at the earlier of two moments: `TIME_BUDGET_SECONDS` after the start, and
+/// It ends at the earlier of two times: `TIME_BUDGET_SECONDS` after the start, and
 /// `DEADLINE_RESERVE_SECONDS` before Lambda's deadline. With neither it never ends. It is measured
 /// in monotonic time, so setting the machine's clock does not move it.
 #[derive(Clone, Copy, Debug)]
@@ -17,11 +17,11 @@ pub struct TimeBudget {
 impl TimeBudget {
     /// The budget of an invocation that began at `started`.
     ///
-    /// - `deadline_in`: time from `started` to Lambda's deadline, of which the last `reserve` is
-    ///   kept to flush and checkpoint; `None` when there is no deadline or it is unknown (see
+    /// - `deadline_in`: the time from `started` to Lambda's deadline; the last `reserve` of it is
+    ///   kept to flush and checkpoint. `None` if there is no deadline or it is unknown (see
     ///   [`time_until_deadline`]).
     /// - `configured`: the time to work, from the event or from `TIME_BUDGET_SECONDS`; the reserve
-    ///   is not taken off it. `None` sets no limit.
+    ///   is not subtracted from it. `None` sets no limit.
     #[must_use]
     pub fn new(
         started: Instant,
@@ -46,19 +46,20 @@ impl TimeBudget {
         Self { ends: None }
     }
 
-    /// What is left, zero once it is spent; `None` when there is no limit.
+    /// The time left, zero once the budget is spent; `None` if there is no limit.
     #[must_use]
     pub fn remaining(&self) -> Option<Duration> {
         self.ends.map(|ends| ends.saturating_duration_since(Instant::now()))
     }
 
-    /// Nothing is left: checkpoint and answer `partial`.
+    /// Whether no time is left.
     #[must_use]
     pub fn is_spent(&self) -> bool {
         self.remaining() == Some(Duration::ZERO)
     }
 
-    /// Some time would be left after `wait`. A wait that is not allowed is a checkpoint instead.
+    /// Whether some time would be left after `wait`. If not, the caller pauses the run instead of
+    /// waiting.
     #[must_use]
     pub fn allows(&self, wait: Duration) -> bool {
         self.remaining().is_none_or(|left| wait < left)
@@ -73,8 +74,8 @@ impl TimeBudget {
     }
 }
 
-/// The time left at `now` until Lambda's `deadline`. `None`, meaning unknown, when the deadline
-/// does not lie in the future: local emulators send one near 1970, and it says nothing.
+/// The time from `now` to Lambda's `deadline`. `None`, meaning unknown, if the deadline is not in
+/// the future: local emulators send one near 1970.
 #[must_use]
 pub fn time_until_deadline(deadline: SystemTime, now: SystemTime) -> Option<Duration> {
     deadline.duration_since(now).ok().filter(|left| !left.is_zero())
@@ -106,7 +107,7 @@ mod tests {
         assert_eq!(budget(None, Some(Duration::MAX)), None);
     }
 
-    // Engine, promise 6: every wait is bounded by the budget.
+    // Promise 6: every wait is bounded by the budget.
     #[tokio::test(start_paused = true)]
     async fn allows_a_wait_only_if_time_is_left_after_it() {
         let budget = TimeBudget::new(Instant::now(), None, RESERVE, Some(seconds(10)));
@@ -142,7 +143,7 @@ mod tests {
         assert!(waited.is_err());
     }
 
-    // Contract, section 2: a deadline that lies in the past counts as unknown.
+    // docs/reference.md, `DEADLINE_RESERVE_SECONDS`: a deadline in the past counts as unknown.
     #[test]
     fn a_deadline_in_the_past_is_unknown() {
         let now = UNIX_EPOCH + seconds(1_795_176_000);

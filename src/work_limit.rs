@@ -1,5 +1,9 @@
-//! What one invocation may still wait for: its time budget, the user's interrupt, and the first
-//! progress that even the smallest budget allows.
+//! Decides whether an invocation may start work or wait.
+//!
+//! - It stops when the time budget is spent, at an interrupt, and when another part of the run has
+//!   failed.
+//! - Even the smallest budget allows the first progress, so that every invocation gets the run
+//!   further.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -9,17 +13,18 @@ use tokio::time::Instant;
 
 use crate::time_budget::TimeBudget;
 
-/// Asked by everything that waits or starts work.
+/// When an invocation stops. Everything that waits or starts work asks it.
 #[derive(Debug)]
 pub struct WorkLimit {
     budget: TimeBudget,
-    /// Until this moment short waits are allowed while nothing has been stored yet.
+    /// Until this time, waits are allowed while nothing has been stored yet.
     first_progress_until: Instant,
-    /// Until this moment the first answer is waited for.
+    /// Until this time, the first response is awaited.
     first_answer_until: Instant,
     progressed: AtomicBool,
     halted: AtomicBool,
     interrupt: watch::Receiver<bool>,
+    /// How long requests in flight may still take when time is up.
     drain: Duration,
 }
 
@@ -30,29 +35,29 @@ pub enum StopReason {
     TimeBudget,
     /// A signal asked the program to stop.
     Interrupted,
-    /// Another part of the run has failed; what is in flight is still stored.
+    /// Another part of the run has failed; pages in flight are still stored.
     Halted,
 }
 
-/// How long a spent budget may be overdrawn for the first progress (docs/reference.md, `TIME_BUDGET_SECONDS`:
-/// "However small, something is stored first").
+/// How much longer than its budget an invocation may work for its first progress
+/// (docs/reference.md, `TIME_BUDGET_SECONDS`).
 const FIRST_PROGRESS: Duration = Duration::from_secs(5);
 
-/// How long requests in flight may still take when time is up: an answer that is stored need not be
-/// asked for again. Well below the ten seconds after which supervisors kill what they have asked to
-/// stop.
+/// How long requests in flight may still take when time is up: a response that is stored need not
+/// be requested again. Well below the 10 seconds that supervisors grant between a signal to stop
+/// and a kill.
 const LONGEST_DRAIN: Duration = Duration::from_secs(3);
 /// How long they may take while nothing has been stored yet: otherwise a slow server and a small
-/// budget would never get anywhere. As long as one answer may take at the very most.
+/// budget would never make progress. As long as a single response may take.
 const LONGEST_FIRST_ANSWER: Duration = Duration::from_secs(90);
 
-/// The longest Retry-After that is sat out when no budget bounds it: as long as the longest Lambda
-/// invocation. A longer one becomes a checkpoint even on a laptop.
+/// The longest Retry-After to wait for if there is no budget: as long as the longest Lambda
+/// invocation. The run pauses for a longer one, even on a laptop.
 const LONGEST_PAUSE: Duration = Duration::from_secs(900);
 
 impl WorkLimit {
-    /// `deadline_in` is the time left until the process is killed, when known, and `reserve` the part
-    /// of it that the budget keeps in hand; `interrupt` turns true when the user asks to stop.
+    /// `deadline_in` is the time until the process is killed, if known, and `reserve` the part of
+    /// it that the budget keeps for the end. `interrupt` becomes true when the user asks to stop.
     #[must_use]
     pub fn new(
         budget: TimeBudget,
@@ -76,23 +81,23 @@ impl WorkLimit {
         }
     }
 
-    /// Something was stored that the next invocation builds on.
+    /// Something was stored that the next invocation continues from.
     pub fn note_progress(&self) {
         self.progressed.store(true, Ordering::Relaxed);
     }
 
-    /// Whether this invocation has stored anything the next one builds on.
+    /// Whether this invocation has stored something that the next one continues from.
     pub fn progressed(&self) -> bool {
         self.progressed.load(Ordering::Relaxed)
     }
 
-    /// No new work is begun from now on.
+    /// From now on no new work begins.
     pub fn halt(&self) {
         self.halted.store(true, Ordering::Relaxed);
     }
 
-    /// Why no new work may begin, if so. The first progress of an invocation may begin whatever
-    /// the budget says.
+    /// Why no new work may begin; `None` if it may. The first progress of an invocation may begin
+    /// whatever the budget says.
     pub fn exhausted(&self) -> Option<StopReason> {
         if *self.interrupt.borrow() {
             Some(StopReason::Interrupted)
@@ -105,17 +110,17 @@ impl WorkLimit {
         }
     }
 
-    /// Whether work that takes so long can be done before time is up.
+    /// Whether there is time for work that takes this long.
     pub fn allows(&self, time: Duration) -> bool {
         self.budget.allows(time)
     }
 
-    /// Whether a pause that Clerk asked for fits into what is left.
+    /// Whether there is time for a pause that Clerk asked for.
     pub fn allows_pause(&self, wait: Duration) -> bool {
         wait <= LONGEST_PAUSE && self.budget.allows(wait)
     }
 
-    /// Returns when time is up and what was in flight has had its time to arrive.
+    /// Returns when time is up and requests in flight have had their time to finish.
     pub async fn drained(&self) -> StopReason {
         let mut interrupt = self.interrupt.clone();
         let why = tokio::select! {
@@ -132,10 +137,10 @@ impl WorkLimit {
         why
     }
 
-    /// Sleeps until `moment`, unless that outlasts the budget or is interrupted.
+    /// Sleeps until `moment`.
     ///
     /// # Errors
-    /// [`StopReason`], at once when `moment` lies past what is left.
+    /// [`StopReason`]: at once if there is no time for the wait, or at an interrupt.
     pub async fn sleep_until(&self, moment: Instant) -> Result<(), StopReason> {
         let now = Instant::now();
         let overdraft = !self.progressed() && moment <= self.first_progress_until;

@@ -198,7 +198,7 @@ async fn a_run_is_not_continued_under_another_redaction_key() {
         assert_eq!(answer["status"], "complete", "{answer:#}");
         assert_ne!(answer["snapshot_id"], partial["snapshot_id"]);
         let message = answer["message"].as_str().unwrap();
-        assert!(message.contains("given up: the secret holds another redaction_key"), "{message}");
+        assert!(message.contains("abandoned: the secret holds another redaction_key"), "{message}");
     }
 }
 

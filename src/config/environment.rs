@@ -1,4 +1,4 @@
-//! The environment variables this program reads, taken once.
+//! The environment variables that this program reads, copied once.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -6,19 +6,19 @@ use std::fmt;
 
 use super::SETTINGS;
 
-/// Set by AWS Lambda to the host and port of the runtime API; its presence makes this program a
+/// Set by AWS Lambda to the host and port of the runtime API. If it is set, the program runs as a
 /// Lambda function (docs/reference.md).
 const LAMBDA_RUNTIME_API: &str = "AWS_LAMBDA_RUNTIME_API";
 /// Set by AWS Lambda to the log level of the function's logging configuration.
 pub(super) const LAMBDA_LOG_LEVEL: &str = "AWS_LAMBDA_LOG_LEVEL";
 
-/// Addresses that take the place of AWS's own, read by the SDK: of all services, of S3, of Secrets
-/// Manager.
+/// Endpoints that replace those of AWS, for all services, for S3 and for Secrets Manager. The SDK
+/// reads them.
 pub(super) const AWS_ENDPOINT_URL: &str = "AWS_ENDPOINT_URL";
 pub(super) const AWS_ENDPOINT_URL_S3: &str = "AWS_ENDPOINT_URL_S3";
 pub(super) const AWS_ENDPOINT_URL_SECRETS_MANAGER: &str = "AWS_ENDPOINT_URL_SECRETS_MANAGER";
 
-/// Variables that are not settings of this program's own.
+/// Variables that are read but are not settings of this program.
 const OTHERS: [&str; 5] = [
     LAMBDA_RUNTIME_API,
     LAMBDA_LOG_LEVEL,
@@ -36,11 +36,11 @@ pub enum Place {
     Program,
 }
 
-/// A copy of the environment variables this program reads, so that a test need not touch the
-/// process's own. The others are not kept, and `Debug` shows names without values.
+/// A copy of the environment variables that this program reads, so that tests need not change those
+/// of the process. Other variables are not copied, and `Debug` shows names without values.
 ///
-/// A variable that is empty, or white space only, counts as not set: deployment templates pass
-/// the empty string for a parameter that was not given.
+/// A variable that is empty, or white space only, counts as not set: deployment templates pass an
+/// empty string for a parameter without a value.
 #[derive(Clone)]
 pub struct Environment(BTreeMap<&'static str, Value>);
 
@@ -60,7 +60,7 @@ impl Environment {
         Self::from_pairs(std::env::vars_os())
     }
 
-    /// The given names and values. Of a name given twice the last value counts.
+    /// An environment of these names and values. If a name occurs twice, the last value counts.
     #[must_use]
     pub fn from_pairs<Name, Text>(pairs: impl IntoIterator<Item = (Name, Text)>) -> Self
     where
@@ -82,7 +82,7 @@ impl Environment {
         Self(values)
     }
 
-    /// Where the program runs, according to these variables.
+    /// Where the program runs.
     #[must_use]
     pub fn place(&self) -> Place {
         match self.value(LAMBDA_RUNTIME_API) {
@@ -91,8 +91,7 @@ impl Environment {
         }
     }
 
-    /// The value of one of the variables that are kept, without white space around it; `None` if
-    /// it is not set or empty.
+    /// The value of a variable, without white space around it; `None` if it is not set or empty.
     pub(super) fn value(&self, name: &str) -> Result<Option<&str>, NotUtf8> {
         match self.0.get(name) {
             None => Ok(None),
@@ -116,7 +115,7 @@ impl fmt::Debug for Environment {
 mod tests {
     use super::*;
 
-    // Contract, section 1: the variable's presence decides.
+    // docs/reference.md: the presence of the variable decides.
     #[test]
     fn the_runtime_api_makes_it_a_lambda_function() {
         let program = Environment::from_pairs([("PATH", "/bin")]);
@@ -125,7 +124,7 @@ mod tests {
         assert_eq!(lambda.place(), Place::Lambda);
     }
 
-    // Engine, promise 7.
+    // Promise 7.
     #[test]
     fn debug_shows_no_values_and_no_other_names() {
         let environment = Environment::from_pairs([
@@ -151,7 +150,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_value_that_is_not_utf8_is_noticed_only_if_it_is_ours() {
+    fn only_variables_of_this_program_must_be_utf8() {
         use std::os::unix::ffi::OsStringExt;
         let bytes = || OsString::from_vec(vec![0xff, 0xfe]);
         let environment = Environment::from_pairs([

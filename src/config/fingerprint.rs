@@ -1,4 +1,4 @@
-//! The digest that tells whether a run may be continued with these settings.
+//! The digest of the settings that a run must be continued with.
 
 use std::collections::BTreeSet;
 
@@ -12,17 +12,17 @@ pub(super) fn fingerprint(config: &Config, resources: &BTreeSet<Resource>) -> St
     format!("sha256:{}", Sha256Hex::of(canonical_text(config, resources).as_bytes()))
 }
 
-/// Counts up with every change of the shape of records or of part names: from then on the same rows
-/// would be written as other lines, or in another order of names. A run that an earlier version began
-/// is given up instead of being continued, so that no snapshot holds both shapes.
+/// Incremented with every change of the shape of records or of part names, after which the same
+/// rows are written as other lines or under other names. A run that an earlier version began is
+/// then abandoned, so that no snapshot has both shapes.
 ///
 /// 1: before shapes were counted. 2: part names with windows of four digits and sequences of eight.
 const OUTPUT_SHAPE: u32 = 2;
 
-/// One line a setting, in a fixed order. A change to this text makes every run in progress start
-/// over, so its first line counts up with it.
+/// One line a setting, in a fixed order. Any change to this text restarts every run in progress, so
+/// the version in its first line must change with it.
 fn canonical_text(config: &Config, resources: &BTreeSet<Resource>) -> String {
-    // By name, so that the order in which the program lists its resources does not matter.
+    // Sorted by name, so that the order in the program does not matter.
     let names: BTreeSet<&str> = resources.iter().map(|resource| resource.name()).collect();
     let names: Vec<&str> = names.into_iter().collect();
     let metadata = config.metadata;
@@ -46,7 +46,8 @@ fn canonical_text(config: &Config, resources: &BTreeSet<Resource>) -> String {
         metadata.unsafe_,
         config.include_raw,
     );
-    // A later setting has a line only where it counts, so that runs without it go on.
+    // Settings that were added later have a line only if they matter, so that other runs can be
+    // continued.
     if resources.contains(&Resource::Sessions) {
         let seconds = config.sessions_lookback.as_secs();
         text.push_str(&format!("sessions_lookback_seconds={seconds}\n"));

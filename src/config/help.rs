@@ -1,4 +1,4 @@
-//! The settings as a table, and the text of `--help`.
+//! The table of settings, and the text of `--help`.
 
 use super::parse;
 use clerk_snapshot::resource::Resource;
@@ -8,7 +8,7 @@ use clerk_snapshot::resource::Resource;
 pub struct Setting {
     /// The variable's name.
     pub name: &'static str,
-    /// Its default as it would be written, or `required`, or `-` for none, or in words.
+    /// Its default value, or `required`, or `-` for none, or a description.
     pub default: &'static str,
     /// What it means, in a sentence or two.
     pub meaning: &'static str,
@@ -81,7 +81,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         name: parse::SETTING_DEADLINE_RESERVE,
         default: "20",
-        meaning: "Kept in hand before Lambda's deadline to flush and checkpoint (0 to 900)",
+        meaning: "Reserved before Lambda's deadline to flush and checkpoint (0 to 900)",
     },
     Setting {
         name: parse::SETTING_LEASE,
@@ -115,14 +115,14 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         name: parse::SETTING_INCLUDE_RAW,
         default: "false",
-        meaning: "true adds raw: Clerk's own object, less what must never be written out",
+        meaning: "true adds raw: Clerk's own object, without what must never be written out",
     },
     Setting {
         name: parse::SETTING_REDACT,
         default: "-",
         meaning: "Comma-separated subset of email, phone, name and ip: personal data of these kinds \
-                  is replaced by a keyed hash, the key being the field redaction_key of the \
-                  secret, or by null where there is no key. Not together with INCLUDE_RAW",
+                  is replaced by a hash keyed with the field redaction_key of the secret, or by \
+                  null without such a key. Not together with INCLUDE_RAW",
     },
     Setting {
         name: parse::SETTING_DAU_LOOKBACK,
@@ -140,18 +140,18 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         name: parse::SETTING_SESSIONS_LOOKBACK,
         default: "30",
-        meaning: "Where Clerk lists sessions only user by user, those of users are read who were \
-                  active within so many days (0 to 365)",
+        meaning: "If Clerk lists sessions only user by user, only those of users are read who were \
+                  active within this number of days (0 to 365)",
     },
     Setting {
         name: parse::SETTING_LOG_LEVEL,
         default: "info",
-        meaning: "error, warn, info, debug or trace. Without it AWS_LAMBDA_LOG_LEVEL counts",
+        meaning: "error, warn, info, debug or trace. Without it AWS_LAMBDA_LOG_LEVEL applies",
     },
     Setting {
         name: parse::SETTING_METRICS_NAMESPACE,
         default: "-",
-        meaning: "In Lambda, what CloudWatch files the metrics under that each sync writes to its \
+        meaning: "In Lambda, the CloudWatch namespace of the metrics that each sync writes to its \
                   log; without it none are written",
     },
 ];
@@ -212,7 +212,7 @@ Example:
     text
 }
 
-/// Columns of the terminals that `--help` is laid out for.
+/// The width of `--help` in columns, for common terminals.
 const WIDTH: usize = 80;
 const INDENT: &str = "      ";
 
@@ -240,7 +240,6 @@ fn push_wrapped(text: &mut String, sentence: &str) {
 mod tests {
     use super::*;
 
-    // Contract, section 1: `--help` as usual.
     #[test]
     fn help_names_every_setting_every_exit_status_and_fits_a_terminal() {
         let help = help();

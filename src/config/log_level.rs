@@ -1,11 +1,11 @@
-//! How much is logged.
+//! The log level.
 
 use tracing::level_filters::LevelFilter;
 
 use super::environment::{Environment, LAMBDA_LOG_LEVEL};
 use super::parse::SETTING_LOG_LEVEL;
 
-/// The least severe lines that are logged.
+/// The least severe level that is logged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LogLevel {
     /// Failures only.
@@ -22,8 +22,8 @@ pub enum LogLevel {
 }
 
 impl LogLevel {
-    /// The level that `environment` asks for, or the default if it cannot be understood: for the
-    /// lines that are logged before the settings are checked, which reports the mistake.
+    /// The level in `environment`, or the default if it is invalid. Used for lines that are logged
+    /// before the settings are checked, which reports the mistake.
     #[must_use]
     pub fn of(environment: &Environment) -> Self {
         let level = |name| {
@@ -36,7 +36,7 @@ impl LogLevel {
         level(SETTING_LOG_LEVEL).or_else(|| level(LAMBDA_LOG_LEVEL)).unwrap_or_default()
     }
 
-    /// The level called `name`, in any case. Lambda also knows `FATAL`, which is `Error` here.
+    /// The level with this name, in any case. Lambda also has `FATAL`, which is `Error` here.
     pub(super) fn from_name(name: &str) -> Option<Self> {
         match name.to_ascii_lowercase().as_str() {
             "error" | "fatal" => Some(Self::Error),

@@ -1,4 +1,4 @@
-//! From variables to typed settings, noting every problem on the way.
+//! Parses the variables into typed settings, and collects every problem.
 
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
@@ -60,39 +60,30 @@ const DEFAULT_SESSIONS_LOOKBACK: Duration = Duration::from_secs(30 * DAY);
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
-/// A year is longer than any use of these settings, and keeps all arithmetic far from overflow.
+/// Longer than any use of these settings, and far from overflowing any arithmetic.
 const YEAR: u64 = 365 * DAY;
 
-/// The longest `TIME_BUDGET_SECONDS`, also of an event.
+/// The longest `TIME_BUDGET_SECONDS`, also in an event.
 pub(crate) const LONGEST_TIME_BUDGET: Duration = Duration::from_secs(YEAR);
-/// A Lambda function runs for 900 seconds at most, so a longer reserve or lease is a mistake.
+/// A Lambda function runs for at most 900 seconds, so a longer reserve or lease is a mistake.
 const LONGEST_INVOCATION_SECONDS: f64 = 900.0;
-/// More than any instance is allowed; far fewer than would overflow the limiter's arithmetic.
+/// Higher than any limit of Clerk; far from overflowing the arithmetic of the rate limiter.
 const MOST_REQUESTS_PER_10S: u32 = 1_000_000;
-/// Each request in flight may hold a page of some megabytes, so more than this is a mistake.
+/// Each request in flight may hold a page of several megabytes, so more than this is a mistake.
 const MOST_CONCURRENCY: usize = 1000;
 
-/// CloudWatch allows no longer one.
+/// Most characters of a namespace (CloudWatch API reference, "PutMetricData").
 const LONGEST_NAMESPACE: usize = 255;
 
 /// See [`Config::from_environment`].
 pub(super) fn config(environment: &Environment, place: Place) -> Result<Config, InvalidConfig> {
     let mut reader = Reader { environment, problems: Vec::new() };
 
-    // In the order of the reference's table: problems are listed in this order.
+    // In the order of the table in docs/reference.md, which is the order of the reported problems.
     let snapshot_url = reader.required(SETTING_SNAPSHOT_URL, SNAPSHOT_URLS, snapshot_url);
     let resources = reader.required(SETTING_RESOURCES, &resource_names(), resources);
     let key = key_setting(&mut reader, place);
-    let api_url = reader
-        .optional(SETTING_API_URL, API_URLS, api_url)
-        .or_else(|| api_url(DEFAULT_API_URL).ok());
-    let api_version = reader
-        .optional(SETTING_API_VERSION, API_VERSIONS, api_version)
-        .unwrap_or_else(|| DEFAULT_API_VERSION.to_owned());
-    let requests_per_10s = reader.integer(SETTING_REQUESTS_PER_10S, 1..=MOST_REQUESTS_PER_10S);
-    let rate_share =
-        reader.optional(SETTING_RATE_SHARE, RATE_SHARES, rate_share).unwrap_or(DEFAULT_RATE_SHARE);
-    let max_concurrency = reader.integer(SETTING_MAX_CONCURRENCY, 1..=MOST_CONCURRENCY);
+    let clerk = clerk_settings(&mut reader);
     let time_budget = reader.time(SETTING_TIME_BUDGET, SECONDS, 0.0..=as_number(YEAR));
     let deadline_reserve = reader
         .time(SETTING_DEADLINE_RESERVE, SECONDS, 0.0..=LONGEST_INVOCATION_SECONDS)
@@ -126,8 +117,8 @@ pub(super) fn config(environment: &Environment, place: Place) -> Result<Config, 
         reader.optional(SETTING_METRICS_NAMESPACE, NAMESPACES, metrics_namespace);
     aws_endpoints(&mut reader, snapshot_url.as_ref(), key.as_ref());
 
-    let (true, Some(snapshot_url), Some(resources), Some(key), Some(api_url)) =
-        (reader.problems.is_empty(), snapshot_url, resources, key, api_url)
+    let (true, Some(snapshot_url), Some(resources), Some(key), Some(clerk)) =
+        (reader.problems.is_empty(), snapshot_url, resources, key, clerk)
     else {
         return Err(InvalidConfig::new(reader.problems));
     };
@@ -135,13 +126,7 @@ pub(super) fn config(environment: &Environment, place: Place) -> Result<Config, 
         snapshot_url,
         resources,
         key,
-        clerk: ClerkSettings {
-            api_url,
-            api_version,
-            requests_per_10s,
-            rate_share,
-            max_concurrency,
-        },
+        clerk,
         time_budget,
         deadline_reserve,
         lease,
@@ -156,6 +141,27 @@ pub(super) fn config(environment: &Environment, place: Place) -> Result<Config, 
         sessions_lookback,
         log_level,
         metrics_namespace,
+    })
+}
+
+/// The settings of [`ClerkSettings`]; `None` if the URL is wrong.
+fn clerk_settings(reader: &mut Reader<'_>) -> Option<ClerkSettings> {
+    let api_url = reader
+        .optional(SETTING_API_URL, API_URLS, api_url)
+        .or_else(|| api_url(DEFAULT_API_URL).ok());
+    let api_version = reader
+        .optional(SETTING_API_VERSION, API_VERSIONS, api_version)
+        .unwrap_or_else(|| DEFAULT_API_VERSION.to_owned());
+    let requests_per_10s = reader.integer(SETTING_REQUESTS_PER_10S, 1..=MOST_REQUESTS_PER_10S);
+    let rate_share =
+        reader.optional(SETTING_RATE_SHARE, RATE_SHARES, rate_share).unwrap_or(DEFAULT_RATE_SHARE);
+    let max_concurrency = reader.integer(SETTING_MAX_CONCURRENCY, 1..=MOST_CONCURRENCY);
+    Some(ClerkSettings {
+        api_url: api_url?,
+        api_version,
+        requests_per_10s,
+        rate_share,
+        max_concurrency,
     })
 }
 
@@ -180,28 +186,29 @@ const NAMESPACES: &str =
     "letters, digits and . - _ / # :, at most 255, not beginning with : or AWS/";
 const LAMBDA_LOG_LEVELS: &str = "FATAL, ERROR, WARN, INFO, DEBUG, TRACE";
 
-/// A unit of time: how it is called, and how many seconds it has.
+/// A unit of time: its name, and its length in seconds.
 type Unit = (&'static str, f64);
 const SECONDS: Unit = ("seconds", 1.0);
 const MINUTES: Unit = ("minutes", 60.0);
 const HOURS: Unit = ("hours", 3600.0);
 const DAYS: Unit = ("days", 86_400.0);
 
-/// What `RESOURCES` and an event's `resources` accept.
+/// What `RESOURCES` and the `resources` of an event accept.
 pub(crate) fn resource_names() -> String {
     let names: Vec<&str> = Resource::ALL.iter().map(|resource| resource.name()).collect();
     format!("a comma-separated list of {}", names.join(", "))
 }
 
-/// Reads variables one by one and keeps what is wrong with them.
+/// Reads variables one by one, and collects the problems.
 struct Reader<'a> {
     environment: &'a Environment,
     problems: Vec<Problem>,
 }
 
 impl Reader<'_> {
-    /// The parsed value; `None` if it is not set, or if it is wrong, which is noted. `parse` tells
-    /// what is wrong as the rest of a sentence that begins with the variable's name.
+    /// The parsed value; `None` if it is not set, or if it is wrong, which becomes a problem.
+    /// `parse` says what is wrong as the rest of a sentence that begins with the name of the
+    /// variable.
     fn optional<T>(
         &mut self,
         variable: &'static str,
@@ -216,7 +223,7 @@ impl Reader<'_> {
         result.map_err(|what| self.note(variable, what, accepted)).ok()
     }
 
-    /// Like `optional`, and it is a problem if the variable is not set.
+    /// Like `optional`, but a variable that is not set is a problem.
     fn required<T>(
         &mut self,
         variable: &'static str,
@@ -239,7 +246,7 @@ impl Reader<'_> {
         })
     }
 
-    /// A span of time given as a number of `unit`s, with or without decimals.
+    /// A duration as a number of `unit`s, with or without decimals.
     fn time(
         &mut self,
         variable: &'static str,
@@ -257,7 +264,7 @@ impl Reader<'_> {
         })
     }
 
-    /// The variable has a value, even one that is not UTF-8.
+    /// Whether the variable has a value, even one that is not UTF-8.
     fn is_set(&self, variable: &str) -> bool {
         !matches!(self.environment.value(variable), Ok(None))
     }
@@ -281,7 +288,7 @@ fn number_within(text: &str, range: &RangeInclusive<f64>) -> Result<f64, String>
     text.parse().ok().filter(|number| range.contains(number)).ok_or_else(|| is(text))
 }
 
-/// CloudWatch API reference, "PutMetricData": what a namespace may be called.
+/// A CloudWatch namespace (CloudWatch API reference, "PutMetricData").
 fn metrics_namespace(text: &str) -> Result<String, String> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b".-_/#:".contains(&byte);
     let reserved = text.starts_with(':') || text.starts_with("AWS/");
@@ -301,8 +308,8 @@ fn resources(text: &str) -> Result<BTreeSet<Resource>, String> {
     Ok(resources.into_iter().collect())
 }
 
-/// The items of a comma-separated list, each known to `from_name`. An empty item, such as the one
-/// after a trailing comma, is passed over.
+/// The items of a comma-separated list, by name. Skips empty items, such as the one after a
+/// trailing comma.
 fn listed<T>(text: &str, from_name: impl Fn(&str) -> Option<T>) -> Result<Vec<T>, String> {
     let mut items = Vec::new();
     let mut unknown = Vec::new();
@@ -320,8 +327,8 @@ fn listed<T>(text: &str, from_name: impl Fn(&str) -> Option<T>) -> Result<Vec<T>
     }
 }
 
-/// The SDK takes any text for an address and fails at the first request, without a word of why. Those
-/// of services that are not used do not matter.
+/// Checks the endpoints of the AWS services that are used. The SDK accepts any text and fails at
+/// the first request, without saying why.
 fn aws_endpoints(
     reader: &mut Reader<'_>,
     snapshot_url: Option<&SnapshotUrl>,
@@ -348,8 +355,8 @@ fn endpoint_url(text: &str) -> Result<(), String> {
     }
 }
 
-/// `CLERK_SECRET_ID` with `CLERK_SECRET_FIELD`, or `CLERK_SECRET_KEY`: exactly one of the two, and
-/// the key itself not in Lambda, where its environment is shown to whoever may see the function.
+/// Exactly one of `CLERK_SECRET_ID`, with `CLERK_SECRET_FIELD`, and `CLERK_SECRET_KEY`. The key
+/// itself is refused in Lambda, where everybody who may view the function can see its environment.
 fn key_setting(reader: &mut Reader<'_>, place: Place) -> Option<KeySetting> {
     let has_id = reader.is_set(SETTING_SECRET_ID);
     let has_key = reader.is_set(SETTING_SECRET_KEY);
@@ -364,7 +371,7 @@ fn key_setting(reader: &mut Reader<'_>, place: Place) -> Option<KeySetting> {
         if has_key {
             reader.note(
                 SETTING_SECRET_KEY,
-                "is refused inside Lambda: whoever may look at the function could read it",
+                "is refused inside Lambda: everybody who may view the function could read it",
                 "CLERK_SECRET_ID instead",
             );
         } else if !has_id {
@@ -393,13 +400,13 @@ fn key_setting(reader: &mut Reader<'_>, place: Place) -> Option<KeySetting> {
     match (secret_id, key) {
         (Some(secret_id), None) => Some(KeySetting::SecretsManager { secret_id, field }),
         (None, Some(key)) => Some(KeySetting::Environment(key)),
-        // Noted above.
+        // Reported above.
         _ => None,
     }
 }
 
-/// Longer names than any that Secrets Manager accepts
-/// (AWS: `GetSecretValue`, `SecretId`, at most 2048 characters).
+/// Most characters of a secret id (AWS Secrets Manager API reference, "GetSecretValue",
+/// `SecretId`).
 const LONGEST_SECRET_ID: usize = 2048;
 
 fn secret_id(text: &str) -> Result<String, String> {
@@ -426,7 +433,7 @@ fn secret_field(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-/// The URL with a path that ends in `/v1`. The value is never shown: it may hold a password.
+/// The URL with a path that ends in `/v1`. Errors do not show the value: it may contain a password.
 fn api_url(text: &str) -> Result<Url, String> {
     let mut url = Url::parse(text).map_err(|error| format!("is not a URL: {error}"))?;
     match url.scheme() {
@@ -496,8 +503,8 @@ fn metadata_bags(text: &str) -> Result<MetadataBags, String> {
     Ok(bags)
 }
 
-/// `REDACT`. Clerk's own object, which `INCLUDE_RAW` adds, holds the same data in fields that nobody has
-/// looked through, so the two exclude each other.
+/// `REDACT`. It excludes `INCLUDE_RAW`, because Clerk's own object has the same data in fields that
+/// are not redacted.
 fn redact(reader: &mut Reader<'_>, include_raw: bool) -> BTreeSet<Personal> {
     let kinds = reader.optional(SETTING_REDACT, REDACTED, |text| match text {
         "none" => Ok(BTreeSet::new()),
@@ -522,7 +529,7 @@ fn boolean(text: &str) -> Result<bool, String> {
     }
 }
 
-/// `LOG_LEVEL`, or else the level that Lambda's logging configuration sets.
+/// `LOG_LEVEL`, or the level in Lambda's logging configuration without it.
 fn log_level(reader: &mut Reader<'_>) -> Option<LogLevel> {
     if reader.is_set(SETTING_LOG_LEVEL) {
         return reader.optional(SETTING_LOG_LEVEL, LOG_LEVELS, level);

@@ -1,8 +1,8 @@
-//! What is wrong with the settings.
+//! The error for wrong settings.
 
 use std::fmt;
 
-/// Everything that is wrong with the settings, in the order they are documented; never empty.
+/// Everything that is wrong with the settings, in the order of the documentation; never empty.
 #[derive(Debug, thiserror::Error)]
 pub struct InvalidConfig {
     problems: Vec<Problem>,
@@ -13,14 +13,14 @@ pub struct InvalidConfig {
 pub struct Problem {
     /// The environment variable.
     pub variable: &'static str,
-    /// What is wrong with it, as the rest of a sentence that begins with the variable's name.
+    /// What is wrong with it: the rest of a sentence that begins with the name of the variable.
     pub what: String,
     /// What is accepted instead.
     pub accepted: String,
 }
 
 impl InvalidConfig {
-    /// `problems` in the order they are to be told.
+    /// `problems` in the order in which to report them.
     pub(super) fn new(problems: Vec<Problem>) -> Self {
         Self { problems }
     }

@@ -1,4 +1,4 @@
-//! Turns the outcome of a `sync` into an answer.
+//! Words the answer to a `sync`.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ use crate::sync::publish::{Complete, manifest_key};
 use crate::sync::state::CheckpointFound;
 
 impl Sync<'_> {
-    /// Another invocation was faster in taking the run.
+    /// `busy`: another invocation took the lease first.
     pub(crate) async fn busy_with_another(&self) -> Result<SyncAnswer, Error> {
         let found = CheckpointFound::read(&*self.dependencies.store).await?.readable()?;
         let now = self.dependencies.clock.now();
@@ -35,7 +35,7 @@ impl Sync<'_> {
         })
     }
 
-    /// A pause that Clerk asked an earlier invocation for and that outlasts this one, too.
+    /// `partial`: Clerk asked an earlier invocation for a pause that is longer than the time left.
     pub(crate) fn still_paused(
         &self,
         checkpoint: &Checkpoint,
@@ -48,11 +48,12 @@ impl Sync<'_> {
         })
     }
 
+    /// `skipped`: a fresh enough snapshot exists. `None` if a new one is due or asked for.
     pub(crate) fn skip(&self, found: &Found, now: Timestamp) -> Option<SyncAnswer> {
         let latest = found.latest.latest.as_ref()?;
         let due = latest.started_at + self.config.snapshot_interval;
-        // A snapshot from further ahead was started by a clock that was wrong, or this one is: then
-        // nobody knows how fresh it is.
+        // A snapshot that was started further ahead than the interval shows that one of the clocks
+        // is wrong, so its age is unknown.
         let ahead = latest.started_at.saturating_duration_since(now);
         if !self.options.is_plain() || now >= due || ahead >= self.config.snapshot_interval {
             return None;
@@ -77,6 +78,7 @@ impl Sync<'_> {
         })
     }
 
+    /// `busy`: another invocation holds the lease.
     pub(crate) fn busy(&self, checkpoint: &Checkpoint, until: Timestamp) -> SyncAnswer {
         SyncAnswer {
             held_until: Some(until),
@@ -88,6 +90,7 @@ impl Sync<'_> {
         }
     }
 
+    /// `partial`: the run paused.
     pub(crate) fn partial(
         &self,
         checkpoint: &Checkpoint,
@@ -114,6 +117,7 @@ impl Sync<'_> {
         }
     }
 
+    /// `complete` or `held`, without a message yet.
     pub(crate) fn about_manifest(
         &self,
         status: SyncStatus,
@@ -191,7 +195,7 @@ pub(crate) fn complete_message(answer: &SyncAnswer, complete: &Complete) -> Stri
 
 const SKIPPED_BECAUSE: &str = "Skipped, because a list it needs was refused or could not be read";
 
-/// The datasets of a status, each with the reason that it gives.
+/// The datasets with a status, each with its reason.
 fn named_with_reasons(manifest: &Manifest, status: DatasetStatus) -> Vec<String> {
     let entries = manifest.datasets.iter().filter(|(_, entry)| entry.status == status);
     entries
@@ -228,13 +232,13 @@ pub(crate) fn held_message(shrunk: &BTreeMap<Dataset, Shrunk>, manifest: &Manife
     }
     if !unread.is_empty() {
         why.push(format!(
-            "what had records in the last one could not be read: {}",
+            "datasets that had records in the last one could not be read: {}",
             unread.join(", ")
         ));
     }
     format!(
         "The snapshot is complete and held back, because {}; look at it, then publish it with \
-         \"accept_shrink\": true or begin anew with \"restart\": true.",
+         \"accept_shrink\": true or start over with \"restart\": true.",
         why.join("; and ")
     )
 }

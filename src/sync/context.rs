@@ -1,4 +1,4 @@
-//! One `sync` and what it works with.
+//! The context of one `sync`: its dependencies, settings and options, and what is known so far.
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -17,28 +17,28 @@ use crate::sync::error::Stop;
 use crate::sync::run::stats;
 use crate::sync::run::warnings::Warnings;
 
-/// One `sync` and what it works with.
+/// One `sync`, from the event to the answer.
 pub(crate) struct Sync<'a> {
     pub dependencies: &'a Dependencies,
     pub config: &'a Config,
     pub options: &'a SyncOptions,
     pub invocation: &'a Invocation,
     pub started: Instant,
-    /// Set while Clerk is read.
+    /// Set once there is a client for Clerk.
     pub reading: Mutex<Option<Reading>>,
-    /// Why the run in progress was given up, if it was.
+    /// Why the run in progress was abandoned, if it was.
     pub abandoned: OnceLock<&'static str>,
-    /// What is to be said beside how it ended.
+    /// Warnings that become part of the answer.
     pub warnings: Arc<Warnings>,
 }
 
-/// Who counts the requests of this invocation, and what the run had taken before it.
+/// The client, which counts the requests of this invocation, and what the run had spent before.
 pub(crate) struct Reading {
     pub client: Arc<Client>,
     pub before: RunStats,
 }
 
-/// How the work ended that did not end well.
+/// Why the work failed.
 pub(crate) enum Failed {
     Stop(Stop),
     Error(Error),
@@ -51,6 +51,7 @@ impl From<Stop> for Failed {
 }
 
 impl Sync<'_> {
+    /// Logs that the run in progress is abandoned, and remembers why for the answer.
     pub(crate) fn abandon(&self, reason: &'static str) {
         warn!("abandoning the run in progress: {reason}");
         self.abandoned.get_or_init(|| reason);
@@ -61,7 +62,7 @@ impl Sync<'_> {
             Some(Reading { client: Arc::clone(client), before });
     }
 
-    /// What the run has taken, this invocation included.
+    /// What the run has spent, including this invocation.
     pub(crate) fn stats(&self, leased: &LeasedCheckpoint) -> RunStats {
         let reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
         match &*reading {

@@ -1,7 +1,8 @@
-//! Daily active users: how many users' latest activity fell on which day, counted as they are walked.
+//! Daily active users: the number of users by the UTC day of their latest activity.
 //!
-//! The counts stand with the segments whose rows they count, so what is read again is counted
-//! again, and nothing twice. When all lists are done they become lines.
+//! Users are counted while they are read. The counts belong to the segments of the users, so that a
+//! segment that is read again is counted again and none is counted twice. When the users are done,
+//! the sums become records.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -20,31 +21,36 @@ use crate::sync::error::Stop;
 use crate::sync::run::Run;
 use crate::sync::write::segment::{Number, store_part};
 
-/// Writes a line for each day, once the users are done.
+/// Writes a record for each day. The users must be done.
 ///
 /// # Errors
 /// [`Stop`].
-pub(crate) async fn write_down(run: &Run) -> Result<(), Stop> {
+pub(crate) async fn write(run: &Run) -> Result<(), Stop> {
     let Some(days) = run.days_counted() else { return Ok(()) };
-    let (mut counted, left_out, values) = run.list(Resource::Users, |users| {
-        let mut counted = ListProgress::new(users.mode);
-        counted.stage = users.stage.clone();
-        counted.source_count = users.source_count;
+    let (mut daily, left_out, values) = run.list(Resource::Users, |users| {
+        let mut daily = ListProgress::new(users.mode);
+        daily.stage = users.stage.clone();
+        daily.source_count = users.source_count;
         let on = |day| users.segments().map(|segment| segment.active.on(day)).sum();
         let values: Vec<u64> = days.clone().map(on).collect();
-        (counted, users.is_left_out(), values)
+        (daily, users.is_left_out(), values)
     });
     if !left_out {
-        counted.windows = vec![Window {
+        daily.windows = vec![Window {
             ended: true,
-            segments: vec![stored(run, &days, &values).await?],
+            segments: vec![store_records(run, &days, &values).await?],
             ..Window::default()
         }];
     }
-    run.commit_list(Resource::DailyActiveUsers, |list| *list = counted).await
+    run.commit_list(Resource::DailyActiveUsers, |list| *list = daily).await
 }
 
-async fn stored(run: &Run, days: &RangeInclusive<Day>, values: &[u64]) -> Result<Segment, Stop> {
+/// Stores the records as the only segment of the dataset.
+async fn store_records(
+    run: &Run,
+    days: &RangeInclusive<Day>,
+    values: &[u64],
+) -> Result<Segment, Stop> {
     let dataset = Dataset::DailyActiveUsers;
     let mut records = Records::new(&[dataset]);
     for (day, &value) in days.clone().zip(values) {
@@ -76,7 +82,7 @@ async fn stored(run: &Run, days: &RangeInclusive<Day>, values: &[u64]) -> Result
     })
 }
 
-/// `2026-11-20`
+/// The date of a day, such as `2026-11-20`.
 fn date_of(day: Day) -> Result<String, Stop> {
     let midnight = day.checked_mul(MILLIS_OF_DAY).and_then(Timestamp::from_unix_millis);
     let outside = || Stop::Internal("a day lies outside the years 0000 to 9999".to_owned());

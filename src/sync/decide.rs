@@ -1,4 +1,4 @@
-//! How things stand when an invocation begins, and what it is to do.
+//! Finds the run in progress and the published snapshot, and decides what the invocation does.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,24 +17,23 @@ use crate::sync::publish::cleanup::clean_up;
 use crate::sync::state::{CheckpointFound, LatestFound, PublishedCounts};
 use crate::translate::RoleCatalogue;
 
-/// How things stand when the invocation begins.
+/// What the store holds when the invocation begins.
 pub(crate) struct Found {
-    /// The run in progress. One that is published already counts as in progress only while somebody
-    /// holds it.
+    /// The run in progress. A published run counts as one only while its lease is held.
     pub(crate) checkpoint: Option<(Box<Checkpoint>, Version)>,
-    /// A `checkpoint.json` that holds no run in progress.
+    /// A `checkpoint.json` without a run in progress.
     pub(crate) spent: Option<SpentCheckpoint>,
     pub(crate) latest: LatestFound,
     pub(crate) published: Option<PublishedCounts>,
 }
 
-/// A `checkpoint.json` that the next run replaces: its run is published and it could not be removed,
-/// or it cannot be understood and a copy is set aside.
+/// A `checkpoint.json` that the next run replaces: its run is published and the file could not be
+/// removed, or the file cannot be understood and a copy of it is kept.
 pub(crate) struct SpentCheckpoint {
     pub(crate) version: Version,
-    /// The run, if it is published: its checkpoint can go where no other run follows.
+    /// The published run. Its checkpoint is removed if no other run follows.
     pub(crate) run: Option<Box<Checkpoint>>,
-    /// Snapshots of runs given up whose files could not be removed yet.
+    /// Ids of the snapshots of abandoned runs whose files could not be removed yet.
     abandoned: BTreeSet<String>,
 }
 
@@ -46,7 +45,7 @@ impl Found {
 }
 
 impl SpentCheckpoint {
-    /// One that cannot be understood: nobody knows what it named.
+    /// A checkpoint that cannot be understood, so that nothing is known about what it named.
     const fn unreadable(version: Version) -> Self {
         Self { version, run: None, abandoned: BTreeSet::new() }
     }
@@ -62,7 +61,7 @@ pub(crate) enum Decision {
 pub(crate) struct Begin {
     pub(crate) checkpoint: Checkpoint,
     pub(crate) condition: Condition,
-    /// Why the run in progress is given up, if one is.
+    /// Why the run in progress is abandoned, if it is.
     pub(crate) abandons: Option<&'static str>,
 }
 
@@ -103,8 +102,7 @@ impl Sync<'_> {
         Ok(Found { checkpoint, spent, latest, published })
     }
 
-    /// The snapshot of a checkpoint that is finished business: it is published, and whoever published
-    /// it is not at work any more.
+    /// The published snapshot of a checkpoint whose run is published and whose lease is not held.
     fn publication(
         &self,
         checkpoint: &Checkpoint,
@@ -115,7 +113,7 @@ impl Sync<'_> {
         (checkpoint.is_published(latest) && !is_held).then(|| PreviousSnapshot::of(latest))
     }
 
-    /// Does what the invocation that published the run did not come to.
+    /// Cleans up in place of the invocation that published the run and was interrupted.
     async fn settle(
         &self,
         checkpoint: Box<Checkpoint>,
@@ -127,7 +125,7 @@ impl Sync<'_> {
         SpentCheckpoint { version, run: Some(checkpoint), abandoned }
     }
 
-    /// Keeps the bytes of a file that cannot be understood: somebody may want to look at it.
+    /// Keeps a copy of a file that cannot be understood, for people to look at.
     async fn set_aside(&self, name: &str, bytes: bytes::Bytes) -> Result<(), StoreError> {
         let stamp = self.dependencies.clock.now().snapshot_id_stamp();
         let key = format!("{name}.unreadable-{stamp}.json");
@@ -137,7 +135,7 @@ impl Sync<'_> {
         Ok(())
     }
 
-    /// Whether there is anything to do, and with which run.
+    /// Decides whether there is anything to do, and on which run.
     pub(crate) fn decide(&self, found: &Found) -> Decision {
         let now = self.dependencies.clock.now();
         let latest = found.latest.latest.as_ref();
@@ -164,9 +162,9 @@ impl Sync<'_> {
         let next = if abandons.is_some() {
             let mut abandoned = checkpoint.abandoned.clone();
             abandoned.insert(checkpoint.snapshot_id.clone());
-            // What is published was not given up.
+            // A published snapshot is not abandoned.
             latest.map(|latest| abandoned.remove(&latest.snapshot_id));
-            // What Clerk asked for outlives the run.
+            // A pause that Clerk asked for applies to the next run as well.
             let retry_at = checkpoint.retry_at;
             Checkpoint { retry_at, follows, ..self.new_run(now, abandoned) }
         } else {
@@ -192,7 +190,7 @@ impl Sync<'_> {
         if self.options.restart {
             Some("the event asks to restart")
         } else if is_overtaken {
-            // Whoever began it was frozen before, and slept through another run.
+            // The invocation that started it was frozen while another run was published.
             Some("a newer snapshot has been published since it was begun")
         } else if age >= self.config.snapshot_max_age {
             Some("it is older than SNAPSHOT_MAX_AGE_HOURS")
@@ -205,7 +203,7 @@ impl Sync<'_> {
         }
     }
 
-    /// The event's resources, those of an event that the run was begun by, or the configuration's.
+    /// The event's resources, or those of the event that started the run, or the configuration's.
     fn resources(&self, in_progress: Option<&Checkpoint>) -> BTreeSet<Resource> {
         match (&self.options.resources, in_progress) {
             (Some(resources), _) => resources.clone(),

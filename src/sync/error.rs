@@ -1,4 +1,5 @@
-//! Why the work stops before a snapshot is published, and the documented error for it.
+//! The reasons why the work stops before a snapshot is published, and the documented error for
+//! each.
 
 use crate::clerk::error::ClerkError;
 use crate::error::{Error, Failure, clerk_error, internal, store_unavailable};
@@ -13,40 +14,40 @@ use clerk_store::StoreError;
 /// Why the work stops before a snapshot is published.
 #[derive(Debug, thiserror::Error)]
 pub enum Stop {
-    /// Time is up; what was read is stored.
+    /// Time is up; what was read is stored. The next invocation continues.
     #[error("time is up")]
     Exhausted(StopReason),
-    /// Clerk asked for a pause that outlasts what is left.
+    /// Clerk asked for a pause that is longer than the time left. The next invocation continues.
     #[error("Clerk asked to wait until {0}")]
     Paused(Timestamp),
-    /// Clerk did not say which instance the key belongs to.
+    /// The instance of the key could not be read from Clerk.
     #[error(transparent)]
     Instance(ClerkError),
-    /// Clerk did not answer for a list as needed.
+    /// A list could not be read from Clerk.
     #[error(transparent)]
     List(ListError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A part that the checkpoint names is not in the store as it was written.
-    #[error("{0} is gone or altered")]
+    /// A part that the checkpoint names is missing or altered.
+    #[error("{0} is missing or altered")]
     PartLost(String),
-    /// The run's manifest is there already, and says something else.
-    #[error("{0} is there already with another content, and a manifest is never written twice")]
+    /// The run's manifest already exists with another content.
+    #[error("{0} already exists with other content, and a manifest is never overwritten")]
     ManifestDiffers(String),
-    /// A newer snapshot has been published meanwhile.
-    #[error("{0}, which is newer, has been published meanwhile")]
+    /// A newer snapshot has been published since.
+    #[error("{0}, which is newer, has been published in the meantime")]
     Superseded(String),
-    /// Another invocation has taken the run.
+    /// Another invocation has taken the lease.
     #[error("another invocation has taken over the run")]
     LeaseLost,
-    /// Something that cannot happen did.
+    /// A defect of this program.
     #[error("{0}")]
     Internal(String),
 }
 
 impl Stop {
-    /// Whether a question was not answered that need not be: there is another way to find out.
+    /// Whether a request failed that was only one of several ways to find something out.
     #[must_use]
     pub(crate) const fn is_not_answered(&self) -> bool {
         matches!(
@@ -61,13 +62,13 @@ impl Stop {
         )
     }
 
-    /// Clerk was asked for the instance.
+    /// The reason after a failed request for the instance.
     #[must_use]
     pub fn of_instance(error: ClerkError) -> Self {
         Self::pause_of(&error).unwrap_or(Self::Instance(error))
     }
 
-    /// Those errors that only mean that it is not the time to ask.
+    /// The reason, if the error only means that there is no time for requests now.
     fn pause_of(error: &ClerkError) -> Option<Self> {
         match error.root() {
             ClerkError::Paused { retry_at } => Some(Self::Paused(*retry_at)),
@@ -77,7 +78,7 @@ impl Stop {
     }
 }
 
-/// There is no such conversion of a bare [`ClerkError`]: it would not say which list was asked.
+/// A bare [`ClerkError`] has no such conversion, because it would not say which list was requested.
 impl From<ListError> for Stop {
     fn from(failure: ListError) -> Self {
         Self::pause_of(&failure.error).unwrap_or(Self::List(failure))
@@ -115,19 +116,19 @@ impl From<TooManyParts> for Stop {
     }
 }
 
-/// The documented error for what stopped the work.
+/// The documented error for a reason to stop.
 pub(crate) fn error_of(stop: Stop) -> Error {
     match stop {
         Stop::Instance(error) => clerk_error(error),
         Stop::List(failure) => clerk_error(failure.error),
         Stop::Store(error) => store_unavailable(error),
         stop @ Stop::PartLost(_) => Error::StoreUnavailable(
-            Failure::new("a part of the run in progress is not as it was stored; begin anew with \"restart\": true")
+            Failure::new("a part of the run in progress is missing or altered; start over with \"restart\": true")
                 .caused_by(stop),
         ),
         stop @ Stop::ManifestDiffers(_) => Error::StoreUnavailable(
             Failure::new(
-                "the run was not published, and latest.json stays as it is; begin anew with \
+                "the run was not published, and latest.json stays as it is; start over with \
                  \"restart\": true",
             )
             .caused_by(stop),

@@ -1,14 +1,19 @@
-//! A `sync`: find out how things stand, take the run, read what is missing, publish.
+//! A `sync`: finds the run in progress or starts one, reads what is missing from Clerk, and
+//! publishes.
 //!
 //! In the order in which it happens:
-//! - [`state`] finds the run in progress and what is published; `decide` says what to do about it.
-//! - [`checkpoint::lease`] takes the run, so that no other invocation works on it.
-//! - [`read`] copies the lists, each to its end; [`run`] is what all of it shares.
-//! - `references` holds grants against the rows that the snapshot has.
-//! - `write` stores pages as parts and notes them in the [`checkpoint`].
+//!
+//! - [`state`] reads the checkpoint of the run in progress and `latest.json`; `decide` chooses
+//!   whether to continue that run, to start one, or to do nothing.
+//! - [`checkpoint::lease`] takes the lease, so that no other invocation works on the run.
+//! - [`read`] copies Clerk's lists to parts, each list to its end; [`run`] is what all readers
+//!   share.
+//! - `references` makes sure that the snapshot has the rows that grants refer to.
+//! - `write` stores pages as parts, and the [`checkpoint`] names them.
 //! - [`daily_active_users`] counts users by the day of their latest activity.
-//! - [`publish`] makes the snapshot visible and removes what nothing names.
-//! - `outcome` leaves the run as the next invocation needs it; `answer` and [`error`] say how it ended.
+//! - [`publish`] writes the manifest, moves `latest.json`, and removes what no manifest names.
+//! - `outcome` releases the lease and builds the result; `answer` words it, and [`error`] maps
+//!   failures to the documented errors.
 
 mod answer;
 pub mod checkpoint;
@@ -28,11 +33,11 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 
 use clerk_snapshot::buffers::Buffers;
-use clerk_snapshot::manifest::{Generator, Instance};
+use clerk_snapshot::manifest::{Generator, Instance, RunStats};
 use clerk_store::Condition;
 use clerk_store::conformance::prove;
 use futures_util::FutureExt as _;
-use futures_util::future::ready;
+use futures_util::future::{BoxFuture, ready};
 use tokio::time::Instant;
 use tracing::warn;
 
@@ -50,7 +55,7 @@ use crate::sync::checkpoint::document::{Checkpoint, PreviousSnapshot};
 use crate::sync::checkpoint::lease::{LeaseError, LeasedCheckpoint};
 use crate::sync::checkpoint::summary;
 use crate::sync::context::{Failed, Sync};
-use crate::sync::decide::{Decision, Found, SpentCheckpoint};
+use crate::sync::decide::{Begin, Decision, Found, SpentCheckpoint};
 use crate::sync::error::Stop;
 use crate::sync::publish::cleanup::clean_up;
 use crate::sync::publish::{Complete, Published, Publisher};
@@ -62,7 +67,7 @@ use crate::sync::run::{Output, Run};
 /// Handles one `sync` event.
 ///
 /// # Errors
-/// [`Error`]. A run in progress and published snapshots stay as they are.
+/// [`Error`]. The run in progress and published snapshots stay intact.
 pub async fn sync(
     dependencies: &Dependencies,
     config: &Config,
@@ -83,74 +88,96 @@ pub async fn sync(
     invocation.metrics.note(|measured| {
         measured.newest_started_at = found.latest.latest.as_ref().map(|latest| latest.started_at);
     });
-    let begin = match sync.decide(&found) {
+    match sync.decide(&found) {
         Decision::Answer(answer) => {
             sync.remove_spent(found).await;
-            return Ok(*answer);
+            Ok(*answer)
         }
-        Decision::Begin(begin) => *begin,
-    };
-    if let Some(reason) = begin.abandons {
-        sync.abandon(reason);
+        Decision::Begin(begin) => sync.run(*begin, found).await,
     }
-    if found.is_new() {
-        sync.prove_store().await?;
-    }
-    let checkpoint = begin.checkpoint;
-    invocation.metrics.note(|measured| measured.resumed = checkpoint.run.invocations > 0);
-    let to_be_read = checkpoint.completed.is_none();
-    let work_limit = Arc::clone(&invocation.work_limit);
-    let mut client = dependencies.client(config, work_limit).boxed();
-    let mut taken = pin!(sync.take(checkpoint, begin.condition));
-    // The key is read while the lease is taken. What comes of it counts once the run is held.
-    let (taken, client) = tokio::select! {
-        biased;
-        taken = &mut taken => (taken, client),
-        made = &mut client, if to_be_read => (taken.await, ready(made).boxed()),
-    };
-    let leased = match taken {
-        Ok(leased) => leased,
-        Err(LeaseError::LeaseLost) => return sync.busy_with_another().await,
-        Err(LeaseError::Store(error)) => return Err(store_unavailable(error)),
-        Err(LeaseError::Json(error)) => return Err(internal(&error)),
-    };
-    let work = sync.work(&leased, client, found);
-    let worked = tokio::select! {
-        worked = work => worked,
-        () = leased.renew() => Err(Failed::Stop(Stop::LeaseLost)),
-    };
-    if let Ok(Published::Complete(complete)) = &worked {
-        sync.finish(&leased, complete).await;
-    }
-    sync.conclude(&leased, worked).await
 }
 
-/// Removes the checkpoint of a published run. If that fails, nobody has to wait for its lease, and the
-/// next run replaces it.
-async fn remove_or_release(leased: &LeasedCheckpoint) {
-    let Err(error) = leased.remove().await else { return };
-    warn!(error = %error, "checkpoint.json of the published snapshot could not be removed");
-    if let Err(error) = leased.release(|_| ()).await {
-        warn!(error = %error, "the lease could not be given back; it ends by itself");
-    }
-}
+/// The client with the key that was read, and the redaction if `REDACT` is set.
+type ClientFuture<'a> = BoxFuture<'a, Result<(Client, Option<Redaction>), Error>>;
 
 impl Sync<'_> {
-    /// Makes sure, before the first run in a store, that it does what runs rely on.
+    /// Starts or continues a run: takes its lease, reads and publishes, and says how it ended.
+    async fn run(&self, begin: Begin, found: Found) -> Result<SyncAnswer, Error> {
+        if let Some(reason) = begin.abandons {
+            self.abandon(reason);
+        }
+        if found.is_new() {
+            self.prove_store().await?;
+        }
+        let checkpoint = &begin.checkpoint;
+        let resumed = checkpoint.run.invocations > 0;
+        self.invocation.metrics.note(|measured| measured.resumed = resumed);
+        let (taken, client) = self.take_and_read_key(begin).await;
+        let leased = match taken {
+            Ok(leased) => leased,
+            Err(LeaseError::LeaseLost) => return self.busy_with_another().await,
+            Err(LeaseError::Store(error)) => return Err(store_unavailable(error)),
+            Err(LeaseError::Json(error)) => return Err(internal(&error)),
+        };
+        let work = self.work(&leased, client, found);
+        let worked = tokio::select! {
+            worked = work => worked,
+            () = leased.renew() => Err(Failed::Stop(Stop::LeaseLost)),
+        };
+        if let Ok(Published::Complete(complete)) = &worked {
+            self.finish(&leased, complete).await;
+        }
+        self.conclude(&leased, worked).await
+    }
+
+    /// Checks, before the first run in a store, that the store does what runs rely on.
     async fn prove_store(&self) -> Result<(), Error> {
         let store = &*self.dependencies.store;
         if let Some(error) = prove(store).await.map_err(store_unavailable)?.removal {
             let error = with_causes(&error);
-            warn!(error, "files in {} cannot be removed as they should", store.url_of(""));
+            warn!(error, "files in {} cannot be removed", store.url_of(""));
         }
         Ok(())
     }
 
-    /// Reads what is missing and publishes.
+    /// Takes the lease and reads the key at the same time. A failure to read the key is returned in
+    /// the future, so that it counts only once the lease is held.
+    async fn take_and_read_key(
+        &self,
+        begin: Begin,
+    ) -> (Result<Arc<LeasedCheckpoint>, LeaseError>, ClientFuture<'_>) {
+        let needs_clerk = begin.checkpoint.completed.is_none();
+        let work_limit = Arc::clone(&self.invocation.work_limit);
+        let mut client = self.dependencies.client(self.config, work_limit).boxed();
+        let mut taken = pin!(self.take(begin.checkpoint, begin.condition));
+        tokio::select! {
+            biased;
+            taken = &mut taken => (taken, client),
+            made = &mut client, if needs_clerk => (taken.await, ready(made).boxed()),
+        }
+    }
+
+    async fn take(
+        &self,
+        checkpoint: Checkpoint,
+        condition: Condition,
+    ) -> Result<Arc<LeasedCheckpoint>, LeaseError> {
+        LeasedCheckpoint::take(
+            Arc::clone(&self.dependencies.store),
+            self.dependencies.clock.clone(),
+            self.config.lease,
+            self.invocation.request_id.clone(),
+            checkpoint,
+            condition,
+        )
+        .await
+    }
+
+    /// Reads what is missing, and publishes.
     async fn work(
         &self,
         leased: &Arc<LeasedCheckpoint>,
-        client: impl Future<Output = Result<(Client, Option<Redaction>), Error>>,
+        client: ClientFuture<'_>,
         found: Found,
     ) -> Result<Published, Failed> {
         if leased.read(|checkpoint| checkpoint.completed.is_none()) {
@@ -174,49 +201,8 @@ impl Sync<'_> {
         Ok(publisher.publish().await?)
     }
 
-    /// Removes the checkpoint of a published run where no new run replaces it. The run is taken
-    /// first: some stores remove whatever stands there by then.
-    async fn remove_spent(&self, found: Found) {
-        let Some(SpentCheckpoint { version, run: Some(run), .. }) = found.spent else { return };
-        match self.take(*run, Condition::Matches(version)).await {
-            Ok(leased) => remove_or_release(&leased).await,
-            Err(error) => warn!(error = %error, "the finished run's checkpoint could not be taken"),
-        }
-    }
-
-    async fn take(
-        &self,
-        checkpoint: Checkpoint,
-        condition: Condition,
-    ) -> Result<Arc<LeasedCheckpoint>, LeaseError> {
-        LeasedCheckpoint::take(
-            Arc::clone(&self.dependencies.store),
-            self.dependencies.clock.clone(),
-            self.config.lease,
-            self.invocation.request_id.clone(),
-            checkpoint,
-            condition,
-        )
-        .await
-    }
-
-    /// Ends a run whose snapshot is published, which it stays whatever becomes of this: the next
-    /// invocation takes a checkpoint that is left for what it is.
-    async fn finish(&self, leased: &LeasedCheckpoint, complete: &Complete) {
-        let published = PreviousSnapshot::of(&complete.latest);
-        let end = async {
-            let checkpoint = leased.read(Checkpoint::clone);
-            clean_up(&*self.dependencies.store, &checkpoint, &published).await;
-            remove_or_release(leased).await;
-        };
-        tokio::select! {
-            () = end => {}
-            () = leased.renew() => warn!("another invocation has begun the next run"),
-        }
-    }
-
-    /// Asks Clerk for its instance, and makes sure that it is the run's, and so is the key of the
-    /// hashes.
+    /// Asks Clerk for its instance, restarts the run if it began with another instance or another
+    /// redaction key, and stores both in the checkpoint.
     async fn begin_reading(
         &self,
         leased: &Arc<LeasedCheckpoint>,
@@ -232,36 +218,50 @@ impl Sync<'_> {
             client.instance().await.map_err(Stop::of_instance)?;
         let instance = Instance { id, environment };
         let redaction_key_id = redaction.as_ref().and_then(Redaction::key_id);
-        let other = leased.read(|checkpoint| match &checkpoint.instance {
-            None => None,
-            Some(begun) if begun.id != instance.id => {
-                Some("the key belongs to another Clerk instance now")
-            }
-            Some(_) if checkpoint.redaction_key_id != redaction_key_id => {
-                Some("the secret holds another redaction_key now")
-            }
-            Some(_) => None,
-        });
-        if let Some(reason) = other {
-            self.abandon(reason);
-            leased
-                .commit(|checkpoint| {
-                    let mut abandoned = std::mem::take(&mut checkpoint.abandoned);
-                    abandoned.insert(checkpoint.snapshot_id.clone());
-                    let begun = self.new_run(self.dependencies.clock.now(), abandoned);
-                    let Checkpoint { revision, follows, .. } = checkpoint.clone();
-                    *checkpoint = Checkpoint { revision, follows, ..begun };
-                })
-                .await
-                .map_err(Stop::from)?;
+        let change = leased
+            .read(|checkpoint| secret_change(checkpoint, &instance, redaction_key_id.as_deref()));
+        if let Some(reason) = change {
+            self.restart(leased, reason).await?;
         }
         let before = leased.read(|checkpoint| checkpoint.run);
         self.note_reading(&client, before);
         self.invocation.progress.begin(|| leased.read(summary::row_counts));
-        let read_ahead = ReadAhead::new(client.max_concurrency());
-        let run = Run {
+        let run = self.open_run(leased, client, redaction, before);
+        run.commit(|checkpoint| {
+            checkpoint.instance = Some(instance);
+            checkpoint.redaction_key_id = redaction_key_id;
+            checkpoint.retry_at = None;
+        })
+        .await?;
+        Ok(run)
+    }
+
+    /// Abandons the run and starts another one under the same lease.
+    async fn restart(&self, leased: &LeasedCheckpoint, reason: &'static str) -> Result<(), Failed> {
+        self.abandon(reason);
+        leased
+            .commit(|checkpoint| {
+                let mut abandoned = std::mem::take(&mut checkpoint.abandoned);
+                abandoned.insert(checkpoint.snapshot_id.clone());
+                let begun = self.new_run(self.dependencies.clock.now(), abandoned);
+                let Checkpoint { revision, follows, .. } = checkpoint.clone();
+                *checkpoint = Checkpoint { revision, follows, ..begun };
+            })
+            .await
+            .map_err(Stop::from)?;
+        Ok(())
+    }
+
+    /// What the readers share. `before` is what earlier invocations of the run have spent.
+    fn open_run(
+        &self,
+        leased: &Arc<LeasedCheckpoint>,
+        client: Arc<Client>,
+        redaction: Option<Redaction>,
+        before: RunStats,
+    ) -> Run {
+        Run {
             store: Arc::clone(&self.dependencies.store),
-            client,
             leased: Arc::clone(leased),
             work_limit: Arc::clone(&self.invocation.work_limit),
             clock: self.dependencies.clock.clone(),
@@ -277,7 +277,8 @@ impl Sync<'_> {
                 redaction,
                 dau_lookback_days: self.config.dau_lookback_days,
             },
-            read_ahead,
+            read_ahead: ReadAhead::new(client.max_concurrency()),
+            client,
             id_index: Arc::new(RwLock::default()),
             buffers: Buffers::default(),
             logged_unreadable: Mutex::default(),
@@ -289,13 +290,58 @@ impl Sync<'_> {
             started: self.started,
             progress: self.invocation.progress.clone(),
             sessions_lookback: self.config.sessions_lookback,
+        }
+    }
+
+    /// Cleans up after a run whose snapshot has just been published, and removes its checkpoint. If
+    /// this fails the snapshot stays published, and the next invocation recognizes the checkpoint as
+    /// that of a published run.
+    async fn finish(&self, leased: &LeasedCheckpoint, complete: &Complete) {
+        let published = PreviousSnapshot::of(&complete.latest);
+        let end = async {
+            let checkpoint = leased.read(Checkpoint::clone);
+            clean_up(&*self.dependencies.store, &checkpoint, &published).await;
+            remove_or_release(leased).await;
         };
-        run.commit(|checkpoint| {
-            checkpoint.instance = Some(instance);
-            checkpoint.redaction_key_id = redaction_key_id;
-            checkpoint.retry_at = None;
-        })
-        .await?;
-        Ok(run)
+        tokio::select! {
+            () = end => {}
+            () = leased.renew() => warn!("another invocation has begun the next run"),
+        }
+    }
+
+    /// Removes the checkpoint of a published run if no new run replaces it. The lease is taken
+    /// first, because some stores ignore the version when they remove a file.
+    async fn remove_spent(&self, found: Found) {
+        let Some(SpentCheckpoint { version, run: Some(run), .. }) = found.spent else { return };
+        match self.take(*run, Condition::Matches(version)).await {
+            Ok(leased) => remove_or_release(&leased).await,
+            Err(error) => warn!(error = %error, "the finished run's checkpoint could not be taken"),
+        }
+    }
+}
+
+/// Why the secret no longer fits the run that the checkpoint describes; `None` if it does.
+fn secret_change(
+    checkpoint: &Checkpoint,
+    instance: &Instance,
+    redaction_key_id: Option<&str>,
+) -> Option<&'static str> {
+    let begun = checkpoint.instance.as_ref()?;
+    if begun.id != instance.id {
+        Some("the key belongs to another Clerk instance now")
+    } else if checkpoint.redaction_key_id.as_deref() != redaction_key_id {
+        Some("the secret holds another redaction_key now")
+    } else {
+        None
+    }
+}
+
+/// Removes the checkpoint of a published run. If that fails, releases the lease: then the next run
+/// replaces the checkpoint without waiting.
+async fn remove_or_release(leased: &LeasedCheckpoint) {
+    let Err(error) = leased.remove().await else { return };
+    warn!(error = %error, "checkpoint.json of the published snapshot could not be removed");
+    if let Err(error) = leased.release(|_| ()).await {
+        warn!(error = %error, "the lease could not be released; it will expire");
     }
 }

@@ -1,4 +1,5 @@
-//! Leaves the run as the next invocation needs it, and says how this one ended.
+//! Concludes an invocation: updates and releases the checkpoint for the next one, and builds the
+//! answer.
 
 use std::sync::PoisonError;
 
@@ -19,7 +20,8 @@ use crate::sync::write::segment::snapshot_folder;
 use crate::work_limit::StopReason;
 
 impl Sync<'_> {
-    /// Leaves the run as the next invocation needs it, and puts the outcome into words.
+    /// Releases the run in the state that the next invocation needs, and builds the answer or the
+    /// error.
     pub(crate) async fn conclude(
         &self,
         leased: &LeasedCheckpoint,
@@ -56,11 +58,12 @@ impl Sync<'_> {
         };
         answer.message.push_str(&self.warnings.sentences());
         if let Some(reason) = self.abandoned.get() {
-            answer.message.push_str(&format!(" The run before it was given up: {reason}."));
+            answer.message.push_str(&format!(" The previous run was abandoned: {reason}."));
         }
         Ok(answer)
     }
 
+    /// Adds the requests and the outcome to the metrics.
     fn measure(&self, worked: &Result<Published, Failed>) {
         let reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
         let counted = reading.as_ref().map(|reading| reading.client.counted()).unwrap_or_default();
@@ -123,14 +126,14 @@ impl Sync<'_> {
             .await
     }
 
-    /// A pause that Clerk asked for and that is not over.
+    /// The end of a pause that Clerk asked for and that is not over.
     fn retry_at(&self) -> Option<Timestamp> {
         let reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
         reading.as_ref()?.client.retry_at()
     }
 
-    /// Gives the lease back, or takes away a checkpoint in which nothing stands yet, so that a
-    /// mistake leaves no trace. The failure itself is what is answered.
+    /// Releases the lease after a failure, or removes a checkpoint that nothing is stored in yet,
+    /// so that a wrong setting leaves no trace. Returns the documented error.
     async fn fail(&self, leased: &LeasedCheckpoint, stats: RunStats, failed: Failed) -> Error {
         let error = match failed {
             Failed::Stop(Stop::LeaseLost) => return error_of(Stop::LeaseLost),
@@ -145,14 +148,14 @@ impl Sync<'_> {
             self.release_to_next(leased, stats, self.retry_at()).await
         };
         if let Err(left) = left {
-            warn!(error = %left, "the lease could not be given back; it ends by itself");
+            warn!(error = %left, "the lease could not be released; it will expire");
         }
         error
     }
 
-    /// Whether there are no parts that the run stored before its first checkpoint. They are not taken
-    /// away: an invocation that was frozen here and has lost its lease would take those of whoever
-    /// went on with the run, and published it.
+    /// Whether the run has stored no parts before its first checkpoint. Such parts must not be
+    /// removed here: if this invocation was frozen and has lost its lease, they belong to the
+    /// invocation that continued the run, and published it.
     async fn has_stored_nothing(&self, leased: &LeasedCheckpoint) -> bool {
         let folder = leased.read(snapshot_folder);
         self.dependencies.store.list(&folder).await.is_ok_and(|parts| parts.is_empty())

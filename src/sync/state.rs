@@ -1,5 +1,4 @@
-//! What the store says when an invocation begins: the run in progress and the last published
-//! snapshot.
+//! Reads the state of the store: the run in progress and the last published snapshot.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,47 +11,47 @@ use crate::error::{Error, Failure};
 use crate::sync::checkpoint::document::{CHECKPOINT_KEY, Checkpoint};
 use crate::sync::checkpoint::json_error::Malformed;
 
-/// Key of the pointer to the newest published snapshot, below `SNAPSHOT_URL`.
+/// Key of the pointer to the newest published snapshot, relative to `SNAPSHOT_URL`.
 pub const LATEST_KEY: &str = "latest.json";
 
-/// The run in progress, as found.
+/// The content of `checkpoint.json`.
 #[derive(Debug)]
 pub enum CheckpointFound {
     /// There is none.
     None,
     /// There is one.
     Readable(Box<Checkpoint>, Version),
-    /// There is a file, and it is not one of this version's.
+    /// There is a file, but this version cannot read it.
     Unreadable {
-        /// What it holds.
+        /// Its content.
         bytes: bytes::Bytes,
-        /// Which one it is.
+        /// Its version in the store.
         version: Version,
         /// What is wrong with it.
         error: Error,
     },
 }
 
-/// `latest.json`, as found.
+/// The content of `latest.json`.
 #[derive(Debug, Clone, Default)]
 pub struct LatestFound {
-    /// What it says; `None` when it is absent, or unreadable and to be replaced.
+    /// The published snapshot; `None` if the file is missing, or unreadable and to be replaced.
     pub latest: Option<Latest>,
-    /// Which file it is; `None` when it is absent.
+    /// Its version in the store; `None` if it is missing.
     pub version: Option<Version>,
-    /// What it holds, when that cannot be understood.
+    /// Its content, if it cannot be understood.
     pub unreadable: Option<bytes::Bytes>,
 }
 
 /// How many records the last published snapshot has, by dataset.
 #[derive(Debug, Clone)]
 pub struct PublishedCounts {
-    /// Which snapshot.
+    /// Its id.
     pub snapshot_id: String,
-    /// Its records.
+    /// Records by dataset.
     pub records: BTreeMap<String, u64>,
-    /// The datasets that were skipped or had failed: they may have had records all the same, of the
-    /// lists that could be read.
+    /// The datasets that were skipped or failed. They may have records all the same, from the lists
+    /// that could be read.
     pub left_out: BTreeSet<String>,
 }
 
@@ -101,10 +100,10 @@ impl LatestFound {
         Ok(Self { latest: Some(latest), version: Some(object.version), unreadable: None })
     }
 
-    /// Reads `latest.json`; one that cannot be understood is to be replaced.
+    /// Reads `latest.json`. One that cannot be understood is treated as one to be replaced.
     ///
     /// # Errors
-    /// As the store's.
+    /// [`StoreError`].
     pub async fn read_leniently(store: &dyn Store) -> Result<Self, StoreError> {
         let Some(object) = store.get(LATEST_KEY).await? else { return Ok(Self::default()) };
         let latest = latest(&object.bytes).ok();
@@ -137,7 +136,7 @@ impl LatestFound {
     }
 }
 
-/// What a `latest.json` says.
+/// Parses `latest.json`.
 ///
 /// # Errors
 /// [`Malformed`].
@@ -146,7 +145,8 @@ pub fn latest(json: &[u8]) -> Result<Latest, Malformed> {
 }
 
 impl PublishedCounts {
-    /// Reads a manifest of this version or another: no more of it than is needed.
+    /// Reads the counts from a manifest of this version or another one. Only the fields that are
+    /// needed are parsed.
     ///
     /// # Errors
     /// [`Malformed`].
@@ -171,7 +171,7 @@ impl PublishedCounts {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("latest.json names it, and it is not there")]
+#[error("latest.json names it, and it is missing")]
 struct Missing;
 
 fn unreadable(

@@ -1,4 +1,4 @@
-//! The fields of an event or span, as JSON values.
+//! Records the fields of an event or span as JSON values.
 
 use std::error::Error;
 use std::fmt;
@@ -11,10 +11,11 @@ use crate::error::with_causes;
 /// The name under which tracing passes an event's message.
 const MESSAGE: &str = "message";
 
-/// Fields in the order they were recorded; one recorded again replaces its value.
+/// Fields in the order in which they were recorded. A field that is recorded again replaces its
+/// value.
 #[derive(Default)]
 pub(super) struct Fields {
-    /// Empty if there is none.
+    /// The message; empty if there is none.
     pub(super) message: String,
     pub(super) values: Map<String, Value>,
 }
@@ -24,7 +25,7 @@ impl Fields {
         match (field.name(), value) {
             (MESSAGE, Value::String(text)) => self.message = text,
             (MESSAGE, other) => self.message = other.to_string(),
-            // A field named like a keyword is written as a raw identifier.
+            // The name of a field that is a keyword is a raw identifier.
             (name, value) => {
                 let name = name.strip_prefix("r#").unwrap_or(name);
                 self.values.insert(name.to_owned(), value);

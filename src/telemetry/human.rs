@@ -1,4 +1,4 @@
-//! A log line for a person.
+//! Formats a log line for people.
 
 use std::fmt::{self, Write};
 
@@ -8,8 +8,8 @@ use tracing::Level;
 
 use super::Line;
 
-/// Time, level, message and `name=value` fields, and a newline: the only control character,
-/// except for the colours.
+/// Time, level, message and `name=value` fields, and a newline. The newline is the only control
+/// character, apart from colours.
 pub(super) fn line(line: &Line, colours: bool) -> String {
     let mut text = String::new();
     // Writing to a `String` cannot fail.
@@ -54,7 +54,7 @@ fn colour(level: Level) -> u8 {
     }
 }
 
-/// Quotes are left alone in a sentence.
+/// Writes the message with control characters escaped, and quotes left alone.
 fn write_message(text: &mut String, message: &str) -> fmt::Result {
     for character in message.chars() {
         if disturbs_a_line(character) {
@@ -66,7 +66,7 @@ fn write_message(text: &mut String, message: &str) -> fmt::Result {
     Ok(())
 }
 
-/// In quotes unless it is one plain word.
+/// Writes a value in quotes, unless it is one plain word.
 fn write_value(text: &mut String, value: &str) -> fmt::Result {
     let is_plain = !value.is_empty()
         && !value.chars().any(|character| {

@@ -1,12 +1,12 @@
-//! A log line as Lambda and its readers expect it.
+//! Formats a log line as JSON, with the keys that Lambda and AWS Powertools expect.
 
 use clerk_store::quoted::escaped_json;
 use serde_json::{Map, Value};
 
 use super::Line;
 
-/// The line's own keys, in their order. The names are those of AWS Powertools for Lambda; Lambda
-/// itself filters by `timestamp` and `level`, which must stand at the top.
+/// The line's own keys, in order. The names are those of AWS Powertools for Lambda. Lambda itself
+/// filters by `timestamp` and `level`, which must be at the top level.
 const OWN_KEYS: [&str; 8] = [
     "timestamp",
     "level",
@@ -20,8 +20,8 @@ const OWN_KEYS: [&str; 8] = [
 
 pub(super) const SERVICE: &str = "clerk-sync";
 
-/// One JSON object and a newline. JSON escapes every newline within. A field that has the name of
-/// one of the line's own keys is written as `field.` and its name.
+/// One JSON object and a newline. JSON escapes every newline within. A field with the name of one
+/// of the line's own keys gets the prefix `field.`.
 pub(super) fn line(line: Line) -> String {
     let [timestamp, level, message, service, request_id, cold_start, trace_id, target] = OWN_KEYS;
     let mut object = Map::new();

@@ -1,5 +1,5 @@
-//! Metrics of an invocation, as lines of the log that CloudWatch reads metrics from (AWS
-//! documentation, "Specification: Embedded metric format").
+//! Formats the metrics of an invocation as log lines that CloudWatch parses (AWS documentation,
+//! "Specification: Embedded metric format").
 
 use std::time::Duration;
 
@@ -10,14 +10,14 @@ use super::Invocation;
 use super::json::SERVICE;
 use crate::invocation_metrics::Measured;
 
-/// How a metric is called, and CloudWatch's name of its unit.
+/// The name of a metric, and its unit in CloudWatch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Metric {
     /// Its name.
     pub name: &'static str,
     /// `Count`, `Seconds` or `Bytes`.
     pub unit: &'static str,
-    /// What it says, for the documentation.
+    /// Its meaning, for the documentation.
     pub meaning: &'static str,
 }
 
@@ -25,7 +25,7 @@ const fn metric(name: &'static str, unit: &'static str, meaning: &'static str) -
     Metric { name, unit, meaning }
 }
 
-/// What each invocation of `sync` reports, by `Function`.
+/// The metrics of each invocation of `sync`, with the dimension `Function`.
 pub const OF_INVOCATION: [Metric; 13] = [
     metric("Requests", "Count", "requests sent to Clerk, repeated ones included"),
     metric("Retries", "Count", "requests that repeated an earlier one"),
@@ -62,10 +62,10 @@ pub const OF_INVOCATION: [Metric; 13] = [
     ),
 ];
 
-/// What a published snapshot reports, by `Function` and `Dataset`.
+/// The metric of a published snapshot, with the dimensions `Function` and `Dataset`.
 pub const OF_DATASET: Metric = metric("Rows", "Count", "records of the published snapshot");
 
-/// What the metrics are filed under.
+/// The namespace and the dimensions of the metrics.
 #[derive(Debug, Clone, Copy)]
 pub struct Labels<'a> {
     /// CloudWatch's namespace.
@@ -74,7 +74,7 @@ pub struct Labels<'a> {
     pub function: &'a str,
 }
 
-/// The lines, each ending in a newline: one for the invocation, and one for each dataset of a
+/// The lines, each with a newline at the end: one for the invocation, and one for each dataset of a
 /// snapshot that it published.
 pub(super) fn lines(
     labels: Labels<'_>,

@@ -70,6 +70,6 @@ fn the_log_of_a_panic_has_its_place_but_not_its_message() {
 #[ignore = "run by the test above: the hook is that of the whole process"]
 fn panics_in_a_process_of_its_own() {
     let _telemetry = telemetry::install(Place::Program, LogLevel::default()).expect("a log");
-    panics::say_where_alone();
+    panics::log_panics_without_message();
     panic!("a row of {MARKER} is odd");
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use clerk_store::{
-    Condition, DeleteCondition, FolderStore, Listed, Operation, S3Store, Store, StoreError,
-    StoreErrorKind, Version,
+    Condition, DeleteCondition, FolderStore, Listed, Operation, S3Store, Store, StoreErrorKind,
+    Version,
 };
 use sha2::{Digest as _, Sha256};
 

@@ -9,7 +9,7 @@ use aws_config::profile::ProfileFileCredentialsProvider;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use clerk_store::aws::LazyAwsConfig;
 use clerk_store::{
-    Condition, ContentType, DeleteCondition, FolderStore, Operation, S3Store, Store, StoreError,
+    Condition, ContentType, DeleteCondition, FolderStore, Operation, S3Store, Store,
     StoreErrorKind, Version, open,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -80,8 +80,7 @@ async fn a_missing_bucket_is_named() {
 #[tokio::test]
 async fn without_a_region_or_credentials_the_message_says_so() {
     let nothing = SdkConfig::builder().behavior_version(BehaviorVersion::latest()).build();
-    let error = S3Store::new(&nothing, "bucket", "").unwrap_err();
-    assert!(error.to_string().contains("set AWS_REGION"), "{error}");
+    assert!(S3Store::new(&nothing, "bucket", "").is_none(), "without a region there is no store");
 
     let nobody = ProfileFileCredentialsProvider::builder()
         .profile_name("clerk-sync-tests-have-no-such-profile")

@@ -58,7 +58,7 @@ async fn assert_starts_over(world: &World, cut: &Value, event: Value, why: &str)
     assert_answer(&answer, "complete", &[]);
     assert_ne!(answer["snapshot_id"], cut["snapshot_id"]);
     assert_eq!(answer["invocations"], 1);
-    assert!(message(&answer).contains("given up"), "{}", message(&answer));
+    assert!(message(&answer).contains("abandoned"), "{}", message(&answer));
     assert!(message(&answer).contains(why), "{}", message(&answer));
     assert_nothing_left_of(world, cut);
     let snapshot = world.published().expect("published");
@@ -79,7 +79,7 @@ async fn a_run_past_its_maximum_age_is_abandoned_and_a_younger_one_is_continued(
     tokio::time::advance(Duration::from_secs(7000)).await;
     let continued = ask(&world, json!({"time_budget_seconds": 0})).await;
     assert_eq!(continued["snapshot_id"], begun["snapshot_id"]);
-    assert!(!message(&continued).contains("given up"));
+    assert!(!message(&continued).contains("abandoned"));
     tokio::time::advance(Duration::from_secs(201)).await;
     assert_starts_over(&world, &begun, json!({}), "SNAPSHOT_MAX_AGE_HOURS").await;
 }

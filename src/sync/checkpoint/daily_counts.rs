@@ -1,4 +1,4 @@
-//! How many users were last active on which day.
+//! Counts users by the day of their latest activity.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::lists::page::ReadRow;
 
-/// How many users were last active on each day; days with none are left out.
+/// How many users were last active on each UTC day. Days without users are left out.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Vec<(Day, u64)>", into = "Vec<(Day, u64)>")]
 pub struct DailyCounts(BTreeMap<Day, u64>);
@@ -26,7 +26,7 @@ impl From<DailyCounts> for Vec<(Day, u64)> {
 }
 
 impl DailyCounts {
-    /// Counts rows, those whose day is one of `days`.
+    /// Counts the rows whose day is one of `days`.
     pub fn add<'a>(
         &mut self,
         days: &RangeInclusive<Day>,
@@ -37,13 +37,13 @@ impl DailyCounts {
         }
     }
 
-    /// Of one day.
+    /// The users of one day.
     #[must_use]
     pub fn on(&self, day: Day) -> u64 {
         self.0.get(&day).copied().unwrap_or_default()
     }
 
-    /// Of all days; `None` if they are more than can be counted.
+    /// The users of all days; `None` if the sum overflows.
     #[must_use]
     pub fn total(&self) -> Option<u64> {
         self.0.values().try_fold(0, |total: u64, count| total.checked_add(*count))

@@ -1,5 +1,6 @@
-//! `checkpoint.json`: the run in progress. It holds places, parts and counts, never rows, and is
-//! all that the next invocation needs.
+//! `checkpoint.json`: the run in progress, with all that the next invocation needs to continue it.
+//!
+//! It holds positions, part names and counts, but no rows.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -18,13 +19,13 @@ use crate::paging::position::PagingMode;
 use crate::sync::checkpoint::list_progress::ListProgress;
 use crate::translate::RoleCatalogue;
 
-/// Key of the checkpoint, below `SNAPSHOT_URL`.
+/// Key of the checkpoint, relative to `SNAPSHOT_URL`.
 pub const CHECKPOINT_KEY: &str = "checkpoint.json";
 
-/// The formats that are read; the first is written.
+/// The formats that can be read. The first one is written.
 pub(crate) const FORMATS: [&str; 2] = ["clerk-sync/checkpoint/4", "clerk-sync/checkpoint/3"];
 
-/// The file, tagged with its version: a version this program does not know is never guessed at.
+/// The file, tagged with its format. An unknown format is an error.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "format")]
 pub(crate) enum Document {
@@ -36,39 +37,41 @@ pub(crate) enum Document {
 /// A run in progress.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Checkpoint {
-    /// Names the snapshot being made.
+    /// The id of the snapshot in the making.
     pub snapshot_id: String,
     /// When the run began.
     pub started_at: Timestamp,
-    /// Of every setting that changes the output; a run is continued under the same ones only.
+    /// Fingerprint of every setting that changes the output. A run is only continued under the same
+    /// settings.
     pub config_fingerprint: String,
-    /// What is opted in.
+    /// The opted-in resources.
     pub resources: BTreeSet<Resource>,
     /// Whether `resources` came with the event rather than from the configuration.
     pub resources_from_event: bool,
-    /// The Clerk instance that is read, once it has said its name.
+    /// The Clerk instance that is read, once Clerk has been asked.
     pub instance: Option<Instance>,
-    /// Which key the hashes in its records are made with, if `REDACT` asks for any.
+    /// The id of the key that personal data in its records is hashed with, if `REDACT` is set and
+    /// there is a key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redaction_key_id: Option<String>,
     /// Counts the writes, so that no two versions of the file are equal.
     pub revision: u64,
-    /// Who may write.
+    /// The lease.
     pub lease: Lease,
-    /// Clerk is not asked before this moment: it said so.
+    /// No request is sent to Clerk before this time, because Clerk asked for it.
     pub retry_at: Option<Timestamp>,
     /// Role ids and names, once the roles have been read.
     pub roles: RoleCatalogue,
-    /// The walks, by list.
+    /// The progress of each list.
     pub lists: BTreeMap<ListName, ListProgress>,
-    /// What the run has taken so far.
+    /// What the run has spent so far.
     pub run: RunStats,
-    /// Set when every list is done: from then on the manifest's bytes no longer change.
+    /// Set when every list is done. From then on the bytes of the manifest no longer change.
     pub completed: Option<Completed>,
-    /// Snapshots of runs given up, whose files are still to be removed.
+    /// Ids of the snapshots of abandoned runs whose files are still to be removed.
     pub abandoned: BTreeSet<String>,
-    /// The newest published snapshot when the run began, or the one that was published since: what the
-    /// run's own takes the place of, whatever the clocks said.
+    /// The published snapshot that this one will replace: the newest one when the run began, or one
+    /// that was published since. It decides even if the clocks say otherwise.
     #[serde(default)]
     pub follows: Option<PreviousSnapshot>,
 }
@@ -76,11 +79,11 @@ pub struct Checkpoint {
 /// A published snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PreviousSnapshot {
-    /// Its name.
+    /// Its id.
     pub snapshot_id: String,
     /// When it was started, by the clock of that time.
     pub started_at: Timestamp,
-    /// Of its manifest; `None` in checkpoints of older versions.
+    /// Checksum of its manifest; `None` in checkpoints of older versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub manifest_sha256: Option<Sha256Hex>,
 }
@@ -103,8 +106,9 @@ impl PreviousSnapshot {
     }
 }
 
-/// Whether what `latest.json` names overtakes another snapshot, and is not the one that its run
-/// follows: that may be dated ahead by a wrong clock.
+/// Whether the snapshot that `latest.json` names was started later than another one and is not the
+/// one that the other's run follows. A snapshot that the run follows may be dated later, by a wrong
+/// clock.
 #[must_use]
 pub fn overtakes(
     latest: &Latest,
@@ -117,49 +121,50 @@ pub fn overtakes(
         && !follows.is_some_and(|followed| followed.is(latest))
 }
 
-/// What the manifest says of a run that is complete. All of it stands in the checkpoint, so that
-/// whoever publishes the run, under whatever settings or version, writes the same bytes.
+/// What the manifest says about a run that is complete. It is stored in the checkpoint, so that any
+/// invocation that publishes the run, under any settings or version, writes the same bytes.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Completed {
     /// When its last list was done.
     pub at: Timestamp,
-    /// What it had taken by then.
+    /// What the run had spent by then.
     pub run: RunStats,
-    /// What read it.
+    /// The program that read it.
     pub generator: Generator,
-    /// How its parts are stored.
+    /// The format of its parts.
     pub compression: Compression,
 }
 
-/// Who may write, and until when.
+/// The lease: which invocation may write, and until when.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lease {
-    /// The holder's request id, for people.
+    /// The holder's request id, for people who read the file.
     pub holder: String,
-    /// Drawn anew by each invocation: a request id can be delivered twice.
+    /// A random token of the invocation. The request id would not do: one request can be delivered
+    /// twice.
     pub token: String,
-    /// Free to take from this moment on; `None` when it was given back.
+    /// The lease is free to take from this time on; `None` if it was released.
     pub until: Option<Timestamp>,
 }
 
-/// No lease is longer: `LEASE_SECONDS` is at most 900.
+/// The longest lease: `LEASE_SECONDS` is at most 900.
 const LONGEST_LEASE: Duration = Duration::from_secs(900);
 
 impl Lease {
-    /// Until when somebody holds the run, if somebody does at `now`.
+    /// Until when the lease is held, if it is held at `now`.
     ///
-    /// A lease that reaches further ahead than any can was taken by a clock that was wrong, or this
-    /// one is; the run must not stand still until the two agree. Its holder, if there is one, finds
-    /// its next write refused.
+    /// A lease that ends later than any lease can was taken by a wrong clock, or this clock is
+    /// wrong. It counts as free, so that the run does not stand still until the two agree; a holder
+    /// that still works finds its next write refused.
     #[must_use]
     pub fn held_until(&self, now: Timestamp) -> Option<Timestamp> {
         self.until.filter(|&until| until > now && until <= now + LONGEST_LEASE)
     }
 }
 
-/// About what a segment takes in the file.
+/// Approximate bytes of a segment in the file.
 const BYTES_OF_A_SEGMENT: usize = 640;
-/// About what all else does.
+/// Approximate bytes of everything else.
 const BYTES_OF_THE_REST: usize = 12 * 1024;
 
 impl Checkpoint {
@@ -174,8 +179,8 @@ impl Checkpoint {
             #[serde(rename = "clerk-sync/checkpoint/4")]
             V4(&'a Checkpoint),
         }
-        // In one piece, and one of few sizes: it is written many times a second, and pieces that grow leave
-        // holes in the heap that no later one fits.
+        // Allocated at once, in one of few sizes: it is written many times a second, and buffers
+        // that grow fragment the heap.
         let segments: usize = self.lists.values().map(|list| list.segments().count()).sum();
         let mut bytes = Vec::with_capacity(
             (BYTES_OF_THE_REST + segments * BYTES_OF_A_SEGMENT).next_power_of_two(),
@@ -192,15 +197,15 @@ impl Checkpoint {
         latest.snapshot_id == self.snapshot_id && self.completed.is_some()
     }
 
-    /// Until when Clerk is not asked, if that lies ahead of `now`; further ahead than any wait that
-    /// is believed it was a clock that was wrong.
+    /// Until when Clerk asked for no requests, if that is later than `now`. A time further ahead
+    /// than any accepted wait was written by a wrong clock, and is ignored.
     #[must_use]
     pub fn paused_until(&self, now: Timestamp) -> Option<Timestamp> {
         self.retry_at.filter(|&until| until > now && until <= now + LONGEST_NAMED)
     }
 }
 
-/// One list's progress, begun if need be.
+/// A list's progress, created if there is none yet.
 pub fn progress_of(checkpoint: &mut Checkpoint, list: impl Into<ListName>) -> &mut ListProgress {
     let list = list.into();
     checkpoint

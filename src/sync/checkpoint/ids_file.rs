@@ -1,11 +1,11 @@
-//! The file format in which the hashed ids of some parts' rows are stored beside a run's parts:
+//! The format of the files with the ids of stored rows, as hashes:
 //!
-//! - one line of JSON that names the format and, for each part, its key, its SHA-256 and its rows;
-//! - then eight bytes a row, little-endian: [`hash_of`](crate::lists::id_index::hash_of) the row's id, part after
-//!   part.
+//! - a line of JSON with the format, and for each part its key, its SHA-256 and its number of rows;
+//! - then 8 bytes for each row, little-endian, part after part:
+//!   [`hash_of`](crate::lists::id_index::hash_of) the row's id.
 //!
-//! The files serve the run alone. They stand outside the datasets' folders, which readers read as a
-//! whole, and no manifest names them.
+//! Only the run itself uses these files. They are stored outside the folders of datasets, whose
+//! files readers may read as a whole, and no manifest names them.
 
 use bytes::Bytes;
 use clerk_snapshot::digest::Sha256Hex;
@@ -14,15 +14,15 @@ use serde::{Deserialize, Serialize};
 use crate::lists::endpoint::ListName;
 use crate::sync::checkpoint::list_progress::StoredPart;
 
-/// Names the layout and the hash function. A change of either makes another format; a file of a format
-/// that is not known is not used.
+/// The layout and the hash function. If either changes, the format does; files of another format
+/// are ignored.
 const FORMAT: &str = "clerk-sync/ids/1";
 
-/// The folder below the snapshot's.
+/// The folder, relative to the snapshot's.
 const FOLDER: &str = "ids/";
-/// How the names end.
+/// The end of a file name.
 const EXTENSION: &str = ".ids";
-/// Characters of a name: more than twice as many as the longest has.
+/// Most bytes of a file name: more than twice as many as the longest has.
 const LONGEST_NAME: usize = 128;
 
 /// Bytes of a hashed id.
@@ -33,14 +33,14 @@ const HASH_BYTES: usize = size_of::<u64>();
 pub(crate) struct IdsOfPart {
     /// The part's key below the snapshot's folder.
     pub key: String,
-    /// Of the part's bytes.
+    /// Checksum of the part.
     pub sha256: Sha256Hex,
-    /// One for each of its lines.
+    /// One hash for each of its lines.
     pub hashes: Box<[u64]>,
 }
 
 impl IdsOfPart {
-    /// Whether these are the ids of this part, all of them.
+    /// Whether these are all ids of this part as it is stored.
     pub(crate) fn is_of(&self, stored: &StoredPart) -> bool {
         let part = &stored.part;
         self.key == part.key
@@ -62,14 +62,14 @@ struct PartHeader {
     rows: usize,
 }
 
-/// A file's key below the snapshot's folder: equal content has equal names, so nobody can replace what
-/// the checkpoint names by anything else.
+/// A file's key, relative to the snapshot's folder. It is made of the content's checksum, so no
+/// other content can replace a file that the checkpoint names.
 #[must_use]
 pub(crate) fn ids_key(list: ListName, sha256: &Sha256Hex) -> String {
     format!("{FOLDER}{list}-{sha256:.16}{EXTENSION}")
 }
 
-/// Whether a key below a snapshot's folder is the name of such a file.
+/// Whether a key, relative to a snapshot's folder, is that of such a file.
 #[must_use]
 pub(crate) fn is_ids_key(key: &str) -> bool {
     let name = key.strip_prefix(FOLDER).and_then(|name| name.strip_suffix(EXTENSION));
@@ -79,7 +79,7 @@ pub(crate) fn is_ids_key(key: &str) -> bool {
     })
 }
 
-/// The file that holds the ids of these parts.
+/// The content of a file with the ids of these parts.
 ///
 /// # Errors
 /// None that parts can cause: every key is a string.
@@ -104,7 +104,7 @@ pub(crate) fn encode(parts: &[IdsOfPart]) -> serde_json::Result<Bytes> {
     Ok(Bytes::from(file))
 }
 
-/// The parts of a file and the ids of their rows; `None` when it is not a whole file of this format.
+/// The ids in a file, by part; `None` if it is not a complete file of this format.
 pub(crate) fn decode(file: &[u8]) -> Option<Vec<IdsOfPart>> {
     let end = memchr::memchr(b'\n', file)?;
     let header: Header = serde_json::from_slice(&file[..end]).ok()?;
@@ -138,33 +138,33 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read() {
+    fn decodes_what_it_encodes() {
         for parts in [vec![], vec![part(0, 0)], vec![part(1, 3), part(2, 1), part(3, 500)]] {
             assert_eq!(decode(&encode(&parts).unwrap()), Some(parts));
         }
     }
 
     #[test]
-    fn what_is_cut_or_of_another_format_is_not_read() {
+    fn refuses_truncated_files_and_other_formats() {
         let whole = encode(&[part(1, 3), part(2, 2)]).unwrap();
         for end in 0..whole.len() {
             assert_eq!(decode(&whole[..end]), None, "cut after {end} bytes");
         }
-        assert_eq!(decode(&[&whole[..], b"\0"].concat()), None, "a byte more");
+        assert_eq!(decode(&[&whole[..], b"\0"].concat()), None, "an extra byte");
         let mut other = whole.to_vec();
         let version = whole.windows(5).position(|it| it == b"ids/1").unwrap() + 4;
         other[version] = b'2';
         assert_eq!(decode(&other), None, "another format");
-        let vast = format!(
+        let huge = format!(
             r#"{{"format":"{FORMAT}","parts":[{{"key":"","sha256":"{}","rows":{}}}]}}"#,
             Sha256Hex::of(b""),
             usize::MAX / 2
         );
-        assert_eq!(decode(format!("{vast}\n").as_bytes()), None, "more rows than there can be");
+        assert_eq!(decode(format!("{huge}\n").as_bytes()), None, "more rows than there can be");
     }
 
     #[test]
-    fn a_file_is_known_by_its_name() {
+    fn recognizes_its_file_names() {
         let key = ids_key(ListName::from(Resource::Users), &Sha256Hex::of(b""));
         assert_eq!(key, "ids/users-e3b0c44298fc1c14.ids");
         assert!(is_ids_key(&key));

@@ -1,19 +1,19 @@
-//! Where a file of the store is not what it should be, without what stands there.
+//! Says where a JSON file in the store is malformed, without quoting it.
 
 use serde_json::error::Category;
 
-/// Why some bytes are not the document they should be.
+/// Why some bytes are not the expected JSON document.
 ///
-/// serde_json's own message is not kept: it quotes the value it stumbles over, however long, and
-/// whoever may write to the store could put anything there. Errors are logged.
+/// The message of serde_json is discarded, because it quotes the value that it fails on. Anyone who
+/// can write to the store could put any text there, and errors are logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{problem} at line {line}, column {column}")]
 pub struct Malformed {
     /// What is wrong.
     pub problem: Problem,
-    /// Where it was noticed, from 1; 0 where that is not known.
+    /// The line where it was noticed, from 1; 0 if unknown.
     pub line: usize,
-    /// Likewise, in bytes.
+    /// The column, in bytes from 1; 0 if unknown.
     pub column: usize,
 }
 
@@ -23,11 +23,11 @@ pub enum Problem {
     /// It ends too early.
     #[error("the JSON is cut short")]
     CutShort,
-    /// It is no JSON.
+    /// It is not JSON.
     #[error("it is not JSON")]
     NotJson,
     /// It is JSON of another shape.
-    #[error("a field is missing or not of its kind")]
+    #[error("a field is missing or has the wrong type")]
     NotItsShape,
 }
 
@@ -52,16 +52,16 @@ mod tests {
         Malformed::from(serde_json::from_str::<Latest>(document).unwrap_err()).to_string()
     }
 
-    /// Whoever may write to the store does not write into the log.
+    /// Nobody who can write to the store can write to the log.
     #[test]
     fn an_error_says_where_and_never_what_stands_there() {
         let name = "ada@example.com\u{202e}".repeat(1000);
         assert_eq!(
             malformed(&format!(r#"{{"snapshot_id":["{name}"]}}"#)),
-            "a field is missing or not of its kind at line 1, column 15"
+            "a field is missing or has the wrong type at line 1, column 15"
         );
-        let moment = format!(r#"{{"snapshot_id":"s","manifest":"m","started_at":"{name}"}}"#);
-        assert!(malformed(&moment).starts_with("a field is missing or not of its kind"));
+        let wrong_type = format!(r#"{{"snapshot_id":"s","manifest":"m","started_at":"{name}"}}"#);
+        assert!(malformed(&wrong_type).starts_with("a field is missing or has the wrong type"));
         assert_eq!(malformed("{\n\"snapshot_id\""), "the JSON is cut short at line 2, column 13");
         assert_eq!(malformed("<html>"), "it is not JSON at line 1, column 1");
     }

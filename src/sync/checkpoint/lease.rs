@@ -1,5 +1,6 @@
-//! Keeps the checkpoint and the lease: every write is conditional on the one before, so that at
-//! most one invocation moves the run.
+//! Holds the lease of a run and writes its checkpoint.
+//!
+//! Every write is conditional on the previous one, so that at most one invocation moves the run.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,11 +16,11 @@ use tracing::warn;
 use crate::clock::Clock;
 use crate::sync::checkpoint::document::{CHECKPOINT_KEY, Checkpoint, Lease};
 
-/// How often one write or removal of the checkpoint is tried: again only where our own checkpoint stands
-/// under another version than the one that was named.
+/// Attempts to write or remove the checkpoint. It is tried again only if the file is our own, under
+/// another version than the one that was given.
 const MOST_ATTEMPTS: usize = 4;
 
-/// Holds the lease of a run and writes its checkpoint.
+/// A checkpoint whose lease this invocation holds.
 #[derive(Debug)]
 pub struct LeasedCheckpoint {
     store: Arc<dyn Store>,
@@ -27,7 +28,9 @@ pub struct LeasedCheckpoint {
     lease: Duration,
     holder: String,
     token: String,
+    /// The checkpoint as it will next be written.
     draft: Mutex<Checkpoint>,
+    /// The last write. Locked during a write, so that writes do not overlap.
     written: AsyncMutex<Written>,
     lost: AtomicBool,
 }
@@ -43,13 +46,13 @@ struct Written {
 /// A checkpoint that could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum LeaseError {
-    /// Another invocation has taken the run. Nothing more may be written.
+    /// Another invocation has taken the lease. Nothing more may be written.
     #[error("another invocation has taken over the run")]
     LeaseLost,
-    /// The store failed; whether the write took effect is not known.
+    /// The store failed. Whether the write took effect is unknown.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The checkpoint could not be put into words.
+    /// The checkpoint could not be serialized.
     #[error("the checkpoint could not be written as JSON")]
     Json(#[from] serde_json::Error),
 }
@@ -96,11 +99,11 @@ impl LeasedCheckpoint {
         read(&self.draft())
     }
 
-    /// Changes the checkpoint and returns when the change is stored. Changes made side by side
-    /// share a write.
+    /// Changes the checkpoint, and returns when the change is stored. Concurrent changes share a
+    /// write.
     ///
     /// # Errors
-    /// [`LeaseError`]; after [`LeaseError::LeaseLost`] every further call fails likewise.
+    /// [`LeaseError`]. After [`LeaseError::LeaseLost`] every further call fails with it.
     pub async fn commit(&self, change: impl FnOnce(&mut Checkpoint)) -> Result<(), LeaseError> {
         let revision = {
             let mut draft = self.draft();
@@ -116,8 +119,8 @@ impl LeasedCheckpoint {
         self.write(&mut written, condition).await
     }
 
-    /// Makes sure that the lease is held for a while yet, before something is written that is not
-    /// conditional on it.
+    /// Makes sure that the lease is held for at least half its length. Called before writes that
+    /// are not conditional on the lease.
     ///
     /// # Errors
     /// [`LeaseError`].
@@ -129,8 +132,8 @@ impl LeasedCheckpoint {
         if self.clock.now() + self.lease / 2 < until { Ok(()) } else { self.commit(|_| ()).await }
     }
 
-    /// Renews the lease for as long as it is polled, well within every quarter of its length.
-    /// Returns only when the lease is lost.
+    /// Renews the lease for as long as it is polled, at intervals shorter than a quarter of its
+    /// length. Returns only if the lease is lost.
     pub async fn renew(&self) {
         let interval = self.lease / 6;
         loop {
@@ -150,7 +153,7 @@ impl LeasedCheckpoint {
         }
     }
 
-    /// Gives the lease back: the next invocation continues at once.
+    /// Releases the lease: the next invocation can continue at once.
     ///
     /// # Errors
     /// [`LeaseError`].
@@ -165,12 +168,12 @@ impl LeasedCheckpoint {
         self.write_with(&mut written, condition, None).await
     }
 
-    /// Removes the checkpoint: the run is over.
+    /// Removes the checkpoint, because the run is over.
     ///
     /// # Errors
     /// [`LeaseError`].
     pub async fn remove(&self) -> Result<(), LeaseError> {
-        // Some stores remove without a look at the version.
+        // Some stores ignore the version when they remove a file.
         self.assure_held().await?;
         let mut written = self.written.lock().await;
         let mut attempts = 0;
@@ -180,16 +183,16 @@ impl LeasedCheckpoint {
             match self.store.delete(CHECKPOINT_KEY, condition).await {
                 Ok(()) => return Ok(()),
                 Err(error) if error.is_precondition_failed() => {
-                    match self.standing().await? {
-                        Stands::Ours(it)
+                    match self.stored_by().await? {
+                        StoredBy::Us(it)
                             if it.version != written.version && attempts < MOST_ATTEMPTS =>
                         {
                             written.version = it.version;
                         }
                         // Removed already: the answer to an earlier attempt was lost.
-                        Stands::Nothing => return Ok(()),
-                        Stands::Ours(_) => return Err(error.into()),
-                        Stands::Theirs => return Err(self.lose()),
+                        StoredBy::Nobody => return Ok(()),
+                        StoredBy::Us(_) => return Err(error.into()),
+                        StoredBy::Other => return Err(self.lose()),
                     }
                 }
                 Err(error) => return Err(error.into()),
@@ -225,18 +228,18 @@ impl LeasedCheckpoint {
                 self.store.put(CHECKPOINT_KEY, bytes.clone(), ContentType::Json, condition.clone());
             match put.await {
                 Ok(version) => break version,
-                // The write may be refused because an attempt of ours did take effect and only its
-                // answer was lost: this one or an earlier one. Our token tells.
-                Err(error) if error.is_precondition_failed() => match self.standing().await? {
-                    Stands::Ours(it) if it.bytes == bytes => break it.version,
-                    Stands::Ours(it)
+                // The condition may fail because one of our own attempts took effect and its
+                // response was lost. Our token in the file tells.
+                Err(error) if error.is_precondition_failed() => match self.stored_by().await? {
+                    StoredBy::Us(it) if it.bytes == bytes => break it.version,
+                    StoredBy::Us(it)
                         if attempts < MOST_ATTEMPTS
                             && condition != Condition::Matches(it.version.clone()) =>
                     {
                         condition = Condition::Matches(it.version);
                     }
-                    Stands::Ours(_) => return Err(error.into()),
-                    Stands::Nothing | Stands::Theirs => return Err(self.lose()),
+                    StoredBy::Us(_) => return Err(error.into()),
+                    StoredBy::Nobody | StoredBy::Other => return Err(self.lose()),
                 },
                 Err(error) => return Err(error.into()),
             }
@@ -245,13 +248,14 @@ impl LeasedCheckpoint {
         Ok(())
     }
 
-    async fn standing(&self) -> Result<Stands, StoreError> {
+    /// Reads the checkpoint back, to see which invocation wrote it.
+    async fn stored_by(&self) -> Result<StoredBy, StoreError> {
         let Some(object) = self.store.get(CHECKPOINT_KEY).await? else {
-            return Ok(Stands::Nothing);
+            return Ok(StoredBy::Nobody);
         };
         Ok(match Checkpoint::from_json(&object.bytes) {
-            Ok(checkpoint) if checkpoint.lease.token == self.token => Stands::Ours(object),
-            _ => Stands::Theirs,
+            Ok(checkpoint) if checkpoint.lease.token == self.token => StoredBy::Us(object),
+            _ => StoredBy::Other,
         })
     }
 
@@ -265,9 +269,9 @@ impl LeasedCheckpoint {
     }
 }
 
-/// Whose checkpoint stands in the store.
-enum Stands {
-    Ours(Object),
-    Theirs,
-    Nothing,
+/// Which invocation wrote the checkpoint in the store.
+enum StoredBy {
+    Us(Object),
+    Other,
+    Nobody,
 }

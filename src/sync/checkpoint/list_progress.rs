@@ -1,4 +1,4 @@
-//! How far one list has been read: its windows, and what is stored of each.
+//! How far one list has been read: its windows, and the segments that are stored of each.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -20,60 +20,63 @@ use crate::sync::checkpoint::daily_counts::DailyCounts;
 pub struct ListProgress {
     /// What remains to be done with it.
     pub stage: Stage,
-    /// Which way its pages are found.
+    /// How its pages are requested.
     #[serde(rename = "way")]
     pub mode: PagingMode,
-    /// Whether its walk may still be divided into windows.
+    /// Whether it may still be divided into windows.
     pub divisible: bool,
-    /// Clerk's own count.
+    /// Clerk's own count of it.
     pub source_count: SourceCount,
-    /// Rows that Clerk listed again because others moved them.
+    /// Rows that Clerk returned again because other rows had moved them.
     pub duplicates_dropped: u64,
     /// Rows read again because counts disagreed.
     pub rows_repaired: u64,
     /// Repairs tried so far.
     pub repairs: u32,
-    /// How often it was begun again because the walk had lost its place.
+    /// How often it was restarted because the pager had lost its position.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub restarts: u32,
-    /// The shortest time a page of it took, in milliseconds: large offsets may be all that a later
-    /// invocation sees.
+    /// The shortest time that a page of it took, in milliseconds. Stored because a later invocation
+    /// may only see slow pages at large offsets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub best_latency_ms: Option<u64>,
-    /// How many requests were made to find the edges of windows.
+    /// Requests that were sent to find the edges of windows.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub edges_asked: u32,
     /// How many owners there were when it began to be read by owner.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owners: Option<u64>,
-    /// Checksums of the files that hold its rows' ids: a continued run reads them in place of the parts.
+    /// Checksums of the files with the ids of its rows; a continued run reads them instead of the
+    /// parts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ids: Vec<Sha256Hex>,
-    /// The windows it is walked in, in order; most lists have one, without bounds.
+    /// Its windows, in order. Most lists have a single one, without bounds.
     pub windows: Vec<Window>,
 }
 
-/// A range of a list that is walked by itself. Every row belongs to exactly one window, by its time
-/// of creation, which never changes.
+/// A range of a list with a cursor of its own. Every row belongs to exactly one window, by its
+/// creation time, which never changes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Window {
-    /// Ascends from window to window with gaps, so that one can be divided again. Part names carry it.
+    /// Ascends from window to window with gaps, so that a window can be divided again. Part names
+    /// contain it.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub number: u32,
-    /// The times of creation that belong to it.
+    /// The range of creation times.
     #[serde(rename = "bounds")]
     pub range: CreatedRange,
-    /// Clerk's count of its rows, as last heard of.
+    /// Clerk's count of its rows, as last stated.
     pub expected: Option<u64>,
-    /// Where the walk stands.
+    /// The position of the pager.
     #[serde(rename = "place")]
     pub position: Position,
-    /// Whether the walk has reached the window's end.
+    /// Whether the end of the window has been reached.
     pub ended: bool,
-    /// Its rows in segments as they were stored, in order.
+    /// Its rows in segments, in order, as they were stored.
     #[serde(rename = "stretches")]
     pub segments: Vec<Segment>,
-    /// The sequence of the first one: those below were given out before the list was begun anew.
+    /// The sequence number of the first segment. Lower numbers were used before the list was
+    /// restarted.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub numbered_from: u32,
 }
@@ -84,20 +87,21 @@ pub struct Window {
 pub enum Stage {
     /// The end has not been reached.
     Walking,
-    /// The end has been reached; the count is to be compared.
+    /// The end has been reached; the rows are to be compared with Clerk's count.
     Comparing,
     /// Rows and counts agree.
     Verified,
-    /// They do not, after all rounds of repair.
+    /// They do not, even after the last repair.
     Drifted,
-    /// Clerk refused the list, with this code.
+    /// Clerk refused the list.
     Refused {
         /// Clerk's code.
         code: String,
     },
-    /// The list could not be read, and the rest of the snapshot is worth having without it.
+    /// The list could not be read. It is not essential, so the rest of the snapshot is published
+    /// without it.
     Failed {
-        /// Which endpoint, and what was wrong with its answer.
+        /// Which endpoint, and what was wrong with its response.
         reason: String,
     },
 }
@@ -105,32 +109,34 @@ pub enum Stage {
 /// Neighbouring rows of a list that were stored together.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Segment {
-    /// Its place among the part names of the window; ascends, and keeps its gaps.
+    /// Its sequence number in the window, which part names contain. Ascends, with gaps.
     pub sequence: u32,
-    /// How many rows of Clerk's list.
+    /// The number of its rows in Clerk's list.
     pub rows: u64,
-    /// The first of them.
+    /// The first row.
     pub first: RowKey,
-    /// The last of them.
+    /// The last row.
     pub last: RowKey,
-    /// The lines they became.
+    /// The parts with its lines, by dataset.
     pub parts: BTreeMap<Dataset, StoredPart>,
-    /// Memberships among them left out because their user is gone.
+    /// Rows left out because their user or machine no longer exists.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub dangling_principals: u64,
-    /// Memberships among them left out because their organization is gone.
+    /// Rows and grants left out because their organization, or what they are held on, no longer
+    /// exists.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub dangling_resources: u64,
-    /// Role keys among them that no role has.
+    /// Role keys of its rows that no role has, and on how many rows.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub unresolved_role_keys: BTreeMap<String, u64>,
-    /// The fields of them that are `null` because their values could not be read, and of how many rows.
+    /// Fields that are `null` because their values could not be read, and on how many rows.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub unreadable_fields: BTreeMap<String, u64>,
-    /// Whether the users of its memberships are still to be checked, because it was stored before all users were read.
+    /// Whether the users of its memberships are still to be checked, because it was stored before
+    /// all users were read.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub users_unchecked: bool,
-    /// How many of its users were last active on which day, where these are counted.
+    /// How many of its users were last active on which day, if this is counted.
     #[serde(default, skip_serializing_if = "DailyCounts::is_empty")]
     pub active: DailyCounts,
 }
@@ -138,10 +144,10 @@ pub struct Segment {
 /// A part that is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredPart {
-    /// As the manifest will name it.
+    /// The part as the manifest will name it.
     #[serde(flatten)]
     pub part: Part,
-    /// Of its lines.
+    /// Digest of its lines.
     pub digest: ContentDigest,
 }
 
@@ -150,7 +156,7 @@ fn is_zero<T: Default + PartialEq>(number: &T) -> bool {
 }
 
 impl ListProgress {
-    /// A list not yet begun.
+    /// A list that has not begun.
     #[must_use]
     pub fn new(mode: PagingMode) -> Self {
         Self {
@@ -170,27 +176,27 @@ impl ListProgress {
         }
     }
 
-    /// The list begun anew: nothing of it counts that was read before, but for how often its walk has lost
-    /// its place. Its parts are numbered on, so that no name comes back: somebody who has lost the run may
-    /// still remove a part that was joined.
+    /// The list from its beginning. Everything that was read before is discarded, but not the
+    /// number of restarts. New parts continue the numbering, so that no name is used twice: an
+    /// invocation that has lost the lease may still remove a part that it joined.
     #[must_use]
-    pub fn anew(&self, mode: PagingMode) -> Self {
-        let mut anew = Self { restarts: self.restarts, ..Self::new(mode) };
+    pub fn restarted(&self, mode: PagingMode) -> Self {
+        let mut list = Self { restarts: self.restarts, ..Self::new(mode) };
         let next = self.windows.iter().map(Window::next_sequence).max().unwrap_or_default();
-        anew.windows.iter_mut().for_each(|window| window.numbered_from = next);
-        anew
+        list.windows.iter_mut().for_each(|window| window.numbered_from = next);
+        list
     }
 
-    /// Nothing of it counts that was read before, but for how often that has happened.
-    pub fn begin_again(&mut self) {
+    /// Restarts the list as a repair. The repair and the discarded rows are counted.
+    pub fn restart(&mut self) {
         let before = self.source_count.before;
         let repairs = self.repairs + 1;
         let rows_repaired = self.rows_repaired + self.rows();
-        *self = Self { repairs, rows_repaired, ..self.anew(self.mode) };
+        *self = Self { repairs, rows_repaired, ..self.restarted(self.mode) };
         self.source_count.before = before;
     }
 
-    /// A page took so long.
+    /// A page took this long.
     pub fn note_latency(&mut self, latency: Duration) {
         let milliseconds = latency.as_millis() as u64;
         let best = self.best_latency_ms.get_or_insert(milliseconds);
@@ -208,8 +214,8 @@ impl ListProgress {
         self.windows.iter().map(Window::rows).sum()
     }
 
-    /// Where in `windows` the one with this number stands; the last one's place where there is none any
-    /// more.
+    /// The index in `windows` of the window with this number; of the last window if there is none
+    /// with it any more.
     #[must_use]
     pub fn place_of(&self, number: u32) -> usize {
         let behind = self.windows.partition_point(|window| window.number < number);
@@ -228,33 +234,34 @@ impl ListProgress {
         &mut self.windows[position]
     }
 
-    /// How many windows there are to be walked: at its end a list can always be walked on.
+    /// How many windows are to be walked; at least one, because a list can always be walked further
+    /// at its end.
     #[must_use]
     pub fn open_windows(&self) -> usize {
         self.windows.iter().filter(|window| !window.ended).count().max(1)
     }
 
-    /// The ends of these windows are to be looked for again: there may be rows behind them.
+    /// Lets these windows be walked further: rows may be missing behind their last row.
     pub fn reopen(&mut self, windows: Range<usize>) {
         self.stage = Stage::Walking;
         let is_whole = self.windows.len() == 1;
         for window in &mut self.windows[windows] {
             window.ended = false;
             if self.mode != PagingMode::ByOwner {
-                // Where the walk believed to be may be what was wrong.
+                // The stored offset may be the reason why rows are missing.
                 window.position.offset = window.rows();
             }
             window.expected = self.source_count.after.filter(|_| is_whole);
         }
     }
 
-    /// Whether nothing remains to be done with it.
+    /// Whether nothing remains to be done.
     #[must_use]
     pub const fn is_done(&self) -> bool {
         matches!(self.stage, Stage::Verified | Stage::Drifted) || self.is_left_out()
     }
 
-    /// Whether Clerk does not list it: its rows are not in the snapshot, and nothing is known of them.
+    /// Whether the list is left out: the snapshot has none of its rows.
     #[must_use]
     pub const fn is_left_out(&self) -> bool {
         matches!(self.stage, Stage::Refused { .. } | Stage::Failed { .. })
@@ -268,7 +275,7 @@ impl Window {
         self.segments.iter().map(|segment| segment.rows).sum()
     }
 
-    /// The sequence of a segment that is added at the end.
+    /// The sequence number of the next segment.
     #[must_use]
     pub fn next_sequence(&self) -> u32 {
         self.segments.last().map_or(self.numbered_from, |segment| segment.sequence + 1)

@@ -1,12 +1,13 @@
-//! The file that a run is continued from, and the lease in it.
+//! The checkpoint: the file that a run is continued from, and the lease in it.
 //!
-//! - [`document`] is its content, with a [`list_progress`] for each list.
-//! - [`validate`] says whether this program can have written it; [`json_error`] says where its JSON is wrong without
-//!   showing it.
-//! - [`summary`] says what it holds of each dataset: for answers, the progress display and the manifest.
-//! - [`daily_counts`] are the days on which users were last active.
-//! - `ids_file` is the format of the files beside it that hold the ids of stored rows.
-//! - [`lease`] writes it, as the only invocation that may.
+//! - [`document`] defines the file; it has a [`list_progress`] for each list.
+//! - [`validate`] checks that this program can have written it; [`json_error`] says where its JSON
+//!   is wrong without quoting it.
+//! - [`summary`] adds up what it says about each dataset: for answers, the progress display and the
+//!   manifest.
+//! - [`daily_counts`] count users by the day of their latest activity.
+//! - `ids_file` is the format of the files that hold the ids of stored rows.
+//! - [`lease`] holds the lease and writes the checkpoint.
 
 pub mod daily_counts;
 pub mod document;

@@ -1,4 +1,5 @@
-//! What the checkpoint says about datasets: counts while it grows, entries when it is complete.
+//! Adds up what the checkpoint says about each dataset: counts while the run goes on, manifest
+//! entries when it is complete.
 
 use std::collections::BTreeMap;
 
@@ -14,8 +15,8 @@ use crate::response::DatasetProgress;
 use crate::sync::checkpoint::document::Checkpoint;
 use crate::sync::checkpoint::list_progress::{ListProgress, Segment, Stage, StoredPart};
 
-/// How many lines each dataset has so far, and how many are expected. A dataset of which no list could
-/// be read is left out: neither skipped nor failed is empty.
+/// How many lines each dataset has so far, and how many are expected. Leaves out datasets of which
+/// no list could be read: skipped or failed does not mean empty.
 #[must_use]
 pub fn progress(checkpoint: &Checkpoint) -> BTreeMap<Dataset, DatasetProgress> {
     datasets_of(&checkpoint.resources)
@@ -31,14 +32,14 @@ pub fn progress(checkpoint: &Checkpoint) -> BTreeMap<Dataset, DatasetProgress> {
         .collect()
 }
 
-/// How many lines each dataset has; those of which no list could be read are left out.
+/// How many lines each dataset has. Leaves out datasets of which no list could be read.
 #[must_use]
 pub fn records(checkpoint: &Checkpoint) -> BTreeMap<Dataset, u64> {
     let progress = progress(checkpoint);
     progress.into_iter().map(|(dataset, progress)| (dataset, progress.records)).collect()
 }
 
-/// How far the run is, for the progress display.
+/// The totals for the progress display.
 #[must_use]
 pub fn row_counts(checkpoint: &Checkpoint) -> RowCounts {
     let written = records(checkpoint).values().sum();
@@ -60,7 +61,7 @@ pub fn entries(checkpoint: &Checkpoint) -> BTreeMap<Dataset, DatasetEntry> {
     datasets.map(|dataset| (dataset, entry(checkpoint, dataset))).collect()
 }
 
-/// What grants refer to and is not there.
+/// What grants refer to that is not in the snapshot.
 #[must_use]
 pub fn referential(checkpoint: &Checkpoint) -> Referential {
     let mut referential = Referential::default();
@@ -105,7 +106,8 @@ fn entry(checkpoint: &Checkpoint, dataset: Dataset) -> DatasetEntry {
     }
 }
 
-/// Of the rows whose own dataset it is: what else they become is made of few of their fields.
+/// The unreadable fields of the rows whose own dataset it is. Other datasets use few fields of a
+/// row.
 fn unreadable_fields(checkpoint: &Checkpoint, dataset: Dataset) -> BTreeMap<String, u64> {
     let is_own = |endpoint: &Endpoint| endpoint.feeds.first().map(|it| it.dataset) == Some(dataset);
     let own = sources(checkpoint, dataset).filter(|(endpoint, _)| is_own(endpoint));
@@ -126,8 +128,8 @@ fn walked(list: &ListProgress) -> Walked {
     }
 }
 
-/// A dataset has failed when a list of its resource has, is skipped when a list is left out that it
-/// needs, and has drifted when one of its own did.
+/// `failed` if a list of its own resource failed, `skipped` if a list that it needs is left out,
+/// `drifted` if a list of its own drifted.
 fn status(checkpoint: &Checkpoint, dataset: Dataset) -> DatasetStatus {
     let mut lists = sources(checkpoint, dataset).filter_map(|(_, list)| list);
     if failure(checkpoint, dataset).is_some() {
@@ -141,8 +143,9 @@ fn status(checkpoint: &Checkpoint, dataset: Dataset) -> DatasetStatus {
     }
 }
 
-/// Why a dataset has no records though it was opted in: the resource whose dataset it is has a list
-/// that could not be read. Lines of other resources in it do not fail with it, nor does it with theirs.
+/// Why an opted-in dataset has no records: a list of the resource whose own dataset it is could not
+/// be read. Lines of other resources in the dataset do not fail with it, nor does it fail with
+/// theirs.
 fn failure(checkpoint: &Checkpoint, dataset: Dataset) -> Option<String> {
     let of_the_dataset = lists_of(&checkpoint.resources).filter(|list| {
         let own = endpoint(list.resource).feeds.first();
@@ -156,7 +159,7 @@ fn failure(checkpoint: &Checkpoint, dataset: Dataset) -> Option<String> {
         .next()
 }
 
-/// Why the lists that a dataset needs are left out, those that are.
+/// The reasons why lists that a dataset needs are left out.
 fn gaps(checkpoint: &Checkpoint, dataset: Dataset) -> impl Iterator<Item = String> {
     let needed = sources(checkpoint, dataset).flat_map(move |(endpoint, _)| {
         let feeds = endpoint.feeds.iter().filter(move |feed| feed.dataset == dataset);
@@ -168,7 +171,7 @@ fn gaps(checkpoint: &Checkpoint, dataset: Dataset) -> impl Iterator<Item = Strin
     })
 }
 
-/// The lists opted in that a dataset is made of, in the order of their sections.
+/// The opted-in lists that feed a dataset, in the order of their sections.
 fn sources(
     checkpoint: &Checkpoint,
     dataset: Dataset,
@@ -183,8 +186,8 @@ fn sources(
     sources.into_iter().map(|(_, endpoint)| (endpoint, checkpoint.lists.get(&endpoint.name())))
 }
 
-/// The lists whose counts stand for a dataset: those of the resource that comes last in the table,
-/// of the ones that are not left out.
+/// The lists whose counts are stated for a dataset: those of its last resource in the table that
+/// are not left out.
 fn main_lists(checkpoint: &Checkpoint, dataset: Dataset) -> Vec<&ListProgress> {
     let fed = |endpoint: &&Endpoint| endpoint.feeds.iter().any(|feed| feed.dataset == dataset);
     let lists: Vec<(Resource, &ListProgress)> = lists_of(&checkpoint.resources)
@@ -196,7 +199,7 @@ fn main_lists(checkpoint: &Checkpoint, dataset: Dataset) -> Vec<&ListProgress> {
     lists.into_iter().filter(|&(it, _)| Some(it) == main).map(|(_, list)| list).collect()
 }
 
-/// The parts of a dataset, in order: none if it failed, though other lists of it may have been read.
+/// The parts of a dataset, in order: none if it failed, even if other lists of it were read.
 fn parts(checkpoint: &Checkpoint, dataset: Dataset) -> impl Iterator<Item = &StoredPart> {
     let failed = failure(checkpoint, dataset).is_some();
     sources(checkpoint, dataset)
@@ -206,6 +209,7 @@ fn parts(checkpoint: &Checkpoint, dataset: Dataset) -> impl Iterator<Item = &Sto
         .filter_map(move |segment: &Segment| segment.parts.get(&dataset))
 }
 
+/// Lines expected of a dataset; `None` if Clerk's counts do not tell.
 fn expected(checkpoint: &Checkpoint, dataset: Dataset) -> Option<u64> {
     let count = |list: ListName| {
         let counted = checkpoint.lists.get(&list)?.source_count;
@@ -227,9 +231,9 @@ fn expected(checkpoint: &Checkpoint, dataset: Dataset) -> Option<u64> {
             }
             Some(expected)
         }
-        // How many permissions the roles have, and how many role keys resolve, is seen row by row.
+        // Depends on the permissions of each role, and on which role keys resolve.
         Dataset::Grants => None,
-        // Written at once, when the users are done.
+        // Written in one go, when the users are done.
         Dataset::DailyActiveUsers => None,
         // One line a row.
         _ => sources(checkpoint, dataset).map(|(list, _)| count(list.name())).sum(),

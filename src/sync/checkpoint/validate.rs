@@ -1,5 +1,7 @@
-//! Whether a checkpoint that was read can be one of this program's. Whoever may write to the store
-//! may change it; and what it names is read, written and removed, with this program's rights.
+//! Checks that this program can have written a checkpoint.
+//!
+//! Anyone who can write to the store can change the file, and this program reads, writes and
+//! removes what it names.
 
 use clerk_snapshot::part_name::{MOST_SEGMENTS, MOST_WINDOWS, is_part_of};
 use clerk_snapshot::resource::Dataset;
@@ -17,22 +19,22 @@ use crate::sync::checkpoint::list_progress::{ListProgress, Segment, Window};
 /// A checkpoint that this program cannot continue from.
 #[derive(Debug, thiserror::Error)]
 pub enum UnreadableCheckpoint {
-    /// Not JSON, or not a checkpoint.
+    /// It is not JSON, or not of the shape of a checkpoint.
     #[error("it is not a checkpoint of this program")]
     NotACheckpoint(#[source] Malformed),
-    /// A checkpoint by its shape, of which something cannot be so.
+    /// It has the shape of a checkpoint, but a value that this program cannot have written.
     #[error("it is not a checkpoint that this program wrote: {0}")]
     Implausible(&'static str),
-    /// A format this version does not know.
+    /// Its format is unknown to this version.
     #[error("its format is {}, which this version does not know", Quoted(.0))]
     UnknownFormat(String),
 }
 
 impl Checkpoint {
-    /// Reads the file.
+    /// Parses and checks the file.
     ///
     /// # Errors
-    /// [`UnreadableCheckpoint`]; it is never guessed at.
+    /// [`UnreadableCheckpoint`].
     pub fn from_json(bytes: &[u8]) -> Result<Self, UnreadableCheckpoint> {
         #[derive(Deserialize)]
         struct Tagged {
@@ -57,7 +59,7 @@ impl Checkpoint {
     }
 }
 
-/// What is wrong with a checkpoint that has the right shape, if anything is.
+/// What is wrong with a checkpoint of the right shape; `None` if nothing is.
 pub(crate) fn problem_of(checkpoint: &Checkpoint) -> Option<&'static str> {
     let Checkpoint { snapshot_id, abandoned, lists, .. } = checkpoint;
     let is_done = |list| lists.get(&list).is_some_and(ListProgress::is_done);
@@ -86,7 +88,8 @@ pub(crate) fn problem_of(checkpoint: &Checkpoint) -> Option<&'static str> {
     }
 }
 
-/// `20261120T120000Z-3f9a1c` (docs/data.md). It becomes the name of a folder.
+/// Whether an id has the form `20261120T120000Z-3f9a1c` (docs/data.md). It becomes the name of a
+/// folder.
 pub(crate) fn is_snapshot_id(id: &str) -> bool {
     const PATTERN: &str = "00000000T000000Z-xxxxxx";
     let fits = |(byte, pattern): (u8, u8)| match pattern {
@@ -97,7 +100,7 @@ pub(crate) fn is_snapshot_id(id: &str) -> bool {
     id.len() == PATTERN.len() && id.bytes().zip(PATTERN.bytes()).all(fits)
 }
 
-/// Whether their numbers ascend, and go into part names.
+/// Whether the numbers of the windows ascend and fit into part names.
 fn windows_are_in_order(list: &ListProgress) -> bool {
     list.windows.is_sorted_by(|one, next| one.number < next.number)
         && list.windows.iter().all(|window| window.number < MOST_WINDOWS)
@@ -117,13 +120,12 @@ fn could_be_stored(segment: &Segment) -> bool {
         && segment.parts.iter().all(is_named_well)
 }
 
-/// A JSON document without a number that this program could not have written, and could not go on
-/// counting from.
+/// A JSON document whose numbers are all small enough to count on from without overflow.
 #[derive(Debug)]
 pub(crate) struct Countable;
 
-/// The largest number of all: 2⁵³, up to which every JSON reader is exact. In milliseconds it is
-/// further away than any year that can be written.
+/// The largest number that is accepted: 2⁵³, up to which every JSON parser is exact. As
+/// milliseconds it is later than any year that can be written.
 const LARGEST: u64 = 1 << 53;
 
 impl<'de> Deserialize<'de> for Countable {
@@ -134,8 +136,8 @@ impl<'de> Deserialize<'de> for Countable {
 
 struct Counting;
 
-fn owner_position<E: Error>(is_within: bool) -> Result<Countable, E> {
-    if is_within { Ok(Countable) } else { Err(E::custom("a number is too large")) }
+fn countable_if<E: Error>(is_small: bool) -> Result<Countable, E> {
+    if is_small { Ok(Countable) } else { Err(E::custom("a number is too large")) }
 }
 
 impl<'de> Visitor<'de> for Counting {
@@ -146,15 +148,15 @@ impl<'de> Visitor<'de> for Counting {
     }
 
     fn visit_u64<E: Error>(self, number: u64) -> Result<Countable, E> {
-        owner_position(number <= LARGEST)
+        countable_if(number <= LARGEST)
     }
 
     fn visit_i64<E: Error>(self, number: i64) -> Result<Countable, E> {
-        owner_position(number.unsigned_abs() <= LARGEST)
+        countable_if(number.unsigned_abs() <= LARGEST)
     }
 
     fn visit_f64<E: Error>(self, number: f64) -> Result<Countable, E> {
-        owner_position(number.abs() <= LARGEST as f64)
+        countable_if(number.abs() <= LARGEST as f64)
     }
 
     fn visit_bool<E: Error>(self, _: bool) -> Result<Countable, E> {
@@ -185,7 +187,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_snapshot_is_called_by_its_time_and_six_digits() {
+    fn a_snapshot_id_is_a_time_and_six_digits() {
         assert!(is_snapshot_id("20261120T120000Z-3f9a1c"));
         for id in [
             "",

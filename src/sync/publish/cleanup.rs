@@ -1,4 +1,4 @@
-//! Takes away what no manifest names, once a snapshot is published.
+//! Removes the files that no manifest names, after a snapshot is published.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,17 +16,19 @@ use crate::sync::checkpoint::ids_file::is_ids_key;
 use crate::sync::checkpoint::validate::is_snapshot_id;
 use crate::sync::write::segment::{MANIFEST, folder_of};
 
-/// Objects removed side by side.
+/// Objects that are removed concurrently.
 const REMOVED_AT_ONCE: usize = 16;
 
-/// Removes parts that were replaced or stored just before a cut, runs that were given up, and what
-/// somebody who had lost the run before this one stored when that was published already.
+/// Removes parts that were replaced or stored just before an interruption, the files of abandoned
+/// runs, and files that an invocation without the lease stored after the previous snapshot was
+/// published.
 ///
-/// `checkpoint` is that of a published run, and `published` is what `latest.json` names. It can be
-/// repeated at any later time, by anybody: published snapshots do not change, and runs that were given
-/// up are never published. What was published stays, whatever the checkpoint says.
+/// `checkpoint` is that of a published run, and `published` is the snapshot that `latest.json`
+/// names. It can be repeated at any time and by any invocation: published snapshots do not change,
+/// and abandoned runs are never published. Files of published snapshots stay, whatever the
+/// checkpoint says.
 ///
-/// Whether it succeeded; the snapshot is published whether or not it did.
+/// Returns whether everything could be removed; the snapshot is published either way.
 pub(crate) async fn clean_up(
     store: &dyn Store,
     checkpoint: &Checkpoint,
@@ -49,16 +51,16 @@ pub(crate) async fn clean_up(
     result.is_ok()
 }
 
-/// Removes what a published snapshot's folder holds and its manifest does not name: nothing ever will.
+/// Removes the files in a published snapshot's folder that its manifest does not name.
 async fn tidy(store: &dyn Store, published: &PreviousSnapshot) -> Result<(), StoreError> {
     match objects_of(store, published).await? {
         Some(named) => remove_all(store, &folder_of(&published.snapshot_id), &named).await,
-        // Better too much is left than too little.
+        // Without the manifest nothing says which files to keep.
         None => Ok(()),
     }
 }
 
-/// Keys of the objects that make up a published snapshot; `None` when its manifest is not what was
+/// Keys of the files of a published snapshot; `None` if its manifest is not the one that was
 /// published.
 async fn objects_of(
     store: &dyn Store,
@@ -89,16 +91,16 @@ async fn objects_of(
     Ok(Some(named(&folder, parts.map(|part| part.key.as_str()))))
 }
 
-/// The manifest of a snapshot's folder and the parts that it names.
+/// The keys of a snapshot's manifest and parts.
 fn named<'a>(folder: &str, parts: impl Iterator<Item = &'a str>) -> BTreeSet<String> {
     parts.chain([MANIFEST]).map(|key| format!("{folder}{key}")).collect()
 }
 
-/// Removes every object of a snapshot's folder that is not named, and that this program could have
-/// written: what others put there is theirs.
+/// Removes every file in a snapshot's folder that is not named and that this program could have
+/// written. Files of others stay.
 ///
 /// # Errors
-/// [`StoreError`] of the last that cannot be removed; the others are.
+/// [`StoreError`] of the last file that cannot be removed; the others are removed.
 async fn remove_all(
     store: &dyn Store,
     folder: &str,
@@ -109,7 +111,7 @@ async fn remove_all(
         key == MANIFEST || is_ids_key(key) || Dataset::ALL.iter().any(|&it| is_part_of(it, key))
     };
     let listed = match store.list(folder).await {
-        // Nobody comes back for what is not listed.
+        // Tried twice: files that are missed now are not looked for again.
         Err(_) => store.list(folder).await?,
         Ok(listed) => listed,
     };
@@ -123,7 +125,7 @@ async fn remove_all(
 
 async fn remove(store: &dyn Store, key: &str) -> Result<(), StoreError> {
     match store.delete(key, DeleteCondition::Any).await {
-        // Nobody comes back for it.
+        // Tried twice: the file is not looked for again.
         Err(_) => store.delete(key, DeleteCondition::Any).await,
         removed => removed,
     }

@@ -1,5 +1,6 @@
-//! Makes a complete run visible: parts confirmed, manifest, `latest.json`.
-//! Every step may be repeated after a cut.
+//! Makes a complete run visible: verifies its parts, writes the manifest, and moves `latest.json`.
+//!
+//! Every step can be repeated after an interruption.
 
 pub(crate) mod cleanup;
 
@@ -23,7 +24,7 @@ use crate::sync::error::Stop;
 use crate::sync::state::{LATEST_KEY, LatestFound, PublishedCounts};
 use crate::sync::write::segment::{MANIFEST, snapshot_folder};
 
-/// What publishing needs: no key, no Clerk.
+/// What publishing needs. It does not need Clerk, or the key.
 #[derive(Debug)]
 pub struct Publisher {
     /// Where everything is written.
@@ -32,9 +33,9 @@ pub struct Publisher {
     pub leased: Arc<LeasedCheckpoint>,
     /// Share of its records that a dataset may lose, in per cent; 0 allows everything.
     pub shrink_guard_percent: f64,
-    /// `latest.json` as it stood when this invocation began.
+    /// `latest.json` as it was when this invocation began.
     pub latest: LatestFound,
-    /// Records of the snapshot it names; `None` when there is none, or the guard is off.
+    /// Counts of the snapshot that it names; `None` if there is none or the guard is off.
     pub published: Option<PublishedCounts>,
 }
 
@@ -50,27 +51,27 @@ pub enum Published {
 /// A snapshot that was just published.
 #[derive(Debug)]
 pub struct Complete {
-    /// Describes it.
+    /// Its manifest.
     pub manifest: Manifest,
-    /// What `latest.json` says of it.
+    /// The content of `latest.json` for it.
     pub latest: Latest,
-    /// Whether the answer to the write of `latest.json` was lost, and the file was found to be as
-    /// written.
+    /// Whether the store's response to the write of `latest.json` was lost, and the file was found
+    /// as written.
     pub answer_was_lost: bool,
 }
 
-/// Parts confirmed side by side.
+/// Parts that are verified concurrently.
 const CONFIRMED_AT_ONCE: usize = 16;
-/// How often `latest.json` is tried to be moved while somebody else seems to change it.
+/// Attempts to move `latest.json` while others seem to change it.
 const MOST_ATTEMPTS: u32 = 3;
-/// The guard looks at datasets of at least this many records: smaller ones halve by chance.
+/// The guard ignores datasets with fewer records than this: small ones halve by chance.
 const GUARDED_FROM: u64 = 20;
 
 impl Publisher {
-    /// Publishes the run that the keeper holds.
+    /// Publishes the run whose lease is held.
     ///
     /// # Errors
-    /// [`Stop`]; a reader of `latest.json` never sees an unfinished snapshot.
+    /// [`Stop`]. A reader of `latest.json` never sees an unfinished snapshot.
     pub async fn publish(&self) -> Result<Published, Stop> {
         let checkpoint = self.leased.read(Checkpoint::clone);
         let completed = checkpoint
@@ -100,7 +101,8 @@ impl Publisher {
         Ok(Published::Complete(Box::new(Complete { manifest, latest, answer_was_lost })))
     }
 
-    /// Every part is in the store with the size and checksum the manifest will state.
+    /// Verifies that every part is in the store with the size and checksum that the manifest will
+    /// state.
     async fn confirm_parts(
         &self,
         checkpoint: &Checkpoint,
@@ -123,8 +125,8 @@ impl Publisher {
         if as_written { Ok(()) } else { Err(Stop::PartLost(self.store.url_of(&key))) }
     }
 
-    /// Writes the manifest once. One that is there must be the same: an earlier attempt to publish
-    /// this run has written it, or a run that the guard held.
+    /// Writes the manifest once. If it exists it must be the same: an earlier attempt to publish
+    /// this run wrote it, or a run that the guard held.
     async fn write_manifest(&self, key: &str, bytes: Bytes) -> Result<(), Stop> {
         let put = self.store.put(key, bytes.clone(), ContentType::Json, Condition::Absent).await;
         match put {
@@ -138,10 +140,10 @@ impl Publisher {
         }
     }
 
-    /// The datasets that lost more than the guard allows, and those that had records and are skipped
-    /// or failed now, however few: unless they were then, too, or a feature that is switched off would
-    /// hold every snapshot. A dataset that is not opted in any more has not shrunk: somebody decided
-    /// that.
+    /// The datasets that lost more records than the guard allows, and those that had records,
+    /// however few, and are skipped or failed now. If one was skipped or failed before already it
+    /// does not count, or a feature that is switched off would hold every snapshot. A dataset that
+    /// is no longer opted in has not shrunk: somebody decided that.
     fn shrunk(&self, manifest: &Manifest) -> BTreeMap<Dataset, Shrunk> {
         let Some(published) = &self.published else { return BTreeMap::new() };
         if published.snapshot_id == manifest.snapshot_id {
@@ -156,7 +158,8 @@ impl Publisher {
                 let status = Some(entry.status).filter(|status| status.is_left_out());
                 let was_left_out = published.left_out.contains(dataset.name());
                 let is_gone = before > 0 && status.is_some() && !was_left_out;
-                // Both sides are exact for whole percentages, so that the edge is.
+                // Both sides are exact for whole percentages, so the comparison is exact at the
+                // limit.
                 let lost_too_much =
                     before.saturating_sub(after) as f64 * 100.0 > before as f64 * allowed;
                 (is_gone || (before >= GUARDED_FROM && lost_too_much))
@@ -165,9 +168,9 @@ impl Publisher {
             .collect()
     }
 
-    /// Moves `latest.json` forward: from the snapshot that the run follows, or else from one that
-    /// was started earlier. Whether the answer to the write was lost: a write that fails may have
-    /// taken effect, and one that is refused may be the echo of one that has.
+    /// Moves `latest.json` forward: from the snapshot that the run follows, or from one that was
+    /// started earlier. Returns whether the store's response was lost: a write that failed may have
+    /// taken effect, and a condition may fail because an earlier attempt took effect.
     async fn point_latest_to(&self, latest: &Latest) -> Result<bool, Stop> {
         let bytes = json(latest)?;
         let mut found = self.latest.clone();
@@ -196,15 +199,16 @@ impl Publisher {
         }
     }
 
-    /// Writes down which snapshot this one takes the place of, before it does: whoever cleans up
-    /// after a cut finds `latest.json` moved.
+    /// Stores in the checkpoint which snapshot this one replaces, before `latest.json` is moved. An
+    /// invocation that cleans up after an interruption can no longer read it there.
     async fn follow(&self, standing: &Latest, latest: &Latest) -> Result<(), Stop> {
         let follows = self.leased.read(|checkpoint| checkpoint.follows.clone());
         if overtakes(standing, &latest.snapshot_id, latest.started_at, follows.as_ref()) {
             return Err(Stop::Superseded(standing.snapshot_id.clone()));
         }
         let is_known = follows.is_some_and(|followed| followed.is(standing));
-        // One that names this snapshot and says something else of it was not written here.
+        // A latest.json that names this snapshot with another content was not written by this
+        // program.
         if is_known || standing.snapshot_id == latest.snapshot_id {
             return Ok(());
         }
@@ -216,7 +220,7 @@ impl Publisher {
     }
 }
 
-/// Depends on the checkpoint alone: whoever writes it writes the same bytes.
+/// The manifest depends on the checkpoint alone, so that every invocation writes the same bytes.
 fn manifest(checkpoint: &Checkpoint, completed: Completed) -> Manifest {
     let datasets = summary::entries(checkpoint);
     let unnamed = || Instance { id: String::new(), environment: String::new() };

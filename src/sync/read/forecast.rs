@@ -1,7 +1,8 @@
-//! Says before a list is read by owner whether it can be read in time: it takes a request for each
-//! owner at least, and a run older than `SNAPSHOT_MAX_AGE_HOURS` is given up and begun anew, which could
-//! go on for ever. The snapshot is then published without that list, unless it is one that no snapshot
-//! can do without.
+//! Estimates, before a list is read by owner, whether this can be done in time.
+//!
+//! Reading by owner takes at least one request per owner, and a run older than
+//! `SNAPSHOT_MAX_AGE_HOURS` is abandoned and started again, which could go on for ever. Such a list
+//! is left out of the snapshot, unless it is essential.
 
 use std::time::Duration;
 
@@ -19,14 +20,14 @@ use crate::sync::read::left_out;
 use crate::sync::read::list_pager::owners;
 use crate::sync::run::Run;
 
-/// Compares what is left of a list that is read by owner with what is left of the run's time. If it does
-/// not fit, it warns, and leaves the list out unless it is essential. A list that is not read by owner, or
-/// whose owners cannot be counted, is passed over.
+/// Compares the time that the rest of a list takes by owner with the time until the run is
+/// abandoned. If it does not fit, logs a warning, and leaves the list out unless it is essential.
+/// Does nothing for a list that is not read by owner or whose owners cannot be counted.
 ///
 /// # Errors
-/// [`Stop::Exhausted`] or [`Stop::Paused`], when the owners cannot be counted now; or as
+/// [`Stop::Exhausted`] or [`Stop::Paused`] if the owners cannot be counted now; or as
 /// [`Run::commit_list`].
-pub(crate) async fn look_ahead(run: &Run, list: &'static Endpoint) -> Result<(), Stop> {
+pub(crate) async fn check(run: &Run, list: &'static Endpoint) -> Result<(), Stop> {
     let is_by_owner = run.list(list.name(), |list| list.mode == PagingMode::ByOwner);
     let Some(by_owner) = list.by_owner.filter(|_| is_by_owner) else { return Ok(()) };
     let Some(owners) = count_of_owners(run, list, by_owner).await? else { return Ok(()) };
@@ -38,20 +39,21 @@ pub(crate) async fn look_ahead(run: &Run, list: &'static Endpoint) -> Result<(),
         owners: owners.saturating_sub(passed),
         age: run.clock.now().saturating_duration_since(started_at),
         max_age: run.max_age,
-        a_request: run.client.time_for(1, Duration::ZERO),
+        per_request: run.client.time_for(1, Duration::ZERO),
     };
     info!(
         clerk.path = list.path,
         owners = forecast.owners,
         requests = forecast.requests(),
-        seconds_at_least = forecast.takes().as_secs(),
-        "reading a list by its owners"
+        seconds_at_least = forecast.least_time().as_secs(),
+        "reading a list by owner"
     );
     if forecast.fits() {
         return Ok(());
     }
-    // The age of a run is checked when an invocation begins, not while it works.
-    let decision = if run.work_limit.allows(forecast.should_take()) {
+    // A run is abandoned only when an invocation begins, so one that this invocation finishes is
+    // safe.
+    let decision = if run.work_limit.allows(forecast.likely_time()) {
         Decision::Finish
     } else if left_out::is_essential(list.name()) {
         Decision::ReadAnyway
@@ -68,18 +70,18 @@ pub(crate) async fn look_ahead(run: &Run, list: &'static Endpoint) -> Result<(),
     }
 }
 
-/// What to do about a list that does not fit into what is left of the run's time.
+/// What to do with a list that does not fit into the time left.
 #[derive(Debug, Clone, Copy)]
 enum Decision {
-    /// Read it: this invocation has the time to finish.
+    /// Read it: this invocation has the time to finish it.
     Finish,
-    /// Read it although the run will be given up: no snapshot is published without it.
+    /// Read it although the run will be abandoned: no snapshot is published without this list.
     ReadAnyway,
     /// Publish without it.
     LeaveOut,
 }
 
-/// How many owners there are, where Clerk says so. It is asked once a run.
+/// The number of owners, if Clerk states it. Requested once a run.
 async fn count_of_owners(
     run: &Run,
     list: &'static Endpoint,
@@ -93,7 +95,7 @@ async fn count_of_owners(
     let counted = count(run, by_owner).await;
     match counted {
         Err(stop @ (Stop::Exhausted(_) | Stop::Paused(_))) => Err(stop),
-        // Whether they are listed at all will be seen when they are.
+        // If the owners cannot be listed at all, the walk will report it.
         Err(_) => Ok(None),
         Ok(owners) => {
             run.commit_list(list.name(), |list| list.owners = owners).await?;
@@ -118,65 +120,65 @@ async fn count(run: &Run, by_owner: ByOwner) -> Result<Option<u64>, Stop> {
     }
 }
 
-/// What is left to be read by owner, and of the run's time.
+/// What is left to read by owner, and the time left for it.
 struct Forecast {
-    /// Owners that are still to be asked for.
+    /// Owners whose rows are still to be requested.
     owners: u64,
-    /// Of the run.
+    /// The age of the run.
     age: Duration,
     /// `SNAPSHOT_MAX_AGE_HOURS`.
     max_age: Duration,
-    /// From one request to the next at the rate allowed.
-    a_request: Duration,
+    /// Time per request at the rate limit.
+    per_request: Duration,
 }
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
-/// What is recommended is more than what is needed by this: other lists are read meanwhile, and Clerk
-/// may ask to slow down.
+/// The factor by which the recommended time exceeds the least time: other lists are read meanwhile,
+/// and Clerk may ask to slow down.
 const MARGIN: f64 = 1.2;
 
 impl Forecast {
-    /// One for each owner at least, and those that list the owners.
+    /// One request per owner, and those that list the owners.
     const fn requests(&self) -> u64 {
         self.owners.saturating_add(self.owners.div_ceil(PAGE_ROWS))
     }
 
-    /// How long they take if nothing else is asked for and no answer is late.
-    fn takes(&self) -> Duration {
-        let seconds = self.a_request.as_secs_f64() * self.requests() as f64;
+    /// The time they take if nothing else is requested and no response is late.
+    fn least_time(&self) -> Duration {
+        let seconds = self.per_request.as_secs_f64() * self.requests() as f64;
         Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
     }
 
-    /// How long they take if some answers are late.
-    fn should_take(&self) -> Duration {
-        let seconds = self.takes().as_secs_f64() * MARGIN;
+    /// The time they take if some responses are late.
+    fn likely_time(&self) -> Duration {
+        let seconds = self.least_time().as_secs_f64() * MARGIN;
         Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
     }
 
-    fn left(&self) -> Duration {
+    fn time_left(&self) -> Duration {
         self.max_age.saturating_sub(self.age)
     }
 
     fn fits(&self) -> bool {
-        self.takes() <= self.left()
+        self.least_time() <= self.time_left()
     }
 
     fn warning(&self, path: &str, owners: &str, resource: &str, decision: Decision) -> String {
         let hours = |time: Duration| time.div_duration_f64(HOUR);
         let consequence = match decision {
-            Decision::Finish => "the run will be given up if this invocation is interrupted",
-            Decision::ReadAnyway => "the run will be given up and begun anew",
-            Decision::LeaveOut => "the run would be given up, so this list is left out",
+            Decision::Finish => "the run will be abandoned if this invocation is interrupted",
+            Decision::ReadAnyway => "the run will be abandoned and started again",
+            Decision::LeaveOut => "the run would be abandoned, so this list is left out",
         };
         format!(
             "{path} takes one request for each of {} {owners}: at least {:.1} hours at {:.1} requests a \
              second. SNAPSHOT_MAX_AGE_HOURS ends in {:.1} hours; {consequence}. Set SNAPSHOT_MAX_AGE_HOURS \
              to at least {:.0}, raise CLERK_RATE_SHARE, or leave {resource} out of RESOURCES.",
             self.owners,
-            hours(self.takes()),
-            1.0 / self.a_request.as_secs_f64(),
-            hours(self.left()),
-            (hours(self.age.saturating_add(self.takes())) * MARGIN).ceil(),
+            hours(self.least_time()),
+            1.0 / self.per_request.as_secs_f64(),
+            hours(self.time_left()),
+            (hours(self.age.saturating_add(self.least_time())) * MARGIN).ceil(),
         )
     }
 }
@@ -190,13 +192,13 @@ mod tests {
             owners,
             age: HOUR * age_hours,
             max_age: HOUR * max_age_hours,
-            a_request: Duration::from_millis(20),
+            per_request: Duration::from_millis(20),
         }
     }
 
     /// Fifty requests a second are 4,320,000 a day, of which a five-hundredth lists the owners.
     #[test]
-    fn a_day_is_enough_for_so_many_owners_and_no_more() {
+    fn a_day_is_enough_for_4_311_000_owners() {
         assert_eq!(forecast(1000, 0, 24).requests(), 1002);
         assert!(forecast(4_311_000, 0, 24).fits());
         assert!(!forecast(4_312_000, 0, 24).fits());
@@ -206,10 +208,10 @@ mod tests {
     }
 
     #[test]
-    fn the_warning_has_the_numbers_and_what_to_do() {
+    fn the_warning_gives_the_numbers_and_the_remedies() {
         let forecast = forecast(10_000_000, 2, 24);
         let warning = forecast.warning("/api_keys", "users", "api_keys", Decision::LeaveOut);
-        for said in [
+        for part in [
             "so this list is left out",
             "10000000 users",
             "at least 55.7 hours",
@@ -219,7 +221,7 @@ mod tests {
             "CLERK_RATE_SHARE",
             "leave api_keys out",
         ] {
-            assert!(warning.contains(said), "{said}: {warning}");
+            assert!(warning.contains(part), "{part}: {warning}");
         }
     }
 }

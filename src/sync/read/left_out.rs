@@ -1,5 +1,5 @@
-//! What becomes of a list that Clerk does not list: its dataset is skipped or failed, and says so; or
-//! the run ends with an error.
+//! Decides what happens to a list that Clerk does not serve: its dataset is `skipped` or `failed`,
+//! or the run ends with an error.
 
 use std::collections::BTreeMap;
 use std::sync::PoisonError;
@@ -15,7 +15,8 @@ use crate::sync::checkpoint::list_progress::{ListProgress, Stage};
 use crate::sync::error::Stop;
 use crate::sync::run::Run;
 
-/// Without these a snapshot says nothing about access: if one cannot be read there is none.
+/// The lists without which a snapshot says nothing about access. If one of them cannot be read, no
+/// snapshot is published.
 const ESSENTIAL: [Resource; 5] = [
     Resource::Users,
     Resource::Organizations,
@@ -24,12 +25,13 @@ const ESSENTIAL: [Resource; 5] = [
     Resource::OrganizationMemberships,
 ];
 
-/// Whether there is no snapshot without a list.
+/// Whether no snapshot is published without this list.
 pub(crate) fn is_essential(list: ListName) -> bool {
     ESSENTIAL.contains(&endpoint(list).resource)
 }
 
-/// The stage in which an error leaves the list that was asked; `None` if the run ends with it.
+/// The stage that an error puts the list that was requested in; `None` if the run ends with the
+/// error.
 fn stage_after(failure: &ListError) -> Option<Stage> {
     match &failure.error {
         ClerkError::Refused { status, refusal, .. } => {
@@ -47,7 +49,7 @@ fn stage_after(failure: &ListError) -> Option<Stage> {
     }
 }
 
-/// Whether the run ends with what stopped the reading of a list.
+/// Whether the whole run ends, and not only the reading of a list.
 pub(crate) fn ends_the_run(stop: &Stop) -> bool {
     match stop {
         Stop::List(failure) => stage_after(failure).is_none(),
@@ -55,14 +57,15 @@ pub(crate) fn ends_the_run(stop: &Stop) -> bool {
     }
 }
 
-/// The lists that have been asked once more before they are left out, with the most rows of them that were
-/// stored then.
+/// The lists that were requested once more before they are left out, each with the largest number
+/// of rows that was stored at such a time.
 #[derive(Debug, Default)]
 pub(crate) struct AskedAgain(BTreeMap<ListName, u64>);
 
 impl AskedAgain {
-    /// Whether a list has rows, and more than whenever it was asked again: one that is begun again and again
-    /// has some number of them every time.
+    /// Whether to request a list once more: it has rows, and more than at any earlier attempt. A
+    /// list that restarts again and again reaches some number of rows every time, and must not be
+    /// retried for ever.
     fn is_due(&mut self, run: &Run, list: ListName) -> bool {
         let rows = run.list(list, ListProgress::rows);
         let most = self.0.entry(list).or_default();
@@ -72,12 +75,12 @@ impl AskedAgain {
     }
 }
 
-/// Leaves out the list that was asked while `reading` was read, or has it asked once more if rows of it
-/// are stored. Where that changes nothing, because the run does not read the list that was asked, or
-/// has left it out before, it is `reading` that cannot be read without it.
+/// Leaves out the list whose request failed while `reading` was read, or lets it be requested once
+/// more if it has stored rows. If that list is not read by the run or is left out already,
+/// `reading` is left out, because it cannot be read without it.
 ///
 /// # Errors
-/// The failure itself, if the run ends with it, or another [`Stop`].
+/// The failure itself if the run ends with it, or another [`Stop`].
 pub(crate) async fn leave_out(
     run: &Run,
     reading: ListName,
@@ -100,7 +103,7 @@ pub(crate) async fn leave_out(
     end_at(run, list, stage).await
 }
 
-/// Gives a list up that need not be in the snapshot: its dataset has failed, for this `reason`.
+/// Leaves out a list that is not essential: its dataset becomes `failed`, with this `reason`.
 ///
 /// # Errors
 /// As [`Run::commit_list`].
@@ -108,7 +111,7 @@ pub(crate) async fn fail(run: &Run, list: ListName, reason: String) -> Result<()
     end_at(run, list, Stage::Failed { reason }).await
 }
 
-/// Forgets what has been read of a list and leaves it in a stage in which it is not read.
+/// Discards what was read of a list, and puts the list in a stage in which it is not read.
 async fn end_at(run: &Run, list: ListName, stage: Stage) -> Result<(), Stop> {
     run.commit_list(list, |progress| {
         *progress = ListProgress { stage, ..ListProgress::new(progress.mode) };
@@ -116,7 +119,7 @@ async fn end_at(run: &Run, list: ListName, stage: Stage) -> Result<(), Stop> {
     .await?;
     let resource = endpoint(list).resource;
     if list == ListName::from(resource) {
-        // What refers to its rows is written as if it were not opted in.
+        // Rows that refer to it are written as if it were not opted in.
         run.id_index.write().unwrap_or_else(PoisonError::into_inner).forget(resource);
     }
     run.work_limit.note_progress();

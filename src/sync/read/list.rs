@@ -1,4 +1,21 @@
-//! Copies one list: walks it to its end, compares it with Clerk's count, and reads again what disagrees.
+//! Copies one list: walks it to its end, compares it with Clerk's count, and reads again what
+//! differs.
+//!
+//! How a row gets from Clerk into a part:
+//!
+//! 1. [`walk_to_end`](crate::sync::read::list_walk::walk_to_end) walks the list in one or more
+//!    windows. A window is a range of creation times; windows are walked concurrently.
+//! 2. In each window, a [`ListPager`](crate::sync::read::list_pager::ListPager) requests page after
+//!    page, several of them ahead. [`Endpoint::read`](crate::lists::endpoint::Endpoint::read)
+//!    parses a page and translates its rows to lines of NDJSON.
+//! 3. [`fetch_references`](crate::sync::read::list_walk::fetch_references) fetches the users and
+//!    organizations that the page's rows refer to and the snapshot does not have yet.
+//! 4. [`PendingPages`](crate::sync::write::pending::PendingPages) collects pages, compresses their
+//!    lines, stores them as a part, and then commits the checkpoint: it names the part and the
+//!    position after it.
+//! 5. When every window has ended, [`reconcile`] compares the number of rows with Clerk's count. If
+//!    they differ it names segments to read again, which [`read_again`] does, and windows to walk
+//!    further.
 
 use crate::lists::endpoint::ListName;
 use crate::lists::table::endpoint;
@@ -10,11 +27,11 @@ use crate::sync::read::reconcile::{Next, reconcile};
 use crate::sync::read::reread::read_again;
 use crate::sync::run::Run;
 
-/// Copies a list until it is done: walked to its end, and compared with Clerk's count; or left out,
-/// because Clerk does not list it.
+/// Copies a list until it is done, that is verified or drifted, or left out because Clerk does not
+/// list it.
 ///
 /// # Errors
-/// [`Stop`]; what was read before is stored.
+/// [`Stop`]; pages that were read before are stored.
 pub(crate) async fn copy_list(run: &Run, name: ListName) -> Result<(), Stop> {
     let endpoint = endpoint(name);
     let mut asked_again = AskedAgain::default();

@@ -1,4 +1,4 @@
-//! Either kind of walk, behind one face.
+//! Pages through a list by window or by owner, behind one interface.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::paging::position::PagingMode;
 use crate::paging::reader::Reader;
 use crate::sync::run::Run;
 
-/// What the owners of a list are read with: for their ids alone.
+/// A reader for the owners of a list. Only their ids are needed.
 pub(crate) fn owners(run: &Run, by_owner: ByOwner) -> Reader {
     let filters = match by_owner.active_only {
         true => vec![("last_active_at_after", run.active_after().to_string())],
@@ -23,7 +23,7 @@ pub(crate) fn owners(run: &Run, by_owner: ByOwner) -> Reader {
     Reader { context, filters, ..run.reader(endpoint(by_owner.owners)) }
 }
 
-/// A walk over a window of a list, or over the parts that its owners have of it.
+/// The pager of a window of a list, or of the rows that each owner has in the list.
 pub(crate) enum ListPager {
     /// Page after page.
     Window(Box<Pager>),
@@ -32,91 +32,91 @@ pub(crate) enum ListPager {
 }
 
 impl ListPager {
-    /// The walk that goes on where `beginning` says, and the way it says.
+    /// A pager that continues from `beginning`, in the mode that it states.
     pub(crate) fn new(run: &Run, list: &'static Endpoint, beginning: Beginning) -> Self {
         match list.by_owner {
             Some(by_owner) if beginning.mode == PagingMode::ByOwner => {
                 let owners = owners(run, by_owner);
-                let walk =
+                let pager =
                     ByOwnerPager::new(run.reader(list), by_owner.part, owners, beginning.position);
-                Self::ByOwner(Box::new(walk))
+                Self::ByOwner(Box::new(pager))
             }
             _ => Self::Window(Box::new(Pager::new(run.reader(list), beginning))),
         }
     }
 
-    /// Skips rows of a window that are stored already, by the hashes of their ids.
+    /// Skips rows of the window that are stored already, given the hashes of their ids.
     pub(crate) fn skip(&mut self, stored: HashSet<u64>) {
         match self {
-            Self::Window(walk) => walk.skip(stored),
+            Self::Window(pager) => pager.skip(stored),
             Self::ByOwner(_) => {}
         }
     }
 
-    /// Lets it run ahead.
+    /// Sets how far it may read ahead.
     pub(crate) fn allow(&mut self, allowed: Allowed) {
         match self {
-            Self::Window(walk) => walk.allow(allowed),
-            Self::ByOwner(walk) => walk.allow(allowed),
+            Self::Window(pager) => pager.allow(allowed),
+            Self::ByOwner(pager) => pager.allow(allowed),
         }
     }
 
-    /// Whether the next page may wait for room however long.
+    /// Sets whether the next page may wait for memory without a time limit.
     pub(crate) fn wait_for_room(&mut self, waits: bool) {
         match self {
-            Self::Window(walk) => walk.wait_for_room(waits),
+            Self::Window(pager) => pager.wait_for_room(waits),
             Self::ByOwner(_) => {}
         }
     }
 
-    /// Pages in flight of a window; 0 for a walk by owner, which does not count its own.
+    /// Pages of a window that are in flight; 0 by owner, where they are not counted.
     pub(crate) fn in_flight(&self) -> usize {
         match self {
-            Self::Window(walk) => walk.in_flight(),
+            Self::Window(pager) => pager.in_flight(),
             Self::ByOwner(_) => 0,
         }
     }
 
-    /// `pages` of the pages handed out have been stored.
+    /// `pages` of the pages that it returned have been stored.
     pub(crate) fn stored(&mut self, pages: usize) {
         match self {
-            Self::Window(walk) => walk.stored(pages),
-            Self::ByOwner(walk) => walk.stored(pages),
+            Self::Window(pager) => pager.stored(pages),
+            Self::ByOwner(pager) => pager.stored(pages),
         }
     }
 
-    /// What has been taken of a window that could be divided.
+    /// What has been read of the window, if it could be divided.
     pub(crate) fn taken(&self) -> Option<Taken> {
         match self {
-            Self::Window(walk) => walk.taken(),
+            Self::Window(pager) => pager.taken(),
             Self::ByOwner(_) => None,
         }
     }
 
-    /// The window ends sooner.
+    /// Ends the window sooner, at the end of `range`. `expected` is the new number of its rows.
     pub(crate) fn narrow(&mut self, range: CreatedRange, expected: u64) {
         match self {
-            Self::Window(walk) => walk.narrow(range, expected),
+            Self::Window(pager) => pager.narrow(range, expected),
             Self::ByOwner(_) => {}
         }
     }
 
-    /// Whether nothing is in flight that would be lost if it went no further.
+    /// Whether the pager can be dropped without losing pages that are in flight.
     pub(crate) fn is_at_rest(&self) -> bool {
         match self {
-            Self::Window(walk) => walk.is_at_rest(),
+            Self::Window(pager) => pager.is_at_rest(),
             Self::ByOwner(_) => false,
         }
     }
 
-    /// The next page, or `None` behind the last one.
+    /// The next page, or `None` after the last one.
     ///
     /// # Errors
     /// [`PagerStop`].
     pub(crate) async fn next(&mut self) -> Result<Option<Batch>, PagerStop> {
         match self {
-            Self::Window(walk) => walk.next().await,
-            Self::ByOwner(walk) => walk.next().await,
+            Self::Window(pager) => pager.next().await,
+            Self::ByOwner(pager) => pager.next().await,
         }
     }
 }

@@ -1,6 +1,9 @@
-//! Walks one list to its end: its windows side by side, in another way if one fails.
+//! Walks one list to its end: its windows concurrently, each page by page into the store.
 //!
-//! What the rows of a page refer to is fetched before the page is stored, which may walk another list to its end.
+//! - The rows that a page refers to are fetched before the page is stored; this may walk another
+//!   list to its end.
+//! - If a way to read the list fails, it is read in another way: without windows, by owner, or from
+//!   its beginning.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +19,7 @@ use crate::lists::page::ReadPage;
 use crate::lists::table::REFERENCES;
 use crate::lists::table::endpoint;
 use crate::paging::created_range::CreatedRange;
-use crate::paging::pager::{Allowed, Beginning, PagerStop};
+use crate::paging::pager::{Allowed, Batch, Beginning, PagerStop};
 use crate::paging::position::PagingMode;
 use crate::sync::checkpoint::list_progress::{ListProgress, Stage};
 use crate::sync::error::Stop;
@@ -27,19 +30,20 @@ use crate::sync::read::reconcile;
 use crate::sync::read::strategy;
 use crate::sync::read::window_queue::WindowQueue;
 use crate::sync::read::windows::{divide, divide_again, most_parts, windows_wanted};
-use crate::sync::references::insert::{insert, stored_after_place};
+use crate::sync::references::insert::{insert, stored_after_position};
 use crate::sync::references::resolve::{self, IDS_PER_REQUEST};
 use crate::sync::run::Run;
-use crate::sync::run::read_ahead::ALWAYS;
-use crate::sync::write::compaction::join_small;
+use crate::sync::run::read_ahead::MINIMUM;
+use crate::sync::write::compaction::compact;
 use crate::sync::write::pending::PendingPages;
 use crate::sync::write::segment::Dangling;
 
-/// How often a list is begun again after all rows known were deleted under the walk, by all invocations
-/// together.
+/// Most restarts of a list, over all invocations of a run, after every row that the pager could resume
+/// from was deleted.
 const MOST_RESTARTS: u32 = 2;
 
-/// Walks on from where the list stands to its end, even if that was reached before.
+/// Walks a list from its stored position to its end. A list that was walked before is walked
+/// further, because rows may have been added.
 ///
 /// # Errors
 /// [`Stop`].
@@ -47,77 +51,421 @@ pub(crate) fn walk_to_end<'a>(
     run: &'a Run,
     endpoint: &'static Endpoint,
 ) -> BoxFuture<'a, Result<(), Stop>> {
-    // Boxed, because memberships walk on users and organizations in the middle of their own walk.
+    // Boxed because it is recursive: while memberships are walked, users and organizations are, too.
     async move {
         let name = endpoint.name();
         let counted = count_before(run, endpoint).await?;
-        forecast::look_ahead(run, endpoint).await?;
-        loop {
-            if run.list(name, ListProgress::is_left_out) {
-                return Ok(());
-            }
+        forecast::check(run, endpoint).await?;
+        while !run.list(name, ListProgress::is_left_out) {
             match walk_windows(run, endpoint, counted).await {
-                Ok(Walked::ToTheEnd) => return Ok(()),
-                Ok(Walked::FarEnoughToDivide) => divide(run, endpoint).await?,
-                // What is missing from a list that grants refer to is asked for by id.
-                Err(WalkFailure::LostPlace) if run.others_refer_to(name) => {
-                    return run.commit_list(name, |list| list.stage = Stage::Comparing).await;
-                }
-                Err(WalkFailure::LostPlace | WalkFailure::Unfiltered)
-                    if run.list(name, |list| list.windows.len() > 1) =>
-                {
-                    warn!(
-                        clerk.path = endpoint.path,
-                        "reading the rest of the list without windows"
-                    );
-                    run.commit_list(name, ListProgress::join_windows).await?;
-                }
-                Err(WalkFailure::AnswersBadly) => {
-                    run.commit_list(name, |list| list.begin_by_owner(endpoint)).await?;
-                    forecast::look_ahead(run, endpoint).await?;
-                }
-                Err(WalkFailure::LostPlace)
-                    if run.list(name, |list| list.restarts) < MOST_RESTARTS =>
-                {
-                    warn!(clerk.path = endpoint.path, "rows moved too far; reading the list again");
-                    run.commit_list(name, |list| {
-                        *list = list.anew(match list.mode {
-                            PagingMode::ByOwner => PagingMode::ByOwner,
-                            PagingMode::Cursor | PagingMode::Offset => PagingMode::first(endpoint),
-                        });
-                        list.restarts += 1;
-                    })
-                    .await?;
-                }
-                Err(WalkFailure::LostPlace | WalkFailure::Unfiltered) => {
-                    // Whoever syncs again after this error may find the list at rest.
-                    run.commit_list(name, |list| list.restarts = 0).await?;
-                    return Err(PagerStop::LostPlace(endpoint).into());
-                }
-                Err(WalkFailure::Stop(stop)) => return Err(stop),
+                Ok(Walked::ToTheEnd) => break,
+                Ok(Walked::ReadyToDivide) => divide(run, endpoint).await?,
+                Err(failure) => match fall_back(run, endpoint, failure).await? {
+                    Fallback::WalkAgain => {}
+                    Fallback::Compare => break,
+                },
             }
         }
+        Ok(())
     }
     .boxed()
 }
 
-/// Fetches what a page's rows refer to and the snapshot does not hold yet. Rows whose user or organization is gone are
-/// marked as dangling and counted.
+/// Clerk's count of a list before its walk, requested if the list's pages do not state it.
+async fn count_before(run: &Run, endpoint: &'static Endpoint) -> Result<Option<u64>, Stop> {
+    let counted = run.list(endpoint.name(), |list| list.source_count.before);
+    match endpoint.paging {
+        Paging::Cursor { count_path } if counted.is_none() => {
+            run.may_go_on()?;
+            Ok(Some(reconcile::count(run, endpoint, count_path, CreatedRange::default()).await?))
+        }
+        _ => Ok(counted),
+    }
+}
+
+/// How the walk of all windows ended.
+enum Walked {
+    ToTheEnd,
+    /// The rows that are stored are enough to find the edges of windows.
+    ReadyToDivide,
+}
+
+/// How the walk of one window ended.
+enum WindowWalked {
+    ToTheEnd,
+    /// Another window has more rows left and should be walked first.
+    Yielded(u32),
+    ReadyToDivide,
+}
+
+/// Why a walk failed.
+enum WalkFailure {
+    /// The pager cannot find the rows that it had reached.
+    LostPlace,
+    /// Clerk ignores the filters that bound the window, or fails because of them.
+    Unfiltered,
+    /// Clerk fails or is slow for the whole list, or at large offsets, but not for one owner's rows.
+    ReadByOwner,
+    Stop(Stop),
+}
+
+impl<E: Into<Stop>> From<E> for WalkFailure {
+    fn from(error: E) -> Self {
+        Self::Stop(error.into())
+    }
+}
+
+impl WalkFailure {
+    /// Classifies what stopped a pager. May send requests to find out whether another way to read
+    /// the list would work.
+    async fn of(run: &Run, endpoint: &'static Endpoint, stop: PagerStop) -> Self {
+        let stop = match stop {
+            PagerStop::LostPlace(_) => return Self::LostPlace,
+            PagerStop::Unfiltered(_) => return Self::Unfiltered,
+            stop => Stop::from(stop),
+        };
+        match strategy::is_refused_as_a_whole(run, endpoint, &stop).await {
+            Ok(true) => return Self::ReadByOwner,
+            Ok(false) => {}
+            Err(stop) => return Self::Stop(stop),
+        }
+        if strategy::fails_at_large_offsets(run, endpoint, &stop).await {
+            Self::ReadByOwner
+        } else if strategy::fails_in_windows(run, endpoint, &stop).await {
+            Self::Unfiltered
+        } else {
+            Self::Stop(stop)
+        }
+    }
+
+    /// Whether the whole run ends, and not only the walk of this list.
+    fn ends_the_run(&self) -> bool {
+        match self {
+            Self::LostPlace | Self::Unfiltered | Self::ReadByOwner => false,
+            Self::Stop(stop) => left_out::ends_the_run(stop),
+        }
+    }
+}
+
+/// What to do after a walk has failed.
+enum Fallback {
+    /// Walk again: the checkpoint says in which way.
+    WalkAgain,
+    /// Compare what was read with Clerk's count.
+    Compare,
+}
+
+/// Chooses another way to read a list after its walk has failed, and stores the choice.
+async fn fall_back(
+    run: &Run,
+    endpoint: &'static Endpoint,
+    failure: WalkFailure,
+) -> Result<Fallback, Stop> {
+    let name = endpoint.name();
+    match failure {
+        WalkFailure::Stop(stop) => return Err(stop),
+        WalkFailure::ReadByOwner => {
+            run.commit_list(name, |list| list.restart_by_owner(endpoint)).await?;
+            forecast::check(run, endpoint).await?;
+        }
+        // Rows that grants refer to must stay, so the list cannot restart. Rows that are missing from
+        // it are requested by id.
+        WalkFailure::LostPlace if run.others_refer_to(name) => {
+            run.commit_list(name, |list| list.stage = Stage::Comparing).await?;
+            return Ok(Fallback::Compare);
+        }
+        WalkFailure::LostPlace | WalkFailure::Unfiltered
+            if run.list(name, |list| list.windows.len() > 1) =>
+        {
+            warn!(clerk.path = endpoint.path, "reading the rest of the list without windows");
+            run.commit_list(name, ListProgress::join_windows).await?;
+        }
+        WalkFailure::LostPlace if run.list(name, |list| list.restarts) < MOST_RESTARTS => {
+            warn!(clerk.path = endpoint.path, "rows moved too far; reading the list again");
+            run.commit_list(name, |list| {
+                *list = list.restarted(match list.mode {
+                    PagingMode::ByOwner => PagingMode::ByOwner,
+                    PagingMode::Cursor | PagingMode::Offset => PagingMode::first(endpoint),
+                });
+                list.restarts += 1;
+            })
+            .await?;
+        }
+        WalkFailure::LostPlace | WalkFailure::Unfiltered => {
+            // The next sync may find that the list no longer changes, so it may restart it again.
+            run.commit_list(name, |list| list.restarts = 0).await?;
+            return Err(PagerStop::LostPlace(endpoint).into());
+        }
+    }
+    Ok(Fallback::WalkAgain)
+}
+
+/// Walks the windows that have not ended, or else the last one further. As many are walked at a time
+/// as the rate limit allows, those with the most rows left first.
+async fn walk_windows(
+    run: &Run,
+    endpoint: &'static Endpoint,
+    counted: Option<u64>,
+) -> Result<Walked, WalkFailure> {
+    let queue = WindowQueue::new(run, endpoint);
+    let mut walking = FuturesUnordered::new();
+    let mut outcome = Ok(Walked::ToTheEnd);
+    loop {
+        while walking.len() < most_walks(run, endpoint) && outcome.is_ok() {
+            let Some(window) = queue.take() else { break };
+            walking.push(walk_window(run, endpoint, window, counted, &queue));
+        }
+        tokio::select! {
+            walked = walking.next() => match walked {
+                None => return outcome,
+                Some(Ok(WindowWalked::ToTheEnd)) => {}
+                Some(Ok(WindowWalked::Yielded(window))) => queue.put(window),
+                Some(Ok(WindowWalked::ReadyToDivide)) => outcome = Ok(Walked::ReadyToDivide),
+                Some(Err(failure)) => {
+                    if failure.ends_the_run() {
+                        // The other walks store the pages that are in flight.
+                        run.work_limit.halt();
+                    }
+                    if outcome.is_ok() {
+                        outcome = Err(failure);
+                    }
+                }
+            },
+            () = queue.added() => {}
+            () = run.read_ahead.grown(), if !queue.is_empty() => {}
+        }
+    }
+}
+
+/// Most windows of a list to walk at a time: enough to fill the rate limit.
+fn most_walks(run: &Run, endpoint: &'static Endpoint) -> usize {
+    run.read_ahead.limit(run.pages_to_fill(endpoint)).max(1)
+}
+
+/// Walks one window to its end, or until a window in the queue has more rows left.
+async fn walk_window(
+    run: &Run,
+    endpoint: &'static Endpoint,
+    window: u32,
+    counted: Option<u64>,
+    queue: &WindowQueue<'_>,
+) -> Result<WindowWalked, WalkFailure> {
+    let beginning = run.list(endpoint.name(), |list| beginning(list, window, counted));
+    let mut pager = ListPager::new(run, endpoint, beginning);
+    pager.skip(stored_after_position(run, endpoint, window).await?);
+    let pending = PendingPages::new(run, endpoint, window, counted);
+    let walk =
+        WindowWalk { run, endpoint, window, counted, queue, pager, pending, divisible_from: 0 };
+    walk.to_the_end().await
+}
+
+/// Where the walk of a window continues.
+fn beginning(list: &ListProgress, window: u32, counted: Option<u64>) -> Beginning {
+    let window = list.window(window);
+    Beginning {
+        range: window.range,
+        mode: list.mode,
+        position: window.position.clone(),
+        rows: window.rows(),
+        expected: window.expected.or(counted),
+        ties: None,
+    }
+}
+
+/// The walk of one window: pages from the pager, through `pending`, into the store.
+struct WindowWalk<'a> {
+    run: &'a Run,
+    endpoint: &'static Endpoint,
+    /// The window's number.
+    window: u32,
+    /// Clerk's count of the list before its walk, if it was requested.
+    counted: Option<u64>,
+    /// The windows that wait to be walked.
+    queue: &'a WindowQueue<'a>,
+    pager: ListPager,
+    pending: PendingPages<'a>,
+    /// Rows of the window to read before it is divided again: the last attempt to divide it failed.
+    divisible_from: u64,
+}
+
+impl WindowWalk<'_> {
+    async fn to_the_end(mut self) -> Result<WindowWalked, WalkFailure> {
+        let (run, endpoint) = (self.run, self.endpoint);
+        loop {
+            self.divide_if_wanted().await?;
+            let ahead = Ahead::of(run, endpoint, self.pager.in_flight());
+            let to_be_divided = windows_wanted(run, endpoint, self.counted) > 1;
+            self.pager.allow(if to_be_divided {
+                // The next page will belong to another window.
+                Allowed { in_flight: 1, read_ahead: 1 }
+            } else {
+                // Clerk answers further requests while pages are stored.
+                Allowed { in_flight: ahead.in_flight, read_ahead: ahead.in_flight + ahead.unsaved }
+            });
+            self.pager.wait_for_room(concurrent_walks(run, endpoint) > 1);
+            let has_begun = run.list(endpoint.name(), |list| list.rows() > 0);
+            if to_be_divided && has_begun && self.pending.is_empty() {
+                return Ok(WindowWalked::ReadyToDivide);
+            }
+            match self.pager.next().await {
+                Ok(Some(batch)) => {
+                    if let Some(walked) = self.take(batch, &ahead).await? {
+                        return Ok(walked);
+                    }
+                }
+                Ok(None) => return Ok(WindowWalked::ToTheEnd),
+                Err(stop) => {
+                    self.pending.store().await?;
+                    return Err(WalkFailure::of(run, endpoint, stop).await);
+                }
+            }
+        }
+    }
+
+    /// Takes a page, and stores the pending pages if it is time. `Some` if the walk ends here.
+    async fn take(
+        &mut self,
+        mut batch: Batch,
+        ahead: &Ahead,
+    ) -> Result<Option<WindowWalked>, WalkFailure> {
+        let (run, endpoint) = (self.run, self.endpoint);
+        let last = batch.last;
+        let dangling = fetch_references(run, &mut batch.page).await?;
+        self.pending.add(batch, dangling, ahead.unsaved < ahead.together)?;
+        let is_whole = last
+            || self.pending.pages() >= ahead.together
+            || self.pending.is_full()
+            || run.work_limit.exhausted().is_some();
+        if !is_whole && self.pending.waiting() < ahead.unsaved {
+            return Ok(None);
+        }
+        let before = self.stored_rows();
+        self.store(is_whole).await?;
+        if last {
+            return Ok(None);
+        }
+        if strategy::is_slow_enough_to_change(run, endpoint).await? {
+            return Err(WalkFailure::ReadByOwner);
+        }
+        // A walk that makes no progress counts its attempts in the pager, so it must not yield.
+        let has_progressed = self.stored_rows() > before;
+        let is_at_rest = is_whole && self.pager.is_at_rest();
+        let yields = has_progressed && is_at_rest && self.queue.has_longer_than(self.window);
+        Ok(yields.then_some(WindowWalked::Yielded(self.window)))
+    }
+
+    fn stored_rows(&self) -> u64 {
+        self.run.list(self.endpoint.name(), |list| list.window(self.window).rows())
+    }
+
+    /// Stores the pending pages: as a segment if they are a whole one, otherwise as a draft.
+    async fn store(&mut self, is_whole: bool) -> Result<(), Stop> {
+        let run = self.run;
+        run.read_ahead.note_storing();
+        let began = Instant::now();
+        let stored = match is_whole {
+            true => self.pending.store().await?,
+            false => self.pending.store_draft().await?,
+        };
+        self.pager.stored(stored);
+        run.read_ahead.note_stored(stored, began.elapsed());
+        compact(run, self.endpoint, self.window).await
+    }
+
+    /// Divides the rest of the window if there are too few open windows to fill the rate limit and
+    /// this is one of the longest. If it cannot be divided, waits for a quarter of the rows that are
+    /// left before it tries again.
+    async fn divide_if_wanted(&mut self) -> Result<(), Stop> {
+        let (run, endpoint, window) = (self.run, self.endpoint, self.window);
+        let Some(taken) = self.pager.taken().filter(|_| run.work_limit.exhausted().is_none())
+        else {
+            return Ok(());
+        };
+        let in_windows = run.list(endpoint.name(), |list| list.windows.len() > 1);
+        if !in_windows || most_parts(&taken) < 2 || taken.rows < self.divisible_from {
+            return Ok(());
+        }
+        let open = run.list(endpoint.name(), ListProgress::open_windows);
+        let more = most_walks(run, endpoint).saturating_sub(open);
+        self.queue.want(more.min(run.requests_to_spare(endpoint)));
+        let Some(wanted) = self.queue.parts_wanted(window, &taken) else { return Ok(()) };
+        let divided = divide_again(run, endpoint, window, &taken, wanted).await;
+        let behind = divided.as_deref().unwrap_or_default();
+        self.queue.divided(wanted, behind);
+        let is_divided = !behind.is_empty();
+        divided?;
+        if !is_divided {
+            self.divisible_from = taken.rows + (taken.expected - taken.rows) / 4;
+            return Ok(());
+        }
+        let (range, expected) = run.list(endpoint.name(), |list| {
+            let window = list.window(window);
+            (window.range, window.expected)
+        });
+        self.pager.narrow(range, expected.unwrap_or(taken.expected));
+        Ok(())
+    }
+}
+
+/// How far one walk may read ahead of what is stored, in pages.
+struct Ahead {
+    /// Most pages in flight.
+    in_flight: usize,
+    /// Pages that are stored as one segment.
+    together: usize,
+    /// Most pages that are in no segment and no draft.
+    unsaved: usize,
+}
+
+impl Ahead {
+    /// As far as the rate limit and the memory allow. A list whose rows refer to a list that is still
+    /// being read uses only the part of the rate that other lists leave; `own_in_flight` is how many
+    /// of the requests in flight are its own.
+    fn of(run: &Run, endpoint: &'static Endpoint, own_in_flight: usize) -> Self {
+        let walks = concurrent_walks(run, endpoint);
+        let together = run.read_ahead.pages_together(walks);
+        // The pages that arrive while others are stored, and two more.
+        let meanwhile = run.client.requests_in(run.read_ahead.storing());
+        let unsaved = ((meanwhile + MINIMUM) / walks).clamp(1, together);
+        let is_by_owner = run.list(endpoint.name(), |list| list.mode == PagingMode::ByOwner);
+        let mut in_flight = (most_walks(run, endpoint) / walks).max(1);
+        if resolve::refers_to_pending_list(run, endpoint.name()) {
+            let by_others = run.client.usage().places.asked_for().saturating_sub(own_in_flight);
+            in_flight = in_flight.saturating_sub(by_others).max(1);
+        }
+        Self {
+            in_flight,
+            // A page of one owner's rows is too small to be worth a draft: `compact` joins small
+            // segments later.
+            together: if is_by_owner { together.min(meanwhile).max(1) } else { together },
+            unsaved: if is_by_owner { together } else { unsaved },
+        }
+    }
+}
+
+/// How many windows of a list are walked at the moment.
+fn concurrent_walks(run: &Run, endpoint: &'static Endpoint) -> usize {
+    run.list(endpoint.name(), ListProgress::open_windows).min(most_walks(run, endpoint))
+}
+
+/// Fetches the rows that a page refers to and the snapshot does not have yet. Rows of the page whose
+/// user or organization no longer exists are marked as dangling, and counted.
 ///
 /// # Errors
 /// [`Stop`].
-pub(crate) async fn close(run: &Run, page: &mut ReadPage) -> Result<Dangling, Stop> {
+pub(crate) async fn fetch_references(run: &Run, page: &mut ReadPage) -> Result<Dangling, Stop> {
     for resource in REFERENCES.iter().flat_map(|(_, to)| to.iter().copied()) {
         let missing = resolve::missing(run, page, resource);
         if !missing.is_empty() {
             fetch_missing(run, resource, missing).await?;
         }
     }
-    Ok(resolve::mark_gone(run, page))
+    Ok(resolve::mark_dangling(run, page))
 }
 
-/// Fetches rows that appeared during the run. Those that were created during the run stand at the end of their list;
-/// those with an earlier date are requested by id and inserted at their place.
+/// Fetches rows that appeared during the run. Rows that were created during the run stand at the end
+/// of their list, which is walked further. Rows with an earlier creation time are requested by id and
+/// inserted in their place.
 ///
 /// # Errors
 /// [`Stop`].
@@ -133,282 +481,11 @@ pub(crate) async fn fetch_missing(
         "grants refer to rows that appeared during the run; fetching them"
     );
     walk_to_end(run, endpoint).await?;
-    let still: Vec<String> =
+    let still_missing: Vec<String> =
         ids.into_iter().filter(|id| !resolve::is_known(run, resource, id)).collect();
-    for ids in still.chunks(IDS_PER_REQUEST) {
+    for ids in still_missing.chunks(IDS_PER_REQUEST) {
         let Some(page) = resolve::page_by_id(run, endpoint, ids).await? else { break };
         insert(run, endpoint, &page).await?;
     }
     Ok(())
-}
-
-/// Clerk's count of a list before its walk, asked for where its pages do not state it.
-async fn count_before(run: &Run, endpoint: &'static Endpoint) -> Result<Option<u64>, Stop> {
-    let counted = run.list(endpoint.name(), |list| list.source_count.before);
-    match endpoint.paging {
-        Paging::Cursor { count_path } if counted.is_none() => {
-            run.may_go_on()?;
-            Ok(Some(reconcile::count(run, endpoint, count_path, CreatedRange::default()).await?))
-        }
-        _ => Ok(counted),
-    }
-}
-
-enum Walked {
-    ToTheEnd,
-    FarEnoughToDivide,
-}
-
-/// How far a window was walked.
-enum Turn {
-    ToTheEnd,
-    /// Until another had more rows left.
-    Over(u32),
-    FarEnoughToDivide,
-}
-
-enum WalkFailure {
-    LostPlace,
-    Unfiltered,
-    /// At large offsets, or as a whole, and what owns the rows answers better.
-    AnswersBadly,
-    Stop(Stop),
-}
-
-impl<E: Into<Stop>> From<E> for WalkFailure {
-    fn from(error: E) -> Self {
-        Self::Stop(error.into())
-    }
-}
-
-impl WalkFailure {
-    /// Whether nothing more can be read, of this list or of another.
-    fn ends_the_run(&self) -> bool {
-        match self {
-            Self::LostPlace | Self::Unfiltered | Self::AnswersBadly => false,
-            Self::Stop(stop) => left_out::ends_the_run(stop),
-        }
-    }
-
-    async fn of(run: &Run, endpoint: &'static Endpoint, stop: PagerStop) -> Self {
-        let stop = match stop {
-            PagerStop::LostPlace(_) => return Self::LostPlace,
-            PagerStop::Unfiltered(_) => return Self::Unfiltered,
-            stop => Stop::from(stop),
-        };
-        match strategy::is_refused_as_a_whole(run, endpoint, &stop).await {
-            Ok(true) => return Self::AnswersBadly,
-            Ok(false) => {}
-            Err(stop) => return Self::Stop(stop),
-        }
-        if strategy::fails_at_large_offsets(run, endpoint, &stop).await {
-            Self::AnswersBadly
-        } else if strategy::fails_in_windows(run, endpoint, &stop).await {
-            Self::Unfiltered
-        } else {
-            Self::Stop(stop)
-        }
-    }
-}
-
-/// Walks the windows that have not ended, or else the last one on, side by side: the more pages are
-/// safe, the more at once.
-async fn walk_windows(
-    run: &Run,
-    endpoint: &'static Endpoint,
-    counted: Option<u64>,
-) -> Result<Walked, WalkFailure> {
-    let waiting = WindowQueue::new(run, endpoint);
-    let mut walking = FuturesUnordered::new();
-    let mut outcome = Ok(Walked::ToTheEnd);
-    loop {
-        while walking.len() < walks_at_once(run, endpoint) && outcome.is_ok() {
-            let Some(window) = waiting.take() else { break };
-            walking.push(walk_window(run, endpoint, window, counted, &waiting));
-        }
-        tokio::select! {
-            walked = walking.next() => match walked {
-                None => return outcome,
-                Some(Ok(Turn::ToTheEnd)) => {}
-                Some(Ok(Turn::Over(window))) => waiting.put(window),
-                Some(Ok(Turn::FarEnoughToDivide)) => outcome = Ok(Walked::FarEnoughToDivide),
-                Some(Err(failure)) => {
-                    if failure.ends_the_run() {
-                        // The others store what is in flight.
-                        run.work_limit.halt();
-                    }
-                    if outcome.is_ok() {
-                        outcome = Err(failure);
-                    }
-                }
-            },
-            () = waiting.added() => {}
-            () = run.read_ahead.grown(), if !waiting.is_empty() => {}
-        }
-    }
-}
-
-/// How many windows are walked at the same time: as many as fill the pace.
-fn walks_at_once(run: &Run, endpoint: &'static Endpoint) -> usize {
-    run.read_ahead.allowed(run.pages_to_fill(endpoint)).max(1)
-}
-
-/// Walks one window to its end, or until one that waits has more rows left.
-async fn walk_window(
-    run: &Run,
-    endpoint: &'static Endpoint,
-    window: u32,
-    counted: Option<u64>,
-    waiting: &WindowQueue<'_>,
-) -> Result<Turn, WalkFailure> {
-    let beginning = run.list(endpoint.name(), |list| beginning(list, window, counted));
-    let mut walk = ListPager::new(run, endpoint, beginning);
-    walk.skip(stored_after_place(run, endpoint, window).await?);
-    let mut pending = PendingPages::new(run, endpoint, window, counted);
-    let mut divisible_from = 0;
-    loop {
-        divide_if_wanted(run, endpoint, window, &mut walk, waiting, &mut divisible_from).await?;
-        let Ahead { in_flight, together, unsaved } = ahead(run, endpoint, walk.in_flight());
-        let to_be_divided = windows_wanted(run, endpoint, counted) > 1;
-        walk.allow(if to_be_divided {
-            // The next page will belong to another window's walk.
-            Allowed { in_flight: 1, read_ahead: 1 }
-        } else {
-            // Clerk answers while pages are stored.
-            Allowed { in_flight, read_ahead: in_flight + unsaved }
-        });
-        walk.wait_for_room(walks_side_by_side(run, endpoint) > 1);
-        let has_begun = run.list(endpoint.name(), |list| list.rows() > 0);
-        if to_be_divided && has_begun && pending.is_empty() {
-            return Ok(Turn::FarEnoughToDivide);
-        }
-        match walk.next().await {
-            Ok(Some(mut batch)) => {
-                let last = batch.last;
-                let dangling = close(run, &mut batch.page).await?;
-                pending.add(batch, dangling, unsaved < together)?;
-                let is_whole = last
-                    || pending.pages() >= together
-                    || pending.is_full()
-                    || run.work_limit.exhausted().is_some();
-                if is_whole || pending.waiting() >= unsaved {
-                    let before = run.list(endpoint.name(), |list| list.window(window).rows());
-                    run.read_ahead.note_storing();
-                    let began = Instant::now();
-                    let stored = match is_whole {
-                        true => pending.store().await?,
-                        false => pending.store_draft().await?,
-                    };
-                    walk.stored(stored);
-                    run.read_ahead.note_stored(stored, began.elapsed());
-                    join_small(run, endpoint, window).await?;
-                    if !last && strategy::is_slow_enough_to_change(run, endpoint).await? {
-                        return Err(WalkFailure::AnswersBadly);
-                    }
-                    // What a walk knows about a list that does not get on must not be forgotten.
-                    let got_on =
-                        run.list(endpoint.name(), |list| list.window(window).rows()) > before;
-                    let is_at_rest = is_whole && walk.is_at_rest();
-                    if !last && got_on && is_at_rest && waiting.has_longer_than(window) {
-                        return Ok(Turn::Over(window));
-                    }
-                }
-            }
-            Ok(None) => return Ok(Turn::ToTheEnd),
-            Err(stop) => {
-                pending.store().await?;
-                return Err(WalkFailure::of(run, endpoint, stop).await);
-            }
-        }
-    }
-}
-
-/// How far one walk may run ahead of what is stored.
-struct Ahead {
-    /// Most pages in flight.
-    in_flight: usize,
-    /// Pages that are stored together.
-    together: usize,
-    /// Most pages that wait to be stored, if only as drafts.
-    unsaved: usize,
-}
-
-/// As far as the rate allows. A list whose pages refer to one that is still being read uses only the part of the rate
-/// that other lists leave; `are_in_flight` is how many of its own pages are in flight.
-fn ahead(run: &Run, endpoint: &'static Endpoint, are_in_flight: usize) -> Ahead {
-    let walks = walks_side_by_side(run, endpoint);
-    let together = run.read_ahead.pages_together(walks);
-    // What comes while others are stored, and two pages.
-    let meanwhile = run.client.requests_in(run.read_ahead.storing());
-    let unsaved = ((meanwhile + ALWAYS) / walks).clamp(1, together);
-    let is_by_owner = run.list(endpoint.name(), |list| list.mode) == PagingMode::ByOwner;
-    let mut in_flight = (walks_at_once(run, endpoint) / walks).max(1);
-    if resolve::is_early(run, endpoint.name()) {
-        let by_others = run.client.usage().places.asked_for().saturating_sub(are_in_flight);
-        in_flight = in_flight.saturating_sub(by_others).max(1);
-    }
-    Ahead {
-        in_flight,
-        // Where a page is no more than the rows of one owner no draft is worth its while: small segments are
-        // joined later.
-        together: if is_by_owner { together.min(meanwhile).max(1) } else { together },
-        unsaved: if is_by_owner { together } else { unsaved },
-    }
-}
-
-/// How many windows of a list are walked at the same time.
-fn walks_side_by_side(run: &Run, endpoint: &'static Endpoint) -> usize {
-    run.list(endpoint.name(), ListProgress::open_windows).min(walks_at_once(run, endpoint))
-}
-
-/// Divides what is left of a window if others have ended, so that the pace is not kept any more, and it is
-/// among the longest of those that are left. Where that cannot be done it is not tried again before so many rows of
-/// the window have been taken as `divisible_from` says.
-async fn divide_if_wanted(
-    run: &Run,
-    endpoint: &'static Endpoint,
-    window: u32,
-    walk: &mut ListPager,
-    waiting: &WindowQueue<'_>,
-    divisible_from: &mut u64,
-) -> Result<(), Stop> {
-    let Some(taken) = walk.taken().filter(|_| run.work_limit.exhausted().is_none()) else {
-        return Ok(());
-    };
-    let in_windows = run.list(endpoint.name(), |list| list.windows.len() > 1);
-    if !in_windows || most_parts(&taken) < 2 || taken.rows < *divisible_from {
-        return Ok(());
-    }
-    let open = run.list(endpoint.name(), ListProgress::open_windows);
-    let more = walks_at_once(run, endpoint).saturating_sub(open);
-    waiting.want(more.min(run.requests_to_spare(endpoint)));
-    let Some(wanted) = waiting.parts_wanted(window, &taken) else { return Ok(()) };
-    let divided = divide_again(run, endpoint, window, &taken, wanted).await;
-    let behind = divided.as_deref().unwrap_or_default();
-    waiting.divided(wanted, behind);
-    let is_divided = !behind.is_empty();
-    divided?;
-    if !is_divided {
-        *divisible_from = taken.rows + (taken.expected - taken.rows) / 4;
-        return Ok(());
-    }
-    let (range, expected) = run.list(endpoint.name(), |list| {
-        let window = list.window(window);
-        (window.range, window.expected)
-    });
-    walk.narrow(range, expected.unwrap_or(taken.expected));
-    Ok(())
-}
-
-/// Where the walk of a window goes on.
-fn beginning(list: &ListProgress, window: u32, counted: Option<u64>) -> Beginning {
-    let window = list.window(window);
-    Beginning {
-        range: window.range,
-        mode: list.mode,
-        position: window.position.clone(),
-        rows: window.rows(),
-        expected: window.expected.or(counted),
-        ties: None,
-    }
 }

@@ -1,4 +1,5 @@
-//! Reads everything that is opted in: each list as soon as those are done that it needs.
+//! Reads every list that the opted-in resources need: each one as soon as the lists that it depends
+//! on are done.
 
 pub(crate) mod forecast;
 pub(crate) mod left_out;
@@ -29,20 +30,20 @@ use crate::sync::references::resolve;
 use crate::sync::run::Run;
 use crate::work_limit::StopReason;
 
-/// Reads every list that is needed and not done, and notes that the run is complete.
+/// Reads every list that is needed and not done, and stores that the run is complete.
 ///
 /// # Errors
-/// [`Stop`]; everything read before is stored.
+/// [`Stop`]; pages that were read before are stored.
 pub async fn read_everything(run: &Run) -> Result<(), Stop> {
     let needed = run.leased.read(|checkpoint| lists_needed(&checkpoint.resources));
     read_lists(run, not_done(run, &needed), Phase::follows).await?;
     settle(run).await?;
-    // Lists that grants refer to may have grown: compare them once more, one phase after the other, so that no list grows
-    // while it is compared.
+    // Lists that grants refer to may have grown. They are compared once more, one phase after the
+    // other, so that no list grows while it is compared.
     run.remembered_ids.clear();
     read_lists(run, not_done(run, &needed), |phase, other| other < phase).await?;
     run.may_go_on()?;
-    daily_active_users::write_down(run).await?;
+    daily_active_users::write(run).await?;
     let completed = Completed {
         at: run.clock.now(),
         run: run.stats(),
@@ -56,7 +57,7 @@ pub async fn read_everything(run: &Run) -> Result<(), Stop> {
     .await
 }
 
-/// The lists that are read and not done, in the order in which they begin.
+/// The needed lists that Clerk serves and that are not done, in the order in which they start.
 fn not_done(run: &Run, needed: &BTreeSet<ListName>) -> Vec<ListName> {
     let is_open =
         |&list: &ListName| endpoint(list).is_read() && !run.list(list, ListProgress::is_done);
@@ -65,11 +66,11 @@ fn not_done(run: &Run, needed: &BTreeSet<ListName>) -> Vec<ListName> {
     lists
 }
 
-/// Lists that are read at once: each may hold a part and pages that wait for it.
+/// Lists that are read concurrently. Each may hold a part and its pending pages in memory.
 const LISTS_AT_ONCE: usize = 4;
 
-/// Copies lists, side by side unless one `follows` the other. When one fails the others store what is
-/// in flight, and the failure that says most is returned.
+/// Reads lists concurrently, unless one `follows` the other. If one fails, the others store the
+/// pages in flight; the most significant failure is returned.
 async fn read_lists(
     run: &Run,
     mut waiting: Vec<ListName>,
@@ -97,7 +98,7 @@ async fn read_lists(
     }
 }
 
-/// Whether no list that this one follows is open.
+/// Whether every list that this one follows is done.
 fn is_next(list: ListName, open: &[ListName], follows: fn(Phase, Phase) -> bool) -> bool {
     let phase = endpoint(list).phase;
     !open.iter().any(|&other| follows(phase, endpoint(other).phase))
@@ -105,11 +106,12 @@ fn is_next(list: ListName, open: &[ListName], follows: fn(Phase, Phase) -> bool)
 
 async fn read_list(run: &Run, list: ListName) -> Result<(), Stop> {
     run.may_go_on()?;
-    resolve::learn(run, list).await?;
+    resolve::load_referenced_ids(run, list).await?;
     copy_list(run, list).await?;
-    resolve::tell(run, list).await
+    resolve::load_awaited_ids(run, list).await
 }
 
+/// The rank of a failure; the lowest is reported.
 const fn significance(stop: &Stop) -> u8 {
     match stop {
         Stop::LeaseLost => 0,

@@ -1,4 +1,5 @@
-//! Compares what was read with Clerk's own count, and finds the segments that disagree.
+//! Compares the rows that were read of a list with Clerk's own count, and finds the segments that
+//! differ.
 
 use std::ops::Range;
 
@@ -18,11 +19,97 @@ use crate::sync::read::strategy;
 use crate::sync::run::Run;
 use crate::sync::write::row_ids;
 
-/// Repairs of one list before it is called drifted.
+/// Repairs of one list before it becomes drifted.
 const MOST_REPAIRS: u32 = 12;
 
-/// Asks a list's count of its own, such as `/users/count`, of the rows within bounds; where the server
-/// includes the moments that bound them, rows of a millisecond more may be counted.
+/// What to do with a list after the comparison.
+pub(crate) enum Next {
+    /// Whatever its stage says: it is done, or it restarts.
+    Settled,
+    /// Read some of it again, and then compare it again.
+    ReadAgain(Repair),
+}
+
+/// What to read again of a list.
+pub(crate) struct Repair {
+    /// Segments in ascending order: the index of the window, and of the segment in it.
+    pub segments: Vec<(usize, usize)>,
+    /// Indices of the windows that may have ended too early, and are walked further.
+    pub windows: Range<usize>,
+}
+
+/// Compares a list that was walked to its end with Clerk's count, and stores its new stage. If they
+/// differ, returns what to read again.
+///
+/// # Errors
+/// [`Stop`].
+pub(crate) async fn reconcile(run: &Run, endpoint: &'static Endpoint) -> Result<Next, Stop> {
+    run.may_go_on()?;
+    let name = endpoint.name();
+    let (rows, mode) = run.list(name, |list| (list.rows(), list.mode));
+    let counted = count_now(run, endpoint, mode).await?;
+    let agree = rows == counted;
+    let is_doubled = agree && has_doubled_rows(run, endpoint).await?;
+    let stage = stage_after_comparison(run, endpoint, agree && !is_doubled);
+    if stage == Stage::Drifted {
+        let path = endpoint.path;
+        warn!(clerk.path = path, rows, counted, "Clerk changes faster than repairs can follow");
+    }
+    if mode != PagingMode::ByOwner && strategy::answers_in_part(run, endpoint, &stage).await? {
+        run.commit_list(name, |list| list.restart_by_owner(endpoint)).await?;
+        return Ok(Next::Settled);
+    }
+    if stage == Stage::Drifted && rows == 0 {
+        let detail = "it lists no row though its count says there are some".to_owned();
+        return Err(run.reader(endpoint).protocol(detail).into());
+    }
+    let is_settled = stage != Stage::Comparing;
+    run.commit_list(name, |list| {
+        list.source_count.after = Some(counted);
+        list.stage = stage;
+    })
+    .await?;
+    if is_settled {
+        run.work_limit.note_progress();
+        return Ok(Next::Settled);
+    }
+    // A comparison that fails is no progress: the first repair of an invocation may begin whatever
+    // the budget says.
+    run.may_go_on()?;
+    if is_doubled || endpoint.paging == Paging::Whole {
+        info!(clerk.path = endpoint.path, rows, counted, "rows differ; reading the list again");
+        run.commit_list(name, ListProgress::restart).await?;
+        return Ok(Next::Settled);
+    }
+    info!(
+        clerk.path = endpoint.path,
+        rows, counted, "counts differ; looking for the rows that moved"
+    );
+    find_repair(run, endpoint).await.map(Next::ReadAgain)
+}
+
+/// Clerk's count of a list, requested unless the pages have just stated it.
+async fn count_now(run: &Run, endpoint: &'static Endpoint, mode: PagingMode) -> Result<u64, Stop> {
+    match endpoint.paging {
+        Paging::Cursor { count_path } => {
+            count(run, endpoint, count_path, CreatedRange::default()).await
+        }
+        Paging::Offset(_) | Paging::Whole => {
+            let stated = run.list(endpoint.name(), |list| list.source_count.after);
+            match stated {
+                Some(counted)
+                    if mode != PagingMode::ByOwner || !endpoint.is_counted_as_a_whole() =>
+                {
+                    Ok(counted)
+                }
+                _ => Ok(row_at(&run.reader(endpoint), 0).await?.1.unwrap_or_default()),
+            }
+        }
+    }
+}
+
+/// Requests the count of the rows in a creation range from a count endpoint such as `/users/count`.
+/// Servers that include both bounds of the range count the rows of one more millisecond.
 ///
 /// # Errors
 /// [`Stop`].
@@ -43,89 +130,24 @@ pub(crate) async fn count(
     Ok(count)
 }
 
-/// What is to be done with a list that was compared.
-pub(crate) enum Next {
-    /// Nothing but what its stage says: it is done, or begins anew.
-    Settled,
-    /// Some of it is to be read again, and then it is to be compared again.
-    ReadAgain(Repair),
-}
-
-/// What is to be read again of a list.
-pub(crate) struct Repair {
-    /// Segments, in order: the place of the window, and of the segment in it.
-    pub segments: Vec<(usize, usize)>,
-    /// Windows that may have ended too early, and are walked on.
-    pub windows: Range<usize>,
-}
-
-/// Compares a list that was walked to its end with Clerk's count. If they differ, says what is to be read again.
-///
-/// # Errors
-/// [`Stop`].
-pub(crate) async fn reconcile(run: &Run, endpoint: &'static Endpoint) -> Result<Next, Stop> {
-    run.may_go_on()?;
+/// The stage of a list after a comparison.
+fn stage_after_comparison(run: &Run, endpoint: &'static Endpoint, agrees: bool) -> Stage {
     let name = endpoint.name();
-    let (rows, repairs, mode) = run.list(name, |list| (list.rows(), list.repairs, list.mode));
-    let counted = match endpoint.paging {
-        Paging::Cursor { count_path } => {
-            count(run, endpoint, count_path, CreatedRange::default()).await?
-        }
-        Paging::Offset(_) | Paging::Whole => match run.list(name, |list| list.source_count.after) {
-            Some(counted) if mode != PagingMode::ByOwner || !endpoint.is_counted_as_a_whole() => {
-                counted
-            }
-            _ => row_at(&run.reader(endpoint), 0).await?.1.unwrap_or_default(),
-        },
-    };
-    // By owner, rows do not stand where the whole list has them: only its end can be looked at.
+    let (repairs, mode) = run.list(name, |list| (list.repairs, list.mode));
+    // By owner, a row's offset says nothing about its place, so only the end of the list is repaired.
     let most_repairs = if mode == PagingMode::ByOwner { 1 } else { MOST_REPAIRS };
-    let agree = rows == counted;
-    let is_doubled = agree && has_doubled_rows(run, endpoint).await?;
-    let stage = if agree && !is_doubled {
+    if agrees {
         Stage::Verified
     } else if repairs >= most_repairs || run.others_refer_to(name) {
-        warn!(
-            clerk.path = endpoint.path,
-            rows, counted, "Clerk changes faster than repair follows"
-        );
         Stage::Drifted
     } else {
         Stage::Comparing
-    };
-    if mode != PagingMode::ByOwner && strategy::answers_in_part(run, endpoint, &stage).await? {
-        run.commit_list(name, |list| list.begin_by_owner(endpoint)).await?;
-        return Ok(Next::Settled);
     }
-    let disagrees = stage == Stage::Comparing;
-    if stage == Stage::Drifted && rows == 0 {
-        let detail = "it lists no row though its count says there are some".to_owned();
-        return Err(run.reader(endpoint).protocol(detail).into());
-    }
-    run.commit_list(name, |list| {
-        list.source_count.after = Some(counted);
-        list.stage = stage;
-    })
-    .await?;
-    if !disagrees {
-        run.work_limit.note_progress();
-        return Ok(Next::Settled);
-    }
-    // To know that counts disagree is not progress: the first repair of an invocation may begin
-    // whatever the budget says.
-    run.may_go_on()?;
-    if is_doubled || endpoint.paging == Paging::Whole {
-        info!(clerk.path = endpoint.path, rows, counted, "rows disagree; reading the list again");
-        run.commit_list(name, ListProgress::begin_again).await?;
-        return Ok(Next::Settled);
-    }
-    info!(clerk.path = endpoint.path, rows, counted, "counts disagree; looking for the place");
-    find_repair(run, endpoint).await.map(Next::ReadAgain)
 }
 
-/// Whether a row of a list without an order is stored twice: it moved while the list was read, and
-/// another may have been missed for it, though the count agrees. All ids are held against each
-/// other, as hashes of 8 bytes; one page cannot disagree with itself.
+/// Whether a list without an order has stored a row twice. The row moved while the list was read,
+/// so another row may have been missed although the counts agree. Compares all ids with each other,
+/// as hashes of 8 bytes. A list of one page cannot have this problem.
 async fn has_doubled_rows(run: &Run, endpoint: &'static Endpoint) -> Result<bool, Stop> {
     let rows = run.list(endpoint.name(), ListProgress::rows);
     let mode = run.list(endpoint.name(), |list| list.mode);
@@ -138,30 +160,32 @@ async fn has_doubled_rows(run: &Run, endpoint: &'static Endpoint) -> Result<bool
     Ok(ids.windows(2).any(|pair| pair[0] == pair[1]))
 }
 
-/// The first segments that do not lie where their rows were found, and the windows in front of them that may have ended
-/// too early; or the end of the list, if all segments lie where they should.
+/// The first run of segments whose rows have moved, and the windows before it that may have ended
+/// too early. If no segment has moved, the last window.
 async fn find_repair(run: &Run, endpoint: &'static Endpoint) -> Result<Repair, Stop> {
     let name = endpoint.name();
-    // Counted before anything is asked: a repair that never gets beyond looking must end as well.
+    // Counted before any request, so that a search that never gets further ends as well.
     run.commit_list(name, |list| list.repairs += 1).await?;
     let ends = run.list(name, ends);
     let probe = Probe::of(run, endpoint).await?;
-    // Only where it can be told: below the first of these everything is aligned, from the last on
-    // something is not.
-    let told: Vec<usize> = (0..ends.len()).filter(|&index| probe.can_tell(&ends[index])).collect();
-    let (mut aligned, mut moved) = (0, told.len());
+    // Binary search over the ends that can be probed: before `aligned` nothing has moved, from
+    // `moved` on something has.
+    let probed: Vec<usize> =
+        (0..ends.len()).filter(|&index| probe.can_tell(&ends[index])).collect();
+    let (mut aligned, mut moved) = (0, probed.len());
     while aligned < moved {
         let middle = usize::midpoint(aligned, moved);
-        if probe.is_aligned(run, endpoint, &ends[told[middle]]).await? {
+        if probe.is_aligned(run, endpoint, &ends[probed[middle]]).await? {
             aligned = middle + 1;
         } else {
             moved = middle;
         }
     }
-    let behind = aligned.checked_sub(1).map(|before| told[before]);
-    let last = told.get(aligned).copied();
-    // A window that ended too early lies between a segment that is aligned and one that is not, or
-    // behind them all.
+    let behind = aligned.checked_sub(1).map(|before| probed[before]);
+    let last = probed.get(aligned).copied();
+    // A window that ended too early lies between the last aligned segment and the first one that
+    // has
+    // moved, or behind all segments.
     let windows = run.list(name, |list| {
         let first = behind.map_or(0, |end| ends[end].window);
         first..last.map_or(list.windows.len(), |end| ends[end].window)
@@ -173,11 +197,11 @@ async fn find_repair(run: &Run, endpoint: &'static Endpoint) -> Result<Repair, S
     Ok(Repair { segments, windows })
 }
 
-/// Where a segment ends.
+/// The end of a segment.
 struct End {
     window: usize,
     segment: usize,
-    /// Rows of the list up to there.
+    /// Rows of the list up to here.
     rows: u64,
     last: RowKey,
     /// The first row behind it.
@@ -199,13 +223,13 @@ fn ends(list: &ListProgress) -> Vec<End> {
     ends
 }
 
-/// How to find out whether Clerk has as many rows up to a place as were read.
+/// How to find out whether Clerk has as many rows up to the end of a segment as were read.
 enum Probe {
-    /// By counting the rows created up to it.
+    /// Count the rows created up to it, at this path.
     Count(&'static str),
-    /// By looking at the row there.
+    /// Look at the row with its offset.
     Row,
-    /// Not at all: read by owner, rows do not stand where the whole list has them.
+    /// Not at all: by owner, offsets in the whole list say nothing.
     Nowhere,
 }
 
@@ -215,7 +239,7 @@ impl Probe {
             return Ok(Self::Nowhere);
         }
         let Paging::Cursor { count_path } = endpoint.paging else { return Ok(Self::Row) };
-        // Nothing was created in 1970; a server that says otherwise does not apply the filter.
+        // No row was created in 1970: a server that counts some ignores the filter.
         let longest_ago = CreatedRange { from: None, until: Some(1) };
         match count(run, endpoint, count_path, longest_ago).await {
             Ok(0) => Ok(Self::Count(count_path)),
@@ -225,7 +249,8 @@ impl Probe {
         }
     }
 
-    /// A count by time tells only where no row follows within the next two milliseconds.
+    /// A count by creation time is exact only if no other row was created within the next two
+    /// milliseconds.
     fn can_tell(&self, end: &End) -> bool {
         match (self, end.last.created_at, &end.next) {
             (Self::Nowhere, _, _) => false,

@@ -1,4 +1,4 @@
-//! Reads segments of a list again whose rows do not lie where they were found, and replaces them.
+//! Reads segments of a list again whose rows are no longer where they were read, and replaces them.
 
 use std::collections::HashSet;
 
@@ -12,13 +12,14 @@ use crate::paging::position::{PagingMode, Position};
 use crate::sync::checkpoint::document::progress_of;
 use crate::sync::checkpoint::list_progress::{ListProgress, Segment, Window};
 use crate::sync::error::Stop;
-use crate::sync::read::list_walk::close;
+use crate::sync::read::list_walk::fetch_references;
 use crate::sync::read::reconcile::Repair;
 use crate::sync::run::Run;
 use crate::sync::write::row_ids;
 use crate::sync::write::segment::{Number, SegmentBuilder};
 
-/// Carries out a repair. If a segment cannot be read again, the list stays as it is, to be compared once more.
+/// Carries out a repair. If a segment cannot be read again it stays as it is, and the list is
+/// compared once more.
 ///
 /// # Errors
 /// [`Stop`].
@@ -27,7 +28,9 @@ pub(crate) async fn read_again(
     endpoint: &'static Endpoint,
     repair: Repair,
 ) -> Result<(), Stop> {
-    // From the end: a segment that has no rows any more is taken out of its window.
+    // From the last one, because a segment that has no rows any more is removed from its window,
+    // which
+    // shifts the indices after it.
     for (window, segment) in repair.segments.into_iter().rev() {
         if !replace(run, endpoint, window, segment).await? {
             return leave_unread(run, endpoint).await;
@@ -39,8 +42,8 @@ pub(crate) async fn read_again(
     run.commit_list(endpoint.name(), |list| list.reopen(repair.windows)).await
 }
 
-/// Reads a segment again, from the one before it to the one behind it, and replaces it. False where the
-/// walk is lost on the way: the segment stays as it is.
+/// Reads a segment again, from the end of the previous one to the start of the next one, and replaces
+/// it. `false` if the pager lost its position on the way; the segment then stays as it is.
 async fn replace(
     run: &Run,
     endpoint: &'static Endpoint,
@@ -56,27 +59,11 @@ async fn replace(
     let neighbours = run.list(name, |list| Neighbours::of(&list.windows[window], index));
     beginning.ties = ids_of(run, endpoint, &neighbours.before).await?;
     edge.behind = ids_of(run, endpoint, &neighbours.behind).await?.into_iter().flatten().collect();
-    let mut walk = Pager::new(run.reader(endpoint), beginning);
-    let mut again = SegmentBuilder::new(run, endpoint);
-    let mut position = None;
-    let mut total = None;
-    let mut owner_position = true;
-    while owner_position {
-        let mut batch = match walk.next().await {
-            Ok(Some(batch)) => batch,
-            Ok(None) => break,
-            Err(PagerStop::LostPlace(_) | PagerStop::Unfiltered(_)) => return Ok(false),
-            Err(stop) => return Err(stop.into()),
-        };
-        owner_position = edge.clip(&mut batch.page);
-        let dangling = close(run, &mut batch.page).await?;
-        again.note_dangling(dangling);
-        again.add(&batch.page)?;
-        walk.stored(1);
-        total = batch.total.or(total);
-        position = Some(batch.position);
-    }
-    let stored = again.store(number).await?;
+    let Some(reread) = read_to_edge(run, endpoint, beginning, &edge).await? else {
+        return Ok(false);
+    };
+    let Reread { segment, position, total } = reread;
+    let stored = segment.store(number).await?;
     let replacement = stored.segment.clone();
     run.commit(|checkpoint| {
         stored.roles.into_iter().for_each(|role| checkpoint.roles.push(role));
@@ -96,12 +83,50 @@ async fn replace(
     .await?;
     run.work_limit.note_progress();
     if let Some(segment) = replacement {
-        row_ids::note_stored(run, endpoint, &segment, stored.ids).await?;
+        row_ids::add_segment(run, endpoint, &segment, stored.ids).await?;
     }
     Ok(true)
 }
 
-/// Where a walk begins that reads a segment again.
+/// The rows of a segment, read again.
+struct Reread<'a> {
+    segment: SegmentBuilder<'a>,
+    /// The pager's position after the last page; `None` if there was no page.
+    position: Option<Position>,
+    /// Clerk's count, as the newest page states it.
+    total: Option<u64>,
+}
+
+/// Reads from `beginning` to the edge of a segment; `None` if the pager lost its position.
+async fn read_to_edge<'a>(
+    run: &'a Run,
+    endpoint: &'static Endpoint,
+    beginning: Beginning,
+    edge: &Edge,
+) -> Result<Option<Reread<'a>>, Stop> {
+    let mut pager = Pager::new(run.reader(endpoint), beginning);
+    let mut reread =
+        Reread { segment: SegmentBuilder::new(run, endpoint), position: None, total: None };
+    let mut within = true;
+    while within {
+        let mut batch = match pager.next().await {
+            Ok(Some(batch)) => batch,
+            Ok(None) => break,
+            Err(PagerStop::LostPlace(_) | PagerStop::Unfiltered(_)) => return Ok(None),
+            Err(stop) => return Err(stop.into()),
+        };
+        within = edge.clip(&mut batch.page);
+        let dangling = fetch_references(run, &mut batch.page).await?;
+        reread.segment.add_dangling(dangling);
+        reread.segment.add(&batch.page)?;
+        pager.stored(1);
+        reread.total = batch.total.or(reread.total);
+        reread.position = Some(batch.position);
+    }
+    Ok(Some(reread))
+}
+
+/// Where to begin reading a segment again.
 fn beginning(list: &ListProgress, window: usize, index: usize) -> Beginning {
     let window = &list.windows[window];
     let before = &window.segments[..index];
@@ -115,14 +140,14 @@ fn beginning(list: &ListProgress, window: usize, index: usize) -> Beginning {
             ..Position::default()
         },
         rows,
-        // The rows before it may not be as many as they were: no count says where it ends.
+        // Rows before it may have been deleted, so no count says where the segment ends.
         expected: None,
         ties: None,
     }
 }
 
-/// The segments around one that may hold rows of its first and of its last moment: where rows were
-/// deleted, only their ids tell whose such a row is.
+/// The segments before and behind one that may have rows with the creation time of its first and
+/// its last row. If rows were deleted, only the ids tell which segment such a row belongs to.
 struct Neighbours {
     before: Vec<Segment>,
     behind: Vec<Segment>,
@@ -133,19 +158,19 @@ impl Neighbours {
         let segments = &window.segments;
         let last_before = segments[..index].last().map(|segment| segment.last.created_at);
         let reach = |segment: &&Segment| Some(segment.last.created_at) == last_before;
-        let moment = segments[index].last.created_at;
+        let end = segments[index].last.created_at;
         Self {
             before: segments[..index].iter().rev().take_while(reach).cloned().collect(),
             behind: segments[index + 1..]
                 .iter()
-                .take_while(|segment| segment.first.created_at == moment)
+                .take_while(|segment| segment.first.created_at == end)
                 .cloned()
                 .collect(),
         }
     }
 }
 
-/// The ids of all rows of some segments, by [`hash_of`]; `None` where they are not written.
+/// The ids of all rows of some segments, by [`hash_of`]; `None` if they are not stored.
 async fn ids_of(
     run: &Run,
     endpoint: &'static Endpoint,
@@ -163,17 +188,18 @@ async fn ids_of(
 
 /// Where a segment that is read again ends.
 struct Edge {
-    /// Its last row, as first read.
+    /// The last row of the segment, as first read.
     last: RowKey,
-    /// Whether later rows are those behind it.
+    /// Whether the list is in ascending order of creation time.
     is_by_creation: bool,
     /// Rows of a full page.
     page_rows: u64,
-    /// The first rows of those behind it.
+    /// The ids of the first rows of the segments behind it.
     others: HashSet<String>,
-    /// Of those behind it that begin at the moment it ends, all rows, by [`hash_of`] their ids.
+    /// The hashed ids of all rows of those segments behind it that begin at the creation time it
+    /// ends with, by [`hash_of`].
     behind: HashSet<u64>,
-    /// Whether it ends with its window.
+    /// Whether it is the last segment of its window.
     is_last: bool,
 }
 
@@ -190,32 +216,33 @@ impl Edge {
         }
     }
 
-    /// Drops the rows of a page that belong to a later segment; whether more may follow.
+    /// Excludes the rows of a page that belong to a later segment. Returns whether more rows of
+    /// this one may follow.
     fn clip(&self, page: &mut ReadPage) -> bool {
         if self.is_last {
             return !self.is_passed(page);
         }
-        let mut owner_position = true;
+        let mut within = true;
         for row in &mut page.rows {
             let beyond = self.others.contains(&row.key.id)
                 || (!self.behind.is_empty() && self.behind.contains(&hash_of(&row.key.id)))
                 || self.is_before(row);
-            owner_position &= !beyond;
-            row.kept &= owner_position;
-            owner_position &= row.key.id != self.last.id;
+            within &= !beyond;
+            row.kept &= within;
+            within &= row.key.id != self.last.id;
         }
-        owner_position
+        within
     }
 
-    /// Whether a page reaches beyond the end of the last segment, and is not full. What was created
-    /// since is walked when the counts are compared again: here it might never end, as no count says
-    /// where.
+    /// Whether a page reaches past the end of the last segment, and is not full. Rows that were
+    /// created since are walked after the next comparison: reading them here might never end,
+    /// because no count says where to stop.
     fn is_passed(&self, page: &ReadPage) -> bool {
         (page.rows.len() as u64) < self.page_rows
             && page.rows.iter().any(|row| row.key.id == self.last.id || self.is_before(row))
     }
 
-    /// Whether a row was created later than the last of the segment.
+    /// Whether a row was created later than the last row of the segment.
     fn is_before(&self, row: &ReadRow) -> bool {
         self.is_by_creation
             && matches!(
@@ -225,15 +252,13 @@ impl Edge {
     }
 }
 
-/// A segment could not be read again: the counts are compared once more, and in the end the list is
-/// called drifted. One without an order is read again from its beginning: nothing else says where a
+/// Gives up reading a segment again: the counts are compared once more, and in the end the list
+/// becomes drifted. A list without an order restarts instead, because nothing else tells where a
 /// segment of it lies.
 async fn leave_unread(run: &Run, endpoint: &'static Endpoint) -> Result<(), Stop> {
     warn!(clerk.path = endpoint.path, "rows moved too far to read a part of the list again");
     match endpoint.paging {
-        Paging::Offset(Order::Any) => {
-            run.commit_list(endpoint.name(), ListProgress::begin_again).await
-        }
+        Paging::Offset(Order::Any) => run.commit_list(endpoint.name(), ListProgress::restart).await,
         _ => Ok(()),
     }
 }

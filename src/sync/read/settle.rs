@@ -1,15 +1,16 @@
 //! Checks the users of memberships that were stored before all users were read.
 //!
-//! The sync reads memberships beside users, so that it uses the whole rate while the last windows of users end. Until
-//! then it cannot know whether the snapshot will hold the user of a membership, and writes the grants as if it did. This
-//! module checks them when the users are complete:
+//! The sync reads memberships while the last windows of users are still walked, so that it uses the
+//! whole rate. Until the users are complete it cannot know whether the snapshot will have the user
+//! of a membership, and writes the grants as if it did. This module checks them afterwards:
 //!
-//! - An invocation remembers the users of the segments it stores, as hashes of eight bytes. If the snapshot holds all of
-//!   them, the segment is done. A segment whose users it does not remember is read back: an earlier invocation stored
-//!   it, or there were too many to remember.
-//! - A user whom the snapshot does not hold was created during the run, or is gone. The sync requests that user by id. If
-//!   the user is gone, it stores the part again without the grants, and counts the membership as dangling, as
-//!   [`resolve`](crate::sync::references::resolve) does with memberships that arrive later.
+//! - An invocation remembers the users of the segments it stores, as hashes of 8 bytes. If the
+//!   snapshot has all of them, the segment is checked. A segment whose users it does not remember
+//!   is read back: an earlier invocation stored it, or there were too many to remember.
+//! - A user that the snapshot does not have was created or deleted during the run. The sync
+//!   requests that user by id. If the user no longer exists, it stores the part again without the
+//!   user's grants, and counts the membership as dangling, as
+//!   [`resolve`](crate::sync::references::resolve) does for memberships that are read later.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,7 +29,7 @@ use crate::sync::references::resolve;
 use crate::sync::run::Run;
 use crate::sync::write::segment::{Number, each_line, store_part};
 
-/// Segments that are read back at a time; a part is 4 MiB at most.
+/// Segments that are read back concurrently. A part is 4 MiB at most.
 const READ_AT_ONCE: usize = 4;
 
 /// A segment whose users have not been checked.
@@ -38,7 +39,7 @@ struct Unchecked {
     segment: Segment,
 }
 
-/// Checks the users of all memberships that were stored unchecked. All users must have been read.
+/// Checks the users of all memberships that were stored unchecked. The list of users must be done.
 ///
 /// # Errors
 /// [`Stop`]; segments that were checked before are not checked again.
@@ -49,15 +50,15 @@ pub(crate) async fn settle(run: &Run) -> Result<(), Stop> {
         return Ok(());
     }
     if run.list(Resource::Users, ListProgress::is_left_out) {
-        return note_checked(run, memberships, &unchecked).await;
+        return commit_checked(run, memberships, &unchecked).await;
     }
     if !run.id_index().is_sealed(Resource::Users) {
-        resolve::load(run, Resource::Users).await?;
+        resolve::load_ids(run, Resource::Users).await?;
     }
     // This needs no requests, so the time budget does not matter.
     let (checked, unchecked): (Vec<_>, Vec<_>) =
         unchecked.into_iter().partition(|it| remembers_all_users(run, &it.segment));
-    note_checked(run, memberships, &checked).await?;
+    commit_checked(run, memberships, &checked).await?;
     for some in unchecked.chunks(READ_AT_ONCE) {
         run.may_go_on()?;
         let reading = some.iter().map(|it| missing_users(run, &it.segment));
@@ -68,7 +69,7 @@ pub(crate) async fn settle(run: &Run) -> Result<(), Stop> {
                 leave_out_gone(run, memberships, it).await?;
             }
         }
-        note_checked(run, memberships, some).await?;
+        commit_checked(run, memberships, some).await?;
     }
     Ok(())
 }
@@ -83,7 +84,7 @@ fn unchecked_of(list: &ListProgress) -> Vec<Unchecked> {
     list.windows.iter().flat_map(of_window).collect()
 }
 
-/// Whether this invocation remembers the users of a segment, and the snapshot holds all of them.
+/// Whether this invocation remembers the users of a segment, and the snapshot has all of them.
 fn remembers_all_users(run: &Run, segment: &Segment) -> bool {
     let id_index = run.id_index();
     run.unchecked_users
@@ -91,7 +92,7 @@ fn remembers_all_users(run: &Run, segment: &Segment) -> bool {
         .is_some_and(|users| users.iter().all(|&user| id_index.has_hash(Resource::Users, user)))
 }
 
-/// The users that a segment refers to and the snapshot does not hold.
+/// The ids of the users that a segment refers to and the snapshot does not have.
 async fn missing_users(run: &Run, segment: &Segment) -> Result<BTreeSet<String>, Stop> {
     let mut missing = BTreeSet::new();
     for stored in segment.parts.values() {
@@ -106,7 +107,7 @@ async fn missing_users(run: &Run, segment: &Segment) -> Result<BTreeSet<String>,
     Ok(missing)
 }
 
-/// Stores the parts of a segment again without the grants of users whom the snapshot does not hold.
+/// Stores the parts of a segment again without the grants of users that the snapshot does not have.
 async fn leave_out_gone(
     run: &Run,
     memberships: &'static Endpoint,
@@ -131,30 +132,31 @@ async fn leave_out_gone(
         "the users of these memberships were deleted during the run; their grants are left out"
     );
     run.commit_list(memberships.name(), |list| {
-        if let Some(stored) = stretch_of(list, *window, segment.sequence) {
-            left_out.note_in(stored, parts);
+        if let Some(stored) = segment_of(list, *window, segment.sequence) {
+            left_out.apply_to(stored, parts);
         }
     })
     .await
 }
 
-fn stretch_of(list: &mut ListProgress, window: u32, sequence: u32) -> Option<&mut Segment> {
+fn segment_of(list: &mut ListProgress, window: u32, sequence: u32) -> Option<&mut Segment> {
     let segments = &mut list.window_mut(window).segments;
     segments.iter_mut().find(|segment| segment.sequence == sequence)
 }
 
-/// Memberships whose grants are left out, and how many lines each had.
+/// The ids of memberships whose grants are left out, each with the number of its lines.
 #[derive(Default)]
 struct LeftOut {
     lines_of_memberships: BTreeMap<String, u64>,
 }
 
 impl LeftOut {
-    fn note_in(&self, segment: &mut Segment, parts: BTreeMap<Dataset, StoredPart>) {
+    fn apply_to(&self, segment: &mut Segment, parts: BTreeMap<Dataset, StoredPart>) {
         segment.parts = parts;
         segment.dangling_principals += self.lines_of_memberships.len() as u64;
-        // A membership with an unresolved role key has one line, and the line does not contain the key. So the count is
-        // corrected only if the segment has one such key.
+        // A membership with an unresolved role key has a single line, without that key. The count
+        // can
+        // be corrected only if the segment has a single such key.
         let unresolved = self.lines_of_memberships.values().filter(|&&lines| lines == 1).count();
         if let (1, Some(mut only)) =
             (segment.unresolved_role_keys.len(), segment.unresolved_role_keys.first_entry())
@@ -167,7 +169,7 @@ impl LeftOut {
     }
 }
 
-/// A part's grants without those whose user the snapshot does not hold.
+/// A part without the grants whose user the snapshot does not have; `None` if no grant is left.
 async fn without_gone(
     run: &Run,
     stored: &StoredPart,
@@ -187,7 +189,7 @@ async fn without_gone(
     Ok(part.finish()?)
 }
 
-/// The fields of a stored grant that name its user and its membership.
+/// The fields of a stored grant that identify its user and its membership.
 #[derive(Deserialize)]
 struct Grant {
     principal: Object,
@@ -199,7 +201,7 @@ struct Object {
     id: String,
 }
 
-/// Reads a part back and hands over its grants in order, each with its line.
+/// Reads a part back and passes its grants to `take` in order, each with its line.
 async fn each_grant(
     run: &Run,
     stored: &StoredPart,
@@ -213,7 +215,8 @@ async fn each_grant(
     .await
 }
 
-async fn note_checked(
+/// Stores that the users of these segments are checked.
+async fn commit_checked(
     run: &Run,
     memberships: &'static Endpoint,
     checked: &[Unchecked],
@@ -223,7 +226,7 @@ async fn note_checked(
     }
     run.commit_list(memberships.name(), |list| {
         for Unchecked { window, segment } in checked {
-            if let Some(segment) = stretch_of(list, *window, segment.sequence) {
+            if let Some(segment) = segment_of(list, *window, segment.sequence) {
                 segment.users_unchecked = false;
             }
         }

@@ -1,7 +1,7 @@
-//! Notices that a list answers badly at large offsets, or not in full, and whether it is better read
-//! by owner.
+//! Decides whether a list is better read by owner, because Clerk is slow or fails at large offsets,
+//! or does not list everything.
 //!
-//! The whole list never takes more requests than its parts, so it is tried first.
+//! Reading the whole list never takes more requests than reading it by owner, so it is tried first.
 
 use std::time::Duration;
 
@@ -20,16 +20,16 @@ use crate::sync::error::Stop;
 use crate::sync::read::list_pager::owners;
 use crate::sync::run::Run;
 
-/// No answer that comes within this is called slow.
+/// A response that comes within this time is never slow.
 const SLOW: Duration = Duration::from_secs(1);
-/// An answer is slow when it takes so many times as long as the best one.
+/// A response is slow if it takes this many times as long as the fastest one.
 const TIMES_SLOWER: u32 = 4;
 
-/// Whether what is left of a list would now be read sooner if it were read by owner from its
-/// beginning.
+/// Whether reading the list by owner from its beginning would now take less time than reading the
+/// rest of it.
 ///
 /// # Errors
-/// [`Stop`], when the owners cannot be counted.
+/// [`Stop`], if the owners cannot be counted.
 pub(crate) async fn is_slow_enough_to_change(
     run: &Run,
     endpoint: &'static Endpoint,
@@ -52,12 +52,12 @@ pub(crate) async fn is_slow_enough_to_change(
     warn!(
         clerk.path = endpoint.path,
         latency_ms = latency.recent.as_millis() as u64,
-        "large offsets answer slowly; reading the list by its owners"
+        "Clerk is slow at large offsets; reading the list by owner"
     );
     Ok(true)
 }
 
-/// Whether a list failed to answer because of the offset: its beginning answers all the same.
+/// Whether a request failed because of its offset: the beginning of the list can be read.
 pub(crate) async fn fails_at_large_offsets(
     run: &Run,
     endpoint: &'static Endpoint,
@@ -70,20 +70,17 @@ pub(crate) async fn fails_at_large_offsets(
     {
         return false;
     }
-    warn!(
-        clerk.path = endpoint.path,
-        "large offsets are not answered; reading the list by its owners"
-    );
+    warn!(clerk.path = endpoint.path, "Clerk fails at large offsets; reading the list by owner");
     true
 }
 
-/// Whether a list failed to answer because of the filters that make its windows: it answers without.
+/// Whether a request failed because of the filters that bound a window: it succeeds without them.
 pub(crate) async fn fails_in_windows(run: &Run, endpoint: &'static Endpoint, stop: &Stop) -> bool {
     let in_windows = run.list(endpoint.name(), |list| list.windows.len() > 1);
     in_windows && only_fails_there(run, endpoint, stop).await
 }
 
-/// Whether a request was not answered, and one for the list's first row is.
+/// Whether a request failed, and a request for the first row of the list succeeds.
 async fn only_fails_there(run: &Run, endpoint: &'static Endpoint, stop: &Stop) -> bool {
     let did_not_answer = matches!(
         stop,
@@ -95,10 +92,10 @@ async fn only_fails_there(run: &Run, endpoint: &'static Endpoint, stop: &Stop) -
     did_not_answer && row_at(&run.reader(endpoint), 0).await.is_ok()
 }
 
-/// Whether a list that need not answer as a whole does not, and its parts may.
+/// Whether Clerk refuses a list of which it need not serve the whole, and may serve it by owner.
 ///
 /// # Errors
-/// [`Stop`], when it cannot be found out whether they do.
+/// [`Stop`], if this cannot be found out.
 pub(crate) async fn is_refused_as_a_whole(
     run: &Run,
     endpoint: &'static Endpoint,
@@ -118,14 +115,14 @@ pub(crate) async fn is_refused_as_a_whole(
     if changes {
         warn!(
             clerk.path = endpoint.path,
-            "the list is not answered as a whole; reading it by its owners"
+            "Clerk does not serve the list as a whole; reading it by owner"
         );
     }
     Ok(changes)
 }
 
-/// Whether Clerk answers for one owner at least: if it does not, it is not the way of asking that is
-/// refused, and the list has to be skipped instead of taken for empty.
+/// Whether Clerk serves the rows of one owner at least. If not, it refuses the list itself, which
+/// is then skipped and not taken for empty.
 async fn first_part_is_answered(
     run: &Run,
     endpoint: &'static Endpoint,
@@ -145,17 +142,17 @@ async fn first_part_is_answered(
     }
 }
 
-/// Whether Clerk refuses a list that the run does not read, or has left out by now: no dataset has to
-/// say so.
+/// Whether Clerk refuses a list that the run does not read, or no longer reads. No dataset depends
+/// on it.
 fn is_left_out(run: &Run, failure: &ListError) -> bool {
     matches!(failure.error, ClerkError::Refused { .. }) && !run.reads(failure.list)
 }
 
-/// Owners that are asked whether they own what the whole list does not have.
+/// Owners to try when a list seems to lack rows.
 const OWNERS_ASKED: u64 = 5;
 
-/// Whether a list that need not answer in full has answered in part: its count never agrees, or it
-/// has no row where somebody who was active lately has one.
+/// Whether Clerk has served only a part of a list: the counts never agree, or the list is empty
+/// although one of the first owners has rows in it.
 ///
 /// # Errors
 /// [`Stop`].
@@ -173,12 +170,13 @@ pub(crate) async fn answers_in_part(
     if changes {
         warn!(
             clerk.path = endpoint.path,
-            "the list does not answer in full; reading it by its owners"
+            "Clerk serves only a part of the list; reading it by owner"
         );
     }
     Ok(changes)
 }
 
+/// Whether one of the first owners has rows in the list.
 async fn some_own_rows(
     run: &Run,
     endpoint: &'static Endpoint,
@@ -194,17 +192,18 @@ async fn some_own_rows(
     Ok(false)
 }
 
-/// How a list could be read by owner that is not yet, if this is what its whole is.
+/// How the list could be read by owner, if Clerk serves its whole as `whole` says and it is not
+/// read by owner yet.
 fn by_owner(run: &Run, endpoint: &'static Endpoint, whole: WholeList) -> Option<ByOwner> {
     endpoint.by_owner.filter(|it| it.whole == whole && is_read_as_a_whole(run, endpoint))
 }
 
-/// Whether a list is not read by owner yet, and could be.
+/// Whether the list could be read by owner, and is not yet.
 fn is_read_as_a_whole(run: &Run, endpoint: &'static Endpoint) -> bool {
     endpoint.by_owner.is_some() && run.list(endpoint.name(), |list| list.mode == PagingMode::Offset)
 }
 
-/// How many owners there are; `None` where Clerk does not list them.
+/// How many owners there are; `None` if Clerk does not list them.
 async fn count_of_owners(run: &Run, by_owner: ByOwner) -> Result<Option<u64>, Stop> {
     let counted = run.list(by_owner.owners, |list| list.source_count.after);
     if counted.is_some() {
@@ -217,10 +216,10 @@ async fn count_of_owners(run: &Run, by_owner: ByOwner) -> Result<Option<u64>, St
 }
 
 impl ListProgress {
-    /// Begins the list again, by owner.
-    pub(crate) fn begin_by_owner(&mut self, endpoint: &Endpoint) {
+    /// Restarts the list, by owner.
+    pub(crate) fn restart_by_owner(&mut self, endpoint: &Endpoint) {
         let before = self.source_count.before.filter(|_| endpoint.is_counted_as_a_whole());
-        *self = self.anew(PagingMode::ByOwner);
+        *self = self.restarted(PagingMode::ByOwner);
         self.source_count.before = before;
     }
 }

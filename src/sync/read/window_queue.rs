@@ -1,5 +1,6 @@
-//! The windows of a list that nobody walks at the moment, of which the one with most rows left is
-//! next; and how many more could be walked than there are, so that those that are walked are divided.
+//! The windows of a list that wait to be walked; the one with the most rows left is next.
+//!
+//! Also counts how many more windows could be walked than exist, so that the walks divide theirs.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -11,7 +12,7 @@ use crate::sync::checkpoint::list_progress::{ListProgress, Window};
 use crate::sync::read::windows::{most_parts, parts_affordable};
 use crate::sync::run::Run;
 
-/// Numbers of windows, each to be walked on by whoever takes it.
+/// The numbers of the windows that wait to be walked.
 pub(crate) struct WindowQueue<'a> {
     run: &'a Run,
     endpoint: &'static Endpoint,
@@ -22,14 +23,15 @@ pub(crate) struct WindowQueue<'a> {
 #[derive(Default)]
 struct State {
     windows: Vec<u32>,
-    /// Windows that could be walked besides, if there were any.
+    /// Windows that could be walked in addition, if they existed.
     wanted: usize,
     /// Windows that divisions in progress will add.
     dividing: usize,
 }
 
 impl<'a> WindowQueue<'a> {
-    /// The windows that have not ended, or else the last one: at its end a list can be walked on.
+    /// A queue of the windows that have not ended, or else of the last one: a list can always be
+    /// walked further at its end.
     pub(crate) fn new(run: &'a Run, endpoint: &'static Endpoint) -> Self {
         let windows = run.list(endpoint.name(), |list| {
             let open = list.windows.iter().filter(|window| !window.ended);
@@ -47,7 +49,7 @@ impl<'a> WindowQueue<'a> {
         self.with(|state, _| state.windows.is_empty())
     }
 
-    /// Takes the one with most rows left.
+    /// Takes the window with the most rows left.
     pub(crate) fn take(&self) -> Option<u32> {
         self.with(|State { windows, .. }, list| {
             let longest = (0..windows.len())
@@ -57,18 +59,18 @@ impl<'a> WindowQueue<'a> {
         })
     }
 
-    /// A window that is walked no further for now, or that is new.
+    /// Adds a window: a new one, or one whose walk has yielded.
     pub(crate) fn put(&self, window: u32) {
         self.with(|state, _| state.windows.push(window));
         self.added.notify_one();
     }
 
-    /// Returns when a window has been put here.
+    /// Returns when a window has been added.
     pub(crate) async fn added(&self) {
         self.added.notified().await;
     }
 
-    /// Whether one has more rows left than `window`.
+    /// Whether a window in the queue has more rows left than `window`.
     pub(crate) fn has_longer_than(&self, window: u32) -> bool {
         self.with(|State { windows, .. }, list| {
             let walked = left(list.window(window));
@@ -76,13 +78,14 @@ impl<'a> WindowQueue<'a> {
         })
     }
 
-    /// Sets how many more windows could be walked than there are.
+    /// Sets how many more windows could be walked than exist.
     pub(crate) fn want(&self, more: usize) {
         self.with(|state, _| state.wanted = more.saturating_sub(state.dividing));
     }
 
-    /// Into how many parts to divide a window that is walked, if more windows are wanted and it is one of the longest.
-    /// The caller must call [`divided`](Self::divided) in the end.
+    /// How many parts to divide a window into while it is walked; `None` if no more windows are
+    /// wanted, or if enough others are longer. The caller must call [`divided`](Self::divided)
+    /// afterwards.
     pub(crate) fn parts_wanted(&self, window: u32, taken: &Taken) -> Option<usize> {
         let rows_left = taken.expected.saturating_sub(taken.rows);
         self.with(|state, list| {
@@ -94,7 +97,7 @@ impl<'a> WindowQueue<'a> {
             if longer >= wanted {
                 return None;
             }
-            // As many as make the parts as long as all windows would be on average.
+            // So many that a part is as long as the average window will be.
             let windows = (others.len() + 1 + wanted) as u64;
             let mean = (others.iter().sum::<u64>() + rows_left) / windows;
             let parts = (rows_left / mean.max(1)).min(most_parts(taken)) as usize;
@@ -105,7 +108,8 @@ impl<'a> WindowQueue<'a> {
         })
     }
 
-    /// Ends a division into so many `parts`, which has added the windows `behind`.
+    /// Ends a division into `parts` parts that was announced by
+    /// [`parts_wanted`](Self::parts_wanted). It has added the windows `behind`.
     pub(crate) fn divided(&self, parts: usize, behind: &[u32]) {
         self.with(|state, _| state.dividing -= parts - 1);
         behind.iter().for_each(|&window| self.put(window));
@@ -117,7 +121,7 @@ impl<'a> WindowQueue<'a> {
     }
 }
 
-/// Rows of a window that are not stored yet, as far as Clerk's counts can tell.
+/// Rows of a window that are not stored yet, according to Clerk's count.
 fn left(window: &Window) -> u64 {
     window.expected.unwrap_or(0).saturating_sub(window.rows())
 }

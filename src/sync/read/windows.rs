@@ -1,8 +1,9 @@
 //! Divides a list that is walked by cursor into windows of creation times.
 //!
-//! - Each window is walked by its own cursor, so that enough pages are in flight to fill the rate.
-//! - A window begins with a row. The row is requested by its offset, and its time of creation is the window's edge.
-//! - Windows are divided again while they are walked, so that all end together.
+//! - Each window has its own cursor, so that enough pages are in flight to fill the rate limit.
+//! - A window begins with a row. The row is requested by its offset, and its creation time becomes
+//!   the window's edge.
+//! - Windows are divided again while they are walked, so that all of them end together.
 
 use clerk_snapshot::part_name::MOST_WINDOWS;
 use futures_util::future::join_all;
@@ -19,19 +20,21 @@ use crate::sync::error::Stop;
 use crate::sync::run::Run;
 use crate::work_limit::StopReason;
 
-/// Fewest pages of a window.
+/// Fewest pages of a window in the first division.
 const PAGES_OF_A_WINDOW: u64 = 4;
-/// Fewest rows of a part, when a window is divided while it is walked: the page in flight, and one more.
+/// Fewest rows of a part when a window is divided while it is walked: the page in flight, and one
+/// more.
 const LEAST: u64 = 2 * PAGE_ROWS;
-/// Most requests that windows may cost a list, and one more for every [`PAGES_PER_REQUEST`] pages. A window costs one
-/// request for its edge and half a page, because its last page is half empty on average. A full sync may take 80 requests
-/// more than the fewest possible, plus 2 %; what is left over is for counts.
+/// Most requests that windows may cost a list, plus one for every [`PAGES_PER_REQUEST`] pages. A
+/// window costs one request for its edge and half a page, because its last page is half empty on
+/// average. The target for a full sync is at most 80 requests more than the fewest possible, plus 2
+/// %; the requests that are left over pay for counts.
 const MOST_REQUESTS: u64 = 72;
 const PAGES_PER_REQUEST: u64 = 50;
-/// Requests that the first division leaves for windows that are divided while they are walked.
+/// Requests that the first division leaves for later divisions.
 const KEPT_BACK: u64 = 6;
 
-/// How many windows what is left of a list should be walked in; 1 when it is best left as it is.
+/// How many windows to walk the rest of a list in; 1 if it should stay as it is.
 pub(crate) fn windows_wanted(
     run: &Run,
     endpoint: &'static Endpoint,
@@ -49,13 +52,13 @@ pub(crate) fn windows_wanted(
     worth.min(run.client.max_concurrency()).min(run.pages_to_fill(endpoint)).max(1)
 }
 
-/// How many requests may still be spent on the windows of a list that has so many rows.
+/// How many requests the windows of a list with this number of rows may still cost.
 fn requests_left(list: &ListProgress, rows: u64) -> u64 {
     let spent = u64::from(list.edges_asked) + list.windows.len() as u64 / 2;
     (MOST_REQUESTS + rows / PAGE_ROWS / PAGES_PER_REQUEST).saturating_sub(spent)
 }
 
-/// How many windows that many requests pay for.
+/// How many windows this number of requests pays for.
 const fn windows_for(requests: u64) -> u64 {
     requests * 2 / 3
 }
@@ -66,10 +69,10 @@ pub(crate) fn parts_affordable(list: &ListProgress) -> u64 {
     windows_for(requests_left(list, rows))
 }
 
-/// Divides a list behind the rows that are stored.
+/// Divides the part of a list that is not stored yet into windows.
 ///
 /// # Errors
-/// [`Stop`]. If the server does not answer by offset, the list stays as it is.
+/// [`Stop`]. If the server does not return rows by offset, the list stays undivided.
 pub(crate) async fn divide(run: &Run, endpoint: &'static Endpoint) -> Result<(), Stop> {
     let name = endpoint.name();
     let wanted = windows_wanted(run, endpoint, None);
@@ -94,13 +97,14 @@ pub(crate) async fn divide(run: &Run, endpoint: &'static Endpoint) -> Result<(),
     Ok(())
 }
 
-/// Most parts into which the rest of a window can be divided.
+/// Most parts that the rest of a window can be divided into.
 pub(crate) const fn most_parts(taken: &Taken) -> u64 {
     taken.expected.saturating_sub(taken.rows) / LEAST
 }
 
-/// Divides the rest of a window, behind what its walk has `taken`, into up to `wanted` parts. Returns the numbers of the
-/// new windows: none if the server does not show where to divide, or if no numbers are left.
+/// Divides the rest of a window, after the rows in `taken`, into up to `wanted` parts. Returns the
+/// numbers of the new windows: none if the server does not return the rows at their edges, or if no
+/// numbers are free.
 ///
 /// # Errors
 /// As [`Run::commit`].
@@ -113,7 +117,7 @@ pub(crate) async fn divide_again(
 ) -> Result<Vec<u32>, Stop> {
     let edges = match find_edges(run, endpoint, taken, wanted).await {
         Ok(edges) => edges,
-        // The walk meets the same end, and stores what it has.
+        // The walk will stop for the same reason, and store what it has.
         Err(Stop::Exhausted(_) | Stop::Paused(_)) => return Ok(Vec::new()),
         Err(stop) => return Err(stop),
     };
@@ -134,11 +138,11 @@ pub(crate) async fn divide_again(
     Ok(behind)
 }
 
-/// A moment, in milliseconds since 1970, and how many rows were created before it.
+/// A creation time in milliseconds since 1970, and how many rows were created before it.
 type Edge = (i64, u64);
 
-/// Finds the edges between up to `wanted` windows; the first of them has `taken` some rows already. Edges that the server
-/// does not show are missing.
+/// Requests the edges between up to `wanted` windows, of which the first has read the rows in
+/// `taken`. Leaves out edges that the server does not return.
 async fn find_edges(
     run: &Run,
     endpoint: &'static Endpoint,
@@ -159,14 +163,16 @@ async fn find_edges(
     for (row, answer) in join_all(answers).await {
         match answer {
             Ok((first, _)) => found.extend(first.and_then(|key| key.created_at).zip(Some(row))),
-            // An invocation that has done nothing else yet goes on without this edge: the next one would not get further.
+            // An invocation that has made no progress yet continues without this edge: the next one
+            // would not get further.
             Err(Stop::Exhausted(StopReason::TimeBudget)) if !run.work_limit.progressed() => {}
-            // The list can be read without windows. If Clerk answers nothing at all, the walk fails.
+            // The list can be read without windows. If Clerk does not respond at all, the walk will
+            // fail.
             Err(stop) if stop.is_not_answered() => {
                 warn!(
                     clerk.path = endpoint.path,
                     row,
-                    "Clerk does not show the row at this offset; reading without a window there"
+                    "Clerk does not return the row at this offset; reading without a window there"
                 );
             }
             Err(stop) => return Err(stop),
@@ -175,14 +181,15 @@ async fn find_edges(
     Ok(edges(found, taken))
 }
 
-/// The edges that are in order and leave enough rows to each window, whatever the server has answered.
+/// The edges that are in ascending order and leave enough rows to each window, whatever the server
+/// has returned.
 fn edges(found: Vec<Edge>, taken: &Taken) -> Vec<Edge> {
     let mut edges: Vec<Edge> = Vec::new();
-    let (mut moment, mut rows) = (taken.newest, taken.rows);
+    let (mut created, mut rows) = (taken.newest, taken.rows);
     for edge in found {
-        let is_between = edge.0 > moment && taken.range.until.is_none_or(|until| edge.0 < until);
+        let is_between = edge.0 > created && taken.range.until.is_none_or(|until| edge.0 < until);
         if is_between && edge.1 >= rows + LEAST && edge.1 + LEAST <= taken.expected {
-            (moment, rows) = edge;
+            (created, rows) = edge;
             edges.push(edge);
         }
     }
@@ -190,12 +197,12 @@ fn edges(found: Vec<Edge>, taken: &Taken) -> Vec<Edge> {
 }
 
 impl ListProgress {
-    /// Ends a window at the first edge, and adds a window behind each edge. Returns the numbers of the new windows: none if
-    /// too few numbers are free before the next window.
+    /// Ends a window at the first edge, and adds a window behind each edge. Returns the numbers of
+    /// the new windows: none if there are too few free numbers before the next window.
     fn divide(&mut self, number: u32, edges: &[Edge]) -> Vec<u32> {
         let position = self.place_of(number);
         let next = self.windows.get(position + 1).map_or(MOST_WINDOWS, |next| next.number);
-        // Far apart, so that between any two there is room for others.
+        // Spread over the free numbers, so that each new window can be divided again.
         let step = (next - number) / (edges.len() as u32 + 1);
         if step == 0 {
             return Vec::new();
@@ -207,14 +214,14 @@ impl ListProgress {
             .map(|(part, &(from, rows))| {
                 let next = edges.get(part as usize);
                 let (until, end) =
-                    next.map_or((until, all), |&(moment, rows)| (Some(moment), Some(rows)));
+                    next.map_or((until, all), |&(created, rows)| (Some(created), Some(rows)));
                 let expected = end.map(|end| end.saturating_sub(rows));
                 let range = CreatedRange { from: Some(from), until };
                 Window { number: number + part * step, range, expected, ..Window::default() }
             })
             .collect();
-        if let Some(&(moment, rows)) = edges.first() {
-            window.range.until = Some(moment);
+        if let Some(&(created, rows)) = edges.first() {
+            window.range.until = Some(created);
             window.expected = Some(rows);
         }
         let numbers = behind.iter().map(|window| window.number).collect();
@@ -222,8 +229,8 @@ impl ListProgress {
         numbers
     }
 
-    /// Goes on from the first window as if the list had never been divided. What the others hold is
-    /// read again.
+    /// Continues from the first window as if the list had never been divided. Rows that the other
+    /// windows have stored are read again.
     pub(crate) fn join_windows(&mut self) {
         self.divisible = false;
         self.windows.truncate(1);
@@ -263,22 +270,22 @@ mod tests {
         }
     }
 
-    /// When rows were created, in order: crowds of so many, so many milliseconds apart.
-    fn moments() -> impl Strategy<Value = Vec<i64>> {
+    /// Creation times in order: groups of rows with the same gap, in milliseconds, between one row
+    /// and the next.
+    fn creation_times() -> impl Strategy<Value = Vec<i64>> {
         let gaps = prop_oneof![Just(0), 1..10_i64, 1_000_000..100_000_000_000_i64];
         vec((1..20_000_usize, gaps), 1..8).prop_map(|crowds| {
             let rows = crowds.iter().flat_map(|&(rows, gap)| std::iter::repeat_n(gap, rows));
-            let sum = |moment: &mut i64, gap| {
-                *moment += gap;
-                Some(*moment)
+            let sum = |time: &mut i64, gap| {
+                *time += gap;
+                Some(*time)
             };
             rows.scan(1_500_000_000_000, sum).collect()
         })
     }
 
-    /// However often windows are divided again, they cost no more requests than a full sync may take.
     #[test]
-    fn windows_cost_no_more_than_a_full_sync_may_take() {
+    fn repeated_divisions_stay_within_the_request_limit() {
         for rows in [20_000, 100_000, 300_000, 1_000_000, 10_000_000] {
             let mut list = ListProgress::new(PagingMode::Cursor);
             list.windows[0].expected = Some(rows);
@@ -301,11 +308,12 @@ mod tests {
             ..Config::default()
         })]
 
-        /// However rows are spread in time, and whatever rows the server shows: every moment belongs to one
-        /// window, the windows stand in order, and they promise as many rows as the list has.
+        /// Whatever the creation times and whatever rows the server returns: each creation time
+        /// belongs to exactly one window, the windows are in order, and they expect as many rows as
+        /// the list has.
         #[test]
         fn windows_cover_all_time_once(
-            created in moments(),
+            created in creation_times(),
             read in 1..1000_usize,
             wanted in 2..200_u64,
             off in vec(prop_oneof![Just(0), -2000..2000_i64, any::<i64>()], 1..20),
@@ -330,13 +338,13 @@ mod tests {
                 prop_assert_eq!(pair[0].range.until, pair[1].range.from);
                 prop_assert!(pair[0].range.until > pair[0].range.from);
             }
-            let promised: u64 = windows.iter().filter_map(|window| window.expected).sum();
-            prop_assert_eq!(promised, expected);
+            let expected_sum: u64 = windows.iter().filter_map(|window| window.expected).sum();
+            prop_assert_eq!(expected_sum, expected);
             let edges = edges.iter().flat_map(|&(edge, _)| [edge.saturating_sub(1), edge, edge.saturating_add(1)]);
-            for moment in edges.chain(others).chain([i64::MIN, i64::MAX]) {
-                let row = row(moment);
+            for time in edges.chain(others).chain([i64::MIN, i64::MAX]) {
+                let row = row(time);
                 let holding = windows.iter().filter(|window| window.range.hold(&row)).count();
-                prop_assert_eq!(holding, 1, "{}", moment);
+                prop_assert_eq!(holding, 1, "{}", time);
             }
         }
     }

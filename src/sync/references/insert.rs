@@ -1,5 +1,7 @@
-//! Inserts rows into segments that are stored: rows that were created with an earlier date while the
-//! run was under way, and that grants refer to. Nothing that is stored leaves.
+//! Inserts rows into stored segments: rows that grants refer to and that were created during the
+//! run with an earlier creation time.
+//!
+//! No row that is stored leaves its segment.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -17,11 +19,11 @@ use crate::sync::checkpoint::document::progress_of;
 use crate::sync::checkpoint::list_progress::{ListProgress, Segment, Stage, StoredPart};
 use crate::sync::error::Stop;
 use crate::sync::run::Run;
-use crate::sync::write::row_ids::{note_stored, of_segment};
+use crate::sync::write::row_ids::{add_segment, of_segment};
 use crate::sync::write::segment::{Number, each_line, store_part};
 
-/// Inserts the rows of a page that are kept into the list's segments, each where its time of
-/// creation belongs.
+/// Inserts the rows of a page that are kept into the list's segments, each where its creation time
+/// belongs.
 ///
 /// # Errors
 /// [`Stop`].
@@ -30,21 +32,21 @@ pub(crate) async fn insert(
     endpoint: &'static Endpoint,
     page: &ReadPage,
 ) -> Result<(), Stop> {
-    let mut by_stretch: BTreeMap<(usize, usize), Vec<usize>> = BTreeMap::new();
+    let mut by_segment: BTreeMap<(usize, usize), Vec<usize>> = BTreeMap::new();
     for (index, row) in page.rows.iter().enumerate().filter(|(_, row)| row.kept) {
         if let Some(position) = run.list(endpoint.name(), |list| place_of(list, row)) {
-            by_stretch.entry(position).or_default().push(index);
+            by_segment.entry(position).or_default().push(index);
         }
     }
-    for (segment, mut rows) in by_stretch {
+    for (segment, mut rows) in by_segment {
         rows.sort_by_key(|&row| page.rows[row].key.created_at);
         insert_into(run, endpoint, segment, page, &rows).await?;
     }
     Ok(())
 }
 
-/// Index of the window and of its segment to which a row belongs: the first that reaches as far, or
-/// the last of all.
+/// The index of the window, and of its segment, that a row belongs to: the first segment that ends
+/// at or after the row's creation time, or the last one.
 fn place_of(list: &ListProgress, row: &ReadRow) -> Option<(usize, usize)> {
     let mut last = None;
     for (index, window) in list.windows.iter().enumerate() {
@@ -57,43 +59,12 @@ fn place_of(list: &ListProgress, row: &ReadRow) -> Option<(usize, usize)> {
     last
 }
 
-/// Ids of stored rows, by [`hash_of`], that include every row inserted after the place where the walk of a
-/// window stands. The walk will meet those rows again.
-///
-/// # Errors
-/// [`Stop::Store`] or [`Stop::PartLost`] when a part cannot be read.
-pub(crate) async fn stored_after_place(
-    run: &Run,
-    endpoint: &'static Endpoint,
-    window: u32,
-) -> Result<HashSet<u64>, Stop> {
-    let segments = run.list(endpoint.name(), |list| stretches_after_place(list, window));
-    let mut ids = HashSet::new();
-    for segment in &segments {
-        ids.extend(of_segment(run, endpoint, segment).await?.into_iter().flatten());
-    }
-    Ok(ids)
-}
-
-/// The segments of a window that end after the last row that its walk has taken.
-fn stretches_after_place(list: &ListProgress, window: u32) -> Vec<Segment> {
-    let window = list.window(window);
-    // Every insertion counts as a repair; and by owner, the place is one among the owners.
-    let may_exist = list.rows_repaired > 0 && list.mode != PagingMode::ByOwner;
-    let Some(taken) = window.position.tail.last().filter(|_| may_exist) else { return Vec::new() };
-    let last_sequence = window.segments.last().map(|last| last.sequence);
-    let ends_after = |segment: &&Segment| {
-        segment.last.created_at > taken.created_at
-            || (segment.last.created_at == taken.created_at
-                && segment.last.id != taken.id
-                && Some(segment.sequence) == last_sequence)
-    };
-    window.segments.iter().filter(ends_after).cloned().collect()
-}
-
-/// Rows of a page that are to stand before a row, by the id of that row; `None`: at the end.
+/// Rows of a page by index, each list of them under the id of the row that they go before; under
+/// `None` those that go to the end.
 type Before = BTreeMap<Option<String>, Vec<usize>>;
 
+/// Inserts some rows of a page, in ascending order of their creation time, into one segment: stores its
+/// parts again with the new lines, and replaces it in the checkpoint.
 async fn insert_into(
     run: &Run,
     endpoint: &'static Endpoint,
@@ -105,48 +76,17 @@ async fn insert_into(
         let window = &list.windows[window];
         (window.number, window.segments[index].clone())
     });
-    let feeds = run.feeds(endpoint);
-    let Some(own) = feeds.first().and_then(|feed| segment.parts.get(&feed.dataset)) else {
+    let number = Number { window: number, sequence: segment.sequence };
+    let Some(parts) = merge_parts(run, endpoint, number, &segment, page, rows).await? else {
         return Ok(());
     };
-    let before = places(run, own, page, rows).await?;
-    run.leased.assure_held().await?;
-    let mut parts = BTreeMap::new();
-    for (position, feed) in feeds.iter().enumerate() {
-        let Some(stored) = segment.parts.get(&feed.dataset) else { continue };
-        let merged = merge(run, stored, &before, page, position, feed.dataset).await?;
-        if let Some(finished) = merged.finish()? {
-            let number = Number { window: number, sequence: segment.sequence };
-            let stored = store_part(run, feed.dataset, feed.section, number, finished);
-            parts.extend([stored.await?]);
-        }
-    }
-    let mut active = segment.active.clone();
-    if let Some(days) = run.days_counted() {
-        active.add(&days, rows.iter().map(|&row| &page.rows[row]));
-    }
-    let mut unreadable_fields = segment.unreadable_fields.clone();
-    for row in rows.iter().map(|&row| &page.rows[row]) {
-        run.note_unreadable(endpoint, row);
-        row.count_unreadable(&mut unreadable_fields);
-    }
-    let inserted = rows.len() as u64;
-    let first = page.rows[rows[0]].key.clone();
-    let last = page.rows[rows[rows.len() - 1]].key.clone();
-    let merged = Segment {
-        rows: segment.rows + inserted,
-        first: if first.created_at < segment.first.created_at { first } else { segment.first },
-        last: if last.created_at >= segment.last.created_at { last } else { segment.last },
-        parts,
-        active,
-        unreadable_fields,
-        ..segment
-    };
+    let merged = with_rows(run, endpoint, segment, parts, page, rows);
     let stored = merged.clone();
+    let inserted = rows.len() as u64;
     run.commit(|checkpoint| {
         let list = progress_of(checkpoint, endpoint.name());
         list.rows_repaired += inserted;
-        // To be compared with a count that knows of them.
+        // Compare it again, with a count that includes the inserted rows.
         list.stage = Stage::Comparing;
         list.source_count.after = None;
         let window = &mut list.windows[window];
@@ -156,10 +96,70 @@ async fn insert_into(
     .await?;
     run.work_limit.note_progress();
     let ids = rows.iter().map(|&row| hash_of(&page.rows[row].key.id)).collect();
-    note_stored(run, endpoint, &stored, ids).await
+    add_segment(run, endpoint, &stored, ids).await
 }
 
-/// What places a line: whose it is, and when that was created.
+/// Stores the parts of a segment again, with the lines of the new rows. `None` if the list's rows are
+/// not written at all.
+async fn merge_parts(
+    run: &Run,
+    endpoint: &'static Endpoint,
+    number: Number,
+    segment: &Segment,
+    page: &ReadPage,
+    rows: &[usize],
+) -> Result<Option<BTreeMap<Dataset, StoredPart>>, Stop> {
+    let feeds = run.feeds(endpoint);
+    let Some(own) = feeds.first().and_then(|feed| segment.parts.get(&feed.dataset)) else {
+        return Ok(None);
+    };
+    let before = places(run, own, page, rows).await?;
+    run.leased.assure_held().await?;
+    let mut parts = BTreeMap::new();
+    for (position, feed) in feeds.iter().enumerate() {
+        let Some(stored) = segment.parts.get(&feed.dataset) else { continue };
+        let merged = merge(run, stored, &before, page, position, feed.dataset).await?;
+        if let Some(finished) = merged.finish()? {
+            let stored = store_part(run, feed.dataset, feed.section, number, finished);
+            parts.extend([stored.await?]);
+        }
+    }
+    Ok(Some(parts))
+}
+
+/// The segment with the new rows counted and `parts` in place of its own.
+fn with_rows(
+    run: &Run,
+    endpoint: &'static Endpoint,
+    segment: Segment,
+    parts: BTreeMap<Dataset, StoredPart>,
+    page: &ReadPage,
+    rows: &[usize],
+) -> Segment {
+    let mut active = segment.active.clone();
+    if let Some(days) = run.days_counted() {
+        active.add(&days, rows.iter().map(|&row| &page.rows[row]));
+    }
+    let mut unreadable_fields = segment.unreadable_fields.clone();
+    for row in rows.iter().map(|&row| &page.rows[row]) {
+        run.note_unreadable(endpoint, row);
+        row.count_unreadable(&mut unreadable_fields);
+    }
+    let first = page.rows[rows[0]].key.clone();
+    let last = page.rows[rows[rows.len() - 1]].key.clone();
+    Segment {
+        rows: segment.rows + rows.len() as u64,
+        first: if first.created_at < segment.first.created_at { first } else { segment.first },
+        last: if last.created_at >= segment.last.created_at { last } else { segment.last },
+        parts,
+        active,
+        unreadable_fields,
+        ..segment
+    }
+}
+
+/// The fields of a stored line that decide where rows are inserted: the id of its row, and when
+/// that was created.
 #[derive(Deserialize)]
 struct Line {
     id: String,
@@ -184,7 +184,7 @@ impl Line {
     }
 }
 
-/// Before which rows of a list's own part the new ones belong.
+/// Finds the rows that the new ones go before, in the part of the list's own dataset.
 async fn places(
     run: &Run,
     own: &StoredPart,
@@ -206,7 +206,7 @@ async fn places(
     Ok(before)
 }
 
-/// The lines of a stored part with those of the new rows among them.
+/// The lines of a stored part with the lines of the new rows inserted.
 async fn merge(
     run: &Run,
     stored: &StoredPart,
@@ -234,4 +234,38 @@ async fn merge(
         merged.add_lines(&page.lines_of(new, position, dataset), now)?;
     }
     Ok(merged)
+}
+
+/// Hashed ids of stored rows, by [`hash_of`], that include every row that was inserted after the
+/// position of a window's walk. The walk will meet those rows again.
+///
+/// # Errors
+/// [`Stop::Store`] or [`Stop::PartLost`] if a part cannot be read.
+pub(crate) async fn stored_after_position(
+    run: &Run,
+    endpoint: &'static Endpoint,
+    window: u32,
+) -> Result<HashSet<u64>, Stop> {
+    let segments = run.list(endpoint.name(), |list| segments_after_position(list, window));
+    let mut ids = HashSet::new();
+    for segment in &segments {
+        ids.extend(of_segment(run, endpoint, segment).await?.into_iter().flatten());
+    }
+    Ok(ids)
+}
+
+/// The segments of a window that end after the last row that its walk has read.
+fn segments_after_position(list: &ListProgress, window: u32) -> Vec<Segment> {
+    let window = list.window(window);
+    // Every insertion counts as a repair. By owner, the position is one in the list of owners.
+    let may_exist = list.rows_repaired > 0 && list.mode != PagingMode::ByOwner;
+    let Some(taken) = window.position.tail.last().filter(|_| may_exist) else { return Vec::new() };
+    let last_sequence = window.segments.last().map(|last| last.sequence);
+    let ends_after = |segment: &&Segment| {
+        segment.last.created_at > taken.created_at
+            || (segment.last.created_at == taken.created_at
+                && segment.last.id != taken.id
+                && Some(segment.sequence) == last_sequence)
+    };
+    window.segments.iter().filter(ends_after).cloned().collect()
 }

@@ -1,6 +1,9 @@
-//! Holds what grants refer to against the rows that the snapshot has.
+//! Makes sure that the snapshot has the rows that grants refer to.
 //!
-//! - `resolve` says what is missing, and marks what is gone; `insert` puts late rows in their place.
+//! - `resolve` finds which are missing, and marks rows that refer to something that no longer
+//!   exists.
+//! - `insert` puts rows that were requested by id into the stored segments.
+//! - Neither walks a list: `read::list_walk` does.
 
 pub(crate) mod insert;
 pub(crate) mod resolve;

@@ -1,5 +1,9 @@
-//! Every grant's principal and resource is in the snapshot when its type is opted in: what appeared
-//! during the run is fetched, and what is gone is counted and its grants left out.
+//! Finds what a page's rows refer to and the snapshot does not have.
+//!
+//! - If a resource type is opted in, the snapshot has every principal and resource of its type that
+//!   a grant refers to.
+//! - Rows that appeared during the run are fetched. If something no longer exists, it is counted
+//!   and the grants that refer to it are left out.
 
 use std::collections::BTreeSet;
 use std::sync::{PoisonError, RwLockWriteGuard};
@@ -18,21 +22,21 @@ use crate::sync::run::Run;
 use crate::sync::write::row_ids;
 use crate::sync::write::segment::Dangling;
 
-/// Most ids of one request (Clerk OpenAPI, parameters `user_id` and `organization_id`).
+/// Most ids of one request (Clerk OpenAPI 2026-05-12, parameters `user_id` and `organization_id`).
 pub(crate) const IDS_PER_REQUEST: usize = 100;
 
 /// Whether a list's rows refer to a list that is still being read.
-pub(crate) fn is_early(run: &Run, list: ListName) -> bool {
+pub(crate) fn refers_to_pending_list(run: &Run, list: ListName) -> bool {
     let id_index = run.id_index();
     referred_to_by(list).any(|resource| id_index.is_pending(resource))
 }
 
-/// Makes known which rows the snapshot holds of the lists that a list refers to. Lists that are still being read are
-/// noted as such.
+/// Loads the ids of the rows that `list` refers to, before `list` is read. Lists that are still
+/// being read are marked as pending.
 ///
 /// # Errors
 /// As [`row_ids::load`].
-pub(crate) async fn learn(run: &Run, list: ListName) -> Result<(), Stop> {
+pub(crate) async fn load_referenced_ids(run: &Run, list: ListName) -> Result<(), Stop> {
     for resource in referred_to_by(list) {
         let is_opted_in = run.leased.read(|checkpoint| {
             [resource, endpoint(list).resource]
@@ -43,7 +47,7 @@ pub(crate) async fn learn(run: &Run, list: ListName) -> Result<(), Stop> {
             continue;
         }
         if run.list(resource, ListProgress::is_done) {
-            load(run, resource).await?;
+            load_ids(run, resource).await?;
         } else {
             change_ids(run).await_rows(resource);
         }
@@ -51,18 +55,21 @@ pub(crate) async fn learn(run: &Run, list: ListName) -> Result<(), Stop> {
     Ok(())
 }
 
-/// Makes known which rows the snapshot holds of a list that has been read, if a list that refers to it is being read.
+/// Loads the ids of a list that has just been read, if a list that refers to it is being read.
 ///
 /// # Errors
 /// As [`row_ids::load`].
-pub(crate) async fn tell(run: &Run, list: ListName) -> Result<(), Stop> {
+pub(crate) async fn load_awaited_ids(run: &Run, list: ListName) -> Result<(), Stop> {
     let resource = endpoint(list).resource;
     let is_awaited = ListName::from(resource) == list && run.id_index().is_pending(resource);
-    if is_awaited { load(run, resource).await } else { Ok(()) }
+    if is_awaited { load_ids(run, resource).await } else { Ok(()) }
 }
 
-/// Makes known which rows of a list the snapshot holds.
-pub(crate) async fn load(run: &Run, resource: Resource) -> Result<(), Stop> {
+/// Loads the ids of the rows of a list that the snapshot has.
+///
+/// # Errors
+/// As [`row_ids::load`].
+pub(crate) async fn load_ids(run: &Run, resource: Resource) -> Result<(), Stop> {
     let ids = row_ids::load(run, endpoint(resource)).await?;
     change_ids(run).seal(resource, ids);
     Ok(())
@@ -72,8 +79,9 @@ fn change_ids(run: &Run) -> RwLockWriteGuard<'_, IdIndex> {
     run.id_index.write().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Marks the rows of a page that refer to something that is gone, and counts them.
-pub(crate) fn mark_gone(run: &Run, page: &mut ReadPage) -> Dangling {
+/// Marks the rows of a page that refer to something that no longer exists, and counts them. What
+/// was missing must have been fetched before.
+pub(crate) fn mark_dangling(run: &Run, page: &mut ReadPage) -> Dangling {
     let mut dangling = Dangling::default();
     let id_index = run.id_index();
     let is_gone = |resource, id: &String| !id_index.has(resource, id);
@@ -88,7 +96,7 @@ pub(crate) fn mark_gone(run: &Run, page: &mut ReadPage) -> Dangling {
             let ids = ids.iter().enumerate().filter(|(_, id)| is_gone(resource, id));
             ids.map(|(index, _)| index).collect()
         };
-        // A row has grants of one kind or the other.
+        // A row has permissions or machines, never both.
         row.left_out = gone(Resource::OrganizationPermissions, &unknown.permissions);
         row.left_out.extend(gone(Resource::Machines, &unknown.machines));
         let resources = usize::from(no_organization) + row.left_out.len();
@@ -98,7 +106,7 @@ pub(crate) fn mark_gone(run: &Run, page: &mut ReadPage) -> Dangling {
     dangling
 }
 
-/// The ids of one list that a page's rows refer to and the snapshot does not hold.
+/// The ids of one resource type that a page's rows refer to and the snapshot does not have.
 pub(crate) fn missing(run: &Run, page: &ReadPage, resource: Resource) -> BTreeSet<String> {
     let id_index = run.id_index();
     page.kept_rows()
@@ -109,12 +117,13 @@ pub(crate) fn missing(run: &Run, page: &ReadPage, resource: Resource) -> BTreeSe
         .collect()
 }
 
+/// Whether the snapshot has the row with this id.
 pub(crate) fn is_known(run: &Run, resource: Resource, id: &str) -> bool {
     run.id_index().has(resource, id)
 }
 
-/// The parameter by which rows of a list are asked for by id, where it has one. Permissions and
-/// machines have none, and need none: nobody can create one with an earlier date.
+/// The query parameter that selects rows of a list by id, if it has one. Permissions and machines
+/// have none, and need none: they cannot be created with an earlier creation time.
 const fn id_filter(resource: Resource) -> Option<&'static str> {
     match resource {
         Resource::Users => Some("user_id"),
@@ -123,7 +132,8 @@ const fn id_filter(resource: Resource) -> Option<&'static str> {
     }
 }
 
-/// Requests rows of a list by their ids, at most [`IDS_PER_REQUEST`] of them. `None` if they cannot be requested so.
+/// Requests rows of a list by id, at most [`IDS_PER_REQUEST`] of them. `None` if the list has no
+/// such filter.
 ///
 /// # Errors
 /// [`Stop`].
@@ -145,7 +155,7 @@ pub(crate) async fn page_by_id(
         .await
         .map_err(ListError::of(endpoint))?;
     page.fetched = Some((asked_at, run.clock.now()));
-    // A server that ignores the filter would answer any rows.
+    // A server that ignores the filter returns other rows.
     for row in &mut page.rows {
         row.kept &= ids.contains(&row.key.id);
     }

@@ -1,4 +1,5 @@
-//! What every step of one invocation's work shares.
+//! What the readers of one invocation share: the client, the lease with the checkpoint, the
+//! settings of the output, and what is remembered of stored rows.
 
 pub mod read_ahead;
 pub mod remembered_ids;
@@ -45,68 +46,69 @@ use crate::sync::run::warnings::Warnings;
 use crate::translate::{MetadataBags, Translation};
 use crate::work_limit::WorkLimit;
 
-/// One invocation's hold on a run.
+/// The work of one invocation on a run.
 #[derive(Debug)]
 pub struct Run {
     /// Where everything is written.
     pub store: Arc<dyn Store>,
-    /// Asks Clerk.
+    /// Sends requests to Clerk.
     pub client: Arc<Client>,
-    /// Writes the checkpoint.
+    /// Holds the lease and writes the checkpoint.
     pub leased: Arc<LeasedCheckpoint>,
-    /// Ends the work in time.
+    /// Says when no new work may begin.
     pub work_limit: Arc<WorkLimit>,
-    /// Tells the time of day.
+    /// The time of day.
     pub clock: Clock,
-    /// What the manifest will say wrote it.
+    /// The program that the manifest names as its writer.
     pub generator: Generator,
     /// How rows are written.
     pub output: Output,
-    /// How far it may run ahead of what is stored.
+    /// How many pages may be read ahead of what is stored.
     pub read_ahead: ReadAhead,
-    /// What grants may refer to.
+    /// The ids of the rows that grants may refer to.
     pub id_index: Arc<RwLock<IdIndex>>,
-    /// For the lines of pages.
+    /// Reusable memory for the lines of pages.
     pub buffers: Buffers,
-    /// Which unreadable fields of which lists the log tells of already.
+    /// The unreadable fields that have been logged, each with its list.
     pub logged_unreadable: Mutex<BTreeSet<(ListName, String)>>,
-    /// Ids of rows that this invocation has stored.
+    /// Ids of rows that this invocation has stored, and that are in no file yet.
     pub remembered_ids: RememberedIds,
     /// The users of memberships that this invocation has stored unchecked.
     pub unchecked_users: UncheckedUsers,
-    /// What the answer has to say beside how the work ended.
+    /// Warnings that become part of the answer.
     pub warnings: Arc<Warnings>,
-    /// At which age a run is given up.
+    /// The age at which a run is abandoned (`SNAPSHOT_MAX_AGE_HOURS`).
     pub max_age: Duration,
-    /// What the run had taken before this invocation.
+    /// What earlier invocations of the run have spent.
     pub before: RunStats,
-    /// When this invocation began.
+    /// When this invocation started.
     pub started: Instant,
-    /// Shows people how far it is.
+    /// The progress display.
     pub progress: Progress,
-    /// How long ago a user may have been active last, for sessions to be asked for.
+    /// If sessions have to be read user by user: only of users that were active this long before
+    /// the run started (`SESSIONS_LOOKBACK_DAYS`).
     pub sessions_lookback: Duration,
 }
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The settings that shape what is written.
+/// The settings that shape the output.
 #[derive(Debug, Clone)]
 pub struct Output {
-    /// Of parts.
+    /// The format of parts.
     pub compression: Compression,
     /// Which metadata bags are copied.
     pub metadata: MetadataBags,
-    /// Whether Clerk's own object is added.
+    /// Whether Clerk's own object is added to each record.
     pub include_raw: bool,
-    /// What is replaced in the rows.
+    /// Replaces personal data in the rows; `None` if `REDACT` is not set.
     pub redaction: Option<Redaction>,
-    /// How many days active users are counted of.
+    /// For how many days active users are counted.
     pub dau_lookback_days: u16,
 }
 
 impl Run {
-    /// Changes the checkpoint, with the counts of requests as they are now, and stores it.
+    /// Changes the checkpoint, updates its request counts, and stores it.
     ///
     /// # Errors
     /// [`Stop::LeaseLost`] or [`Stop::Store`].
@@ -121,20 +123,20 @@ impl Run {
         Ok(())
     }
 
-    /// Whether new work may begin.
+    /// Checks whether new work may begin.
     ///
     /// # Errors
-    /// [`Stop::Exhausted`] when it may not.
+    /// [`Stop::Exhausted`] if it may not.
     pub fn may_go_on(&self) -> Result<(), Stop> {
         self.work_limit.exhausted().map_or(Ok(()), |why| Err(Stop::Exhausted(why)))
     }
 
-    /// What the run has taken up to now.
+    /// What the run has spent up to now.
     pub fn stats(&self) -> RunStats {
         stats(&self.client, self.before, self.started)
     }
 
-    /// Reads one list's progress.
+    /// Reads one list's progress. A list that the checkpoint does not have yet has not begun.
     pub fn list<T>(&self, list: impl Into<ListName>, read: impl FnOnce(&ListProgress) -> T) -> T {
         let list = list.into();
         self.leased.read(|checkpoint| match checkpoint.lists.get(&list) {
@@ -143,7 +145,7 @@ impl Run {
         })
     }
 
-    /// Whether a list is one of the run's, and has not been left out.
+    /// Whether the run needs a list and has not left it out.
     pub fn reads(&self, list: ListName) -> bool {
         let needed = self.leased.read(|checkpoint| lists_needed(&checkpoint.resources));
         needed.contains(&list) && !self.list(list, ListProgress::is_left_out)
@@ -162,27 +164,28 @@ impl Run {
         self.commit(|checkpoint| change(progress_of(checkpoint, list))).await
     }
 
-    /// Who was active after this moment, in milliseconds since 1970, was active lately. Days count
-    /// whole, and all invocations of a run name the same.
+    /// The time, in milliseconds since 1970, after which users must have been active to have their
+    /// sessions read. It is the end of a UTC day, and the same in all invocations of a run.
     pub fn active_after(&self) -> i64 {
         let started_at = self.leased.read(|checkpoint| checkpoint.started_at).unix_millis();
         let first = started_at - self.sessions_lookback.as_millis() as i64;
         first - first.rem_euclid(DAY.as_millis() as i64) - 1
     }
 
-    /// How many pages of a list have to be under way for the pace to be kept: while they are asked for, and
-    /// then stored.
+    /// How many pages of a list have to be in flight or waiting to be stored to fill the rate
+    /// limit.
     pub fn pages_to_fill(&self, endpoint: &Endpoint) -> usize {
         let latency = self.client.expected_latency(endpoint.path);
         self.client.requests_to_fill(latency, self.read_ahead.storing_unhindered())
     }
 
-    /// How many more pages of a list would fill the rate, beside all requests in flight or waiting.
+    /// How many more pages of a list would fill the rate limit, in addition to all requests in
+    /// flight or waiting.
     pub fn requests_to_spare(&self, endpoint: &Endpoint) -> usize {
         self.pages_to_fill(endpoint).saturating_sub(self.client.usage().places.asked_for())
     }
 
-    /// What a list's pages are read with.
+    /// A reader for the pages of a list.
     pub fn reader(&self, endpoint: &'static Endpoint) -> Reader {
         let roles = self.leased.read(|checkpoint| checkpoint.roles.clone());
         Reader {
@@ -207,8 +210,8 @@ impl Run {
         }
     }
 
-    /// The days that a run counts: so many up to the one it was started on. `None` where they are not
-    /// opted in.
+    /// The days for which active users are counted, up to the one the run started on; `None` if
+    /// they are not opted in.
     pub(crate) fn days_counted(&self) -> Option<RangeInclusive<Day>> {
         let lookback = Day::from(self.output.dau_lookback_days);
         self.leased.read(|checkpoint| {
@@ -218,18 +221,18 @@ impl Run {
         })
     }
 
-    /// The lists opted in whose grants refer to this one.
+    /// The opted-in lists whose grants refer to this one.
     fn referring_to(&self, list: ListName) -> Vec<ListName> {
         self.leased.read(|checkpoint| lists_referring_to(list, &checkpoint.resources).collect())
     }
 
-    /// Whether grants will refer to the rows of a list.
+    /// Whether grants of opted-in lists refer to the rows of a list.
     pub(crate) fn is_referred_to(&self, list: ListName) -> bool {
         !self.referring_to(list).is_empty()
     }
 
-    /// Whether grants that refer to the rows of a list have been written and checked. Then no row may leave the list
-    /// again.
+    /// Whether grants that refer to the rows of a list have been stored and checked. From then on
+    /// no row may leave the list.
     pub(crate) fn others_refer_to(&self, list: ListName) -> bool {
         let are_users = list == ListName::from(Resource::Users);
         let refers = |segment: &Segment| !(are_users && segment.users_unchecked);
@@ -237,12 +240,12 @@ impl Run {
         referring.any(|from| self.list(from, |list| list.segments().any(refers)))
     }
 
-    /// What is known of the lists that grants refer to.
+    /// The index of ids that grants may refer to.
     pub(crate) fn id_index(&self) -> RwLockReadGuard<'_, IdIndex> {
         self.id_index.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What a list's rows are written to: nothing when it is read for another resource's sake.
+    /// What a list's rows are written to: nothing if the list is only read for another resource.
     pub fn feeds(&self, endpoint: &'static Endpoint) -> &'static [Feed] {
         let opted_in =
             self.leased.read(|checkpoint| checkpoint.resources.contains(&endpoint.resource));
@@ -252,13 +255,13 @@ impl Run {
     /// Logs the fields of a row that could not be read, each field of a list once.
     pub fn note_unreadable(&self, endpoint: &Endpoint, row: &ReadRow) {
         for field in &row.unreadable {
-            let mut told = self.logged_unreadable.lock().unwrap_or_else(PoisonError::into_inner);
-            if told.insert((endpoint.name(), field.clone())) {
+            let mut logged = self.logged_unreadable.lock().unwrap_or_else(PoisonError::into_inner);
+            if logged.insert((endpoint.name(), field.clone())) {
                 warn!(
                     clerk.path = endpoint.path,
                     clerk.field = field,
                     clerk.id = %Quoted(&row.key.id),
-                    "a value is not of the type that Clerk's API promises; it is null in the \
+                    "a value does not have the type that Clerk's API documents; it is null in the \
                      snapshot, and the manifest counts such rows"
                 );
             }
@@ -266,7 +269,7 @@ impl Run {
     }
 }
 
-/// What a run has taken: `before` this invocation, and since it `started`.
+/// What a run has spent: `before` this invocation, and since it `started`.
 #[must_use]
 pub fn stats(client: &Client, before: RunStats, started: Instant) -> RunStats {
     let counted = client.counted();

@@ -1,5 +1,8 @@
-//! How far an invocation may run ahead of what is stored: as far as the pace needs while pages are asked for
-//! and stored, so that a kill costs no more than that; and never further than there is memory for.
+//! How many pages an invocation may read ahead of what is stored.
+//!
+//! - Enough pages to fill the rate limit while pages are requested and stored. If the process is
+//!   killed, no more than these are requested again.
+//! - Never more than fit into memory.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,38 +11,42 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-/// Pages stored by this invocation and the largest of them, and what follows from that.
+/// Statistics of the pages that this invocation has stored, and the limits that follow from them.
 #[derive(Debug)]
 pub struct ReadAhead {
+    /// Pages stored.
     stored: AtomicUsize,
-    /// Bytes of its lines.
+    /// Bytes of the lines of the largest page.
     largest: AtomicUsize,
     /// How long the latest stores took, newest first.
     storing: Mutex<VecDeque<Duration>>,
-    /// How many are being stored.
+    /// Stores in progress.
     stores: AtomicUsize,
+    /// Most pages of a list to read ahead.
     most: usize,
+    /// Notified when a store has ended, and the limits may have grown.
     grown: Notify,
 }
 
-/// Pages that may be lost to a kill at any time.
-pub(crate) const ALWAYS: usize = 2;
+/// Pages that may be read ahead at any time, however few fill the rate limit.
+pub(crate) const MINIMUM: usize = 2;
 
-/// Most bytes of lines that the pages of one list may become that are under way: 88 pages of users whose
-/// lines take 1.1 MiB a page.
+/// Most bytes of lines of the pages of one list that are in flight or not stored yet: 88 pages of
+/// users, at 1.1 MiB of lines a page.
 const MOST_UNDER_WAY: usize = 96 * 1024 * 1024;
-/// How many of the latest stores are remembered.
+/// How many of the latest stores are averaged.
 const LATEST_STORES: usize = 8;
-/// One page more is stored together with others for so many stored.
-const STORED_PER_PAGE_TOGETHER: usize = 16;
-/// Most pages stored together, so that reading them again stays cheap.
+/// The number of pages that are stored together grows by one for every 16 pages that have been
+/// stored.
+const STORED_PER_EXTRA_PAGE: usize = 16;
+/// Most pages stored together, so that reading them again after a kill stays cheap.
 const MOST_TOGETHER: usize = 32;
-/// Most walks of a list that gather pages: each holds compressors meanwhile, and what they have compressed, a
-/// mebibyte of memory. Where there are more, each page is stored by itself.
-const MOST_GATHERING: usize = 16;
+/// Most walks of a list that collect pages: each of them holds compressors and their output, 1 MiB
+/// of memory. If there are more walks, each page is stored by itself.
+const MOST_COLLECTING: usize = 16;
 
 impl ReadAhead {
-    /// Nothing is stored yet; never more than `most` pages of a list are asked for ahead.
+    /// No page is stored yet. `most` is the most pages of a list to read ahead.
     #[must_use]
     pub fn new(most: usize) -> Self {
         Self {
@@ -52,23 +59,23 @@ impl ReadAhead {
         }
     }
 
-    /// A page became lines of so many bytes.
+    /// A page became this many bytes of lines.
     pub fn note_page(&self, bytes: usize) {
         self.largest.fetch_max(bytes, Ordering::Relaxed);
     }
 
-    /// Pages are about to be stored.
+    /// A store begins.
     pub fn note_storing(&self) {
         self.stores.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How often pages are being stored at present.
+    /// Stores in progress.
     #[must_use]
     pub fn stores(&self) -> usize {
         self.stores.load(Ordering::Relaxed)
     }
 
-    /// `pages` that were about to be stored are, which took so long.
+    /// A store of `pages` pages has ended, and `took` this long.
     pub fn note_stored(&self, pages: usize, took: Duration) {
         self.stores.fetch_sub(1, Ordering::Relaxed);
         self.stored.fetch_add(pages, Ordering::Relaxed);
@@ -79,16 +86,16 @@ impl ReadAhead {
         self.grown.notify_waiters();
     }
 
-    /// How long it takes to store pages: the mean of the latest.
+    /// How long a store takes: the mean of the latest ones.
     #[must_use]
     pub fn storing(&self) -> Duration {
         let latest = self.storing.lock().unwrap_or_else(PoisonError::into_inner);
         latest.iter().sum::<Duration>() / latest.len().max(1) as u32
     }
 
-    /// How long it takes to store pages if they do not wait for each other: at most 1.5 times the fastest of the latest
-    /// stores. If stores that wait for each other counted in full, more pages would seem to be needed the longer they
-    /// wait.
+    /// How long a store takes without waiting for others: at most 1.5 times the fastest of the
+    /// latest ones. If the wait counted in full, more pages would seem to be needed the longer
+    /// stores wait, and they would wait longer.
     #[must_use]
     pub fn storing_unhindered(&self) -> Duration {
         let latest = self.storing.lock().unwrap_or_else(PoisonError::into_inner);
@@ -97,24 +104,25 @@ impl ReadAhead {
         self.storing().min(least * 3 / 2)
     }
 
-    /// Most pages of one list that may be under way, where so many are `needed` to keep the pace.
+    /// Most pages of one list that may be in flight or not stored, if `needed` of them fill the
+    /// rate limit.
     #[must_use]
-    pub fn allowed(&self, needed: usize) -> usize {
-        let there_is_room = MOST_UNDER_WAY / self.largest.load(Ordering::Relaxed);
-        (needed + ALWAYS).min(self.most).min(there_is_room.max(1))
+    pub fn limit(&self, needed: usize) -> usize {
+        let that_fit = MOST_UNDER_WAY / self.largest.load(Ordering::Relaxed);
+        (needed + MINIMUM).min(self.most).min(that_fit.max(1))
     }
 
-    /// How many pages are worth storing together by each of `walks` that go on side by side.
+    /// How many pages each of `walks` concurrent walks should store together.
     #[must_use]
     pub fn pages_together(&self, walks: usize) -> usize {
-        if walks > MOST_GATHERING {
+        if walks > MOST_COLLECTING {
             return 1;
         }
-        let safe = self.stored.load(Ordering::Relaxed) / STORED_PER_PAGE_TOGETHER;
+        let safe = self.stored.load(Ordering::Relaxed) / STORED_PER_EXTRA_PAGE;
         (safe / walks.max(1)).clamp(1, MOST_TOGETHER)
     }
 
-    /// Returns when more has been stored than when it was first polled.
+    /// Returns when a store has ended since it was first polled.
     pub async fn grown(&self) {
         self.grown.notified().await;
     }
@@ -124,15 +132,15 @@ impl ReadAhead {
 mod tests {
     use super::*;
 
-    /// What is asked for ahead is what the pace needs and two pages more; what is stored together is a share
-    /// of what is safe.
+    /// The limit is what fills the rate limit and two pages more; the pages stored together are a
+    /// share of those already stored.
     #[test]
-    fn what_is_at_stake_follows_the_pace_and_what_is_safe() {
+    fn the_limit_follows_the_rate_and_what_is_stored() {
         let read_ahead = ReadAhead::new(32);
         for needed in 0..30 {
-            assert_eq!(read_ahead.allowed(needed), needed + 2);
+            assert_eq!(read_ahead.limit(needed), needed + 2);
         }
-        assert_eq!(read_ahead.allowed(1000), 32);
+        assert_eq!(read_ahead.limit(1000), 32);
         for safe in 0..1000 {
             assert!(read_ahead.pages_together(1) <= (safe / 16).max(1), "{safe}");
             assert!(read_ahead.pages_together(32) <= read_ahead.pages_together(1));
@@ -142,16 +150,16 @@ mod tests {
         assert_eq!((read_ahead.pages_together(1), read_ahead.pages_together(17)), (32, 1));
     }
 
-    /// Of pages of 14 MB few are under way, however many the pace needs.
+    /// Few pages of 14 MB may be read ahead, however many would fill the rate limit.
     #[test]
     fn large_pages_are_few() {
         let read_ahead = ReadAhead::new(32);
         read_ahead.note_storing();
         read_ahead.note_stored(1000, Duration::ZERO);
         read_ahead.note_page(300_000);
-        assert_eq!(read_ahead.allowed(1000), 32);
+        assert_eq!(read_ahead.limit(1000), 32);
         read_ahead.note_page(14_000_000);
         read_ahead.note_page(300_000);
-        assert_eq!(read_ahead.allowed(1000), 7);
+        assert_eq!(read_ahead.limit(1000), 7);
     }
 }

@@ -1,5 +1,5 @@
-//! How Clerk is asked, second by second, and what holds it back: for whoever wants to know why a run is not
-//! faster (`LOG_LEVEL=debug`).
+//! Logs every second how many requests are in flight and what limits their number, to explain why a
+//! run is not faster (`LOG_LEVEL=debug`).
 
 use std::convert::Infallible;
 use std::fmt;
@@ -11,10 +11,10 @@ use tracing::{Level, debug, enabled};
 
 use crate::sync::run::Run;
 
-/// Between two lines.
+/// Time from one line to the next.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Writes a line a second for as long as it is polled, if anybody reads them.
+/// Logs a line a second for as long as it is polled, if the level is enabled.
 pub(crate) async fn log(run: &Run) -> Infallible {
     if !enabled!(Level::DEBUG) {
         return future::pending().await;
@@ -23,42 +23,43 @@ pub(crate) async fn log(run: &Run) -> Infallible {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
         ticks.tick().await;
-        let moment = Ties::of(run);
+        let sample = Sample::of(run);
         debug!(
             requests = run.client.counted().requests,
-            in_flight = moment.in_flight,
-            needed = moment.needed,
-            limit = moment.limit,
-            read_ahead = moment.read_ahead,
-            bytes_held = moment.bytes_held,
-            stores = moment.stores,
-            held_back_by = %moment.held_back_by(),
-            "how Clerk is asked"
+            in_flight = sample.in_flight,
+            needed = sample.needed,
+            limit = sample.limit,
+            read_ahead = sample.read_ahead,
+            bytes_held = sample.bytes_held,
+            stores = sample.stores,
+            held_back_by = %sample.held_back_by(),
+            "request pacing"
         );
     }
 }
 
-/// What decides how many requests are in flight, at one moment.
+/// What decides how many requests are in flight, at one time.
 #[derive(Debug, Clone, Copy)]
-struct Ties {
+struct Sample {
     in_flight: usize,
-    /// Requests that wait for their turn.
+    /// Requests that wait for the rate limiter.
     in_turn: usize,
-    /// Requests that fill the rate allowed, answers taking as long as the latest one did.
+    /// Requests in flight that would fill the rate limit at the latest latency.
     needed: usize,
     /// Most requests in flight for now, and ever.
     limit: usize,
     max_concurrency: usize,
-    /// Most pages of one list under way.
+    /// Most pages of one list that may be read ahead.
     read_ahead: usize,
-    /// Bytes of bodies and of pages that wait for their turn, and whether a body waits for room.
+    /// Bytes of response bodies and of pages that wait to be stored.
     bytes_held: usize,
+    /// Whether a response body waits for memory.
     waits_for_room: bool,
     /// Parts and checkpoints that are being stored.
     stores: usize,
 }
 
-impl Ties {
+impl Sample {
     fn of(run: &Run) -> Self {
         let usage = run.client.usage();
         let latency = run.client.latest_latency();
@@ -69,7 +70,7 @@ impl Ties {
             needed,
             limit: usage.places.limit,
             max_concurrency: run.client.max_concurrency(),
-            read_ahead: run.read_ahead.allowed(needed),
+            read_ahead: run.read_ahead.limit(needed),
             bytes_held: usage.bytes_held,
             waits_for_room: usage.waits_for_room,
             stores: run.read_ahead.stores(),
@@ -95,22 +96,23 @@ impl Ties {
     }
 }
 
-/// Why no more requests are in flight.
+/// What limits the number of requests in flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum HeldBackBy {
-    /// The rate allowed, as it should be.
+    /// The rate limit, as it should.
     Rate,
     /// `MAX_CONCURRENCY`.
     MaxConcurrency,
-    /// How many requests Clerk has been seen to answer without a queue, so far.
+    /// The number of requests that Clerk has been seen to answer without queueing.
     Concurrency,
-    /// The room for bodies, and for pages that wait to be stored.
+    /// The memory for response bodies and for pages that wait to be stored.
     Bytes,
-    /// How many pages a kill may cost.
+    /// The number of pages that may be read ahead of what is stored.
     ReadAhead,
-    /// Pages that are being stored.
+    /// Stores in progress.
     Store,
-    /// What has to be known before more can be asked for: a cursor, a count, the end of another list.
+    /// What has to be known before more can be requested: a cursor, a count, the end of another
+    /// list.
     Order,
 }
 
@@ -132,7 +134,7 @@ impl fmt::Display for HeldBackBy {
 mod tests {
     use super::*;
 
-    const FULL: Ties = Ties {
+    const FULL: Sample = Sample {
         in_flight: 30,
         in_turn: 1,
         needed: 30,
@@ -144,22 +146,21 @@ mod tests {
         stores: 1,
     };
 
-    /// The reason that is named is the one without which more would be asked.
     #[test]
-    fn says_what_holds_asking_back() {
+    fn names_what_limits_the_requests() {
         use HeldBackBy::{Bytes, Concurrency, MaxConcurrency, Order, Rate, ReadAhead, Store};
-        let waiting = Ties { in_turn: 0, ..FULL };
-        let moments = [
+        let waiting = Sample { in_turn: 0, ..FULL };
+        let samples = [
             (FULL, Rate),
-            (Ties { in_flight: 128, ..waiting }, MaxConcurrency),
-            (Ties { in_flight: 64, ..waiting }, Concurrency),
-            (Ties { waits_for_room: true, ..waiting }, Bytes),
-            (Ties { read_ahead: 10, in_flight: 10, ..waiting }, ReadAhead),
-            (Ties { in_flight: 5, ..waiting }, Store),
-            (Ties { in_flight: 5, stores: 0, ..waiting }, Order),
+            (Sample { in_flight: 128, ..waiting }, MaxConcurrency),
+            (Sample { in_flight: 64, ..waiting }, Concurrency),
+            (Sample { waits_for_room: true, ..waiting }, Bytes),
+            (Sample { read_ahead: 10, in_flight: 10, ..waiting }, ReadAhead),
+            (Sample { in_flight: 5, ..waiting }, Store),
+            (Sample { in_flight: 5, stores: 0, ..waiting }, Order),
         ];
-        for (moment, reason) in moments {
-            assert_eq!(moment.held_back_by(), reason, "{moment:?}");
+        for (sample, reason) in samples {
+            assert_eq!(sample.held_back_by(), reason, "{sample:?}");
         }
     }
 }

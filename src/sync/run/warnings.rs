@@ -1,11 +1,11 @@
-//! What the answer says beside how the sync ended.
+//! Warnings that become part of the answer.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use crate::lists::endpoint::ListName;
 
-/// What the answer has to say of lists that cannot be read in time.
+/// Warnings about lists that cannot be read in time, by list.
 #[derive(Debug, Default)]
 pub struct Warnings(Mutex<BTreeMap<ListName, String>>);
 
@@ -14,7 +14,7 @@ impl Warnings {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(list, warning);
     }
 
-    /// All of them, as sentences; nothing when there are none.
+    /// All warnings, as sentences with a leading space each; empty if there are none.
     pub fn sentences(&self) -> String {
         let warnings = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         warnings.values().map(|warning| format!(" {warning}")).collect()

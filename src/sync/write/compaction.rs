@@ -1,13 +1,13 @@
-//! Joins small neighbouring segments of a list that is read owner by owner. Most owners own a few rows,
-//! and are stored a few at a time: left as they are, they would be thousands of parts, which every
-//! reader opens, and which every checkpoint names.
+//! Joins small neighbouring segments of a list that is read by owner.
 //!
-//! However many owners there are, the number of segments is bounded by the bytes they hold:
+//! Most owners own a few rows, which are stored a few owners at a time. Left as they are, these
+//! would be thousands of parts, which every reader opens and every checkpoint names. However many
+//! owners there are, the number of segments is bounded by their bytes:
 //!
-//! - eight small ones of about a size at the end become one, so that fewer than eight of each size are left
-//!   there;
-//! - small ones that a large one follows become one, however few they are, so that between two large ones
-//!   there is at most one small one.
+//! - Eight small segments of about the same size at the end of a window are joined, so that fewer
+//!   than eight of each size remain there.
+//! - Small segments before a large one are joined, however few they are, so that there is at most
+//!   one small segment between two large ones.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -28,18 +28,19 @@ use crate::sync::error::Stop;
 use crate::sync::run::Run;
 use crate::sync::write::segment::{FULL_PART, Number, each_line, store_part, whole_key};
 
-/// So many become one.
+/// How many small segments are joined into one.
 const JOINED: usize = 8;
-/// Stored bytes from which on a segment is large, and left as it is. Eight that are a little smaller make a
-/// full part, which is as much as is held in memory of any list.
+/// Stored bytes from which on a segment is large, and is not joined. Eight slightly smaller ones
+/// make a full part, which is as much as is held in memory of any list.
 const LARGE: u64 = FULL_PART as u64 / JOINED as u64;
 
-/// Joins segments of a window for as long as some are to be joined: the joined one is stored, the
-/// checkpoint names it in their place, and then their parts are removed. Nothing is joined when time is up.
+/// Joins segments of a window as long as there are some to join. The joined segment is stored, then
+/// the checkpoint names it in their place, then their parts are removed. Nothing is joined when
+/// time is up.
 ///
 /// # Errors
-/// [`Stop::LeaseLost`], [`Stop::Store`], or [`Stop::PartLost`] when a part is not there as it was written.
-pub(crate) async fn join_small(
+/// [`Stop::LeaseLost`], [`Stop::Store`], or [`Stop::PartLost`] if a part is missing or altered.
+pub(crate) async fn compact(
     run: &Run,
     endpoint: &'static Endpoint,
     window: u32,
@@ -47,14 +48,15 @@ pub(crate) async fn join_small(
     let name = endpoint.name();
     while run.work_limit.exhausted().is_none() {
         let next = run.list(name, |list| {
-            // Pages of a whole list are large, and one of its segments may have to be read again.
+            // Segments of a list that is read as a whole are large, and may have to be read again
+            // one by one.
             let segments =
                 (list.mode == PagingMode::ByOwner).then(|| &list.window(window).segments)?;
             let range = to_be_joined(segments)?;
             Some((range.clone(), segments[range].to_vec()))
         });
         let Some((range, small)) = next else { break };
-        let joined = join(run, endpoint, window, &small).await?;
+        let joined = store_joined(run, endpoint, window, &small).await?;
         let mut is_named = false;
         run.commit(|checkpoint| {
             let segments = &mut progress_of(checkpoint, name).window_mut(window).segments;
@@ -72,13 +74,13 @@ pub(crate) async fn join_small(
     Ok(())
 }
 
-/// Which segments are joined next, if any are.
+/// The segments to join next, if any.
 fn to_be_joined(segments: &[Segment]) -> Option<Range<usize>> {
     before_a_large_one(segments).or_else(|| at_the_end(segments))
 }
 
-/// Small ones that a large one follows: nothing more will come between them. As many of them as make no
-/// more than a full part.
+/// Small segments before a large one: nothing more will be stored between them. As many as make at
+/// most a full part.
 fn before_a_large_one(segments: &[Segment]) -> Option<Range<usize>> {
     let mut first = 0;
     for end in (0..segments.len()).filter(|&index| is_large(&segments[index])) {
@@ -96,8 +98,8 @@ fn before_a_large_one(segments: &[Segment]) -> Option<Range<usize>> {
     None
 }
 
-/// The first of the last ones of which none is of a higher rank than the very last, nor large, if they are
-/// enough.
+/// The first eight of the small segments at the end that are of no higher rank than the last one,
+/// if there are as many.
 fn at_the_end(segments: &[Segment]) -> Option<Range<usize>> {
     let last = segments.last().filter(|last| !is_large(last))?;
     let stays = |segment: &Segment| is_large(segment) || rank(segment) > rank(last);
@@ -109,18 +111,19 @@ fn is_large(segment: &Segment) -> bool {
     size(segment) >= LARGE
 }
 
-/// Those of a rank are alike in size, by a factor of [`JOINED`].
+/// Segments of the same rank differ in size by less than a factor of [`JOINED`].
 fn rank(segment: &Segment) -> u32 {
     size(segment).max(1).ilog(JOINED as u64)
 }
 
+/// Stored bytes of all its parts.
 fn size(segment: &Segment) -> u64 {
     segment.parts.values().map(|stored| stored.part.bytes).fold(0, u64::saturating_add)
 }
 
-/// One segment in the place of some, with its parts stored. It has the number of the last of them, so
-/// that no number is given out twice.
-async fn join(
+/// Stores the parts of one segment in place of several. It gets the number of the last of them, so
+/// that no number is used twice.
+async fn store_joined(
     run: &Run,
     endpoint: &'static Endpoint,
     window: u32,
@@ -129,7 +132,8 @@ async fn join(
     let last = &segments[segments.len() - 1];
     let number = Number { window, sequence: last.sequence };
     let mut parts = BTreeMap::new();
-    // Who has lost the run would find parts gone that its holder has joined.
+    // If the lease is lost, the new holder may have joined these segments and removed their parts:
+    // report the lost lease, not lost parts.
     run.leased.assure_held().await?;
     for feed in run.feeds(endpoint) {
         if let Some(finished) = join_parts(run, segments, feed.dataset).await? {
@@ -156,12 +160,13 @@ async fn join(
         unresolved_role_keys: counted(|segment| &segment.unresolved_role_keys),
         unreadable_fields: counted(|segment| &segment.unreadable_fields),
         users_unchecked: segments.iter().any(|segment| segment.users_unchecked),
-        // Of users, whose list is read as a whole.
+        // Only users have these, and their list is never read by owner.
         active: DailyCounts::default(),
     })
 }
 
-/// One part with the lines of some, in order: what their digests add up to shows that it has them all.
+/// One part with the lines of several, in order. Its digest must equal the sum of theirs, which
+/// proves that it has all lines.
 async fn join_parts(
     run: &Run,
     segments: &[Segment],
@@ -184,16 +189,17 @@ async fn join_parts(
     }
 }
 
-/// Removes the parts of what was joined. Those that stay are removed when the snapshot is published.
+/// Removes the parts of segments that were joined. If that fails, they are removed when the
+/// snapshot is published.
 pub(crate) async fn remove_parts(run: &Run, small: &[Segment], joined: &Segment) {
     let parts = small.iter().flat_map(|segment| segment.parts.values());
-    // One that was the only one is the joined one: the same lines go by the same name.
+    // If only one segment has a part of a dataset, the joined part has the same content and key.
     let keys: BTreeSet<&str> = joined.parts.values().map(|stored| &*stored.part.key).collect();
     let others = parts.filter(|stored| !keys.contains(&*stored.part.key));
     let removals = others.map(|stored| async {
         let key = whole_key(run, stored);
         if let Err(error) = run.store.delete(&key, DeleteCondition::Any).await {
-            debug!(%error, "a part that was joined stays until the snapshot is published");
+            debug!(%error, "a part that was joined could not be removed yet; publishing removes it");
         }
     });
     join_all(removals).await;
@@ -237,35 +243,36 @@ mod tests {
         }
     }
 
-    fn joined_of(sizes: &[&[u64]]) -> Option<Range<usize>> {
+    fn next_join(sizes: &[&[u64]]) -> Option<Range<usize>> {
         let segments: Vec<Segment> = sizes.concat().into_iter().map(of_size).collect();
         to_be_joined(&segments)
     }
 
-    /// Promise 8: what is joined is held in memory, so it is never much, whatever has piled up.
+    /// Promise 8: segments are joined in memory, so never many bytes at a time.
     #[test]
-    fn few_and_small_ones_are_joined() {
-        assert_eq!(joined_of(&[]), None);
-        assert_eq!(joined_of(&[&[300; 7]]), None);
-        assert_eq!(joined_of(&[&[300; 8]]), Some(0..8));
-        assert_eq!(joined_of(&[&[300; 5000]]), Some(0..8));
-        assert_eq!(joined_of(&[&[300, 4000, 300], &[400; 8]]), Some(2..10));
-        assert_eq!(joined_of(&[&[5000; 7], &[300; 3]]), None);
-        assert_eq!(joined_of(&[&[300; 3], &[5000; 5]]), Some(0..8));
-        assert_eq!(joined_of(&[&[200_000; 8]]), Some(0..8));
-        assert_eq!(joined_of(&[&[LARGE; 100], &[40_000]]), None);
+    fn eight_small_segments_of_a_size_are_joined() {
+        assert_eq!(next_join(&[]), None);
+        assert_eq!(next_join(&[&[300; 7]]), None);
+        assert_eq!(next_join(&[&[300; 8]]), Some(0..8));
+        assert_eq!(next_join(&[&[300; 5000]]), Some(0..8));
+        assert_eq!(next_join(&[&[300, 4000, 300], &[400; 8]]), Some(2..10));
+        assert_eq!(next_join(&[&[5000; 7], &[300; 3]]), None);
+        assert_eq!(next_join(&[&[300; 3], &[5000; 5]]), Some(0..8));
+        assert_eq!(next_join(&[&[200_000; 8]]), Some(0..8));
+        assert_eq!(next_join(&[&[LARGE; 100], &[40_000]]), None);
     }
 
     #[test]
-    fn small_ones_between_large_ones_become_one() {
-        assert_eq!(joined_of(&[&[300, LARGE, 300]]), None);
-        assert_eq!(joined_of(&[&[300, 300, LARGE]]), Some(0..2));
-        assert_eq!(joined_of(&[&[LARGE, 300, 90_000, 5000, LARGE, 300]]), Some(1..4));
-        // No more of them than make a full part.
-        assert_eq!(joined_of(&[&[LARGE - 1; 20], &[LARGE]]), Some(0..8));
+    fn small_segments_between_large_ones_become_one() {
+        assert_eq!(next_join(&[&[300, LARGE, 300]]), None);
+        assert_eq!(next_join(&[&[300, 300, LARGE]]), Some(0..2));
+        assert_eq!(next_join(&[&[LARGE, 300, 90_000, 5000, LARGE, 300]]), Some(1..4));
+        // At most a full part.
+        assert_eq!(next_join(&[&[LARGE - 1; 20], &[LARGE]]), Some(0..8));
     }
 
-    /// Segments as they come, and are joined; gives what is left, and the bytes written for it.
+    /// Adds segments of these sizes one by one and joins them. Returns what is left, and the bytes
+    /// written by joining.
     fn joined(sizes: impl Iterator<Item = u64>) -> (Vec<Segment>, u64) {
         let mut segments = Vec::new();
         let mut written = 0;
@@ -281,16 +288,15 @@ mod tests {
         (segments, written)
     }
 
-    /// Segments that so many bytes leave, at the most: two for each large one, and fewer than eight of each
-    /// rank.
+    /// The most segments that remain for this number of bytes: two for each large one, and fewer
+    /// than eight of each rank.
     fn bound(bytes: u64) -> usize {
         let ranks = LARGE.ilog(JOINED as u64) as usize + 1;
         2 * (bytes / LARGE) as usize + 1 + (JOINED - 1) * ranks
     }
 
-    /// Whatever owners own, the number of segments follows from the bytes alone.
     #[test]
-    fn stretches_are_as_few_as_their_bytes_allow() {
+    fn the_number_of_segments_is_bounded_by_their_bytes() {
         fastrand::seed(1);
         let tiny = || fastrand::u64(60..400);
         let any = || 1 << fastrand::u32(0..20);
@@ -309,12 +315,13 @@ mod tests {
             let (segments, written) = joined(sizes.into_iter());
             assert!(segments.len() <= bound(bytes), "{what}: {} left", segments.len());
             assert_eq!(segments.iter().map(size).sum::<u64>(), bytes, "{what}");
-            // Each byte is written once more for each rank that it rises by.
+            // Joining writes a byte once for each rank that its segment rises by.
             assert!(written <= 9 * bytes, "{what}: {written} of {bytes}");
         }
     }
 
-    /// Promise 8, of checkpoints: 200,000 owners, whose few rows are stored three owners at a time.
+    /// Promise 8, for checkpoints: 200,000 owners of a few rows each, stored three owners at a
+    /// time.
     #[test]
     fn a_checkpoint_does_not_grow_with_the_owners() {
         fastrand::seed(2);
@@ -322,8 +329,8 @@ mod tests {
         let (segments, _) = joined(sizes);
         let bytes = segments.iter().map(size).sum::<u64>();
         assert!(bytes > 30_000_000);
-        assert!(segments.len() <= bound(bytes), "{} stretches", segments.len());
+        assert!(segments.len() <= bound(bytes), "{} segments", segments.len());
         let json = serde_json::to_vec(&segments).unwrap();
-        assert!(json.len() < 200 * 1024, "{} bytes for {} stretches", json.len(), segments.len());
+        assert!(json.len() < 200 * 1024, "{} bytes for {} segments", json.len(), segments.len());
     }
 }

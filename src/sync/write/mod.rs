@@ -1,8 +1,9 @@
 //! Stores pages as parts.
 //!
-//! - `pending` pages wait to be stored together; a `segment` is what is stored of one list at a time.
-//! - `compaction` joins small parts.
-//! - `row_ids` keeps the ids of stored rows beside them, for the invocation that continues the run.
+//! - `pending` collects pages until they are stored together; what is stored of one list at a time
+//!   is a `segment`.
+//! - `compaction` joins small segments.
+//! - `row_ids` keeps the ids of stored rows for the invocation that continues the run.
 
 pub(crate) mod compaction;
 pub(crate) mod pending;

@@ -1,4 +1,9 @@
-//! Pages on their way into the store: part first, then the checkpoint with the place behind them.
+//! Collects the pages of one window and stores them: first the part, then the checkpoint with the
+//! position after them.
+//!
+//! - As many pages as are worth it become one segment. If this takes long, some of them are stored
+//!   earlier as drafts: small segments that the whole segment replaces. If the process is killed,
+//!   only pages that are in no draft are read again.
 
 use tracing::info;
 
@@ -6,7 +11,7 @@ use crate::lists::endpoint::Endpoint;
 use crate::paging::pager::Batch;
 use crate::paging::position::{PagingMode, Position};
 use crate::sync::checkpoint::document::progress_of;
-use crate::sync::checkpoint::list_progress::{Segment, Stage};
+use crate::sync::checkpoint::list_progress::{ListProgress, Segment, Stage};
 use crate::sync::checkpoint::summary;
 use crate::sync::error::Stop;
 use crate::sync::run::Run;
@@ -15,29 +20,30 @@ use crate::sync::write::row_ids;
 use crate::sync::write::segment::{Dangling, Number, SegmentBuilder};
 use crate::translate::Role;
 
-/// The pages of one window that will be stored together. Until they are many enough, some of them are stored as
-/// drafts: small segments in whose place the whole one comes. A kill costs no more than what no draft has.
+/// The pages of one window that will be stored as one segment.
 pub(crate) struct PendingPages<'a> {
     run: &'a Run,
     endpoint: &'static Endpoint,
     /// The window's number.
     window: u32,
+    /// Clerk's count of the list before its walk, if its pages do not state it.
     counted: Option<u64>,
-    /// All pages.
+    /// The segment of all pages.
     whole: SegmentBuilder<'a>,
     /// The drafts that are stored, as the checkpoint names them.
     drafts: Vec<Segment>,
-    /// The pages that will be the next draft. `None` where none is wanted.
+    /// The pages for the next draft; `None` if no drafts are wanted.
     draft: Option<SegmentBuilder<'a>>,
-    /// Pages that are not stored, and what they came to.
+    /// Pages that are neither stored nor in a draft.
     waiting: usize,
     newest: Option<Newest>,
+    /// Rows of these pages that the window has already.
     doubled: u64,
-    /// Rows of the owners' parts that have been read to their end, as Clerk counts them.
+    /// Clerk's counts of the owners whose rows have been read to the end, added up.
     owned: u64,
 }
 
-/// What the newest page said of the walk.
+/// What the newest page says about the walk.
 struct Newest {
     position: Position,
     mode: PagingMode,
@@ -46,8 +52,8 @@ struct Newest {
 }
 
 impl<'a> PendingPages<'a> {
-    /// Nothing yet. `counted` is Clerk's count of the list before its walk, where its pages do not
-    /// tell it.
+    /// No pages yet. `counted` is Clerk's count of the list before its walk, if its pages do not
+    /// state it.
     pub(crate) fn new(
         run: &'a Run,
         endpoint: &'static Endpoint,
@@ -69,28 +75,28 @@ impl<'a> PendingPages<'a> {
         }
     }
 
-    /// Whether no page waits to be stored.
+    /// Whether every page is stored, if only in a draft.
     pub(crate) const fn is_empty(&self) -> bool {
         self.newest.is_none()
     }
 
-    /// Pages that wait to be stored.
+    /// Pages that are neither stored nor in a draft.
     pub(crate) const fn waiting(&self) -> usize {
         self.waiting
     }
 
-    /// Pages gathered, those of drafts included.
+    /// All pages of the segment, including those in drafts.
     pub(crate) const fn pages(&self) -> usize {
         self.whole.pages()
     }
 
-    /// Whether it is time to store all of them, however few pages they are.
+    /// Whether the segment is large enough to be stored, whatever the number of pages.
     pub(crate) fn is_full(&self) -> bool {
         self.whole.is_full()
     }
 
-    /// Adds a page. Of the memberships in it, `dangling` are left out. If it is the first page, `in_drafts` says whether
-    /// drafts are wanted.
+    /// Adds a page. `dangling` counts its rows that are left out. `in_drafts` says, with the first
+    /// page, whether drafts are wanted.
     ///
     /// # Errors
     /// If a compressor fails.
@@ -106,7 +112,7 @@ impl<'a> PendingPages<'a> {
             self.draft = Some(SegmentBuilder::new(run, self.endpoint));
         }
         for builder in [Some(&mut self.whole), self.draft.as_mut()].into_iter().flatten() {
-            builder.note_dangling(dangling);
+            builder.add_dangling(dangling);
             builder.add(&batch.page)?;
         }
         self.waiting += 1;
@@ -122,7 +128,8 @@ impl<'a> PendingPages<'a> {
         Ok(())
     }
 
-    /// Stores what waits as a draft, if drafts are wanted; gives the number of pages.
+    /// Stores the pages that are in no draft yet as a draft, if drafts are wanted. Returns their
+    /// number.
     ///
     /// # Errors
     /// [`Stop`].
@@ -132,13 +139,13 @@ impl<'a> PendingPages<'a> {
         let stored = draft.store(self.next_number()).await?;
         let (segment, ids) = (stored.segment.clone(), stored.ids);
         self.commit(stored.segment, stored.roles, &[]).await?;
-        row_ids::note_ids(self.run, self.endpoint, &ids);
+        row_ids::index_ids(self.run, self.endpoint, &ids);
         self.drafts.extend(segment);
         Ok(self.stored())
     }
 
-    /// Stores all that was gathered, in the place of its drafts, and begins anew; gives the number of pages that
-    /// waited.
+    /// Stores all pages as one segment in place of its drafts, and starts the next one. Returns the
+    /// number of pages that were in no draft.
     ///
     /// # Errors
     /// [`Stop`].
@@ -152,7 +159,8 @@ impl<'a> PendingPages<'a> {
         let stored = whole.store(self.next_number()).await?;
         let added = stored.segment.clone();
         if !self.commit(stored.segment, stored.roles, &drafts).await? {
-            // A draft has become another segment meanwhile: they stay, and what waits becomes one more.
+            // A draft has been replaced meanwhile, so the drafts stay, and the pages in none become
+            // one more.
             let pages = self.store_draft().await?;
             (self.draft, self.drafts) = (None, Vec::new());
             return Ok(pages);
@@ -160,7 +168,7 @@ impl<'a> PendingPages<'a> {
         self.draft = None;
         if let Some(segment) = &added {
             run.unchecked_users.note(segment, stored.unchecked_users);
-            row_ids::note_stored(run, endpoint, segment, stored.ids).await?;
+            row_ids::add_segment(run, endpoint, segment, stored.ids).await?;
             remove_parts(run, &drafts, segment).await;
         }
         Ok(self.stored())
@@ -173,14 +181,8 @@ impl<'a> PendingPages<'a> {
         })
     }
 
-    /// Nothing waits any more; gives the number of pages that did.
-    fn stored(&mut self) -> usize {
-        (self.newest, self.doubled, self.owned) = (None, 0, 0);
-        std::mem::take(&mut self.waiting)
-    }
-
-    /// Names a segment, in the place of `drafts`, and where the walk stands behind it. `false` if these drafts are
-    /// not what the window ends with.
+    /// Commits a checkpoint that names a segment in place of `drafts`, with the position after it.
+    /// `false`, without a change, if the window does not end with these drafts any more.
     async fn commit(
         &self,
         segment: Option<Segment>,
@@ -188,13 +190,12 @@ impl<'a> PendingPages<'a> {
         drafts: &[Segment],
     ) -> Result<bool, Stop> {
         let Some(newest) = &self.newest else { return Ok(true) };
-        let (run, endpoint) = (self.run, self.endpoint);
-        let by_owner = newest.mode == PagingMode::ByOwner;
-        let latency = run.client.latency_of(endpoint.path);
+        let (run, name) = (self.run, self.endpoint.name());
+        let latency = run.client.latency_of(self.endpoint.path);
         let is_new = segment.is_some();
         let mut is_named = false;
         run.commit(|checkpoint| {
-            let list = progress_of(checkpoint, endpoint.name());
+            let list = progress_of(checkpoint, name);
             let window = list.window_mut(self.window);
             is_named = window.segments.ends_with(drafts);
             if !is_named {
@@ -202,47 +203,59 @@ impl<'a> PendingPages<'a> {
             }
             window.segments.truncate(window.segments.len() - drafts.len());
             window.segments.extend(segment);
-            window.position = newest.position.clone();
-            window.expected = newest.total.or(window.expected).or(self.counted);
-            window.ended = newest.last;
-            list.divisible &= !newest.last;
-            list.duplicates_dropped += self.doubled;
             latency.iter().for_each(|latency| list.note_latency(latency.best));
-            list.source_count.before = list.source_count.before.or(self.counted).or(newest.total);
-            if list.mode == PagingMode::Cursor {
-                // What one window has found out about the server holds for all.
-                list.mode = newest.mode;
-            }
-            if is_new {
-                list.stage = Stage::Walking;
-            }
-            if list.stage == Stage::Walking {
-                list.source_count.after = newest.total.or(list.source_count.after);
-            }
-            if by_owner && !endpoint.is_counted_as_a_whole() {
-                *list.source_count.after.get_or_insert(0) += self.owned;
-            }
-            let all_ended = list.windows.iter().all(|window| window.ended);
-            if all_ended && list.stage == Stage::Walking {
-                list.stage = Stage::Comparing;
-            }
+            self.update(list, newest, is_new);
             roles.into_iter().for_each(|role| checkpoint.roles.push(role));
         })
         .await?;
         if !is_named {
             return Ok(false);
         }
-        // Where nothing was new the next invocation would stand where this one does, but for owners
-        // that own nothing.
-        if is_new || by_owner {
+        // Without a new row the next invocation would start from the same position as this one. By
+        // owner the position has moved past owners without rows.
+        if is_new || newest.mode == PagingMode::ByOwner {
             run.work_limit.note_progress();
         }
         run.progress.show(|| run.leased.read(summary::row_counts), run.stats().requests);
-        let (rows, ended) =
-            run.list(endpoint.name(), |list| (list.rows(), list.stage == Stage::Comparing));
+        let (rows, ended) = run.list(name, |list| (list.rows(), list.stage == Stage::Comparing));
         if ended {
-            info!(clerk.path = endpoint.path, rows, "list read to its end");
+            info!(clerk.path = self.endpoint.path, rows, "list read to its end");
         }
         Ok(true)
+    }
+
+    /// Updates a list's position, counts and stage after the pending pages. `is_new` says whether they
+    /// had a new row.
+    fn update(&self, list: &mut ListProgress, newest: &Newest, is_new: bool) {
+        let window = list.window_mut(self.window);
+        window.position = newest.position.clone();
+        window.expected = newest.total.or(window.expected).or(self.counted);
+        window.ended = newest.last;
+        list.divisible &= !newest.last;
+        list.duplicates_dropped += self.doubled;
+        list.source_count.before = list.source_count.before.or(self.counted).or(newest.total);
+        if list.mode == PagingMode::Cursor {
+            // What one window's pager has found out about the server applies to all windows.
+            list.mode = newest.mode;
+        }
+        if is_new {
+            list.stage = Stage::Walking;
+        }
+        if list.stage == Stage::Walking {
+            list.source_count.after = newest.total.or(list.source_count.after);
+        }
+        if newest.mode == PagingMode::ByOwner && !self.endpoint.is_counted_as_a_whole() {
+            *list.source_count.after.get_or_insert(0) += self.owned;
+        }
+        let all_ended = list.windows.iter().all(|window| window.ended);
+        if all_ended && list.stage == Stage::Walking {
+            list.stage = Stage::Comparing;
+        }
+    }
+
+    /// Forgets the pages that have just been stored; returns how many were pending.
+    fn stored(&mut self) -> usize {
+        (self.newest, self.doubled, self.owned) = (None, 0, 0);
+        std::mem::take(&mut self.waiting)
     }
 }

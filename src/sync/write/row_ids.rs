@@ -1,13 +1,14 @@
-//! The ids of a list's rows, as hashes of eight bytes, for an invocation that continues a run.
+//! Keeps the ids of stored rows, as hashes of 8 bytes, for the invocation that continues the run.
 //!
-//! - While a list is read that grants refer to, the ids of its rows are remembered, and written to
-//!   an [`ids_file`](crate::sync::checkpoint::ids_file) as soon as there are enough of them for one.
-//! - When all of them are needed, they come from memory, from those files, and for the rest from the stored
-//!   parts, read side by side. What had to be read from parts is written to files, too: an invocation
-//!   that is interrupted here leaves less for the next one to read.
-//! - A file counts only if it has the checksum that the checkpoint states, and only for parts
-//!   that are stored with the checksum and the number of rows that the file states.
-//!   Otherwise the parts are read themselves: an id that is missing would make grants disappear.
+//! - While a list is read that grants refer to, the ids of its rows are remembered. As soon as
+//!   there are enough of them they are written to an
+//!   [`ids_file`](crate::sync::checkpoint::ids_file).
+//! - When all ids are needed, they come from memory, then from those files, then from the stored
+//!   parts, which are read concurrently. Ids that were read from parts are written to files as
+//!   well, so that an interrupted invocation leaves less to read for the next one.
+//! - A file is used only if it has the checksum that the checkpoint states, and only for parts that
+//!   are stored with the checksum and the number of rows that the file states. Otherwise the parts
+//!   are read: a missing id would remove grants from the snapshot.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -28,19 +29,19 @@ use crate::sync::run::Run;
 use crate::sync::run::remembered_ids::Collected;
 use crate::sync::write::segment::{each_line, snapshot_folder};
 
-/// Files read side by side.
+/// Files that are read concurrently.
 const FILES_AT_ONCE: usize = 8;
-/// Bytes of parts that are read side by side: they are held in memory, when no page is.
+/// Bytes of the parts that are read concurrently. They are in memory while no page is.
 const PART_BYTES_AT_ONCE: u64 = 16 * 1024 * 1024;
-/// Parts that are read side by side, if they are small.
+/// Most parts that are read concurrently, however small.
 const PARTS_AT_ONCE: u64 = 16;
 
-/// Rows have joined the snapshot, with these ids; grants may refer to them from now on. `ids` is empty where
-/// nothing refers to the list.
+/// Adds the ids of a stored segment: grants may refer to its rows from now on. `ids` is empty if no
+/// list refers to this one.
 ///
 /// # Errors
 /// [`Stop::LeaseLost`] or [`Stop::Store`].
-pub(crate) async fn note_stored(
+pub(crate) async fn add_segment(
     run: &Run,
     endpoint: &'static Endpoint,
     segment: &Segment,
@@ -49,7 +50,7 @@ pub(crate) async fn note_stored(
     let Some(stored) = own_part(endpoint, segment).filter(|_| !ids.is_empty()) else {
         return Ok(());
     };
-    if note_ids(run, endpoint, &ids) {
+    if index_ids(run, endpoint, &ids) {
         return Ok(());
     }
     let part = &stored.part;
@@ -60,17 +61,17 @@ pub(crate) async fn note_stored(
     }
 }
 
-/// Grants may refer to rows with these ids from now on. Gives whether all ids of the list are at hand; if not, a later
-/// invocation finds these in the rows' parts.
-pub(crate) fn note_ids(run: &Run, endpoint: &'static Endpoint, ids: &[u64]) -> bool {
+/// Adds ids to the index: grants may refer to these rows from now on. Returns whether the index has
+/// all ids of the list; if not, they are loaded from the parts when they are needed.
+pub(crate) fn index_ids(run: &Run, endpoint: &'static Endpoint, ids: &[u64]) -> bool {
     run.id_index.write().unwrap_or_else(PoisonError::into_inner).add(endpoint.resource, ids)
 }
 
-/// The ids of all rows of a list that are stored, in no order.
+/// The ids of all stored rows of a list, in no order.
 ///
 /// # Errors
-/// [`Stop::Exhausted`] when time is up; what has been read until then is in files, and need not be read
-/// again. [`Stop::Store`] or [`Stop::PartLost`] when a part cannot be read.
+/// [`Stop::Exhausted`] when time is up; the ids that were read until then are in files.
+/// [`Stop::Store`] or [`Stop::PartLost`] if a part cannot be read.
 pub(crate) async fn load(run: &Run, endpoint: &'static Endpoint) -> Result<Vec<u64>, Stop> {
     let list = endpoint.name();
     let parts: Vec<StoredPart> = run.list(list, |list| {
@@ -85,10 +86,10 @@ pub(crate) async fn load(run: &Run, endpoint: &'static Endpoint) -> Result<Vec<u
     Ok(loading.ids)
 }
 
-/// Ids of a list while they are collected.
+/// The ids of a list while they are loaded.
 struct Loading {
     ids: Vec<u64>,
-    /// Parts of which they are missing, by key.
+    /// The parts whose ids are missing, by key.
     missing: BTreeMap<String, StoredPart>,
 }
 
@@ -96,8 +97,8 @@ impl Loading {
     fn new(parts: Vec<StoredPart>) -> Self {
         let rows = parts.iter().map(|stored| stored.part.records).fold(0, u64::saturating_add);
         let mut ids = Vec::new();
-        // In one piece, so that it need not be moved while it grows. If there is no room for it that
-        // shows later, at what is really there.
+        // Reserved at once, so that it is not copied while it grows. If the counts in the
+        // checkpoint are wrong, this may fail although the ids would fit.
         if ids.try_reserve_exact(usize::try_from(rows).unwrap_or(usize::MAX)).is_err() {
             warn!(rows, "memory for the ids of all rows could not be reserved at once");
         }
@@ -105,7 +106,7 @@ impl Loading {
         Self { ids, missing }
     }
 
-    /// Takes the ids of a part if they are missing, and are those of the part as it is stored.
+    /// Takes the ids of a part if they are missing and belong to the part as it is stored.
     fn take(&mut self, part: &IdsOfPart) -> bool {
         let is_missing = self.missing.get(&part.key).is_some_and(|stored| part.is_of(stored));
         if is_missing {
@@ -116,8 +117,8 @@ impl Loading {
     }
 }
 
-/// Takes ids from the list's files. Gives the files that are of no use: gone, damaged, of another
-/// version, or of parts that have all been replaced.
+/// Takes ids from the list's files. Returns the files that are of no use: missing, damaged, of
+/// another format, or of parts that have all been replaced.
 async fn from_files(
     run: &Run,
     list: ListName,
@@ -137,7 +138,7 @@ async fn from_files(
             is_used |= loading.take(part);
         }
         if file.is_none() {
-            warn!(list = %list, "a file of ids is gone or altered; the parts are read instead");
+            warn!(list = %list, "a file of ids is missing or altered; reading the parts instead");
         }
         if !is_used {
             unusable.push(sha256);
@@ -147,7 +148,7 @@ async fn from_files(
     Ok(unusable)
 }
 
-/// A file's ids, if it is there as it was written.
+/// The ids in a file; `None` if it is missing or does not have its checksum or format.
 async fn read_file(
     run: &Run,
     list: ListName,
@@ -158,7 +159,7 @@ async fn read_file(
     Ok(bytes.filter(|bytes| Sha256Hex::of(bytes) == sha256).and_then(|bytes| decode(&bytes)))
 }
 
-/// Takes what is still missing from the parts themselves, and writes it to files.
+/// Takes the ids that are still missing from the parts, and writes them to files.
 async fn from_parts(
     run: &Run,
     list: ListName,
@@ -181,21 +182,21 @@ async fn from_parts(
         let part = read?;
         loading.ids.extend_from_slice(&part.hashes);
         collected.add(part);
-        // Whoever renews the lease has its turn: a part takes a while.
+        // Lets the lease be renewed: parsing a part takes a while.
         tokio::task::yield_now().await;
         if collected.fill_a_file() || run.may_go_on().is_err() {
             store(run, list, &std::mem::take(&mut collected), unusable).await?;
         }
         run.may_go_on()?;
     }
-    // One part is as soon read as a file.
+    // A single part is read as fast as a file.
     if collected.parts.len() > 1 || !unusable.is_empty() {
         store(run, list, &collected, unusable).await?;
     }
     Ok(())
 }
 
-/// Writes ids to a file that the checkpoint names from then on, in place of those that are of no use.
+/// Writes ids to a file, and commits a checkpoint that names it in place of the unusable files.
 async fn store(
     run: &Run,
     list: ListName,
@@ -224,16 +225,16 @@ fn whole_key(run: &Run, list: ListName, sha256: &Sha256Hex) -> String {
     format!("{}{}", run.leased.read(snapshot_folder), ids_key(list, sha256))
 }
 
-/// The part of a list's own dataset.
+/// The part of a segment in the list's own dataset.
 fn own_part<'a>(endpoint: &Endpoint, segment: &'a Segment) -> Option<&'a StoredPart> {
     let own = endpoint.feeds.first()?;
     segment.parts.get(&own.dataset)
 }
 
-/// The ids of a segment's rows, by [`hash_of`]; `None` where they are not written.
+/// The ids of a segment's rows, by [`hash_of`]; `None` if the rows are not written.
 ///
 /// # Errors
-/// [`Stop::Store`] or [`Stop::PartLost`] when a part cannot be read.
+/// [`Stop::Store`] or [`Stop::PartLost`] if a part cannot be read.
 pub(crate) async fn of_segment(
     run: &Run,
     endpoint: &Endpoint,
@@ -255,9 +256,9 @@ async fn read_ids(run: &Run, stored: &StoredPart) -> Result<Vec<u64>, Stop> {
     Ok(ids)
 }
 
-/// The id of the row that a record was made of. A resource's stands near the beginning: there it is
-/// found without reading the rest, which a continued run would pay for with every user. A grant has its
-/// source's, or its principal's where that says so itself.
+/// The id of the row that a record was made of. The id of a resource stands near the beginning of
+/// its line and is found without parsing the rest: a continued run does this for every user. For a
+/// grant it is the id of its source, or of its principal if there is no source.
 fn id_of(line: &str) -> Result<Cow<'_, str>, Stop> {
     #[derive(Deserialize)]
     struct Line {
@@ -269,13 +270,13 @@ fn id_of(line: &str) -> Result<Cow<'_, str>, Stop> {
     struct Object {
         id: String,
     }
-    let at_its_place = || {
+    let at_the_start = || {
         let (kind, rest) = line.strip_prefix(r#"{"kind":"resource","type":""#)?.split_once('"')?;
         let (id, _) = rest.strip_prefix(r#","id":""#)?.split_once('"')?;
-        // An escape would have to be resolved.
+        // An escape sequence needs the parser.
         (!kind.contains('\\') && !id.contains('\\')).then_some(id)
     };
-    match at_its_place() {
+    match at_the_start() {
         Some(id) => Ok(Cow::Borrowed(id)),
         None => serde_json::from_str::<Line>(line)
             .map(|line| Cow::Owned(line.source.or(line.principal).map_or(line.id, |row| row.id)))
@@ -287,9 +288,8 @@ fn id_of(line: &str) -> Result<Cow<'_, str>, Stop> {
 mod tests {
     use super::*;
 
-    /// However a record is written, its own id is found, and none that stands elsewhere in it.
     #[test]
-    fn the_id_of_a_record_is_its_own() {
+    fn finds_the_id_of_the_row_and_no_other_id() {
         for (line, id) in [
             (
                 r#"{"kind":"resource","type":"user","id":"user_1","display_name":"\"id\":\"x"}"#,

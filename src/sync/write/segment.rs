@@ -1,5 +1,7 @@
-//! Gathers the rows of some pages and stores the lines they become: part first, then the
-//! checkpoint, then the next pages.
+//! Builds a segment from the rows of some pages, and stores its parts.
+//!
+//! Parts are stored before the checkpoint names them. A part that no checkpoint names is removed
+//! when the snapshot is published.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -25,17 +27,17 @@ use crate::sync::error::Stop;
 use crate::sync::run::Run;
 use crate::translate::Role;
 
-/// Rows being gathered.
+/// A segment that is not stored yet.
 pub(crate) struct SegmentBuilder<'a> {
     run: &'a Run,
     endpoint: &'static Endpoint,
-    /// None before the first page: a compressor takes a quarter of a mebibyte, and a walk that waits for
-    /// its page needs none.
+    /// Empty before the first page: a compressor takes 256 KiB, and a walk that waits for its first
+    /// page needs none.
     parts: Vec<PartBuilder>,
     rows: u64,
     first: Option<RowKey>,
     last: Option<RowKey>,
-    /// Whether memberships will ask for its ids.
+    /// Whether rows of other lists refer to the rows of this one.
     is_referred_to: bool,
     ids: Vec<u64>,
     unchecked_users: Vec<u64>,
@@ -45,44 +47,45 @@ pub(crate) struct SegmentBuilder<'a> {
     dangling_resources: u64,
     unresolved_role_keys: BTreeMap<String, u64>,
     unreadable_fields: BTreeMap<String, u64>,
-    /// The days of which active users are counted, if any are.
+    /// The days for which active users are counted; `None` if they are not opted in.
     days: Option<RangeInclusive<Day>>,
     active: DailyCounts,
     clock: Clock,
 }
 
-/// Memberships and other grants of a page that are left out because what they refer to is gone.
+/// The rows and grants of a page that are left out because what they refer to no longer exists.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Dangling {
-    /// For want of a user or a machine.
+    /// Missing a user or a machine.
     pub principals: u64,
-    /// For want of an organization or what a grant is of.
+    /// Missing an organization, or what a grant is held on.
     pub resources: u64,
 }
 
-/// Where a segment stands in its list; names its parts, so that their names are in order.
+/// The position of a segment in its list. It becomes part of the part names, so that their order is
+/// that of the rows.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Number {
     /// The number of its window.
     pub window: u32,
-    /// Its place in the window.
+    /// Its sequence number in the window.
     pub sequence: u32,
 }
 
-/// A segment whose parts are stored and which the checkpoint does not name yet.
+/// A segment whose parts are stored, and which the checkpoint does not name yet.
 #[derive(Debug, Default)]
 pub(crate) struct StoredSegment {
-    /// `None` when no row was new.
+    /// `None` if it has no rows.
     pub segment: Option<Segment>,
-    /// Roles among its rows, for the catalogue.
+    /// The roles among its rows, for the catalogue.
     pub roles: Vec<Role>,
-    /// Hashed ids of its rows, where grants refer to them.
+    /// Hashed ids of its rows, if other lists refer to them.
     pub ids: Vec<u64>,
-    /// Hashed ids of the users that its rows refer to and that are still to be checked.
+    /// Hashed ids of the users that its rows refer to, if they are still to be checked.
     pub unchecked_users: Vec<u64>,
 }
 
-/// Compressed bytes a part may hold before it is stored: it is kept in memory until then.
+/// Compressed bytes from which on a part is stored. It is kept in memory until then.
 pub(crate) const FULL_PART: usize = 4 * 1024 * 1024;
 
 impl<'a> SegmentBuilder<'a> {
@@ -110,10 +113,10 @@ impl<'a> SegmentBuilder<'a> {
         }
     }
 
-    /// Adds the rows of a page that are kept.
+    /// Adds the kept rows of a page.
     ///
     /// # Errors
-    /// When a compressor fails.
+    /// If a compressor fails.
     pub(crate) fn add(&mut self, page: &ReadPage) -> Result<(), Stop> {
         self.pages += 1;
         self.unchecked_users.extend_from_slice(&page.unchecked_users);
@@ -139,36 +142,36 @@ impl<'a> SegmentBuilder<'a> {
         if let Some(row) = page.kept_rows().last() {
             self.last = Some(row.key.clone());
         }
-        let moment = fetched(page, &self.clock);
+        let fetched = fetched(page, &self.clock);
         let feeds = self.run.feeds(self.endpoint);
         while self.parts.len() < feeds.len() {
             self.parts.push(PartBuilder::new(self.run.output.compression)?);
         }
         for (position, (feed, part)) in feeds.iter().zip(&mut self.parts).enumerate() {
-            part.add_lines(&page.kept_lines(position, feed.dataset), moment)?;
+            part.add_lines(&page.kept_lines(position, feed.dataset), fetched)?;
         }
         Ok(())
     }
 
-    /// Notes what is left out of a page because what it refers to is gone.
-    pub(crate) const fn note_dangling(&mut self, dangling: Dangling) {
+    /// Counts what is left out of a page because what it refers to no longer exists.
+    pub(crate) const fn add_dangling(&mut self, dangling: Dangling) {
         self.dangling_principals += dangling.principals;
         self.dangling_resources += dangling.resources;
     }
 
-    /// Pages added.
+    /// Pages that were added.
     #[must_use]
     pub(crate) const fn pages(&self) -> usize {
         self.pages
     }
 
-    /// Whether it is time to store it, whatever the number of pages.
+    /// Whether it is large enough to be stored, whatever the number of pages.
     #[must_use]
     pub(crate) fn is_full(&self) -> bool {
         self.parts.iter().map(PartBuilder::size).sum::<usize>() >= FULL_PART
     }
 
-    /// Stores the parts under a number. Nothing names them until the checkpoint does.
+    /// Stores the parts under a number. The caller then commits the checkpoint that names them.
     ///
     /// # Errors
     /// [`Stop::LeaseLost`] or [`Stop::Store`].
@@ -178,7 +181,8 @@ impl<'a> SegmentBuilder<'a> {
         };
         let feeds = self.run.feeds(self.endpoint);
         let mut finished = Vec::new();
-        // Before anything is waited for: many may wait at a time, and a compressor takes a quarter of a mebibyte.
+        // Frees the compressors, of 256 KiB each, before anything is awaited: many segments may
+        // wait at a time.
         for (feed, part) in feeds.iter().zip(self.parts) {
             finished.extend(part.finish()?.map(|part| (feed, part)));
         }
@@ -186,7 +190,8 @@ impl<'a> SegmentBuilder<'a> {
         let storing = finished
             .into_iter()
             .map(|(feed, part)| store_part(self.run, feed.dataset, feed.section, number, part));
-        // If one is refused the others may be on their way: whoever looks what is there must see them.
+        // All of them are awaited even if one fails, so that no write is under way when the error
+        // is handled and the folder is listed.
         let parts: BTreeMap<Dataset, StoredPart> =
             join_all(storing).await.into_iter().collect::<Result<_, _>>()?;
         Ok(StoredSegment {
@@ -213,7 +218,7 @@ impl<'a> SegmentBuilder<'a> {
 /// Reads a part back that the checkpoint names.
 ///
 /// # Errors
-/// [`Stop::PartLost`] when it is not there as it was written, or [`Stop::Store`].
+/// [`Stop::PartLost`] if it is missing or does not have its checksum, or [`Stop::Store`].
 pub(crate) async fn read_part(run: &Run, stored: &StoredPart) -> Result<Bytes, Stop> {
     let key = whole_key(run, stored);
     let object = run.store.get(&key).await?;
@@ -223,7 +228,7 @@ pub(crate) async fn read_part(run: &Run, stored: &StoredPart) -> Result<Bytes, S
         .ok_or_else(|| Stop::PartLost(run.store.url_of(&key)))
 }
 
-/// Reads a part back that the checkpoint names, and hands over its lines in order.
+/// Reads a part back that the checkpoint names, and passes its lines to `take` in order.
 ///
 /// # Errors
 /// As [`read_part`], and those of `take`.
@@ -246,10 +251,10 @@ pub(crate) fn whole_key(run: &Run, stored: &StoredPart) -> String {
     run.leased.read(|checkpoint| format!("{}{}", snapshot_folder(checkpoint), stored.part.key))
 }
 
-/// Stores a part under the name that its place and content give it.
+/// Stores a part under a name made of its position and its checksum.
 ///
 /// # Errors
-/// [`Stop::Store`], or [`Stop::Internal`] when there is no name left for it.
+/// [`Stop::Store`], or [`Stop::Internal`] if the numbers of part names are used up.
 pub(crate) async fn store_part(
     run: &Run,
     dataset: Dataset,
@@ -275,16 +280,16 @@ pub(crate) async fn store_part(
     Ok((dataset, StoredPart { part, digest: finished.digest }))
 }
 
-/// The manifest's name in its snapshot's folder.
+/// The manifest's key below its snapshot's folder.
 pub(crate) const MANIFEST: &str = "manifest.json";
 
-/// The folder of a run's snapshot, below `SNAPSHOT_URL`, with its slash.
+/// The folder of a run's snapshot, relative to `SNAPSHOT_URL`, with a trailing slash.
 #[must_use]
 pub(crate) fn snapshot_folder(checkpoint: &Checkpoint) -> String {
     folder_of(&checkpoint.snapshot_id)
 }
 
-/// The folder of a snapshot, below `SNAPSHOT_URL`, with its slash.
+/// The folder of a snapshot, relative to `SNAPSHOT_URL`, with a trailing slash.
 #[must_use]
 pub(crate) fn folder_of(snapshot_id: &str) -> String {
     format!("snapshots/{snapshot_id}/")
