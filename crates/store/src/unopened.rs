@@ -77,3 +77,16 @@ impl Store for Unopened {
         self.failed(Operation::Verify, key)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn without_a_region_every_operation_says_what_to_set() {
+        let store = Unopened::without_region("s3://bucket".to_owned());
+        let error = store.get("latest.json").await.unwrap_err();
+        assert!(error.to_string().contains("set AWS_REGION"), "{error}");
+        assert!(!error.is_retryable());
+    }
+}

@@ -256,7 +256,7 @@ async fn walk_window(
     let pending = PendingPages::new(run, endpoint, window, counted);
     let walk =
         WindowWalk { run, endpoint, window, counted, queue, pager, pending, divisible_from: 0 };
-    walk.to_the_end().await
+    walk.read_to_end().await
 }
 
 /// Where the walk of a window continues.
@@ -289,7 +289,7 @@ struct WindowWalk<'a> {
 }
 
 impl WindowWalk<'_> {
-    async fn to_the_end(mut self) -> Result<WindowWalked, WalkFailure> {
+    async fn read_to_end(mut self) -> Result<WindowWalked, WalkFailure> {
         let (run, endpoint) = (self.run, self.endpoint);
         loop {
             self.divide_if_wanted().await?;
