@@ -24,7 +24,7 @@ STAGES = {
     "translate": r"translate|serde_json::ser|serde_core::ser|itoa|ryu|snapshot::record|Timestamp|clock|"
     r"core::fmt|escaped",
     "parse": r"serde_json|serde_core::de|simd_json|sonic|::wire|utf8|memchr|PhantomData",
-    "checkpoint and store": r"checkpoint|keeper|::store|publish|snapshot::(part|manifest)|std::fs",
+    "checkpoint and store": r"checkpoint|clerk_store|publish|clerk_snapshot::(part|manifest)|std::fs",
     "receive: HTTP": r"hyper|reqwest|http|mio|tokio|transport|tower|futures|bytes::|url|epoll",
     "walk and compare": r"clerk_sync::",
     "allocate and copy memory": r"malloc|calloc|realloc|free|mem(cpy|move|set|cmp)|alloc::|unlink_chunk|"

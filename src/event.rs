@@ -49,7 +49,7 @@ pub struct LookupOptions {
     /// `resource`: the type of the resource.
     pub resource: Resource,
     /// The requests to try, in turn, until one finds it. All of them take the same fields.
-    pub namings: Vec<&'static RowRequest>,
+    pub row_requests: Vec<&'static RowRequest>,
     /// The fields that identify it, with their values.
     pub values: Vec<(&'static str, String)>,
     /// `grants`: whether to add its grants.
@@ -59,8 +59,8 @@ pub struct LookupOptions {
 /// Does not show the values, which may be personal data.
 impl fmt::Debug for LookupOptions {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { resource, namings, values: _, grants } = self;
-        let paths: Vec<&str> = namings.iter().map(|row_request| row_request.path).collect();
+        let Self { resource, row_requests, values: _, grants } = self;
+        let paths: Vec<&str> = row_requests.iter().map(|row_request| row_request.path).collect();
         write!(formatter, "LookupOptions({resource}, {paths:?}, {grants})")
     }
 }
@@ -284,13 +284,13 @@ fn lookup_options(fields: &[(&str, &Value)], problems: &mut Vec<String>) -> Opti
     let endpoint = ok_or_note(looked_up(fields), problems)?;
     let accepted = || {
         let ways =
-            endpoint.named_by.iter().map(|it| it.fields().collect::<Vec<_>>().join(" with "));
+            endpoint.row_requests.iter().map(|it| it.fields().collect::<Vec<_>>().join(" with "));
         let mut ways: Vec<String> = ways.collect();
         ways.dedup();
         ways.join(", or ")
     };
     let known: BTreeSet<&'static str> =
-        endpoint.named_by.iter().flat_map(|row_request| row_request.fields()).collect();
+        endpoint.row_requests.iter().flat_map(|row_request| row_request.fields()).collect();
     let mut given: BTreeMap<&'static str, &Value> = BTreeMap::new();
     let mut grants = false;
     for &(name, value) in fields {
@@ -321,8 +321,8 @@ fn lookup_options(fields: &[(&str, &Value)], problems: &mut Vec<String>) -> Opti
         row_request.fields().count() == given.len()
             && row_request.fields().all(|it| given.contains_key(it))
     };
-    let namings: Vec<_> = endpoint.named_by.iter().filter(named).collect();
-    let Some(row_request) = namings.first() else {
+    let row_requests: Vec<_> = endpoint.row_requests.iter().filter(named).collect();
+    let Some(row_request) = row_requests.first() else {
         problems.push(format!(
             "a lookup of {} needs exactly one identifier (accepted: {})",
             endpoint.resource,
@@ -335,13 +335,13 @@ fn lookup_options(fields: &[(&str, &Value)], problems: &mut Vec<String>) -> Opti
         let value = ok_or_note(named_value(row_request, field, value), problems);
         values.extend(value.map(|value| (field, value)));
     }
-    Some(LookupOptions { resource: endpoint.resource, namings, values, grants })
+    Some(LookupOptions { resource: endpoint.resource, row_requests, values, grants })
 }
 
 /// The list that `resource` names.
 fn looked_up(fields: &[(&str, &Value)]) -> Result<&'static Endpoint, String> {
     let wrong = |what: &str| {
-        let known = ENDPOINTS.iter().filter(|endpoint| !endpoint.named_by.is_empty());
+        let known = ENDPOINTS.iter().filter(|endpoint| !endpoint.row_requests.is_empty());
         let names: Vec<&str> = known.map(|endpoint| endpoint.resource.name()).collect();
         format!("resource {what} (accepted: one of {})", names.join(", "))
     };
@@ -352,7 +352,7 @@ fn looked_up(fields: &[(&str, &Value)]) -> Result<&'static Endpoint, String> {
     let resource = Resource::from_name(name)
         .ok_or_else(|| wrong(&format!("names unknown {}", Quoted(name))))?;
     let endpoint = endpoint(resource);
-    if endpoint.named_by.is_empty() {
+    if endpoint.row_requests.is_empty() {
         return Err(wrong(&format!("is {resource}, which Clerk does not return one by one")));
     }
     Ok(endpoint)

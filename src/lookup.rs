@@ -194,7 +194,7 @@ impl Search<'_> {
 
     /// The page with the resource; `None` if Clerk says that it does not exist.
     async fn row(&self, context: &PageContext) -> Result<Option<ReadPage>, Error> {
-        for row_request in &self.options.namings {
+        for row_request in &self.options.row_requests {
             if let Some(page) = self.named(row_request, context).await? {
                 return Ok(Some(page));
             }

@@ -65,7 +65,7 @@ async fn a_row_is_found_by_its_id_as_the_snapshot_holds_it() {
     let world = World::new(instance()).with("RESOURCES", &resources.join(","));
     let snapshot = world.complete().await;
     let by_id = |endpoint: &&Endpoint| {
-        endpoint.named_by.iter().any(|row_request| row_request.fields().eq(["id"]))
+        endpoint.row_requests.iter().any(|row_request| row_request.fields().eq(["id"]))
     };
     let lists = ENDPOINTS.iter().filter(by_id).map(|endpoint| endpoint.resource.name());
     for resource in lists {
@@ -175,8 +175,9 @@ fn the_reference_says_what_can_be_looked_up_and_by_what() {
     }
     let mut ways: BTreeMap<String, BTreeSet<Vec<String>>> = BTreeMap::new();
     for &resource in Resource::ALL {
-        let namings = endpoint(resource).named_by.iter();
-        let fields = namings.map(|row_request| row_request.fields().map(str::to_owned).collect());
+        let row_requests = endpoint(resource).row_requests.iter();
+        let fields =
+            row_requests.map(|row_request| row_request.fields().map(str::to_owned).collect());
         let fields: BTreeSet<Vec<String>> = fields.collect();
         let none = BTreeSet::from([Vec::new()]);
         ways.insert(resource.name().to_owned(), if fields.is_empty() { none } else { fields });

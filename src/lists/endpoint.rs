@@ -33,7 +33,7 @@ pub struct Endpoint {
     /// The datasets its rows are written to, ordered by section.
     pub feeds: &'static [Feed],
     /// Requests for one of its rows, if Clerk has any. Several that take the same fields are tried in turn.
-    pub named_by: &'static [RowRequest],
+    pub row_requests: &'static [RowRequest],
     /// Path that lists the memberships of one of its rows, by the row's id. Their grants count as the row's.
     pub memberships: Option<fn(&str) -> String>,
     /// Fields that its rows must have, in addition to `id` and, in a list ordered by creation, `created_at`: those that

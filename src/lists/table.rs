@@ -41,7 +41,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         paging: Paging::Offset(Order::Creation),
         by_owner: None,
         feeds: &[Feed::of(Dataset::OrganizationPermissions), Feed::of(Dataset::Entitlements)],
-        named_by: &[RowRequest::path("/organization_permissions/{id}")],
+        row_requests: &[RowRequest::path("/organization_permissions/{id}")],
         memberships: None,
         needed: &["key"],
         rows: Rows::Single(|row| read_row::<wire::OrganizationPermission<'_>>(row)),
@@ -56,7 +56,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         paging: Paging::Offset(Order::Creation),
         by_owner: None,
         feeds: &[Feed::of(Dataset::OrganizationRoles), Feed::of(Dataset::Grants)],
-        named_by: &[RowRequest::path("/organization_roles/{id}")],
+        row_requests: &[RowRequest::path("/organization_roles/{id}")],
         memberships: None,
         needed: &["key", "permissions.id", "permissions.key"],
         rows: Rows::Single(|row| read_row::<wire::OrganizationRole<'_>>(row)),
@@ -66,7 +66,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
             Feed::of(Dataset::Machines),
             Feed { section: 2, ..Feed::of(Dataset::Entitlements) },
         ],
-        named_by: &[RowRequest::path("/machines/{id}")],
+        row_requests: &[RowRequest::path("/machines/{id}")],
         ..listed(
             Resource::Machines,
             "/machines",
@@ -95,7 +95,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         paging: Paging::Cursor { count_path: "/users/count" },
         by_owner: None,
         feeds: &[Feed::of(Dataset::Users)],
-        named_by: &[
+        row_requests: &[
             RowRequest::path("/users/{id}"),
             RowRequest::filter("/users", &[("email_address", "{email_address}")]),
             RowRequest::filter("/users", &[("username", "{username}")]),
@@ -123,7 +123,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
                 ..Feed::of(Dataset::Entitlements)
             },
         ],
-        named_by: &[
+        row_requests: &[
             RowRequest { query: COUNTED, ..RowRequest::path("/organizations/{id}") },
             RowRequest { query: COUNTED, ..RowRequest::path("/organizations/{slug}") },
         ],
@@ -153,7 +153,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
             needs: Some(Resource::OrganizationRoles),
             ..Feed::of(Dataset::Grants)
         }],
-        named_by: &[RowRequest::filter(
+        row_requests: &[RowRequest::filter(
             "/organizations/{organization_id}/memberships",
             &[("user_id", "+{user_id}")],
         )],
@@ -167,7 +167,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         ),
     },
     Endpoint {
-        named_by: &[RowRequest::path("/role_sets/{id}")],
+        row_requests: &[RowRequest::path("/role_sets/{id}")],
         ..listed(
             Resource::RoleSets,
             "/role_sets",
@@ -178,7 +178,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
     Endpoint {
         query: &[],
         paging: Paging::Whole,
-        named_by: &[RowRequest::among("/domains", &[])],
+        row_requests: &[RowRequest::among("/domains", &[])],
         ..listed(
             Resource::Domains,
             "/domains",
@@ -189,7 +189,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
     Endpoint {
         query: &[PAGINATED],
         paging: Paging::Offset(Order::Any),
-        named_by: &[RowRequest::path("/redirect_urls/{id}")],
+        row_requests: &[RowRequest::path("/redirect_urls/{id}")],
         ..listed(
             Resource::RedirectUrls,
             "/redirect_urls",
@@ -198,7 +198,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         )
     },
     Endpoint {
-        named_by: &[RowRequest::path("/organizations/{organization_id}/invitations/{id}")],
+        row_requests: &[RowRequest::path("/organizations/{organization_id}/invitations/{id}")],
         ..listed(
             Resource::OrganizationInvitations,
             "/organization_invitations",
@@ -210,7 +210,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
     // revoked meanwhile may be in both lists, but never in neither.
     Endpoint {
         query: &[ASCENDING, PAGINATED],
-        named_by: &[
+        row_requests: &[
             RowRequest::filter("/invitations", &[("query", "{id}"), PAGINATED]),
             RowRequest::filter(
                 "/invitations",
@@ -236,7 +236,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         )
     },
     Endpoint {
-        named_by: &[RowRequest::among(
+        row_requests: &[RowRequest::among(
             "/organization_domains",
             &[("organization_id", "{organization_id}")],
         )],
@@ -260,7 +260,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
     Endpoint {
         query: &[],
         paging: Paging::Whole,
-        named_by: &[RowRequest::among("/blocklist_identifiers", &[])],
+        row_requests: &[RowRequest::among("/blocklist_identifiers", &[])],
         ..listed(
             Resource::BlocklistIdentifiers,
             "/blocklist_identifiers",
@@ -271,7 +271,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
     Endpoint {
         query: &[PAGINATED],
         paging: Paging::Offset(Order::Any),
-        named_by: &[RowRequest::path("/jwt_templates/{id}")],
+        row_requests: &[RowRequest::path("/jwt_templates/{id}")],
         ..listed(
             Resource::JwtTemplates,
             "/jwt_templates",
@@ -280,7 +280,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         )
     },
     Endpoint {
-        named_by: &[RowRequest::path("/oauth_applications/{id}")],
+        row_requests: &[RowRequest::path("/oauth_applications/{id}")],
         ..listed(
             Resource::OauthApplications,
             "/oauth_applications",
@@ -291,7 +291,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
     Endpoint {
         query: &[],
         paging: Paging::Offset(Order::Any),
-        named_by: &[RowRequest::path("/enterprise_connections/{id}")],
+        row_requests: &[RowRequest::path("/enterprise_connections/{id}")],
         ..listed(
             Resource::EnterpriseConnections,
             "/enterprise_connections",
@@ -300,7 +300,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         )
     },
     Endpoint {
-        named_by: &[RowRequest::filter("/waitlist_entries", &[("query", "{id}")])],
+        row_requests: &[RowRequest::filter("/waitlist_entries", &[("query", "{id}")])],
         ..listed(
             Resource::WaitlistEntries,
             "/waitlist_entries",
@@ -337,7 +337,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
             part: PartOfOwner::Filter("user_id"),
             whole: WholeList::Doubtful,
         }),
-        named_by: &[RowRequest::path("/sessions/{id}")],
+        row_requests: &[RowRequest::path("/sessions/{id}")],
         ..listed(
             Resource::Sessions,
             "/sessions",
@@ -346,7 +346,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         )
     },
     Endpoint {
-        named_by: &[RowRequest::path("/api_keys/{id}")],
+        row_requests: &[RowRequest::path("/api_keys/{id}")],
         ..api_keys(0, Resource::Users, &[Feed::of(Dataset::ApiKeys)])
     },
     api_keys(1, Resource::Organizations, &[Feed { section: 1, ..Feed::of(Dataset::ApiKeys) }]),
@@ -381,7 +381,7 @@ const fn listed(
         paging: Paging::Offset(Order::Creation),
         by_owner: None,
         feeds,
-        named_by: &[],
+        row_requests: &[],
         memberships: None,
         needed: &[],
         rows,

@@ -218,7 +218,7 @@ impl ByOwnerPager {
     /// Whether an owner no longer exists. A 404 for the owner's rows is not enough: an error must never look like an
     /// owner without rows.
     async fn is_gone(&self, owner: &RowKey) -> Result<bool, ListError> {
-        let Some(row_request) = self.owners_reader.endpoint.named_by.first() else {
+        let Some(row_request) = self.owners_reader.endpoint.row_requests.first() else {
             return Ok(false);
         };
         let path = filled(row_request.path, &[("id", owner.id.clone())]);

@@ -18,7 +18,7 @@ use super::required::{OWNERS, Required};
 use super::throughout::Throughout;
 use super::wire::Watch;
 use crate::support::oracle::RESOURCES;
-use crate::support::scene::named_by;
+use crate::support::scene::row_requests;
 use crate::support::snapshot::Snapshot;
 use crate::support::source::{assert_closed, membership_ids};
 
@@ -440,7 +440,7 @@ impl Judge {
         self.assert_moved_forward(&snapshot);
         self.assert_let_pass(&snapshot);
         self.assert_right(&snapshot);
-        for key in named_by(&snapshot) {
+        for key in row_requests(&snapshot) {
             self.published.insert(key.clone(), objects[&key].clone());
         }
         if self.undeletable {

@@ -140,7 +140,7 @@ impl Scene {
 /// `latest.json` and every file of the snapshot it names.
 pub(crate) fn named_by_latest(objects: &BTreeMap<String, Bytes>) -> BTreeSet<String> {
     let snapshot = Snapshot::of(objects).expect("published");
-    named_by(&snapshot).into_iter().chain(["latest.json".to_owned()]).collect()
+    row_requests(&snapshot).into_iter().chain(["latest.json".to_owned()]).collect()
 }
 
 /// Every file of the snapshots that `latest.json` has named in this world.
@@ -159,7 +159,7 @@ fn named_before(world: &World, objects: &BTreeMap<String, Bytes>) -> BTreeSet<St
 }
 
 /// Every file of a snapshot.
-pub(crate) fn named_by(snapshot: &Snapshot) -> BTreeSet<String> {
+pub(crate) fn row_requests(snapshot: &Snapshot) -> BTreeSet<String> {
     named_by_manifest(snapshot.latest["manifest"].as_str().expect("a key"), &snapshot.manifest)
 }
 
