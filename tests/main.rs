@@ -48,6 +48,7 @@ mod settle;
 mod snapshot;
 mod start;
 mod store_faults;
+mod succession;
 mod values;
 mod who_must_act;
 mod windows;

@@ -37,6 +37,14 @@ pub enum Stop {
     /// A newer snapshot has been published meanwhile.
     #[error("{0}, which is newer, has been published meanwhile")]
     Superseded(String),
+    /// `latest.json` was moved after it was settled which snapshot the run's own takes the place of.
+    #[error(
+        "the run's manifest says which snapshot it follows, and {0} does not name that one now"
+    )]
+    Unfollowed(String),
+    /// `latest.json` was damaged since the invocation began.
+    #[error("{0} was changed meanwhile and cannot be understood")]
+    LatestDamaged(String),
     /// Another invocation has taken the run.
     #[error("another invocation has taken over the run")]
     LeaseLost,
@@ -137,6 +145,16 @@ pub(crate) fn error_of(stop: Stop) -> Error {
         }
         stop @ Stop::Superseded(_) => Error::LeaseLost(
             Failure::new("the run was not published, and latest.json stays as it is").caused_by(stop),
+        ),
+        stop @ Stop::Unfollowed(_) => Error::LeaseLost(
+            Failure::new(
+                "the run was not published, and latest.json stays as it is; the next sync gives the \
+                 run up and begins a new one",
+            )
+            .caused_by(stop),
+        ),
+        stop @ Stop::LatestDamaged(_) => Error::StateUnreadable(
+            Failure::new("the run was not published, and is kept").caused_by(stop),
         ),
         stop => internal(&stop),
     }

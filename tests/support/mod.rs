@@ -4,6 +4,7 @@
 pub(crate) mod aws_proxy;
 pub(crate) mod bounded;
 pub(crate) mod captured;
+pub(crate) mod chain;
 pub(crate) mod faulty_store;
 pub(crate) mod fuse;
 pub(crate) mod gate;
