@@ -13,6 +13,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use clerk_snapshot::compression::Compression;
+use clerk_snapshot::manifest::Settings;
 use clerk_snapshot::redaction::Personal;
 use clerk_snapshot::resource::Resource;
 use clerk_store::SnapshotUrl;
@@ -129,5 +130,11 @@ impl Config {
     #[must_use]
     pub fn fingerprint(&self, resources: &BTreeSet<Resource>) -> String {
         fingerprint::fingerprint(self, resources)
+    }
+
+    /// The settings of the fingerprint that decide what records say, in clear, for the manifest.
+    #[must_use]
+    pub fn settings(&self, resources: &BTreeSet<Resource>) -> Settings {
+        fingerprint::settings(self, resources)
     }
 }

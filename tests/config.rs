@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clerk_snapshot::compression::Compression;
+use clerk_snapshot::manifest::Settings;
 use clerk_snapshot::resource::Resource;
 use clerk_store::SnapshotUrl;
 use clerk_sync::config::{
@@ -424,6 +425,37 @@ fn fingerprint(changes: &[(&str, &str)]) -> String {
     config.fingerprint(&config.resources)
 }
 
+/// What the manifest says of them.
+fn settings(changes: &[(&str, &str)]) -> Settings {
+    let config = config(changes);
+    config.settings(&config.resources)
+}
+
+#[test]
+fn the_settings_of_a_manifest_are_those_of_the_fingerprint_in_clear() {
+    let plain = settings(&[]);
+    assert_eq!(plain.clerk_api_url, "https://api.clerk.com");
+    let mut seen = vec![plain];
+    for change in [
+        ("CLERK_API_URL", "http://127.0.0.1:8080"),
+        ("CLERK_API_URL", "https://proxy.example/clerk/v1/"),
+        ("METADATA", "public"),
+        ("METADATA", "private"),
+        ("METADATA", "unsafe"),
+        ("INCLUDE_RAW", "true"),
+        ("REDACT", "email"),
+        ("REDACT", "email,phone"),
+        ("RESOURCES", "daily_active_users"),
+        ("RESOURCES", "sessions"),
+    ] {
+        let changed = settings(&[change]);
+        assert!(!seen.contains(&changed), "{change:?}");
+        seen.push(changed);
+    }
+    assert_eq!(seen[1].clerk_api_url, "http://127.0.0.1:8080");
+    assert_eq!(seen[2].clerk_api_url, "https://proxy.example/clerk");
+}
+
 // Promise 9: a checkpoint of another configuration is recognised.
 #[test]
 fn the_fingerprint_changes_with_what_changes_the_output() {
@@ -482,6 +514,7 @@ fn the_fingerprint_does_not_change_with_anything_else() {
         ("METRICS_NAMESPACE", "ClerkSync"),
     ] {
         assert_eq!(fingerprint(&[change]), plain, "{change:?}");
+        assert_eq!(settings(&[change]), settings(&[]), "{change:?}");
     }
     // The value is fixed here, so that nobody changes it, and makes every run start over, by
     // accident.

@@ -50,6 +50,7 @@ mod sync {
     mod publish {
         mod finished;
         mod shrink_guard;
+        mod succession;
     }
     mod references {
         mod resolve;

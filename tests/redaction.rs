@@ -9,10 +9,12 @@ use std::sync::Arc;
 use clerk_sandbox::{DEFAULT_KEY, Population, Sandbox};
 use clerk_snapshot::redaction::Personal;
 use clerk_snapshot::resource::{Dataset, Resource};
+use clerk_store::Operation;
 use clerk_sync::secret_source::SecretSource;
 use serde_json::{Value, json};
 
 use crate::support::captured::Captured;
+use crate::support::faulty_store::{Effect, Fault};
 use crate::support::plain::FIRST;
 use crate::support::scripted_secret::ScriptedSecret;
 use crate::support::snapshot::Snapshot;
@@ -23,6 +25,9 @@ const KEY: &str = "0123456789abcdef0123456789abcdef";
 /// The hash of `ada@example.com` under [`KEY`], as `openssl dgst -sha256 -hmac` computes it.
 const HASH_OF_ADA: &str =
     "hmac-sha256:e3e30b4d50224a4ba14084607085d072402144212a122eb4501daddd6bbe0ee3";
+
+/// The beginning of the HMAC-SHA-256 of `clerk-sync/redaction-key/1` under [`KEY`], computed in the same way.
+const ID_OF_KEY: &str = "9a3c3ca919f63fab";
 
 /// Rows in every list, and users of every kind: one with an address as its only name, and one with
 /// every field set.
@@ -114,6 +119,50 @@ async fn without_a_key_values_become_null() {
             "address": null, "primary": true, "verified": true
         })
     );
+}
+
+/// The manifest tells keys apart, and shows nothing of them or of the values.
+#[tokio::test(start_paused = true)]
+async fn the_manifest_tells_the_keys_of_hashes_apart() {
+    let sandbox = instance();
+    let other_key = "0123456789abcdef0123456789abcdeF";
+    let id = async |redact, key| {
+        let world = world(&sandbox, redact, key);
+        let manifest = world.complete().await.manifest;
+        for (key_of_file, bytes) in world.memory.objects() {
+            let text = String::from_utf8_lossy(&bytes);
+            assert!(!text.contains(KEY) && !text.contains(other_key), "{key_of_file}");
+        }
+        manifest["redaction_key_id"].clone()
+    };
+    assert_eq!(id("email", Some(KEY)).await, ID_OF_KEY);
+    assert_eq!(id("phone,ip", Some(KEY)).await, ID_OF_KEY, "whatever is hashed");
+    let other = id("email", Some(other_key)).await;
+    assert_ne!(other, ID_OF_KEY);
+    assert_eq!(other.as_str().unwrap().len(), ID_OF_KEY.len());
+    assert_eq!(id("email", None).await, Value::Null, "nothing is hashed without a key");
+    assert_eq!(id("", Some(KEY)).await, Value::Null, "nothing is replaced");
+}
+
+/// Also that of a run that goes on, and of one that is published by another invocation than read it.
+#[tokio::test(start_paused = true)]
+async fn a_run_that_is_cut_names_the_key_that_it_began_with() {
+    for fault in ["/part-", "/manifest.json", "latest.json"] {
+        let world = world(&instance(), "email", Some(KEY));
+        world.store.fault(Fault::new(Operation::Put, Effect::LoseAnswer).on_key(fault));
+        let _answer_or_error = world.sync().await;
+        world.store.heal();
+        let manifest = world.complete().await.manifest;
+        assert_eq!(manifest["redaction_key_id"], ID_OF_KEY, "{fault}");
+    }
+    // Another key in the middle: the run is given up, and its successor names that one.
+    let world = world(&instance(), "email", Some(KEY));
+    let answer = world.handle(json!({"time_budget_seconds": 0})).await.unwrap();
+    assert_eq!(answer["status"], "partial", "{answer:#}");
+    let other = ScriptedSecret::new([DEFAULT_KEY]).with_redaction_key(&KEY.to_uppercase());
+    let manifest = world.with_secret(other).complete().await.manifest;
+    assert_ne!(manifest["redaction_key_id"], ID_OF_KEY);
+    assert_ne!(manifest["redaction_key_id"], Value::Null);
 }
 
 /// The redaction key is in the same secret: reading it once returns both.

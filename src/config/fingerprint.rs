@@ -1,9 +1,13 @@
-//! The digest of the settings that a run must be continued with.
+//! The settings that shape what is written: as a digest, which says whether a run may be continued under them, and in
+//! clear.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use clerk_snapshot::digest::Sha256Hex;
+use clerk_snapshot::manifest::Settings;
 use clerk_snapshot::resource::Resource;
+use serde_json::Number;
 
 use super::Config;
 
@@ -60,4 +64,33 @@ fn canonical_text(config: &Config, resources: &BTreeSet<Resource>) -> String {
         text.push_str(&format!("dau_lookback_days={}\n", config.dau_lookback_days));
     }
     text
+}
+
+/// See [`Config::settings`].
+pub(super) fn settings(config: &Config, resources: &BTreeSet<Resource>) -> Settings {
+    let url = config.clerk.api_url.as_str();
+    let metadata = config.metadata;
+    let bags =
+        [("public", metadata.public), ("private", metadata.private), ("unsafe", metadata.unsafe_)];
+    let opted_in = |resource| resources.contains(&resource);
+    Settings {
+        clerk_api_url: url.strip_suffix("/v1").unwrap_or(url).to_owned(),
+        metadata: bags.iter().filter(|(_, copied)| *copied).map(|(bag, _)| (*bag).into()).collect(),
+        include_raw: config.include_raw,
+        redact: config.redact.iter().map(|kind| kind.name().to_owned()).collect(),
+        sessions_lookback_days: opted_in(Resource::Sessions)
+            .then(|| days(config.sessions_lookback))
+            .flatten(),
+        dau_lookback_days: opted_in(Resource::DailyActiveUsers).then_some(config.dau_lookback_days),
+    }
+}
+
+/// A whole number without a fraction, as it is set.
+fn days(span: Duration) -> Option<Number> {
+    const SECONDS: u64 = 24 * 60 * 60;
+    if span.subsec_nanos() == 0 && span.as_secs().is_multiple_of(SECONDS) {
+        Some((span.as_secs() / SECONDS).into())
+    } else {
+        Number::from_f64(span.as_secs_f64() / SECONDS as f64)
+    }
 }

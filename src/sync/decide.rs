@@ -154,11 +154,7 @@ impl Sync<'_> {
         if let Some(until) = checkpoint.lease.held_until(now) {
             return Decision::Answer(Box::new(self.busy(checkpoint, until)));
         }
-        let is_overtaken = latest.is_some_and(|latest| {
-            let Checkpoint { snapshot_id, started_at, follows, .. } = &**checkpoint;
-            overtakes(latest, snapshot_id, *started_at, follows.as_ref())
-        });
-        let abandons = self.why_abandon(checkpoint, is_overtaken, now);
+        let abandons = self.why_abandon(checkpoint, &found.latest, now);
         let next = if abandons.is_some() {
             let mut abandoned = checkpoint.abandoned.clone();
             abandoned.insert(checkpoint.snapshot_id.clone());
@@ -183,15 +179,25 @@ impl Sync<'_> {
     fn why_abandon(
         &self,
         checkpoint: &Checkpoint,
-        is_overtaken: bool,
+        found: &LatestFound,
         now: Timestamp,
     ) -> Option<&'static str> {
-        let age = now.saturating_duration_since(checkpoint.started_at);
+        let Checkpoint { snapshot_id, started_at, follows, completed, .. } = checkpoint;
+        let is_overtaken = found
+            .latest
+            .as_ref()
+            .is_some_and(|latest| overtakes(latest, snapshot_id, *started_at, follows.as_ref()));
+        let succession = completed.as_ref().and_then(|completed| completed.succession.as_ref());
+        let is_unfollowed =
+            succession.is_some_and(|it| found.named_beside(snapshot_id).contradicts(it));
+        let age = now.saturating_duration_since(*started_at);
         if self.options.restart {
             Some("the event asks to restart")
         } else if is_overtaken {
             // The invocation that started it was frozen while another run was published.
             Some("a newer snapshot has been published since it was begun")
+        } else if is_unfollowed {
+            Some("latest.json no longer names the snapshot that the run follows")
         } else if age >= self.config.snapshot_max_age {
             Some("it is older than SNAPSHOT_MAX_AGE_HOURS")
         } else if checkpoint.config_fingerprint

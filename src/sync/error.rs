@@ -38,6 +38,14 @@ pub enum Stop {
     /// A newer snapshot has been published since.
     #[error("{0}, which is newer, has been published in the meantime")]
     Superseded(String),
+    /// `latest.json` was moved after the checkpoint had settled which snapshot this one follows.
+    #[error(
+        "the run's manifest says which snapshot it follows, and {0} does not name that one now"
+    )]
+    Unfollowed(String),
+    /// `latest.json` was damaged since the invocation began.
+    #[error("{0} was changed meanwhile and cannot be understood")]
+    LatestDamaged(String),
     /// Another invocation has taken the lease.
     #[error("another invocation has taken over the run")]
     LeaseLost,
@@ -138,6 +146,16 @@ pub(crate) fn error_of(stop: Stop) -> Error {
         }
         stop @ Stop::Superseded(_) => Error::LeaseLost(
             Failure::new("the run was not published, and latest.json stays as it is").caused_by(stop),
+        ),
+        stop @ Stop::Unfollowed(_) => Error::LeaseLost(
+            Failure::new(
+                "the run was not published, and latest.json stays as it is; the next sync gives the \
+                 run up and begins a new one",
+            )
+            .caused_by(stop),
+        ),
+        stop @ Stop::LatestDamaged(_) => Error::StateUnreadable(
+            Failure::new("the run was not published, and is kept").caused_by(stop),
         ),
         stop => internal(&stop),
     }

@@ -270,6 +270,7 @@ impl Sync<'_> {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 clerk_api_version: self.config.clerk.api_version.clone(),
             },
+            settings: leased.read(|checkpoint| self.config.settings(&checkpoint.resources)),
             output: Output {
                 compression: self.config.compression,
                 metadata: self.config.metadata,

@@ -2,14 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use clerk_snapshot::manifest::Latest;
+use clerk_snapshot::manifest::{Latest, Previous};
 use clerk_store::{Store, StoreError, StoreErrorKind, Version};
 use serde::Deserialize;
 
 use crate::error::store_unavailable;
 use crate::error::{Error, Failure};
-use crate::sync::checkpoint::document::{CHECKPOINT_KEY, Checkpoint};
+use crate::sync::checkpoint::document::{CHECKPOINT_KEY, Checkpoint, Succession};
 use crate::sync::checkpoint::json_error::Malformed;
+use crate::sync::checkpoint::validate::is_snapshot_id;
 
 /// Key of the pointer to the newest published snapshot, relative to `SNAPSHOT_URL`.
 pub const LATEST_KEY: &str = "latest.json";
@@ -41,6 +42,17 @@ pub struct LatestFound {
     pub version: Option<Version>,
     /// Its content, if it cannot be understood.
     pub unreadable: Option<bytes::Bytes>,
+}
+
+/// Which snapshot `latest.json` names, apart from the one that is to take its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Named {
+    /// There is no `latest.json`.
+    Nothing,
+    /// Another one.
+    Snapshot(Previous),
+    /// It cannot be understood, or names no other one.
+    Unknown,
 }
 
 /// How many records the last published snapshot has, by dataset.
@@ -111,6 +123,21 @@ impl LatestFound {
         Ok(Self { latest, version: Some(object.version), unreadable })
     }
 
+    /// Which snapshot it names that this one would take the place of.
+    #[must_use]
+    pub fn named_beside(&self, snapshot_id: &str) -> Named {
+        match &self.latest {
+            None if self.version.is_none() => Named::Nothing,
+            Some(Latest { snapshot_id: named, manifest_sha256, .. })
+                if named != snapshot_id && is_snapshot_id(named) =>
+            {
+                let (snapshot_id, manifest_sha256) = (named.clone(), *manifest_sha256);
+                Named::Snapshot(Previous { snapshot_id, manifest_sha256 })
+            }
+            _ => Named::Unknown,
+        }
+    }
+
     /// Reads the counts of the snapshot it names.
     ///
     /// # Errors
@@ -133,6 +160,19 @@ impl LatestFound {
         let counts = PublishedCounts::from_manifest(&object.bytes)
             .map_err(|error| unreadable(store, key, error))?;
         Ok(Some(counts))
+    }
+}
+
+impl Named {
+    /// Whether a manifest that says this of its snapshot's succession would be wrong. What is unknown
+    /// contradicts nothing.
+    #[must_use]
+    pub fn contradicts(&self, succession: &Succession) -> bool {
+        match self {
+            Self::Nothing => succession.previous.is_some(),
+            Self::Snapshot(named) => succession.previous.as_ref() != Some(named),
+            Self::Unknown => false,
+        }
     }
 }
 

@@ -23,6 +23,7 @@ use super::judge::{Armed, Judge, latest_id};
 use super::schedule::{Act, Damage, Event, Instance, Lie, Schedule, Stop};
 use super::wire::{Watch, WatchedTransport};
 use crate::support::captured::Captured;
+use crate::support::chain::assert_chain;
 use crate::support::faulty_store::{Effect, Fault, FaultyStore};
 use crate::support::fuse::{Fuse, Side};
 use crate::support::gate::{Gate, GatedStore};
@@ -483,6 +484,7 @@ impl Stage {
         self.finish(json!({"restart": true})).await;
         self.judge.assert_exact();
         self.judge.assert_no_leftovers(&self.world.memory.objects());
+        assert_chain(&self.world, "the chain");
         let requests = self.world.sandbox.total_requests();
         Played { requests, verified, ..std::mem::take(&mut self.played) }
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use clerk_snapshot::compression::Compression;
 use clerk_snapshot::digest::{ContentDigest, Sha256Hex};
-use clerk_snapshot::manifest::{Generator, Instance, RunStats, SourceCount};
+use clerk_snapshot::manifest::{Generator, Instance, Previous, RunStats, Settings, SourceCount};
 use clerk_snapshot::part::Part;
 use clerk_snapshot::resource::{Dataset, Resource};
 use clerk_snapshot::timestamp::Timestamp;
@@ -15,7 +15,9 @@ use clerk_sync::lists::table::lists_needed;
 use clerk_sync::paging::created_range::CreatedRange;
 use clerk_sync::paging::position::{OwnerPosition, PagingMode, Position};
 use clerk_sync::paging::stalled::StalledRounds;
-use clerk_sync::sync::checkpoint::document::{Checkpoint, Completed, Lease, PreviousSnapshot};
+use clerk_sync::sync::checkpoint::document::{
+    Checkpoint, Completed, Lease, PreviousSnapshot, Succession,
+};
 use clerk_sync::sync::checkpoint::list_progress::{
     ListProgress, Segment, Stage, StoredPart, Window,
 };
@@ -25,7 +27,7 @@ use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
-use serde_json::Value;
+use serde_json::{Number, Value};
 
 use super::cases;
 
@@ -204,14 +206,42 @@ fn stats() -> impl Strategy<Value = RunStats> {
 
 fn completed() -> impl Strategy<Value = Completed> {
     let compressions = select(Compression::ALL);
-    (moments(), stats(), text(), text(), compressions).prop_map(
-        |(at, run, version, clerk_api_version, compression)| Completed {
+    let newest = (option::of(settings()), option::of(successions()));
+    (moments(), stats(), text(), text(), compressions, newest).prop_map(
+        |(at, run, version, clerk_api_version, compression, (settings, succession))| Completed {
             at,
             run,
             generator: Generator { name: "clerk-sync".to_owned(), version, clerk_api_version },
             compression,
+            settings,
+            succession,
         },
     )
+}
+
+fn settings() -> impl Strategy<Value = Settings> {
+    let words = || vec(text(), 0..3);
+    let days = prop_oneof![
+        (0..=366_u64).prop_map(Number::from),
+        (0.0..366.0).prop_map(|days| Number::from_f64(days).unwrap()),
+    ];
+    (text(), words(), any::<bool>(), words(), option::of(days), option::of(any::<u16>())).prop_map(
+        |(clerk_api_url, metadata, include_raw, redact, sessions_lookback_days, dau)| Settings {
+            clerk_api_url,
+            metadata,
+            include_raw,
+            redact,
+            sessions_lookback_days,
+            dau_lookback_days: dau,
+        },
+    )
+}
+
+fn successions() -> impl Strategy<Value = Succession> {
+    let sha256 = text().prop_map(|text| Sha256Hex::of(text.as_bytes()));
+    let previous = (snapshot_ids(), sha256)
+        .prop_map(|(snapshot_id, manifest_sha256)| Previous { snapshot_id, manifest_sha256 });
+    option::of(previous).prop_map(|previous| Succession { previous })
 }
 
 fn roles() -> impl Strategy<Value = RoleCatalogue> {

@@ -9,12 +9,13 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use clerk_sandbox::{FaultRule, Population, Sandbox};
 use clerk_store::{
-    Condition, ContentType, DeleteCondition, Listed, Object, Store, StoreError, Stored, Version,
+    Condition, ContentType, DeleteCondition, Listed, Object, Operation, Store, StoreError, Stored,
+    Version,
 };
 use jsonschema::Validator;
 use serde_json::{Value, json};
 
-use crate::support::faulty_store::FaultyStore;
+use crate::support::faulty_store::{Effect, Fault, FaultyStore};
 use crate::support::memory_store::MemoryStore;
 use crate::support::oracle::{Oracle, RESOURCES, unresolved_role_keys};
 use crate::support::snapshot::Snapshot;
@@ -360,7 +361,10 @@ async fn manifest_and_latest_have_the_documented_fields_in_order() {
             "completed_at",
             "verified",
             "generator",
+            "previous",
             "config_fingerprint",
+            "settings",
+            "redaction_key_id",
             "resources",
             "compression",
             "datasets",
@@ -416,6 +420,83 @@ async fn manifest_and_latest_have_the_documented_fields_in_order() {
     for field in ["snapshot_id", "started_at", "completed_at", "verified"] {
         assert_eq!(snapshot.latest[field], manifest[field], "{field}");
     }
+}
+
+/// The settings of the fingerprint, in clear; rates, budgets and names of secrets are none of them.
+#[tokio::test(start_paused = true)]
+async fn the_manifest_says_which_settings_shaped_its_records() {
+    let settings = async |changed: &[(&str, &str)], event| {
+        let world =
+            changed.iter().fold(World::of(3, 1, 2), |world, (name, to)| world.with(name, to));
+        let answer = world.handle(event).await.expect("sync");
+        assert_eq!(answer["status"], "complete", "{answer:#}");
+        let manifest = world.published().expect("published").manifest;
+        assert_valid(&schema_of("manifest"), &manifest);
+        manifest["settings"].clone()
+    };
+    let usual = json!({
+        "clerk_api_url": "http://127.0.0.1:1", "metadata": [], "include_raw": false, "redact": [],
+        "sessions_lookback_days": null, "dau_lookback_days": null,
+    });
+    assert_eq!(settings(&[], json!({})).await, usual);
+    let keys: Vec<&String> = usual.as_object().expect("an object").keys().collect();
+    let written = settings(&[("MAX_CONCURRENCY", "3"), ("LEASE_SECONDS", "7")], json!({})).await;
+    assert_eq!(written, usual);
+    assert_eq!(written.as_object().expect("an object").keys().collect::<Vec<_>>(), keys);
+
+    for (name, to, field, expected) in [
+        ("CLERK_API_URL", "https://api.clerk.com", "clerk_api_url", json!("https://api.clerk.com")),
+        ("CLERK_API_URL", "https://clerk.test/v1/", "clerk_api_url", json!("https://clerk.test")),
+        ("METADATA", "unsafe,public", "metadata", json!(["public", "unsafe"])),
+        ("METADATA", "none", "metadata", json!([])),
+        ("INCLUDE_RAW", "true", "include_raw", json!(true)),
+        ("REDACT", "ip,email", "redact", json!(["email", "ip"])),
+        // Look-backs that do not count are not said.
+        ("SESSIONS_LOOKBACK_DAYS", "7", "sessions_lookback_days", Value::Null),
+        ("DAU_LOOKBACK_DAYS", "7", "dau_lookback_days", Value::Null),
+    ] {
+        let mut changed = usual.clone();
+        changed[field] = expected;
+        assert_eq!(settings(&[(name, to)], json!({})).await, changed, "{name}={to}");
+    }
+
+    for (days, expected) in [("", json!(30)), ("7", json!(7)), ("0.5", json!(0.5)), ("0", json!(0))]
+    {
+        // Also where the event asks for them.
+        let opted_in = ("RESOURCES", "users,sessions");
+        let lookback = ("SESSIONS_LOOKBACK_DAYS", days);
+        let by_event = json!({"resources": ["sessions"]});
+        for written in [
+            settings(&[opted_in, lookback], json!({})).await,
+            settings(&[lookback], by_event).await,
+        ] {
+            assert_eq!(written["sessions_lookback_days"], expected, "{days}");
+            assert_eq!(written["dau_lookback_days"], Value::Null);
+        }
+    }
+    let days = [("RESOURCES", "daily_active_users"), ("DAU_LOOKBACK_DAYS", "9")];
+    let written = settings(&days, json!({})).await;
+    assert_eq!(written["dau_lookback_days"], 9);
+    assert_eq!(written["sessions_lookback_days"], Value::Null);
+}
+
+/// They are those that the run was read under, whoever publishes it.
+#[tokio::test(start_paused = true)]
+async fn a_run_that_another_invocation_publishes_says_the_settings_it_was_read_under() {
+    let world = World::of(30, 3, 20).with("METADATA", "public").with("RESOURCES", "users");
+    world.store.fault(Fault::new(Operation::Put, Effect::FailBefore).on_key("latest.json").from(1));
+    world.sync().await.expect_err("latest.json cannot be written");
+    let manifests = || {
+        let objects = world.memory.objects();
+        objects.into_iter().filter(|(key, _)| key.ends_with("/manifest.json")).collect::<Vec<_>>()
+    };
+    let written = manifests();
+    world.store.heal();
+    // Settings that are not of the fingerprint may change: the manifest stays the same.
+    let slower = world.clone().with("MAX_CONCURRENCY", "1").with("SESSIONS_LOOKBACK_DAYS", "9");
+    let snapshot = slower.complete().await;
+    assert_eq!(manifests(), written);
+    assert_eq!(snapshot.manifest["settings"]["metadata"], json!(["public"]));
 }
 
 /// The content does not depend on where pages, parts and invocations end.

@@ -172,6 +172,13 @@ async fn an_edited_latest_json_leads_nowhere_and_blocks_nothing() {
         tokio::time::advance(Duration::from_secs(60)).await;
         complete(&world, started_at).await;
     }
+    // It names no snapshot: the next one has no previous one.
+    for snapshot_id in ["../../precious", "", "20260101T000000Z-000000/users"] {
+        let world = paused().await;
+        change_object(&world, "latest.json", |latest| latest["snapshot_id"] = json!(snapshot_id));
+        let snapshot = complete(&world, snapshot_id).await;
+        assert_eq!(snapshot.manifest["previous"], Value::Null, "{snapshot_id}");
+    }
     // It names the run in progress as if it were published.
     let world = paused().await;
     let own = checkpoint(&world);
@@ -181,6 +188,7 @@ async fn an_edited_latest_json_leads_nowhere_and_blocks_nothing() {
     });
     let snapshot = complete(&world, "named before its time").await;
     assert_eq!(snapshot.latest["snapshot_id"], own["snapshot_id"]);
+    assert_eq!(snapshot.manifest["previous"], Value::Null, "no snapshot follows itself");
 }
 
 /// A part with other bytes than those written is noticed, and so is one that decompresses to more

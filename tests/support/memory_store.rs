@@ -19,6 +19,24 @@ pub(crate) struct MemoryStore(Mutex<Objects>);
 struct Objects {
     writes: u64,
     objects: BTreeMap<String, Object>,
+    pointers: Vec<Pointer>,
+}
+
+/// `latest.json` at one time.
+#[derive(Debug, Clone)]
+pub(crate) struct Pointer {
+    /// What it held; `None` when it was taken away.
+    pub(crate) bytes: Option<Bytes>,
+    /// Whether the program wrote it.
+    pub(crate) is_own: bool,
+}
+
+impl Objects {
+    fn remember(&mut self, key: &str, bytes: Option<&Bytes>, is_own: bool) {
+        if key == "latest.json" {
+            self.pointers.push(Pointer { bytes: bytes.cloned(), is_own });
+        }
+    }
 }
 
 impl MemoryStore {
@@ -32,13 +50,21 @@ impl MemoryStore {
     pub(crate) fn plant(&self, key: &str, bytes: impl Into<Bytes>) {
         let mut objects = self.lock();
         objects.writes += 1;
-        let version = Version::new(objects.writes.to_string());
-        objects.objects.insert(key.to_owned(), Object { bytes: bytes.into(), version });
+        let (bytes, version) = (bytes.into(), Version::new(objects.writes.to_string()));
+        objects.remember(key, Some(&bytes), false);
+        objects.objects.insert(key.to_owned(), Object { bytes, version });
     }
 
     /// Removes an object as somebody else would.
     pub(crate) fn take_away(&self, key: &str) -> Option<Bytes> {
-        self.lock().objects.remove(key).map(|object| object.bytes)
+        let mut objects = self.lock();
+        objects.remember(key, None, false);
+        objects.objects.remove(key).map(|object| object.bytes)
+    }
+
+    /// Everything that `latest.json` ever was, in order.
+    pub(crate) fn pointers(&self) -> Vec<Pointer> {
+        self.lock().pointers.clone()
     }
 
     fn lock(&self) -> MutexGuard<'_, Objects> {
@@ -79,6 +105,7 @@ impl Store for MemoryStore {
         }
         objects.writes += 1;
         let version = Version::new(objects.writes.to_string());
+        objects.remember(key, Some(&bytes), true);
         objects.objects.insert(key.to_owned(), Object { bytes, version: version.clone() });
         Ok(version)
     }

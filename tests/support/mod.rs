@@ -5,6 +5,7 @@ pub(crate) mod answers;
 pub(crate) mod aws_proxy;
 pub(crate) mod bounded;
 pub(crate) mod captured;
+pub(crate) mod chain;
 pub(crate) mod faulty_store;
 pub(crate) mod further_lists;
 pub(crate) mod fuse;

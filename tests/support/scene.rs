@@ -12,6 +12,7 @@ use clerk_store::{Operation, Store};
 use clerk_sync::error::Error;
 use serde_json::Value;
 
+use super::chain::assert_chain;
 use super::faulty_store::FaultyStore;
 use super::fuse::{Fuse, FusedStore, Side};
 use super::oracle::PATHS;
@@ -112,6 +113,7 @@ impl Scene {
         assert_eq!(snapshot.manifest["verified"], true, "{what}");
         assert!(!world.has_checkpoint(), "{what}: the checkpoint is still there");
         self.assert_no_leftovers(world, what);
+        assert!(assert_chain(world, what) > 0, "{what}");
         let by_path = self.sandbox.requests_by_path();
         for list in PATHS {
             let asked = by_path.get(list).copied().unwrap_or_default();

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use clerk_snapshot::manifest::Manifest;
 use clerk_snapshot::records::Records;
 use clerk_snapshot::resource::Dataset;
 use clerk_sync::clerk::wire::{
@@ -700,10 +701,39 @@ fn the_documented_manifest_is_valid() {
         ("/datasets/users/parts/0/sha256", json!("abc")),
         ("/resources", json!(["grants"])),
         ("/snapshot_id", json!("20261120T120000Z-3F9A1C")),
+        ("/previous/snapshot_id", json!("../../elsewhere")),
+        ("/previous/manifest_sha256", json!(null)),
+        ("/settings/metadata", json!(["secret"])),
+        ("/settings/redact", json!("email")),
+        ("/settings/dau_lookback_days", json!(1.5)),
+        ("/redaction_key_id", json!("hmac-sha256:0123456789abcdef")),
     ] {
         let mut broken = skipped.clone();
         *broken.pointer_mut(pointer).unwrap() = value;
         assert!(!manifest.is_valid(&broken), "{pointer}");
+    }
+}
+
+/// The snapshots of every version so far stay readable by the published schema, and by the program.
+#[test]
+fn a_manifest_without_the_fields_that_came_later_is_valid() {
+    let schema = validator(include_str!("../../schemas/manifest.schema.json"));
+    let example = manifest_example();
+    let mut nulls = example.clone();
+    let mut older = example.clone();
+    for field in ["previous", "settings", "redaction_key_id"] {
+        nulls[field] = Value::Null;
+        older.as_object_mut().unwrap().shift_remove(field).unwrap();
+    }
+    older["datasets"]["users"].as_object_mut().unwrap().shift_remove("unreadable_fields").unwrap();
+    for manifest in [&example, &nulls, &older] {
+        assert_valid(&schema, manifest);
+        let mut readable = manifest.clone();
+        readable["datasets"]["users"]["content_digest"] = json!("0".repeat(64));
+        let read: Manifest = serde_json::from_value(readable).unwrap();
+        assert_eq!(read.previous.is_some(), *manifest == example);
+        assert_eq!(read.settings.is_some(), *manifest == example);
+        assert_eq!(read.redaction_key_id.is_some(), *manifest == example);
     }
 }
 
@@ -726,7 +756,12 @@ fn manifest_example() -> Value {
         "started_at": "2026-11-20T12:00:00.000Z", "completed_at": "2026-11-20T12:00:01.000Z",
         "verified": true,
         "generator": {"name": "clerk-sync", "version": "0.1.0", "clerk_api_version": "2026-05-12"},
-        "config_fingerprint": "sha256:00ff", "resources": ["users"], "compression": "gzip",
+        "previous": {"snapshot_id": "20261119T120000Z-000001", "manifest_sha256": "0".repeat(64)},
+        "config_fingerprint": "sha256:00ff",
+        "settings": {"clerk_api_url": "https://api.clerk.com", "metadata": ["public"],
+            "include_raw": false, "redact": ["email"], "sessions_lookback_days": 0.5,
+            "dau_lookback_days": 30},
+        "redaction_key_id": "0123456789abcdef", "resources": ["users"], "compression": "gzip",
         "datasets": {"users": {"status": "verified", "reason": null, "records": 123,
             "source_count": {"before": 123, "after": 123}, "duplicates_dropped": 0, "rows_repaired": 0,
             "unreadable_fields": {"email_addresses.verification.status": 2}, "content_digest": "d", "parts": [{"key": "users/part-00000.ndjson.gz", "records": 123,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Number;
 
 use crate::compression::Compression;
 use crate::resource::{Dataset, Resource};
@@ -31,8 +32,8 @@ pub struct Manifest {
     pub verified: bool,
     /// The program that wrote it.
     pub generator: Generator,
-    /// The published snapshot that this one replaced; `None` for the first, and in manifests of versions without this
-    /// field.
+    /// The snapshot that `latest.json` named when this one replaced it. `None` for the first, if `latest.json` could not
+    /// be read, and in manifests of versions without this field.
     #[serde(default)]
     pub previous: Option<Previous>,
     /// Fingerprint of all settings that affect the output.
@@ -84,9 +85,9 @@ pub struct Settings {
     pub include_raw: bool,
     /// `REDACT`: the kinds of personal data that are replaced.
     pub redact: Vec<String>,
-    /// `SESSIONS_LOOKBACK_DAYS`, if sessions were copied.
-    pub sessions_lookback_days: Option<u64>,
-    /// `DAU_LOOKBACK_DAYS`, if daily active users were counted.
+    /// `SESSIONS_LOOKBACK_DAYS`, which may be a fraction, if sessions are opted in.
+    pub sessions_lookback_days: Option<Number>,
+    /// `DAU_LOOKBACK_DAYS`, if daily active users are opted in.
     pub dau_lookback_days: Option<u16>,
 }
 

@@ -94,6 +94,18 @@ impl RedactionKey {
 /// How every hash begins.
 const PREFIX: &str = "hmac-sha256:";
 
+/// Digits of a key's id that manifests show: enough to tell apart all keys that an instance ever has.
+const SHOWN_DIGITS: usize = 16;
+
+/// The beginning of a key's id ([`RedactionKey::id`]), as manifests show it.
+///
+/// Nobody can compute the key or a hash from it. But a guess of the key can be tested against it, as against any hash
+/// of a known value. So keys must be random, not only long.
+#[must_use]
+pub fn shown_key_id(key_id: &str) -> Option<String> {
+    Some(key_id.strip_prefix(PREFIX)?.get(..SHOWN_DIGITS)?.to_owned())
+}
+
 impl fmt::Debug for RedactionKey {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("RedactionKey(hidden)")

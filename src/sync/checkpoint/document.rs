@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clerk_snapshot::compression::Compression;
 use clerk_snapshot::digest::Sha256Hex;
-use clerk_snapshot::manifest::{Generator, Instance, Latest, RunStats};
+use clerk_snapshot::manifest::{Generator, Instance, Latest, Previous, RunStats, Settings};
 use clerk_snapshot::resource::Resource;
 use clerk_snapshot::timestamp::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -133,6 +133,20 @@ pub struct Completed {
     pub generator: Generator,
     /// The format of its parts.
     pub compression: Compression,
+    /// The settings that shaped its records; `None` if an older version completed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings: Option<Settings>,
+    /// Which snapshot it takes the place of. `None` until that is settled, which it is once, before the
+    /// manifest is written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub succession: Option<Succession>,
+}
+
+/// Which snapshot another takes the place of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Succession {
+    /// What its manifest says; `None` if it is the first, or nobody knows.
+    pub previous: Option<Previous>,
 }
 
 /// The lease: which invocation may write, and until when.

@@ -61,10 +61,15 @@ impl Checkpoint {
 
 /// What is wrong with a checkpoint of the right shape; `None` if nothing is.
 pub(crate) fn problem_of(checkpoint: &Checkpoint) -> Option<&'static str> {
-    let Checkpoint { snapshot_id, abandoned, lists, .. } = checkpoint;
+    let Checkpoint { snapshot_id, abandoned, lists, completed, .. } = checkpoint;
     let is_done = |list| lists.get(&list).is_some_and(ListProgress::is_done);
-    if !is_snapshot_id(snapshot_id) || !abandoned.iter().all(|id| is_snapshot_id(id)) {
+    let succession = completed.as_ref().and_then(|completed| completed.succession.as_ref());
+    let previous = succession.and_then(|it| it.previous.as_ref()).map(|it| &it.snapshot_id);
+    let mut ids = [snapshot_id].into_iter().chain(abandoned).chain(previous);
+    if !ids.all(|id| is_snapshot_id(id)) {
         Some("it contains an invalid snapshot id")
+    } else if previous == Some(snapshot_id) {
+        Some("its snapshot takes its own place")
     } else if abandoned.contains(snapshot_id) {
         Some("it abandons its own snapshot")
     } else if lists.values().any(|list| list.windows.is_empty()) {

@@ -1,6 +1,12 @@
-//! Makes a complete run visible: verifies its parts, writes the manifest, and moves `latest.json`.
+//! Makes a complete run visible: verifies its parts, settles which snapshot it follows, writes the
+//! manifest, and moves `latest.json`.
 //!
-//! Every step can be repeated after an interruption.
+//! - Every step can be repeated after an interruption.
+//! - The manifest names the snapshot that `latest.json` names before it is moved. The checkpoint stores
+//!   that name before the manifest is written, so that every invocation that publishes the run writes
+//!   the same bytes.
+//! - A manifest cannot be changed. If `latest.json` names another snapshot by the time it would be
+//!   moved, the run is not published, and the next invocation abandons it.
 
 pub(crate) mod cleanup;
 
@@ -9,19 +15,24 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use clerk_snapshot::digest::Sha256Hex;
-use clerk_snapshot::manifest::{DatasetStatus, Instance, Latest, MANIFEST_FORMAT, Manifest};
+use clerk_snapshot::manifest::{
+    DatasetStatus, Instance, Latest, MANIFEST_FORMAT, Manifest, Previous,
+};
 use clerk_snapshot::part::Part;
+use clerk_snapshot::redaction::shown_key_id;
 use clerk_snapshot::resource::Dataset;
 use clerk_store::{Condition, ContentType, Store};
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use tracing::info;
 
 use crate::response::Shrunk;
-use crate::sync::checkpoint::document::{Checkpoint, Completed, PreviousSnapshot, overtakes};
+use crate::sync::checkpoint::document::{
+    Checkpoint, Completed, PreviousSnapshot, Succession, overtakes,
+};
 use crate::sync::checkpoint::lease::LeasedCheckpoint;
 use crate::sync::checkpoint::summary;
 use crate::sync::error::Stop;
-use crate::sync::state::{LATEST_KEY, LatestFound, PublishedCounts};
+use crate::sync::state::{LATEST_KEY, LatestFound, Named, PublishedCounts};
 use crate::sync::write::segment::{MANIFEST, snapshot_folder};
 
 /// What publishing needs. It does not need Clerk, or the key.
@@ -78,12 +89,14 @@ impl Publisher {
             .completed
             .clone()
             .ok_or_else(|| Stop::Internal("publishing began before reading ended".to_owned()))?;
-        let manifest = manifest(&checkpoint, completed);
+        let mut manifest = manifest(&checkpoint, completed);
         self.confirm_parts(&checkpoint, &manifest).await?;
-        let (key, bytes) = (manifest_key(&checkpoint), json(&manifest)?);
-        let sha256 = Sha256Hex::of(&bytes);
+        // Read again: hours may have passed since this invocation began.
+        let found = LatestFound::read_leniently(&*self.store).await?;
+        manifest.previous = self.settle_succession(&found).await?;
+        let key = manifest_key(&checkpoint);
         self.leased.assure_held().await?;
-        self.write_manifest(&key, bytes).await?;
+        let sha256 = self.write_manifest(&key, &manifest).await?;
         let shrunk = self.shrunk(&manifest);
         if !shrunk.is_empty() {
             return Ok(Published::Held(Box::new(manifest), shrunk));
@@ -96,7 +109,7 @@ impl Publisher {
             completed_at: manifest.completed_at,
             verified: manifest.verified,
         };
-        let answer_was_lost = self.point_latest_to(&latest).await?;
+        let answer_was_lost = self.point_latest_to(&latest, found).await?;
         info!(snapshot_id = manifest.snapshot_id, "snapshot published");
         Ok(Published::Complete(Box::new(Complete { manifest, latest, answer_was_lost })))
     }
@@ -125,14 +138,69 @@ impl Publisher {
         if as_written { Ok(()) } else { Err(Stop::PartLost(self.store.url_of(&key))) }
     }
 
-    /// Writes the manifest once. If it exists it must be the same: an earlier attempt to publish
-    /// this run wrote it, or a run that the guard held.
-    async fn write_manifest(&self, key: &str, bytes: Bytes) -> Result<(), Stop> {
+    /// Settles which snapshot this one follows, and stores it before the manifest says so: an invocation
+    /// that continues or cleans up after an interruption may find `latest.json` moved.
+    async fn settle_succession(&self, found: &LatestFound) -> Result<Option<Previous>, Stop> {
+        self.assert_may_follow(found)?;
+        let settled = self.leased.read(|checkpoint| succession(checkpoint).cloned());
+        if let Some(Succession { previous }) = settled {
+            return Ok(previous);
+        }
+        let snapshot_id = self.leased.read(|checkpoint| checkpoint.snapshot_id.clone());
+        let previous = match found.named_beside(&snapshot_id) {
+            Named::Snapshot(previous) => Some(previous),
+            Named::Nothing | Named::Unknown => None,
+        };
+        let settle = |checkpoint: &mut Checkpoint| {
+            // A latest.json that already names this snapshot was not written by this program.
+            let standing = found.latest.as_ref().filter(|it| it.snapshot_id != snapshot_id);
+            if let Some(standing) = standing {
+                checkpoint.abandoned.remove(&standing.snapshot_id);
+                checkpoint.follows = Some(PreviousSnapshot::of(standing));
+            }
+            if let Some(completed) = &mut checkpoint.completed {
+                completed.succession = Some(Succession { previous: previous.clone() });
+            }
+        };
+        self.leased.commit(settle).await?;
+        Ok(previous)
+    }
+
+    /// Checks whether the run's snapshot may replace the one that `latest.json` names: one that the run
+    /// follows, or one that was started earlier; once its manifest may have been written, only the one
+    /// that the manifest names.
+    fn assert_may_follow(&self, found: &LatestFound) -> Result<(), Stop> {
+        // A file that could not be understood when the invocation began has been set aside.
+        if found.unreadable.is_some() && found.version != self.latest.version {
+            return Err(Stop::LatestDamaged(self.store.url_of(LATEST_KEY)));
+        }
+        self.leased.read(|checkpoint| {
+            let Checkpoint { snapshot_id, started_at, follows, .. } = checkpoint;
+            if let Some(standing) = &found.latest
+                && overtakes(standing, snapshot_id, *started_at, follows.as_ref())
+            {
+                return Err(Stop::Superseded(standing.snapshot_id.clone()));
+            }
+            let named = found.named_beside(snapshot_id);
+            if succession(checkpoint).is_some_and(|settled| named.contradicts(settled)) {
+                return Err(Stop::Unfollowed(self.store.url_of(LATEST_KEY)));
+            }
+            Ok(())
+        })
+    }
+
+    /// Writes the manifest once, and returns its checksum. If it exists it must be the same: an earlier
+    /// attempt to publish this run wrote it, or a run that the guard held.
+    async fn write_manifest(&self, key: &str, manifest: &Manifest) -> Result<Sha256Hex, Stop> {
+        let bytes = json(manifest)?;
         let put = self.store.put(key, bytes.clone(), ContentType::Json, Condition::Absent).await;
         match put {
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(Sha256Hex::of(&bytes)),
             Err(error) if error.is_precondition_failed() => match self.store.get(key).await? {
-                Some(standing) if standing.bytes == bytes => Ok(()),
+                Some(standing) if standing.bytes == bytes => Ok(Sha256Hex::of(&bytes)),
+                Some(standing) if is_of_older_version(&standing.bytes, manifest)? => {
+                    Ok(Sha256Hex::of(&standing.bytes))
+                }
                 Some(_) => Err(Stop::ManifestDiffers(self.store.url_of(key))),
                 None => Err(error.into()),
             },
@@ -168,21 +236,18 @@ impl Publisher {
             .collect()
     }
 
-    /// Moves `latest.json` forward: from the snapshot that the run follows, or from one that was
-    /// started earlier. Returns whether the store's response was lost: a write that failed may have
-    /// taken effect, and a condition may fail because an earlier attempt took effect.
-    async fn point_latest_to(&self, latest: &Latest) -> Result<bool, Stop> {
+    /// Moves `latest.json` forward from the file that was found. Returns whether the store's response was
+    /// lost: a write that failed may have taken effect, and a condition may fail because an earlier attempt
+    /// took effect.
+    async fn point_latest_to(&self, latest: &Latest, mut found: LatestFound) -> Result<bool, Stop> {
         let bytes = json(latest)?;
-        let mut found = self.latest.clone();
         let mut attempts = 0;
         loop {
             attempts += 1;
-            if let Some(standing) = &found.latest {
-                if standing == latest {
-                    return Ok(true);
-                }
-                self.follow(standing, latest).await?;
+            if found.latest.as_ref() == Some(latest) {
+                return Ok(true);
             }
+            self.assert_may_follow(&found)?;
             self.leased.assure_held().await?;
             let condition = found.version.clone().map_or(Condition::Absent, Condition::Matches);
             let put = self.store.put(LATEST_KEY, bytes.clone(), ContentType::Json, condition).await;
@@ -198,26 +263,26 @@ impl Publisher {
             }
         }
     }
+}
 
-    /// Stores in the checkpoint which snapshot this one replaces, before `latest.json` is moved. An
-    /// invocation that cleans up after an interruption can no longer read it there.
-    async fn follow(&self, standing: &Latest, latest: &Latest) -> Result<(), Stop> {
-        let follows = self.leased.read(|checkpoint| checkpoint.follows.clone());
-        if overtakes(standing, &latest.snapshot_id, latest.started_at, follows.as_ref()) {
-            return Err(Stop::Superseded(standing.snapshot_id.clone()));
-        }
-        let is_known = follows.is_some_and(|followed| followed.is(standing));
-        // A latest.json that names this snapshot with another content was not written by this
-        // program.
-        if is_known || standing.snapshot_id == latest.snapshot_id {
-            return Ok(());
-        }
-        let follow = |checkpoint: &mut Checkpoint| {
-            checkpoint.abandoned.remove(&standing.snapshot_id);
-            checkpoint.follows = Some(PreviousSnapshot::of(standing));
-        };
-        Ok(self.leased.commit(follow).await?)
+/// What is settled of the succession of a run's snapshot.
+fn succession(checkpoint: &Checkpoint) -> Option<&Succession> {
+    checkpoint.completed.as_ref()?.succession.as_ref()
+}
+
+/// Whether these are the bytes that a version wrote which did not know the newest fields, for a run that
+/// such a version completed.
+fn is_of_older_version(standing: &[u8], manifest: &Manifest) -> Result<bool, Stop> {
+    const NEWEST: [&str; 3] = ["previous", "settings", "redaction_key_id"];
+    if manifest.settings.is_some() {
+        return Ok(false);
     }
+    let json = json(&Manifest { previous: None, redaction_key_id: None, ..manifest.clone() })?;
+    let is_newest = |line: &[u8]| {
+        NEWEST.iter().any(|field| line == format!("  \"{field}\": null,\n").as_bytes())
+    };
+    let older = json.split_inclusive(|&byte| byte == b'\n').filter(|line| !is_newest(line));
+    Ok(older.flatten().eq(standing))
 }
 
 /// The manifest depends on the checkpoint alone, so that every invocation writes the same bytes.
@@ -234,10 +299,10 @@ fn manifest(checkpoint: &Checkpoint, completed: Completed) -> Manifest {
             !matches!(dataset.status, DatasetStatus::Drifted | DatasetStatus::Failed)
         }),
         generator: completed.generator,
-        previous: None,
+        previous: completed.succession.and_then(|settled| settled.previous),
         config_fingerprint: checkpoint.config_fingerprint.clone(),
-        settings: None,
-        redaction_key_id: None,
+        settings: completed.settings,
+        redaction_key_id: checkpoint.redaction_key_id.as_deref().and_then(shown_key_id),
         resources: checkpoint.resources.iter().copied().collect(),
         compression: completed.compression,
         datasets,

@@ -49,6 +49,8 @@ pub async fn read_everything(run: &Run) -> Result<(), Stop> {
         run: run.stats(),
         generator: run.generator.clone(),
         compression: run.output.compression,
+        settings: Some(run.settings.clone()),
+        succession: None,
     };
     run.commit(|checkpoint| {
         checkpoint.retry_at = None;
@@ -115,7 +117,12 @@ async fn read_list(run: &Run, list: ListName) -> Result<(), Stop> {
 const fn significance(stop: &Stop) -> u8 {
     match stop {
         Stop::LeaseLost => 0,
-        Stop::Internal(_) | Stop::PartLost(_) | Stop::ManifestDiffers(_) | Stop::Superseded(_) => 1,
+        Stop::Internal(_)
+        | Stop::PartLost(_)
+        | Stop::ManifestDiffers(_)
+        | Stop::Superseded(_)
+        | Stop::Unfollowed(_)
+        | Stop::LatestDamaged(_) => 1,
         Stop::Store(_) => 2,
         Stop::Instance(_) | Stop::List(_) => 3,
         Stop::Paused(_) => 4,

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use clerk_snapshot::buffers::Buffers;
 use clerk_snapshot::compression::Compression;
-use clerk_snapshot::manifest::{Generator, RunStats};
+use clerk_snapshot::manifest::{Generator, RunStats, Settings};
 use clerk_snapshot::resource::Resource;
 use clerk_snapshot::timestamp::{Day, day_of};
 use clerk_store::Store;
@@ -61,6 +61,8 @@ pub struct Run {
     pub clock: Clock,
     /// The program that the manifest names as its writer.
     pub generator: Generator,
+    /// What the manifest will say shaped the records.
+    pub settings: Settings,
     /// How rows are written.
     pub output: Output,
     /// How many pages may be read ahead of what is stored.

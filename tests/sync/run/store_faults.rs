@@ -410,6 +410,8 @@ async fn latest_json_is_read_again_if_it_changed_during_the_run() {
         if moves {
             assert_eq!(ended.expect("sync")["status"], "complete", "{started_at}");
             scene.assert_as_uninterrupted(world, 0, started_at);
+            let previous = &world.published().expect("published").manifest["previous"];
+            assert_eq!(previous["snapshot_id"], other["snapshot_id"]);
         } else {
             assert!(matches!(ended, Err(Error::LeaseLost(_))), "{ended:?}");
             assert_eq!(world.memory.objects()["latest.json"], other.to_string().as_bytes());
