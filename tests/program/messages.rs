@@ -134,7 +134,7 @@ async fn a_web_page_answered_with_200_is_not_taken_for_s3() {
 async fn assert_no_object_is_read(answered: String) {
     let (errors, _) = asked_s3(answered).await;
     assert!(
-        shown(&errors[0]).contains("read s3://bucket/clerk/a.json: what answered"),
+        shown(&errors[0]).contains("read s3://bucket/clerk/a.json: the server that answered"),
         "{errors:?}"
     );
 }

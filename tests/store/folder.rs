@@ -31,7 +31,7 @@ async fn no_increment_of_several_processes_is_lost() {
             Command::new(std::env::current_exe().unwrap())
                 .args([
                     "--exact",
-                    "store::both_stores::increment_in_a_process_of_its_own",
+                    "store::folder::increment_in_a_process_of_its_own",
                     "--ignored",
                     "--quiet",
                 ])
@@ -159,7 +159,7 @@ async fn files_and_folders_are_private_whatever_the_umask() {
             .arg(std::env::current_exe().unwrap())
             .args([
                 "--exact",
-                "store::both_stores::write_in_a_process_of_its_own",
+                "store::folder::write_in_a_process_of_its_own",
                 "--ignored",
                 "--quiet",
             ])

@@ -74,7 +74,7 @@ async fn a_run_that_was_given_up_is_no_part_of_the_chain() {
     assert_ne!(answer["snapshot_id"], abandoned);
     let manifest = world.published().expect("published").manifest;
     assert_eq!(manifest["previous"], named_by(scene.latest_before()));
-    assert_eq!(assert_chain(world, "given up"), 1);
+    assert_eq!(assert_chain(world, "abandoned"), 1);
 }
 
 /// Among the calls are all those of publishing.
@@ -196,7 +196,7 @@ async fn publishes(world: &World, itself: Option<&str>, event: Value, what: &str
         assert_eq!(answer["snapshot_id"], run, "{what}: {answer:#}");
         assert_eq!(world.sandbox.total_requests(), asked, "{what}: Clerk is asked nothing");
     } else {
-        assert!(text(&answer).contains("was given up"), "{what}: {answer:#}");
+        assert!(text(&answer).contains("abandoned"), "{what}: {answer:#}");
         assert!(world.sandbox.total_requests() > asked, "{what}: everything is read again");
     }
     assert!(!world.has_checkpoint(), "{what}");
