@@ -22,7 +22,7 @@ pub fn write<R: Serialize + ?Sized>(record: &R, output: &mut Vec<u8>) -> Result<
     record.serialize(Writer { output, verbatim: false })
 }
 
-/// Serializes `json` unchanged. Works only with [`write`].
+/// Serializes `json` unchanged. Works only with [`write()`].
 ///
 /// # Errors
 /// Those of the serializer.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Displays a text in quotes, shortened to [`LONGEST_SHOWN`] characters and with everything escaped that could forge a
+/// Displays a text in quotes, shortened to 60 characters and with everything escaped that could forge a
 /// line or hide text.
 ///
 /// A text that contains something like a Clerk key is not shown at all: keys get pasted into the wrong setting, and
