@@ -158,7 +158,7 @@ struct Document {
 
 impl Document {
     fn load() -> Option<Self> {
-        let beside = "../../shared/clerk-openapi/bapi-2026-05-12.yml";
+        let beside = "../../../shared/clerk-openapi/bapi-2026-05-12.yml";
         let path = match std::env::var_os("CLERK_OPENAPI") {
             Some(path) => PathBuf::from(path),
             None => PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(beside),
