@@ -9,11 +9,11 @@ use tracing::warn;
 use crate::clerk::client::Client;
 use crate::config::Config;
 use crate::dependencies::Dependencies;
-use crate::error::Error;
 use crate::event::SyncOptions;
 use crate::invocation::Invocation;
 use crate::sync::checkpoint::lease::LeasedCheckpoint;
-use crate::sync::error::Stop;
+use crate::sync::error::Pause;
+use crate::sync::publish::Published;
 use crate::sync::run::stats;
 use crate::sync::run::warnings::Warnings;
 
@@ -38,16 +38,12 @@ pub(crate) struct Reading {
     pub before: RunStats,
 }
 
-/// Why the work failed.
-pub(crate) enum Failed {
-    Stop(Stop),
-    Error(Error),
-}
-
-impl From<Stop> for Failed {
-    fn from(stop: Stop) -> Self {
-        Self::Stop(stop)
-    }
+/// How far an invocation got, if nothing failed.
+pub(crate) enum Step {
+    /// The snapshot is complete: published, or held back by the shrink guard.
+    Published(Published),
+    /// The next invocation continues.
+    Paused(Pause),
 }
 
 impl Sync<'_> {

@@ -17,15 +17,15 @@ use clerk_snapshot::timestamp::{MILLIS_OF_DAY, Timestamp};
 use crate::lists::page::RowKey;
 use crate::sync::checkpoint::daily_counts::DailyCounts;
 use crate::sync::checkpoint::list_progress::{ListProgress, Segment, Window};
-use crate::sync::error::Stop;
+use crate::sync::error::SyncError;
 use crate::sync::run::Run;
 use crate::sync::write::segment::{Number, store_part};
 
 /// Writes a record for each day. The users must be done.
 ///
 /// # Errors
-/// [`Stop`].
-pub(crate) async fn write(run: &Run) -> Result<(), Stop> {
+/// [`SyncError`].
+pub(crate) async fn write(run: &Run) -> Result<(), SyncError> {
     let Some(days) = run.days_counted() else { return Ok(()) };
     let (mut daily, left_out, values) = run.list(Resource::Users, |users| {
         let mut daily = ListProgress::new(users.mode);
@@ -50,7 +50,7 @@ async fn store_records(
     run: &Run,
     days: &RangeInclusive<Day>,
     values: &[u64],
-) -> Result<Segment, Stop> {
+) -> Result<Segment, SyncError> {
     let dataset = Dataset::DailyActiveUsers;
     let mut records = Records::new(&[dataset]);
     for (day, &value) in days.clone().zip(values) {
@@ -66,7 +66,7 @@ async fn store_records(
     if let Some(finished) = part.finish()? {
         parts.extend([store_part(run, dataset, 0, number, finished).await?]);
     }
-    let key = |day| Ok::<_, Stop>(RowKey { id: date_of(day)?, created_at: None });
+    let key = |day| Ok::<_, SyncError>(RowKey { id: date_of(day)?, created_at: None });
     Ok(Segment {
         sequence: number.sequence,
         rows: values.len() as u64,
@@ -83,9 +83,9 @@ async fn store_records(
 }
 
 /// The date of a day, such as `2026-11-20`.
-fn date_of(day: Day) -> Result<String, Stop> {
+fn date_of(day: Day) -> Result<String, SyncError> {
     let midnight = day.checked_mul(MILLIS_OF_DAY).and_then(Timestamp::from_unix_millis);
-    let outside = || Stop::Internal("a day lies outside the years 0000 to 9999".to_owned());
+    let outside = || SyncError::Internal("a day lies outside the years 0000 to 9999".to_owned());
     let mut date = midnight.ok_or_else(outside)?.to_string();
     date.truncate("2026-11-20".len());
     Ok(date)

@@ -1,5 +1,5 @@
-//! The reasons why the work stops before a snapshot is published, and the documented error for
-//! each.
+//! Why the work of an invocation ends before a snapshot is published: it pauses, which is no error, or it fails with a
+//! [`SyncError`].
 
 use crate::clerk::error::ClerkError;
 use crate::error::{Error, Failure, clerk_error, internal, store_unavailable};
@@ -11,15 +11,30 @@ use clerk_snapshot::part_name::TooManyParts;
 use clerk_snapshot::timestamp::Timestamp;
 use clerk_store::StoreError;
 
-/// Why the work stops before a snapshot is published.
-#[derive(Debug, thiserror::Error)]
+/// Why a function of the run returns early.
+#[derive(Debug)]
 pub enum Stop {
-    /// Time is up; what was read is stored. The next invocation continues.
-    #[error("time is up")]
-    Exhausted(StopReason),
-    /// Clerk asked for a pause that is longer than the time left. The next invocation continues.
-    #[error("Clerk asked to wait until {0}")]
-    Paused(Timestamp),
+    /// The invocation pauses. What was read is stored, and the next invocation continues.
+    Pause(Pause),
+    /// The run fails.
+    Fail(SyncError),
+}
+
+/// Why an invocation pauses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pause {
+    /// There is no time left for further work.
+    OutOfTime(StopReason),
+    /// Clerk asked to wait until this time, which is longer than the time left.
+    RateLimited(Timestamp),
+}
+
+/// Why a run fails.
+#[derive(Debug, thiserror::Error)]
+pub enum SyncError {
+    /// There is no client for Clerk, because its key could not be read.
+    #[error(transparent)]
+    NoClient(Error),
     /// The instance of the key could not be read from Clerk.
     #[error(transparent)]
     Instance(ClerkError),
@@ -55,41 +70,56 @@ pub enum Stop {
 }
 
 impl Stop {
+    /// The error of Clerk's list, if that is what failed.
+    pub(crate) const fn list_error(&self) -> Option<&ListError> {
+        match self {
+            Self::Fail(SyncError::List(failure)) => Some(failure),
+            Self::Fail(_) | Self::Pause(_) => None,
+        }
+    }
+
     /// Whether a request failed that was only one of several ways to find something out.
     #[must_use]
-    pub(crate) const fn is_not_answered(&self) -> bool {
+    pub(crate) fn is_not_answered(&self) -> bool {
         matches!(
-            self,
-            Self::List(ListError {
-                error: ClerkError::Rejected { .. }
+            self.list_error().map(|failure| &failure.error),
+            Some(
+                ClerkError::Rejected { .. }
                     | ClerkError::Unavailable { .. }
                     | ClerkError::NotClerk { .. }
-                    | ClerkError::Protocol { .. },
-                ..
-            })
+                    | ClerkError::Protocol { .. }
+            )
         )
     }
 
     /// The reason after a failed request for the instance.
     #[must_use]
     pub fn of_instance(error: ClerkError) -> Self {
-        Self::pause_of(&error).unwrap_or(Self::Instance(error))
+        Pause::of(&error).map_or_else(|| SyncError::Instance(error).into(), Self::Pause)
     }
+}
 
-    /// The reason, if the error only means that there is no time for requests now.
-    fn pause_of(error: &ClerkError) -> Option<Self> {
+impl Pause {
+    /// The pause, if the error only means that there is no time for requests now.
+    fn of(error: &ClerkError) -> Option<Self> {
         match error.root() {
-            ClerkError::Paused { retry_at } => Some(Self::Paused(*retry_at)),
-            ClerkError::OutOfTime { why, .. } => Some(Self::Exhausted(*why)),
+            ClerkError::Paused { retry_at } => Some(Self::RateLimited(*retry_at)),
+            ClerkError::OutOfTime { why, .. } => Some(Self::OutOfTime(*why)),
             _ => None,
         }
+    }
+}
+
+impl<E: Into<SyncError>> From<E> for Stop {
+    fn from(error: E) -> Self {
+        Self::Fail(error.into())
     }
 }
 
 /// A bare [`ClerkError`] has no such conversion, because it would not say which list was requested.
 impl From<ListError> for Stop {
     fn from(failure: ListError) -> Self {
-        Self::pause_of(&failure.error).unwrap_or(Self::List(failure))
+        Pause::of(&failure.error).map_or_else(|| SyncError::List(failure).into(), Self::Pause)
     }
 }
 
@@ -97,12 +127,12 @@ impl From<PagerStop> for Stop {
     fn from(stop: PagerStop) -> Self {
         match stop.into_list_error() {
             Ok(failure) => failure.into(),
-            Err(why) => Self::Exhausted(why),
+            Err(why) => Self::Pause(Pause::OutOfTime(why)),
         }
     }
 }
 
-impl From<LeaseError> for Stop {
+impl From<LeaseError> for SyncError {
     fn from(error: LeaseError) -> Self {
         match error {
             LeaseError::LeaseLost => Self::LeaseLost,
@@ -112,51 +142,52 @@ impl From<LeaseError> for Stop {
     }
 }
 
-impl From<std::io::Error> for Stop {
+impl From<std::io::Error> for SyncError {
     fn from(error: std::io::Error) -> Self {
         Self::Internal(format!("a part could not be compressed or read back: {error}"))
     }
 }
 
-impl From<TooManyParts> for Stop {
+impl From<TooManyParts> for SyncError {
     fn from(error: TooManyParts) -> Self {
         Self::Internal(error.to_string())
     }
 }
 
-/// The documented error for a reason to stop.
-pub(crate) fn error_of(stop: Stop) -> Error {
-    match stop {
-        Stop::Instance(error) => clerk_error(error),
-        Stop::List(failure) => clerk_error(failure.error),
-        Stop::Store(error) => store_unavailable(error),
-        stop @ Stop::PartLost(_) => Error::StoreUnavailable(
+/// The documented error for a failed run.
+pub(crate) fn error_of(error: SyncError) -> Error {
+    match error {
+        SyncError::NoClient(error) => error,
+        SyncError::Instance(error) => clerk_error(error),
+        SyncError::List(failure) => clerk_error(failure.error),
+        SyncError::Store(error) => store_unavailable(error),
+        error @ SyncError::PartLost(_) => Error::StoreUnavailable(
             Failure::new("a part of the run in progress is missing or altered; start over with \"restart\": true")
-                .caused_by(stop),
+                .caused_by(error),
         ),
-        stop @ Stop::ManifestDiffers(_) => Error::StoreUnavailable(
+        error @ SyncError::ManifestDiffers(_) => Error::StoreUnavailable(
             Failure::new(
                 "the run was not published, and latest.json stays as it is; start over with \
                  \"restart\": true",
             )
-            .caused_by(stop),
+            .caused_by(error),
         ),
-        stop @ Stop::LeaseLost => {
-            Error::LeaseLost(Failure::new("the run was lost to another invocation").caused_by(stop))
+        error @ SyncError::LeaseLost => {
+            Error::LeaseLost(Failure::new("the run was lost to another invocation").caused_by(error))
         }
-        stop @ Stop::Superseded(_) => Error::LeaseLost(
-            Failure::new("the run was not published, and latest.json stays as it is").caused_by(stop),
+        error @ SyncError::Superseded(_) => Error::LeaseLost(
+            Failure::new("the run was not published, and latest.json stays as it is").caused_by(error),
         ),
-        stop @ Stop::Unfollowed(_) => Error::LeaseLost(
+        error @ SyncError::Unfollowed(_) => Error::LeaseLost(
             Failure::new(
                 "the run was not published, and latest.json stays as it is; the next sync gives the \
                  run up and begins a new one",
             )
-            .caused_by(stop),
+            .caused_by(error),
         ),
-        stop @ Stop::LatestDamaged(_) => Error::StateUnreadable(
-            Failure::new("the run was not published, and is kept").caused_by(stop),
+        error @ SyncError::LatestDamaged(_) => Error::StateUnreadable(
+            Failure::new("the run was not published, and is kept").caused_by(error),
         ),
-        stop => internal(&stop),
+        error => internal(&error),
     }
 }

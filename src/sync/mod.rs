@@ -54,9 +54,9 @@ use crate::response::SyncAnswer;
 use crate::sync::checkpoint::document::{Checkpoint, PreviousSnapshot};
 use crate::sync::checkpoint::lease::{LeaseError, LeasedCheckpoint};
 use crate::sync::checkpoint::summary;
-use crate::sync::context::{Failed, Sync};
+use crate::sync::context::{Step, Sync};
 use crate::sync::decide::{Begin, Decision, Found, SpentCheckpoint};
-use crate::sync::error::Stop;
+use crate::sync::error::{Pause, Stop, SyncError};
 use crate::sync::publish::cleanup::clean_up;
 use crate::sync::publish::{Complete, Published, Publisher};
 use crate::sync::run::read_ahead::ReadAhead;
@@ -119,15 +119,14 @@ impl Sync<'_> {
             Err(LeaseError::Store(error)) => return Err(store_unavailable(error)),
             Err(LeaseError::Json(error)) => return Err(internal(&error)),
         };
-        let work = self.work(&leased, client, found);
-        let worked = tokio::select! {
-            worked = work => worked,
-            () = leased.renew() => Err(Failed::Stop(Stop::LeaseLost)),
+        let step = tokio::select! {
+            step = self.work(&leased, client, found) => step,
+            () = leased.renew() => Err(SyncError::LeaseLost),
         };
-        if let Ok(Published::Complete(complete)) = &worked {
+        if let Ok(Step::Published(Published::Complete(complete))) = &step {
             self.finish(&leased, complete).await;
         }
-        self.conclude(&leased, worked).await
+        self.conclude(&leased, step).await
     }
 
     /// Checks, before the first run in a store, that the store does what runs rely on.
@@ -173,22 +172,35 @@ impl Sync<'_> {
         .await
     }
 
-    /// Reads what is missing, and publishes.
+    /// Reads what is missing and publishes, or pauses.
     async fn work(
         &self,
         leased: &Arc<LeasedCheckpoint>,
         client: ClientFuture<'_>,
         found: Found,
-    ) -> Result<Published, Failed> {
+    ) -> Result<Step, SyncError> {
+        match self.read_and_publish(leased, client, found).await {
+            Ok(published) => Ok(Step::Published(published)),
+            Err(Stop::Pause(pause)) => Ok(Step::Paused(pause)),
+            Err(Stop::Fail(error)) => Err(error),
+        }
+    }
+
+    async fn read_and_publish(
+        &self,
+        leased: &Arc<LeasedCheckpoint>,
+        client: ClientFuture<'_>,
+        found: Found,
+    ) -> Result<Published, Stop> {
         if leased.read(|checkpoint| checkpoint.completed.is_none()) {
-            let (client, redaction) = client.await.map_err(Failed::Error)?;
+            let (client, redaction) = client.await.map_err(SyncError::NoClient)?;
             let run = self.begin_reading(leased, Arc::new(client), redaction).await?;
             tokio::select! {
                 read = read::read_everything(&run) => read?,
                 never = run::timeline::log(&run) => match never {},
             }
             if let Some(why) = self.invocation.work_limit.exhausted() {
-                return Err(Stop::Exhausted(why).into());
+                return Err(Stop::Pause(Pause::OutOfTime(why)));
             }
         }
         let publisher = Publisher {
@@ -208,7 +220,7 @@ impl Sync<'_> {
         leased: &Arc<LeasedCheckpoint>,
         client: Arc<Client>,
         redaction: Option<Redaction>,
-    ) -> Result<Run, Failed> {
+    ) -> Result<Run, Stop> {
         self.note_reading(&client, leased.read(|checkpoint| checkpoint.run));
         let now = self.dependencies.clock.now();
         if let Some(retry_at) = leased.read(|checkpoint| checkpoint.paused_until(now)) {
@@ -237,7 +249,11 @@ impl Sync<'_> {
     }
 
     /// Abandons the run and starts another one under the same lease.
-    async fn restart(&self, leased: &LeasedCheckpoint, reason: &'static str) -> Result<(), Failed> {
+    async fn restart(
+        &self,
+        leased: &LeasedCheckpoint,
+        reason: &'static str,
+    ) -> Result<(), SyncError> {
         self.abandon(reason);
         leased
             .commit(|checkpoint| {
@@ -247,8 +263,7 @@ impl Sync<'_> {
                 let Checkpoint { revision, follows, .. } = checkpoint.clone();
                 *checkpoint = Checkpoint { revision, follows, ..begun };
             })
-            .await
-            .map_err(Stop::from)?;
+            .await?;
         Ok(())
     }
 

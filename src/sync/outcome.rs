@@ -13,8 +13,8 @@ use crate::response::{PauseReason, SyncAnswer, SyncStatus};
 use crate::sync::answer::{complete_message, held_message};
 use crate::sync::checkpoint::document::Checkpoint;
 use crate::sync::checkpoint::lease::{LeaseError, LeasedCheckpoint};
-use crate::sync::context::{Failed, Sync};
-use crate::sync::error::{Stop, error_of};
+use crate::sync::context::{Step, Sync};
+use crate::sync::error::{Pause, SyncError, error_of};
 use crate::sync::publish::Published;
 use crate::sync::write::segment::snapshot_folder;
 use crate::work_limit::StopReason;
@@ -25,18 +25,18 @@ impl Sync<'_> {
     pub(crate) async fn conclude(
         &self,
         leased: &LeasedCheckpoint,
-        worked: Result<Published, Failed>,
+        step: Result<Step, SyncError>,
     ) -> Result<SyncAnswer, Error> {
         let stats = self.stats(leased);
-        self.measure(&worked);
-        let mut answer = match worked {
-            Ok(Published::Complete(complete)) => {
+        self.measure(&step);
+        let mut answer = match step {
+            Ok(Step::Published(Published::Complete(complete))) => {
                 let manifest = &complete.manifest;
                 let mut answer = self.about_manifest(SyncStatus::Complete, leased, manifest, stats);
                 answer.message = complete_message(&answer, &complete);
                 answer
             }
-            Ok(Published::Held(manifest, shrunk)) => {
+            Ok(Step::Published(Published::Held(manifest, shrunk))) => {
                 self.release(leased, stats, None).await?;
                 SyncAnswer {
                     message: held_message(&shrunk, &manifest),
@@ -44,17 +44,17 @@ impl Sync<'_> {
                     ..self.about_manifest(SyncStatus::Held, leased, &manifest, stats)
                 }
             }
-            Err(Failed::Stop(Stop::Exhausted(why))) => {
+            Ok(Step::Paused(Pause::OutOfTime(why))) => {
                 let reason = match why {
                     StopReason::Interrupted => PauseReason::Interrupted,
                     StopReason::TimeBudget | StopReason::Halted => PauseReason::TimeBudget,
                 };
                 self.pause(leased, stats, reason, self.retry_at()).await?
             }
-            Err(Failed::Stop(Stop::Paused(retry_at))) => {
+            Ok(Step::Paused(Pause::RateLimited(retry_at))) => {
                 self.pause(leased, stats, PauseReason::RateLimited, Some(retry_at)).await?
             }
-            Err(failed) => return Err(self.fail(leased, stats, failed).await),
+            Err(error) => return Err(self.fail(leased, stats, error).await),
         };
         answer.message.push_str(&self.warnings.sentences());
         if let Some(reason) = self.abandoned.get() {
@@ -64,7 +64,7 @@ impl Sync<'_> {
     }
 
     /// Adds the requests and the outcome to the metrics.
-    fn measure(&self, worked: &Result<Published, Failed>) {
+    fn measure(&self, step: &Result<Step, SyncError>) {
         let reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
         let counted = reading.as_ref().map(|reading| reading.client.counted()).unwrap_or_default();
         self.invocation.metrics.note(|measured| {
@@ -72,17 +72,17 @@ impl Sync<'_> {
             measured.retries = counted.retries;
             measured.rate_limited = counted.rate_limited;
             measured.waited = counted.waited;
-            match worked {
-                Ok(Published::Complete(complete)) => {
+            match step {
+                Ok(Step::Published(Published::Complete(complete))) => {
                     measured.outcomes = Some(DatasetOutcomes::of(&complete.manifest));
                     measured.newest_started_at = Some(complete.manifest.started_at);
                     measured.published = Some(PublishedSizes::of(&complete.manifest));
                 }
-                Ok(Published::Held(manifest, _)) => {
+                Ok(Step::Published(Published::Held(manifest, _))) => {
                     measured.outcomes = Some(DatasetOutcomes::of(manifest));
                     measured.held = true;
                 }
-                Err(_) => {}
+                Ok(Step::Paused(_)) | Err(_) => {}
             }
         });
     }
@@ -107,7 +107,7 @@ impl Sync<'_> {
         match self.release_to_next(leased, stats, retry_at).await {
             Ok(()) => Ok(()),
             Err(LeaseError::Store(error)) => Err(store_unavailable(error)),
-            Err(LeaseError::LeaseLost) => Err(error_of(Stop::LeaseLost)),
+            Err(LeaseError::LeaseLost) => Err(error_of(SyncError::LeaseLost)),
             Err(LeaseError::Json(error)) => Err(internal(&error)),
         }
     }
@@ -134,12 +134,11 @@ impl Sync<'_> {
 
     /// Releases the lease after a failure, or removes a checkpoint that nothing is stored in yet,
     /// so that a wrong setting leaves no trace. Returns the documented error.
-    async fn fail(&self, leased: &LeasedCheckpoint, stats: RunStats, failed: Failed) -> Error {
-        let error = match failed {
-            Failed::Stop(Stop::LeaseLost) => return error_of(Stop::LeaseLost),
-            Failed::Stop(stop) => error_of(stop),
-            Failed::Error(error) => error,
-        };
+    async fn fail(&self, leased: &LeasedCheckpoint, stats: RunStats, error: SyncError) -> Error {
+        if matches!(error, SyncError::LeaseLost) {
+            return error_of(error);
+        }
+        let error = error_of(error);
         let untouched = leased
             .read(|checkpoint| checkpoint.lists.is_empty() && checkpoint.abandoned.is_empty());
         let left = if untouched && self.has_stored_nothing(leased).await {

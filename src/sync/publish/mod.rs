@@ -31,7 +31,7 @@ use crate::sync::checkpoint::document::{
 };
 use crate::sync::checkpoint::lease::LeasedCheckpoint;
 use crate::sync::checkpoint::summary;
-use crate::sync::error::Stop;
+use crate::sync::error::SyncError;
 use crate::sync::state::{LATEST_KEY, LatestFound, Named, PublishedCounts};
 use crate::sync::write::segment::{MANIFEST, snapshot_folder};
 
@@ -82,13 +82,12 @@ impl Publisher {
     /// Publishes the run whose lease is held.
     ///
     /// # Errors
-    /// [`Stop`]. A reader of `latest.json` never sees an unfinished snapshot.
-    pub async fn publish(&self) -> Result<Published, Stop> {
+    /// [`SyncError`]. A reader of `latest.json` never sees an unfinished snapshot.
+    pub async fn publish(&self) -> Result<Published, SyncError> {
         let checkpoint = self.leased.read(Checkpoint::clone);
-        let completed = checkpoint
-            .completed
-            .clone()
-            .ok_or_else(|| Stop::Internal("publishing began before reading ended".to_owned()))?;
+        let completed = checkpoint.completed.clone().ok_or_else(|| {
+            SyncError::Internal("publishing began before reading ended".to_owned())
+        })?;
         let mut manifest = manifest(&checkpoint, completed);
         self.confirm_parts(&checkpoint, &manifest).await?;
         // Read again: hours may have passed since this invocation began.
@@ -120,7 +119,7 @@ impl Publisher {
         &self,
         checkpoint: &Checkpoint,
         manifest: &Manifest,
-    ) -> Result<(), Stop> {
+    ) -> Result<(), SyncError> {
         let folder = snapshot_folder(checkpoint);
         stream::iter(manifest.datasets.values().flat_map(|dataset| &dataset.parts))
             .map(|part| self.confirm(format!("{folder}{}", part.key), part))
@@ -129,18 +128,18 @@ impl Publisher {
             .await
     }
 
-    async fn confirm(&self, key: String, part: &Part) -> Result<(), Stop> {
+    async fn confirm(&self, key: String, part: &Part) -> Result<(), SyncError> {
         let stored = self.store.verify(&key).await?;
         let as_written = stored.is_some_and(|stored| {
             stored.bytes == part.bytes
                 && stored.sha256.is_none_or(|sha256| Sha256Hex(sha256) == part.sha256)
         });
-        if as_written { Ok(()) } else { Err(Stop::PartLost(self.store.url_of(&key))) }
+        if as_written { Ok(()) } else { Err(SyncError::PartLost(self.store.url_of(&key))) }
     }
 
     /// Settles which snapshot this one follows, and stores it before the manifest says so: an invocation
     /// that continues or cleans up after an interruption may find `latest.json` moved.
-    async fn settle_succession(&self, found: &LatestFound) -> Result<Option<Previous>, Stop> {
+    async fn settle_succession(&self, found: &LatestFound) -> Result<Option<Previous>, SyncError> {
         self.assert_may_follow(found)?;
         let settled = self.leased.read(|checkpoint| succession(checkpoint).cloned());
         if let Some(Succession { previous }) = settled {
@@ -169,21 +168,21 @@ impl Publisher {
     /// Checks whether the run's snapshot may replace the one that `latest.json` names: one that the run
     /// follows, or one that was started earlier; once its manifest may have been written, only the one
     /// that the manifest names.
-    fn assert_may_follow(&self, found: &LatestFound) -> Result<(), Stop> {
+    fn assert_may_follow(&self, found: &LatestFound) -> Result<(), SyncError> {
         // A file that could not be understood when the invocation began has been set aside.
         if found.unreadable.is_some() && found.version != self.latest.version {
-            return Err(Stop::LatestDamaged(self.store.url_of(LATEST_KEY)));
+            return Err(SyncError::LatestDamaged(self.store.url_of(LATEST_KEY)));
         }
         self.leased.read(|checkpoint| {
             let Checkpoint { snapshot_id, started_at, follows, .. } = checkpoint;
             if let Some(standing) = &found.latest
                 && overtakes(standing, snapshot_id, *started_at, follows.as_ref())
             {
-                return Err(Stop::Superseded(standing.snapshot_id.clone()));
+                return Err(SyncError::Superseded(standing.snapshot_id.clone()));
             }
             let named = found.named_beside(snapshot_id);
             if succession(checkpoint).is_some_and(|settled| named.contradicts(settled)) {
-                return Err(Stop::Unfollowed(self.store.url_of(LATEST_KEY)));
+                return Err(SyncError::Unfollowed(self.store.url_of(LATEST_KEY)));
             }
             Ok(())
         })
@@ -191,7 +190,7 @@ impl Publisher {
 
     /// Writes the manifest once, and returns its checksum. If it exists it must be the same: an earlier
     /// attempt to publish this run wrote it, or a run that the guard held.
-    async fn write_manifest(&self, key: &str, manifest: &Manifest) -> Result<Sha256Hex, Stop> {
+    async fn write_manifest(&self, key: &str, manifest: &Manifest) -> Result<Sha256Hex, SyncError> {
         let bytes = json(manifest)?;
         let put = self.store.put(key, bytes.clone(), ContentType::Json, Condition::Absent).await;
         match put {
@@ -201,7 +200,7 @@ impl Publisher {
                 Some(standing) if is_of_older_version(&standing.bytes, manifest)? => {
                     Ok(Sha256Hex::of(&standing.bytes))
                 }
-                Some(_) => Err(Stop::ManifestDiffers(self.store.url_of(key))),
+                Some(_) => Err(SyncError::ManifestDiffers(self.store.url_of(key))),
                 None => Err(error.into()),
             },
             Err(error) => Err(error.into()),
@@ -239,7 +238,11 @@ impl Publisher {
     /// Moves `latest.json` forward from the file that was found. Returns whether the store's response was
     /// lost: a write that failed may have taken effect, and a condition may fail because an earlier attempt
     /// took effect.
-    async fn point_latest_to(&self, latest: &Latest, mut found: LatestFound) -> Result<bool, Stop> {
+    async fn point_latest_to(
+        &self,
+        latest: &Latest,
+        mut found: LatestFound,
+    ) -> Result<bool, SyncError> {
         let bytes = json(latest)?;
         let mut attempts = 0;
         loop {
@@ -272,7 +275,7 @@ fn succession(checkpoint: &Checkpoint) -> Option<&Succession> {
 
 /// Whether these are the bytes that a version wrote which did not know the newest fields, for a run that
 /// such a version completed.
-fn is_of_older_version(standing: &[u8], manifest: &Manifest) -> Result<bool, Stop> {
+fn is_of_older_version(standing: &[u8], manifest: &Manifest) -> Result<bool, SyncError> {
     const NEWEST: [&str; 3] = ["previous", "settings", "redaction_key_id"];
     if manifest.settings.is_some() {
         return Ok(false);
@@ -317,9 +320,9 @@ pub fn manifest_key(checkpoint: &Checkpoint) -> String {
     format!("{}{MANIFEST}", snapshot_folder(checkpoint))
 }
 
-fn json(document: &impl serde::Serialize) -> Result<Bytes, Stop> {
-    let mut bytes =
-        serde_json::to_vec_pretty(document).map_err(|error| Stop::Internal(error.to_string()))?;
+fn json(document: &impl serde::Serialize) -> Result<Bytes, SyncError> {
+    let mut bytes = serde_json::to_vec_pretty(document)
+        .map_err(|error| SyncError::Internal(error.to_string()))?;
     bytes.push(b'\n');
     Ok(Bytes::from(bytes))
 }

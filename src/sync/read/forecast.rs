@@ -25,7 +25,7 @@ use crate::sync::run::Run;
 /// Does nothing for a list that is not read by owner or whose owners cannot be counted.
 ///
 /// # Errors
-/// [`Stop::Exhausted`] or [`Stop::Paused`] if the owners cannot be counted now; or as
+/// [`Stop::Pause`] if the owners cannot be counted now; or as
 /// [`Run::commit_list`].
 pub(crate) async fn check(run: &Run, list: &'static Endpoint) -> Result<(), Stop> {
     let is_by_owner = run.list(list.name(), |list| list.mode == PagingMode::ByOwner);
@@ -94,7 +94,7 @@ async fn count_of_owners(
     }
     let counted = count(run, by_owner).await;
     match counted {
-        Err(stop @ (Stop::Exhausted(_) | Stop::Paused(_))) => Err(stop),
+        Err(stop @ Stop::Pause(_)) => Err(stop),
         // If the owners cannot be listed at all, the walk will report it.
         Err(_) => Ok(None),
         Ok(owners) => {

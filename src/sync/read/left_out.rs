@@ -12,7 +12,7 @@ use crate::lists::endpoint::ListName;
 use crate::lists::list_error::ListError;
 use crate::lists::table::endpoint;
 use crate::sync::checkpoint::list_progress::{ListProgress, Stage};
-use crate::sync::error::Stop;
+use crate::sync::error::{Stop, SyncError};
 use crate::sync::run::Run;
 
 /// The lists without which a snapshot says nothing about access. If one of them cannot be read, no
@@ -51,10 +51,7 @@ fn stage_after(failure: &ListError) -> Option<Stage> {
 
 /// Whether the whole run ends, and not only the reading of a list.
 pub(crate) fn ends_the_run(stop: &Stop) -> bool {
-    match stop {
-        Stop::List(failure) => stage_after(failure).is_none(),
-        _ => true,
-    }
+    stop.list_error().and_then(stage_after).is_none()
 }
 
 /// The lists that were requested once more before they are left out, each with the largest number
@@ -87,7 +84,7 @@ pub(crate) async fn leave_out(
     failure: ListError,
     asked_again: &mut AskedAgain,
 ) -> Result<(), Stop> {
-    let Some(stage) = stage_after(&failure) else { return Err(Stop::List(failure)) };
+    let Some(stage) = stage_after(&failure) else { return Err(SyncError::List(failure).into()) };
     let list = if run.reads(failure.list) { failure.list } else { reading };
     let path = endpoint(list).path;
     if asked_again.is_due(run, list) {

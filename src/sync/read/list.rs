@@ -20,7 +20,7 @@
 use crate::lists::endpoint::ListName;
 use crate::lists::table::endpoint;
 use crate::sync::checkpoint::list_progress::{ListProgress, Stage};
-use crate::sync::error::Stop;
+use crate::sync::error::{Stop, SyncError};
 use crate::sync::read::left_out::{AskedAgain, leave_out};
 use crate::sync::read::list_walk::walk_to_end;
 use crate::sync::read::reconcile::{Next, reconcile};
@@ -45,7 +45,9 @@ pub(crate) async fn copy_list(run: &Run, name: ListName) -> Result<(), Stop> {
             _ => walk_to_end(run, endpoint).await,
         };
         match step {
-            Err(Stop::List(failure)) => leave_out(run, name, failure, &mut asked_again).await?,
+            Err(Stop::Fail(SyncError::List(failure))) => {
+                leave_out(run, name, failure, &mut asked_again).await?
+            }
             step => step?,
         }
     }

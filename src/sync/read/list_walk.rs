@@ -22,7 +22,7 @@ use crate::paging::created_range::CreatedRange;
 use crate::paging::pager::{Allowed, Batch, Beginning, PagerStop};
 use crate::paging::position::PagingMode;
 use crate::sync::checkpoint::list_progress::{ListProgress, Stage};
-use crate::sync::error::Stop;
+use crate::sync::error::{Stop, SyncError};
 use crate::sync::read::forecast;
 use crate::sync::read::left_out;
 use crate::sync::read::list_pager::ListPager;
@@ -359,7 +359,7 @@ impl WindowWalk<'_> {
     }
 
     /// Stores the pending pages: as a segment if they are a whole one, otherwise as a draft.
-    async fn store(&mut self, is_whole: bool) -> Result<(), Stop> {
+    async fn store(&mut self, is_whole: bool) -> Result<(), SyncError> {
         let run = self.run;
         run.read_ahead.note_storing();
         let began = Instant::now();

@@ -23,7 +23,7 @@ use crate::lists::table::lists_needed;
 use crate::sync::checkpoint::document::Completed;
 use crate::sync::checkpoint::list_progress::ListProgress;
 use crate::sync::daily_active_users;
-use crate::sync::error::Stop;
+use crate::sync::error::{Pause, Stop, SyncError};
 use crate::sync::read::list::copy_list;
 use crate::sync::read::settle::settle;
 use crate::sync::references::resolve;
@@ -56,7 +56,8 @@ pub async fn read_everything(run: &Run) -> Result<(), Stop> {
         checkpoint.retry_at = None;
         checkpoint.completed = Some(completed);
     })
-    .await
+    .await?;
+    Ok(())
 }
 
 /// The needed lists that Clerk serves and that are not done, in the order in which they start.
@@ -115,19 +116,22 @@ async fn read_list(run: &Run, list: ListName) -> Result<(), Stop> {
 
 /// The rank of a failure; the lowest is reported.
 const fn significance(stop: &Stop) -> u8 {
-    match stop {
-        Stop::LeaseLost => 0,
-        Stop::Internal(_)
-        | Stop::PartLost(_)
-        | Stop::ManifestDiffers(_)
-        | Stop::Superseded(_)
-        | Stop::Unfollowed(_)
-        | Stop::LatestDamaged(_) => 1,
-        Stop::Store(_) => 2,
-        Stop::Instance(_) | Stop::List(_) => 3,
-        Stop::Paused(_) => 4,
-        Stop::Exhausted(StopReason::Interrupted) => 5,
-        Stop::Exhausted(StopReason::TimeBudget) => 6,
-        Stop::Exhausted(StopReason::Halted) => 7,
+    let error = match stop {
+        Stop::Fail(error) => error,
+        Stop::Pause(Pause::RateLimited(_)) => return 4,
+        Stop::Pause(Pause::OutOfTime(StopReason::Interrupted)) => return 5,
+        Stop::Pause(Pause::OutOfTime(StopReason::TimeBudget)) => return 6,
+        Stop::Pause(Pause::OutOfTime(StopReason::Halted)) => return 7,
+    };
+    match error {
+        SyncError::LeaseLost => 0,
+        SyncError::Internal(_)
+        | SyncError::PartLost(_)
+        | SyncError::ManifestDiffers(_)
+        | SyncError::Superseded(_)
+        | SyncError::Unfollowed(_)
+        | SyncError::LatestDamaged(_) => 1,
+        SyncError::Store(_) => 2,
+        SyncError::NoClient(_) | SyncError::Instance(_) | SyncError::List(_) => 3,
     }
 }

@@ -11,7 +11,7 @@ use crate::paging::pager::{Beginning, Pager, PagerStop};
 use crate::paging::position::{PagingMode, Position};
 use crate::sync::checkpoint::document::progress_of;
 use crate::sync::checkpoint::list_progress::{ListProgress, Segment, Window};
-use crate::sync::error::Stop;
+use crate::sync::error::{Stop, SyncError};
 use crate::sync::read::list_walk::fetch_references;
 use crate::sync::read::reconcile::Repair;
 use crate::sync::run::Run;
@@ -33,13 +33,15 @@ pub(crate) async fn read_again(
     // shifts the indices after it.
     for (window, segment) in repair.segments.into_iter().rev() {
         if !replace(run, endpoint, window, segment).await? {
-            return leave_unread(run, endpoint).await;
+            leave_unread(run, endpoint).await?;
+            return Ok(());
         }
     }
     if repair.windows.is_empty() {
         return Ok(());
     }
-    run.commit_list(endpoint.name(), |list| list.reopen(repair.windows)).await
+    run.commit_list(endpoint.name(), |list| list.reopen(repair.windows)).await?;
+    Ok(())
 }
 
 /// Reads a segment again, from the end of the previous one to the start of the next one, and replaces
@@ -255,7 +257,7 @@ impl Edge {
 /// Gives up reading a segment again: the counts are compared once more, and in the end the list
 /// becomes drifted. A list without an order restarts instead, because nothing else tells where a
 /// segment of it lies.
-async fn leave_unread(run: &Run, endpoint: &'static Endpoint) -> Result<(), Stop> {
+async fn leave_unread(run: &Run, endpoint: &'static Endpoint) -> Result<(), SyncError> {
     warn!(clerk.path = endpoint.path, "rows moved too far to read a part of the list again");
     match endpoint.paging {
         Paging::Offset(Order::Any) => run.commit_list(endpoint.name(), ListProgress::restart).await,

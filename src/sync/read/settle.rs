@@ -23,7 +23,7 @@ use tracing::info;
 use crate::lists::endpoint::Endpoint;
 use crate::lists::table::endpoint;
 use crate::sync::checkpoint::list_progress::{ListProgress, Segment, StoredPart, Window};
-use crate::sync::error::Stop;
+use crate::sync::error::{Stop, SyncError};
 use crate::sync::read::list_walk::fetch_missing;
 use crate::sync::references::resolve;
 use crate::sync::run::Run;
@@ -50,7 +50,8 @@ pub(crate) async fn settle(run: &Run) -> Result<(), Stop> {
         return Ok(());
     }
     if run.list(Resource::Users, ListProgress::is_left_out) {
-        return commit_checked(run, memberships, &unchecked).await;
+        commit_checked(run, memberships, &unchecked).await?;
+        return Ok(());
     }
     if !run.id_index().is_sealed(Resource::Users) {
         resolve::load_ids(run, Resource::Users).await?;
@@ -112,7 +113,7 @@ async fn leave_out_gone(
     run: &Run,
     memberships: &'static Endpoint,
     Unchecked { window, segment }: &Unchecked,
-) -> Result<(), Stop> {
+) -> Result<(), SyncError> {
     let number = Number { window: *window, sequence: segment.sequence };
     let mut left_out = LeftOut::default();
     let mut parts = BTreeMap::new();
@@ -174,7 +175,7 @@ async fn without_gone(
     run: &Run,
     stored: &StoredPart,
     left_out: &mut LeftOut,
-) -> Result<Option<FinishedPart>, Stop> {
+) -> Result<Option<FinishedPart>, SyncError> {
     let fetched = (stored.part.fetched_from, stored.part.fetched_to);
     let mut part = PartBuilder::new(run.output.compression)?;
     each_grant(run, stored, |grant, line| {
@@ -205,11 +206,12 @@ struct Object {
 async fn each_grant(
     run: &Run,
     stored: &StoredPart,
-    mut take: impl FnMut(Grant, &[u8]) -> Result<(), Stop>,
-) -> Result<(), Stop> {
+    mut take: impl FnMut(Grant, &[u8]) -> Result<(), SyncError>,
+) -> Result<(), SyncError> {
     each_line(run, stored, |line| {
-        let grant = serde_json::from_str(line)
-            .map_err(|error| Stop::Internal(format!("a stored grant cannot be read: {error}")))?;
+        let grant = serde_json::from_str(line).map_err(|error| {
+            SyncError::Internal(format!("a stored grant cannot be read: {error}"))
+        })?;
         take(grant, line.as_bytes())
     })
     .await
@@ -220,7 +222,7 @@ async fn commit_checked(
     run: &Run,
     memberships: &'static Endpoint,
     checked: &[Unchecked],
-) -> Result<(), Stop> {
+) -> Result<(), SyncError> {
     if checked.is_empty() {
         return Ok(());
     }

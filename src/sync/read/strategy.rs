@@ -83,11 +83,8 @@ pub(crate) async fn fails_in_windows(run: &Run, endpoint: &'static Endpoint, sto
 /// Whether a request failed, and a request for the first row of the list succeeds.
 async fn only_fails_there(run: &Run, endpoint: &'static Endpoint, stop: &Stop) -> bool {
     let did_not_answer = matches!(
-        stop,
-        Stop::List(ListError {
-            error: ClerkError::Unavailable { last: Fault::Transport(_) | Fault::Status(_), .. },
-            ..
-        })
+        stop.list_error().map(|failure| &failure.error),
+        Some(ClerkError::Unavailable { last: Fault::Transport(_) | Fault::Status(_), .. })
     );
     did_not_answer && row_at(&run.reader(endpoint), 0).await.is_ok()
 }
@@ -102,7 +99,7 @@ pub(crate) async fn is_refused_as_a_whole(
     stop: &Stop,
 ) -> Result<bool, Stop> {
     let Some(by_owner) = by_owner(run, endpoint, WholeList::Doubtful) else { return Ok(false) };
-    let Stop::List(ListError { list, error }) = stop else { return Ok(false) };
+    let Some(ListError { list, error }) = stop.list_error() else { return Ok(false) };
     let changes = match error {
         _ if *list != endpoint.name() => false,
         ClerkError::Rejected { status: 400 | 422, .. }

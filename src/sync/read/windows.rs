@@ -16,7 +16,7 @@ use crate::paging::pager::Taken;
 use crate::paging::reader::{Reader, row_at};
 use crate::paging::stalled::StalledRounds;
 use crate::sync::checkpoint::list_progress::{ListProgress, Window};
-use crate::sync::error::Stop;
+use crate::sync::error::{Pause, Stop};
 use crate::sync::run::Run;
 use crate::work_limit::StopReason;
 
@@ -118,7 +118,7 @@ pub(crate) async fn divide_again(
     let edges = match find_edges(run, endpoint, taken, wanted).await {
         Ok(edges) => edges,
         // The walk will stop for the same reason, and store what it has.
-        Err(Stop::Exhausted(_) | Stop::Paused(_)) => return Ok(Vec::new()),
+        Err(Stop::Pause(_)) => return Ok(Vec::new()),
         Err(stop) => return Err(stop),
     };
     let mut behind = Vec::new();
@@ -165,7 +165,8 @@ async fn find_edges(
             Ok((first, _)) => found.extend(first.and_then(|key| key.created_at).zip(Some(row))),
             // An invocation that has made no progress yet continues without this edge: the next one
             // would not get further.
-            Err(Stop::Exhausted(StopReason::TimeBudget)) if !run.work_limit.progressed() => {}
+            Err(Stop::Pause(Pause::OutOfTime(StopReason::TimeBudget)))
+                if !run.work_limit.progressed() => {}
             // The list can be read without windows. If Clerk does not respond at all, the walk will
             // fail.
             Err(stop) if stop.is_not_answered() => {

@@ -17,7 +17,7 @@ use crate::paging::position::PagingMode;
 use crate::paging::reader::fetched;
 use crate::sync::checkpoint::document::progress_of;
 use crate::sync::checkpoint::list_progress::{ListProgress, Segment, Stage, StoredPart};
-use crate::sync::error::Stop;
+use crate::sync::error::SyncError;
 use crate::sync::run::Run;
 use crate::sync::write::row_ids::{add_segment, of_segment};
 use crate::sync::write::segment::{Number, each_line, store_part};
@@ -26,12 +26,12 @@ use crate::sync::write::segment::{Number, each_line, store_part};
 /// belongs.
 ///
 /// # Errors
-/// [`Stop`].
+/// [`SyncError`].
 pub(crate) async fn insert(
     run: &Run,
     endpoint: &'static Endpoint,
     page: &ReadPage,
-) -> Result<(), Stop> {
+) -> Result<(), SyncError> {
     let mut by_segment: BTreeMap<(usize, usize), Vec<usize>> = BTreeMap::new();
     for (index, row) in page.rows.iter().enumerate().filter(|(_, row)| row.kept) {
         if let Some(position) = run.list(endpoint.name(), |list| place_of(list, row)) {
@@ -71,7 +71,7 @@ async fn insert_into(
     (window, index): (usize, usize),
     page: &ReadPage,
     rows: &[usize],
-) -> Result<(), Stop> {
+) -> Result<(), SyncError> {
     let (number, segment) = run.list(endpoint.name(), |list| {
         let window = &list.windows[window];
         (window.number, window.segments[index].clone())
@@ -108,7 +108,7 @@ async fn merge_parts(
     segment: &Segment,
     page: &ReadPage,
     rows: &[usize],
-) -> Result<Option<BTreeMap<Dataset, StoredPart>>, Stop> {
+) -> Result<Option<BTreeMap<Dataset, StoredPart>>, SyncError> {
     let feeds = run.feeds(endpoint);
     let Some(own) = feeds.first().and_then(|feed| segment.parts.get(&feed.dataset)) else {
         return Ok(None);
@@ -173,9 +173,10 @@ struct Owner {
 }
 
 impl Line {
-    fn read(line: &str) -> Result<Self, Stop> {
-        serde_json::from_str(line)
-            .map_err(|error| Stop::Internal(format!("a stored record cannot be read: {error}")))
+    fn read(line: &str) -> Result<Self, SyncError> {
+        serde_json::from_str(line).map_err(|error| {
+            SyncError::Internal(format!("a stored record cannot be read: {error}"))
+        })
     }
 
     /// The id of the row that the line was made of.
@@ -190,7 +191,7 @@ async fn places(
     own: &StoredPart,
     page: &ReadPage,
     rows: &[usize],
-) -> Result<Before, Stop> {
+) -> Result<Before, SyncError> {
     let mut waiting = rows.iter().copied().peekable();
     let mut before = Before::new();
     each_line(run, own, |line| {
@@ -214,7 +215,7 @@ async fn merge(
     page: &ReadPage,
     position: usize,
     dataset: Dataset,
-) -> Result<PartBuilder, Stop> {
+) -> Result<PartBuilder, SyncError> {
     let as_fetched = (stored.part.fetched_from, stored.part.fetched_to);
     let now = fetched(page, &run.clock);
     let mut merged = PartBuilder::new(run.output.compression)?;
@@ -240,12 +241,12 @@ async fn merge(
 /// position of a window's walk. The walk will meet those rows again.
 ///
 /// # Errors
-/// [`Stop::Store`] or [`Stop::PartLost`] if a part cannot be read.
+/// [`SyncError::Store`] or [`SyncError::PartLost`] if a part cannot be read.
 pub(crate) async fn stored_after_position(
     run: &Run,
     endpoint: &'static Endpoint,
     window: u32,
-) -> Result<HashSet<u64>, Stop> {
+) -> Result<HashSet<u64>, SyncError> {
     let segments = run.list(endpoint.name(), |list| segments_after_position(list, window));
     let mut ids = HashSet::new();
     for segment in &segments {

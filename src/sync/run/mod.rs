@@ -38,7 +38,7 @@ use crate::sync::checkpoint::document::progress_of;
 use crate::sync::checkpoint::lease::LeasedCheckpoint;
 use crate::sync::checkpoint::list_progress::ListProgress;
 use crate::sync::checkpoint::list_progress::Segment;
-use crate::sync::error::Stop;
+use crate::sync::error::{Pause, Stop, SyncError};
 use crate::sync::run::read_ahead::ReadAhead;
 use crate::sync::run::remembered_ids::RememberedIds;
 use crate::sync::run::unchecked_users::UncheckedUsers;
@@ -113,8 +113,8 @@ impl Run {
     /// Changes the checkpoint, updates its request counts, and stores it.
     ///
     /// # Errors
-    /// [`Stop::LeaseLost`] or [`Stop::Store`].
-    pub async fn commit(&self, change: impl FnOnce(&mut Checkpoint)) -> Result<(), Stop> {
+    /// [`SyncError::LeaseLost`] or [`SyncError::Store`].
+    pub async fn commit(&self, change: impl FnOnce(&mut Checkpoint)) -> Result<(), SyncError> {
         let stats = self.stats();
         self.leased
             .commit(|checkpoint| {
@@ -128,9 +128,9 @@ impl Run {
     /// Checks whether new work may begin.
     ///
     /// # Errors
-    /// [`Stop::Exhausted`] if it may not.
+    /// [`Stop::Pause`] if it may not.
     pub fn may_go_on(&self) -> Result<(), Stop> {
-        self.work_limit.exhausted().map_or(Ok(()), |why| Err(Stop::Exhausted(why)))
+        self.work_limit.exhausted().map_or(Ok(()), |why| Err(Stop::Pause(Pause::OutOfTime(why))))
     }
 
     /// What the run has spent up to now.
@@ -161,7 +161,7 @@ impl Run {
         &self,
         list: impl Into<ListName>,
         change: impl FnOnce(&mut ListProgress),
-    ) -> Result<(), Stop> {
+    ) -> Result<(), SyncError> {
         let list = list.into();
         self.commit(|checkpoint| change(progress_of(checkpoint, list))).await
     }

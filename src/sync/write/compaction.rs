@@ -24,7 +24,7 @@ use crate::paging::position::PagingMode;
 use crate::sync::checkpoint::daily_counts::DailyCounts;
 use crate::sync::checkpoint::document::progress_of;
 use crate::sync::checkpoint::list_progress::Segment;
-use crate::sync::error::Stop;
+use crate::sync::error::SyncError;
 use crate::sync::run::Run;
 use crate::sync::write::segment::{FULL_PART, Number, each_line, store_part, whole_key};
 
@@ -39,12 +39,12 @@ const LARGE: u64 = FULL_PART as u64 / JOINED as u64;
 /// time is up.
 ///
 /// # Errors
-/// [`Stop::LeaseLost`], [`Stop::Store`], or [`Stop::PartLost`] if a part is missing or altered.
+/// [`SyncError::LeaseLost`], [`SyncError::Store`], or [`SyncError::PartLost`] if a part is missing or altered.
 pub(crate) async fn compact(
     run: &Run,
     endpoint: &'static Endpoint,
     window: u32,
-) -> Result<(), Stop> {
+) -> Result<(), SyncError> {
     let name = endpoint.name();
     while run.work_limit.exhausted().is_none() {
         let next = run.list(name, |list| {
@@ -128,7 +128,7 @@ async fn store_joined(
     endpoint: &'static Endpoint,
     window: u32,
     segments: &[Segment],
-) -> Result<Segment, Stop> {
+) -> Result<Segment, SyncError> {
     let last = &segments[segments.len() - 1];
     let number = Number { window, sequence: last.sequence };
     let mut parts = BTreeMap::new();
@@ -171,7 +171,7 @@ async fn join_parts(
     run: &Run,
     segments: &[Segment],
     dataset: Dataset,
-) -> Result<Option<FinishedPart>, Stop> {
+) -> Result<Option<FinishedPart>, SyncError> {
     let mut joined = PartBuilder::new(run.output.compression)?;
     let mut digest = ContentDigest::default();
     let parts = segments.iter().filter_map(|segment| segment.parts.get(&dataset));
@@ -185,7 +185,7 @@ async fn join_parts(
         Ok(finished)
     } else {
         let urls = parts.map(|stored| run.store.url_of(&whole_key(run, stored)));
-        Err(Stop::PartLost(urls.collect::<Vec<_>>().join(" or ")))
+        Err(SyncError::PartLost(urls.collect::<Vec<_>>().join(" or ")))
     }
 }
 

@@ -13,7 +13,7 @@ use crate::paging::position::{PagingMode, Position};
 use crate::sync::checkpoint::document::progress_of;
 use crate::sync::checkpoint::list_progress::{ListProgress, Segment, Stage};
 use crate::sync::checkpoint::summary;
-use crate::sync::error::Stop;
+use crate::sync::error::SyncError;
 use crate::sync::run::Run;
 use crate::sync::write::compaction::remove_parts;
 use crate::sync::write::row_ids;
@@ -105,7 +105,7 @@ impl<'a> PendingPages<'a> {
         batch: Batch,
         dangling: Dangling,
         in_drafts: bool,
-    ) -> Result<(), Stop> {
+    ) -> Result<(), SyncError> {
         let run = self.run;
         run.read_ahead.note_page(batch.page.records.size());
         if in_drafts && self.whole.pages() == 0 {
@@ -132,8 +132,8 @@ impl<'a> PendingPages<'a> {
     /// number.
     ///
     /// # Errors
-    /// [`Stop`].
-    pub(crate) async fn store_draft(&mut self) -> Result<usize, Stop> {
+    /// [`SyncError`].
+    pub(crate) async fn store_draft(&mut self) -> Result<usize, SyncError> {
         let Some(draft) = self.draft.take().filter(|_| !self.is_empty()) else { return Ok(0) };
         self.draft = Some(SegmentBuilder::new(self.run, self.endpoint));
         let stored = draft.store(self.next_number()).await?;
@@ -148,8 +148,8 @@ impl<'a> PendingPages<'a> {
     /// number of pages that were in no draft.
     ///
     /// # Errors
-    /// [`Stop`].
-    pub(crate) async fn store(&mut self) -> Result<usize, Stop> {
+    /// [`SyncError`].
+    pub(crate) async fn store(&mut self) -> Result<usize, SyncError> {
         if self.is_empty() {
             return Ok(0);
         }
@@ -188,7 +188,7 @@ impl<'a> PendingPages<'a> {
         segment: Option<Segment>,
         roles: Vec<Role>,
         drafts: &[Segment],
-    ) -> Result<bool, Stop> {
+    ) -> Result<bool, SyncError> {
         let Some(newest) = &self.newest else { return Ok(true) };
         let (run, name) = (self.run, self.endpoint.name());
         let latency = run.client.latency_of(self.endpoint.path);

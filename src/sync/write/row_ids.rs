@@ -24,7 +24,7 @@ use crate::lists::endpoint::{Endpoint, ListName};
 use crate::lists::id_index::hash_of;
 use crate::sync::checkpoint::ids_file::{IdsOfPart, decode, encode, ids_key};
 use crate::sync::checkpoint::list_progress::{Segment, StoredPart};
-use crate::sync::error::Stop;
+use crate::sync::error::{Stop, SyncError};
 use crate::sync::run::Run;
 use crate::sync::run::remembered_ids::Collected;
 use crate::sync::write::segment::{each_line, snapshot_folder};
@@ -40,13 +40,13 @@ const PARTS_AT_ONCE: u64 = 16;
 /// list refers to this one.
 ///
 /// # Errors
-/// [`Stop::LeaseLost`] or [`Stop::Store`].
+/// [`SyncError::LeaseLost`] or [`SyncError::Store`].
 pub(crate) async fn add_segment(
     run: &Run,
     endpoint: &'static Endpoint,
     segment: &Segment,
     ids: Vec<u64>,
-) -> Result<(), Stop> {
+) -> Result<(), SyncError> {
     let Some(stored) = own_part(endpoint, segment).filter(|_| !ids.is_empty()) else {
         return Ok(());
     };
@@ -70,8 +70,8 @@ pub(crate) fn index_ids(run: &Run, endpoint: &'static Endpoint, ids: &[u64]) -> 
 /// The ids of all stored rows of a list, in no order.
 ///
 /// # Errors
-/// [`Stop::Exhausted`] when time is up; the ids that were read until then are in files.
-/// [`Stop::Store`] or [`Stop::PartLost`] if a part cannot be read.
+/// [`Stop::Pause`] when time is up; the ids that were read until then are in files.
+/// [`SyncError::Store`] or [`SyncError::PartLost`] if a part cannot be read.
 pub(crate) async fn load(run: &Run, endpoint: &'static Endpoint) -> Result<Vec<u64>, Stop> {
     let list = endpoint.name();
     let parts: Vec<StoredPart> = run.list(list, |list| {
@@ -153,7 +153,7 @@ async fn read_file(
     run: &Run,
     list: ListName,
     sha256: Sha256Hex,
-) -> Result<Option<Vec<IdsOfPart>>, Stop> {
+) -> Result<Option<Vec<IdsOfPart>>, SyncError> {
     let object = run.store.get(&whole_key(run, list, &sha256)).await?;
     let bytes = object.map(|object| object.bytes);
     Ok(bytes.filter(|bytes| Sha256Hex::of(bytes) == sha256).and_then(|bytes| decode(&bytes)))
@@ -174,7 +174,7 @@ async fn from_parts(
     let at_once = (PART_BYTES_AT_ONCE / largest.max(1)).clamp(1, PARTS_AT_ONCE) as usize;
     let reading = parts.into_values().map(|stored| async move {
         let hashes = read_ids(run, &stored).await?.into();
-        Ok::<_, Stop>(IdsOfPart { key: stored.part.key, sha256: stored.part.sha256, hashes })
+        Ok::<_, SyncError>(IdsOfPart { key: stored.part.key, sha256: stored.part.sha256, hashes })
     });
     let mut reading = stream::iter(reading).buffer_unordered(at_once);
     let mut collected = Collected::default();
@@ -202,10 +202,11 @@ async fn store(
     list: ListName,
     collected: &Collected,
     unusable: &[Sha256Hex],
-) -> Result<(), Stop> {
+) -> Result<(), SyncError> {
     let mut stored = None;
     if !collected.parts.is_empty() {
-        let bytes = encode(&collected.parts).map_err(|error| Stop::Internal(error.to_string()))?;
+        let bytes =
+            encode(&collected.parts).map_err(|error| SyncError::Internal(error.to_string()))?;
         let sha256 = Sha256Hex::of(&bytes);
         run.leased.assure_held().await?;
         let key = whole_key(run, list, &sha256);
@@ -234,19 +235,19 @@ fn own_part<'a>(endpoint: &Endpoint, segment: &'a Segment) -> Option<&'a StoredP
 /// The ids of a segment's rows, by [`hash_of`]; `None` if the rows are not written.
 ///
 /// # Errors
-/// [`Stop::Store`] or [`Stop::PartLost`] if a part cannot be read.
+/// [`SyncError::Store`] or [`SyncError::PartLost`] if a part cannot be read.
 pub(crate) async fn of_segment(
     run: &Run,
     endpoint: &Endpoint,
     segment: &Segment,
-) -> Result<Option<Vec<u64>>, Stop> {
+) -> Result<Option<Vec<u64>>, SyncError> {
     match own_part(endpoint, segment) {
         Some(part) => read_ids(run, part).await.map(Some),
         None => Ok(None),
     }
 }
 
-async fn read_ids(run: &Run, stored: &StoredPart) -> Result<Vec<u64>, Stop> {
+async fn read_ids(run: &Run, stored: &StoredPart) -> Result<Vec<u64>, SyncError> {
     let mut ids = Vec::new();
     each_line(run, stored, |line| {
         ids.push(hash_of(&id_of(line)?));
@@ -259,7 +260,7 @@ async fn read_ids(run: &Run, stored: &StoredPart) -> Result<Vec<u64>, Stop> {
 /// The id of the row that a record was made of. The id of a resource stands near the beginning of
 /// its line and is found without parsing the rest: a continued run does this for every user. For a
 /// grant it is the id of its source, or of its principal if there is no source.
-fn id_of(line: &str) -> Result<Cow<'_, str>, Stop> {
+fn id_of(line: &str) -> Result<Cow<'_, str>, SyncError> {
     #[derive(Deserialize)]
     struct Line {
         id: String,
@@ -280,7 +281,7 @@ fn id_of(line: &str) -> Result<Cow<'_, str>, Stop> {
         Some(id) => Ok(Cow::Borrowed(id)),
         None => serde_json::from_str::<Line>(line)
             .map(|line| Cow::Owned(line.source.or(line.principal).map_or(line.id, |row| row.id)))
-            .map_err(|error| Stop::Internal(format!("a stored record has no id: {error}"))),
+            .map_err(|error| SyncError::Internal(format!("a stored record has no id: {error}"))),
     }
 }
 

@@ -23,7 +23,7 @@ use crate::paging::reader::fetched;
 use crate::sync::checkpoint::daily_counts::DailyCounts;
 use crate::sync::checkpoint::document::Checkpoint;
 use crate::sync::checkpoint::list_progress::{Segment, StoredPart};
-use crate::sync::error::Stop;
+use crate::sync::error::SyncError;
 use crate::sync::run::Run;
 use crate::translate::Role;
 
@@ -117,7 +117,7 @@ impl<'a> SegmentBuilder<'a> {
     ///
     /// # Errors
     /// If a compressor fails.
-    pub(crate) fn add(&mut self, page: &ReadPage) -> Result<(), Stop> {
+    pub(crate) fn add(&mut self, page: &ReadPage) -> Result<(), SyncError> {
         self.pages += 1;
         self.unchecked_users.extend_from_slice(&page.unchecked_users);
         for row in page.kept_rows() {
@@ -174,8 +174,8 @@ impl<'a> SegmentBuilder<'a> {
     /// Stores the parts under a number. The caller then commits the checkpoint that names them.
     ///
     /// # Errors
-    /// [`Stop::LeaseLost`] or [`Stop::Store`].
-    pub(crate) async fn store(self, number: Number) -> Result<StoredSegment, Stop> {
+    /// [`SyncError::LeaseLost`] or [`SyncError::Store`].
+    pub(crate) async fn store(self, number: Number) -> Result<StoredSegment, SyncError> {
         let (Some(first), Some(last)) = (self.first, self.last) else {
             return Ok(StoredSegment { roles: self.roles, ..StoredSegment::default() });
         };
@@ -218,14 +218,14 @@ impl<'a> SegmentBuilder<'a> {
 /// Reads a part back that the checkpoint names.
 ///
 /// # Errors
-/// [`Stop::PartLost`] if it is missing or does not have its checksum, or [`Stop::Store`].
-pub(crate) async fn read_part(run: &Run, stored: &StoredPart) -> Result<Bytes, Stop> {
+/// [`SyncError::PartLost`] if it is missing or does not have its checksum, or [`SyncError::Store`].
+pub(crate) async fn read_part(run: &Run, stored: &StoredPart) -> Result<Bytes, SyncError> {
     let key = whole_key(run, stored);
     let object = run.store.get(&key).await?;
     object
         .map(|object| object.bytes)
         .filter(|bytes| Sha256Hex::of(bytes) == stored.part.sha256)
-        .ok_or_else(|| Stop::PartLost(run.store.url_of(&key)))
+        .ok_or_else(|| SyncError::PartLost(run.store.url_of(&key)))
 }
 
 /// Reads a part back that the checkpoint names, and passes its lines to `take` in order.
@@ -235,8 +235,8 @@ pub(crate) async fn read_part(run: &Run, stored: &StoredPart) -> Result<Bytes, S
 pub(crate) async fn each_line(
     run: &Run,
     stored: &StoredPart,
-    mut take: impl FnMut(&str) -> Result<(), Stop>,
-) -> Result<(), Stop> {
+    mut take: impl FnMut(&str) -> Result<(), SyncError>,
+) -> Result<(), SyncError> {
     let bytes = read_part(run, stored).await?;
     let mut lines = Lines::of(run.output.compression, &bytes, stored.part.records)?;
     let mut line = String::new();
@@ -254,14 +254,14 @@ pub(crate) fn whole_key(run: &Run, stored: &StoredPart) -> String {
 /// Stores a part under a name made of its position and its checksum.
 ///
 /// # Errors
-/// [`Stop::Store`], or [`Stop::Internal`] if the numbers of part names are used up.
+/// [`SyncError::Store`], or [`SyncError::Internal`] if the numbers of part names are used up.
 pub(crate) async fn store_part(
     run: &Run,
     dataset: Dataset,
     section: u16,
     number: Number,
     finished: FinishedPart,
-) -> Result<(Dataset, StoredPart), Stop> {
+) -> Result<(Dataset, StoredPart), SyncError> {
     let Number { window, sequence } = number;
     let position = PartPosition { section, window, sequence };
     let sha256 = finished.sha256.to_string();
