@@ -40,7 +40,9 @@ Usage: clerk-sandbox [OPTIONS]
 
 Outside of /v1 there are GET /sandbox/health, /sandbox/stats, /sandbox/rows/LIST (all rows, NDJSON), and
 /sandbox/customer-traffic/N, /sandbox/latency-ms/N and /sandbox/limit-per-10s/N, which change that
-number (no limit: 0).
+number (no limit: 0). GET /sandbox/workday changes the instance as one day at work would: somebody
+joins an organization, becomes its administrator, leaves, is banned or deleted, and an organization
+is deleted.
 ";
 
 /// What the command line asks for.

@@ -11,7 +11,8 @@
 //! - `lists`, `query`: define the lists, and select the rows for a query;
 //! - `answer`: pages and errors in Clerk's shapes;
 //! - `data`, `table`, `rows`: the rows, their order and their text;
-//! - `population`, `churn`: generate rows, and change them while they are read.
+//! - `population`, `churn`, `workday`: generate rows, change them while they are read, and change them between two
+//!   snapshots.
 
 mod answer;
 mod churn;
@@ -27,6 +28,7 @@ mod rows;
 mod sandbox;
 mod server;
 mod table;
+mod workday;
 
 pub use answer::{Answer, ConnectionReset};
 pub use churn::ChurnPlan;

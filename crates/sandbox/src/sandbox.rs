@@ -27,6 +27,7 @@ use crate::query::{Query, Rules, Search};
 use crate::refusal::Refusal;
 use crate::requests::{LoggedRequest, Outcome, Requests, RowEdit, Violation, ViolationKind};
 use crate::rows::Row;
+use crate::workday;
 
 /// The key that a new sandbox accepts. It is valid nowhere else.
 pub const DEFAULT_KEY: &str = "sk_test_sandbox";
@@ -375,6 +376,12 @@ impl Sandbox {
     /// Number of requests hit by a fault.
     pub fn faults_struck(&self) -> u64 {
         lock(&self.shared.faults).struck()
+    }
+
+    /// Changes the instance as one day at work would: somebody joins an organization, becomes its administrator, leaves,
+    /// is banned or deleted, and an organization is deleted.
+    pub fn pass_a_workday(&self) {
+        workday::pass(&mut self.change());
     }
 
     /// Changes rows between pages from now on.
@@ -771,6 +778,10 @@ impl Sandbox {
                     _ => self.limit(number, Duration::from_secs(10)),
                 }
                 Answer::of_json(json!({ setting: number }).to_string())
+            }
+            ["workday"] => {
+                self.pass_a_workday();
+                Answer::of_json(json!({ "ok": true }).to_string())
             }
             ["stats"] => Answer::of_json(self.stats().to_string()),
             ["rows", list] if List::named(list).is_some() => {
