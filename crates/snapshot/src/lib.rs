@@ -7,6 +7,7 @@
 //! - [`part`] compresses lines into a file and reads them back; [`part_name`] names that file.
 //! - [`manifest`] lists the parts of a snapshot, with [`digest`]s that detect corruption.
 //! - [`redaction`] has the hashes that replace personal data.
+//! - [`source`] is where snapshots are read from, [`layout`] names the files there, and [`reader`] reads snapshots back.
 //! - [`resource`] names the resources and datasets, [`timestamp`] formats times, and [`compression`] names the ways to
 //!   compress a part.
 
@@ -14,11 +15,16 @@ pub mod buffers;
 pub mod compression;
 pub mod digest;
 pub mod json;
+pub mod layout;
 pub mod manifest;
 pub mod part;
 pub mod part_name;
+pub mod reader;
 pub mod record;
 pub mod records;
 pub mod redaction;
 pub mod resource;
+pub mod source;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod timestamp;

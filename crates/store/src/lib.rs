@@ -1,6 +1,7 @@
 //! Stores objects in S3 or in a folder, behind one small trait.
 //!
 //! - [`open`] returns the [`Store`] for a [`SnapshotUrl`]: [`S3Store`] or [`FolderStore`].
+//! - [`StoreSource`] lets readers of snapshots read from a store.
 //! - [`conformance`] proves that a store keeps the conditions that publishing relies on.
 //! - [`aws`] loads the AWS settings and classifies failed calls; [`no_answer`] says why a server could not be reached.
 //! - [`quoted`] makes foreign text safe for errors and logs.
@@ -14,6 +15,7 @@ pub mod no_answer;
 pub mod quoted;
 mod s3;
 mod snapshot_url;
+mod source;
 mod unopened;
 
 use std::fmt::Debug;
@@ -26,6 +28,7 @@ pub use error::{FolderProblem, KeyProblem, Operation, Shortcoming, StoreError, S
 pub use folder::FolderStore;
 pub use s3::S3Store;
 pub use snapshot_url::{SnapshotUrl, SnapshotUrlError};
+pub use source::StoreSource;
 use unopened::Unopened;
 
 use crate::aws::LazyAwsConfig;

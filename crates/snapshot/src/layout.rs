@@ -1,0 +1,57 @@
+//! Names the files of a snapshot below `SNAPSHOT_URL`.
+
+/// Key of the file that names the newest published snapshot.
+pub const LATEST_KEY: &str = "latest.json";
+
+/// The folder that holds a folder for each snapshot, with a trailing slash.
+pub const SNAPSHOTS_FOLDER: &str = "snapshots/";
+
+/// The folder of a snapshot, with a trailing slash.
+#[must_use]
+pub fn snapshot_folder(snapshot_id: &str) -> String {
+    format!("{SNAPSHOTS_FOLDER}{snapshot_id}/")
+}
+
+/// Key of a snapshot's manifest.
+#[must_use]
+pub fn manifest_key(snapshot_id: &str) -> String {
+    format!("{SNAPSHOTS_FOLDER}{snapshot_id}/manifest.json")
+}
+
+/// Whether an id has the form `20261120T120000Z-3f9a1c` (docs/data.md). It becomes the name of a folder, so nothing
+/// else may pass.
+#[must_use]
+pub fn is_snapshot_id(id: &str) -> bool {
+    const PATTERN: &str = "00000000T000000Z-xxxxxx";
+    let fits = |(byte, pattern): (u8, u8)| match pattern {
+        b'0' => byte.is_ascii_digit(),
+        b'x' => byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte),
+        exactly => byte == exactly,
+    };
+    id.len() == PATTERN.len() && id.bytes().zip(PATTERN.bytes()).all(fits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Promise: nothing that a manifest says leads a reader out of the snapshots' folder.
+    #[test]
+    fn only_ids_of_the_documented_form_name_folders() {
+        assert!(is_snapshot_id("20261120T120000Z-3f9a1c"));
+        for wrong in [
+            "",
+            "..",
+            "20261120T120000Z-3f9a1",
+            "20261120T120000Z-3F9A1C",
+            "2026112/T120000Z-3f9a1c",
+        ] {
+            assert!(!is_snapshot_id(wrong), "{wrong}");
+        }
+        assert_eq!(
+            manifest_key("20261120T120000Z-3f9a1c"),
+            "snapshots/20261120T120000Z-3f9a1c/manifest.json"
+        );
+        assert!(manifest_key("x").starts_with(&snapshot_folder("x")));
+    }
+}
