@@ -106,7 +106,8 @@ impl Envelope {
         let mut sentences = Vec::new();
         if !self.complete {
             let datasets: Vec<_> = self.incomplete.iter().map(ToString::to_string).collect();
-            let datasets = if datasets.is_empty() { "see above".to_owned() } else { datasets.join("; ") };
+            let datasets =
+                if datasets.is_empty() { "see above".to_owned() } else { datasets.join("; ") };
             sentences.push(format!(
                 "NOT COMPLETE: {datasets}. What is not listed here may exist all the same."
             ));
@@ -171,7 +172,8 @@ fn incomplete_need(manifest: &Manifest, need: Need) -> Option<Incomplete> {
             DatasetStatus::Verified => {
                 // Roles and machines give grants, too: those alone say nothing of members.
                 let memberships = Resource::OrganizationMemberships;
-                let says_nothing = need == Need::Memberships && !manifest.resources.contains(&memberships);
+                let says_nothing =
+                    need == Need::Memberships && !manifest.resources.contains(&memberships);
                 return says_nothing.then(|| Incomplete {
                     dataset,
                     status: "partial".to_owned(),

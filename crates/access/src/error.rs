@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 
+use clerk_snapshot::reader::ReadError;
 use clerk_store::quoted::Quoted;
 
 use crate::archive::{ChooseError, ScanError};
@@ -106,5 +107,13 @@ impl Error {
             Self::Output(error) if error.is_refusal() => ("InvalidEvent", 2),
             Self::Output(_) => ("Internal", 1),
         }
+    }
+}
+
+/// A file that another one names and that is not there is damage: what was written is not stored any more.
+const fn read_error(error: &ReadError) -> (&'static str, u8) {
+    match error {
+        ReadError::NotFound { .. } | ReadError::Damaged { .. } => ("SnapshotDamaged", 6),
+        ReadError::Unavailable { .. } => ("StoreUnavailable", 1),
     }
 }

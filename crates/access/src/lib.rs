@@ -1,1 +1,24 @@
-//! x
+//! `clerk-access`: answers questions about the snapshots that clerk-sync writes.
+//!
+//! It reads below `SNAPSHOT_URL` and knows nothing of Clerk's API. In the order in which a question goes through:
+//!
+//! - [`environment`] is what the program takes from its process; [`program`] runs it, from arguments to exit status.
+//! - [`cli`] is the command line; [`place`] says where the snapshots are, [`archive`] finds and reads them.
+//! - [`commands`] has a file for each question, which works with a [`session`].
+//! - [`lines`] understands the lines of the datasets that questions are about; [`names`] compares names.
+//! - [`envelope`] is what each answer says first; [`output`] writes it in the formats that there are.
+//! - [`progress`] shows how far long work is; [`error`] is what can go wrong.
+
+pub mod archive;
+pub mod cli;
+pub mod commands;
+pub mod envelope;
+pub mod environment;
+pub mod error;
+pub mod lines;
+pub mod names;
+pub mod output;
+pub mod place;
+pub mod program;
+pub mod progress;
+pub mod session;

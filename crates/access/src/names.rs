@@ -23,7 +23,10 @@ mod tests {
     fn names_are_compared_folded_and_by_code_point() {
         let mut names = ["Émile", "zoe", "Zoë", "ada", "Ada", "STRASSE", "straße", "Ωmega", "東京"];
         names.sort_by_key(|name| folded(name));
-        assert_eq!(names, ["ada", "Ada", "STRASSE", "straße", "zoe", "Zoë", "Émile", "Ωmega", "東京"]);
+        assert_eq!(
+            names,
+            ["ada", "Ada", "STRASSE", "straße", "zoe", "Zoë", "Émile", "Ωmega", "東京"]
+        );
         assert_eq!(folded("STRASSE"), folded("straße"));
         assert!(equal("ADA@BÜCHER.example", "ada@bücher.example"));
         assert!(!equal("ada@example.com", "ada@example.org"));

@@ -45,7 +45,11 @@ fn parse(text: &str, folder: &Path) -> Result<SnapshotUrl, SnapshotUrlError> {
     let mut whole = folder.to_path_buf();
     // Without `.`, so that messages show the path as a person would write it.
     whole.extend(PathBuf::from(text).components().filter(|part| part.as_os_str() != "."));
-    if whole.parent().is_none() { Err(SnapshotUrlError::Root) } else { Ok(SnapshotUrl::Folder(whole)) }
+    if whole.parent().is_none() {
+        Err(SnapshotUrlError::Root)
+    } else {
+        Ok(SnapshotUrl::Folder(whole))
+    }
 }
 
 /// Why it is not known where the snapshots are.

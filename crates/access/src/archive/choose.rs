@@ -19,7 +19,8 @@ impl Archive {
     /// # Errors
     /// [`ChooseError`].
     pub async fn choose(&self, which: &Which, now: Timestamp) -> Result<Snapshot, ChooseError> {
-        let not_found = |wanted: String| ChooseError::NotFound { wanted, url: self.url().to_owned() };
+        let not_found =
+            |wanted: String| ChooseError::NotFound { wanted, url: self.url().to_owned() };
         match which {
             Which::Latest => match self.chain_snapshot(|_| true).await? {
                 Some(snapshot) => Ok(snapshot),
@@ -31,22 +32,32 @@ impl Archive {
                     passed += 1;
                     passed == 2
                 });
-                previous.await?.ok_or_else(|| not_found("published before the latest one".to_owned()))
+                previous
+                    .await?
+                    .ok_or_else(|| not_found("published before the latest one".to_owned()))
             }
             Which::Before(end) => {
                 let found = self.chain_snapshot(|snapshot| snapshot.manifest().completed_at < *end);
-                found.await?.ok_or_else(|| not_found(format!("published and completed before {end}")))
+                found
+                    .await?
+                    .ok_or_else(|| not_found(format!("published and completed before {end}")))
             }
             Which::Age(age) => {
                 let last = now - *age;
-                let found = self.chain_snapshot(|snapshot| snapshot.manifest().completed_at <= last);
+                let found =
+                    self.chain_snapshot(|snapshot| snapshot.manifest().completed_at <= last);
                 found.await?.ok_or_else(|| not_found(format!("published and completed by {last}")))
             }
             Which::Id(beginning) => {
                 let id = self.complete_id(beginning).await?;
                 match self.chain_snapshot(|snapshot| snapshot.id() == id).await? {
                     Some(published) => Ok(published),
-                    None => Ok(Snapshot::open(Arc::clone(self.source()), &id, None).await?),
+                    None => match Snapshot::open(Arc::clone(self.source()), &id, None).await {
+                        Err(ReadError::NotFound { .. }) => {
+                            Err(not_found(format!("with the id {id}")))
+                        }
+                        opened => Ok(opened?),
+                    },
                 }
             }
         }
@@ -109,7 +120,9 @@ impl Archive {
 #[derive(Debug, thiserror::Error)]
 pub enum ChooseError {
     /// None is like that.
-    #[error("there is no snapshot {wanted} in {url}; `clerk-access snapshots` lists those that there are")]
+    #[error(
+        "there is no snapshot {wanted} in {url}; `clerk-access snapshots` lists those that there are"
+    )]
     NotFound {
         /// What was asked for, after "there is no snapshot".
         wanted: String,
@@ -123,7 +136,9 @@ pub enum ChooseError {
         url: String,
     },
     /// Several ids begin like that.
-    #[error("{count} snapshots have ids that begin with {beginning}, such as {first} and {second}; give more of the id")]
+    #[error(
+        "{count} snapshots have ids that begin with {beginning}, such as {first} and {second}; give more of the id"
+    )]
     Ambiguous {
         /// What was given.
         beginning: String,

@@ -10,9 +10,8 @@ pub mod which;
 use std::sync::Arc;
 
 use clerk_snapshot::source::Source;
-use clerk_store::SnapshotUrl;
 use clerk_store::aws::LazyAwsConfig;
-use clerk_store::source::StoreSource;
+use clerk_store::{SnapshotUrl, StoreSource};
 
 pub use choose::ChooseError;
 pub use scan::{Lines, ScanError};
@@ -38,6 +37,13 @@ impl Archive {
             SnapshotUrl::Folder(_) => scan::processors(),
         };
         Self { source: Arc::new(StoreSource::new(store)), url: url.to_string(), parts_at_once }
+    }
+
+    /// The snapshots of any source, of which `parts_at_once` parts are read at once.
+    #[must_use]
+    pub fn of(source: Arc<dyn Source>, parts_at_once: usize) -> Self {
+        let url = source.url_of("");
+        Self { source, url, parts_at_once }
     }
 
     /// Where the snapshots are read from.

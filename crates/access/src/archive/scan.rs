@@ -33,7 +33,9 @@ pub enum ScanError {
     #[error(transparent)]
     Read(#[from] ReadError),
     /// A line of an intact part is not what such a line is.
-    #[error("line {line} of {url} is not a record of {dataset}; use another snapshot, and report the file")]
+    #[error(
+        "line {line} of {url} is not a record of {dataset}; use another snapshot, and report the file"
+    )]
     Line {
         /// The part.
         url: String,
@@ -120,7 +122,10 @@ struct Limits {
 
 impl Limits {
     fn new() -> Self {
-        Self { memory: Semaphore::new((MOST_BYTES / UNIT) as usize), processors: Semaphore::new(processors()) }
+        Self {
+            memory: Semaphore::new((MOST_BYTES / UNIT) as usize),
+            processors: Semaphore::new(processors()),
+        }
     }
 }
 
@@ -138,7 +143,8 @@ where
     let room = part.bytes.min(MOST_BYTES).div_ceil(UNIT);
     // Neither semaphore is ever closed, and without a permit the work would merely be less bounded.
     let room = limits.memory.acquire_many(u32::try_from(room).unwrap_or(1)).await.ok();
-    let verified = snapshot.read_part(part).await.map_err(|error| missing_is_damage(error, part))?;
+    let verified =
+        snapshot.read_part(part).await.map_err(|error| missing_is_damage(error, part))?;
     let processor = limits.processors.acquire().await.ok();
     let shared_by_thread = Arc::clone(&shared);
     let work = spawn_blocking(move || {

@@ -117,8 +117,21 @@ mod tests {
     #[test]
     fn other_texts_are_refused() {
         for text in [
-            "", "yesterday", "-7", "-d", "-+7d", "-7w", "-99999999999d", "7d", "2026-13-01", "2026-02-30", "2026-9-30",
-            "20260930T035200Z-3F9A1C", "20260930T035200Z-3f9a1c0", "../latest", "LATEST",
+            "",
+            "yesterday",
+            "-7",
+            "-d",
+            "-+7d",
+            "-7w",
+            "-99999999999d",
+            "7d",
+            "2026-13-01",
+            "2026-02-30",
+            "2026-9-30",
+            "20260930T035200Z-3F9A1C",
+            "20260930T035200Z-3f9a1c0",
+            "../latest",
+            "LATEST",
         ] {
             assert_eq!(text.parse::<Which>(), Err(InvalidWhich), "{text}");
         }

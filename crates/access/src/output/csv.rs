@@ -13,11 +13,19 @@ use super::list::{List, Row};
 pub struct CsvWriter;
 
 impl CsvWriter {
-    pub(super) fn begin(&mut self, list: &List, destination: &mut Destination<'_>) -> Result<(), OutputError> {
+    pub(super) fn begin(
+        &mut self,
+        list: &List,
+        destination: &mut Destination<'_>,
+    ) -> Result<(), OutputError> {
         write_record(list.columns.iter().map(|column| Cow::Borrowed(column.name)), destination)
     }
 
-    pub(super) fn row(&mut self, row: &impl Row, destination: &mut Destination<'_>) -> Result<(), OutputError> {
+    pub(super) fn row(
+        &mut self,
+        row: &impl Row,
+        destination: &mut Destination<'_>,
+    ) -> Result<(), OutputError> {
         for cells in row.cells() {
             write_record(cells.iter().map(|cell| guarded(cell.text())), destination)?;
         }

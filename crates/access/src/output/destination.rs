@@ -40,9 +40,14 @@ impl<'a> Destination<'a> {
         if path.is_dir() {
             return Err(failed(io::ErrorKind::IsADirectory.into()));
         }
-        let temporary = NamedTempFile::with_prefix_in(".clerk-access-", folder_of(path)).map_err(failed)?;
+        let temporary =
+            NamedTempFile::with_prefix_in(".clerk-access-", folder_of(path)).map_err(failed)?;
         let writer = BufWriter::with_capacity(BUFFER, temporary);
-        Ok(Self { standard, buffer: Vec::new(), file: Some(File { writer, path: path.to_owned() }) })
+        Ok(Self {
+            standard,
+            buffer: Vec::new(),
+            file: Some(File { writer, path: path.to_owned() }),
+        })
     }
 
     /// The folder of the file; `None` for standard output.

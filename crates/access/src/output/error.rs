@@ -19,7 +19,9 @@ pub enum OutputError {
         source: io::Error,
     },
     /// XLSX to standard output.
-    #[error("a workbook is written to a file only; give --out FILE.xlsx, or choose another format with -o")]
+    #[error(
+        "a workbook is written to a file only; give --out FILE.xlsx, or choose another format with -o"
+    )]
     NeedsFile,
     /// The workbook cannot be built.
     #[error("the workbook cannot be written; check the space in the folder of --out")]
@@ -44,7 +46,11 @@ impl OutputError {
             Self::NeedsFile => true,
             Self::File { source, .. } => matches!(
                 source.kind(),
-                Kind::NotFound | Kind::NotADirectory | Kind::IsADirectory | Kind::PermissionDenied | Kind::InvalidInput
+                Kind::NotFound
+                    | Kind::NotADirectory
+                    | Kind::IsADirectory
+                    | Kind::PermissionDenied
+                    | Kind::InvalidInput
             ),
             _ => false,
         }

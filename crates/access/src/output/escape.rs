@@ -4,15 +4,19 @@ use std::borrow::Cow;
 
 use clerk_store::quoted::{disturbs_a_line, escaped_json};
 
+/// The Arabic letter mark, which reorders text as those do that `disturbs_a_line` knows.
+const ARABIC_LETTER_MARK: char = '\u{61c}';
+
 /// The text with such characters as `\u{…}`, for a terminal.
 #[must_use]
 pub fn for_terminal(text: &str) -> Cow<'_, str> {
-    if !text.contains(disturbs_a_line) {
+    let deceives = |character: char| disturbs_a_line(character) || character == ARABIC_LETTER_MARK;
+    if !text.contains(deceives) {
         return Cow::Borrowed(text);
     }
     let mut escaped = String::with_capacity(text.len() + 16);
     for character in text.chars() {
-        if disturbs_a_line(character) {
+        if deceives(character) {
             escaped.extend(character.escape_unicode());
         } else {
             escaped.push(character);

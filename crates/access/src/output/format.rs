@@ -23,7 +23,9 @@ impl Format {
     /// The format that is asked for, else that of the file's name, else a table on a terminal and JSON elsewhere.
     #[must_use]
     pub fn choose(asked: Option<Self>, file: Option<&Path>, is_terminal: bool) -> Self {
-        let of_file = || Self::from_str(file?.extension()?.to_str()?, true).ok().filter(|it| *it != Self::Table);
+        let of_file = || {
+            Self::from_str(file?.extension()?.to_str()?, true).ok().filter(|it| *it != Self::Table)
+        };
         match asked.or_else(of_file) {
             Some(format) => format,
             None if is_terminal && file.is_none() => Self::Table,

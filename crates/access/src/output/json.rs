@@ -42,7 +42,11 @@ impl JsonWriter {
         Ok(())
     }
 
-    pub(super) fn row(&mut self, row: &impl Serialize, destination: &mut Destination<'_>) -> Result<(), OutputError> {
+    pub(super) fn row(
+        &mut self,
+        row: &impl Serialize,
+        destination: &mut Destination<'_>,
+    ) -> Result<(), OutputError> {
         let separator: &[u8] = if self.state == State::Empty { b"\n" } else { b",\n" };
         self.state = State::Filled;
         destination.write(separator)?;
@@ -60,7 +64,8 @@ impl JsonWriter {
         self.state = State::After;
         destination.write(b"]")?;
         for (name, value) in fields(summary)? {
-            destination.write(format!(",{}:{}", escape::json(&name)?, escape::json(&value)?).as_bytes())?;
+            destination
+                .write(format!(",{}:{}", escape::json(&name)?, escape::json(&value)?).as_bytes())?;
         }
         destination.write(b"}\n")
     }
@@ -75,7 +80,8 @@ impl JsonWriter {
         let envelope = escape::json(envelope)?;
         let open = envelope.strip_suffix('}').unwrap_or(&envelope);
         self.state = State::After;
-        destination.write(format!("{open},\"{}\":{}}}\n", list.name, escape::json(value)?).as_bytes())
+        destination
+            .write(format!("{open},\"{}\":{}}}\n", list.name, escape::json(value)?).as_bytes())
     }
 
     /// Closes the document with the error's fields, or writes the error alone.
@@ -106,11 +112,19 @@ impl NdjsonWriter {
         Ok(())
     }
 
-    pub(super) fn row(&mut self, row: &impl Row, destination: &mut Destination<'_>) -> Result<(), OutputError> {
+    pub(super) fn row(
+        &mut self,
+        row: &impl Row,
+        destination: &mut Destination<'_>,
+    ) -> Result<(), OutputError> {
         self.line(row, destination)
     }
 
-    pub(super) fn line(&mut self, line: &impl Serialize, destination: &mut Destination<'_>) -> Result<(), OutputError> {
+    pub(super) fn line(
+        &mut self,
+        line: &impl Serialize,
+        destination: &mut Destination<'_>,
+    ) -> Result<(), OutputError> {
         destination.write(escape::json(line)?.as_bytes())?;
         destination.write(b"\n")
     }

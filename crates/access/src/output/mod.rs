@@ -45,12 +45,16 @@ impl<'a> Output<'a> {
     ///
     /// # Errors
     /// [`OutputError::NeedsFile`] for XLSX to standard output.
-    pub fn new(format: Format, destination: Destination<'a>, width: Option<u16>) -> Result<Self, OutputError> {
+    pub fn new(
+        format: Format,
+        destination: Destination<'a>,
+        width: Option<u16>,
+    ) -> Result<Self, OutputError> {
         let writer = match format {
             Format::Table => Writer::Table(table::TableWriter::new(width)),
             Format::Json => Writer::Json(json::JsonWriter::default()),
             Format::Ndjson => Writer::Ndjson(json::NdjsonWriter::default()),
-            Format::Csv => Writer::Csv(csv::CsvWriter::default()),
+            Format::Csv => Writer::Csv(csv::CsvWriter),
             Format::Xlsx => match destination.folder() {
                 Some(folder) => Writer::Xlsx(Box::new(xlsx::XlsxWriter::new(&folder)?)),
                 None => return Err(OutputError::NeedsFile),

@@ -41,11 +41,18 @@ impl TableWriter {
         Ok(())
     }
 
-    pub(super) fn row(&mut self, row: &impl Row, destination: &mut Destination<'_>) -> Result<(), OutputError> {
+    pub(super) fn row(
+        &mut self,
+        row: &impl Row,
+        destination: &mut Destination<'_>,
+    ) -> Result<(), OutputError> {
         let Some(list) = self.list else { return Ok(()) };
         for cells in row.cells() {
-            let shown = list.columns.iter().zip(&cells).filter(|(column, _)| column.heading.is_some());
-            self.rows.push(shown.map(|(_, cell)| escape::for_terminal(&cell.text()).into_owned()).collect());
+            let shown =
+                list.columns.iter().zip(&cells).filter(|(column, _)| column.heading.is_some());
+            self.rows.push(
+                shown.map(|(_, cell)| escape::for_terminal(&cell.text()).into_owned()).collect(),
+            );
             if self.rows.len() == ROWS_AT_ONCE {
                 self.write_table(destination)?;
             }

@@ -34,7 +34,11 @@ impl XlsxWriter {
         Ok(Self { workbook, list: None, sheet: 0, row: 0 })
     }
 
-    pub(super) fn begin(&mut self, envelope: &Envelope, list: &'static List) -> Result<(), OutputError> {
+    pub(super) fn begin(
+        &mut self,
+        envelope: &Envelope,
+        list: &'static List,
+    ) -> Result<(), OutputError> {
         self.list = Some(list);
         self.set_properties(envelope)?;
         self.write_envelope(envelope)?;
@@ -60,7 +64,8 @@ impl XlsxWriter {
 
     /// The time of the snapshot, not that of the question, so that the same answer is the same file.
     fn set_properties(&mut self, envelope: &Envelope) -> Result<(), OutputError> {
-        let completed = envelope.snapshot.as_ref().map_or(0, |snapshot| snapshot.completed_at.unix_millis());
+        let completed =
+            envelope.snapshot.as_ref().map_or(0, |snapshot| snapshot.completed_at.unix_millis());
         let created = ExcelDateTime::from_timestamp(completed.div_euclid(1000))?;
         self.workbook.set_properties(&DocProperties::new().set_creation_datetime(&created));
         Ok(())
@@ -82,7 +87,10 @@ impl XlsxWriter {
                 ("completed_at", snapshot.completed_at.to_string()),
                 ("verified", snapshot.verified.to_string()),
                 ("manifest_sha256", snapshot.manifest_sha256.to_string()),
-                ("instance", format!("{} ({})", snapshot.instance.id, snapshot.instance.environment)),
+                (
+                    "instance",
+                    format!("{} ({})", snapshot.instance.id, snapshot.instance.environment),
+                ),
             ] {
                 self.write_cells(&[name.into(), value.into()])?;
             }
@@ -99,7 +107,11 @@ impl XlsxWriter {
     fn add_sheet(&mut self, list: &List) -> Result<(), OutputError> {
         self.sheet += 1;
         self.row = 0;
-        let name = if self.sheet == 1 { list.name.to_owned() } else { format!("{} {}", list.name, self.sheet) };
+        let name = if self.sheet == 1 {
+            list.name.to_owned()
+        } else {
+            format!("{} {}", list.name, self.sheet)
+        };
         self.workbook.add_worksheet_with_constant_memory()?.set_name(name)?;
         let names: Vec<Cell<'_>> = list.columns.iter().map(|column| column.name.into()).collect();
         self.write_cells(&names)
@@ -144,6 +156,10 @@ fn fitting(text: &str) -> String {
 
 impl std::fmt::Debug for XlsxWriter {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("XlsxWriter").field("sheet", &self.sheet).field("row", &self.row).finish_non_exhaustive()
+        formatter
+            .debug_struct("XlsxWriter")
+            .field("sheet", &self.sheet)
+            .field("row", &self.row)
+            .finish_non_exhaustive()
     }
 }

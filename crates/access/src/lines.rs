@@ -1,0 +1,1 @@
+//! Understands the lines of the datasets that questions are about.

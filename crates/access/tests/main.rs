@@ -1,0 +1,8 @@
+//! All integration tests of clerk-access, in one program. Each file shows what one command promises, through
+//! [`clerk_access::program::run`]; a few start the program itself.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed step fails the test")]
+
+mod support;
+
+mod snapshots;
