@@ -87,6 +87,12 @@ impl Envelope {
         }
     }
 
+    /// Whether a dataset that the answer needs is not whole.
+    #[must_use]
+    pub fn lacks(&self, dataset: Dataset) -> bool {
+        self.incomplete.iter().any(|missing| missing.dataset == dataset)
+    }
+
     /// Sentences for a person: which snapshot was taken, then what is missing.
     #[must_use]
     pub fn sentences(&self) -> Vec<String> {

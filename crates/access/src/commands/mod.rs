@@ -1,8 +1,14 @@
 //! The commands, a file for each. To add a question, add its file and its variant to [`Question`] and [`answer`].
 
+pub mod access;
+pub mod can;
 pub mod completions;
+pub mod holder;
+pub mod holders;
 pub mod man;
+pub mod needs;
 pub mod snapshots;
+pub mod who;
 
 use clap::Subcommand;
 
@@ -26,6 +32,14 @@ pub enum Command {
 pub enum Question {
     /// Which snapshots there are, newest first, and which of them are published
     Snapshots(snapshots::Arguments),
+    /// What a person can do, and where
+    Who(who::Arguments),
+    /// Who has a permission, where, and through which role
+    Can(can::Arguments),
+    /// Who holds a role, or anything, in an organization or everywhere
+    Holders(holders::Arguments),
+    /// Every membership with its permissions, a row each, for sheets and other programs
+    Access(access::Arguments),
 }
 
 /// Answers a question.
@@ -35,5 +49,9 @@ pub enum Question {
 pub async fn answer(question: &Question, session: &mut Session<'_>) -> Result<Outcome, Error> {
     match question {
         Question::Snapshots(arguments) => snapshots::run(arguments, session).await,
+        Question::Who(arguments) => who::run(arguments, session).await,
+        Question::Can(arguments) => can::run(arguments, session).await,
+        Question::Holders(arguments) => holders::run(arguments, session).await,
+        Question::Access(arguments) => access::run(arguments, session).await,
     }
 }

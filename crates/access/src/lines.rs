@@ -1,1 +1,0 @@
-//! Understands the lines of the datasets that questions are about.
