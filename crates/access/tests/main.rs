@@ -4,5 +4,18 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed step fails the test")]
 
 mod support;
+mod world;
 
+// What every command does.
+mod completeness;
+mod damage;
+mod formats;
+mod program;
+mod usage;
+
+// The commands.
+mod access;
+mod can;
+mod holders;
 mod snapshots;
+mod who;
