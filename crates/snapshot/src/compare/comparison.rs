@@ -41,6 +41,8 @@ struct Progress {
     /// What differs in datasets that had to be read before their turn.
     found: BTreeMap<Dataset, Differences>,
     causes: Causes,
+    /// The datasets whose additions and removals are in `causes`.
+    noted: BTreeSet<Dataset>,
     tally: Tally,
 }
 
@@ -112,7 +114,7 @@ impl<'a> Comparison<'a> {
         let entry = |(&dataset, verdict)| (dataset, DatasetSummary::new(dataset, verdict, to));
         let tally = Tally::of(verdicts.iter().map(entry).collect());
         let causes = Causes::new(self.limits.entries / 8, self.limits.temporary_folder.clone());
-        Progress { verdicts, found: BTreeMap::new(), causes, tally }
+        Progress { verdicts, found: BTreeMap::new(), causes, noted: BTreeSet::new(), tally }
     }
 
     /// Whether the dataset can have a record that was asked for.
@@ -172,7 +174,8 @@ impl<'a> Comparison<'a> {
         sink: &mut dyn Sink,
     ) -> Result<(), CompareError> {
         self.find(dataset, progress, sink).await?;
-        let Progress { verdicts, found, causes, tally } = progress;
+        let Progress { verdicts, found, causes, noted, tally } = progress;
+        let notes_causes = noted.insert(dataset);
         let (Some(verdict), Some(mut differences)) =
             (verdicts.get(&dataset), found.remove(&dataset))
         else {
@@ -180,7 +183,7 @@ impl<'a> Comparison<'a> {
         };
         let (from, to) = (self.from.manifest(), self.to.manifest());
         let drafts = Drafts { from, to, dataset, verdict };
-        let report = Report { sides: self.sides(), drafts, classes, causes, tally };
+        let report = Report { sides: self.sides(), drafts, classes, causes, notes_causes, tally };
         report.run(&mut differences, sink).await?;
         // Its turn for the records may come later.
         if classes == Classes::NONE && self.is_asked_for(dataset) {

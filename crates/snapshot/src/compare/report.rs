@@ -23,6 +23,8 @@ pub(super) struct Report<'a, 'b> {
     /// The classes whose records are handed out. Without any, only [`Causes`] are noted.
     pub(super) classes: Classes,
     pub(super) causes: &'b mut Causes,
+    /// Whether what is added and removed is still to be noted in `causes`.
+    pub(super) notes_causes: bool,
     pub(super) tally: &'b mut Tally,
 }
 
@@ -162,8 +164,10 @@ impl Report<'_, '_> {
             }
         };
         let Some(Outcome { op, line }) = outcome else { return Ok(()) };
-        let check = self.sides.hashes.of_text(&item.id);
-        self.causes.note(self.drafts.dataset, op, (hash, check))?;
+        if self.notes_causes {
+            let check = self.sides.hashes.of_text(&item.id);
+            self.causes.note(self.drafts.dataset, op, (hash, check))?;
+        }
         let Some(line) = line else { return Ok(()) };
         let change: Change<'_> =
             serde_json::from_slice(&line).map_err(|error| CompareError::Sink(error.into()))?;

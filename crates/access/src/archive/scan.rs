@@ -1,0 +1,174 @@
+//! Reads a dataset's parts side by side, each held against its SHA-256.
+
+use std::sync::Arc;
+use std::thread;
+
+use clerk_snapshot::part::Part;
+use clerk_snapshot::reader::{Damage, PartLines, ReadError, Snapshot};
+use clerk_snapshot::resource::Dataset;
+use futures_util::StreamExt as _;
+use tokio::sync::Semaphore;
+use tokio::task::{JoinError, spawn_blocking};
+
+use super::Archive;
+use crate::progress::Progress;
+
+/// Most bytes of parts that are in memory at once, so that sixteen large parts do not fill it. A part that is larger
+/// is read alone.
+const MOST_BYTES: u64 = 24 * 1024 * 1024;
+
+/// The unit in which [`MOST_BYTES`] are counted, in bytes: a semaphore counts in 32 bits.
+const UNIT: u64 = 1024;
+
+/// How many parts are worked on at once: as many as there are processors.
+#[must_use]
+pub fn processors() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Why a dataset could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ScanError {
+    /// A part could not be read, or is not the one that was written.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// A line of an intact part is not what such a line is.
+    #[error(
+        "line {line} of {url} is not a record of {dataset}; use another snapshot, and report the file"
+    )]
+    Line {
+        /// The part.
+        url: String,
+        /// The line, counted from 1.
+        line: u64,
+        /// The dataset.
+        dataset: Dataset,
+    },
+    /// The work on a part did not end.
+    #[error("the work on a part was interrupted")]
+    Interrupted(#[source] JoinError),
+}
+
+/// The lines of a part.
+#[derive(Debug)]
+pub struct Lines {
+    lines: PartLines,
+    dataset: Dataset,
+    url: String,
+    line: u64,
+}
+
+impl Lines {
+    /// The next line with its `\n`, or `None` after the last.
+    ///
+    /// # Errors
+    /// [`ScanError::Read`] if the part is not what was written.
+    pub fn next_line(&mut self) -> Result<Option<&[u8]>, ScanError> {
+        self.line += 1;
+        Ok(self.lines.next_line()?)
+    }
+
+    /// The error for the line that was read last: it is no record of the dataset.
+    #[must_use]
+    pub fn not_a_record(&self) -> ScanError {
+        ScanError::Line { url: self.url.clone(), line: self.line, dataset: self.dataset }
+    }
+}
+
+impl Archive {
+    /// Reads all parts of a dataset side by side. `read` is called for each, on a thread of its own; `take` is called
+    /// with what it returns, in the order of the parts.
+    ///
+    /// # Errors
+    /// [`ScanError`], or what `read` or `take` returns.
+    pub async fn scan<T, R>(
+        &self,
+        snapshot: &Snapshot,
+        dataset: Dataset,
+        progress: &Progress,
+        read: R,
+        mut take: impl FnMut(T) -> Result<(), ScanError>,
+    ) -> Result<(), ScanError>
+    where
+        T: Send + 'static,
+        R: Fn(&mut Lines) -> Result<T, ScanError> + Send + Sync + 'static,
+    {
+        let parts = snapshot.parts(dataset);
+        let progress = progress.stage(dataset.name(), parts.iter().map(|part| part.bytes).sum());
+        let shared = Arc::new((read, Limits::new()));
+        let work = parts.iter().map(|part| {
+            let shared = Arc::clone(&shared);
+            let progress = &progress;
+            async move {
+                let result = scan_part(snapshot, dataset, part, shared).await;
+                progress.advance(part.bytes);
+                result
+            }
+        });
+        let mut work = futures_util::stream::iter(work).buffered(self.parts_at_once());
+        while let Some(result) = work.next().await {
+            take(result?)?;
+        }
+        Ok(())
+    }
+}
+
+/// What bounds the work on parts.
+struct Limits {
+    /// Room in memory, in units of [`UNIT`] bytes.
+    memory: Semaphore,
+    processors: Semaphore,
+}
+
+impl Limits {
+    fn new() -> Self {
+        Self {
+            memory: Semaphore::new((MOST_BYTES / UNIT) as usize),
+            processors: Semaphore::new(processors()),
+        }
+    }
+}
+
+async fn scan_part<T, R>(
+    snapshot: &Snapshot,
+    dataset: Dataset,
+    part: &Part,
+    shared: Arc<(R, Limits)>,
+) -> Result<T, ScanError>
+where
+    T: Send + 'static,
+    R: Fn(&mut Lines) -> Result<T, ScanError> + Send + Sync + 'static,
+{
+    let limits = &shared.1;
+    let room = part.bytes.min(MOST_BYTES).div_ceil(UNIT);
+    // Neither semaphore is ever closed, and without a permit the work would merely be less bounded.
+    let room = limits.memory.acquire_many(u32::try_from(room).unwrap_or(1)).await.ok();
+    let verified =
+        snapshot.read_part(part).await.map_err(|error| missing_is_damage(error, part))?;
+    let processor = limits.processors.acquire().await.ok();
+    let shared_by_thread = Arc::clone(&shared);
+    let work = spawn_blocking(move || {
+        let lines = verified.lines()?;
+        let mut lines = Lines { lines, dataset, url: verified.url().to_owned(), line: 0 };
+        shared_by_thread.0(&mut lines)
+    });
+    let result = match work.await {
+        Ok(result) => result,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(cancelled) => Err(ScanError::Interrupted(cancelled)),
+        },
+    };
+    drop((room, processor));
+    result
+}
+
+/// A part that its manifest names and that is not there is damage, unlike a snapshot that is not there.
+fn missing_is_damage(error: ReadError, part: &Part) -> ReadError {
+    match error {
+        ReadError::NotFound { url } => {
+            ReadError::Damaged { url, problem: Damage::Size { expected: part.bytes, found: 0 } }
+        }
+        other => other,
+    }
+}

@@ -1,0 +1,192 @@
+//! What every answer says first: the snapshot that was taken, and whether the answer is complete.
+
+use clerk_snapshot::digest::Sha256Hex;
+use clerk_snapshot::manifest::{DatasetStatus, Instance, Manifest};
+use clerk_snapshot::reader::Snapshot;
+use clerk_snapshot::resource::{Dataset, Resource};
+use clerk_snapshot::timestamp::Timestamp;
+use serde::Serialize;
+
+/// What every answer says first.
+#[derive(Debug, Clone, Serialize)]
+pub struct Envelope {
+    /// The snapshot that was taken; `None` if nothing is published.
+    pub snapshot: Option<SnapshotFacts>,
+    /// The older one, if two are compared.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<SnapshotFacts>,
+    /// Whether every dataset that the answer needs is there and verified.
+    pub complete: bool,
+    /// Those that are not.
+    pub incomplete: Vec<Incomplete>,
+    /// The arguments of the command line.
+    pub command: Vec<String>,
+    /// Arguments that nothing in the snapshot matches.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unmatched: Vec<Unmatched>,
+}
+
+/// Which snapshot was taken.
+#[derive(Debug, Clone, Serialize)]
+pub struct SnapshotFacts {
+    /// Its id.
+    pub snapshot_id: String,
+    /// When its run started.
+    pub started_at: Timestamp,
+    /// When its last dataset was complete.
+    pub completed_at: Timestamp,
+    /// Whether no dataset drifted or failed.
+    pub verified: bool,
+    /// SHA-256 of its manifest.
+    pub manifest_sha256: Sha256Hex,
+    /// The Clerk instance.
+    pub instance: Instance,
+}
+
+/// A dataset that the answer needs and that is not whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Incomplete {
+    /// The dataset.
+    pub dataset: Dataset,
+    /// `skipped`, `failed`, `drifted`, `partial`, or `not_in_snapshot`.
+    pub status: String,
+    /// Why, if it is known.
+    pub reason: Option<String>,
+}
+
+/// An argument that nothing in the snapshot matches, so that an empty answer is no surprise.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Unmatched {
+    /// The argument's name, such as `in`.
+    pub argument: &'static str,
+    /// Its value.
+    pub value: String,
+}
+
+/// Something that an answer needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// A dataset.
+    Dataset(Dataset),
+    /// Who is a member of which organization: the grants that come from memberships.
+    Memberships,
+}
+
+impl Envelope {
+    /// The envelope of an answer about one snapshot.
+    #[must_use]
+    pub fn new(snapshot: &Snapshot, needs: &[Need], command: &[String]) -> Self {
+        let incomplete = incomplete(snapshot.manifest(), needs);
+        Self {
+            snapshot: Some(SnapshotFacts::of(snapshot)),
+            from: None,
+            complete: incomplete.is_empty(),
+            incomplete,
+            command: command.to_vec(),
+            unmatched: Vec::new(),
+        }
+    }
+
+    /// Whether a dataset that the answer needs is not whole.
+    #[must_use]
+    pub fn lacks(&self, dataset: Dataset) -> bool {
+        self.incomplete.iter().any(|missing| missing.dataset == dataset)
+    }
+
+    /// Sentences for a person: which snapshot was taken, then what is missing.
+    #[must_use]
+    pub fn sentences(&self) -> Vec<String> {
+        let mut sentences = Vec::new();
+        match (&self.from, &self.snapshot) {
+            (Some(from), Some(to)) => sentences.push(format!("From {from} to {to}.")),
+            (None, Some(snapshot)) => sentences.push(format!("Snapshot {snapshot}.")),
+            (_, None) => sentences.push("Nothing is published.".to_owned()),
+        }
+        sentences.extend(self.warnings());
+        sentences
+    }
+
+    /// Sentences about what is missing; none if the answer is complete.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let mut sentences = Vec::new();
+        if !self.complete {
+            let datasets: Vec<_> = self.incomplete.iter().map(ToString::to_string).collect();
+            let datasets =
+                if datasets.is_empty() { "see above".to_owned() } else { datasets.join("; ") };
+            sentences.push(format!(
+                "NOT COMPLETE: {datasets}. What is not listed here may exist all the same."
+            ));
+        }
+        for Unmatched { argument, value } in &self.unmatched {
+            sentences.push(format!("Nothing in this snapshot matches {argument} {value:?}."));
+        }
+        sentences
+    }
+}
+
+impl SnapshotFacts {
+    /// The facts of a snapshot.
+    #[must_use]
+    pub fn of(snapshot: &Snapshot) -> Self {
+        let manifest = snapshot.manifest();
+        Self {
+            snapshot_id: manifest.snapshot_id.clone(),
+            started_at: manifest.started_at,
+            completed_at: manifest.completed_at,
+            verified: manifest.verified,
+            manifest_sha256: *snapshot.manifest_sha256(),
+            instance: manifest.instance.clone(),
+        }
+    }
+}
+
+impl std::fmt::Display for SnapshotFacts {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let verified = if self.verified { "verified" } else { "not verified" };
+        write!(formatter, "{} (completed {}, {verified})", self.snapshot_id, self.completed_at)
+    }
+}
+
+impl std::fmt::Display for Incomplete {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{} is {}", self.dataset, self.status.replace('_', " "))?;
+        match &self.reason {
+            Some(reason) => write!(formatter, " ({reason})"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Which of the needed datasets are not whole.
+#[must_use]
+pub fn incomplete(manifest: &Manifest, needs: &[Need]) -> Vec<Incomplete> {
+    needs.iter().filter_map(|need| incomplete_need(manifest, *need)).collect()
+}
+
+fn incomplete_need(manifest: &Manifest, need: Need) -> Option<Incomplete> {
+    let dataset = match need {
+        Need::Dataset(dataset) => dataset,
+        Need::Memberships => Dataset::Grants,
+    };
+    let (status, reason) = match manifest.datasets.get(&dataset) {
+        None => ("not_in_snapshot", Some("not_in_resources".to_owned())),
+        Some(entry) => match entry.status {
+            DatasetStatus::Skipped => ("skipped", entry.reason.clone()),
+            DatasetStatus::Failed => ("failed", entry.reason.clone()),
+            DatasetStatus::Drifted => ("drifted", entry.reason.clone()),
+            DatasetStatus::Verified => {
+                // Roles and machines give grants, too: those alone say nothing of members.
+                let memberships = Resource::OrganizationMemberships;
+                let says_nothing =
+                    need == Need::Memberships && !manifest.resources.contains(&memberships);
+                return says_nothing.then(|| Incomplete {
+                    dataset,
+                    status: "partial".to_owned(),
+                    reason: Some(memberships.name().to_owned()),
+                });
+            }
+        },
+    };
+    Some(Incomplete { dataset, status: status.to_owned(), reason })
+}

@@ -1,0 +1,31 @@
+//! `clerk-access`: answers questions about the snapshots that clerk-sync writes.
+//!
+//! It reads below `SNAPSHOT_URL` and knows nothing of Clerk's API. In the order in which a question goes through:
+//!
+//! - [`environment`] is what the program takes from its process; [`program`] runs it, from arguments to exit status.
+//! - [`cli`] is the command line; [`place`] says where the snapshots are, [`archive`] finds and reads them.
+//! - [`commands`] has a file for each question, which works with a [`session`].
+//! - [`people`], [`organizations`] and [`catalogue`] find what arguments name; [`memberships`] are what most questions
+//!   are about.
+//! - [`lines`] understands the lines of these datasets; [`names`] compares names, [`texts`] keeps many in little memory.
+//! - [`envelope`] is what each answer says first; [`output`] writes it in the formats that there are.
+//! - [`progress`] shows how far long work is; [`error`] is what can go wrong.
+
+pub mod archive;
+pub mod catalogue;
+pub mod cli;
+pub mod commands;
+pub mod envelope;
+pub mod environment;
+pub mod error;
+pub mod lines;
+pub mod memberships;
+pub mod names;
+pub mod organizations;
+pub mod output;
+pub mod people;
+pub mod place;
+pub mod program;
+pub mod progress;
+pub mod session;
+pub mod texts;

@@ -1,0 +1,128 @@
+//! Where an answer goes: standard output, or a file that appears whole or not at all.
+
+use std::fmt;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
+
+use super::error::OutputError;
+
+/// Bytes that are collected before they are written.
+const BUFFER: usize = 64 * 1024;
+
+/// Where an answer goes.
+pub struct Destination<'a> {
+    standard: &'a mut dyn Write,
+    buffer: Vec<u8>,
+    file: Option<File>,
+}
+
+/// A file that is being written under another name.
+struct File {
+    writer: BufWriter<NamedTempFile>,
+    path: PathBuf,
+}
+
+impl<'a> Destination<'a> {
+    /// Standard output.
+    pub fn standard(standard: &'a mut dyn Write) -> Self {
+        Self { standard, buffer: Vec::new(), file: None }
+    }
+
+    /// The file `path`, which replaces one of that name only when the answer is complete. Only its owner may read it:
+    /// it holds personal data.
+    ///
+    /// # Errors
+    /// [`OutputError::File`].
+    pub fn file(standard: &'a mut dyn Write, path: &Path) -> Result<Self, OutputError> {
+        let failed = |source| OutputError::File { path: path.display().to_string(), source };
+        if path.is_dir() {
+            return Err(failed(io::ErrorKind::IsADirectory.into()));
+        }
+        let temporary =
+            NamedTempFile::with_prefix_in(".clerk-access-", folder_of(path)).map_err(failed)?;
+        let writer = BufWriter::with_capacity(BUFFER, temporary);
+        Ok(Self {
+            standard,
+            buffer: Vec::new(),
+            file: Some(File { writer, path: path.to_owned() }),
+        })
+    }
+
+    /// The folder of the file; `None` for standard output.
+    #[must_use]
+    pub fn folder(&self) -> Option<PathBuf> {
+        self.file.as_ref().map(|file| folder_of(&file.path))
+    }
+
+    /// Writes bytes.
+    ///
+    /// # Errors
+    /// [`OutputError::Standard`] or [`OutputError::File`].
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), OutputError> {
+        if let Some(file) = &mut self.file {
+            return file.writer.write_all(bytes).map_err(|source| file.failed(source));
+        }
+        self.buffer.extend_from_slice(bytes);
+        if self.buffer.len() < BUFFER { Ok(()) } else { self.flush_standard() }
+    }
+
+    /// Hands the file to something that writes it itself.
+    ///
+    /// # Errors
+    /// What `write` returns.
+    pub fn write_with<E: From<OutputError>>(
+        &mut self,
+        write: impl FnOnce(&mut (dyn Write + Send)) -> Result<(), E>,
+    ) -> Result<(), E> {
+        match &mut self.file {
+            Some(file) => write(&mut file.writer),
+            None => Err(OutputError::NeedsFile.into()),
+        }
+    }
+
+    /// Writes what is left, and makes the file appear.
+    ///
+    /// # Errors
+    /// [`OutputError::Standard`] or [`OutputError::File`].
+    pub fn finish(&mut self) -> Result<(), OutputError> {
+        let Some(File { writer, path }) = self.file.take() else { return self.flush_standard() };
+        let failed = |source| OutputError::File { path: path.display().to_string(), source };
+        let temporary = writer.into_inner().map_err(|error| failed(error.into_error()))?;
+        temporary.as_file().sync_all().map_err(failed)?;
+        temporary.persist(&path).map_err(|error| failed(error.error))?;
+        Ok(())
+    }
+
+    /// Removes the file. What is written from now on goes to standard output.
+    pub fn abandon(&mut self) {
+        self.file = None;
+    }
+
+    fn flush_standard(&mut self) -> Result<(), OutputError> {
+        let written = self.standard.write_all(&self.buffer).and_then(|()| self.standard.flush());
+        self.buffer.clear();
+        written.map_err(OutputError::Standard)
+    }
+}
+
+impl File {
+    fn failed(&self, source: io::Error) -> OutputError {
+        OutputError::File { path: self.path.display().to_string(), source }
+    }
+}
+
+fn folder_of(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+impl fmt::Debug for Destination<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let file = self.file.as_ref().map(|file| &file.path);
+        formatter.debug_struct("Destination").field("file", &file).finish_non_exhaustive()
+    }
+}

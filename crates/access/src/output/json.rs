@@ -1,0 +1,149 @@
+//! Writes answers as one JSON document or as NDJSON.
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::destination::Destination;
+use super::error::OutputError;
+use super::escape;
+use super::list::{List, Row};
+use crate::envelope::Envelope;
+
+/// Writes one document: the envelope's fields, then the list with a record a line, then the summary's fields.
+#[derive(Debug, Default)]
+pub struct JsonWriter {
+    state: State,
+}
+
+#[derive(Debug, Default, PartialEq, Eq)]
+enum State {
+    /// Nothing is written.
+    #[default]
+    Before,
+    /// The list is open and empty.
+    Empty,
+    /// The list is open and has records.
+    Filled,
+    /// The document is closed.
+    After,
+}
+
+impl JsonWriter {
+    pub(super) fn begin(
+        &mut self,
+        envelope: &Envelope,
+        list: &List,
+        destination: &mut Destination<'_>,
+    ) -> Result<(), OutputError> {
+        let envelope = escape::json(envelope)?;
+        let open = envelope.strip_suffix('}').unwrap_or(&envelope);
+        destination.write(format!("{open},\"{}\":[", list.name).as_bytes())?;
+        self.state = State::Empty;
+        Ok(())
+    }
+
+    pub(super) fn row(
+        &mut self,
+        row: &impl Serialize,
+        destination: &mut Destination<'_>,
+    ) -> Result<(), OutputError> {
+        let separator: &[u8] = if self.state == State::Empty { b"\n" } else { b",\n" };
+        self.state = State::Filled;
+        destination.write(separator)?;
+        destination.write(escape::json(row)?.as_bytes())
+    }
+
+    pub(super) fn end(
+        &mut self,
+        summary: &impl Serialize,
+        destination: &mut Destination<'_>,
+    ) -> Result<(), OutputError> {
+        if self.state == State::Filled {
+            destination.write(b"\n")?;
+        }
+        self.state = State::After;
+        destination.write(b"]")?;
+        for (name, value) in fields(summary)? {
+            destination
+                .write(format!(",{}:{}", escape::json(&name)?, escape::json(&value)?).as_bytes())?;
+        }
+        destination.write(b"}\n")
+    }
+
+    pub(super) fn value(
+        &mut self,
+        envelope: &Envelope,
+        list: &List,
+        value: &impl Serialize,
+        destination: &mut Destination<'_>,
+    ) -> Result<(), OutputError> {
+        let envelope = escape::json(envelope)?;
+        let open = envelope.strip_suffix('}').unwrap_or(&envelope);
+        self.state = State::After;
+        destination
+            .write(format!("{open},\"{}\":{}}}\n", list.name, escape::json(value)?).as_bytes())
+    }
+
+    /// Closes the document with the error's fields, or writes the error alone.
+    pub(super) fn fail(
+        &mut self,
+        error: &impl Serialize,
+        destination: &mut Destination<'_>,
+    ) -> Result<(), OutputError> {
+        match self.state {
+            State::Empty | State::Filled => self.end(error, destination),
+            State::Before | State::After => {
+                destination.write(escape::json(error)?.as_bytes())?;
+                destination.write(b"\n")
+            }
+        }
+    }
+}
+
+/// Writes a record a line, and the envelope with the summary's fields in the last one.
+#[derive(Debug, Default)]
+pub struct NdjsonWriter {
+    envelope: Map<String, Value>,
+}
+
+impl NdjsonWriter {
+    pub(super) fn begin(&mut self, envelope: &Envelope) -> Result<(), OutputError> {
+        self.envelope = fields(envelope)?;
+        Ok(())
+    }
+
+    pub(super) fn row(
+        &mut self,
+        row: &impl Row,
+        destination: &mut Destination<'_>,
+    ) -> Result<(), OutputError> {
+        self.line(row, destination)
+    }
+
+    pub(super) fn line(
+        &mut self,
+        line: &impl Serialize,
+        destination: &mut Destination<'_>,
+    ) -> Result<(), OutputError> {
+        destination.write(escape::json(line)?.as_bytes())?;
+        destination.write(b"\n")
+    }
+
+    pub(super) fn end(
+        &mut self,
+        summary: &impl Serialize,
+        destination: &mut Destination<'_>,
+    ) -> Result<(), OutputError> {
+        let mut last = std::mem::take(&mut self.envelope);
+        last.extend(fields(summary)?);
+        self.line(&last, destination)
+    }
+}
+
+/// The fields of an object; none of `()`.
+fn fields(value: &impl Serialize) -> Result<Map<String, Value>, OutputError> {
+    match serde_json::to_value(value)? {
+        Value::Object(fields) => Ok(fields),
+        _ => Ok(Map::new()),
+    }
+}

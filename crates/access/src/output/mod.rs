@@ -1,0 +1,156 @@
+//! Writes answers: as a table, one JSON document, NDJSON, CSV or XLSX, to standard output or to a file.
+//!
+//! - [`format`] names the formats; [`list`] describes what is listed: columns, and rows that give cells.
+//! - [`destination`] writes to standard output, or to a file that appears whole or not at all.
+//! - [`table`], [`json`], [`csv`] and [`xlsx`] are the writers, one row at a time.
+//! - [`escape`] shows characters that could deceive.
+
+pub mod csv;
+pub mod destination;
+pub mod error;
+pub mod escape;
+pub mod format;
+pub mod json;
+pub mod list;
+pub mod table;
+pub mod xlsx;
+
+use serde::Serialize;
+
+pub use destination::Destination;
+pub use error::OutputError;
+pub use format::Format;
+pub use list::{Cell, Column, List, Row};
+
+use crate::envelope::Envelope;
+
+/// Writes one answer: the envelope, then rows, then the end.
+#[derive(Debug)]
+pub struct Output<'a> {
+    writer: Writer,
+    destination: Destination<'a>,
+}
+
+#[derive(Debug)]
+enum Writer {
+    Table(table::TableWriter),
+    Json(json::JsonWriter),
+    Ndjson(json::NdjsonWriter),
+    Csv(csv::CsvWriter),
+    Xlsx(Box<xlsx::XlsxWriter>),
+}
+
+impl<'a> Output<'a> {
+    /// An output in `format`. `width` is that of the terminal, in characters, if there is one.
+    ///
+    /// # Errors
+    /// [`OutputError::NeedsFile`] for XLSX to standard output.
+    pub fn new(
+        format: Format,
+        destination: Destination<'a>,
+        width: Option<u16>,
+    ) -> Result<Self, OutputError> {
+        let writer = match format {
+            Format::Table => Writer::Table(table::TableWriter::new(width)),
+            Format::Json => Writer::Json(json::JsonWriter::default()),
+            Format::Ndjson => Writer::Ndjson(json::NdjsonWriter::default()),
+            Format::Csv => Writer::Csv(csv::CsvWriter),
+            Format::Xlsx => match destination.folder() {
+                Some(folder) => Writer::Xlsx(Box::new(xlsx::XlsxWriter::new(&folder)?)),
+                None => return Err(OutputError::NeedsFile),
+            },
+        };
+        Ok(Self { writer, destination })
+    }
+
+    /// Begins the answer with its envelope. Rows of `list` follow.
+    ///
+    /// # Errors
+    /// [`OutputError`].
+    pub fn begin(&mut self, envelope: &Envelope, list: &'static List) -> Result<(), OutputError> {
+        match &mut self.writer {
+            Writer::Table(writer) => writer.begin(envelope, list, &mut self.destination),
+            Writer::Json(writer) => writer.begin(envelope, list, &mut self.destination),
+            Writer::Ndjson(writer) => writer.begin(envelope),
+            Writer::Csv(writer) => writer.begin(list, &mut self.destination),
+            Writer::Xlsx(writer) => writer.begin(envelope, list),
+        }
+    }
+
+    /// Writes one row.
+    ///
+    /// # Errors
+    /// [`OutputError`].
+    pub fn row(&mut self, row: &impl Row) -> Result<(), OutputError> {
+        match &mut self.writer {
+            Writer::Table(writer) => writer.row(row, &mut self.destination),
+            Writer::Json(writer) => writer.row(row, &mut self.destination),
+            Writer::Ndjson(writer) => writer.row(row, &mut self.destination),
+            Writer::Csv(writer) => writer.row(row, &mut self.destination),
+            Writer::Xlsx(writer) => writer.row(row),
+        }
+    }
+
+    /// Ends the answer. `summary` is an object whose fields join those of the envelope in JSON and NDJSON; `()` is
+    /// none.
+    ///
+    /// # Errors
+    /// [`OutputError`].
+    pub fn end(&mut self, summary: &impl Serialize) -> Result<(), OutputError> {
+        match &mut self.writer {
+            Writer::Table(writer) => writer.end(&mut self.destination)?,
+            Writer::Json(writer) => writer.end(summary, &mut self.destination)?,
+            Writer::Ndjson(writer) => writer.end(summary, &mut self.destination)?,
+            Writer::Csv(_) => {}
+            Writer::Xlsx(writer) => writer.end(&mut self.destination)?,
+        }
+        self.destination.finish()
+    }
+
+    /// Writes an answer that is one value instead of a list: `value` below `name` in JSON, a line of its own in
+    /// NDJSON; in the other formats the rows that it gives.
+    ///
+    /// # Errors
+    /// [`OutputError`].
+    pub fn value<R: Row>(
+        &mut self,
+        envelope: &Envelope,
+        list: &'static List,
+        value: &impl Serialize,
+        rows: impl IntoIterator<Item = R>,
+    ) -> Result<(), OutputError> {
+        match &mut self.writer {
+            Writer::Json(writer) => {
+                writer.value(envelope, list, value, &mut self.destination)?;
+                self.destination.finish()
+            }
+            Writer::Ndjson(writer) => {
+                writer.begin(envelope)?;
+                writer.line(value, &mut self.destination)?;
+                self.end(&())
+            }
+            _ => {
+                self.begin(envelope, list)?;
+                for row in rows {
+                    self.row(&row)?;
+                }
+                self.end(&())
+            }
+        }
+    }
+
+    /// Writes an error where the answer would be, if the format is JSON. What was written before stays valid: a
+    /// document is closed, and NDJSON ends in the error instead of the envelope. A file is not made.
+    ///
+    /// # Errors
+    /// [`OutputError`].
+    pub fn fail(&mut self, error: &impl Serialize) -> Result<(), OutputError> {
+        self.destination.abandon();
+        match &mut self.writer {
+            Writer::Json(writer) => writer.fail(error, &mut self.destination)?,
+            Writer::Ndjson(writer) => writer.line(error, &mut self.destination)?,
+            Writer::Table(_) | Writer::Csv(_) | Writer::Xlsx(_) => {}
+        }
+        self.destination.finish()
+    }
+}

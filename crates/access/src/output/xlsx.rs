@@ -1,0 +1,165 @@
+//! Writes answers as a workbook: a sheet with the rows, and one with the envelope.
+
+use std::path::Path;
+
+use rust_xlsxwriter::{DocProperties, ExcelDateTime, Workbook};
+
+use super::destination::Destination;
+use super::error::OutputError;
+use super::list::{Cell, List, Row};
+use crate::envelope::Envelope;
+
+/// Most rows of a sheet, the line of column names included.
+const MOST_ROWS: u32 = 1_048_576;
+
+/// Most characters of a cell, in UTF-16 units.
+const MOST_CHARACTERS: usize = 32_767;
+
+/// The end of a text that is too long for a cell.
+const CUT: &str = "… (cut)";
+
+/// Writes rows as they come: what is finished waits in a nameless file in the folder of the workbook, not in memory.
+pub struct XlsxWriter {
+    workbook: Workbook,
+    list: Option<&'static List>,
+    /// The sheet that is written, counted from 0. The first is the envelope's.
+    sheet: usize,
+    row: u32,
+}
+
+impl XlsxWriter {
+    pub(super) fn new(folder: &Path) -> Result<Self, OutputError> {
+        let mut workbook = Workbook::new();
+        workbook.set_tempdir(folder)?;
+        Ok(Self { workbook, list: None, sheet: 0, row: 0 })
+    }
+
+    pub(super) fn begin(
+        &mut self,
+        envelope: &Envelope,
+        list: &'static List,
+    ) -> Result<(), OutputError> {
+        self.list = Some(list);
+        self.set_properties(envelope)?;
+        self.write_envelope(envelope)?;
+        self.add_sheet(list)
+    }
+
+    pub(super) fn row(&mut self, row: &impl Row) -> Result<(), OutputError> {
+        for cells in row.cells() {
+            if self.row == MOST_ROWS
+                && let Some(list) = self.list
+            {
+                self.add_sheet(list)?;
+            }
+            self.write_cells(&cells)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn end(&mut self, destination: &mut Destination<'_>) -> Result<(), OutputError> {
+        let workbook = &mut self.workbook;
+        destination.write_with(|file| workbook.save_to_writer(file).map_err(OutputError::Workbook))
+    }
+
+    /// The time of the snapshot, not that of the question, so that the same answer is the same file.
+    fn set_properties(&mut self, envelope: &Envelope) -> Result<(), OutputError> {
+        let completed =
+            envelope.snapshot.as_ref().map_or(0, |snapshot| snapshot.completed_at.unix_millis());
+        let created = ExcelDateTime::from_timestamp(completed.div_euclid(1000))?;
+        self.workbook.set_properties(&DocProperties::new().set_creation_datetime(&created));
+        Ok(())
+    }
+
+    fn write_envelope(&mut self, envelope: &Envelope) -> Result<(), OutputError> {
+        self.sheet = 0;
+        self.row = 0;
+        self.workbook.add_worksheet_with_constant_memory()?.set_name("answer")?;
+        let complete = if envelope.complete { "complete" } else { "NOT COMPLETE" };
+        self.write_cells(&["completeness".into(), complete.into()])?;
+        for missing in &envelope.incomplete {
+            self.write_cells(&["missing".into(), missing.to_string().into()])?;
+        }
+        if let Some(snapshot) = &envelope.snapshot {
+            for (name, value) in [
+                ("snapshot", snapshot.snapshot_id.clone()),
+                ("started_at", snapshot.started_at.to_string()),
+                ("completed_at", snapshot.completed_at.to_string()),
+                ("verified", snapshot.verified.to_string()),
+                ("manifest_sha256", snapshot.manifest_sha256.to_string()),
+                (
+                    "instance",
+                    format!("{} ({})", snapshot.instance.id, snapshot.instance.environment),
+                ),
+            ] {
+                self.write_cells(&[name.into(), value.into()])?;
+            }
+        }
+        if let Some(from) = &envelope.from {
+            self.write_cells(&["from".into(), from.to_string().into()])?;
+        }
+        for unmatched in &envelope.unmatched {
+            self.write_cells(&["nothing matches".into(), unmatched.value.as_str().into()])?;
+        }
+        self.write_cells(&["command".into(), envelope.command.join(" ").into()])
+    }
+
+    fn add_sheet(&mut self, list: &List) -> Result<(), OutputError> {
+        self.sheet += 1;
+        self.row = 0;
+        let name = if self.sheet == 1 {
+            list.name.to_owned()
+        } else {
+            format!("{} {}", list.name, self.sheet)
+        };
+        self.workbook.add_worksheet_with_constant_memory()?.set_name(name)?;
+        let names: Vec<Cell<'_>> = list.columns.iter().map(|column| column.name.into()).collect();
+        self.write_cells(&names)
+    }
+
+    fn write_cells(&mut self, cells: &[Cell<'_>]) -> Result<(), OutputError> {
+        let sheet = self.workbook.worksheet_from_index(self.sheet)?;
+        for (column, cell) in (0..).zip(cells) {
+            match cell {
+                Cell::Empty => {}
+                // Always as text: a text that begins like a formula is none.
+                Cell::Text(text) => {
+                    sheet.write_string(self.row, column, fitting(text))?;
+                }
+                Cell::Number(number) => {
+                    sheet.write_number(self.row, column, *number as f64)?;
+                }
+                Cell::Flag(flag) => {
+                    sheet.write_boolean(self.row, column, *flag)?;
+                }
+            }
+        }
+        self.row += 1;
+        Ok(())
+    }
+}
+
+/// The text, cut where it is too long for a cell.
+fn fitting(text: &str) -> String {
+    let units = |text: &str| text.chars().map(char::len_utf16).sum::<usize>();
+    if text.len() <= MOST_CHARACTERS || units(text) <= MOST_CHARACTERS {
+        return text.to_owned();
+    }
+    let mut room = MOST_CHARACTERS - units(CUT);
+    let fits = text.chars().take_while(|character| {
+        let fits = character.len_utf16() <= room;
+        room = room.saturating_sub(character.len_utf16());
+        fits
+    });
+    fits.chain(CUT.chars()).collect()
+}
+
+impl std::fmt::Debug for XlsxWriter {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("XlsxWriter")
+            .field("sheet", &self.sheet)
+            .field("row", &self.row)
+            .finish_non_exhaustive()
+    }
+}

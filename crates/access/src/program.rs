@@ -1,0 +1,205 @@
+//! Runs the program: from the arguments to the exit status.
+
+use std::ffi::OsString;
+use std::io::Write;
+
+use clap::error::ErrorKind;
+use clap::{CommandFactory as _, Parser as _};
+use clerk_store::quoted::looks_like_a_key;
+use serde::Serialize;
+
+use crate::archive::Archive;
+use crate::cli::{Cli, Options};
+use crate::commands::{self, Command, Question};
+use crate::environment::Environment;
+use crate::error::Error;
+use crate::output::{Destination, Format, Output, escape};
+use crate::place;
+use crate::progress::Progress;
+use crate::session::{Outcome, Session};
+
+/// Exit status of a wrong command line.
+const USAGE: u8 = 2;
+
+/// Runs `clerk-access` with these arguments, without the program's name, and returns the exit status.
+///
+/// The answer goes to `stdout`, or to the file of `--out`. An error goes to `stdout` as JSON if the answer would be
+/// JSON, and in any case as a sentence to `stderr`.
+pub async fn run(
+    arguments: impl IntoIterator<Item = OsString>,
+    environment: Environment,
+    stdout: &mut dyn Write,
+    stderr: &mut dyn Write,
+) -> u8 {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let name = OsString::from("clerk-access");
+    let cli = match Cli::try_parse_from(std::iter::once(&name).chain(&arguments)) {
+        Ok(cli) => cli,
+        Err(error) => return answer_parse_error(&error, &arguments, &environment, stdout, stderr),
+    };
+    let command = arguments.iter().map(|it| it.to_string_lossy().into_owned()).collect();
+    match cli.command {
+        Command::Completions(arguments) => arguments.write(Cli::command(), stdout),
+        Command::Man(arguments) => arguments.write(Cli::command(), stdout, stderr),
+        Command::Ask(question) => {
+            ask(&question, &cli.options, command, environment, stdout, stderr).await
+        }
+    }
+}
+
+async fn ask(
+    question: &Question,
+    options: &Options,
+    command: Vec<String>,
+    environment: Environment,
+    stdout: &mut dyn Write,
+    stderr: &mut dyn Write,
+) -> u8 {
+    let path = options.out.as_deref().map(|path| environment.folder.join(path));
+    let format = Format::choose(options.output, path.as_deref(), environment.terminal.is_some());
+    let opened = async {
+        let url = place::choose(options.url.as_deref(), &environment)?;
+        Ok::<_, Error>(Archive::open(&url).await)
+    };
+    let archive = match opened.await {
+        Ok(archive) => archive,
+        Err(error) => return report(&error, format, stdout, stderr),
+    };
+    let destination = match &path {
+        None => Ok(Destination::standard(&mut *stdout)),
+        Some(path) => Destination::file(&mut *stdout, path),
+    };
+    let width = environment.terminal.filter(|_| path.is_none());
+    let output = match destination.and_then(|destination| Output::new(format, destination, width)) {
+        Ok(output) => output,
+        Err(error) => return report(&error.into(), format, stdout, stderr),
+    };
+    let mut session = Session {
+        archive,
+        which: options.snapshot.clone(),
+        now: environment.now,
+        command,
+        output,
+        progress: Progress::new(environment.shows_progress),
+        input: environment.input,
+    };
+    match commands::answer(question, &mut session).await {
+        Ok(outcome) => {
+            tell(&outcome, format, path.is_some(), stderr);
+            outcome.exit_status(options.exit_code, options.allow_incomplete)
+        }
+        Err(error) if error.is_broken_pipe() => 0,
+        Err(error) => {
+            // If standard output is broken, too, the sentence on standard error is all that can be said.
+            let _ = session.output.fail(&Document::of(&error));
+            complain(&error, stderr)
+        }
+    }
+}
+
+/// Says what the answer itself does not say to somebody who looks at the terminal.
+fn tell(outcome: &Outcome, format: Format, is_in_file: bool, stderr: &mut dyn Write) {
+    let sentences = match format {
+        Format::Table if !is_in_file => Vec::new(),
+        Format::Json | Format::Ndjson if !is_in_file => outcome.envelope.warnings(),
+        _ => outcome.envelope.sentences(),
+    };
+    for sentence in sentences {
+        write_line(&sentence, stderr);
+    }
+}
+
+/// The document that an error is.
+#[derive(Debug, Serialize)]
+struct Document {
+    #[serde(rename = "errorType")]
+    name: &'static str,
+    #[serde(rename = "errorMessage")]
+    message: String,
+}
+
+impl Document {
+    fn of(error: &Error) -> Self {
+        Self { name: error.name(), message: message_of(error) }
+    }
+}
+
+/// The text of an error with all its causes.
+fn message_of(error: &Error) -> String {
+    let mut message = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        message.push_str(": ");
+        message.push_str(&error.to_string());
+        cause = error.source();
+    }
+    message
+}
+
+/// Reports an error before there is anything that an answer could be written to.
+fn report(error: &Error, format: Format, stdout: &mut dyn Write, stderr: &mut dyn Write) -> u8 {
+    if format.is_json() {
+        write_document(&Document::of(error), stdout);
+    }
+    complain(error, stderr)
+}
+
+fn complain(error: &Error, stderr: &mut dyn Write) -> u8 {
+    write_line(&format!("clerk-access: {}", message_of(error)), stderr);
+    error.exit_status()
+}
+
+/// Help and the version are answers; anything else is a wrong command line.
+fn answer_parse_error(
+    error: &clap::Error,
+    arguments: &[OsString],
+    environment: &Environment,
+    stdout: &mut dyn Write,
+    stderr: &mut dyn Write,
+) -> u8 {
+    let text = error.render().to_string();
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            // If nobody reads it any more, that is their choice.
+            let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+            return 0;
+        }
+        _ => {}
+    }
+    let text = if looks_like_a_key(&text) {
+        "error: an argument looks like a key of Clerk's; clerk-access needs none\n".to_owned()
+    } else {
+        text
+    };
+    if Format::choose(asked_format(arguments), None, environment.terminal.is_some()).is_json() {
+        let first = text.split("\n\n").next().unwrap_or_default();
+        let message = first.trim_start_matches("error: ").trim().to_owned();
+        write_document(&Document { name: "InvalidEvent", message }, stdout);
+    }
+    for line in text.lines() {
+        write_line(line, stderr);
+    }
+    USAGE
+}
+
+/// The format of a command line that cannot be understood as a whole.
+fn asked_format(arguments: &[OsString]) -> Option<Format> {
+    let texts: Vec<_> = arguments.iter().map(|argument| argument.to_string_lossy()).collect();
+    let value = texts.iter().enumerate().find_map(|(place, text)| match &**text {
+        "-o" | "--output" => texts.get(place + 1).map(|next| next.to_string()),
+        _ => text.strip_prefix("--output=").or_else(|| text.strip_prefix("-o")).map(str::to_owned),
+    })?;
+    <Format as clap::ValueEnum>::from_str(value.trim_start_matches('='), false).ok()
+}
+
+/// If standard output is broken, the sentence on standard error remains.
+fn write_document(document: &Document, stdout: &mut dyn Write) {
+    if let Ok(json) = escape::json(document) {
+        let _ = stdout.write_all(format!("{json}\n").as_bytes()).and_then(|()| stdout.flush());
+    }
+}
+
+/// If standard error is broken, nobody can be told.
+fn write_line(text: &str, stderr: &mut dyn Write) {
+    let _ = stderr.write_all(format!("{}\n", escape::for_terminal(text)).as_bytes());
+}

@@ -1,0 +1,142 @@
+//! `snapshots`, and which snapshot `--snapshot` takes.
+
+use clerk_snapshot::testing::SnapshotBuilder;
+
+use crate::support::Place;
+
+/// Published on 1, 8 and 20 November, and one of 21 November that is not.
+fn place() -> (Place, Vec<String>) {
+    let place = Place::new();
+    let first = place.publish(&SnapshotBuilder::on_day(1));
+    let second = place.publish(&SnapshotBuilder::on_day(8).after(&first));
+    let third = place.publish(&SnapshotBuilder::on_day(20).after(&second));
+    let held = place.store(&SnapshotBuilder::on_day(21).after(&third));
+    let ids = [first, second, third, held].iter().map(|stored| stored.id().to_owned()).collect();
+    (place, ids)
+}
+
+// Promise: all that have a manifest are listed, newest first, and `published` says which are in the chain.
+#[tokio::test]
+async fn every_snapshot_is_listed_newest_first() {
+    let (place, ids) = place();
+    let answer = place.ask(&["snapshots"]).await.answered();
+    let listed: Vec<_> = answer["snapshots"].as_array().unwrap().iter().collect();
+    let expected: Vec<_> = ids.iter().rev().zip([false, true, true, true]).collect();
+    assert_eq!(listed.len(), 4);
+    for (entry, (id, published)) in listed.iter().zip(expected) {
+        assert_eq!(
+            (&entry["snapshot_id"], &entry["published"]),
+            (&id.as_str().into(), &published.into())
+        );
+    }
+    assert_eq!(answer["snapshot"]["snapshot_id"], ids[2].as_str());
+}
+
+// Promise: each way to name a snapshot takes the documented one, and dates, ages and `previous` see published ones only.
+#[tokio::test]
+async fn every_way_to_name_a_snapshot_takes_the_right_one() {
+    let (place, ids) = place();
+    for (name, index) in [
+        ("latest", 2),
+        ("previous", 1),
+        (ids[0].as_str(), 0),
+        (ids[3].as_str(), 3),
+        ("20261108", 1),
+        ("2026110", 0),
+        // The run of the 8th was completed at 12:01.
+        ("2026-11-07", 0),
+        ("2026-11-08", 1),
+        ("2026-11-24", 2),
+        // It is noon of the 25th.
+        ("-1h", 2),
+        ("-4d", 2),
+        ("-6d", 1),
+        ("-23d", 0),
+    ] {
+        let expected = if name == "2026110" { "ambiguous" } else { ids[index].as_str() };
+        let answer = place.ask(&["--snapshot", name, "who", "nobody"]).await;
+        if expected == "ambiguous" {
+            assert_eq!(answer.error_type(2), "InvalidEvent");
+        } else {
+            assert_eq!(answer.json()["snapshot"]["snapshot_id"], expected, "{name}");
+        }
+    }
+}
+
+// Promise: a snapshot that was completed in the last millisecond of a day belongs to it, one of midnight does not.
+#[tokio::test]
+async fn a_day_ends_at_midnight() {
+    let place = Place::new();
+    let mut last = SnapshotBuilder::on_day(9);
+    last.manifest.completed_at = "2026-11-09T23:59:59.999Z".parse().unwrap();
+    let last = place.publish(&last);
+    let mut midnight = SnapshotBuilder::on_day(10).after(&last);
+    midnight.manifest.completed_at = "2026-11-11T00:00:00.000Z".parse().unwrap();
+    let midnight = place.publish(&midnight);
+    for (date, expected) in
+        [("2026-11-09", last.id()), ("2026-11-10", last.id()), ("2026-11-11", midnight.id())]
+    {
+        let answer = place.ask(&["--snapshot", date, "who", "nobody"]).await;
+        assert_eq!(answer.json()["snapshot"]["snapshot_id"], expected, "{date}");
+    }
+}
+
+// Promise: an age of exactly that long is old enough.
+#[tokio::test]
+async fn an_age_includes_its_last_moment() {
+    let (mut place, ids) = place();
+    place.now = "2026-11-20T13:01:00.000Z".parse().unwrap();
+    let taken =
+        async |place: &Place| place.ask(&["--snapshot", "-1h", "who", "nobody"]).await.json();
+    assert_eq!(taken(&place).await["snapshot"]["snapshot_id"], ids[2].as_str());
+    place.now = "2026-11-20T13:00:59.999Z".parse().unwrap();
+    assert_eq!(taken(&place).await["snapshot"]["snapshot_id"], ids[1].as_str());
+}
+
+// Promise: a snapshot that is not there is exit status 2, and nothing is answered in its place.
+#[tokio::test]
+async fn a_snapshot_that_is_not_there_is_not_found() {
+    let (place, _) = place();
+    for name in ["20270101", "2026-10-31", "-25d"] {
+        let answer = place.ask(&["--snapshot", name, "who", "nobody"]).await;
+        assert_eq!(answer.error_type(2), "SnapshotNotFound", "{name}");
+    }
+    let empty = Place::new();
+    assert_eq!(empty.ask(&["snapshots"]).await.error_type(2), "SnapshotNotFound");
+    empty.publish(&SnapshotBuilder::on_day(1));
+    let answer = empty.ask(&["--snapshot", "previous", "who", "nobody"]).await;
+    assert_eq!(answer.error_type(2), "SnapshotNotFound");
+}
+
+// Promise: a manifest that is not the one that was published is exit status 6, also if it is asked for by its id.
+#[tokio::test]
+async fn a_forged_manifest_is_damage() {
+    let (place, ids) = place();
+    let key = format!("snapshots/{}/manifest.json", ids[1]);
+    let manifest = std::fs::read_to_string(place.path(&key)).unwrap();
+    place.write(&key, manifest.replace("ins_1", "ins_2").as_bytes());
+    for arguments in [&["snapshots"][..], &["--snapshot", &ids[1], "who", "nobody"]] {
+        assert_eq!(place.ask(arguments).await.error_type(6), "SnapshotDamaged");
+    }
+    place.write("latest.json", b"{\"snapshot_id\":");
+    assert_eq!(place.ask(&["snapshots"]).await.error_type(6), "SnapshotDamaged");
+    std::fs::remove_file(place.path("latest.json")).unwrap();
+    std::fs::remove_dir_all(place.path("snapshots")).unwrap();
+    assert_eq!(place.ask(&["snapshots"]).await.error_type(2), "SnapshotNotFound");
+}
+
+// Promise: the chain ends where older snapshots were removed, without an error.
+#[tokio::test]
+async fn removed_snapshots_end_the_chain() {
+    let (place, ids) = place();
+    std::fs::remove_dir_all(place.path(&format!("snapshots/{}", ids[1]))).unwrap();
+    let answer = place.ask(&["snapshots"]).await.answered();
+    let listed = answer["snapshots"].as_array().unwrap();
+    let published: Vec<_> =
+        listed.iter().map(|entry| entry["published"].as_bool().unwrap()).collect();
+    assert_eq!(
+        published,
+        [false, true, false],
+        "what is behind the gap is not known to be published"
+    );
+}
