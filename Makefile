@@ -14,15 +14,18 @@ export CLERK_SYNC_PYTHON := $(CURDIR)/.venv/bin/python
 # The first seed of `make chaos`: different each time, unless it is set.
 SEED := $(or $(SEED),$(shell date +%s))
 
-.PHONY: help run run-lambda test chaos fuzz mutants test-aws measure bench package release deploy invoke logs \
+.PHONY: help run install run-lambda test chaos fuzz mutants test-aws measure bench package release deploy invoke logs \
 	latest-views check docs-check advisories clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r goal meaning; do \
 		printf '  make %-12s %s\n' "$$goal" "$$meaning"; done
 
-run: ## run one real sync, from a synthetic Clerk into ./out
+run: ## copy a synthetic Clerk into ./out twice, and ask what changed
 	@scripts/run
+
+install: ## build both programs and copy them into ~/.cargo/bin (PREFIX=folder: into PREFIX/bin)
+	@scripts/install
 
 run-lambda: ## run the Lambda function on this machine, with each file of events/
 	@scripts/python-environment test lambda
@@ -57,8 +60,8 @@ measure: ## check peak memory and requests of a large sync, with the release bui
 	@cargo build --release --workspace --bins --examples --no-default-features --locked --quiet
 	@python3 -m bench.measure --release
 
-bench: ## run all benchmarks and write docs/benchmarks.md; 25 minutes (QUICK=1: tiny, writes nothing)
-	@scripts/bench $(if $(QUICK),--quick,--output docs/benchmarks.md)
+bench: ## run all benchmarks and write docs/benchmarks*.md; an hour (QUICK=1: tiny, writes nothing)
+	@scripts/bench $(if $(QUICK),--quick,--write docs)
 
 package: ## build the zip for Lambda and print its size (ARCHITECTURE=arm64 or x86_64)
 	@scripts/package $(ARCHITECTURE)

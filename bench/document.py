@@ -1,7 +1,8 @@
-"""The document that the benchmarks write: docs/benchmarks.md."""
+"""The pages that the benchmarks write: docs/benchmarks.md and docs/benchmarks-access.md."""
 
 import textwrap
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from .reasons import REASONS
 from .report import Benchmark, Report, Verdict, table
@@ -9,7 +10,17 @@ from .report import Benchmark, Report, Verdict, table
 # Characters in a line.
 WIDTH = 104
 
-HEAD = """\
+@dataclass(frozen=True)
+class Page:
+    """One page, and the text that it begins with."""
+
+    file: str
+    head: str
+
+
+COPYING = Page(
+    "benchmarks.md",
+    """\
 # Benchmarks
 
 Written by `make bench`; do not edit. The synthetic Clerk ([sandbox](../crates/sandbox/README.md)) runs in a
@@ -18,13 +29,29 @@ low latency include the work of both. All programs are release builds. Each figu
 several runs, with the lowest and highest in brackets; without brackets there was one run, or all runs
 agreed. Wall time is from the start of a process to its end. CPU is its user and system time, and peak
 memory its largest resident set, as the kernel reports them for that one process (`wait4`). Every run of
-clerk-sync must end `complete` and verified, or the benchmarks fail.
-"""
+clerk-sync must end `complete` and verified, or the benchmarks fail. How fast clerk-access answers is on
+[a page of its own](benchmarks-access.md).
+""",
+)
+
+QUESTIONS = Page(
+    "benchmarks-access.md",
+    """\
+# Benchmarks of clerk-access
+
+Written by `make bench`; do not edit. All programs are release builds. Each figure is the median of several
+runs, with the lowest and highest in brackets; without brackets there was one run, or all runs agreed. Wall
+time is from the start of a process to its end. CPU is its user and system time, and peak memory its largest
+resident set, as the kernel reports them for that one process (`wait4`).
+""",
+)
 
 
-def document(facts: list[tuple[str, str]], outcomes: list[tuple[Benchmark, Report | str]]) -> str:
+def document(
+    page: Page, facts: list[tuple[str, str]], outcomes: list[tuple[Benchmark, Report | str]]
+) -> str:
     """All sections. Instead of a report, a section may contain the reason why there is none."""
-    lines = [HEAD, *table(["", "this run"], facts), "## Targets", "", *targets(outcomes)]
+    lines = [page.head, *table(["", "this run"], facts), "## Targets", "", *targets(outcomes)]
     for benchmark, outcome in outcomes:
         lines += [f"## {benchmark.title}", ""]
         lines += outcome.lines if isinstance(outcome, Report) else [f"**Not measured**: {outcome}", ""]

@@ -1,10 +1,9 @@
 #!/usr/bin/env python3
 """Prints in a few lines what a sync wrote into a folder.
 
-usage: summary.py RESPONSE FOLDER PROGRAM
+usage: summary.py RESPONSE FOLDER
 
-RESPONSE is the file with clerk-sync's response, FOLDER the folder that SNAPSHOT_URL named, and PROGRAM
-the path of clerk-sync, for the commands suggested at the end.
+RESPONSE is the file with clerk-sync's response, and FOLDER the folder that SNAPSHOT_URL named.
 """
 
 import gzip
@@ -18,7 +17,7 @@ SHOWN_LINES = 2
 
 
 def main():
-    response_file, folder, program = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+    response_file, folder = Path(sys.argv[1]), Path(sys.argv[2])
     text = response_file.read_text(encoding="utf-8")
     if not text.strip():
         sys.exit("clerk-sync gave no response; see the error above.")
@@ -36,7 +35,6 @@ def main():
     print()
     print_datasets(snapshot, manifest)
     print_first_lines(snapshot, manifest, "users")
-    print_next(snapshot, manifest, program)
 
 
 def print_datasets(snapshot, manifest):
@@ -76,19 +74,6 @@ def print_first_lines(snapshot, manifest, name):
 
 def shortened(text, length):
     return text if len(text) <= length else text[: length - 1] + "…"
-
-
-def print_next(snapshot, manifest, program):
-    """Commands to try next."""
-    grants = manifest["datasets"]["grants"]["parts"]
-    print("Next:")
-    if grants:
-        print("  a grant in full     "
-              f"gzip -dc {snapshot / grants[-1]['key']} | tail -n 1 | python3 -m json.tool")
-    print("  a second snapshot   make run")
-    print("  the Lambda function make run-lambda")
-    print("  your own instance   read -rs CLERK_SECRET_KEY && export CLERK_SECRET_KEY")
-    print(f"                      RESOURCES=users SNAPSHOT_URL=\"file://$PWD/mine\" {program}")
 
 
 if __name__ == "__main__":
