@@ -53,11 +53,24 @@ impl Entry {
 /// Past the limit, what it holds goes to the temporary file.
 #[derive(Debug)]
 pub(super) struct Unmatched {
-    lines: HashMap<(u64, u64), (i32, u32), BuildHasherDefault<AlreadyHashed>>,
-    counts: [usize; 2],
+    lines: Lines,
+    /// Lines added of each side.
+    added: [u64; 2],
     limit: usize,
     folder: Option<PathBuf>,
     spilled: Option<Runs>,
+}
+
+/// The lines, by the hashes of id and line.
+type Lines = HashMap<(u64, u64), Unpaired, BuildHasherDefault<AlreadyHashed>>;
+
+/// A line without a partner so far.
+#[derive(Debug, Clone, Copy)]
+struct Unpaired {
+    surplus: i32,
+    part: u32,
+    /// How many lines of its side came before it.
+    number: u64,
 }
 
 /// Takes what is already a hash as it is.
@@ -83,54 +96,58 @@ impl Unmatched {
     pub(super) fn new(limits: &Limits) -> Self {
         Self {
             lines: HashMap::default(),
-            counts: [0; 2],
+            added: [0; 2],
             limit: limits.entries.max(1),
             folder: limits.temporary_folder.clone(),
             spilled: None,
         }
     }
 
-    /// Lines of one side that wait for their partner, not counting those in the file.
-    pub(super) const fn waiting(&self, side: Side) -> usize {
-        self.counts[side as usize]
+    /// Lines that wait for their partner, not counting those in the file.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        self.lines.len()
     }
 
+    /// Adds a line. If its partner waited for it, returns how many lines of the other side came after the partner.
     pub(super) fn add(
         &mut self,
         side: Side,
         id: u64,
         line: u64,
         part: u32,
-    ) -> Result<(), CompareError> {
+    ) -> Result<Option<u64>, CompareError> {
         use std::collections::hash_map::Entry::{Occupied, Vacant};
         let step = if side == Side::From { 1 } else { -1 };
+        let number = self.added[side as usize];
+        self.added[side as usize] += 1;
         match self.lines.entry((id, line)) {
             Vacant(vacant) => {
-                vacant.insert((step, part));
-                self.counts[side as usize] += 1;
+                vacant.insert(Unpaired { surplus: step, part, number });
             }
             Occupied(mut occupied) => {
-                let (surplus, place) = occupied.get_mut();
-                let adds = surplus.signum() == step;
-                *surplus += step;
-                if adds {
-                    *place = part;
-                    self.counts[side as usize] += 1;
-                } else {
-                    self.counts[side.other() as usize] -= 1;
-                    if *surplus == 0 {
+                let waiting = occupied.get_mut();
+                let is_partner = waiting.surplus.signum() != step;
+                waiting.surplus += step;
+                if is_partner {
+                    let after = self.added[side.other() as usize] - waiting.number;
+                    if waiting.surplus == 0 {
                         occupied.remove();
                     }
+                    return Ok(Some(after));
                 }
+                (waiting.part, waiting.number) = (part, number);
             }
         }
-        if self.lines.len() > self.limit { self.spill() } else { Ok(()) }
+        if self.lines.len() > self.limit {
+            self.spill()?;
+        }
+        Ok(None)
     }
 
     fn spill(&mut self) -> Result<(), CompareError> {
         let mut entries = take_entries(&mut self.lines);
         entries.sort_unstable();
-        self.counts = [0; 2];
         let runs = match &mut self.spilled {
             Some(runs) => runs,
             None => self.spilled.insert(Runs::create(self.folder.as_deref())?),
@@ -154,10 +171,8 @@ impl Unmatched {
     }
 }
 
-fn take_entries(
-    lines: &mut HashMap<(u64, u64), (i32, u32), BuildHasherDefault<AlreadyHashed>>,
-) -> Vec<Entry> {
-    let entry = |((id, line), (surplus, part))| Entry { id, line, surplus, part };
+fn take_entries(lines: &mut Lines) -> Vec<Entry> {
+    let entry = |((id, line), Unpaired { surplus, part, .. })| Entry { id, line, surplus, part };
     std::mem::take(lines).into_iter().map(entry).collect()
 }
 

@@ -40,7 +40,7 @@ impl<'a> Sides<'a> {
 }
 
 /// Lines that are read from one side before the other side's turn is considered.
-const LINES_AT_ONCE: usize = 32;
+const LINES_AT_ONCE: u64 = 32;
 
 /// Reads the parts that are not on both sides, each once, and returns the lines that differ.
 pub(super) async fn differences(
@@ -54,13 +54,15 @@ pub(super) async fn differences(
     let places = one_sided_parts(sides.from.parts(dataset), sides.to.parts(dataset));
     let mut cursors = sides.cursors(dataset, places);
     let mut is_at_end = [false; 2];
+    let mut side = Side::From;
     while is_at_end != [true; 2] {
-        let side = behind(is_at_end, |side| unmatched.waiting(side));
         let cursor = &mut cursors[side as usize];
         if !cursor.open().await? {
             is_at_end[side as usize] = true;
+            side = side.other();
             continue;
         }
+        let mut lag = 0;
         for _ in 0..LINES_AT_ONCE {
             let Some((place, line)) = cursor.next_line()? else {
                 if sink.is_stopped() {
@@ -70,9 +72,15 @@ pub(super) async fn differences(
             };
             match entry(sides.hashes, &ids, dataset, &verdict.excluded, line) {
                 Ok(None) => {}
-                Ok(Some((id, line))) => unmatched.add(side, id, line, place)?,
+                Ok(Some((id, line))) => {
+                    lag = unmatched.add(side, id, line, place)?.unwrap_or(lag);
+                }
                 Err(NotARecord) => return Err(cursor.not_a_record(dataset).into()),
             }
+        }
+        // Both sides are read in step, so that partners meet early: a side that is behind is read on.
+        if lag <= LINES_AT_ONCE && !is_at_end[side.other() as usize] {
+            side = side.other();
         }
     }
     unmatched.finish()

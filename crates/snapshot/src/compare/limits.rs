@@ -5,7 +5,7 @@ use std::path::PathBuf;
 /// Bounds of a comparison's memory. Together the defaults keep it below 64 MiB, whatever the size of the snapshots.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Most hashes of lines that are kept in memory, of about 48 bytes each while the parts are read. Past it, they are
+    /// Most hashes of lines that are kept in memory, of about 64 bytes each while the parts are read. Past it, they are
     /// written to an unnamed temporary file.
     pub entries: usize,
     /// Bytes of lines and records that are kept in memory. Past it, the parts in which something differs are read once
@@ -21,7 +21,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             entries: 200_000,
-            held_bytes: 16 * 1024 * 1024,
+            held_bytes: 24 * 1024 * 1024,
             read_ahead_bytes: 4 * 1024 * 1024,
             temporary_folder: None,
         }

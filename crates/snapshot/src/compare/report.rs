@@ -128,7 +128,7 @@ impl Report<'_, '_> {
 
     fn outcome(&mut self, lines: [Option<&[u8]>; 2]) -> Result<Option<Outcome>, DraftError> {
         let hashes = self.sides.hashes;
-        let hash = |id: &str| (hashes.of_id(id.as_bytes()), hashes.of_text(id.as_bytes()));
+        let hash = |id: &str| (hashes.of_id(id.as_bytes()), hashes.of_line(id.as_bytes()));
         Ok(match self.drafts.draft(lines, self.causes, hash)? {
             Draft::Nothing => None,
             Draft::Record { op, class, line } => {
@@ -165,7 +165,7 @@ impl Report<'_, '_> {
         };
         let Some(Outcome { op, line }) = outcome else { return Ok(()) };
         if self.notes_causes {
-            let check = self.sides.hashes.of_text(&item.id);
+            let check = self.sides.hashes.of_line(&item.id);
             self.causes.note(self.drafts.dataset, op, (hash, check))?;
         }
         let Some(line) = line else { return Ok(()) };
