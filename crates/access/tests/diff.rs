@@ -204,3 +204,28 @@ async fn a_damaged_part_ends_the_comparison() {
     assert_eq!(answer.error_type(6), "SnapshotDamaged");
     assert_eq!(place.ask(&["history", "ada"]).await.error_type(6), "SnapshotDamaged");
 }
+
+// Promise: if something is found to be damaged when changes were written already, the document is closed with the error,
+// NDJSON ends in it, and a file is not made.
+#[tokio::test]
+async fn an_error_after_changes_is_part_of_valid_json() {
+    let place = Place::new();
+    let key = |id: &str| records::resource("api_key", id, json!({}));
+    let first =
+        place.publish(&snapshot(1, &["ada"], Vec::new()).with(Dataset::ApiKeys, [key("ak_1")]));
+    let second =
+        snapshot(2, &["bob"], Vec::new()).with(Dataset::ApiKeys, [key("ak_2")]).after(&first);
+    let second = place.publish(&second);
+    place.write(&second.part_key(Dataset::ApiKeys, 0), b"damaged");
+    let answer = place.ask(&["diff"]).await;
+    assert_eq!(answer.error_type(6), "SnapshotDamaged");
+    let expected = named(&[("user_added", "bob"), ("user_removed", "ada")]);
+    assert_eq!(sorted(events(&answer.json())), expected);
+    let ndjson = place.ask(&["diff", "-o", "ndjson"]).await;
+    let last: Value = serde_json::from_str(ndjson.stdout.lines().last().unwrap()).unwrap();
+    assert_eq!(last["errorType"], "SnapshotDamaged");
+    let file = place.path("changes.json");
+    let written = place.ask(&["diff", "--out", file.to_str().unwrap()]).await;
+    assert_eq!(written.error_type(6), "SnapshotDamaged");
+    assert!(written.json()["changes"].is_null() && !file.exists());
+}

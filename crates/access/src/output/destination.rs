@@ -95,9 +95,9 @@ impl<'a> Destination<'a> {
         Ok(())
     }
 
-    /// Removes the file. What is written from now on goes to standard output.
-    pub fn abandon(&mut self) {
-        self.file = None;
+    /// Removes the file. What is written from now on goes to standard output. Returns whether there was one.
+    pub fn abandon(&mut self) -> bool {
+        self.file.take().is_some()
     }
 
     fn flush_standard(&mut self) -> Result<(), OutputError> {

@@ -150,7 +150,13 @@ impl<'a> Output<'a> {
     /// # Errors
     /// [`OutputError`].
     pub fn fail(&mut self, error: &impl Serialize) -> Result<(), OutputError> {
-        self.destination.abandon();
+        if self.destination.abandon() {
+            // What was written is gone with the file.
+            match &mut self.writer {
+                Writer::Json(writer) => *writer = json::JsonWriter::default(),
+                Writer::Table(_) | Writer::Ndjson(_) | Writer::Csv(_) | Writer::Xlsx(_) => {}
+            }
+        }
         match &mut self.writer {
             Writer::Json(writer) => writer.fail(error, &mut self.destination)?,
             Writer::Ndjson(writer) => writer.line(error, &mut self.destination)?,
