@@ -1,5 +1,6 @@
 //! What is stored and is not what was written.
 
+use clerk_snapshot::compression::Compression;
 use clerk_snapshot::resource::Dataset;
 use clerk_snapshot::testing::Stored;
 
@@ -57,6 +58,22 @@ async fn a_cut_missing_or_replaced_part_is_damage() {
                 &std::fs::read(place.path(&stored.part_key(Dataset::Grants, 1))).unwrap(),
             ),
         }
+        is_damaged(&place).await;
+    }
+}
+
+// Promise: a part that somebody changed, and that is still whole and as long as before, is damage.
+#[tokio::test]
+async fn a_forged_part_is_damage() {
+    for dataset in [Dataset::Users, Dataset::Grants] {
+        let mut snapshot = World::new().snapshot(20);
+        snapshot.manifest.compression = Compression::None;
+        snapshot.lines_per_part = 1_000;
+        let place = Place::new();
+        let stored = place.publish(&snapshot);
+        let key = stored.part_key(dataset, 0);
+        let text = std::fs::read_to_string(place.path(&key)).unwrap();
+        place.write(&key, text.replace("user_007", "user_077").as_bytes());
         is_damaged(&place).await;
     }
 }

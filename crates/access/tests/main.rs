@@ -16,6 +16,7 @@ mod usage;
 // The commands.
 mod access;
 mod can;
+mod diff;
 mod holders;
 mod snapshots;
 mod who;

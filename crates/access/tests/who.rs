@@ -47,6 +47,20 @@ async fn addresses_are_found_in_any_case() {
     }
 }
 
+// Promise: an external id that many users share finds them all, each with their own memberships.
+#[tokio::test]
+async fn everybody_with_an_external_id_is_found() {
+    let mut world = World::new();
+    for user in world.users.iter_mut().take(20) {
+        user["profile"]["external_id"] = "shared".into();
+    }
+    let place = Place::new();
+    place.publish(&world.snapshot(20));
+    let expected = world.people(|user| user["profile"]["external_id"] == "shared");
+    assert_eq!(expected.len(), 20);
+    assert_eq!(place.ask(&["who", "shared"]).await.answered()["people"], Value::Array(expected));
+}
+
 // Promise: `who` reads users and grants, and of the rest only what it shows.
 #[tokio::test]
 async fn nobody_is_an_answer() {

@@ -7,7 +7,7 @@ use clerk_snapshot::part::Part;
 use clerk_snapshot::reader::{Damage, PartLines, ReadError, Snapshot};
 use clerk_snapshot::resource::Dataset;
 use futures_util::StreamExt as _;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, spawn_blocking};
 
 use super::Archive;
@@ -107,7 +107,8 @@ impl Archive {
         });
         let mut work = futures_util::stream::iter(work).buffered(self.parts_at_once());
         while let Some(result) = work.next().await {
-            take(result?)?;
+            let (taken, _room) = result?;
+            take(taken)?;
         }
         Ok(())
     }
@@ -116,25 +117,26 @@ impl Archive {
 /// What bounds the work on parts.
 struct Limits {
     /// Room in memory, in units of [`UNIT`] bytes.
-    memory: Semaphore,
+    memory: Arc<Semaphore>,
     processors: Semaphore,
 }
 
 impl Limits {
     fn new() -> Self {
         Self {
-            memory: Semaphore::new((MOST_BYTES / UNIT) as usize),
+            memory: Arc::new(Semaphore::new((MOST_BYTES / UNIT) as usize)),
             processors: Semaphore::new(processors()),
         }
     }
 }
 
+/// Reads one part. The room that it takes in memory comes with the result, which takes room until it is taken.
 async fn scan_part<T, R>(
     snapshot: &Snapshot,
     dataset: Dataset,
     part: &Part,
     shared: Arc<(R, Limits)>,
-) -> Result<T, ScanError>
+) -> Result<(T, Option<OwnedSemaphorePermit>), ScanError>
 where
     T: Send + 'static,
     R: Fn(&mut Lines) -> Result<T, ScanError> + Send + Sync + 'static,
@@ -142,7 +144,8 @@ where
     let limits = &shared.1;
     let room = part.bytes.min(MOST_BYTES).div_ceil(UNIT);
     // Neither semaphore is ever closed, and without a permit the work would merely be less bounded.
-    let room = limits.memory.acquire_many(u32::try_from(room).unwrap_or(1)).await.ok();
+    let memory = Arc::clone(&limits.memory);
+    let room = memory.acquire_many_owned(u32::try_from(room).unwrap_or(1)).await.ok();
     let verified =
         snapshot.read_part(part).await.map_err(|error| missing_is_damage(error, part))?;
     let processor = limits.processors.acquire().await.ok();
@@ -159,8 +162,8 @@ where
             Err(cancelled) => Err(ScanError::Interrupted(cancelled)),
         },
     };
-    drop((room, processor));
-    result
+    drop(processor);
+    Ok((result?, room))
 }
 
 /// A part that its manifest names and that is not there is damage, unlike a snapshot that is not there.

@@ -2,7 +2,12 @@
 
 pub mod access;
 pub mod can;
+pub mod change_row;
+pub mod changes;
 pub mod completions;
+pub mod diff;
+pub mod fold;
+pub mod history;
 pub mod holder;
 pub mod holders;
 pub mod man;
@@ -40,6 +45,10 @@ pub enum Question {
     Holders(holders::Arguments),
     /// Every membership with its permissions, a row each, for sheets and other programs
     Access(access::Arguments),
+    /// What changed between two snapshots
+    Diff(diff::Arguments),
+    /// When what happened to a user, organization, role or membership, over all published snapshots
+    History(history::Arguments),
 }
 
 /// Answers a question.
@@ -53,5 +62,7 @@ pub async fn answer(question: &Question, session: &mut Session<'_>) -> Result<Ou
         Question::Can(arguments) => can::run(arguments, session).await,
         Question::Holders(arguments) => holders::run(arguments, session).await,
         Question::Access(arguments) => access::run(arguments, session).await,
+        Question::Diff(arguments) => diff::run(arguments, session).await,
+        Question::History(arguments) => history::run(arguments, session).await,
     }
 }
