@@ -5,4 +5,9 @@
 
 mod support;
 
+mod compare;
+mod export;
+mod findings;
 mod snapshots;
+mod stats;
+mod verify;
