@@ -1,7 +1,7 @@
 //! Makes flat rows of records: a column for each field of the schema, in its order.
 //!
 //! - A field of `profile` is called as it is there, one of another object after both: `role_id`, `emails_address`. Where
-//!   a field of `profile` is called like one beside it, it gets `profile_` in front.
+//!   that name is taken, a field of `profile` gets `profile_` in front.
 //! - What an array holds is joined with `; `. An element that is not known keeps its place, so that the columns of one
 //!   array belong together.
 //! - What belongs to the customer, such as metadata or claims, is JSON in one column. `raw` has none.
@@ -71,16 +71,7 @@ impl Flat {
             paths.iter().any(|other| other.len() > path.len() && other.starts_with(path))
         };
         let paths: Vec<_> = paths.iter().filter(|path| !is_parent(path)).cloned().collect();
-        let top: Vec<&String> =
-            paths.iter().filter(|path| path.len() == 1).map(|it| &it[0]).collect();
-        let columns = paths.iter().map(|path| {
-            let name = match path.split_first() {
-                Some((first, rest)) if first == PROFILE => {
-                    let name = rest.join("_");
-                    if top.contains(&&name) { format!("{PROFILE}_{name}") } else { name }
-                }
-                _ => path.join("_"),
-            };
+        let columns = names(&paths).into_iter().map(|name| {
             // Made once for each dataset, and used until the program ends.
             Column::hidden(Box::leak(name.into_boxed_str()))
         });
@@ -95,6 +86,23 @@ impl Flat {
         let cells = self.paths.iter().map(|path| cell(&record, path)).collect();
         Some(FlatRow { list: self.list, cells })
     }
+}
+
+/// The names of the columns with these paths.
+fn names(paths: &[Vec<String>]) -> Vec<String> {
+    let is_in_profile = |path: &[String]| path.first().is_some_and(|first| first == PROFILE);
+    let mut taken: Vec<String> =
+        paths.iter().filter(|path| !is_in_profile(path)).map(|path| path.join("_")).collect();
+    let name = |path: &Vec<String>| {
+        let name = path.join("_");
+        let short = name.strip_prefix("profile_").filter(|_| is_in_profile(path));
+        let Some(short) = short.filter(|short| !taken.iter().any(|it| it == short)) else {
+            return name;
+        };
+        taken.push(short.to_owned());
+        short.to_owned()
+    };
+    paths.iter().map(name).collect()
 }
 
 /// The kinds of records that a schema describes.
@@ -114,7 +122,9 @@ fn add_paths(field: &Value, path: &mut Vec<String>, paths: &mut Vec<Vec<String>>
     let inside = if field["items"]["properties"].is_object() { &field["items"] } else { field };
     if fields(inside).next().is_none() {
         if !paths.contains(path) {
-            paths.push(path.clone());
+            // Where another kind of record has null, the fields stand in its place.
+            let parent = paths.iter().position(|other| path.starts_with(other));
+            paths.insert(parent.unwrap_or(paths.len()), path.clone());
         }
         return;
     }

@@ -101,7 +101,8 @@ impl ListOfPeople {
         let mut input = BufReader::new(input);
         let header = read_header(&mut input)?;
         let (delimiter, place) = find_column(&header.text, column)?;
-        let first = Cursor::new(header.text).chain(input);
+        let is_crlf = header.text.ends_with(b"\r\n");
+        let first = LineEnds { input: Cursor::new(header.text).chain(input), is_crlf };
         let mut reader = ReaderBuilder::new()
             .delimiter(delimiter)
             .has_headers(true)
@@ -178,6 +179,34 @@ impl By {
             (Some((key, kind)), _) => key.hash(kind, text),
             (None, Self::Email) => names::folded(text),
             (None, Self::ExternalId | Self::Username) => text.to_owned(),
+        }
+    }
+}
+
+/// Leaves out carriage returns where lines end in two characters, of which the parser would count one.
+struct LineEnds<R> {
+    input: R,
+    is_crlf: bool,
+}
+
+impl<R: BufRead> Read for LineEnds<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let read = self.input.read(buffer)?;
+            if !self.is_crlf || read == 0 {
+                return Ok(read);
+            }
+            let mut kept = 0;
+            for place in 0..read {
+                if buffer[place] != b'\r' {
+                    buffer[kept] = buffer[place];
+                    kept += 1;
+                }
+            }
+            // Nothing but carriage returns is not the end.
+            if kept > 0 {
+                return Ok(kept);
+            }
         }
     }
 }

@@ -2,17 +2,13 @@
 
 use std::sync::Arc;
 
-use clerk_snapshot::digest::Sha256Hex;
 use clerk_snapshot::layout;
 use clerk_snapshot::manifest::{DatasetStatus, Latest, Manifest};
 use clerk_snapshot::reader::{ReadError, Snapshot};
-use serde_json::Value;
 
 use super::check::{Check, Problems};
-use super::schema::Schema;
 use super::targets::Target;
 use crate::archive::Archive;
-use crate::schemas;
 
 /// Opens a snapshot and checks its manifest. If it cannot be opened, the check says why.
 ///
@@ -56,7 +52,6 @@ pub async fn check(
             }
         }
         check_facts(snapshot.manifest(), &mut problems);
-        check_schema(archive, snapshot, &mut problems).await?;
     }
     Ok((problems.into_check(&target.id, "manifest", detail), snapshot))
 }
@@ -122,24 +117,4 @@ fn check_facts(manifest: &Manifest, problems: &mut Problems) {
     if verified != manifest.verified {
         problems.add(|| "its `verified` does not follow from the datasets".to_owned());
     }
-}
-
-async fn check_schema(
-    archive: &Archive,
-    snapshot: &Snapshot,
-    problems: &mut Problems,
-) -> Result<(), ReadError> {
-    let key = layout::manifest_key(snapshot.id());
-    let url = || archive.source().url_of(&key);
-    let bytes = archive.source().read(&key).await;
-    let bytes = bytes.map_err(|source| ReadError::Unavailable { url: url(), source })?;
-    let bytes = bytes.unwrap_or_default();
-    if Sha256Hex::of(&bytes) != *snapshot.manifest_sha256() {
-        problems.add(|| format!("{} changed while it was read", url()));
-    } else if let Ok(value) = serde_json::from_slice::<Value>(&bytes)
-        && let Some(problem) = Schema::new(schemas::MANIFEST).problem(&value)
-    {
-        problems.add(|| format!("{} {problem}", url()));
-    }
-    Ok(())
 }
