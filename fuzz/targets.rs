@@ -7,6 +7,9 @@
 #![allow(unreachable_pub, reason = "public for the fuzzer's programs, a module in the tests")]
 #![allow(clippy::expect_used, clippy::panic, reason = "a broken assumption is a finding")]
 
+#[path = "snapshots.rs"]
+mod snapshots;
+
 use std::error::Error;
 use std::io::Read as _;
 use std::sync::Arc;
@@ -36,6 +39,8 @@ use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
+pub use snapshots::{chain, comparison, part_lines};
+
 /// A target's name, which is that of its folder in `corpus/` and of its program in `fuzz_targets/`,
 /// and what it does.
 pub type Target = (&'static str, fn(&[u8]));
@@ -55,6 +60,9 @@ pub const TARGETS: &[Target] = &[
     ("checkpoint", checkpoint),
     ("manifest", manifest),
     ("latest", latest),
+    ("chain", chain),
+    ("part_lines", part_lines),
+    ("comparison", comparison),
     ("event", event),
     ("secret", secret),
     ("retry_after", retry_after_header),

@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 
+use clerk_snapshot::compare::CompareError;
 use clerk_snapshot::reader::ReadError;
 use clerk_store::quoted::Quoted;
 
@@ -22,6 +23,9 @@ pub enum Error {
     /// Data of a snapshot could not be read.
     #[error(transparent)]
     Scan(#[from] ScanError),
+    /// Two snapshots could not be compared.
+    #[error(transparent)]
+    Compare(#[from] CompareError),
     /// The answer could not be written.
     #[error(transparent)]
     Output(#[from] OutputError),
@@ -103,6 +107,13 @@ impl Error {
                 ScanError::Read(error) => read_error(error),
                 ScanError::Line { .. } => ("SnapshotDamaged", 6),
                 ScanError::Interrupted(_) => ("Internal", 1),
+            },
+            Self::Compare(error) => match error {
+                CompareError::DifferentInstances { .. } => ("InvalidEvent", 2),
+                CompareError::Read(error) => read_error(error),
+                CompareError::TemporaryFile(_) | CompareError::Sink(_) | CompareError::Stopped => {
+                    ("Internal", 1)
+                }
             },
             Self::Output(error) if error.is_refusal() => ("InvalidEvent", 2),
             Self::Output(_) => ("Internal", 1),

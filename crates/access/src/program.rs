@@ -29,8 +29,8 @@ const USAGE: u8 = 2;
 pub async fn run(
     arguments: impl IntoIterator<Item = OsString>,
     environment: Environment,
-    stdout: &mut dyn Write,
-    stderr: &mut dyn Write,
+    stdout: &mut (dyn Write + Send),
+    stderr: &mut (dyn Write + Send),
 ) -> u8 {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let name = OsString::from("clerk-access");
@@ -53,8 +53,8 @@ async fn ask(
     options: &Options,
     command: Vec<String>,
     environment: Environment,
-    stdout: &mut dyn Write,
-    stderr: &mut dyn Write,
+    stdout: &mut (dyn Write + Send),
+    stderr: &mut (dyn Write + Send),
 ) -> u8 {
     let out = options.out.as_deref().map(|path| environment.folder.join(path));
     // What writes several files says on standard output which.
@@ -110,8 +110,8 @@ async fn ask(
 fn print_rules(
     path: Option<&Path>,
     format: Format,
-    stdout: &mut dyn Write,
-    stderr: &mut dyn Write,
+    stdout: &mut (dyn Write + Send),
+    stderr: &mut (dyn Write + Send),
 ) -> u8 {
     let destination = match path {
         None => Ok(Destination::standard(&mut *stdout)),
@@ -125,7 +125,7 @@ fn print_rules(
 }
 
 /// Says what the answer itself does not say to somebody who looks at the terminal.
-fn tell(outcome: &Outcome, format: Format, is_in_file: bool, stderr: &mut dyn Write) {
+fn tell(outcome: &Outcome, format: Format, is_in_file: bool, stderr: &mut (dyn Write + Send)) {
     let sentences = match format {
         Format::Table if !is_in_file => Vec::new(),
         Format::Json | Format::Ndjson if !is_in_file => outcome.envelope.warnings(),
@@ -164,14 +164,19 @@ fn message_of(error: &Error) -> String {
 }
 
 /// Reports an error before there is anything that an answer could be written to.
-fn report(error: &Error, format: Format, stdout: &mut dyn Write, stderr: &mut dyn Write) -> u8 {
+fn report(
+    error: &Error,
+    format: Format,
+    stdout: &mut (dyn Write + Send),
+    stderr: &mut (dyn Write + Send),
+) -> u8 {
     if format.is_json() {
         write_document(&Document::of(error), stdout);
     }
     complain(error, stderr)
 }
 
-fn complain(error: &Error, stderr: &mut dyn Write) -> u8 {
+fn complain(error: &Error, stderr: &mut (dyn Write + Send)) -> u8 {
     write_line(&format!("clerk-access: {}", message_of(error)), stderr);
     error.exit_status()
 }
@@ -181,8 +186,8 @@ fn answer_parse_error(
     error: &clap::Error,
     arguments: &[OsString],
     environment: &Environment,
-    stdout: &mut dyn Write,
-    stderr: &mut dyn Write,
+    stdout: &mut (dyn Write + Send),
+    stderr: &mut (dyn Write + Send),
 ) -> u8 {
     let text = error.render().to_string();
     match error.kind() {
@@ -220,13 +225,13 @@ fn asked_format(arguments: &[OsString]) -> Option<Format> {
 }
 
 /// If standard output is broken, the sentence on standard error remains.
-fn write_document(document: &Document, stdout: &mut dyn Write) {
+fn write_document(document: &Document, stdout: &mut (dyn Write + Send)) {
     if let Ok(json) = escape::json(document) {
         let _ = stdout.write_all(format!("{json}\n").as_bytes()).and_then(|()| stdout.flush());
     }
 }
 
 /// If standard error is broken, nobody can be told.
-fn write_line(text: &str, stderr: &mut dyn Write) {
+fn write_line(text: &str, stderr: &mut (dyn Write + Send)) {
     let _ = stderr.write_all(format!("{}\n", escape::for_terminal(text)).as_bytes());
 }

@@ -4,10 +4,24 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed step fails the test")]
 
 mod support;
+mod world;
 
+// What every command does.
+mod completeness;
+mod damage;
+mod formats;
+mod program;
+mod usage;
+
+// The commands.
+mod access;
+mod can;
 mod compare;
+mod diff;
 mod export;
 mod findings;
+mod holders;
 mod snapshots;
 mod stats;
 mod verify;
+mod who;

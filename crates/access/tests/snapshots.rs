@@ -51,7 +51,7 @@ async fn every_way_to_name_a_snapshot_takes_the_right_one() {
         ("-1h", 2),
         ("-4d", 2),
         ("-6d", 1),
-        ("-24d", 0),
+        ("-23d", 0),
     ] {
         let expected = if name == "2026110" { "ambiguous" } else { ids[index].as_str() };
         let answer = place.ask(&["--snapshot", name, "who", "nobody"]).await;

@@ -8,10 +8,12 @@
 //! - [`manifest`] lists the parts of a snapshot, with [`digest`]s that detect corruption.
 //! - [`redaction`] has the hashes that replace personal data.
 //! - [`source`] is where snapshots are read from, [`layout`] names the files there, and [`reader`] reads snapshots back.
+//! - [`compare`] says what changed between two snapshots.
 //! - [`resource`] names the resources and datasets, [`timestamp`] formats times, and [`compression`] names the ways to
 //!   compress a part.
 
 pub mod buffers;
+pub mod compare;
 pub mod compression;
 pub mod digest;
 pub mod json;

@@ -7,7 +7,7 @@ use clerk_snapshot::part::Part;
 use clerk_snapshot::reader::{Damage, PartLines, ReadError, Snapshot, VerifiedPart};
 use clerk_snapshot::resource::Dataset;
 use futures_util::StreamExt as _;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, spawn_blocking};
 
 use super::Archive;
@@ -142,7 +142,10 @@ impl Archive {
         let work = futures_util::stream::iter(work).buffered(self.parts_at_once());
         let mut work = work.zip(futures_util::stream::iter(parts));
         while let Some((result, part)) = work.next().await {
-            take(part, result)?;
+            match result {
+                Ok((taken, _room)) => take(part, Ok(taken))?,
+                Err(error) => take(part, Err(error))?,
+            }
         }
         Ok(())
     }
@@ -151,25 +154,26 @@ impl Archive {
 /// What bounds the work on parts.
 struct Limits {
     /// Room in memory, in units of [`UNIT`] bytes.
-    memory: Semaphore,
+    memory: Arc<Semaphore>,
     processors: Semaphore,
 }
 
 impl Limits {
     fn new() -> Self {
         Self {
-            memory: Semaphore::new((MOST_BYTES / UNIT) as usize),
+            memory: Arc::new(Semaphore::new((MOST_BYTES / UNIT) as usize)),
             processors: Semaphore::new(processors()),
         }
     }
 }
 
+/// Reads one part. The room that it takes in memory comes with the result, which takes room until it is taken.
 async fn scan_part<T, R>(
     snapshot: &Snapshot,
     dataset: Dataset,
     part: &Part,
     shared: Arc<(R, Limits)>,
-) -> Result<T, ScanError>
+) -> Result<(T, Option<OwnedSemaphorePermit>), ScanError>
 where
     T: Send + 'static,
     R: Fn(&mut Lines) -> Result<T, ScanError> + Send + Sync + 'static,
@@ -177,7 +181,8 @@ where
     let limits = &shared.1;
     let room = part.bytes.min(MOST_BYTES).div_ceil(UNIT);
     // Neither semaphore is ever closed, and without a permit the work would merely be less bounded.
-    let room = limits.memory.acquire_many(u32::try_from(room).unwrap_or(1)).await.ok();
+    let memory = Arc::clone(&limits.memory);
+    let room = memory.acquire_many_owned(u32::try_from(room).unwrap_or(1)).await.ok();
     let verified =
         snapshot.read_part(part).await.map_err(|error| missing_is_damage(error, part))?;
     let processor = limits.processors.acquire().await.ok();
@@ -187,8 +192,8 @@ where
         shared_by_thread.0(&mut lines)
     });
     let result = work.await.map_err(stopped).and_then(|result| result);
-    drop((room, processor));
-    result
+    drop(processor);
+    Ok((result?, room))
 }
 
 /// The error of work that did not end. A panic goes on.

@@ -17,7 +17,7 @@ pub struct Arguments {
 
 impl Arguments {
     /// Writes the completions of `command` and returns the exit status.
-    pub fn write(&self, mut command: clap::Command, stdout: &mut dyn Write) -> u8 {
+    pub fn write(&self, mut command: clap::Command, stdout: &mut (dyn Write + Send)) -> u8 {
         let mut script = Vec::new();
         clap_complete::generate(
             clap_complete::Shell::from(self.shell),

@@ -20,8 +20,8 @@ impl Arguments {
     pub fn write(
         &self,
         mut command: clap::Command,
-        stdout: &mut dyn Write,
-        stderr: &mut dyn Write,
+        stdout: &mut (dyn Write + Send),
+        stderr: &mut (dyn Write + Send),
     ) -> u8 {
         command.build();
         let page = match &self.command {

@@ -2,10 +2,15 @@
 
 pub mod access;
 pub mod can;
+pub mod change_row;
+pub mod changes;
 pub mod compare;
 pub mod completions;
+pub mod diff;
 pub mod export;
 pub mod findings;
+pub mod fold;
+pub mod history;
 pub mod holder;
 pub mod holders;
 pub mod man;
@@ -48,6 +53,10 @@ pub enum Question {
     Holders(holders::Arguments),
     /// Every membership with its permissions, a row each, for sheets and other programs
     Access(access::Arguments),
+    /// What changed between two snapshots
+    Diff(diff::Arguments),
+    /// When what happened to a user, organization, role or membership, over all published snapshots
+    History(history::Arguments),
     /// What a reviewer should look at first, by rules that a file can set
     Findings(findings::Arguments),
     /// How many of what, by role, by organization and by status, and growth since the snapshot before
@@ -100,5 +109,7 @@ pub async fn answer(question: &Question, session: &mut Session<'_>) -> Result<Ou
         Question::Compare(arguments) => compare::run(arguments, session).await,
         Question::Export(arguments) => export::run(arguments, session).await,
         Question::Verify(arguments) => verify::run(arguments, session).await,
+        Question::Diff(arguments) => diff::run(arguments, session).await,
+        Question::History(arguments) => history::run(arguments, session).await,
     }
 }

@@ -135,3 +135,103 @@ impl Memberships {
         Ok((Arc::unwrap_or_clone(batch), people))
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use clerk_snapshot::testing::{MemorySource, SnapshotBuilder, records};
+
+    use super::*;
+
+    /// Forty organizations of up to ten members, one of them with a hundred, some of the same name, some not there.
+    fn snapshot() -> SnapshotBuilder {
+        let organizations = (0..40).filter(|number| number % 9 != 0).map(|number| {
+            records::organization(&format!("org_{number:02}"), &format!("Name {}", number * 7 % 20))
+        });
+        let mut grants = Vec::new();
+        for organization in 0..40 {
+            let members = if organization == 20 { 100 } else { organization % 11 };
+            for member in 0..members {
+                let (organization, user) =
+                    (format!("org_{organization:02}"), format!("user_{:03}", member * 31 % 120));
+                let membership = format!("orgmem_{organization}_{member}");
+                grants.push(records::member_grant(&organization, &user, &membership));
+                if member % 3 != 0 {
+                    let role = ("role_1", "org:admin");
+                    grants.push(records::role_grant(
+                        &organization,
+                        &user,
+                        &membership,
+                        role,
+                        &["org:a:read"],
+                    ));
+                }
+            }
+        }
+        SnapshotBuilder::on_day(1)
+            .with(
+                Dataset::Users,
+                (0..110).map(|number| records::user(&format!("user_{number:03}"))),
+            )
+            .with(Dataset::Organizations, organizations)
+            .with(Dataset::Grants, grants)
+    }
+
+    async fn listed(
+        archive: &Archive,
+        snapshot: &Snapshot,
+        order: Order,
+        most_bytes: usize,
+    ) -> Vec<String> {
+        let progress = Progress::default();
+        let organizations =
+            Organizations::read(archive, snapshot, &progress, |_| true).await.unwrap();
+        let roles = Roles::read(archive, snapshot, &progress).await.unwrap();
+        let memberships = Memberships {
+            archive: archive.clone(),
+            snapshot: snapshot.clone(),
+            progress,
+            organizations: Arc::new(organizations),
+            roles: Arc::new(roles),
+        };
+        let mut rows = Vec::new();
+        let mut emit = |membership: &Membership<'_>| {
+            rows.push(format!("{membership:?}"));
+            Ok(())
+        };
+        let selection = Arc::new(Selection::default());
+        memberships.each_in_batches(&selection, order, most_bytes, &mut emit).await.unwrap();
+        rows
+    }
+
+    // Promise: the answer does not depend on how much of it fits into memory at once.
+    #[tokio::test]
+    async fn the_answer_is_the_same_in_any_number_of_batches() {
+        let source = Arc::new(MemorySource::default());
+        let stored = snapshot().publish(&source);
+        let archive = Archive::of(Arc::clone(&source) as _, 3);
+        let snapshot = Snapshot::open(source.clone(), stored.id(), None).await.unwrap();
+        let parts = snapshot.parts(Dataset::Grants).len();
+        for order in [Order::Person, Order::Membership] {
+            source.take_reads();
+            let whole = listed(&archive, &snapshot, order, usize::MAX).await;
+            let reads = source.take_reads().iter().filter(|key| key.contains("/grants/")).count();
+            assert_eq!(reads, parts, "everything fits, so the grants are read once");
+            assert_eq!(
+                whole.len(),
+                100 + (0..40)
+                    .filter(|number| *number != 20)
+                    .map(|number| number % 11)
+                    .sum::<usize>()
+            );
+            for most_bytes in [1, 3_000, 10_000, 40_000] {
+                assert_eq!(
+                    listed(&archive, &snapshot, order, most_bytes).await,
+                    whole,
+                    "{most_bytes}"
+                );
+            }
+            assert!(source.take_reads().len() > 10 * parts, "there were several batches");
+        }
+    }
+}

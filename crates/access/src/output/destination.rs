@@ -13,7 +13,7 @@ const BUFFER: usize = 64 * 1024;
 
 /// Where an answer goes.
 pub struct Destination<'a> {
-    standard: &'a mut dyn Write,
+    standard: &'a mut (dyn Write + Send),
     buffer: Vec<u8>,
     file: Option<File>,
 }
@@ -26,7 +26,7 @@ struct File {
 
 impl<'a> Destination<'a> {
     /// Standard output.
-    pub fn standard(standard: &'a mut dyn Write) -> Self {
+    pub fn standard(standard: &'a mut (dyn Write + Send)) -> Self {
         Self { standard, buffer: Vec::new(), file: None }
     }
 
@@ -35,7 +35,7 @@ impl<'a> Destination<'a> {
     ///
     /// # Errors
     /// [`OutputError::File`].
-    pub fn file(standard: &'a mut dyn Write, path: &Path) -> Result<Self, OutputError> {
+    pub fn file(standard: &'a mut (dyn Write + Send), path: &Path) -> Result<Self, OutputError> {
         let failed = |source| OutputError::File { path: path.display().to_string(), source };
         if path.is_dir() {
             return Err(failed(io::ErrorKind::IsADirectory.into()));
@@ -95,9 +95,9 @@ impl<'a> Destination<'a> {
         Ok(())
     }
 
-    /// Removes the file. What is written from now on goes to standard output.
-    pub fn abandon(&mut self) {
-        self.file = None;
+    /// Removes the file. What is written from now on goes to standard output. Returns whether there was one.
+    pub fn abandon(&mut self) -> bool {
+        self.file.take().is_some()
     }
 
     fn flush_standard(&mut self) -> Result<(), OutputError> {

@@ -105,18 +105,17 @@ impl JsonWriter {
         destination.write(end)
     }
 
-    pub(super) fn value(
+    pub(super) fn document(
         &mut self,
         envelope: &Envelope,
-        list: &List,
-        value: &impl Serialize,
+        more: &impl Serialize,
         destination: &mut Destination<'_>,
     ) -> Result<(), OutputError> {
-        let envelope = escape::json(envelope)?;
-        let open = envelope.strip_suffix('}').unwrap_or(&envelope);
+        let mut document = fields(envelope)?;
+        document.extend(fields(more)?);
         self.state = State::After;
-        destination
-            .write(format!("{open},\"{}\":{}}}\n", list.name, escape::json(value)?).as_bytes())
+        destination.write(escape::json(&document)?.as_bytes())?;
+        destination.write(b"\n")
     }
 
     /// Closes the document with the error's fields, or writes the error alone.

@@ -164,29 +164,34 @@ impl<'a> Output<'a> {
         self.destination.finish()
     }
 
-    /// Writes an answer that is one value instead of a list: `value` below `name` in JSON, a line of its own in
-    /// NDJSON; in the other formats the rows that it gives.
+    /// Whether the answer is a table for a person.
+    #[must_use]
+    pub const fn is_table(&self) -> bool {
+        matches!(self.writer, Writer::Table(_))
+    }
+
+    /// Writes an answer that is an object instead of a list: its fields beside those of the envelope in JSON and in the
+    /// only line of NDJSON; in the other formats the rows that it gives.
     ///
     /// # Errors
     /// [`OutputError`].
-    pub fn value<R: Row>(
+    pub fn document<R: Row>(
         &mut self,
         envelope: &Envelope,
         list: &'static List,
-        value: &impl Serialize,
+        fields: &impl Serialize,
         rows: impl IntoIterator<Item = R>,
     ) -> Result<(), OutputError> {
         match &mut self.writer {
             Writer::Json(writer) => {
-                writer.value(envelope, list, value, &mut self.destination)?;
+                writer.document(envelope, fields, &mut self.destination)?;
                 self.destination.finish()
             }
             Writer::Ndjson(writer) => {
                 writer.begin(envelope)?;
-                writer.line(value, &mut self.destination)?;
-                self.end(&())
+                self.end(fields)
             }
-            _ => {
+            Writer::Table(_) | Writer::Csv(_) | Writer::Xlsx(_) => {
                 self.begin(envelope, list)?;
                 for row in rows {
                     self.row(&row)?;
@@ -202,7 +207,13 @@ impl<'a> Output<'a> {
     /// # Errors
     /// [`OutputError`].
     pub fn fail(&mut self, error: &impl Serialize) -> Result<(), OutputError> {
-        self.destination.abandon();
+        if self.destination.abandon() {
+            // What was written is gone with the file.
+            match &mut self.writer {
+                Writer::Json(writer) => *writer = json::JsonWriter::default(),
+                Writer::Table(_) | Writer::Ndjson(_) | Writer::Csv(_) | Writer::Xlsx(_) => {}
+            }
+        }
         match &mut self.writer {
             Writer::Json(writer) => writer.fail(error, &mut self.destination)?,
             Writer::Ndjson(writer) => writer.line(error, &mut self.destination)?,

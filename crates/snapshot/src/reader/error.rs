@@ -94,14 +94,6 @@ pub enum Damage {
         /// The dataset that the part belongs to.
         dataset: crate::resource::Dataset,
     },
-    /// Two lines of a dataset have the same id.
-    #[error("line {line} repeats an id of {dataset}")]
-    RepeatedId {
-        /// Number of the line in its part, from 1.
-        line: u64,
-        /// The dataset that the part belongs to.
-        dataset: crate::resource::Dataset,
-    },
     /// The JSON ends too early.
     #[error("the JSON is cut short")]
     JsonCutShort,

@@ -98,6 +98,18 @@ impl PartLines {
         })
     }
 
+    /// Whether there is another line. At the end it checks that no line is missing.
+    ///
+    /// # Errors
+    /// Those of [`next_line`](Self::next_line).
+    pub fn has_next(&mut self) -> Result<bool, ReadError> {
+        if !self.is_finished && self.found == self.expected {
+            // Nothing, or an error: there may be no further line.
+            return Ok(self.next_line()?.is_some());
+        }
+        Ok(!self.is_finished)
+    }
+
     /// Number of the line that was handed out last, from 1.
     #[must_use]
     pub const fn line_number(&self) -> u64 {

@@ -179,3 +179,9 @@ fn grant(
         "updated_at": CREATED_AT,
     })
 }
+
+/// How many users were last active on a day.
+#[must_use]
+pub fn daily_active_users(date: &str, value: u64) -> Value {
+    json!({"kind": "metric", "name": "daily_active_users", "date": date, "value": value})
+}

@@ -1,0 +1,110 @@
+//! What `diff` and `history` have in common: the envelope of a comparison, and where its records go.
+
+use async_trait::async_trait;
+use clerk_snapshot::compare::sink::SinkError;
+use clerk_snapshot::compare::verdict::{DatasetResult, Verdict};
+use clerk_snapshot::compare::{Change, Comparison, Sink, Summary};
+use clerk_snapshot::manifest::DatasetStatus;
+use clerk_snapshot::reader::Snapshot;
+use clerk_snapshot::resource::Dataset;
+
+use super::change_row::ChangeRow;
+use super::fold::Folded;
+use crate::envelope::Incomplete;
+use crate::error::Error;
+use crate::output::{Output, OutputError};
+
+/// Which datasets a comparison does not say everything about.
+#[must_use]
+pub fn incomplete(from: &Snapshot, to: &Snapshot, only: Option<&[Dataset]>) -> Vec<Incomplete> {
+    let asked = |dataset: &&Dataset| only.is_none_or(|only| only.contains(dataset));
+    let (from, to) = (from.manifest(), to.manifest());
+    let is_there = |dataset: &&Dataset| {
+        from.datasets.contains_key(dataset) || to.datasets.contains_key(dataset)
+    };
+    let entries = Dataset::ALL.iter().filter(asked).filter(is_there).filter_map(|&dataset| {
+        let Verdict { result, reason, .. } = Verdict::on(dataset, from, to);
+        let status = match result {
+            DatasetResult::NotCompared => "not_compared",
+            DatasetResult::Partial => "partial",
+            DatasetResult::Compared | DatasetResult::Baseline => {
+                let drifted = [from, to].into_iter().filter_map(|side| side.datasets.get(&dataset));
+                let mut drifted = drifted.filter(|entry| entry.status == DatasetStatus::Drifted);
+                drifted.next().map(|_| "drifted")?
+            }
+        };
+        Some(Incomplete { dataset, status: status.to_owned(), reason })
+    });
+    entries.collect()
+}
+
+/// Writes the records that are wanted, as a person or as a program reads them.
+pub struct Writer<'a, 'o> {
+    output: &'a mut Output<'o>,
+    is_wanted: &'a (dyn Fn(&Change<'_>) -> bool + Sync),
+    /// For a table.
+    folded: Option<Folded>,
+    written: u64,
+    failed: Option<OutputError>,
+}
+
+impl<'a, 'o> Writer<'a, 'o> {
+    /// Writes to `output`, which has begun.
+    pub fn new(
+        output: &'a mut Output<'o>,
+        is_wanted: &'a (dyn Fn(&Change<'_>) -> bool + Sync),
+    ) -> Self {
+        let folded = output.is_table().then(Folded::default);
+        Self { output, is_wanted, folded, written: 0, failed: None }
+    }
+
+    /// Writes the records of a comparison.
+    ///
+    /// # Errors
+    /// [`Error::Compare`] or [`Error::Output`].
+    pub async fn run(&mut self, comparison: &Comparison<'_>) -> Result<Summary, Error> {
+        let done = comparison.run(self).await;
+        if let Some(failed) = self.failed.take() {
+            return Err(failed.into());
+        }
+        let summary = done?;
+        if let Some(folded) = &mut self.folded {
+            folded.write(self.output)?;
+        }
+        Ok(summary)
+    }
+
+    /// How many records were written.
+    #[must_use]
+    pub const fn written(&self) -> u64 {
+        self.written
+    }
+
+    fn write(&mut self, change: &Change<'_>, line: &[u8]) -> Result<(), OutputError> {
+        match &mut self.folded {
+            Some(folded) => folded.add(change, self.output),
+            None => self.output.row(&ChangeRow::new(change, line)?),
+        }
+    }
+}
+
+#[async_trait]
+impl Sink for Writer<'_, '_> {
+    async fn change(&mut self, change: &Change<'_>, line: &[u8]) -> Result<(), SinkError> {
+        if !(self.is_wanted)(change) {
+            return Ok(());
+        }
+        self.written += 1;
+        // The typed error is kept aside, and the comparison ends with any.
+        self.write(change, line).map_err(|error| {
+            self.failed = Some(error);
+            SinkError::from("the answer cannot be written")
+        })
+    }
+}
+
+impl std::fmt::Debug for Writer<'_, '_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Writer").field("written", &self.written).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,87 @@
+//! `history`: when what happened to a user, organization, role or membership.
+
+use clap::Args;
+use clerk_snapshot::compare::{Change, Classes, Comparison};
+use clerk_snapshot::reader::{Link, Snapshot};
+use clerk_snapshot::resource::Dataset;
+
+use super::{change_row, changes, needs};
+use crate::archive::ChooseError;
+use crate::envelope::{Envelope, Incomplete, SnapshotFacts};
+use crate::error::Error;
+use crate::session::{Outcome, Session};
+
+/// Arguments of `history`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  clerk-access history user_2b2QcAmhY53tOfeQZ7FyFrNFt1c")]
+pub struct Arguments {
+    /// The id of a user, an organization, a role or a membership
+    #[arg(value_name = "ID")]
+    pub id: String,
+}
+
+/// The datasets in which something happens to such things.
+const DATASETS: [Dataset; 6] = [
+    Dataset::Users,
+    Dataset::Organizations,
+    Dataset::OrganizationRoles,
+    Dataset::OrganizationPermissions,
+    Dataset::Entitlements,
+    Dataset::Grants,
+];
+
+/// Lists the changes of every class, oldest first. What was there in the oldest snapshot has no change.
+///
+/// # Errors
+/// [`Error`].
+pub async fn run(arguments: &Arguments, session: &mut Session<'_>) -> Result<Outcome, Error> {
+    let snapshots = oldest_first(session).await?;
+    let (Some(oldest), Some(newest)) = (snapshots.first(), snapshots.last()) else {
+        return Err(ChooseError::Empty { url: session.archive.url().to_owned() }.into());
+    };
+    let pairs = || snapshots.iter().zip(&snapshots[1..]);
+    let mut envelope = session.envelope(newest, needs::MEMBERS);
+    for (from, to) in pairs() {
+        add(changes::incomplete(from, to, Some(&DATASETS)), &mut envelope);
+    }
+    envelope.from = Some(SnapshotFacts::of(oldest)).filter(|_| snapshots.len() > 1);
+    session.output.begin(&envelope, &change_row::LIST)?;
+    let id = arguments.id.as_str();
+    let is_wanted = |change: &Change<'_>| is_about(id, change);
+    let mut writer = changes::Writer::new(&mut session.output, &is_wanted);
+    for (from, to) in pairs() {
+        let comparison = Comparison::new(from, to)?.classes(Classes::ALL).only(DATASETS);
+        writer.run(&comparison).await?;
+    }
+    let has_findings = writer.written() > 0;
+    session.output.end(&())?;
+    Ok(Outcome { has_findings, ..envelope.into() })
+}
+
+async fn oldest_first(session: &Session<'_>) -> Result<Vec<Snapshot>, Error> {
+    let mut snapshots = Vec::new();
+    let mut chain = session.archive.published();
+    while let Some(Link::Snapshot(snapshot)) = chain.next().await.map_err(ChooseError::from)? {
+        snapshots.push(snapshot);
+    }
+    snapshots.reverse();
+    Ok(snapshots)
+}
+
+/// Each thing that is missing is named once, however many comparisons it is missing in.
+fn add(incomplete: Vec<Incomplete>, envelope: &mut Envelope) {
+    for missing in incomplete {
+        if !envelope.incomplete.contains(&missing) {
+            envelope.incomplete.push(missing);
+        }
+    }
+    envelope.complete = envelope.incomplete.is_empty();
+}
+
+/// Whether it is the subject, where it is held, the role, or the membership that a grant comes from.
+fn is_about(id: &str, change: &Change<'_>) -> bool {
+    change.subject.id == id
+        || change.target.as_ref().is_some_and(|target| target.id == id)
+        || change.role.as_ref().is_some_and(|role| role.id == id)
+        || change.pair.as_deref() == Some(id)
+}

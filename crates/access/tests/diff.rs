@@ -1,0 +1,231 @@
+//! `diff` and `history`.
+
+use clerk_snapshot::manifest::DatasetStatus;
+use clerk_snapshot::resource::Dataset;
+use clerk_snapshot::testing::{SnapshotBuilder, Stored, records};
+use serde_json::{Value, json};
+
+use crate::support::Place;
+
+const ADMIN: (&str, &str) = ("role_1", "org:admin");
+const MEMBER: (&str, &str) = ("role_2", "org:member");
+
+fn snapshot(day: u32, users: &[&str], grants: Vec<Value>) -> SnapshotBuilder {
+    SnapshotBuilder::on_day(day)
+        .with(Dataset::Users, users.iter().map(|user| records::user(user)))
+        .with(Dataset::Organizations, [records::organization("org_1", "Acme")])
+        .with(
+            Dataset::OrganizationRoles,
+            [ADMIN, MEMBER].map(|(id, key)| records::role(id, key, &[])),
+        )
+        .with(Dataset::Grants, grants)
+}
+
+fn member(user: &str, role: (&str, &str)) -> Vec<Value> {
+    let membership = format!("orgmem_{user}");
+    vec![
+        records::member_grant("org_1", user, &membership),
+        records::role_grant("org_1", user, &membership, role, &[]),
+    ]
+}
+
+/// On the 1st, Ada joins as a member. By the 2nd she is an administrator, by the 3rd she is gone and Bob is there.
+fn place() -> (Place, [Stored; 4]) {
+    let place = Place::new();
+    let first = place.publish(&snapshot(1, &["ada", "bob"], Vec::new()));
+    let second = place.publish(&snapshot(2, &["ada", "bob"], member("ada", MEMBER)).after(&first));
+    let third = place.publish(&snapshot(3, &["ada", "bob"], member("ada", ADMIN)).after(&second));
+    let fourth = place.publish(&snapshot(4, &["bob"], member("bob", MEMBER)).after(&third));
+    (place, [first, second, third, fourth])
+}
+
+fn events(answer: &Value) -> Vec<(String, String)> {
+    let changes = answer["changes"].as_array().unwrap().iter();
+    let event = |change: &Value| {
+        (
+            change["event"].as_str().unwrap().to_owned(),
+            change["subject"]["id"].as_str().unwrap().to_owned(),
+        )
+    };
+    changes.map(event).collect()
+}
+
+fn sorted(mut events: Vec<(String, String)>) -> Vec<(String, String)> {
+    events.sort();
+    events
+}
+
+fn named(events: &[(&str, &str)]) -> Vec<(String, String)> {
+    sorted(
+        events
+            .iter()
+            .map(|(event, subject)| ((*event).to_owned(), (*subject).to_owned()))
+            .collect(),
+    )
+}
+
+// Promise: without arguments the latest snapshot is compared with the one before it, and the counts agree.
+#[tokio::test]
+async fn the_latest_snapshot_is_compared_with_the_one_before() {
+    let (place, stored) = place();
+    let answer = place.ask(&["diff"]).await.answered();
+    assert_eq!(answer["from"]["snapshot_id"], stored[2].id());
+    assert_eq!(answer["snapshot"]["snapshot_id"], stored[3].id());
+    let expected = named(&[
+        ("user_removed", "ada"),
+        ("member_removed", "ada"),
+        ("role_revoked", "ada"),
+        ("member_added", "bob"),
+        ("role_granted", "bob"),
+    ]);
+    assert_eq!(sorted(events(&answer)), expected);
+    assert_eq!(
+        answer["datasets"]["grants"],
+        json!({"result": "compared", "reason": null, "added": 2, "removed": 2, "changed": 0})
+    );
+    assert_eq!(answer["events"]["user_removed"], 1);
+    let first = &answer["changes"][0];
+    let keys: Vec<_> = first.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(keys[..5], ["kind", "op", "event", "class", "certainty"]);
+}
+
+// Promise: both snapshots can be named in every way, and --only, --class and --summary choose what is said.
+#[tokio::test]
+async fn what_is_compared_can_be_chosen() {
+    let (place, stored) = place();
+    for arguments in [
+        &["2026-11-02", "2026-11-03"][..],
+        &[stored[1].id(), stored[2].id()],
+        &["-o", "json", "20261102", "20261103"],
+        &["-22d", "-21d"],
+    ] {
+        let answer = place.ask(&[&["diff"], arguments].concat()).await.answered();
+        let expected = named(&[("role_granted", "ada"), ("role_revoked", "ada")]);
+        assert_eq!(sorted(events(&answer)), expected, "{arguments:?}");
+    }
+    let users = place.ask(&["diff", "--only", "users"]).await.answered();
+    assert_eq!(events(&users), named(&[("user_removed", "ada")]));
+    let identity = place.ask(&["diff", "--class", "identity,activity"]).await.answered();
+    assert_eq!(events(&identity), []);
+    let summary = place.ask(&["diff", "--summary"]).await.answered();
+    assert!(summary["changes"].is_null());
+    assert_eq!(summary["datasets"]["users"]["removed"], 1);
+    for wrong in [&["diff", "--class", "all"][..], &["diff", "--only", "people"]] {
+        assert_eq!(place.ask(wrong).await.error_type(2), "InvalidEvent");
+    }
+}
+
+// Promise: --exit-code tells whether anything changed, and an incomplete comparison comes before it.
+#[tokio::test]
+async fn exit_codes_tell_whether_anything_changed() {
+    let (place, stored) = place();
+    assert_eq!(place.ask(&["diff", "--exit-code"]).await.status, 4);
+    assert_eq!(place.ask(&["diff", "--exit-code", "--summary"]).await.status, 4);
+    assert_eq!(place.ask(&["diff", "latest", "latest", "--exit-code"]).await.status, 0);
+    let fifth = snapshot(5, &[], Vec::new()).after(&stored[3]).with_status(
+        Dataset::Grants,
+        DatasetStatus::Failed,
+        Some("why"),
+    );
+    place.publish(&fifth);
+    let answer = place.ask(&["diff", "--exit-code"]).await;
+    assert_eq!(answer.status, 5);
+    let document = answer.json();
+    assert_eq!(
+        document["incomplete"],
+        json!([{"dataset": "grants", "status": "not_compared", "reason": "why"}])
+    );
+    assert_eq!(place.ask(&["diff", "--exit-code", "--allow-incomplete"]).await.status, 4);
+    assert_eq!(
+        place.ask(&["diff", "--only", "users"]).await.status,
+        0,
+        "what was not asked for may be missing"
+    );
+}
+
+// Promise: snapshots of two instances are not compared.
+#[tokio::test]
+async fn two_instances_are_not_compared() {
+    let (place, stored) = place();
+    let mut other = snapshot(5, &[], Vec::new()).after(&stored[3]);
+    other.manifest.instance.id = "ins_2".to_owned();
+    place.publish(&other);
+    assert_eq!(place.ask(&["diff"]).await.error_type(2), "InvalidEvent");
+}
+
+// Promise: a person reads a revoked and a granted role of one membership as one change; programs read two records.
+#[tokio::test]
+async fn a_person_reads_one_change_of_role() {
+    let (place, _) = place();
+    let arguments = ["diff", "2026-11-02", "2026-11-03", "-o"];
+    let table = place.ask(&[&arguments[..], &["table"]].concat()).await.stdout;
+    assert!(table.contains("role_changed") && table.contains("org:member -> org:admin"), "{table}");
+    assert!(!table.contains("role_revoked") && table.contains("1 row\n"), "{table}");
+    let csv = place.ask(&[&arguments[..], &["csv"]].concat()).await.stdout;
+    assert!(csv.contains("role_revoked") && csv.contains("role_granted"), "{csv}");
+    assert_eq!(csv.lines().count(), 3);
+}
+
+// Promise: the history of a thing has every change of it, oldest first, over all published snapshots.
+#[tokio::test]
+async fn the_history_of_a_thing_is_told_from_the_beginning() {
+    let (place, stored) = place();
+    let history = async |id: &str| place.ask(&["history", id]).await.answered();
+    let ada = history("ada").await;
+    let told = events(&ada);
+    assert_eq!(
+        sorted(told[..2].to_vec()),
+        named(&[("member_added", "ada"), ("role_granted", "ada")])
+    );
+    assert_eq!(
+        sorted(told[2..4].to_vec()),
+        named(&[("role_granted", "ada"), ("role_revoked", "ada")])
+    );
+    let end = named(&[("member_removed", "ada"), ("role_revoked", "ada"), ("user_removed", "ada")]);
+    assert_eq!(sorted(told[4..].to_vec()), end);
+    assert_eq!(ada["changes"][0]["to"], stored[1].id());
+    assert_eq!(ada["from"]["snapshot_id"], stored[0].id());
+    assert_eq!(events(&history("orgmem_ada").await).len(), 6);
+    assert_eq!(events(&history("org_1").await).len(), 8);
+    assert_eq!(
+        events(&history("role_1").await),
+        named(&[("role_granted", "ada"), ("role_revoked", "ada")])
+    );
+    assert_eq!(events(&history("nobody").await), []);
+}
+
+// Promise: a damaged part ends a comparison with exit status 6, and what was written before stays valid JSON.
+#[tokio::test]
+async fn a_damaged_part_ends_the_comparison() {
+    let (place, stored) = place();
+    let key = stored[3].part_key(Dataset::Users, 0);
+    place.write(&key, b"damaged");
+    let answer = place.ask(&["diff"]).await;
+    assert_eq!(answer.error_type(6), "SnapshotDamaged");
+    assert_eq!(place.ask(&["history", "ada"]).await.error_type(6), "SnapshotDamaged");
+}
+
+// Promise: if something is found to be damaged when changes were written already, the document is closed with the error,
+// NDJSON ends in it, and a file is not made.
+#[tokio::test]
+async fn an_error_after_changes_is_part_of_valid_json() {
+    let place = Place::new();
+    let key = |id: &str| records::resource("api_key", id, json!({}));
+    let first =
+        place.publish(&snapshot(1, &["ada"], Vec::new()).with(Dataset::ApiKeys, [key("ak_1")]));
+    let second =
+        snapshot(2, &["bob"], Vec::new()).with(Dataset::ApiKeys, [key("ak_2")]).after(&first);
+    let second = place.publish(&second);
+    place.write(&second.part_key(Dataset::ApiKeys, 0), b"damaged");
+    let answer = place.ask(&["diff"]).await;
+    assert_eq!(answer.error_type(6), "SnapshotDamaged");
+    let expected = named(&[("user_added", "bob"), ("user_removed", "ada")]);
+    assert_eq!(sorted(events(&answer.json())), expected);
+    let ndjson = place.ask(&["diff", "-o", "ndjson"]).await;
+    let last: Value = serde_json::from_str(ndjson.stdout.lines().last().unwrap()).unwrap();
+    assert_eq!(last["errorType"], "SnapshotDamaged");
+    let file = place.path("changes.json");
+    let written = place.ask(&["diff", "--out", file.to_str().unwrap()]).await;
+    assert_eq!(written.error_type(6), "SnapshotDamaged");
+    assert!(written.json()["changes"].is_null() && !file.exists());
+}

@@ -1,0 +1,68 @@
+//! The program itself, as a process.
+
+use std::process::{Command, Stdio};
+
+use clerk_snapshot::testing::SnapshotBuilder;
+
+use crate::support::Place;
+use crate::world::World;
+
+fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_clerk-access"));
+    command.env_remove("SNAPSHOT_URL").stdin(Stdio::null());
+    command
+}
+
+// Promise: SNAPSHOT_URL is where snapshots are read from, and a pipe gets JSON.
+#[test]
+fn it_reads_where_the_variable_says() {
+    let place = Place::new();
+    let stored = place.publish(&World::new().snapshot(20));
+    let url = format!("file://{}", place.folder.path().display());
+    let done = program()
+        .env("SNAPSHOT_URL", url)
+        .args(["can", "org:sys_profile:delete"])
+        .output()
+        .unwrap();
+    assert_eq!(done.status.code(), Some(0));
+    let answer: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
+    assert_eq!(answer["snapshot"]["snapshot_id"], stored.id());
+    assert!(done.stderr.is_empty(), "no progress where nobody looks");
+}
+
+// Promise: the exit status is the process's own.
+#[test]
+fn it_exits_with_the_status_of_the_answer() {
+    let place = Place::new();
+    let url = place.folder.path().to_str().unwrap().to_owned();
+    let status = |arguments: &[&str]| {
+        program().args(["--url", &url]).args(arguments).output().unwrap().status.code()
+    };
+    assert_eq!(status(&["holders"]), Some(2), "no snapshot");
+    place.publish(&SnapshotBuilder::on_day(1));
+    assert_eq!(status(&["holders"]), Some(5), "nothing of what it needs");
+    place.write("latest.json", b"{}");
+    assert_eq!(status(&["holders"]), Some(6));
+}
+
+// Promise: a reader that stops early, as `head` does, is no error.
+#[test]
+fn a_closed_pipe_is_no_error() {
+    let place = Place::new();
+    let mut snapshot = World::new().snapshot(20);
+    // More than a pipe holds.
+    for lines in snapshot.lines.values_mut() {
+        lines.truncate(1_000);
+    }
+    place.publish(&snapshot);
+    let mut child = program()
+        .args(["--url", place.folder.path().to_str().unwrap(), "holders"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let done = child.wait_with_output().unwrap();
+    assert_eq!(done.status.code(), Some(0), "{}", String::from_utf8_lossy(&done.stderr));
+    assert!(done.stderr.is_empty());
+}
