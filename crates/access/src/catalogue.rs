@@ -58,6 +58,17 @@ impl Roles {
         RoleOfHolder { id: id.to_owned(), key: key.to_owned(), name }
     }
 
+    /// The ids of all roles, in ascending order.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        self.by_id.keys().map(String::as_str)
+    }
+
+    /// The name of a role, if the snapshot has it.
+    #[must_use]
+    pub fn name(&self, id: &str) -> Option<&str> {
+        self.by_id.get(id).map(|role| role.name.as_str())
+    }
+
     /// The keys of a role's permissions, for a membership that does not say which it carries.
     #[must_use]
     pub fn permissions(&self, id: &str) -> Vec<String> {

@@ -8,6 +8,9 @@
 //! - [`people`], [`organizations`] and [`catalogue`] find what arguments name; [`memberships`] are what most questions
 //!   are about.
 //! - [`lines`] understands the lines of these datasets; [`names`] compares names, [`texts`] keeps many in little memory.
+//! - [`rules`] says what findings are, [`findings`] looks for them; [`ranked`] picks rows in order in bounded memory.
+//! - [`verify`] holds a snapshot against what was written, with the [`schemas`] of its lines.
+//! - [`statistics`] counts; [`list_of_people`] reads a list from elsewhere; [`flat`] makes rows of records.
 //! - [`envelope`] is what each answer says first; [`output`] writes it in the formats that there are.
 //! - [`progress`] shows how far long work is; [`error`] is what can go wrong.
 
@@ -18,7 +21,10 @@ pub mod commands;
 pub mod envelope;
 pub mod environment;
 pub mod error;
+pub mod findings;
+pub mod flat;
 pub mod lines;
+pub mod list_of_people;
 pub mod memberships;
 pub mod names;
 pub mod organizations;
@@ -27,5 +33,10 @@ pub mod people;
 pub mod place;
 pub mod program;
 pub mod progress;
+pub mod ranked;
+pub mod rules;
+pub mod schemas;
 pub mod session;
+pub mod statistics;
 pub mod texts;
+pub mod verify;

@@ -102,6 +102,18 @@ impl Organizations {
         names::compare(self.names.get(one), self.names.get(other))
     }
 
+    /// How many there are. Their numbers begin with 0.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.ids.is_empty()
+    }
+
     /// The number of an id.
     #[must_use]
     pub fn find(&self, id: &str) -> Option<u32> {

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::Write;
+use std::path::Path;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser as _};
@@ -55,8 +56,14 @@ async fn ask(
     stdout: &mut (dyn Write + Send),
     stderr: &mut (dyn Write + Send),
 ) -> u8 {
-    let path = options.out.as_deref().map(|path| environment.folder.join(path));
-    let format = Format::choose(options.output, path.as_deref(), environment.terminal.is_some());
+    let out = options.out.as_deref().map(|path| environment.folder.join(path));
+    // What writes several files says on standard output which.
+    let path = out.clone().filter(|out| !question.writes_folder(Some(out)));
+    let asked = question.format(options.output, out.as_deref());
+    let format = Format::choose(asked, path.as_deref(), environment.terminal.is_some());
+    if question.prints_rules() {
+        return print_rules(path.as_deref(), format, stdout, stderr);
+    }
     let opened = async {
         let url = place::choose(options.url.as_deref(), &environment)?;
         Ok::<_, Error>(Archive::open(&url).await)
@@ -80,6 +87,8 @@ async fn ask(
         now: environment.now,
         command,
         output,
+        out,
+        folder: environment.folder,
         progress: Progress::new(environment.shows_progress),
         input: environment.input,
     };
@@ -94,6 +103,24 @@ async fn ask(
             let _ = session.output.fail(&Document::of(&error));
             complain(&error, stderr)
         }
+    }
+}
+
+/// Writes the rules file, which needs no snapshot.
+fn print_rules(
+    path: Option<&Path>,
+    format: Format,
+    stdout: &mut (dyn Write + Send),
+    stderr: &mut (dyn Write + Send),
+) -> u8 {
+    let destination = match path {
+        None => Ok(Destination::standard(&mut *stdout)),
+        Some(path) => Destination::file(&mut *stdout, path),
+    };
+    match destination.and_then(commands::findings::Arguments::print) {
+        Ok(()) => 0,
+        Err(error) if error.is_broken_pipe() => 0,
+        Err(error) => report(&error.into(), format, stdout, stderr),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::Read;
+use std::path::PathBuf;
 
 use clerk_snapshot::reader::Snapshot;
 use clerk_snapshot::timestamp::Timestamp;
@@ -24,6 +25,10 @@ pub struct Session<'a> {
     pub command: Vec<String>,
     /// Where the answer goes.
     pub output: Output<'a>,
+    /// What `--out` names.
+    pub out: Option<PathBuf>,
+    /// The working folder, to which relative paths are added.
+    pub folder: PathBuf,
     /// Shows how far long work is.
     pub progress: Progress,
     /// Standard input.
@@ -67,20 +72,25 @@ pub struct Outcome {
     pub envelope: Envelope,
     /// Whether there is what `--exit-code` reports: changes, findings or undecided rows.
     pub has_findings: bool,
+    /// Whether what is stored is not what was written.
+    pub is_damaged: bool,
 }
 
 impl From<Envelope> for Outcome {
     /// An answer without anything that `--exit-code` reports.
     fn from(envelope: Envelope) -> Self {
-        Self { envelope, has_findings: false }
+        Self { envelope, has_findings: false, is_damaged: false }
     }
 }
 
 impl Outcome {
-    /// The exit status: 5 if the answer is not complete, also where it would be 4 otherwise.
+    /// The exit status: 6 if what is stored is not what was written; 5 if the answer is not complete, also where it
+    /// would be 4 otherwise.
     #[must_use]
     pub fn exit_status(&self, exit_code: bool, allow_incomplete: bool) -> u8 {
-        if !self.envelope.complete && !allow_incomplete {
+        if self.is_damaged {
+            6
+        } else if !self.envelope.complete && !allow_incomplete {
             5
         } else if exit_code && self.has_findings {
             4

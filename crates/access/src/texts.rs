@@ -107,7 +107,9 @@ impl Interner {
     }
 }
 
-fn hash_of(hasher: &DefaultHashBuilder, text: &str) -> u64 {
+/// The hash of a text.
+#[must_use]
+pub fn hash_of(hasher: &DefaultHashBuilder, text: &str) -> u64 {
     let mut hasher = hasher.build_hasher();
     hasher.write(text.as_bytes());
     hasher.finish()

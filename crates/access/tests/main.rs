@@ -16,7 +16,12 @@ mod usage;
 // The commands.
 mod access;
 mod can;
+mod compare;
 mod diff;
+mod export;
+mod findings;
 mod holders;
 mod snapshots;
+mod stats;
+mod verify;
 mod who;

@@ -97,7 +97,11 @@ impl Archive {
         Ok(None)
     }
 
-    async fn complete_id(&self, beginning: &str) -> Result<String, ChooseError> {
+    /// The id that begins like this.
+    ///
+    /// # Errors
+    /// [`ChooseError`] if none does, or several do.
+    pub async fn complete_id(&self, beginning: &str) -> Result<String, ChooseError> {
         let ids = self.ids(beginning).await?;
         let mut found = ids.iter();
         match (found.next(), found.next()) {

@@ -1,10 +1,11 @@
 //! The snapshots below `SNAPSHOT_URL`: chooses one, and reads of it what a question needs.
 //!
 //! - [`which`] parses what is asked for; [`choose`] finds that snapshot among the published ones, or by its id.
-//! - [`scan`] reads a dataset's parts side by side, each held against its SHA-256.
+//! - [`scan`] reads a dataset's parts side by side, each held against its SHA-256; [`stream`] reads them in order.
 
 pub mod choose;
 pub mod scan;
+pub mod stream;
 pub mod which;
 
 use std::sync::Arc;

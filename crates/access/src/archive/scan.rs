@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::thread;
 
 use clerk_snapshot::part::Part;
-use clerk_snapshot::reader::{Damage, PartLines, ReadError, Snapshot};
+use clerk_snapshot::reader::{Damage, PartLines, ReadError, Snapshot, VerifiedPart};
 use clerk_snapshot::resource::Dataset;
 use futures_util::StreamExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -59,6 +59,14 @@ pub struct Lines {
 }
 
 impl Lines {
+    /// The lines of a part of a dataset.
+    ///
+    /// # Errors
+    /// [`ScanError::Read`] if they cannot be decompressed.
+    pub fn of(part: &VerifiedPart, dataset: Dataset) -> Result<Self, ScanError> {
+        Ok(Self { lines: part.lines()?, dataset, url: part.url().to_owned(), line: 0 })
+    }
+
     /// The next line with its `\n`, or `None` after the last.
     ///
     /// # Errors
@@ -66,6 +74,12 @@ impl Lines {
     pub fn next_line(&mut self) -> Result<Option<&[u8]>, ScanError> {
         self.line += 1;
         Ok(self.lines.next_line()?)
+    }
+
+    /// Where the line is that was read last, for messages.
+    #[must_use]
+    pub fn place(&self) -> String {
+        format!("line {} of {}", self.line, self.url)
     }
 
     /// The error for the line that was read last: it is no record of the dataset.
@@ -93,6 +107,26 @@ impl Archive {
         T: Send + 'static,
         R: Fn(&mut Lines) -> Result<T, ScanError> + Send + Sync + 'static,
     {
+        self.scan_each(snapshot, dataset, progress, read, |_, part| take(part?)).await
+    }
+
+    /// Like [`scan`](Self::scan), but a part that cannot be read does not end it: `take` is called with each part and
+    /// what became of it.
+    ///
+    /// # Errors
+    /// What `take` returns.
+    pub async fn scan_each<T, R>(
+        &self,
+        snapshot: &Snapshot,
+        dataset: Dataset,
+        progress: &Progress,
+        read: R,
+        mut take: impl FnMut(&Part, Result<T, ScanError>) -> Result<(), ScanError>,
+    ) -> Result<(), ScanError>
+    where
+        T: Send + 'static,
+        R: Fn(&mut Lines) -> Result<T, ScanError> + Send + Sync + 'static,
+    {
         let parts = snapshot.parts(dataset);
         let progress = progress.stage(dataset.name(), parts.iter().map(|part| part.bytes).sum());
         let shared = Arc::new((read, Limits::new()));
@@ -105,10 +139,13 @@ impl Archive {
                 result
             }
         });
-        let mut work = futures_util::stream::iter(work).buffered(self.parts_at_once());
-        while let Some(result) = work.next().await {
-            let (taken, _room) = result?;
-            take(taken)?;
+        let work = futures_util::stream::iter(work).buffered(self.parts_at_once());
+        let mut work = work.zip(futures_util::stream::iter(parts));
+        while let Some((result, part)) = work.next().await {
+            match result {
+                Ok((taken, _room)) => take(part, Ok(taken))?,
+                Err(error) => take(part, Err(error))?,
+            }
         }
         Ok(())
     }
@@ -151,19 +188,20 @@ where
     let processor = limits.processors.acquire().await.ok();
     let shared_by_thread = Arc::clone(&shared);
     let work = spawn_blocking(move || {
-        let lines = verified.lines()?;
-        let mut lines = Lines { lines, dataset, url: verified.url().to_owned(), line: 0 };
+        let mut lines = Lines::of(&verified, dataset)?;
         shared_by_thread.0(&mut lines)
     });
-    let result = match work.await {
-        Ok(result) => result,
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            Err(cancelled) => Err(ScanError::Interrupted(cancelled)),
-        },
-    };
+    let result = work.await.map_err(stopped).and_then(|result| result);
     drop(processor);
     Ok((result?, room))
+}
+
+/// The error of work that did not end. A panic goes on.
+pub(super) fn stopped(error: JoinError) -> ScanError {
+    match error.try_into_panic() {
+        Ok(panic) => std::panic::resume_unwind(panic),
+        Err(cancelled) => ScanError::Interrupted(cancelled),
+    }
 }
 
 /// A part that its manifest names and that is not there is damage, unlike a snapshot that is not there.

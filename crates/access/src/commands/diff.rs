@@ -113,7 +113,7 @@ pub async fn run(arguments: &Arguments, session: &mut Session<'_>) -> Result<Out
         .values()
         .map(|counts| counts.added + counts.removed + counts.changed)
         .sum::<u64>();
-    Ok(Outcome { envelope, has_findings: found > 0 })
+    Ok(Outcome { has_findings: found > 0, ..envelope.into() })
 }
 
 fn counts(summary: &Summary) -> Counts {

@@ -97,6 +97,7 @@ fn owned(cell: Cell<'_>) -> Cell<'static> {
         Cell::Empty => Cell::Empty,
         Cell::Text(text) => text.into_owned().into(),
         Cell::Number(number) => number.into(),
+        Cell::Signed(number) => number.into(),
         Cell::Flag(flag) => flag.into(),
     }
 }

@@ -55,7 +55,7 @@ pub async fn run(arguments: &Arguments, session: &mut Session<'_>) -> Result<Out
     }
     let has_findings = writer.written() > 0;
     session.output.end(&())?;
-    Ok(Outcome { envelope, has_findings })
+    Ok(Outcome { has_findings, ..envelope.into() })
 }
 
 async fn oldest_first(session: &Session<'_>) -> Result<Vec<Snapshot>, Error> {

@@ -4,8 +4,11 @@ pub mod access;
 pub mod can;
 pub mod change_row;
 pub mod changes;
+pub mod compare;
 pub mod completions;
 pub mod diff;
+pub mod export;
+pub mod findings;
 pub mod fold;
 pub mod history;
 pub mod holder;
@@ -13,11 +16,16 @@ pub mod holders;
 pub mod man;
 pub mod needs;
 pub mod snapshots;
+pub mod stats;
+pub mod verify;
 pub mod who;
+
+use std::path::Path;
 
 use clap::Subcommand;
 
 use crate::error::Error;
+use crate::output::Format;
 use crate::session::{Outcome, Session};
 
 /// What the program can do.
@@ -49,6 +57,40 @@ pub enum Question {
     Diff(diff::Arguments),
     /// When what happened to a user, organization, role or membership, over all published snapshots
     History(history::Arguments),
+    /// What a reviewer should look at first, by rules that a file can set
+    Findings(findings::Arguments),
+    /// How many of what, by role, by organization and by status, and growth since the snapshot before
+    Stats(stats::Arguments),
+    /// A list of people from elsewhere, such as HR, against the users
+    Compare(compare::Arguments),
+    /// A dataset, flat, for sheets and other programs
+    Export(export::Arguments),
+    /// Whether a snapshot is what was written, and whole
+    Verify(verify::Arguments),
+}
+
+impl Question {
+    /// The format of the answer, if it is asked for: by the question itself, or by the option for every command,
+    /// `asked`. `out` is what `--out` names.
+    #[must_use]
+    pub fn format(&self, asked: Option<Format>, out: Option<&Path>) -> Option<Format> {
+        match self {
+            Self::Export(arguments) => arguments.answer_format(asked, out),
+            _ => asked,
+        }
+    }
+
+    /// Whether `--out` names a folder for several files.
+    #[must_use]
+    pub fn writes_folder(&self, out: Option<&Path>) -> bool {
+        matches!(self, Self::Export(arguments) if arguments.writes_folder(out))
+    }
+
+    /// Whether it asks for the rules file instead of a snapshot.
+    #[must_use]
+    pub const fn prints_rules(&self) -> bool {
+        matches!(self, Self::Findings(arguments) if arguments.print_rules)
+    }
 }
 
 /// Answers a question.
@@ -62,6 +104,11 @@ pub async fn answer(question: &Question, session: &mut Session<'_>) -> Result<Ou
         Question::Can(arguments) => can::run(arguments, session).await,
         Question::Holders(arguments) => holders::run(arguments, session).await,
         Question::Access(arguments) => access::run(arguments, session).await,
+        Question::Findings(arguments) => findings::run(arguments, session).await,
+        Question::Stats(arguments) => stats::run(arguments, session).await,
+        Question::Compare(arguments) => compare::run(arguments, session).await,
+        Question::Export(arguments) => export::run(arguments, session).await,
+        Question::Verify(arguments) => verify::run(arguments, session).await,
         Question::Diff(arguments) => diff::run(arguments, session).await,
         Question::History(arguments) => history::run(arguments, session).await,
     }

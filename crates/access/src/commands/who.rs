@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
+use clerk_snapshot::manifest::Manifest;
 use clerk_snapshot::reader::Snapshot;
 use clerk_snapshot::redaction::{RedactionKey, shown_key_id};
 use clerk_snapshot::resource::Dataset;
@@ -155,14 +156,18 @@ pub fn person(
 ) -> Result<Person, Error> {
     let key = match &key.redaction_key_file {
         None => None,
-        Some(path) => Some(read_key(path, snapshot, session)?),
+        Some(path) => Some(read_key(path, snapshot.manifest(), session)?),
     };
     Ok(Person::new(text, key.as_ref()))
 }
 
-fn read_key(
+/// Reads the key of a snapshot's hashes.
+///
+/// # Errors
+/// [`Error::Argument`] if it cannot be read or is not that of the snapshot.
+pub fn read_key(
     path: &std::path::Path,
-    snapshot: &Snapshot,
+    manifest: &Manifest,
     session: &mut Session<'_>,
 ) -> Result<RedactionKey, Error> {
     let failed = |problem: String| {
@@ -181,7 +186,7 @@ fn read_key(
     read.map_err(|error| failed(format!("cannot be read: {error}")))?;
     let key = RedactionKey::parse(&text)
         .map_err(|error| failed(format!("{error}; give the key of the secret")))?;
-    let stated = snapshot.manifest().redaction_key_id.as_deref();
+    let stated = manifest.redaction_key_id.as_deref();
     if stated.is_some() && stated != shown_key_id(&key.id()).as_deref() {
         return Err(failed(
             "is not the one that made the hashes of this snapshot; give the key of its time"

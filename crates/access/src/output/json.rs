@@ -13,6 +13,8 @@ use crate::envelope::Envelope;
 #[derive(Debug, Default)]
 pub struct JsonWriter {
     state: State,
+    /// Whether the lists stand in an object of sections.
+    has_sections: bool,
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -20,6 +22,8 @@ enum State {
     /// Nothing is written.
     #[default]
     Before,
+    /// The object of sections is open, and no section is.
+    NoSection,
     /// The list is open and empty.
     Empty,
     /// The list is open and has records.
@@ -42,6 +46,34 @@ impl JsonWriter {
         Ok(())
     }
 
+    pub(super) fn begin_sections(
+        &mut self,
+        envelope: &Envelope,
+        list: &List,
+        destination: &mut Destination<'_>,
+    ) -> Result<(), OutputError> {
+        let envelope = escape::json(envelope)?;
+        let open = envelope.strip_suffix('}').unwrap_or(&envelope);
+        destination.write(format!("{open},\"{}\":{{", list.name).as_bytes())?;
+        (self.state, self.has_sections) = (State::NoSection, true);
+        Ok(())
+    }
+
+    pub(super) fn section(
+        &mut self,
+        name: &str,
+        destination: &mut Destination<'_>,
+    ) -> Result<(), OutputError> {
+        let end: &[u8] = match self.state {
+            State::Filled => b"\n],",
+            State::Empty => b"],",
+            State::Before | State::NoSection | State::After => b"",
+        };
+        destination.write(end)?;
+        self.state = State::Empty;
+        destination.write(format!("\"{name}\":[").as_bytes())
+    }
+
     pub(super) fn row(
         &mut self,
         row: &impl Serialize,
@@ -58,16 +90,19 @@ impl JsonWriter {
         summary: &impl Serialize,
         destination: &mut Destination<'_>,
     ) -> Result<(), OutputError> {
-        if self.state == State::Filled {
-            destination.write(b"\n")?;
-        }
-        self.state = State::After;
-        destination.write(b"]")?;
+        self.close_list(destination)?;
         for (name, value) in fields(summary)? {
             destination
                 .write(format!(",{}:{}", escape::json(&name)?, escape::json(&value)?).as_bytes())?;
         }
-        destination.write(b"}\n")
+        let end: &[u8] = if self.has_sections { b"}}\n" } else { b"}\n" };
+        destination.write(end)
+    }
+
+    fn close_list(&mut self, destination: &mut Destination<'_>) -> Result<(), OutputError> {
+        let end: &[u8] = if self.state == State::Filled { b"\n]" } else { b"]" };
+        self.state = State::After;
+        destination.write(end)
     }
 
     pub(super) fn document(
@@ -90,8 +125,16 @@ impl JsonWriter {
         destination: &mut Destination<'_>,
     ) -> Result<(), OutputError> {
         match self.state {
+            State::Empty | State::Filled if self.has_sections => {
+                // The error stands beside the sections' object, where every error stands.
+                self.close_list(destination)?;
+                self.has_sections = false;
+                let error = escape::json(error)?;
+                let fields = error.strip_prefix('{').unwrap_or(&error);
+                destination.write(format!("}},{fields}\n").as_bytes())
+            }
             State::Empty | State::Filled => self.end(error, destination),
-            State::Before | State::After => {
+            State::NoSection | State::Before | State::After => {
                 destination.write(escape::json(error)?.as_bytes())?;
                 destination.write(b"\n")
             }

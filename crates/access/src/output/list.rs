@@ -51,6 +51,8 @@ pub enum Cell<'a> {
     Text(Cow<'a, str>),
     /// A number.
     Number(u64),
+    /// A number that may be negative.
+    Signed(i64),
     /// Yes or no.
     Flag(bool),
 }
@@ -75,6 +77,7 @@ impl<'a> Cell<'a> {
             Self::Empty => Cow::Borrowed(""),
             Self::Text(text) => Cow::Borrowed(text),
             Self::Number(number) => Cow::Owned(number.to_string()),
+            Self::Signed(number) => Cow::Owned(number.to_string()),
             Self::Flag(flag) => Cow::Borrowed(if *flag { "true" } else { "false" }),
         }
     }
@@ -95,6 +98,12 @@ impl From<String> for Cell<'_> {
 impl From<u64> for Cell<'_> {
     fn from(number: u64) -> Self {
         Self::Number(number)
+    }
+}
+
+impl From<i64> for Cell<'_> {
+    fn from(number: i64) -> Self {
+        Self::Signed(number)
     }
 }
 

@@ -77,6 +77,63 @@ impl<'a> Output<'a> {
         }
     }
 
+    /// Begins an answer whose rows stand in several named sections: an object of lists in JSON, one list with all rows
+    /// in the other formats. A section comes before its rows.
+    ///
+    /// # Errors
+    /// [`OutputError`].
+    pub fn begin_sections(
+        &mut self,
+        envelope: &Envelope,
+        list: &'static List,
+    ) -> Result<(), OutputError> {
+        match &mut self.writer {
+            Writer::Json(writer) => writer.begin_sections(envelope, list, &mut self.destination),
+            _ => self.begin(envelope, list),
+        }
+    }
+
+    /// Begins a section. All the sections that there can be are begun, in their order, also those without rows.
+    ///
+    /// # Errors
+    /// [`OutputError`].
+    pub fn section(&mut self, name: &'static str) -> Result<(), OutputError> {
+        match &mut self.writer {
+            Writer::Json(writer) => writer.section(name, &mut self.destination),
+            _ => Ok(()),
+        }
+    }
+
+    /// Ends an answer in sections. The fields of `summary` stand beside the sections; in NDJSON below the list's name
+    /// in the last line.
+    ///
+    /// # Errors
+    /// [`OutputError`].
+    pub fn end_sections(
+        &mut self,
+        list: &'static List,
+        summary: &impl Serialize,
+    ) -> Result<(), OutputError> {
+        match &mut self.writer {
+            Writer::Ndjson(_) => {
+                let summary = serde_json::json!({ list.name: summary });
+                self.end(&summary)
+            }
+            _ => self.end(summary),
+        }
+    }
+
+    /// Begins another list in the same workbook. Only XLSX has room for several.
+    ///
+    /// # Errors
+    /// [`OutputError`].
+    pub fn next_list(&mut self, list: &'static List) -> Result<(), OutputError> {
+        match &mut self.writer {
+            Writer::Xlsx(writer) => writer.next_list(list),
+            _ => Ok(()),
+        }
+    }
+
     /// Writes one row.
     ///
     /// # Errors

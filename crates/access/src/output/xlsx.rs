@@ -24,6 +24,8 @@ pub struct XlsxWriter {
     list: Option<&'static List>,
     /// The sheet that is written, counted from 0. The first is the envelope's.
     sheet: usize,
+    /// How many sheets the list has by now.
+    sheets_of_list: usize,
     row: u32,
 }
 
@@ -31,7 +33,7 @@ impl XlsxWriter {
     pub(super) fn new(folder: &Path) -> Result<Self, OutputError> {
         let mut workbook = Workbook::new();
         workbook.set_tempdir(folder)?;
-        Ok(Self { workbook, list: None, sheet: 0, row: 0 })
+        Ok(Self { workbook, list: None, sheet: 0, sheets_of_list: 0, row: 0 })
     }
 
     pub(super) fn begin(
@@ -42,6 +44,12 @@ impl XlsxWriter {
         self.list = Some(list);
         self.set_properties(envelope)?;
         self.write_envelope(envelope)?;
+        self.add_sheet(list)
+    }
+
+    pub(super) fn next_list(&mut self, list: &'static List) -> Result<(), OutputError> {
+        self.list = Some(list);
+        self.sheets_of_list = 0;
         self.add_sheet(list)
     }
 
@@ -106,11 +114,12 @@ impl XlsxWriter {
 
     fn add_sheet(&mut self, list: &List) -> Result<(), OutputError> {
         self.sheet += 1;
+        self.sheets_of_list += 1;
         self.row = 0;
-        let name = if self.sheet == 1 {
+        let name = if self.sheets_of_list == 1 {
             list.name.to_owned()
         } else {
-            format!("{} {}", list.name, self.sheet)
+            format!("{} {}", list.name, self.sheets_of_list)
         };
         self.workbook.add_worksheet_with_constant_memory()?.set_name(name)?;
         let names: Vec<Cell<'_>> = list.columns.iter().map(|column| column.name.into()).collect();
@@ -127,6 +136,9 @@ impl XlsxWriter {
                     sheet.write_string(self.row, column, fitting(text))?;
                 }
                 Cell::Number(number) => {
+                    sheet.write_number(self.row, column, *number as f64)?;
+                }
+                Cell::Signed(number) => {
                     sheet.write_number(self.row, column, *number as f64)?;
                 }
                 Cell::Flag(flag) => {

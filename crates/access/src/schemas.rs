@@ -1,0 +1,67 @@
+//! The JSON Schemas of the files of a snapshot, which are part of the program.
+
+use clerk_snapshot::resource::Dataset;
+
+/// The text of a file in `schemas/`.
+macro_rules! schema {
+    ($name:literal) => {
+        include_str!(concat!("../../../schemas/", $name, ".schema.json"))
+    };
+}
+
+/// The schema of `manifest.json`.
+pub const MANIFEST: &str = schema!("manifest");
+
+/// The schema of `latest.json`.
+pub const LATEST: &str = schema!("latest");
+
+/// The schema of a dataset's lines.
+#[must_use]
+pub const fn of(dataset: Dataset) -> &'static str {
+    match dataset {
+        Dataset::Users => schema!("users"),
+        Dataset::Organizations => schema!("organizations"),
+        Dataset::OrganizationRoles => schema!("organization_roles"),
+        Dataset::OrganizationPermissions => schema!("organization_permissions"),
+        Dataset::Entitlements => schema!("entitlements"),
+        Dataset::Grants => schema!("grants"),
+        Dataset::RoleSets => schema!("role_sets"),
+        Dataset::Domains => schema!("domains"),
+        Dataset::RedirectUrls => schema!("redirect_urls"),
+        Dataset::OrganizationInvitations => schema!("organization_invitations"),
+        Dataset::Invitations => schema!("invitations"),
+        Dataset::OrganizationDomains => schema!("organization_domains"),
+        Dataset::AllowlistIdentifiers => schema!("allowlist_identifiers"),
+        Dataset::BlocklistIdentifiers => schema!("blocklist_identifiers"),
+        Dataset::JwtTemplates => schema!("jwt_templates"),
+        Dataset::OauthApplications => schema!("oauth_applications"),
+        Dataset::EnterpriseConnections => schema!("enterprise_connections"),
+        Dataset::Machines => schema!("machines"),
+        Dataset::WaitlistEntries => schema!("waitlist_entries"),
+        Dataset::BillingPlans => schema!("billing_plans"),
+        Dataset::BillingSubscriptionItems => schema!("billing_subscription_items"),
+        Dataset::Sessions => schema!("sessions"),
+        Dataset::ApiKeys => schema!("api_keys"),
+        Dataset::DailyActiveUsers => schema!("daily_active_users"),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    // Promise: each dataset has the schema that is called after it.
+    #[test]
+    fn each_dataset_has_its_own_schema() {
+        let id = |text: &str| -> String {
+            let schema: serde_json::Value = serde_json::from_str(text).unwrap();
+            schema["$id"].as_str().unwrap().to_owned()
+        };
+        for &dataset in Dataset::ALL {
+            assert_eq!(id(of(dataset)), format!("urn:clerk-sync:schema:{dataset}:1"));
+        }
+        assert_eq!(id(MANIFEST), "urn:clerk-sync:schema:manifest:1");
+        assert_eq!(id(LATEST), "urn:clerk-sync:schema:latest:1");
+    }
+}

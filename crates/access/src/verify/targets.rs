@@ -1,0 +1,141 @@
+//! Finds the snapshots to verify, also where the chain of manifests is broken.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use clerk_snapshot::digest::Sha256Hex;
+use clerk_snapshot::manifest::Latest;
+use clerk_snapshot::reader::{ReadError, Snapshot, read_latest};
+use clerk_snapshot::timestamp::Timestamp;
+
+use crate::archive::{Archive, ChooseError, Which};
+
+/// A snapshot to verify.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// Its id.
+    pub id: String,
+    /// What names it; `None` if nothing does.
+    pub named: Option<Named>,
+}
+
+/// What names a snapshot.
+#[derive(Debug, Clone)]
+pub struct Named {
+    /// The SHA-256 that its manifest must have.
+    pub manifest_sha256: Sha256Hex,
+    /// The file, for messages.
+    pub by: String,
+    /// `latest.json`, if it is that.
+    pub latest: Option<Latest>,
+}
+
+/// The published snapshots as far as they can be followed.
+#[derive(Debug, Default)]
+struct Published {
+    targets: Vec<Target>,
+    /// When each was completed; `None` if its manifest cannot be read.
+    completed_at: Vec<Option<Timestamp>>,
+}
+
+/// The snapshots that are asked for, newest first. With `all`, they are all that have a manifest.
+///
+/// # Errors
+/// [`ChooseError`] if there is none, or if `latest.json` is damaged.
+pub async fn find(
+    archive: &Archive,
+    which: &Which,
+    all: bool,
+    now: Timestamp,
+) -> Result<Vec<Target>, ChooseError> {
+    let published = Published::follow(archive).await?;
+    if all {
+        return everything(archive, published).await;
+    }
+    let not_found =
+        |wanted: String| ChooseError::NotFound { wanted, url: archive.url().to_owned() };
+    let newest_by = |is_wanted: &dyn Fn(Timestamp) -> bool| {
+        let mut times = published.completed_at.iter();
+        times.position(|time| time.is_some_and(is_wanted))
+    };
+    let (place, wanted) = match which {
+        Which::Latest if published.targets.is_empty() => {
+            return Err(ChooseError::Empty { url: archive.url().to_owned() });
+        }
+        Which::Latest => (Some(0), String::new()),
+        Which::Previous => (Some(1), "published before the latest one".to_owned()),
+        Which::Before(end) => {
+            (newest_by(&|time| time < *end), format!("published and completed before {end}"))
+        }
+        Which::Age(age) => {
+            let last = now - *age;
+            (newest_by(&|time| time <= last), format!("published and completed by {last}"))
+        }
+        Which::Id(beginning) => {
+            let id = archive.complete_id(beginning).await?;
+            let named = published.targets.iter().find(|target| target.id == id).cloned();
+            return Ok(vec![named.unwrap_or(Target { id, named: None })]);
+        }
+    };
+    let target = place.and_then(|place| published.targets.get(place));
+    Ok(vec![target.cloned().ok_or_else(|| not_found(wanted))?])
+}
+
+/// All that are published or have a manifest, newest first.
+async fn everything(archive: &Archive, published: Published) -> Result<Vec<Target>, ChooseError> {
+    let mut targets = published.targets;
+    let known: BTreeSet<String> = targets.iter().map(|target| target.id.clone()).collect();
+    let others = archive.ids("").await?.into_iter().filter(|id| !known.contains(id));
+    targets.extend(others.map(|id| Target { id, named: None }));
+    if targets.is_empty() {
+        return Err(ChooseError::Empty { url: archive.url().to_owned() });
+    }
+    targets.sort_by(|one, other| other.id.cmp(&one.id));
+    Ok(targets)
+}
+
+impl Published {
+    async fn follow(archive: &Archive) -> Result<Self, ChooseError> {
+        let mut published = Self::default();
+        let latest = read_latest(&**archive.source()).await?;
+        let mut next = latest.map(|latest| Target {
+            id: latest.snapshot_id.clone(),
+            named: Some(Named {
+                manifest_sha256: latest.manifest_sha256,
+                by: "latest.json".to_owned(),
+                latest: Some(latest),
+            }),
+        });
+        while let Some(target) = next.take() {
+            if published.targets.iter().any(|passed| passed.id == target.id) {
+                break;
+            }
+            let is_first = published.targets.is_empty();
+            match Snapshot::open(Arc::clone(archive.source()), &target.id, None).await {
+                // A removed snapshot ends the chain; that latest.json names one that is not there is damage.
+                Err(ReadError::NotFound { .. }) if !is_first => break,
+                Err(error @ ReadError::Unavailable { .. }) => return Err(error.into()),
+                Err(_) => published.completed_at.push(None),
+                Ok(snapshot) => {
+                    next = before(&snapshot);
+                    published.completed_at.push(Some(snapshot.manifest().completed_at));
+                }
+            }
+            published.targets.push(target);
+        }
+        Ok(published)
+    }
+}
+
+/// The snapshot that a manifest names as the one before.
+fn before(snapshot: &Snapshot) -> Option<Target> {
+    let previous = snapshot.manifest().previous.as_ref()?;
+    Some(Target {
+        id: previous.snapshot_id.clone(),
+        named: Some(Named {
+            manifest_sha256: previous.manifest_sha256,
+            by: format!("the manifest of {}", snapshot.id()),
+            latest: None,
+        }),
+    })
+}
