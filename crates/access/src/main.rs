@@ -4,7 +4,9 @@ use std::io;
 use std::process::ExitCode;
 
 use clerk_access::environment::Environment;
+use clerk_access::output::destination;
 use clerk_access::program;
+use tokio::signal::unix::{SignalKind, signal};
 
 /// With glibc's allocator, freed memory stays with the threads that used it, and a million users would not fit into
 /// the memory that docs/access.md states (docs/decisions/0016-allocator.md).
@@ -13,8 +15,27 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    end_on_signals();
     let environment = Environment::of_process();
     let arguments = std::env::args_os().skip(1);
     let status = program::run(arguments, environment, &mut io::stdout(), &mut io::stderr()).await;
     ExitCode::from(status)
+}
+
+/// The exit status of a program that Ctrl-C ended.
+const INTERRUPTED: i32 = 130;
+
+/// From now on, ends the program at the first Ctrl-C or SIGTERM, without the unfinished file: it holds personal data.
+///
+/// Where no handler can be installed, the signals end the program all the same, and an unfinished file stays.
+fn end_on_signals() {
+    let signals = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+    let (Ok(mut interrupt), Ok(mut terminate)) = signals else { return };
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        destination::exit_without_unfinished(INTERRUPTED);
+    });
 }

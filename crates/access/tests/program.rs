@@ -66,3 +66,29 @@ fn a_closed_pipe_is_no_error() {
     assert_eq!(done.status.code(), Some(0), "{}", String::from_utf8_lossy(&done.stderr));
     assert!(done.stderr.is_empty());
 }
+
+// Promise: a program that is interrupted leaves no unfinished file behind: it would hold personal data.
+#[test]
+fn an_interrupted_program_leaves_no_file() {
+    let place = Place::new();
+    place.publish(&World::new().snapshot(20));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("answer.json");
+    // It waits for the key on standard input, after it has created its file.
+    let mut child = program()
+        .args(["--url", place.folder.path().to_str().unwrap(), "--out", file.to_str().unwrap()])
+        .args(["who", "ada", "--redaction-key-file", "-"])
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let input = child.stdin.take();
+    let is_empty = || std::fs::read_dir(folder.path()).unwrap().next().is_none();
+    while is_empty() {
+        std::thread::yield_now();
+    }
+    let id = child.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(is_empty());
+    drop(input);
+}

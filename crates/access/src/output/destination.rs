@@ -1,8 +1,10 @@
 //! Where an answer goes: standard output, or a file that appears whole or not at all.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tempfile::NamedTempFile;
 
@@ -10,6 +12,24 @@ use super::error::OutputError;
 
 /// Bytes that are collected before they are written.
 const BUFFER: usize = 64 * 1024;
+
+/// Files that are being written, for [`exit_without_unfinished`].
+static UNFINISHED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+
+/// Ends the program, without the files that are being written.
+pub fn exit_without_unfinished(status: i32) -> ! {
+    // Held to the end, so that no further file is made.
+    let unfinished = unfinished();
+    for path in unfinished.iter() {
+        // If it cannot be removed, nobody is left who could do anything about it.
+        let _ = std::fs::remove_file(path);
+    }
+    std::process::exit(status)
+}
+
+fn unfinished() -> MutexGuard<'static, BTreeSet<PathBuf>> {
+    UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Where an answer goes.
 pub struct Destination<'a> {
@@ -40,8 +60,11 @@ impl<'a> Destination<'a> {
         if path.is_dir() {
             return Err(failed(io::ErrorKind::IsADirectory.into()));
         }
+        // Locked before the file is there, so that the program cannot end between the two.
+        let mut unfinished = unfinished();
         let temporary =
             NamedTempFile::with_prefix_in(".clerk-access-", folder_of(path)).map_err(failed)?;
+        unfinished.insert(temporary.path().to_owned());
         let writer = BufWriter::with_capacity(BUFFER, temporary);
         Ok(Self {
             standard,
@@ -87,17 +110,18 @@ impl<'a> Destination<'a> {
     /// # Errors
     /// [`OutputError::Standard`] or [`OutputError::File`].
     pub fn finish(&mut self) -> Result<(), OutputError> {
-        let Some(File { writer, path }) = self.file.take() else { return self.flush_standard() };
-        let failed = |source| OutputError::File { path: path.display().to_string(), source };
-        let temporary = writer.into_inner().map_err(|error| failed(error.into_error()))?;
-        temporary.as_file().sync_all().map_err(failed)?;
-        temporary.persist(&path).map_err(|error| failed(error.error))?;
-        Ok(())
+        let Some(file) = self.file.take() else { return self.flush_standard() };
+        let temporary_path = file.writer.get_ref().path().to_owned();
+        let finished = file.finish();
+        unfinished().remove(&temporary_path);
+        finished
     }
 
     /// Removes the file. What is written from now on goes to standard output. Returns whether there was one.
     pub fn abandon(&mut self) -> bool {
-        self.file.take().is_some()
+        let Some(file) = self.file.take() else { return false };
+        unfinished().remove(file.writer.get_ref().path());
+        true
     }
 
     fn flush_standard(&mut self) -> Result<(), OutputError> {
@@ -108,6 +132,15 @@ impl<'a> Destination<'a> {
 }
 
 impl File {
+    fn finish(self) -> Result<(), OutputError> {
+        let Self { writer, path } = self;
+        let failed = |source| OutputError::File { path: path.display().to_string(), source };
+        let temporary = writer.into_inner().map_err(|error| failed(error.into_error()))?;
+        temporary.as_file().sync_all().map_err(failed)?;
+        temporary.persist(&path).map_err(|error| failed(error.error))?;
+        Ok(())
+    }
+
     fn failed(&self, source: io::Error) -> OutputError {
         OutputError::File { path: self.path.display().to_string(), source }
     }
