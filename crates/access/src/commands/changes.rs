@@ -8,8 +8,9 @@ use clerk_snapshot::manifest::DatasetStatus;
 use clerk_snapshot::reader::Snapshot;
 use clerk_snapshot::resource::Dataset;
 
+use super::change_names::Names;
 use super::change_row::ChangeRow;
-use super::fold::Folded;
+use super::fold::{self, Folded};
 use crate::envelope::Incomplete;
 use crate::error::Error;
 use crate::output::{Output, OutputError};
@@ -44,6 +45,7 @@ pub struct Writer<'a, 'o> {
     is_wanted: &'a (dyn Fn(&Change<'_>) -> bool + Sync),
     /// For a table.
     folded: Option<Folded>,
+    names: Option<Names<'a>>,
     written: u64,
     failed: Option<OutputError>,
 }
@@ -55,13 +57,20 @@ impl<'a, 'o> Writer<'a, 'o> {
         is_wanted: &'a (dyn Fn(&Change<'_>) -> bool + Sync),
     ) -> Self {
         let folded = output.is_table().then(Folded::default);
-        Self { output, is_wanted, folded, written: 0, failed: None }
+        Self { output, is_wanted, folded, names: None, written: 0, failed: None }
+    }
+
+    /// Shows names beside ids in a table.
+    #[must_use]
+    pub fn with_names(mut self, names: Names<'a>) -> Self {
+        self.names = Some(names);
+        self
     }
 
     /// Writes the records of a comparison.
     ///
     /// # Errors
-    /// [`Error::Compare`] or [`Error::Output`].
+    /// [`Error::Compare`], [`Error::Scan`] or [`Error::Output`].
     pub async fn run(&mut self, comparison: &Comparison<'_>) -> Result<Summary, Error> {
         let done = comparison.run(self).await;
         if let Some(failed) = self.failed.take() {
@@ -69,7 +78,11 @@ impl<'a, 'o> Writer<'a, 'o> {
         }
         let summary = done?;
         if let Some(folded) = &mut self.folded {
-            folded.write(self.output)?;
+            let mut rows = folded.take();
+            if let Some(names) = &self.names {
+                names.fill(&mut rows).await?;
+            }
+            fold::write(rows, self.output)?;
         }
         Ok(summary)
     }

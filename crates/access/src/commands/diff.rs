@@ -8,6 +8,7 @@ use clerk_snapshot::compare::{Class, Classes, Comparison, Summary};
 use clerk_snapshot::resource::Dataset;
 use serde::Serialize;
 
+use super::change_names::Names;
 use super::{change_row, changes};
 use crate::archive::Which;
 use crate::envelope::{Envelope, SnapshotFacts};
@@ -73,7 +74,7 @@ struct Counts {
     events: BTreeMap<String, u64>,
 }
 
-/// Lists the changes in the order of the comparison; in a table, by what happened and to whom.
+/// Lists the changes in the order of the comparison; in a table, by what happened and to whom, with names.
 ///
 /// # Errors
 /// [`Error`].
@@ -104,7 +105,10 @@ pub async fn run(arguments: &Arguments, session: &mut Session<'_>) -> Result<Out
         summary
     } else {
         session.output.begin(&envelope, &change_row::LIST)?;
-        let summary = changes::Writer::new(&mut session.output, &|_| true).run(&comparison).await?;
+        let (archive, progress) = (session.archive.clone(), session.progress);
+        let names = Names { archive, progress, snapshots: [&to, &from] };
+        let mut writer = changes::Writer::new(&mut session.output, &|_| true).with_names(names);
+        let summary = writer.run(&comparison).await?;
         session.output.end(&counts(&summary))?;
         summary
     };

@@ -1,8 +1,13 @@
-//! Changes as a person reads them: sorted, and a role that was revoked and one that was granted as a change of role.
+//! Changes as a person reads them: sorted, and what belongs together in one row.
+//!
+//! - A role that was revoked and one that was granted through the same membership are a change of role.
+//! - A member who came or went with a role is one row.
+//! - What another row explains is counted there: a deleted organization is one row, not hundreds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use clerk_snapshot::compare::Change;
+use clerk_snapshot::record::ObjectType;
 use serde::{Serialize, Serializer};
 
 use super::change_row::cells;
@@ -13,11 +18,21 @@ const MOST: usize = 20_000;
 
 /// The places of the cells that folding reads or changes, in `change_row::LIST`.
 const EVENT: usize = 0;
+const OP: usize = 1;
+const SUBJECT_TYPE: usize = 5;
 const SUBJECT: usize = 6;
+const TARGET_TYPE: usize = 7;
 const TARGET: usize = 8;
 const ROLE: usize = 10;
 const MEMBERSHIP: usize = 11;
+const DETAIL: usize = 12;
+const CAUSE_TYPE: usize = 13;
+const CAUSE: usize = 14;
 const FROM: usize = 18;
+
+/// The places of types and of the ids beside them.
+const REFERENCES: [(usize, usize); 3] =
+    [(SUBJECT_TYPE, SUBJECT), (TARGET_TYPE, TARGET), (CAUSE_TYPE, CAUSE)];
 
 /// Collects changes for a table.
 #[derive(Debug, Default)]
@@ -25,9 +40,12 @@ pub struct Folded {
     rows: Vec<FoldedRow>,
 }
 
-/// A change, or two that are one change of role.
+/// A change, or several that are read as one.
 #[derive(Debug, Clone)]
-struct FoldedRow(Vec<Cell<'static>>);
+pub struct FoldedRow {
+    cells: Vec<Cell<'static>>,
+    records: u64,
+}
 
 impl Folded {
     /// Adds a change.
@@ -35,62 +53,135 @@ impl Folded {
     /// # Errors
     /// [`OutputError`], if there are so many that some are written.
     pub fn add(&mut self, change: &Change<'_>, output: &mut Output<'_>) -> Result<(), OutputError> {
-        self.rows.push(FoldedRow(cells(change).into_iter().map(owned).collect()));
-        if self.rows.len() < MOST { Ok(()) } else { self.write(output) }
+        let cells = cells(change).into_iter().map(owned).collect();
+        self.rows.push(FoldedRow { cells, records: 1 });
+        if self.rows.len() < MOST { Ok(()) } else { write(self.take(), output) }
     }
 
-    /// Writes what was collected.
-    ///
-    /// # Errors
-    /// [`OutputError`].
-    pub fn write(&mut self, output: &mut Output<'_>) -> Result<(), OutputError> {
-        let mut rows = folded(std::mem::take(&mut self.rows));
-        rows.sort_by(|one, other| one.key().cmp(&other.key()));
-        rows.iter().try_for_each(|row| output.row(row))
+    /// Takes what was collected, folded.
+    pub fn take(&mut self) -> Vec<FoldedRow> {
+        folded_by_cause(folded_by_membership(std::mem::take(&mut self.rows)))
     }
+}
+
+/// Writes rows by time, then what happened, and to whom.
+///
+/// # Errors
+/// [`OutputError`].
+pub fn write(mut rows: Vec<FoldedRow>, output: &mut Output<'_>) -> Result<(), OutputError> {
+    rows.sort_by(|one, other| one.key().cmp(&other.key()));
+    rows.iter().try_for_each(|row| output.row(row))
 }
 
 impl FoldedRow {
     fn text(&self, place: usize) -> &str {
-        match self.0.get(place) {
+        match self.cells.get(place) {
             Some(Cell::Text(text)) => text,
             _ => "",
         }
     }
 
-    /// By time, then what happened, and to whom.
     fn key(&self) -> [&str; 5] {
         [FROM, EVENT, SUBJECT, TARGET, ROLE].map(|place| self.text(place))
     }
-}
 
-fn folded(rows: Vec<FoldedRow>) -> Vec<FoldedRow> {
-    let mut kept: Vec<Option<FoldedRow>> = rows.into_iter().map(Some).collect();
-    let mut granted: BTreeMap<(String, String), usize> = BTreeMap::new();
-    let pair = |row: &FoldedRow| (row.text(FROM).to_owned(), row.text(MEMBERSHIP).to_owned());
-    for (place, row) in kept.iter().enumerate() {
-        if let Some(row) = row
-            .as_ref()
-            .filter(|row| row.text(EVENT) == "role_granted" && !row.text(MEMBERSHIP).is_empty())
-        {
-            granted.insert(pair(row), place);
+    /// Comparison and membership.
+    fn pair(&self) -> (String, String) {
+        (self.text(FROM).to_owned(), self.text(MEMBERSHIP).to_owned())
+    }
+
+    /// The types and ids that the row shows.
+    pub fn references(&self) -> impl Iterator<Item = (&str, &str)> {
+        REFERENCES.iter().map(|&(kind, id)| (self.text(kind), self.text(id)))
+    }
+
+    /// Shows each id whose name is known by that name.
+    pub fn show_names<'n>(&mut self, name: impl Fn(&str, &str) -> Option<&'n str>) {
+        for (kind, id) in REFERENCES {
+            let Some(name) = name(self.text(kind), self.text(id)) else { continue };
+            if id == SUBJECT && self.text(DETAIL) == name {
+                self.cells[DETAIL] = Cell::Empty;
+            }
+            self.cells[id] = format!("{name} ({})", self.text(id)).into();
         }
     }
-    for place in 0..kept.len() {
-        let Some(revoked) = kept[place].as_ref().filter(|row| row.text(EVENT) == "role_revoked")
-        else {
-            continue;
-        };
-        let Some(grant) = granted.remove(&pair(revoked)) else { continue };
-        let before = revoked.text(ROLE).to_owned();
-        kept[place] = None;
-        if let Some(row) = &mut kept[grant] {
-            row.0[ROLE] = format!("{before} -> {}", row.text(ROLE)).into();
-            row.0[EVENT] = "role_changed".into();
+
+    /// Adds the records of a row that this one stands for.
+    fn absorb(&mut self, other: &Self) {
+        self.records += other.records;
+    }
+}
+
+/// Folds the rows of one membership.
+fn folded_by_membership(rows: Vec<FoldedRow>) -> Vec<FoldedRow> {
+    let mut kept: Vec<Option<FoldedRow>> = rows.into_iter().map(Some).collect();
+    for (dropped, kept_event, merge) in [
+        ("role_revoked", "role_granted", change_of_role as fn(&mut FoldedRow, &FoldedRow)),
+        ("role_granted", "member_added", with_role),
+        ("role_revoked", "member_removed", with_role),
+    ] {
+        let mut places = BTreeMap::new();
+        for (place, row) in kept.iter().enumerate() {
+            let row = row.as_ref().filter(|row| row.text(EVENT) == kept_event);
+            if let Some(row) = row.filter(|row| !row.text(MEMBERSHIP).is_empty()) {
+                places.insert(row.pair(), place);
+            }
+        }
+        for place in 0..kept.len() {
+            let row = kept[place].as_ref().filter(|row| row.text(EVENT) == dropped);
+            let Some(into) = row.and_then(|row| places.remove(&row.pair())) else { continue };
+            let Some(row) = kept[place].take() else { continue };
+            if let Some(into) = &mut kept[into] {
+                merge(into, &row);
+                into.absorb(&row);
+            }
         }
     }
     kept.into_iter().flatten().collect()
 }
+
+fn change_of_role(granted: &mut FoldedRow, revoked: &FoldedRow) {
+    granted.cells[ROLE] = format!("{} -> {}", revoked.text(ROLE), granted.text(ROLE)).into();
+    granted.cells[EVENT] = "role_changed".into();
+}
+
+fn with_role(member: &mut FoldedRow, role: &FoldedRow) {
+    member.cells[ROLE] = role.cells[ROLE].clone();
+}
+
+/// Counts what another row explains in that row.
+fn folded_by_cause(rows: Vec<FoldedRow>) -> Vec<FoldedRow> {
+    let of = |row: &FoldedRow, kind: usize, id: usize| {
+        [FROM, OP, kind, id].map(|place| row.text(place).to_owned())
+    };
+    let is_cause = |row: &&FoldedRow| {
+        row.text(EVENT) == format!("{}_{}", row.text(SUBJECT_TYPE), row.text(OP))
+    };
+    let causes: BTreeSet<[String; 4]> =
+        rows.iter().filter(is_cause).map(|row| of(row, SUBJECT_TYPE, SUBJECT)).collect();
+    let mut explained: BTreeMap<[String; 4], u64> = BTreeMap::new();
+    let mut kept = Vec::with_capacity(rows.len());
+    for row in rows {
+        let cause = of(&row, CAUSE_TYPE, CAUSE);
+        if causes.contains(&cause) {
+            *explained.entry(cause).or_default() += row.records;
+        } else {
+            kept.push(row);
+        }
+    }
+    for row in &mut kept {
+        let Some(count) = explained.remove(&of(row, SUBJECT_TYPE, SUBJECT)) else { continue };
+        let follow =
+            format!("and {count} {} with it", if count == 1 { "record" } else { "records" });
+        let detail = row.text(DETAIL);
+        let separator = if detail.is_empty() { "" } else { ", " };
+        row.cells[DETAIL] = format!("{detail}{separator}{follow}").into();
+    }
+    kept
+}
+
+/// Types whose objects have names that a table shows.
+pub const NAMED: [ObjectType; 2] = [ObjectType::User, ObjectType::Organization];
 
 fn owned(cell: Cell<'_>) -> Cell<'static> {
     match cell {
@@ -103,14 +194,14 @@ fn owned(cell: Cell<'_>) -> Cell<'static> {
 }
 
 impl Serialize for FoldedRow {
-    /// Never written as JSON, where the records stay two.
+    /// Never written as JSON, where the records stay as they are.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.iter().map(|cell| cell.text().into_owned()))
+        serializer.collect_seq(self.cells.iter().map(|cell| cell.text().into_owned()))
     }
 }
 
 impl Row for FoldedRow {
     fn cells(&self) -> Vec<Vec<Cell<'_>>> {
-        vec![self.0.clone()]
+        vec![self.cells.clone()]
     }
 }

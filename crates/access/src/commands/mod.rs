@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod can;
+pub mod change_names;
 pub mod change_row;
 pub mod changes;
 pub mod compare;
