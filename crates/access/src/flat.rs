@@ -50,7 +50,6 @@ impl Flat {
     /// # Panics
     /// Never: there is one of each dataset.
     #[must_use]
-    #[expect(clippy::missing_panics_doc, reason = "it is documented")]
     pub fn of(dataset: Dataset) -> &'static Self {
         &FLAT[&dataset]
     }
