@@ -39,7 +39,7 @@ SELECT people.id, organizations.id, organizations.display_name, organizations.pr
        memberships.source.id AS membership, list(memberships.role) AS roles,
        list(memberships.permissions) AS permissions, min(memberships.created_at) AS since
 FROM (SELECT id FROM {users}
-      WHERE list_contains(list_transform(profile.emails, email -> lower(email.address)), lower($asked))) people
+      WHERE list_contains(list_transform(profile.emails, lambda email: lower(email.address)), lower($asked))) people
 JOIN {grants} memberships ON memberships.principal.id = people.id
 JOIN {organizations} organizations ON organizations.id = memberships.resource.id
 GROUP BY ALL ORDER BY organizations.display_name, organizations.id

@@ -56,7 +56,7 @@ OTHERS = (
     ("findings",),
     ("history",),
     ("verify",),
-    ("export", "users", "--format", "csv"),
+    ("export", "users", "--format", "ndjson"),
 )
 
 
@@ -85,7 +85,8 @@ def run(bench: Workbench) -> Report:
                 most = max(most, peak)
         for words in OTHERS:
             given = (*words, some_user(folder)) if words[0] == "history" else words
-            ran = bench.repeat(" ".join(words), lambda given=given: ask(bench, folder, *given))
+            # Once: these have no target for speed, and some take minutes.
+            ran = bench.repeat(" ".join(words), lambda given=given: ask(bench, folder, *given), 1)
             rows.append(row(f"`{' '.join(words)}`", ran))
             most = max([most, *(finished.peak_bytes for finished in ran)])
         verdicts[MEMORY] = within(most, 96)
@@ -137,6 +138,8 @@ def ask(bench: Workbench, folder: Folder, *words: str) -> Answered:
     with tempfile.TemporaryDirectory() as scratch:
         answer = pathlib.Path(scratch) / "answer"
         command = [bench.programs / "clerk-access", "--url", str(folder.snapshots), "--out", str(answer)]
+        # The sandbox's roles and domains are among the datasets; those of other lists are not.
+        command.append("--allow-incomplete")
         if words[0] != "export":
             command += ["-o", "ndjson"]
         finished = Child([*command, *words], {}, folder.log).finish()
@@ -176,7 +179,7 @@ def snapshots(bench: Workbench) -> Iterator[Folder]:
                 for _ in range(DAYS if number else 0):
                     urllib.request.urlopen(f"{sandbox.url}/sandbox/workday", timeout=600).close()
                 given = settings(sandbox.url, folder)
-                complete(Child([bench.clerk_sync, "sync"], given, folder.log).finish(), folder)
+                complete(Child([bench.clerk_sync], given, folder.log).finish(), folder)
         yield folder
 
 
@@ -185,32 +188,28 @@ def newest(folder: Folder) -> dict:
     return json.loads((folder.snapshots / latest["manifest"]).read_text())
 
 
-def a_membership(folder: Folder) -> dict:
-    """The last grant of a membership in the newest snapshot."""
-    manifest = newest(folder)
-    part = manifest["datasets"]["grants"]["parts"][-1]["key"]
-    path = folder.snapshots / "snapshots" / manifest["snapshot_id"] / part
-    lines = subprocess.run(["gzip", "-dc", path], stdout=subprocess.PIPE, check=True).stdout
-    return json.loads(lines.splitlines()[-1])
-
-
 def some_user(folder: Folder) -> str:
-    return a_membership(folder)["principal"]["id"]
+    """The id of a member."""
+    return json.loads(lines_of(folder, "grants", -1)[-1])["principal"]["id"]
 
 
 def some_address(folder: Folder) -> str:
-    """The primary address of a user who has a membership; of the newest of those who have an address."""
+    """The primary address of a member who has one."""
+    members = {json.loads(line)["principal"]["id"] for line in lines_of(folder, "grants", -1)}
+    for part in range(len(newest(folder)["datasets"]["users"]["parts"])):
+        for line in lines_of(folder, "users", part):
+            user = json.loads(line)
+            if user["id"] in members and user["profile"]["primary_email"]:
+                return user["profile"]["primary_email"]
+    raise RuntimeError("no member has an address")
+
+
+def lines_of(folder: Folder, dataset: str, part: int) -> list[bytes]:
+    """The lines of one part of the newest snapshot."""
     manifest = newest(folder)
-    wanted = some_user(folder)
-    for part in reversed(manifest["datasets"]["users"]["parts"]):
-        path = folder.snapshots / "snapshots" / manifest["snapshot_id"] / part["key"]
-        lines = subprocess.run(["gzip", "-dc", path], stdout=subprocess.PIPE, check=True).stdout
-        for line in lines.splitlines():
-            if wanted.encode() in line:
-                user = json.loads(line)
-                if user["id"] == wanted:
-                    return user["profile"]["primary_email"] or wanted
-    raise RuntimeError("the member is not among the users")
+    key = manifest["datasets"][dataset]["parts"][part]["key"]
+    path = folder.snapshots / "snapshots" / manifest["snapshot_id"] / key
+    return subprocess.run(["gzip", "-dc", path], stdout=subprocess.PIPE, check=True).stdout.splitlines()
 
 
 def row(name: str, ran: list[Answered]) -> list[str]:

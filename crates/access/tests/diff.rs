@@ -166,6 +166,44 @@ async fn a_person_reads_one_change_of_role() {
     assert_eq!(csv.lines().count(), 3);
 }
 
+// Promise: a person reads a deleted organization in one row that counts what went with it, and a new member with the
+// role, each by name; programs read every record.
+#[tokio::test]
+async fn a_person_reads_what_belongs_together_in_one_row() {
+    let place = Place::new();
+    let gone = |grants: Vec<Value>| {
+        snapshot(1, &["ada", "bob"], grants)
+            .with(Dataset::Organizations, [records::organization("org_2", "Initech")])
+    };
+    let in_org_2 = |user: &str| {
+        let mut grants = member(user, ADMIN);
+        for grant in &mut grants {
+            *grant = serde_json::from_str(
+                &grant.to_string().replace("org_1", "org_2").replace("orgmem_", "orgmem_2_"),
+            )
+            .unwrap();
+        }
+        grants
+    };
+    let first = place.publish(&gone([in_org_2("ada"), in_org_2("bob")].concat()));
+    place.publish(&snapshot(2, &["ada", "bob"], member("bob", MEMBER)).after(&first));
+
+    let table = place.ask(&["diff", "-o", "table"]).await.stdout;
+    let row = |event: &str| {
+        let line = table.lines().find(|line| line.contains(event));
+        line.unwrap_or_else(|| panic!("{event}: {table}")).to_owned()
+    };
+    assert!(table.contains("2 rows\n"), "{table}");
+    assert!(row("organization_removed").contains("Initech (org_2)"), "{table}");
+    assert!(row("organization_removed").contains("and 4 records with it"), "{table}");
+    let joined = row("member_added");
+    assert!(joined.contains("Person bob (bob)") && joined.contains("Acme (org_1)"), "{table}");
+    assert!(joined.contains("org:member"), "{table}");
+
+    let csv = place.ask(&["diff", "-o", "csv"]).await.stdout;
+    assert_eq!(csv.lines().count(), 1 + 1 + 4 + 2, "{csv}");
+}
+
 // Promise: the history of a thing has every change of it, oldest first, over all published snapshots.
 #[tokio::test]
 async fn the_history_of_a_thing_is_told_from_the_beginning() {

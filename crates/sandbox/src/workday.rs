@@ -25,27 +25,28 @@ pub(crate) fn pass(data: &mut Data) {
     {
         data.delete(ORGANIZATIONS, &smallest);
     }
-    if let Some(largest) = organizations.first() {
+    // One of middling size, whose administrators fit on a screen.
+    if let Some(middle) = organizations.get(organizations.len() / 2) {
         let user = data.add_user(now);
         // Both exist, under the same lock.
-        let _ = data.add_membership(largest, &user, MEMBER, now);
-        promote(data, largest, now);
+        let _ = data.add_membership(middle, &user, MEMBER, now);
+        promote(data, middle, now);
     }
-    if let Some(second) = organizations.get(1)
+    if let Some(largest) = organizations.first()
         && let Some(membership) =
-            data.table(ORGANIZATION_MEMBERSHIPS).of_organization(second).first()
+            data.table(ORGANIZATION_MEMBERSHIPS).of_organization(largest).first()
     {
         let membership = Arc::clone(membership);
         data.delete(ORGANIZATION_MEMBERSHIPS, &membership.id);
     }
-    if let Some(banned) = nth_member(data, organizations.get(2), 0) {
+    if let Some(banned) = a_member(data, organizations.get(1), |user| user["banned"] == false) {
         // The user exists, under the same lock.
         let _ = data.update(USERS, &banned, |user| {
             user["banned"] = true.into();
             user["updated_at"] = now.into();
         });
     }
-    if let Some(gone) = nth_member(data, organizations.get(3), 0) {
+    if let Some(gone) = a_member(data, organizations.get(2), |_| true) {
         data.delete(USERS, &gone);
     }
 }
@@ -83,8 +84,16 @@ fn promote(data: &mut Data, organization: &str, now: i64) {
     });
 }
 
-/// The id of a member of an organization.
-fn nth_member(data: &Data, organization: Option<&String>, index: usize) -> Option<String> {
+/// The id of the first member of an organization who is wanted.
+fn a_member(
+    data: &Data,
+    organization: Option<&String>,
+    is_wanted: impl Fn(&Value) -> bool,
+) -> Option<String> {
     let members: &[Arc<Row>] = data.table(ORGANIZATION_MEMBERSHIPS).of_organization(organization?);
-    members.get(index)?.value()["public_user_data"]["user_id"].as_str().map(str::to_owned)
+    members.iter().find_map(|member| {
+        let member = member.value();
+        let id = member["public_user_data"]["user_id"].as_str()?;
+        data.table(USERS).get(id).filter(|user| is_wanted(&user.value())).map(|_| id.to_owned())
+    })
 }
