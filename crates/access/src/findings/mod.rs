@@ -233,8 +233,7 @@ mod tests {
         for user in users {
             let id = user["id"].as_str().unwrap();
             let held: Vec<_> = grants.iter().filter(|it| it["principal"]["id"] == id).collect();
-            let (has_access, privileged) =
-                (!held.is_empty(), held.iter().any(&is_privileged));
+            let (has_access, privileged) = (!held.is_empty(), held.iter().any(&is_privileged));
             let profile = &user["profile"];
             // 90 and 180 days before 20 November 2026.
             let active = profile["last_active_at"].as_str().unwrap();

@@ -1,6 +1,6 @@
 //! Writes answers: as a table, one JSON document, NDJSON, CSV or XLSX, to standard output or to a file.
 //!
-//! - [`format`] names the formats; [`list`] describes what is listed: columns, and rows that give cells.
+//! - [`mod@format`] names the formats; [`list`] describes what is listed: columns, and rows that give cells.
 //! - [`destination`] writes to standard output, or to a file that appears whole or not at all.
 //! - [`table`], [`json`], [`csv`] and [`xlsx`] are the writers, one row at a time.
 //! - [`escape`] shows characters that could deceive.

@@ -1,7 +1,7 @@
 //! The rules of `findings`: which there are, and the numbers that a rules file can set.
 //!
 //! - This file names the rules, in the order in which findings of one severity are listed.
-//! - [`settings`] holds what can be set; [`file`] reads it from YAML; `defaults.yaml` is the file that
+//! - [`settings`] holds what can be set; [`mod@file`] reads it from YAML; `defaults.yaml` is the file that
 //!   `findings --print-rules` prints.
 
 pub mod file;

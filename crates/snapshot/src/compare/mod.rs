@@ -2,13 +2,13 @@
 //!
 //! From top to bottom:
 //!
-//! - [`comparison`] is the story: decide about each dataset, find what differs, report it.
+//! - `comparison` is the story: decide about each dataset, find what differs, report it.
 //! - [`verdict`] decides what may be said about a dataset.
-//! - [`find`] reads both sides once and keeps hashes of the lines that differ, in [`differences`] and, past a limit, in
-//!   [`scratch`]; [`report`] reads the parts with such lines again, pairs the lines in a [`batch`] and hands out
-//!   records. Both read with [`cursor`].
-//! - [`draft`] makes a [`change`] record from lines: [`record`] reads what a line says, [`fields`] names the leaves that
-//!   differ, [`field_table`] gives them their [`class`], and [`causes`] explains the record.
+//! - `find` reads both sides once and keeps hashes of the lines that differ, in `differences` and, past a limit, in
+//!   `scratch`; `report` reads the parts with such lines again, pairs the lines in a `batch` and hands out
+//!   records. Both read with `cursor`.
+//! - `draft` makes a [`change`] record from lines: `record` reads what a line says, `fields` names the leaves that
+//!   differ, [`field_table`] gives them their [`class`], and `causes` explains the record.
 //! - [`sink`] takes the records, [`summary`] counts them.
 
 mod batch;
