@@ -8,14 +8,13 @@ PROGRAMS is the folder of clerk-sync and clerk-access. The snapshots are in ./ou
 
 import json
 import shlex
-import shutil
 import subprocess
 import sys
 
 # The right to manage an organization's members.
 PERMISSION = "org:sys_memberships:manage"
-# Lines of a long answer that are shown.
-SHOWN_LINES = 16
+# Characters in a line where there is no terminal.
+WIDTH = 120
 
 
 def main():
@@ -53,15 +52,14 @@ def answer(program, *words):
 
 
 def show(program, *words):
-    """Prints a question as it is typed, and its answer."""
-    print(f"$ clerk-access {shlex.join(words)}")
-    width = shutil.get_terminal_size().columns
-    lines = answer(program, *words, "-o", "table").rstrip("\n").split("\n")
-    for line in lines[:SHOWN_LINES]:
-        print(line if len(line) <= width else line[: width - 1] + "…")
-    if len(lines) > SHOWN_LINES:
-        print(f"… and {len(lines) - SHOWN_LINES} more lines")
-    print()
+    """Prints a question as it is typed, and its answer: on a terminal as wide as that is, elsewhere cut off."""
+    print(f"$ clerk-access {shlex.join(words)}", flush=True)
+    if sys.stdout.isatty():
+        subprocess.run([program, *words, "-o", "table"], check=True)
+    else:
+        for line in answer(program, *words, "-o", "table").splitlines():
+            print(line if len(line) <= WIDTH else line[: WIDTH - 1] + "…")
+    print(flush=True)
 
 
 if __name__ == "__main__":

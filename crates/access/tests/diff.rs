@@ -195,7 +195,7 @@ async fn a_person_reads_what_belongs_together_in_one_row() {
     };
     assert!(table.contains("2 rows\n"), "{table}");
     assert!(row("organization_removed").contains("Initech (org_2)"), "{table}");
-    assert!(row("organization_removed").contains("and 4 records with it"), "{table}");
+    assert!(row("organization_removed").contains("4 records went with it"), "{table}");
     let joined = row("member_added");
     assert!(joined.contains("Person bob (bob)") && joined.contains("Acme (org_1)"), "{table}");
     assert!(joined.contains("org:member"), "{table}");

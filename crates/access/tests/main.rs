@@ -18,6 +18,7 @@ mod access;
 mod can;
 mod compare;
 mod diff;
+mod docs;
 mod export;
 mod findings;
 mod holders;

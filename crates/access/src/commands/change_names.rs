@@ -25,11 +25,11 @@ pub struct Names<'a> {
 }
 
 impl Names<'_> {
-    /// Shows the names of the users and organizations in these rows.
+    /// Shows the names of the users and organizations in these rows, beside their ids or in place of them.
     ///
     /// # Errors
     /// [`ScanError`].
-    pub async fn fill(&self, rows: &mut [FoldedRow]) -> Result<(), ScanError> {
+    pub async fn fill(&self, rows: &mut [FoldedRow], with_ids: bool) -> Result<(), ScanError> {
         let mut names = BTreeMap::new();
         for kind in NAMED {
             let references = rows.iter().flat_map(FoldedRow::references);
@@ -45,7 +45,7 @@ impl Names<'_> {
             let kind = NAMED.iter().find(|named| named.name() == kind)?.name();
             names.get(&(kind, id.to_owned())).map(String::as_str)
         };
-        rows.iter_mut().for_each(|row| row.show_names(by_kind));
+        rows.iter_mut().for_each(|row| row.show_names(by_kind, with_ids));
         Ok(())
     }
 

@@ -9,10 +9,15 @@ use serde_json::value::RawValue;
 
 use crate::output::{Cell, Column, List, Row};
 
-/// What is listed.
-pub const LIST: List = List {
-    name: "changes",
-    columns: &[
+/// What `diff` lists. All changes of a comparison happened between the same two times, which the envelope has.
+pub const DIFF: List = List { name: "changes", columns: &columns(Column::hidden("window_before")) };
+
+/// What `history` lists.
+pub const HISTORY: List =
+    List { name: "changes", columns: &columns(Column::shown("window_before", "By")) };
+
+const fn columns(window_before: Column) -> [Column; 20] {
+    [
         Column::shown("event", "Event"),
         Column::hidden("op"),
         Column::hidden("class"),
@@ -28,13 +33,14 @@ pub const LIST: List = List {
         Column::shown("detail", "Detail"),
         Column::hidden("cause_type"),
         Column::shown("cause_id", "Because of"),
-        Column::shown("certainty", "Certainty"),
+        // A table says it beside the event, where it is not certain.
+        Column::hidden("certainty"),
         Column::hidden("window_after"),
-        Column::shown("window_before", "By"),
+        window_before,
         Column::hidden("from"),
         Column::hidden("to"),
-    ],
-};
+    ]
+}
 
 /// A record as it comes: its JSON is the record's own line.
 #[derive(Debug)]
@@ -85,7 +91,7 @@ pub fn cells<'a>(change: &'a Change<'a>) -> Vec<Cell<'a>> {
         change.role.as_ref().map(|role| &*role.id).into(),
         change.role.as_ref().map(|role| &*role.key).into(),
         change.pair.as_deref().into(),
-        detail(change),
+        detail(change, Reader::Program),
         object_type(cause),
         id(cause),
         change.certainty.name().into(),
@@ -96,10 +102,22 @@ pub fn cells<'a>(change: &'a Change<'a>) -> Vec<Cell<'a>> {
     ]
 }
 
+/// For whom a detail is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reader {
+    /// Everything that differs.
+    Program,
+    /// Without the time of the update, which changes with everything else.
+    Person,
+}
+
 /// What differs, or what an object that came or went is called.
-fn detail<'a>(change: &'a Change<'a>) -> Cell<'a> {
+#[must_use]
+pub fn detail<'a>(change: &'a Change<'a>, reader: Reader) -> Cell<'a> {
     if !change.fields.is_empty() {
-        let fields = change.fields.iter();
+        let is_alone = change.fields.len() == 1;
+        let is_shown = |path: &str| reader == Reader::Program || is_alone || path != "updated_at";
+        let fields = change.fields.iter().filter(|field| is_shown(&field.path));
         return Cell::joined(fields.map(|field| {
             format!("{}: {} -> {}", field.path, plain(field.before.get()), plain(field.after.get()))
         }));

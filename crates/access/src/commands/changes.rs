@@ -80,7 +80,7 @@ impl<'a, 'o> Writer<'a, 'o> {
         if let Some(folded) = &mut self.folded {
             let mut rows = folded.take();
             if let Some(names) = &self.names {
-                names.fill(&mut rows).await?;
+                names.fill(&mut rows, !self.output.is_narrow()).await?;
             }
             fold::write(rows, self.output)?;
         }

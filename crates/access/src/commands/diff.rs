@@ -104,7 +104,7 @@ pub async fn run(arguments: &Arguments, session: &mut Session<'_>) -> Result<Out
         session.output.document(&envelope, &SUMMARY, &counts(&summary), rows)?;
         summary
     } else {
-        session.output.begin(&envelope, &change_row::LIST)?;
+        session.output.begin(&envelope, &change_row::DIFF)?;
         let (archive, progress) = (session.archive.clone(), session.progress);
         let names = Names { archive, progress, snapshots: [&to, &from] };
         let mut writer = changes::Writer::new(&mut session.output, &|_| true).with_names(names);

@@ -7,16 +7,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use clerk_snapshot::compare::Change;
+use clerk_snapshot::compare::change::{Certainty, Op};
 use clerk_snapshot::record::ObjectType;
 use serde::{Serialize, Serializer};
 
-use super::change_row::cells;
+use super::change_row::{Reader, cells, detail};
 use crate::output::{Cell, Output, OutputError, Row};
 
 /// Most changes that are sorted and folded together. Of more, each so many are.
 const MOST: usize = 20_000;
 
-/// The places of the cells that folding reads or changes, in `change_row::LIST`.
+/// The places of the cells that folding reads or changes, in `change_row::DIFF`.
 const EVENT: usize = 0;
 const OP: usize = 1;
 const SUBJECT_TYPE: usize = 5;
@@ -28,6 +29,7 @@ const MEMBERSHIP: usize = 11;
 const DETAIL: usize = 12;
 const CAUSE_TYPE: usize = 13;
 const CAUSE: usize = 14;
+const CERTAINTY: usize = 15;
 const FROM: usize = 18;
 
 /// The places of types and of the ids beside them.
@@ -53,7 +55,8 @@ impl Folded {
     /// # Errors
     /// [`OutputError`], if there are so many that some are written.
     pub fn add(&mut self, change: &Change<'_>, output: &mut Output<'_>) -> Result<(), OutputError> {
-        let cells = cells(change).into_iter().map(owned).collect();
+        let mut cells: Vec<_> = cells(change).into_iter().map(owned).collect();
+        cells[DETAIL] = owned(detail(change, Reader::Person));
         self.rows.push(FoldedRow { cells, records: 1 });
         if self.rows.len() < MOST { Ok(()) } else { write(self.take(), output) }
     }
@@ -69,6 +72,11 @@ impl Folded {
 /// # Errors
 /// [`OutputError`].
 pub fn write(mut rows: Vec<FoldedRow>, output: &mut Output<'_>) -> Result<(), OutputError> {
+    for row in &mut rows {
+        if row.text(CERTAINTY) == Certainty::Unconfirmed.name() {
+            row.cells[EVENT] = format!("{} ({})", row.text(EVENT), row.text(CERTAINTY)).into();
+        }
+    }
     rows.sort_by(|one, other| one.key().cmp(&other.key()));
     rows.iter().try_for_each(|row| output.row(row))
 }
@@ -95,14 +103,20 @@ impl FoldedRow {
         REFERENCES.iter().map(|&(kind, id)| (self.text(kind), self.text(id)))
     }
 
-    /// Shows each id whose name is known by that name.
-    pub fn show_names<'n>(&mut self, name: impl Fn(&str, &str) -> Option<&'n str>) {
+    /// Shows the name of each id whose name is known, beside the id or in place of it.
+    pub fn show_names<'n>(&mut self, name: impl Fn(&str, &str) -> Option<&'n str>, with_ids: bool) {
         for (kind, id) in REFERENCES {
             let Some(name) = name(self.text(kind), self.text(id)) else { continue };
-            if id == SUBJECT && self.text(DETAIL) == name {
-                self.cells[DETAIL] = Cell::Empty;
+            // What came or went has its name as a detail.
+            if id == SUBJECT
+                && let Some(rest) = self.text(DETAIL).strip_prefix(name)
+            {
+                self.cells[DETAIL] = rest.trim_start_matches(", ").to_owned().into();
             }
-            self.cells[id] = format!("{name} ({})", self.text(id)).into();
+            self.cells[id] = match with_ids {
+                true => format!("{name} ({})", self.text(id)).into(),
+                false => name.to_owned().into(),
+            };
         }
     }
 
@@ -171,8 +185,9 @@ fn folded_by_cause(rows: Vec<FoldedRow>) -> Vec<FoldedRow> {
     }
     for row in &mut kept {
         let Some(count) = explained.remove(&of(row, SUBJECT_TYPE, SUBJECT)) else { continue };
-        let follow =
-            format!("and {count} {} with it", if count == 1 { "record" } else { "records" });
+        let records = if count == 1 { "record" } else { "records" };
+        let went = if row.text(OP) == Op::Removed.name() { "went" } else { "came" };
+        let follow = format!("{count} {records} {went} with it");
         let detail = row.text(DETAIL);
         let separator = if detail.is_empty() { "" } else { ", " };
         row.cells[DETAIL] = format!("{detail}{separator}{follow}").into();

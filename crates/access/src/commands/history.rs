@@ -45,7 +45,7 @@ pub async fn run(arguments: &Arguments, session: &mut Session<'_>) -> Result<Out
         add(changes::incomplete(from, to, Some(&DATASETS)), &mut envelope);
     }
     envelope.from = Some(SnapshotFacts::of(oldest)).filter(|_| snapshots.len() > 1);
-    session.output.begin(&envelope, &change_row::LIST)?;
+    session.output.begin(&envelope, &change_row::HISTORY)?;
     let id = arguments.id.as_str();
     let is_wanted = |change: &Change<'_>| is_about(id, change);
     let mut writer = changes::Writer::new(&mut session.output, &is_wanted);

@@ -164,6 +164,12 @@ impl<'a> Output<'a> {
         self.destination.finish()
     }
 
+    /// Whether the answer is a table on a terminal that has no room for ids beside names.
+    #[must_use]
+    pub const fn is_narrow(&self) -> bool {
+        matches!(&self.writer, Writer::Table(table) if table.is_narrow())
+    }
+
     /// Whether the answer is a table for a person.
     #[must_use]
     pub const fn is_table(&self) -> bool {
