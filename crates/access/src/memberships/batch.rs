@@ -1,6 +1,8 @@
 //! Joins what the parts have, and drops what does not fit.
 
 use std::cmp::Ordering;
+use std::collections::HashMap;
+use std::rc::Rc;
 
 use clerk_snapshot::timestamp::Timestamp;
 
@@ -185,14 +187,20 @@ impl Batch {
         let mut rows = std::mem::take(&mut self.rows);
         let ranks = people.ranks(&self.users);
         rows.sort_unstable_by(|one, other| self.compare(one, other, &ranks, organizations, order));
+        // A million memberships have a handful of roles.
+        let mut held: HashMap<(u32, u32), Option<Rc<RoleHeld>>> = HashMap::new();
         for rows in rows.chunk_by(|one, other| self.is_same_membership(one, other)) {
             let Some(first) = rows.first() else { continue };
-            let held = rows.iter().filter_map(|row| self.role_held(row, roles)).collect();
+            let roles_of = rows.iter().filter_map(|row| {
+                let known = held.entry((row.role, row.permissions));
+                known.or_insert_with(|| self.role_held(row, roles).map(Rc::new)).clone()
+            });
+            let roles = roles_of.collect();
             emit(&Membership {
                 user: self.user(first, people),
                 organization: self.organization(first, organizations),
                 id: self.membership(first),
-                roles: held,
+                roles,
                 since: Timestamp::from_unix_millis(first.created_at),
             })?;
         }

@@ -1,5 +1,7 @@
 //! A membership as answers show it.
 
+use std::rc::Rc;
+
 use clerk_snapshot::timestamp::Timestamp;
 use serde::Serialize;
 
@@ -16,7 +18,7 @@ pub struct Membership<'a> {
     /// Its id, if the grant names it.
     pub id: Option<&'a str>,
     /// The roles that were asked for; none if its role does not resolve.
-    pub roles: Vec<RoleHeld>,
+    pub roles: Vec<Rc<RoleHeld>>,
     /// When it was created.
     pub since: Option<Timestamp>,
 }
