@@ -28,7 +28,7 @@ fn dependencies_are_pinned_and_come_from_one_registry() {
         }
     }
     assert!(foreign > 100, "{foreign} from the registry");
-    let expected = ["clerk-sandbox", "clerk-snapshot", "clerk-store", "clerk-sync"];
+    let expected = ["clerk-access", "clerk-sandbox", "clerk-snapshot", "clerk-store", "clerk-sync"];
     assert_eq!(own, expected.map(|name| format!("{name:?}")));
     for (file, word) in [
         ("deny.toml", r#"unknown-registry = "deny""#),
