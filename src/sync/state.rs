@@ -10,7 +10,7 @@ use crate::error::store_unavailable;
 use crate::error::{Error, Failure};
 use crate::sync::checkpoint::document::{CHECKPOINT_KEY, Checkpoint, Succession};
 use crate::sync::checkpoint::json_error::Malformed;
-use crate::sync::checkpoint::validate::is_snapshot_id;
+use clerk_snapshot::layout::is_snapshot_id;
 
 /// Key of the pointer to the newest published snapshot, relative to `SNAPSHOT_URL`.
 pub const LATEST_KEY: &str = "latest.json";

@@ -13,8 +13,8 @@ use tracing::warn;
 
 use crate::sync::checkpoint::document::{Checkpoint, PreviousSnapshot};
 use crate::sync::checkpoint::ids_file::is_ids_key;
-use crate::sync::checkpoint::validate::is_snapshot_id;
 use crate::sync::write::segment::{MANIFEST, folder_of};
+use clerk_snapshot::layout::is_snapshot_id;
 
 /// Objects that are removed concurrently.
 const REMOVED_AT_ONCE: usize = 16;
