@@ -12,7 +12,7 @@ RESOURCES = (
 )
 
 # Schemas of files and datasets that are not resources.
-_NO_RESOURCES = {"change", "changes_summary", "entitlements", "grants", "latest", "manifest"}
+_NO_RESOURCES = {"change", "changes_latest", "changes_summary", "entitlements", "grants", "latest", "manifest"}
 
 
 def every_resource() -> set[str]:

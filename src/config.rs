@@ -12,6 +12,7 @@ mod problem;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use clerk_snapshot::compare::Classes;
 use clerk_snapshot::compression::Compression;
 use clerk_snapshot::manifest::Settings;
 use clerk_snapshot::redaction::Personal;
@@ -65,6 +66,9 @@ pub struct Config {
     /// `SHRINK_GUARD_PERCENT`, 0 to 100: a snapshot is held if a dataset of at least 20 records
     /// lost more than this share of them. Zero: no guard.
     pub shrink_guard_percent: f64,
+    /// `CHANGES`: the classes of changes that are written below `changes/` after publishing. `None`: no changes are
+    /// written.
+    pub changes: Option<Classes>,
     /// `SESSIONS_LOOKBACK_DAYS`: if sessions have to be read user by user, only those of users who
     /// were active within this time are read.
     pub sessions_lookback: Duration,

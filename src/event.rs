@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
+use clerk_snapshot::layout::is_snapshot_id;
 use clerk_snapshot::resource::Resource;
 use clerk_store::quoted::{Quoted, looks_like_a_key};
 use serde::Deserialize;
@@ -26,6 +27,8 @@ pub enum Event {
     Status,
     /// Read one resource, as a snapshot would have it.
     Lookup(LookupOptions),
+    /// Write the changes that are owed, or compare two snapshots.
+    Changes(ChangesOptions),
 }
 
 /// The options of a `sync` event. The default is a plain sync.
@@ -41,6 +44,13 @@ pub struct SyncOptions {
     pub restart: bool,
     /// `accept_shrink`: publish past the shrink guard.
     pub accept_shrink: bool,
+}
+
+/// The options of a `changes` event. The default makes what is owed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ChangesOptions {
+    /// `from` and `to`: the ids of the snapshots to compare.
+    pub between: Option<(String, String)>,
 }
 
 /// The options of a `lookup` event.
@@ -108,7 +118,7 @@ impl Event {
     pub fn time_budget(&self) -> Option<Duration> {
         match self {
             Self::Sync(options) => options.time_budget,
-            Self::Check | Self::Status | Self::Lookup(_) => None,
+            Self::Check | Self::Status | Self::Lookup(_) | Self::Changes(_) => None,
         }
     }
 }
@@ -141,6 +151,35 @@ impl InvalidEvent {
         let problem = "the grants do not fit into one answer (accepted: a lookup without grants, \
                        or a sync of organization_memberships)";
         Self { problems: vec![problem.to_owned()] }
+    }
+
+    /// `changes` without `from` and `to`, while no changes are to be written.
+    pub(crate) fn changes_are_off() -> Self {
+        let problem = "action changes writes what is owed, and CHANGES is off (accepted: CHANGES set to \
+                       access or all, or an event with from and to)";
+        Self { problems: vec![problem.to_owned()] }
+    }
+
+    /// A comparison that does not fit into the time budget.
+    pub(crate) fn too_long_to_compare() -> Self {
+        let problem = "the comparison does not fit into the time budget (accepted: snapshots that \
+                       clerk-access diff compares, or a larger budget)";
+        Self { problems: vec![problem.to_owned()] }
+    }
+
+    /// Two snapshots that cannot be compared.
+    pub(crate) fn incomparable(why: &dyn std::error::Error) -> Self {
+        Self { problems: vec![why.to_string()] }
+    }
+
+    /// A field that should name a snapshot, and none is there.
+    pub(crate) fn no_snapshot(field: &str, url: &str) -> Self {
+        let accepted = "the id of a snapshot below SNAPSHOT_URL, such as 20261120T120000Z-3f9a1c";
+        Self {
+            problems: vec![format!(
+                "{field} names no snapshot: {url} does not exist (accepted: {accepted})"
+            )],
+        }
     }
 
     fn whole(what: &str) -> Self {
@@ -190,7 +229,7 @@ impl<'de> Deserialize<'de> for Fields {
     }
 }
 
-const ACTIONS: &str = "sync, check, status, lookup";
+const ACTIONS: &str = "sync, check, status, lookup, changes";
 const SYNC_FIELDS: &str = "action, resources, time_budget_seconds, force, restart, accept_shrink";
 
 fn event(fields: &[(&str, &Value)]) -> Result<Event, InvalidEvent> {
@@ -208,6 +247,7 @@ fn event(fields: &[(&str, &Value)]) -> Result<Event, InvalidEvent> {
         Some("sync") => Some(Event::Sync(sync_options(fields, &mut problems))),
         Some("check") => Some(without_fields(Event::Check, fields, &mut problems)),
         Some("status") => Some(without_fields(Event::Status, fields, &mut problems)),
+        Some("changes") => changes_options(fields, &mut problems).map(Event::Changes),
         Some("lookup") => lookup_options(fields, &mut problems).map(Event::Lookup),
         unknown => {
             problems.push(match unknown {
@@ -274,6 +314,41 @@ fn without_fields(event: Event, fields: &[(&str, &Value)], problems: &mut Vec<St
         }
     }
     event
+}
+
+/// The options of a `changes` event; `None` if there was a problem, which is added to `problems`.
+fn changes_options(
+    fields: &[(&str, &Value)],
+    problems: &mut Vec<String>,
+) -> Option<ChangesOptions> {
+    let (mut from, mut to) = (None, None);
+    for &(name, value) in fields {
+        match name {
+            "action" => {}
+            "from" => from = ok_or_note(snapshot_id(name, value), problems),
+            "to" => to = ok_or_note(snapshot_id(name, value), problems),
+            unknown => problems.push(format!(
+                "field {} is unknown for this action (accepted: action, from, to)",
+                Quoted(unknown)
+            )),
+        }
+    }
+    let is_given = |field: &str| fields.iter().any(|(name, _)| *name == field);
+    match (is_given("from"), is_given("to")) {
+        (false, false) => Some(ChangesOptions::default()),
+        (true, true) => Some(ChangesOptions { between: Some((from?, to?)) }),
+        (true, false) | (false, true) => {
+            problems.push("from and to go together (accepted: both, or neither)".to_owned());
+            None
+        }
+    }
+}
+
+fn snapshot_id(field: &str, value: &Value) -> Result<String, String> {
+    let id = value.as_str().filter(|id| is_snapshot_id(id));
+    id.map(str::to_owned).ok_or_else(|| {
+        format!("{field} is not a snapshot's id (accepted: an id such as 20261120T120000Z-3f9a1c)")
+    })
 }
 
 /// The fields of every lookup, whatever the resource.

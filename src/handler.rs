@@ -1,5 +1,6 @@
 //! Handles one event: passes it to the action that it asks for, and returns the answer.
 
+use crate::changes::action::changes;
 use crate::check::check;
 use crate::config::Config;
 use crate::dependencies::Dependencies;
@@ -32,6 +33,9 @@ pub async fn handle(
         Event::Status => Ok(Response::Status(Box::new(status(dependencies).await?))),
         Event::Lookup(options) => {
             Ok(Response::Lookup(lookup(dependencies, config, options, invocation).await?))
+        }
+        Event::Changes(options) => {
+            Ok(Response::Changes(changes(dependencies, config, options, invocation).await?))
         }
     }
 }

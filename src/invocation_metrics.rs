@@ -33,6 +33,32 @@ pub struct Measured {
     pub held: bool,
     /// When the newest published snapshot was started.
     pub newest_started_at: Option<Timestamp>,
+    /// The feeds of changes that it wrote.
+    pub feeds: Vec<FeedSizes>,
+    /// Whether the feed of the newest published snapshot is there; `None` if `CHANGES` is off.
+    pub owed: Option<Owed>,
+}
+
+/// The size of a feed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct FeedSizes {
+    /// Records that were added.
+    pub added: u64,
+    /// Records that were removed.
+    pub removed: u64,
+    /// Grants added that let their holder give or take away access.
+    pub privileged_granted: u64,
+    /// Datasets that the snapshot before had, and that are `skipped` or `failed` now.
+    pub datasets_lost: u64,
+}
+
+/// Whether the feed of the newest published snapshot is owed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Owed {
+    /// It is there.
+    Nothing,
+    /// It is missing since the snapshot was complete.
+    Since(Timestamp),
 }
 
 /// The sizes of a snapshot.

@@ -93,7 +93,8 @@ impl Function {
             metrics: metrics.clone(),
         };
         let outcome = handle(&request, &config, dependencies, &invocation).await;
-        if let (Event::Sync(_), Some(namespace)) = (&request, &config.metrics_namespace) {
+        let is_measured = matches!(request, Event::Sync(_) | Event::Changes(_));
+        if let (true, Some(namespace)) = (is_measured, &config.metrics_namespace) {
             let labels = Labels { namespace, function: &event.context.env_config.function_name };
             let now = dependencies.clock.now();
             self.telemetry.write_metrics(labels, &metrics.measured(), started.elapsed(), now);

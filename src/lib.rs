@@ -10,7 +10,8 @@
 //!   how long the work may take.
 //! - [`sync`] is the main job: it continues the run in progress or starts one, reads Clerk's lists,
 //!   checkpoints as it goes, and publishes the snapshot. [`check`] tests whether a sync would work;
-//!   [`lookup`] reads one resource and writes nothing.
+//!   [`lookup`] reads one resource and writes nothing. [`changes`] writes what changed with each
+//!   published snapshot.
 //! - [`lists`] is the table of Clerk's lists, and [`paging`] reads one of them page by page.
 //! - [`clerk`] sends the requests, all of them GET, with the [`secret_key`] that [`secret_source`]
 //!   reads. [`work_limit`] stops the work in time.
@@ -35,6 +36,7 @@ pub mod dependencies;
 pub mod event;
 pub mod invocation;
 
+pub mod changes;
 pub mod check;
 pub mod lookup;
 pub mod sync;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use clerk_snapshot::compare::Summary;
 use clerk_snapshot::manifest::{DatasetStatus, Latest};
 use clerk_snapshot::resource::{Dataset, Resource};
 use clerk_snapshot::timestamp::Timestamp;
@@ -21,6 +22,8 @@ pub enum Response {
     Status(Box<StatusAnswer>),
     /// To `lookup`.
     Lookup(LookupAnswer),
+    /// To `changes`.
+    Changes(ChangesAnswer),
 }
 
 impl Response {
@@ -29,7 +32,11 @@ impl Response {
     pub fn exit_status(&self) -> u8 {
         match self {
             Self::Check(checks) => u8::from(checks.iter().any(|check| !check.ok)),
-            Self::Status(_) | Self::Lookup(_) => 0,
+            Self::Status(_) | Self::Lookup(_) | Self::Changes(ChangesAnswer::Summary(_)) => 0,
+            Self::Changes(ChangesAnswer::Owed(answer)) => match answer.status {
+                ChangesStatus::Complete => 0,
+                ChangesStatus::Partial => 75,
+            },
             Self::Sync(answer) => match answer.status {
                 SyncStatus::Complete | SyncStatus::Skipped => 0,
                 SyncStatus::Partial | SyncStatus::Busy => 75,
@@ -106,6 +113,24 @@ pub struct SyncAnswer {
     /// Only for `held`: the datasets that shrank or could not be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shrunk: Option<BTreeMap<Dataset, Shrunk>>,
+    /// Only for `complete`: what changed since the snapshot before; `null` if that is not written, or not yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub changes: Option<Option<PublishedChanges>>,
+}
+
+/// What changed since the snapshot before: numbers and ids alone, because the answer is sent on to others.
+#[derive(Debug, Clone, Serialize)]
+pub struct PublishedChanges {
+    /// The snapshot before.
+    pub from: String,
+    /// URL of the summary.
+    pub summary: String,
+    /// Whether everything that was asked for could be compared.
+    pub complete: bool,
+    /// How many records have which event.
+    pub events: BTreeMap<String, u64>,
+    /// Grants added that let their holder give or take away access.
+    pub privileged_granted: u64,
 }
 
 /// Why a run paused.
@@ -181,6 +206,39 @@ pub struct RunStatus {
     pub requests: u64,
     /// Invocations that held the lease so far.
     pub invocations: u64,
+}
+
+/// The answer to `changes`.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum ChangesAnswer {
+    /// Without `from` and `to`.
+    Owed(OwedAnswer),
+    /// With them: what changed between the two snapshots.
+    Summary(Box<Summary>),
+}
+
+/// What was done of what is owed.
+#[derive(Debug, Serialize)]
+pub struct OwedAnswer {
+    /// Whether anything is left.
+    pub status: ChangesStatus,
+    /// The snapshots whose changes are written now, newest first.
+    pub made: Vec<String>,
+    /// How many are still owed.
+    pub owed: u64,
+    /// One sentence for a person.
+    pub message: String,
+}
+
+/// How a `changes` ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChangesStatus {
+    /// Nothing is owed any more.
+    Complete,
+    /// Time ran out.
+    Partial,
 }
 
 /// The answer to `lookup`.

@@ -46,6 +46,12 @@ impl TimeBudget {
         Self { ends: None }
     }
 
+    /// When it ends; `None` if there is no limit.
+    #[must_use]
+    pub const fn ends(&self) -> Option<Instant> {
+        self.ends
+    }
+
     /// The time left, zero once the budget is spent; `None` if there is no limit.
     #[must_use]
     pub fn remaining(&self) -> Option<Duration> {

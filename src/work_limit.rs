@@ -99,7 +99,7 @@ impl WorkLimit {
     /// Why no new work may begin; `None` if it may. The first progress of an invocation may begin
     /// whatever the budget says.
     pub fn exhausted(&self) -> Option<StopReason> {
-        if *self.interrupt.borrow() {
+        if self.is_interrupted() {
             Some(StopReason::Interrupted)
         } else if self.halted.load(Ordering::Relaxed) {
             Some(StopReason::Halted)
@@ -108,6 +108,23 @@ impl WorkLimit {
         } else {
             None
         }
+    }
+
+    /// When work must end; `None` if there is no limit. The first progress of an invocation has a few seconds, whatever
+    /// the budget says.
+    pub fn ends(&self) -> Option<Instant> {
+        let ends = self.budget.ends()?;
+        Some(if self.progressed() { ends } else { ends.max(self.first_progress_until) })
+    }
+
+    /// Whether a signal asked the program to stop.
+    pub fn is_interrupted(&self) -> bool {
+        *self.interrupt.borrow()
+    }
+
+    /// Returns once a signal asks the program to stop.
+    pub async fn interrupted(&self) {
+        interrupted(&mut self.interrupt.clone()).await;
     }
 
     /// Whether there is time for work that takes this long.

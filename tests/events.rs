@@ -122,7 +122,7 @@ fn all_unknown_names_are_reported_at_once() {
         "accept_shrink": "yes"
     }));
     for part in [
-        r#"action "snyc" is unknown (accepted: sync, check, status, lookup)"#,
+        r#"action "snyc" is unknown (accepted: sync, check, status, lookup, changes)"#,
         r#"field "resource" is unknown (accepted: action, resources, "#,
         r#"resources names unknown "teams" (accepted: "#,
         "time_budget_seconds is not usable (accepted: a number from 0",

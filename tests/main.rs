@@ -69,6 +69,14 @@ mod sync {
     }
 }
 
+// What changed with each published snapshot.
+mod changes {
+    mod action;
+    mod feeds;
+    mod limit;
+    mod owed;
+}
+
 // One list, page by page.
 mod paging {
     mod by_owner;

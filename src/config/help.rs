@@ -138,6 +138,13 @@ pub const SETTINGS: &[Setting] = &[
                   which a dataset that had records is skipped or failed now. 0 turns both off",
     },
     Setting {
+        name: parse::SETTING_CHANGES,
+        default: "off",
+        meaning: "access or all: after publishing, what changed since the snapshot before is \
+                  written below changes/. access: who can do what, and how they prove who they \
+                  are",
+    },
+    Setting {
         name: parse::SETTING_SESSIONS_LOOKBACK,
         default: "30",
         meaning: "If Clerk lists sessions only user by user, only those of users are read who were \
@@ -174,6 +181,8 @@ EVENT  a file with the event's JSON, - for standard input, nothing for {}
           \"accept_shrink\" (publish past the guard)
        {\"action\":\"check\"}       test the settings, the key, Clerk and the store
        {\"action\":\"status\"}      the run in progress and the last snapshot
+       {\"action\":\"changes\"}     write the changes that are owed; with \"from\" and
+          \"to\", sum up what changed between these two snapshots
        {\"action\":\"lookup\"}      one thing as a snapshot would hold it; with
           \"resource\", and \"id\", or for users \"email_address\", \"username\" or
           \"external_id\", for organizations \"slug\", for organization_memberships

@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
+use clerk_snapshot::compare::Classes;
 use clerk_snapshot::compression::Compression;
 use clerk_snapshot::redaction::Personal;
 use clerk_snapshot::resource::Resource;
@@ -43,6 +44,7 @@ pub(super) const SETTING_INCLUDE_RAW: &str = "INCLUDE_RAW";
 pub(super) const SETTING_REDACT: &str = "REDACT";
 pub(super) const SETTING_DAU_LOOKBACK: &str = "DAU_LOOKBACK_DAYS";
 pub(super) const SETTING_SHRINK_GUARD: &str = "SHRINK_GUARD_PERCENT";
+pub(super) const SETTING_CHANGES: &str = "CHANGES";
 pub(super) const SETTING_SESSIONS_LOOKBACK: &str = "SESSIONS_LOOKBACK_DAYS";
 pub(super) const SETTING_LOG_LEVEL: &str = "LOG_LEVEL";
 pub(super) const SETTING_METRICS_NAMESPACE: &str = "METRICS_NAMESPACE";
@@ -109,6 +111,7 @@ pub(super) fn config(environment: &Environment, place: Place) -> Result<Config, 
     let shrink_guard_percent = reader
         .optional(SETTING_SHRINK_GUARD, PERCENTAGES, |text| number_within(text, &(0.0..=100.0)))
         .unwrap_or(DEFAULT_SHRINK_GUARD_PERCENT);
+    let changes = reader.optional(SETTING_CHANGES, CHANGES, changes).flatten();
     let sessions_lookback = reader
         .time(SETTING_SESSIONS_LOOKBACK, DAYS, 0.0..=as_number(YEAR / DAY))
         .unwrap_or(DEFAULT_SESSIONS_LOOKBACK);
@@ -138,6 +141,7 @@ pub(super) fn config(environment: &Environment, place: Place) -> Result<Config, 
         redact,
         dau_lookback_days,
         shrink_guard_percent,
+        changes,
         sessions_lookback,
         log_level,
         metrics_namespace,
@@ -181,6 +185,7 @@ const METADATA_BAGS: &str = "none, or a comma-separated list of public, private,
 const REDACTED: &str = "none, or a comma-separated list of email, phone, name, ip";
 const BOOLEANS: &str = "true, false";
 const PERCENTAGES: &str = "a number from 0 to 100";
+const CHANGES: &str = "off, access, all";
 const LOG_LEVELS: &str = "error, warn, info, debug, trace";
 const NAMESPACES: &str =
     "letters, digits and . - _ / # :, at most 255, not beginning with : or AWS/";
@@ -294,6 +299,15 @@ fn metrics_namespace(text: &str) -> Result<String, String> {
     let reserved = text.starts_with(':') || text.starts_with("AWS/");
     let is_one = text.len() <= LONGEST_NAMESPACE && text.bytes().all(allowed) && !reserved;
     if is_one && !looks_like_a_key(text) { Ok(text.to_owned()) } else { Err(is(text)) }
+}
+
+fn changes(text: &str) -> Result<Option<Classes>, String> {
+    match text {
+        "off" => Ok(None),
+        "access" => Ok(Some(Classes::DEFAULT)),
+        "all" => Ok(Some(Classes::ALL)),
+        _ => Err(is(text)),
+    }
 }
 
 fn snapshot_url(text: &str) -> Result<SnapshotUrl, String> {

@@ -160,6 +160,7 @@ impl Sync<'_> {
             held_until: None,
             next_due_at: None,
             shrunk: None,
+            changes: None,
         }
     }
 }

@@ -12,6 +12,7 @@
 //! - `write` stores pages as parts, and the [`checkpoint`] names them.
 //! - [`daily_active_users`] counts users by the day of their latest activity.
 //! - [`publish`] writes the manifest, moves `latest.json`, and removes what no manifest names.
+//! - `feed` writes what changed since the snapshot before.
 //! - `outcome` releases the lease and builds the result; `answer` words it, and [`error`] maps
 //!   failures to the documented errors.
 
@@ -21,6 +22,7 @@ mod context;
 pub mod daily_active_users;
 mod decide;
 pub mod error;
+mod feed;
 mod outcome;
 pub mod publish;
 pub mod read;
@@ -41,6 +43,7 @@ use futures_util::future::{BoxFuture, ready};
 use tokio::time::Instant;
 use tracing::warn;
 
+use crate::changes::limit::FeedLimit;
 use crate::clerk::client::{Client, KeysInstance};
 use crate::config::Config;
 use crate::dependencies::Dependencies;
@@ -50,7 +53,7 @@ use crate::error::{Error, with_causes};
 use crate::event::SyncOptions;
 use crate::invocation::Invocation;
 use crate::redaction::Redaction;
-use crate::response::SyncAnswer;
+use crate::response::{SyncAnswer, SyncStatus};
 use crate::sync::checkpoint::document::{Checkpoint, PreviousSnapshot};
 use crate::sync::checkpoint::lease::{LeaseError, LeasedCheckpoint};
 use crate::sync::checkpoint::summary;
@@ -89,11 +92,21 @@ pub async fn sync(
         measured.newest_started_at = found.latest.latest.as_ref().map(|latest| latest.started_at);
     });
     match sync.decide(&found) {
-        Decision::Answer(answer) => {
+        Decision::Answer(mut answer) => {
+            if answer.status == SyncStatus::Skipped {
+                let limit = FeedLimit::all_that_is_left(&invocation.work_limit);
+                answer.message.extend(sync.pay_owed(&found, limit).await);
+            }
             sync.remove_spent(found).await;
             Ok(*answer)
         }
-        Decision::Begin(begin) => sync.run(*begin, found).await,
+        Decision::Begin(begin) => {
+            if begin.checkpoint.run.invocations == 0 {
+                let limit = FeedLimit::half_of_what_is_left(&invocation.work_limit);
+                sync.pay_owed(&found, limit).await;
+            }
+            sync.run(*begin, found).await
+        }
     }
 }
 
@@ -123,10 +136,16 @@ impl Sync<'_> {
             step = self.work(&leased, client, found) => step,
             () = leased.renew() => Err(SyncError::LeaseLost),
         };
+        let mut published = None;
         if let Ok(Step::Published(Published::Complete(complete))) = &step {
             self.finish(&leased, complete).await;
+            published = Some(complete.latest.clone());
         }
-        self.conclude(&leased, step).await
+        let mut answer = self.conclude(&leased, step).await?;
+        if let Some(latest) = published {
+            self.add_changes(&latest, &mut answer).await;
+        }
+        Ok(answer)
     }
 
     /// Checks, before the first run in a store, that the store does what runs rely on.

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::Invocation;
 use super::json::SERVICE;
-use crate::invocation_metrics::Measured;
+use crate::invocation_metrics::{FeedSizes, Measured, Owed};
 
 /// The name of a metric, and its unit in CloudWatch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +26,7 @@ const fn metric(name: &'static str, unit: &'static str, meaning: &'static str) -
 }
 
 /// The metrics of each invocation of `sync`, with the dimension `Function`.
-pub const OF_INVOCATION: [Metric; 13] = [
+pub const OF_INVOCATION: [Metric; 18] = [
     metric("Requests", "Count", "requests sent to Clerk, repeated ones included"),
     metric("Retries", "Count", "requests that repeated an earlier one"),
     metric("RateLimited", "Count", "answers with status 429"),
@@ -59,6 +59,33 @@ pub const OF_INVOCATION: [Metric; 13] = [
         "DatasetsDrifted",
         "Count",
         "`drifted` datasets of the snapshot it published or held; nothing when it did neither",
+    ),
+    metric(
+        "ChangesAdded",
+        "Count",
+        "records added, of the changes it wrote; nothing when it wrote none",
+    ),
+    metric(
+        "ChangesRemoved",
+        "Count",
+        "records removed, of the changes it wrote; nothing when it wrote none",
+    ),
+    metric(
+        "PrivilegedGranted",
+        "Count",
+        "privileged grants added, of the changes it wrote; nothing when it wrote none",
+    ),
+    metric(
+        "DatasetsLost",
+        "Count",
+        "datasets that were there before and are `skipped` or `failed` now, of the changes it wrote; nothing when it \
+         wrote none",
+    ),
+    metric(
+        "ChangesOwedSeconds",
+        "Seconds",
+        "time since the newest published snapshot was complete while its changes are not written, else 0; nothing \
+         when `CHANGES` is off",
     ),
 ];
 
@@ -100,6 +127,11 @@ pub(super) fn lines(
         skipped,
         failed,
         drifted,
+        added,
+        removed,
+        privileged,
+        lost,
+        owed,
     ] = OF_INVOCATION;
     let mut metrics = vec![
         (requests, json!(measured.requests)),
@@ -121,6 +153,21 @@ pub(super) fn lines(
         metrics.push((failed, json!(outcomes.failed)));
         metrics.push((drifted, json!(outcomes.drifted)));
     }
+    if !measured.feeds.is_empty() {
+        let sum =
+            |count: fn(&FeedSizes) -> u64| json!(measured.feeds.iter().map(count).sum::<u64>());
+        metrics.push((added, sum(|feed| feed.added)));
+        metrics.push((removed, sum(|feed| feed.removed)));
+        metrics.push((privileged, sum(|feed| feed.privileged_granted)));
+        metrics.push((lost, sum(|feed| feed.datasets_lost)));
+    }
+    metrics.extend(measured.owed.map(|measured| {
+        let seconds = match measured {
+            Owed::Nothing => 0.0,
+            Owed::Since(completed_at) => now.saturating_duration_since(completed_at).as_secs_f64(),
+        };
+        (owed, json!(seconds))
+    }));
     let mut lines = vec![line(&metrics, None)];
     for (dataset, records) in sizes.into_iter().flat_map(|sizes| &sizes.records) {
         lines.push(line(&[(OF_DATASET, json!(records))], Some(dataset.name())));

@@ -134,7 +134,7 @@ def what_is_refused() -> None:
 
 
 # Schemas of files that are no datasets.
-NO_TABLES = {"change", "changes_summary", "latest", "manifest"}
+NO_TABLES = {"change", "changes_latest", "changes_summary", "latest", "manifest"}
 
 
 def tables() -> None:

@@ -17,6 +17,7 @@ use super::odd;
 use super::required::{OWNERS, Required};
 use super::throughout::Throughout;
 use super::wire::Watch;
+use crate::support::feed::Feed;
 use crate::support::oracle::RESOURCES;
 use crate::support::scene::row_requests;
 use crate::support::snapshot::Snapshot;
@@ -111,6 +112,8 @@ pub(super) struct Judge {
     latest: Option<Bytes>,
     /// The snapshot that it names.
     snapshot: Option<Snapshot>,
+    /// `changes/latest.json`, as last seen.
+    newest_feed: Option<Bytes>,
     /// Everything that was ever published.
     published: BTreeMap<String, Bytes>,
     checkpoint_before: Option<Bytes>,
@@ -151,6 +154,7 @@ impl Judge {
             cluttered: Vec::new(),
             manifests: BTreeMap::new(),
             latest: None,
+            newest_feed: None,
             snapshot: None,
             published: BTreeMap::new(),
             checkpoint_before: None,
@@ -226,10 +230,11 @@ impl Judge {
             // Of two concurrent invocations, the other may have published its own since.
             // The same is true of an invocation that froze after it had published.
             let had_published = self.latest_when_frozen.as_ref() == Some(own);
-            let is_past = (self.raced || had_published) && is_past(answer, objects);
+            let is_past = had_published || (self.raced && is_past(answer, objects));
             assert!(*own == latest || is_past, "{own} is complete, and {latest} is latest");
             self.note_overtaken(own.as_str().expect("an id"), objects);
             self.assert_new(answer);
+            assert_sums_up(answer, objects);
         }
         let held = answer["snapshot_id"].as_str().filter(|_| status == "held");
         if let Some(id) = held {
@@ -425,6 +430,11 @@ impl Judge {
             !self.unproven || !objects.contains_key("latest.json"),
             "the store ignores conditions, and something is published"
         );
+        let newest_feed = objects.get("changes/latest.json").cloned();
+        if newest_feed != self.newest_feed {
+            Feed::latest(objects);
+            self.newest_feed = newest_feed;
+        }
         for (key, bytes) in objects.iter().filter(|(key, _)| key.ends_with("/manifest.json")) {
             let seen = self.manifests.entry(key.clone()).or_insert_with(|| bytes.clone());
             assert!(seen == bytes, "{key} was written again with other content");
@@ -697,6 +707,8 @@ impl Judge {
         let left: Vec<_> = objects
             .keys()
             .filter(|key| *key != "latest.json" && !self.published.contains_key(*key))
+            // A feed is held against what its own summary names.
+            .filter(|key| !key.starts_with("changes/"))
             .filter(|key| {
                 let forgotten = self.cluttered.len().saturating_sub(1);
                 let mut forgotten = self.cluttered[..forgotten].iter();
@@ -710,6 +722,20 @@ impl Judge {
     pub(super) fn assert_hidden(&self, text: &str, place: &str) {
         assert_hidden(text, place);
     }
+}
+
+/// What the answer says of the changes is what their summary says.
+fn assert_sums_up(answer: &Value, objects: &Objects) {
+    let changes = answer.get("changes").expect("complete has it, or null");
+    if changes.is_null() {
+        return;
+    }
+    let id = answer["snapshot_id"].as_str().expect("an id");
+    let summary = Feed::to(objects, id).expect("it is written").summary;
+    for name in ["complete", "events", "privileged_granted"] {
+        assert_eq!(changes[name], summary[name], "{answer:#}");
+    }
+    assert_eq!(changes["from"], summary["from"]["snapshot_id"], "{answer:#}");
 }
 
 /// The time in a snapshot's id.

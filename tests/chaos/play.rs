@@ -25,6 +25,7 @@ use super::wire::{Watch, WatchedTransport};
 use crate::support::captured::Captured;
 use crate::support::chain::assert_chain;
 use crate::support::faulty_store::{Effect, Fault, FaultyStore};
+use crate::support::feed::assert_feeds;
 use crate::support::fuse::{Fuse, Side};
 use crate::support::gate::{Gate, GatedStore};
 use crate::support::plain::{FIRST, add_memberships, fill};
@@ -109,6 +110,8 @@ fn instance(instance: &Instance) -> Sandbox {
 
 struct Stage {
     world: World,
+    /// `CHANGES`.
+    changes: &'static str,
     further: Option<Further>,
     /// The store with its lasting faults.
     store: Arc<FaultyStore>,
@@ -154,7 +157,8 @@ impl Stage {
         let secret = Arc::new(TroubledSecret::default());
         let mut world = World::new(sandbox.clone())
             .with("COMPRESSION", described.compression)
-            .with("SHRINK_GUARD_PERCENT", &described.guard.to_string());
+            .with("SHRINK_GUARD_PERCENT", &described.guard.to_string())
+            .with("CHANGES", described.changes);
         for (name, value) in described.further.iter().flat_map(Further::settings) {
             world = world.with(name, &value);
         }
@@ -163,6 +167,7 @@ impl Stage {
         Self {
             judge: Judge::of(&[&sandbox, &other], described.further.clone(), described.guard),
             further: described.further.clone(),
+            changes: described.changes,
             world,
             store,
             secret,
@@ -483,10 +488,24 @@ impl Stage {
         }
         self.finish(json!({"restart": true})).await;
         self.judge.assert_exact();
+        if self.changes != "off" {
+            self.pay_owed().await;
+        }
         self.judge.assert_no_leftovers(&self.world.memory.objects());
         assert_chain(&self.world, "the chain");
         let requests = self.world.sandbox.total_requests();
         Played { requests, verified, ..std::mem::take(&mut self.played) }
+    }
+
+    /// The newest snapshot has its feed, and the action makes those of the others.
+    async fn pay_owed(&self) {
+        let newest = latest_id(&self.world.memory.objects()).expect("published");
+        let answer =
+            self.world.handle(json!({"action": "changes"})).await.expect("no faults are left");
+        assert_eq!(answer["owed"], 0, "{answer:#}");
+        let made = answer["made"].as_array().expect("ids");
+        assert!(!made.contains(&newest), "the newest was still owed: {answer:#}");
+        assert_feeds(&self.world.memory.objects());
     }
 
     async fn finish(&mut self, first: Value) {

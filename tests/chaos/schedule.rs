@@ -41,6 +41,8 @@ pub(super) struct Instance {
     pub(super) further: Option<Further>,
     /// `SHRINK_GUARD_PERCENT`.
     pub(super) guard: u32,
+    /// `CHANGES`.
+    pub(super) changes: &'static str,
 }
 
 /// One thing that happens.
@@ -169,6 +171,10 @@ impl Schedule {
             draw.round();
         }
         instance.guard = draw.add_hazards(seed);
+        instance.changes = changes(seed);
+        if instance.changes != "off" {
+            draw.add_feed_faults(seed);
+        }
         let acts = draw.acts.into_iter().enumerate().collect();
         Self { seed, instance, acts }
     }
@@ -252,6 +258,7 @@ impl Draw {
             compression: self.of(&COMPRESSIONS),
             further,
             guard: 0,
+            changes: "off",
         }
     }
 
@@ -263,6 +270,39 @@ impl Draw {
             self.add_hazard(*kind, &mut random);
         }
         hazards.guard
+    }
+
+    /// Adds faults of the store's files of changes, and cuts between their calls, drawn separately as well.
+    fn add_feed_faults(&mut self, seed: u64) {
+        const SYNC: Act = Act::Sync { budget: None, deadline: None, twice: false };
+        let mut random = Rng::with_seed(seed ^ 0xfeed);
+        for _ in 0..random.u32(1..=2) {
+            let (operation, key) = [
+                (Operation::Get, "changes/latest.json"),
+                (Operation::Get, "summary.json"),
+                (Operation::Get, "part-"),
+                (Operation::Get, "manifest.json"),
+                (Operation::Put, "changes/"),
+                (Operation::Put, "summary.json"),
+                (Operation::Put, "changes/latest.json"),
+                (Operation::List, "changes/"),
+            ][random.usize(0..8)];
+            let effect = [
+                StoreEffect::FailBefore,
+                StoreEffect::FailAfter,
+                StoreEffect::LoseAnswer,
+                StoreEffect::RefusePrecondition,
+                StoreEffect::RefuseAfter,
+                StoreEffect::Hang,
+            ][random.usize(0..6)];
+            let fault = Fault::new(operation, effect).on_key(key).at(random.u64(1..=3));
+            let side = if random.bool() { Side::Before } else { Side::After };
+            let stop = if random.bool() { Stop::PowerCut } else { Stop::Freeze };
+            let cut = Act::AtStoreCall(random.u64(15..=60), side, stop);
+            let at = random.usize(0..=self.acts.len());
+            let acts = if random.bool() { [Act::Store(fault), SYNC] } else { [cut, SYNC] };
+            self.acts.splice(at..at, acts);
+        }
     }
 
     fn add_hazard(&mut self, hazard: Hazard, random: &mut Rng) {
@@ -545,6 +585,15 @@ impl Draw {
         let call = self.random.u64(1..=6);
         let fault = Fault::new(operation, effect).on_key(key);
         Act::Store(if self.one_in(4) { fault.from(call) } else { fault.at(call) })
+    }
+}
+
+/// `CHANGES`: in a third of the schedules it is on.
+pub(super) fn changes(seed: u64) -> &'static str {
+    match seed % 9 {
+        1 | 4 => "access",
+        7 => "all",
+        _ => "off",
     }
 }
 

@@ -40,6 +40,7 @@ const fn seconds(seconds: u64) -> Duration {
 /// A Clerk, and a client that sends requests until this is dropped.
 struct Asking {
     sandbox: Sandbox,
+    client: Arc<Client>,
     _tasks: JoinSet<()>,
 }
 
@@ -71,7 +72,7 @@ impl Asking {
                 }
             });
         }
-        Self { sandbox, _tasks: tasks }
+        Self { sandbox, client, _tasks: tasks }
     }
 
     /// Lets time pass.
@@ -420,6 +421,8 @@ async fn bodies_in_flight_take_no_more_than_their_limit() {
     assert!(held <= ROOM, "{held}");
     // The network can carry seven a second, one after the other.
     assert!(rate >= 50.0, "{rate}");
+    let latency = asking.client.latest_latency().recent;
+    assert!(latency <= seconds(2), "{latency:?}: the wait for memory is no latency of the server");
 }
 
 /// Pages keep their memory until the page before them is stored. That page is requested again,

@@ -7,6 +7,7 @@ pub(crate) mod bounded;
 pub(crate) mod captured;
 pub(crate) mod chain;
 pub(crate) mod faulty_store;
+pub(crate) mod feed;
 pub(crate) mod further_lists;
 pub(crate) mod fuse;
 pub(crate) mod gate;

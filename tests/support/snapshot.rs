@@ -5,7 +5,7 @@ use std::io::Read as _;
 
 use bytes::Bytes;
 use clerk_snapshot::digest::{ContentDigest, Sha256Hex};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// A published snapshot, with its checksums, counts and digests confirmed.
 #[derive(Debug, Clone)]
@@ -22,12 +22,23 @@ impl Snapshot {
     /// The snapshot that `latest.json` names among `objects`; `None` if nothing is published.
     /// Panics if anything about it is wrong.
     pub(crate) fn of(objects: &BTreeMap<String, Bytes>) -> Option<Self> {
-        let latest = json(objects.get("latest.json")?);
+        Some(Self::named_by(parsed(objects.get("latest.json")?), objects))
+    }
+
+    /// The snapshot with this id; `None` if it has no manifest.
+    pub(crate) fn with_id(objects: &BTreeMap<String, Bytes>, id: &str) -> Option<Self> {
+        let manifest = format!("snapshots/{id}/manifest.json");
+        let sha256 = Sha256Hex::of(objects.get(&manifest)?).to_string();
+        let named = json!({"snapshot_id": id, "manifest": manifest, "manifest_sha256": sha256});
+        Some(Self::named_by(named, objects))
+    }
+
+    fn named_by(latest: Value, objects: &BTreeMap<String, Bytes>) -> Self {
         let manifest_key = text(&latest["manifest"]);
         let manifest_bytes = objects.get(manifest_key).expect("latest.json names a manifest");
         let sha256 = Sha256Hex::of(manifest_bytes).to_string();
         assert_eq!(latest["manifest_sha256"], sha256, "checksum of the manifest");
-        let manifest = json(manifest_bytes);
+        let manifest = parsed(manifest_bytes);
         let folder = manifest_key.strip_suffix("manifest.json").expect("name of the manifest");
         let mut datasets = BTreeMap::new();
         for (name, dataset) in manifest["datasets"].as_object().expect("datasets") {
@@ -35,7 +46,7 @@ impl Snapshot {
             assert_eq!(dataset["records"], rows.len(), "records of {name}");
             datasets.insert(name.clone(), rows);
         }
-        Some(Self { latest, manifest, datasets })
+        Self { latest, manifest, datasets }
     }
 
     /// The ids of a dataset's records, in order.
@@ -78,7 +89,7 @@ fn rows_of(dataset: &Value, folder: &str, objects: &BTreeMap<String, Bytes>) -> 
     rows
 }
 
-fn unpacked(key: &str, bytes: &Bytes) -> String {
+pub(crate) fn unpacked(key: &str, bytes: &Bytes) -> String {
     let mut lines = String::new();
     if key.ends_with(".gz") {
         flate2::read::GzDecoder::new(&bytes[..]).read_to_string(&mut lines).expect("gzip");
@@ -90,7 +101,7 @@ fn unpacked(key: &str, bytes: &Bytes) -> String {
     lines
 }
 
-fn json(bytes: &Bytes) -> Value {
+fn parsed(bytes: &Bytes) -> Value {
     serde_json::from_slice(bytes).expect("JSON")
 }
 

@@ -1,10 +1,31 @@
-//! Names the files of a snapshot below `SNAPSHOT_URL`.
+//! Names the files below `SNAPSHOT_URL`: those of a snapshot, and of the feed of changes.
 
 /// Key of the file that names the newest published snapshot.
 pub const LATEST_KEY: &str = "latest.json";
 
 /// The folder that holds a folder for each snapshot, with a trailing slash.
 pub const SNAPSHOTS_FOLDER: &str = "snapshots/";
+
+/// Key of the file that names the newest feed of changes.
+pub const CHANGES_LATEST_KEY: &str = "changes/latest.json";
+
+/// The folder that holds a folder for each feed of changes, with a trailing slash.
+pub const CHANGES_FOLDER: &str = "changes/";
+
+/// The folder of the feed that leads to a snapshot, with a trailing slash.
+#[must_use]
+pub fn feed_folder(to_id: &str) -> String {
+    format!("{CHANGES_FOLDER}{to_id}/")
+}
+
+/// Key of the summary of the feed that leads to a snapshot.
+#[must_use]
+pub fn feed_summary_key(to_id: &str) -> String {
+    format!("{CHANGES_FOLDER}{to_id}/{FEED_SUMMARY}")
+}
+
+/// Name of a feed's summary in its folder.
+pub const FEED_SUMMARY: &str = "summary.json";
 
 /// The folder of a snapshot, with a trailing slash.
 #[must_use]

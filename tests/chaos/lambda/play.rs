@@ -16,13 +16,14 @@ use tokio::runtime::Handle;
 use super::super::changes::change_rows;
 use super::super::further::{Further, make_active};
 use super::super::hazards::other_instance;
-use super::super::judge::{Armed, Judge, Objects};
+use super::super::judge::{Armed, Judge, Objects, latest_id};
 use super::super::schedule::{Damage, Lie};
 use super::bucket::{Bucket, retry_at};
 use super::environment::{End, Environment, FOR_EVER};
 use super::rotator::Rotator;
 use super::schedule::{Act, Delivery, Event, Function, SHORTEST_LEASE, Schedule};
 use crate::support::aws_proxy::{AwsCall, AwsEffect, AwsFault, AwsProxy, Stop, Target};
+use crate::support::feed::assert_feeds;
 use crate::support::fuse::Side;
 use crate::support::lambda_runtime::{Ended, Lambda};
 use crate::support::moto::Moto;
@@ -341,6 +342,7 @@ impl Stage {
             .with("CLERK_SECRET_ID", &self.secret)
             .with("COMPRESSION", self.function.compression)
             .with("SHRINK_GUARD_PERCENT", &self.function.guard.to_string())
+            .with("CHANGES", self.function.changes)
             .with("LEASE_SECONDS", &self.function.lease.to_string())
             .with("DEADLINE_RESERVE_SECONDS", "0.2")
             .with("LOG_LEVEL", self.function.log_level);
@@ -578,6 +580,9 @@ impl Stage {
             let held = published.datasets[&name].iter().filter(of_the_five);
             assert!(redacted || held.eq(&expected), "{name} differs from its source");
         }
+        if self.function.changes != "off" {
+            self.pay_owed().await;
+        }
         assert_eq!(self.proxy.shown(), None, "the key was shown to AWS");
         let mut objects = self.bucket.objects().await;
         let late: BTreeSet<String> = self.proxy.late();
@@ -585,6 +590,24 @@ impl Stage {
         objects.extend(self.bucket.objects().await.remove_entry("latest.json"));
         self.judge.assert_no_leftovers(&objects);
         self.cool().await;
+    }
+
+    /// The newest snapshot has its feed, and the action makes those of the others.
+    async fn pay_owed(&mut self) {
+        let mut environment = self.environment().await;
+        let event = json!({"action": "changes"});
+        let id = self.next_request_id();
+        let end = environment.invoke(&id, &event, LONGEST).await;
+        self.leave(environment, &end, &id).await;
+        let End::Answered(answer) = end else { panic!("no faults are left: {end:?}") };
+        assert_eq!(answer["owed"], 0, "{answer:#}");
+        let objects = self.bucket.objects().await;
+        let newest = latest_id(&objects).expect("published");
+        assert!(
+            !answer["made"].as_array().expect("ids").contains(&newest),
+            "the newest was owed: {answer:#}"
+        );
+        assert_feeds(&objects);
     }
 
     async fn finish(&mut self, first: Value) {

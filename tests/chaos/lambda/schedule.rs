@@ -11,7 +11,7 @@ use serde_json::json;
 use super::super::further::{self, Further};
 use super::super::hazards::{Hazard, Hazards, Loss, some_refusal};
 use super::super::odd;
-use super::super::schedule::{Damage, Event as Change, Lie};
+use super::super::schedule::{Damage, Event as Change, Lie, changes};
 use crate::support::aws_proxy::{AwsCall, AwsEffect, AwsFault, Stop};
 use crate::support::fuse::Side;
 use crate::support::oracle::PATHS;
@@ -43,6 +43,8 @@ pub(super) struct Function {
     pub(super) further: Option<Further>,
     /// `SHRINK_GUARD_PERCENT`.
     pub(super) guard: u32,
+    /// `CHANGES`.
+    pub(super) changes: &'static str,
 }
 
 /// Numbers of rows of a further list.
@@ -134,6 +136,7 @@ impl Schedule {
             draw.round();
         }
         function.guard = draw.add_hazards(seed);
+        function.changes = changes(seed);
         Self { seed, function, acts: draw.acts }
     }
 }
@@ -182,6 +185,7 @@ impl Draw {
             lease: self.of(&[SHORTEST_LEASE, 60]),
             further,
             guard: 0,
+            changes: "off",
         }
     }
 

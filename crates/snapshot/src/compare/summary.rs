@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::change::{Change, Op};
-use super::class::Class;
+use super::class::{Class, Classes};
 use super::record::Record;
 use super::verdict::{DatasetResult, Verdict};
 use crate::digest::Sha256Hex;
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, Previous};
 use crate::reader::Snapshot;
 use crate::resource::Dataset;
 use crate::timestamp::Timestamp;
@@ -55,10 +55,10 @@ pub struct Compared {
     pub snapshot_id: String,
     /// SHA-256 of its manifest.
     pub manifest_sha256: Sha256Hex,
-    /// When its run started.
-    pub started_at: Timestamp,
-    /// When its last dataset was complete.
-    pub completed_at: Timestamp,
+    /// When its run started; `None` if its manifest could not be read.
+    pub started_at: Option<Timestamp>,
+    /// When its last dataset was complete; `None` if its manifest could not be read.
+    pub completed_at: Option<Timestamp>,
 }
 
 impl Compared {
@@ -69,10 +69,58 @@ impl Compared {
         Self {
             snapshot_id: snapshot_id.clone(),
             manifest_sha256: *snapshot.manifest_sha256(),
-            started_at: *started_at,
-            completed_at: *completed_at,
+            started_at: Some(*started_at),
+            completed_at: Some(*completed_at),
         }
     }
+
+    /// What a summary says about a snapshot whose manifest could not be read.
+    #[must_use]
+    pub fn unread(named: &Previous) -> Self {
+        let Previous { snapshot_id, manifest_sha256 } = named.clone();
+        Self { snapshot_id, manifest_sha256, started_at: None, completed_at: None }
+    }
+}
+
+impl Summary {
+    /// The summary for `to` if nothing can be said about any of its datasets, and why.
+    #[must_use]
+    pub fn unsaid(from: Compared, to: &Snapshot, classes: Classes, reason: &str) -> Self {
+        let entry = DatasetSummary {
+            result: DatasetResult::NotCompared,
+            reason: Some(reason.to_owned()),
+            added: 0,
+            removed: 0,
+            changed: 0,
+            records: None,
+        };
+        let datasets = to.manifest().datasets.keys().map(|&dataset| (dataset, entry.clone()));
+        Self {
+            format: CHANGES_FORMAT.to_owned(),
+            from,
+            to: Compared::of(to),
+            classes: classes.iter().collect(),
+            complete: false,
+            datasets: datasets.collect(),
+            events: BTreeMap::new(),
+            privileged_granted: 0,
+            highlights: Vec::new(),
+            parts: Vec::new(),
+        }
+    }
+}
+
+/// `changes/latest.json`: names the newest feed. Field order is the file's order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LatestChanges {
+    /// Key of its summary.
+    pub summary: String,
+    /// SHA-256 of the summary's bytes.
+    pub summary_sha256: Sha256Hex,
+    /// The snapshot that changes are counted from.
+    pub from: String,
+    /// The snapshot that they lead to.
+    pub to: String,
 }
 
 /// What was done with a dataset, and its records of the classes that were asked for.

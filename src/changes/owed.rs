@@ -1,0 +1,62 @@
+//! Finds the snapshots whose feed is missing.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use clerk_snapshot::layout::{CHANGES_FOLDER, CHANGES_LATEST_KEY, FEED_SUMMARY};
+use clerk_snapshot::manifest::Latest;
+use clerk_snapshot::reader::{Snapshot, open_latest};
+
+use super::error::FeedError;
+use super::feeds::{Feed, Feeds, named};
+
+impl Feeds {
+    /// Makes the feed of the newest published snapshot if it is owed. `None` if it is there already, or the snapshot is
+    /// the first.
+    ///
+    /// # Errors
+    /// [`FeedError`].
+    pub async fn make_owed(&self, newest: &Latest) -> Result<Option<Feed>, FeedError> {
+        let standing = self.store.get(CHANGES_LATEST_KEY).await?;
+        let named = standing.and_then(|object| named(&object.bytes));
+        if named.is_some_and(|named| named.to == newest.snapshot_id) {
+            return Ok(None);
+        }
+        self.make_of(newest).await
+    }
+
+    /// Makes the feed of the newest published snapshot, unless it is there. `None`: it is the first snapshot.
+    ///
+    /// # Errors
+    /// [`FeedError`].
+    pub async fn make_of(&self, newest: &Latest) -> Result<Option<Feed>, FeedError> {
+        let expected = Some(&newest.manifest_sha256);
+        let source = Arc::clone(&self.source);
+        self.make(&Snapshot::open(source, &newest.snapshot_id, expected).await?).await
+    }
+
+    /// Ids of the published snapshots whose feed is owed, newest first: all that have none, back to the first snapshot
+    /// or to one that is gone.
+    ///
+    /// # Errors
+    /// [`FeedError`].
+    pub(super) async fn owed(&self) -> Result<Vec<String>, FeedError> {
+        let listed = self.store.list(CHANGES_FOLDER).await?;
+        let id_of = |key: &str| -> Option<String> {
+            let (id, name) = key.strip_prefix(CHANGES_FOLDER)?.split_once('/')?;
+            (name == FEED_SUMMARY).then(|| id.to_owned())
+        };
+        let made: BTreeSet<String> = listed.iter().filter_map(|it| id_of(&it.key)).collect();
+        let mut owed = Vec::new();
+        let mut next = open_latest(&self.source).await?;
+        while let Some(snapshot) = next {
+            let Some(previous) = &snapshot.manifest().previous else { break };
+            if !made.contains(snapshot.id()) {
+                owed.push(snapshot.id().to_owned());
+            }
+            // The chain ends where a snapshot is gone or damaged.
+            next = self.open(previous).await?.ok();
+        }
+        Ok(owed)
+    }
+}

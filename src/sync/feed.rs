@@ -1,0 +1,75 @@
+//! Writes what changed since the snapshot before: right after publishing, and what an earlier invocation owes.
+
+use clerk_snapshot::manifest::Latest;
+use clerk_snapshot::timestamp::Timestamp;
+use tracing::warn;
+
+use crate::changes::error::FeedError;
+use crate::changes::feeds::{Feed, Feeds};
+use crate::changes::limit::FeedLimit;
+use crate::error::with_causes;
+use crate::invocation_metrics::Owed;
+use crate::response::{PublishedChanges, SyncAnswer};
+use crate::sync::context::Sync;
+use crate::sync::decide::Found;
+
+impl Sync<'_> {
+    /// Writes what changed with the snapshot that was just published, and adds it to the answer. If that fails, the
+    /// snapshot stays published, and the changes are owed.
+    pub(crate) async fn add_changes(&self, published: &Latest, answer: &mut SyncAnswer) {
+        answer.changes = Some(None);
+        let limit = FeedLimit::all_that_is_left(&self.invocation.work_limit);
+        let Some(feeds) = self.feeds(limit) else { return };
+        let made = feeds.make_of(published).await;
+        self.note_made(&made, published.completed_at);
+        match made {
+            Ok(Some(feed)) => {
+                answer.message.push_str(&format!(" What changed is in {}.", feed.url));
+                answer.changes = Some(Some(published_changes(feed)));
+            }
+            Ok(None) => {}
+            Err(error) => answer.message.push_str(&format!(
+                " What changed is not written yet, because {}; the next sync writes it, and so does \
+                 {{\"action\":\"changes\"}}.",
+                with_causes(&error)
+            )),
+        }
+    }
+
+    /// Writes what changed with the newest published snapshot, if that is owed, and returns a sentence that says so.
+    pub(crate) async fn pay_owed(&self, found: &Found, limit: FeedLimit) -> Option<String> {
+        let latest = found.latest.latest.as_ref()?;
+        let made = self.feeds(limit)?.make_owed(latest).await;
+        self.note_made(&made, latest.completed_at);
+        let feed = made.ok()??;
+        Some(format!(" What changed with it was owed, and is now in {}.", feed.url))
+    }
+
+    /// `None` if `CHANGES` is off.
+    fn feeds(&self, limit: FeedLimit) -> Option<Feeds> {
+        Some(Feeds::new(&self.dependencies.store, self.config.changes?, limit))
+    }
+
+    fn note_made(&self, made: &Result<Option<Feed>, FeedError>, completed_at: Timestamp) {
+        if let Err(error) = made {
+            warn!(error = with_causes(error), "the changes could not be written; they stay owed");
+        }
+        self.invocation.metrics.note(|measured| {
+            measured.owed = Some(match made {
+                Ok(_) => Owed::Nothing,
+                Err(_) => Owed::Since(completed_at),
+            });
+            measured.feeds.extend(made.iter().flatten().map(Feed::sizes));
+        });
+    }
+}
+
+fn published_changes(feed: Feed) -> PublishedChanges {
+    PublishedChanges {
+        from: feed.summary.from.snapshot_id,
+        summary: feed.url,
+        complete: feed.summary.complete,
+        events: feed.summary.events,
+        privileged_granted: feed.summary.privileged_granted,
+    }
+}
