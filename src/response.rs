@@ -113,7 +113,8 @@ pub struct SyncAnswer {
     /// Only for `held`: the datasets that shrank or could not be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shrunk: Option<BTreeMap<Dataset, Shrunk>>,
-    /// Only for `complete`: what changed since the snapshot before; `null` if that is not written, or not yet.
+    /// Only for `complete`, and if `CHANGES` is on: what changed since the snapshot before; `null` if it is the first,
+    /// or if that is not written yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub changes: Option<Option<PublishedChanges>>,
 }

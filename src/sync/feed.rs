@@ -17,9 +17,9 @@ impl Sync<'_> {
     /// Writes what changed with the snapshot that was just published, and adds it to the answer. If that fails, the
     /// snapshot stays published, and the changes are owed.
     pub(crate) async fn add_changes(&self, published: &Latest, answer: &mut SyncAnswer) {
-        answer.changes = Some(None);
         let limit = FeedLimit::all_that_is_left(&self.invocation.work_limit);
         let Some(feeds) = self.feeds(limit) else { return };
+        answer.changes = Some(None);
         let made = feeds.make_of(published).await;
         self.note_made(&made, published.completed_at);
         match made {

@@ -236,9 +236,19 @@ async fn an_overloaded_store_is_tried_three_times() {
 #[tokio::test]
 async fn a_body_that_is_cut_short_is_unavailable() {
     let cut = "200 OK\r\nETag: \"1\"\r\nx-announce: 5000";
-    let (store, _s3) = scripted_s3(&[cut]).await;
+    let (store, s3) = scripted_s3(&[cut; 5]).await;
     let error = store.get(CHECKPOINT).await.unwrap_err();
     assert!(matches!(error.kind, StoreErrorKind::Unavailable { .. }), "{error:?}");
+    assert_eq!(s3.requests().len(), 3);
+}
+
+/// The SDK repeats no body, so the store does: parts of megabytes are read over any line.
+#[tokio::test]
+async fn a_body_that_breaks_off_is_read_again() {
+    let cut = "200 OK\r\nETag: \"1\"\r\nx-announce: 5000";
+    let (store, s3) = scripted_s3(&[cut, cut, "200 OK\r\nETag: \"1\""]).await;
+    let object = store.get(CHECKPOINT).await.unwrap().unwrap();
+    assert_eq!((object.bytes.len(), s3.requests().len()), (0, 3));
 }
 
 /// Limit: 256 MiB. This program never writes larger objects, so it does not read them into memory.

@@ -24,6 +24,12 @@ pub struct Envelope {
     /// Arguments that nothing in the snapshot matches.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unmatched: Vec<Unmatched>,
+    /// The snapshot that was asked for, if it could not be opened: there is one, and the answer says what is wrong.
+    #[serde(skip)]
+    pub unopened: Option<String>,
+    /// Further sentences for a person.
+    #[serde(skip)]
+    pub notes: Vec<String>,
 }
 
 /// Which snapshot was taken.
@@ -84,6 +90,23 @@ impl Envelope {
             incomplete,
             command: command.to_vec(),
             unmatched: Vec::new(),
+            unopened: None,
+            notes: Vec::new(),
+        }
+    }
+
+    /// The envelope of an answer that is about no snapshot in particular, or about one that is not known yet.
+    #[must_use]
+    pub fn without_snapshot(command: &[String]) -> Self {
+        Self {
+            snapshot: None,
+            from: None,
+            complete: true,
+            incomplete: Vec::new(),
+            command: command.to_vec(),
+            unmatched: Vec::new(),
+            unopened: None,
+            notes: Vec::new(),
         }
     }
 
@@ -100,7 +123,10 @@ impl Envelope {
         match (&self.from, &self.snapshot) {
             (Some(from), Some(to)) => sentences.push(format!("From {from} to {to}.")),
             (None, Some(snapshot)) => sentences.push(format!("Snapshot {snapshot}.")),
-            (_, None) => sentences.push("Nothing is published.".to_owned()),
+            (_, None) => sentences.push(match &self.unopened {
+                Some(id) => format!("Snapshot {id} cannot be opened."),
+                None => "Nothing is published.".to_owned(),
+            }),
         }
         sentences.extend(self.warnings());
         sentences
@@ -121,6 +147,7 @@ impl Envelope {
         for Unmatched { argument, value } in &self.unmatched {
             sentences.push(format!("Nothing in this snapshot matches {argument} {value:?}."));
         }
+        sentences.extend(self.notes.iter().cloned());
         sentences
     }
 }

@@ -72,7 +72,8 @@ impl Flat {
         let paths: Vec<_> = paths.iter().filter(|path| !is_parent(path)).cloned().collect();
         let columns = names(&paths).into_iter().map(|name| {
             // Made once for each dataset, and used until the program ends.
-            Column::hidden(Box::leak(name.into_boxed_str()))
+            let name: &'static str = Box::leak(name.into_boxed_str());
+            Column::shown(name, name)
         });
         let columns: &'static [Column] = Box::leak(columns.collect());
         Self { list: Box::leak(Box::new(List { name: dataset.name(), columns })), paths }

@@ -1,7 +1,7 @@
 //! Runs the program: from the arguments to the exit status.
 
 use std::ffi::OsString;
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::Path;
 
 use clap::error::ErrorKind;
@@ -14,7 +14,7 @@ use crate::cli::{Cli, Options};
 use crate::commands::{self, Command, Question};
 use crate::environment::Environment;
 use crate::error::Error;
-use crate::output::{Destination, Format, Output, escape};
+use crate::output::{Destination, Format, Output, OutputError, escape};
 use crate::place;
 use crate::progress::Progress;
 use crate::session::{Outcome, Session};
@@ -38,10 +38,23 @@ pub async fn run(
         Ok(cli) => cli,
         Err(error) => return answer_parse_error(&error, &arguments, &environment, stdout, stderr),
     };
-    let command = arguments.iter().map(|it| it.to_string_lossy().into_owned()).collect();
+    let command: Vec<String> =
+        arguments.iter().map(|it| it.to_string_lossy().into_owned()).collect();
+    if command.iter().any(|argument| looks_like_a_key(argument)) {
+        return refuse_key(&arguments, &environment, stdout, stderr);
+    }
     match cli.command {
-        Command::Completions(arguments) => arguments.write(Cli::command(), stdout),
-        Command::Man(arguments) => arguments.write(Cli::command(), stdout, stderr),
+        Command::Completions(arguments) => print(&arguments.script(Cli::command()), stdout, stderr),
+        Command::Man(arguments) => match arguments.page(Cli::command()) {
+            Some(page) => print(&page, stdout, stderr),
+            None => {
+                write_line(
+                    "clerk-access: there is no such command; see clerk-access --help",
+                    stderr,
+                );
+                USAGE
+            }
+        },
         Command::Ask(question) => {
             ask(&question, &cli.options, command, environment, stdout, stderr).await
         }
@@ -192,26 +205,54 @@ fn answer_parse_error(
     let text = error.render().to_string();
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            // If nobody reads it any more, that is their choice.
-            let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
-            return 0;
+            return print(text.as_bytes(), stdout, stderr);
         }
         _ => {}
     }
-    let text = if looks_like_a_key(&text) {
-        "error: an argument looks like a key of Clerk's; clerk-access needs none\n".to_owned()
-    } else {
-        text
-    };
+    if looks_like_a_key(&text) {
+        return refuse_key(arguments, environment, stdout, stderr);
+    }
+    refuse(&text, arguments, environment, stdout, stderr)
+}
+
+/// An argument that may be a key is not repeated anywhere.
+fn refuse_key(
+    arguments: &[OsString],
+    environment: &Environment,
+    stdout: &mut (dyn Write + Send),
+    stderr: &mut (dyn Write + Send),
+) -> u8 {
+    let text = "error: an argument looks like a key of Clerk's; clerk-access needs none\n";
+    refuse(text, arguments, environment, stdout, stderr)
+}
+
+/// Reports a wrong command line.
+fn refuse(
+    text: &str,
+    arguments: &[OsString],
+    environment: &Environment,
+    stdout: &mut (dyn Write + Send),
+    stderr: &mut (dyn Write + Send),
+) -> u8 {
     if Format::choose(asked_format(arguments), None, environment.terminal.is_some()).is_json() {
         let first = text.split("\n\n").next().unwrap_or_default();
-        let message = first.trim_start_matches("error: ").trim().to_owned();
-        write_document(&Document { name: "InvalidEvent", message }, stdout);
+        let words: Vec<&str> = first.trim_start_matches("error: ").split_whitespace().collect();
+        write_document(&Document { name: "InvalidEvent", message: words.join(" ") }, stdout);
     }
     for line in text.lines() {
         write_line(line, stderr);
     }
     USAGE
+}
+
+/// Prints a text that needs no snapshot, and returns the exit status.
+fn print(text: &[u8], stdout: &mut (dyn Write + Send), stderr: &mut (dyn Write + Send)) -> u8 {
+    match stdout.write_all(text).and_then(|()| stdout.flush()) {
+        Ok(()) => 0,
+        // If nobody reads it any more, that is their choice.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
+        Err(error) => complain(&OutputError::Standard(error).into(), stderr),
+    }
 }
 
 /// The format of a command line that cannot be understood as a whole.
@@ -226,7 +267,8 @@ fn asked_format(arguments: &[OsString]) -> Option<Format> {
 
 /// If standard output is broken, the sentence on standard error remains.
 fn write_document(document: &Document, stdout: &mut (dyn Write + Send)) {
-    if let Ok(json) = escape::json(document) {
+    // What an error quotes may be anybody's, and this may be a terminal.
+    if let Ok(json) = escape::json(document, true) {
         let _ = stdout.write_all(format!("{json}\n").as_bytes()).and_then(|()| stdout.flush());
     }
 }

@@ -151,6 +151,20 @@ async fn two_instances_are_not_compared() {
     other.manifest.instance.id = "ins_2".to_owned();
     place.publish(&other);
     assert_eq!(place.ask(&["diff"]).await.error_type(2), "InvalidEvent");
+    // The history is that of the instance that is copied now.
+    let history = place.ask(&["history", "ada"]).await;
+    assert_eq!((history.status, events(&history.json())), (0, Vec::new()), "{history:?}");
+}
+
+// Promise: what is uncertain about one of the records that a row stands for is uncertain about the row.
+#[tokio::test]
+async fn a_change_of_role_is_as_uncertain_as_its_revocation() {
+    let place = Place::new();
+    let first = place.publish(&snapshot(1, &["ada"], member("ada", MEMBER)));
+    let second = snapshot(2, &["ada"], member("ada", ADMIN)).after(&first);
+    place.publish(&second.with_status(Dataset::Grants, DatasetStatus::Drifted, None));
+    let table = place.ask(&["diff", "-o", "table", "--allow-incomplete"]).await.stdout;
+    assert!(table.contains("role_changed (unconfirmed)"), "{table}");
 }
 
 // Promise: a person reads a revoked and a granted role of one membership as one change; programs read two records.

@@ -54,6 +54,40 @@ async fn a_dataset_is_a_row_a_record() {
     assert_eq!(place.ask(&["-o", "ndjson", "export", "grants"]).await.stdout.lines().count(), 4);
 }
 
+// Promise: the format that is asked for is the format of the answer; --format comes first, then -o, then the file's name.
+#[tokio::test]
+async fn the_format_is_the_one_that_is_asked_for() {
+    let place = place();
+    let json = place.ask(&["export", "users", "-o", "json"]).await.answered();
+    assert_eq!(json["users"].as_array().unwrap().len(), 9);
+    assert!(place.ask(&["export", "users", "-o", "table"]).await.stdout.contains("│"));
+    assert_eq!(place.ask(&["export", "users", "--out", "users.json"]).await.status, 0);
+    let text = std::fs::read_to_string(place.path("users.json")).unwrap();
+    let file: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(file["users"], json["users"]);
+    assert_eq!(
+        place.ask(&["export", "users", "--format", "csv", "--out", "other.json"]).await.status,
+        0
+    );
+    assert!(std::fs::read_to_string(place.path("other.json")).unwrap().starts_with("id,"));
+}
+
+// Promise: grants without those of memberships say nothing of members.
+#[tokio::test]
+async fn grants_of_roles_alone_are_not_complete() {
+    let mut snapshot = crate::world::World::new().snapshot(20);
+    assert_eq!(snapshot_status(&snapshot).await, 0);
+    let memberships = clerk_snapshot::resource::Resource::OrganizationMemberships;
+    snapshot.manifest.resources.retain(|resource| *resource != memberships);
+    assert_eq!(snapshot_status(&snapshot).await, 5);
+}
+
+async fn snapshot_status(snapshot: &SnapshotBuilder) -> u8 {
+    let place = Place::new();
+    place.publish(snapshot);
+    place.ask(&["export", "grants"]).await.status
+}
+
 // Promise: the import of user access has the four columns, a row a membership.
 #[tokio::test]
 async fn an_import_of_user_access_has_a_row_a_membership() {

@@ -116,13 +116,74 @@ async fn a_terminal_shows_what_could_deceive() {
     assert!(!answer.stdout.contains(deceives));
 }
 
-// Promise: JSON holds the same characters, but none that a terminal acts on.
+// Promise: on a terminal no format has a character that it acts on; elsewhere each passes on what the records say, byte
+// for byte.
 #[tokio::test]
-async fn json_escapes_what_could_deceive() {
-    let place = named(&["\u{202e}\u{7f}\u{85}"]);
+async fn only_a_terminal_changes_what_could_deceive() {
+    const NAME: &str = "\u{202e}\u{7f}\u{85}\u{61c}x";
+    let deceives =
+        |character: char| character != '\n' && NAME.contains(character) && character != 'x';
+    let mut place = named(&[NAME]);
+    for question in
+        [["holders", "-o", "json"], ["holders", "-o", "ndjson"], ["export", "users", "-ocsv"]]
+    {
+        place.terminal = Some(100);
+        let answer = place.ask(&question).await;
+        assert!(!answer.stdout.contains(deceives), "{question:?}: {answer:?}");
+        if question[2] == "json" {
+            assert_eq!(answer.json()["holders"][0]["user"]["display_name"], NAME);
+        }
+        place.terminal = None;
+        let answer = place.ask(&question).await;
+        assert!(answer.stdout.contains(NAME), "{question:?}: {answer:?}");
+    }
+}
+
+// Promise: a cell that nobody would read is cut in a table, and nowhere else.
+#[tokio::test]
+async fn a_table_cuts_what_is_too_long() {
+    let name = "x".repeat(70_000);
+    let mut place = named(&[&name]);
+    place.terminal = Some(100);
     let answer = place.ask(&["holders"]).await;
-    assert!(!answer.stdout.contains(['\u{202e}', '\u{7f}', '\u{85}']));
-    assert_eq!(answer.json()["holders"][0]["user"]["display_name"], "\u{202e}\u{7f}\u{85}");
+    assert_eq!(answer.status, 0);
+    let shown = answer.stdout.matches('x').count();
+    assert!((1_000..10_000).contains(&shown), "{shown}");
+    place.terminal = None;
+    assert_eq!(place.ask(&["holders"]).await.json()["holders"][0]["user"]["display_name"], *name);
+}
+
+// Promise: --out replaces a file and nothing else: a link stays a link, a pipe is written to, permissions stay.
+#[tokio::test]
+async fn out_replaces_nothing_but_files() {
+    use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+    let place = named(&["Ada"]);
+    let (file, link) = (place.path("answer.csv"), place.path("link.csv"));
+    std::fs::write(&file, "old").unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o640)).unwrap();
+    std::os::unix::fs::symlink(&file, &link).unwrap();
+    let write = async |path: &std::path::Path| {
+        place.ask(&["holders", "-o", "csv", "--out", path.to_str().unwrap()]).await
+    };
+    assert_eq!(write(&link).await.status, 0);
+    assert!(link.symlink_metadata().unwrap().is_symlink());
+    assert!(std::fs::read_to_string(&file).unwrap().contains("Ada"));
+    assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o640);
+
+    let pipe = place.path("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let reader = std::thread::spawn({
+        let pipe = pipe.clone();
+        move || std::fs::read_to_string(pipe).unwrap()
+    });
+    assert_eq!(write(&pipe).await.status, 0);
+    assert!(reader.join().unwrap().contains("Ada"));
+    assert!(pipe.metadata().unwrap().file_type().is_fifo());
+
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o440)).unwrap();
+    let refused = write(&file).await;
+    assert_eq!(refused.status, 2, "{refused:?}");
+    assert!(std::fs::read_to_string(&file).unwrap().contains("Ada"));
 }
 
 // Promise: a table is not wider than the terminal, and one for a pipe wraps nothing.

@@ -67,6 +67,44 @@ fn a_closed_pipe_is_no_error() {
     assert!(done.stderr.is_empty());
 }
 
+// Promise: a full disk is an error, for whatever is written.
+#[test]
+fn a_full_disk_is_an_error() {
+    let place = Place::new();
+    place.publish(&World::new().snapshot(20));
+    let url = place.folder.path().to_str().unwrap();
+    for arguments in [
+        &["--help"][..],
+        &["--version"],
+        &["completions", "bash"],
+        &["man"],
+        &["--url", url, "holders"],
+    ] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let done = program().args(arguments).stdout(full).output().unwrap();
+        assert_eq!(done.status.code(), Some(1), "{arguments:?}");
+        let told = String::from_utf8(done.stderr).unwrap();
+        assert!(
+            told.starts_with("clerk-access: the answer cannot be written"),
+            "{arguments:?}: {told}"
+        );
+    }
+}
+
+// Promise: the completions complete what follows a command, too.
+#[test]
+fn bash_completes_the_words_of_a_command() {
+    let done = program().args(["completions", "bash"]).output().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("completions");
+    std::fs::write(&script, done.stdout).unwrap();
+    let complete = r#"source "$1"; COMP_WORDS=(clerk-access findings --ru); COMP_CWORD=2
+        _clerk__access clerk-access --ru findings; printf '%s\n' "${COMPREPLY[@]}""#;
+    let done = Command::new("bash").args(["-c", complete, "-"]).arg(&script).output().unwrap();
+    let words = String::from_utf8(done.stdout).unwrap();
+    assert_eq!(words.lines().collect::<Vec<_>>(), ["--rules", "--rule"], "{:?}", done.stderr);
+}
+
 // Promise: a program that is interrupted leaves no unfinished file behind: it would hold personal data.
 #[test]
 fn an_interrupted_program_leaves_no_file() {

@@ -140,3 +140,17 @@ async fn removed_snapshots_end_the_chain() {
         "what is behind the gap is not known to be published"
     );
 }
+
+// Promise: a damaged manifest that is not published hides no other snapshot, and is told.
+#[tokio::test]
+async fn a_damaged_snapshot_hides_no_other() {
+    let (place, ids) = place();
+    let key = format!("snapshots/{}/manifest.json", ids[3]);
+    place.write(&key, b"{}");
+    let answer = place.ask(&["snapshots"]).await;
+    assert_eq!(answer.status, 6, "{answer:?}");
+    assert!(answer.stderr.contains(&ids[3]), "{answer:?}");
+    let answer = answer.json();
+    assert_eq!(answer["snapshots"].as_array().unwrap().len(), 3);
+    assert_eq!(answer["damaged"][0]["snapshot_id"], ids[3].as_str());
+}

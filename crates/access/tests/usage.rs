@@ -59,12 +59,21 @@ async fn folders_may_be_relative() {
 async fn a_key_is_not_repeated() {
     let place = Place::new();
     let key = format!("sk_{}_0123456789", "live");
-    let answer = place.ask(&["--output", &key, "holders"]).await;
-    assert_eq!(answer.status, 2);
-    assert!(
-        !answer.stdout.contains("0123456789") && !answer.stderr.contains("0123456789"),
-        "{answer:?}"
-    );
+    for arguments in
+        [["--output", &key, "holders"], ["-o", "json", "holders"], ["-o", "csv", "who"]]
+    {
+        let arguments = if arguments[0] == "-o" {
+            [&arguments[..], &[&key]].concat()
+        } else {
+            arguments.to_vec()
+        };
+        let answer = place.ask(&arguments).await;
+        assert_eq!(answer.status, 2, "{answer:?}");
+        assert!(
+            !answer.stdout.contains("0123456789") && !answer.stderr.contains("0123456789"),
+            "{answer:?}"
+        );
+    }
 }
 
 // Promise: every command explains itself with an example, and so do the manual and the completions.

@@ -272,3 +272,33 @@ async fn a_snapshot_that_is_not_published_can_be_verified() {
     assert!(all.stdout.starts_with(&format!("{{\"snapshot_id\":\"{}\"", held.id())));
     assert_eq!(all.stdout.lines().count(), 15);
 }
+
+// Promise: an invitation that is revoked while it is read is there twice, as the docs say, and that is no damage.
+#[tokio::test]
+async fn an_invitation_may_be_there_as_it_was_and_as_it_is() {
+    let invitation = |status: &str| {
+        let profile = serde_json::json!({"status": status});
+        clerk_snapshot::testing::records::resource("invitation", "inv_1", profile)
+    };
+    let snapshot = SnapshotBuilder::on_day(20)
+        .with(Dataset::Invitations, [invitation("pending"), invitation("revoked")]);
+    let place = Place::new();
+    place.publish(&snapshot);
+    let answer = place.ask(&["verify"]).await;
+    let failed = failed(&answer.json());
+    assert!(!names(&failed).contains(&"ids"), "{failed:?}");
+}
+
+// Promise: a snapshot that cannot be opened is not said to be none.
+#[tokio::test]
+async fn what_cannot_be_opened_is_named() {
+    let place = Place::new();
+    let stored = place.publish(&whole(20));
+    place.write(&format!("snapshots/{}/manifest.json", stored.id()), b"{}");
+    let answer = place.ask(&["verify", "-o", "table"]).await;
+    assert_eq!(answer.status, 6);
+    assert!(
+        answer.stdout.starts_with(&format!("Snapshot {} cannot be opened.", stored.id())),
+        "{answer:?}"
+    );
+}

@@ -86,6 +86,8 @@ async fn hashes_are_found_with_their_key() {
         .with(Dataset::OrganizationRoles, [])
         .with(Dataset::Grants, []);
     snapshot.manifest.redaction_key_id = shown_key_id(&key.id());
+    let settings = snapshot.manifest.settings.as_mut().unwrap();
+    settings.redact = vec!["email".to_owned(), "name".to_owned()];
     let mut place = Place::new();
     place.publish(&snapshot);
     place.write("key.txt", format!("{KEY}\n").as_bytes());
@@ -97,15 +99,40 @@ async fn hashes_are_found_with_their_key() {
         place.ask(arguments).await.answered()["people"].as_array().unwrap().len()
     };
     for text in ["ADA@example.com", "ada"] {
-        assert_eq!(found(&["who", text]).await, 0, "without the key");
+        let refused = place.ask(&["who", text]).await;
+        assert_eq!(
+            refused.error_type(2),
+            "InvalidEvent",
+            "nobody is not an answer without the key"
+        );
+        assert!(refused.stderr.contains("--redaction-key-file"), "{refused:?}");
+        let refused = place.ask(&["access", "--user", text]).await;
+        assert_eq!(refused.error_type(2), "InvalidEvent", "{refused:?}");
         assert_eq!(found(&["who", text, "--redaction-key-file", &file("key.txt")]).await, 1);
         assert_eq!(found(&["who", text, "--redaction-key-file", "-"]).await, 1);
     }
+    assert_eq!(found(&["who", "user_7"]).await, 0, "an id is no name");
     for name in ["other.txt", "short.txt", "none.txt"] {
         let answer = place.ask(&["who", "ada", "--redaction-key-file", &file(name)]).await;
         assert_eq!(answer.error_type(2), "InvalidEvent", "{name}");
         assert!(!answer.stdout.contains("another key"), "{answer:?}");
     }
+}
+
+// Promise: in a snapshot whose personal data was replaced by nothing, nobody is found by an address, and that is said.
+#[tokio::test]
+async fn addresses_that_were_left_out_find_nobody_and_say_so() {
+    let mut snapshot = World::new().snapshot(20);
+    snapshot.manifest.settings.as_mut().unwrap().redact = vec!["email".to_owned()];
+    let place = Place::new();
+    place.publish(&snapshot);
+    let refused = place.ask(&["who", "nobody@example.com"]).await;
+    assert_eq!(refused.error_type(2), "InvalidEvent");
+    assert!(
+        refused.stderr.contains("REDACT=email") && refused.stderr.contains("external id"),
+        "{refused:?}"
+    );
+    assert_eq!(place.ask(&["who", "nobody"]).await.status, 0, "names are there");
 }
 
 // Promise: where the users are not in the snapshot, memberships are found by the user's id.

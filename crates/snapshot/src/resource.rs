@@ -147,6 +147,16 @@ named! {
     DailyActiveUsers = "daily_active_users",
 }
 
+impl Dataset {
+    /// Whether an id may be on several lines of the dataset; then the last one counts.
+    ///
+    /// Clerk lists revoked invitations separately, so one that is revoked between the two requests is in both lists.
+    #[must_use]
+    pub const fn may_repeat_ids(self) -> bool {
+        matches!(self, Self::Invitations)
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {

@@ -61,11 +61,12 @@ pub fn escaped_json(json: String) -> String {
     escaped
 }
 
-/// Whether this is a control character, a line or paragraph separator, or a mark that reorders text.
+/// Whether this is a control character, a line or paragraph separator, or a mark that reorders text (Unicode,
+/// `Bidi_Control`).
 pub fn disturbs_a_line(character: char) -> bool {
     character.is_control()
         || matches!(character,
-            '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]

@@ -30,11 +30,15 @@ use crate::aws::{
 };
 use crate::no_answer::NoAnswer;
 
-/// Slowest upload that is waited for, in bytes per second. A slower one is aborted and retried.
-const SLOWEST_UPLOAD: u64 = 256 * 1024;
+/// Slowest transfer of a large object that is waited for, in bytes per second.
+const SLOWEST: u64 = 256 * 1024;
 
-/// Longest wait for the content of one object after its headers have arrived. Only small documents are read back.
+/// Longest wait for the content of a small object after its headers have arrived. A larger one has more time: at least
+/// as much as at [`SLOWEST`].
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Attempts to read an object whose content breaks off. The SDK repeats requests, and no content.
+const BODY_ATTEMPTS: u32 = 3;
 
 /// Attempts at a conditional write that S3 answers with 409 `ConditionalRequestConflict`, which only means that another
 /// write was in progress. After that the store counts as unavailable.
@@ -84,6 +88,49 @@ impl S3Store {
 
     fn object_key(&self, key: &str) -> String {
         format!("{}{key}", self.prefix)
+    }
+
+    /// One attempt at reading an object, including the SDK's own retries of the request.
+    async fn get_once(&self, key: &str) -> Result<Option<Object>, Unread> {
+        let operation = Operation::Get;
+        let request = self.client.get_object().bucket(&self.bucket).key(self.object_key(key));
+        let answer = match request.send().await {
+            Ok(answer) => answer,
+            Err(error) if is_absent(&error) => return Ok(None),
+            Err(error) => return Err(Unread::Failed(self.failed(operation, key, error))),
+        };
+        let unavailable = |why: NoAnswer| {
+            StoreError::new(
+                operation,
+                self.url_of(key),
+                StoreErrorKind::Unavailable { source: why.into() },
+            )
+        };
+        if answer.content_type.as_deref().is_some_and(is_html) {
+            return Err(Unread::Failed(self.incomplete(operation, key)));
+        }
+        let no_version = || Unread::Failed(self.incomplete(operation, key));
+        let version = answer.e_tag.ok_or_else(no_version)?;
+        let announced = answer.content_length.and_then(|length| u64::try_from(length).ok());
+        let read = async {
+            let mut body = answer.body;
+            let mut bytes = BytesMut::new();
+            let mut fits = announced.is_none_or(|length| length <= MOST_BYTES_READ);
+            while fits && let Some(chunk) = body.try_next().await? {
+                bytes.extend_from_slice(&chunk);
+                fits = bytes.len() as u64 <= MOST_BYTES_READ;
+            }
+            Ok(fits.then(|| bytes.freeze()))
+        };
+        let longest = BODY_TIMEOUT + Duration::from_secs(announced.unwrap_or_default() / SLOWEST);
+        let read: Result<_, ByteStreamError> = tokio::time::timeout(longest, read)
+            .await
+            .map_err(|_| Unread::Failed(unavailable(NoAnswer::TimedOut)))?;
+        let broken_off = |error| Unread::BrokenOff(unavailable(NoAnswer::of(&error)));
+        let bytes = read.map_err(broken_off)?;
+        let too_large = || StoreError::new(operation, self.url_of(key), StoreErrorKind::TooLarge);
+        let bytes = bytes.ok_or_else(|| Unread::Failed(too_large()))?;
+        Ok(Some(Object { bytes, version: version_of(&version) }))
     }
 
     /// One attempt at a write, including the SDK's own retries.
@@ -221,6 +268,14 @@ impl S3Store {
     }
 }
 
+/// Why an object was not read.
+enum Unread {
+    /// Its content broke off, and another attempt may read it.
+    BrokenOff(StoreError),
+    /// Another attempt would end the same, or the SDK has made it.
+    Failed(StoreError),
+}
+
 /// Whether an answer means that the bucket is in another region. (HEAD answers have no code.)
 fn is_elsewhere(refusal: &Refusal) -> bool {
     let other = refusal.region.is_some();
@@ -240,43 +295,15 @@ impl Store for S3Store {
     }
 
     async fn get(&self, key: &str) -> Result<Option<Object>, StoreError> {
-        let operation = Operation::Get;
-        check_key(operation, key)?;
-        let request = self.client.get_object().bucket(&self.bucket).key(self.object_key(key));
-        let answer = match request.send().await {
-            Ok(answer) => answer,
-            Err(error) if is_absent(&error) => return Ok(None),
-            Err(error) => return Err(self.failed(operation, key, error)),
-        };
-        let unavailable = |why: NoAnswer| {
-            StoreError::new(
-                operation,
-                self.url_of(key),
-                StoreErrorKind::Unavailable { source: why.into() },
-            )
-        };
-        if answer.content_type.as_deref().is_some_and(is_html) {
-            return Err(self.incomplete(operation, key));
-        }
-        let version = answer.e_tag.ok_or_else(|| self.incomplete(operation, key))?;
-        let announced = answer.content_length.and_then(|length| u64::try_from(length).ok());
-        let read = async {
-            let mut body = answer.body;
-            let mut bytes = BytesMut::new();
-            let mut fits = announced.is_none_or(|length| length <= MOST_BYTES_READ);
-            while fits && let Some(chunk) = body.try_next().await? {
-                bytes.extend_from_slice(&chunk);
-                fits = bytes.len() as u64 <= MOST_BYTES_READ;
+        check_key(Operation::Get, key)?;
+        let mut attempt = 1;
+        loop {
+            match self.get_once(key).await {
+                Err(Unread::BrokenOff(_)) if attempt < BODY_ATTEMPTS => attempt += 1,
+                Err(Unread::BrokenOff(error) | Unread::Failed(error)) => return Err(error),
+                Ok(object) => return Ok(object),
             }
-            Ok(fits.then(|| bytes.freeze()))
-        };
-        let read: Result<_, ByteStreamError> = tokio::time::timeout(BODY_TIMEOUT, read)
-            .await
-            .map_err(|_| unavailable(NoAnswer::TimedOut))?;
-        let bytes = read.map_err(|error| unavailable(NoAnswer::of(&error)))?;
-        let too_large = || StoreError::new(operation, self.url_of(key), StoreErrorKind::TooLarge);
-        let bytes = bytes.ok_or_else(too_large)?;
-        Ok(Some(Object { bytes, version: version_of(&version) }))
+        }
     }
 
     async fn put(
@@ -414,7 +441,7 @@ fn version_of(e_tag: &str) -> Version {
 
 /// Timeouts of an upload: sending a large part over a slow line takes longer than waiting for an answer.
 fn upload_timeouts(bytes: usize) -> TimeoutConfig {
-    let sending = Duration::from_secs(bytes as u64 / SLOWEST_UPLOAD);
+    let sending = Duration::from_secs(bytes as u64 / SLOWEST);
     TimeoutConfig::builder()
         .operation_attempt_timeout(ATTEMPT_TIMEOUT + sending)
         .operation_timeout(OPERATION_TIMEOUT + 2 * sending)

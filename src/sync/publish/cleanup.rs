@@ -25,8 +25,8 @@ const REMOVED_AT_ONCE: usize = 16;
 ///
 /// `checkpoint` is that of a published run, and `published` is the snapshot that `latest.json`
 /// names. It can be repeated at any time and by any invocation: published snapshots do not change,
-/// and abandoned runs are never published. Files of published snapshots stay, whatever the
-/// checkpoint says.
+/// and abandoned runs are never published. Files of the published snapshot and of the one before it
+/// stay, even if an edited checkpoint calls them abandoned.
 ///
 /// Returns whether everything could be removed; the snapshot is published either way.
 pub(crate) async fn clean_up(

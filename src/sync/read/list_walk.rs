@@ -170,7 +170,7 @@ async fn fall_back(
         }
         // Rows that grants refer to must stay, so the list cannot restart. Rows that are missing from
         // it are requested by id.
-        WalkFailure::LostPlace if run.others_refer_to(name) => {
+        WalkFailure::LostPlace | WalkFailure::Unfiltered if run.others_refer_to(name) => {
             run.commit_list(name, |list| list.stage = Stage::Comparing).await?;
             return Ok(Fallback::Compare);
         }

@@ -22,6 +22,7 @@ use tracing::info;
 
 use crate::lists::endpoint::Endpoint;
 use crate::lists::table::endpoint;
+use crate::sync::checkpoint::json_error::Malformed;
 use crate::sync::checkpoint::list_progress::{ListProgress, Segment, StoredPart, Window};
 use crate::sync::error::{Stop, SyncError};
 use crate::sync::read::list_walk::fetch_missing;
@@ -210,7 +211,10 @@ async fn each_grant(
 ) -> Result<(), SyncError> {
     each_line(run, stored, |line| {
         let grant = serde_json::from_str(line).map_err(|error| {
-            SyncError::Internal(format!("a stored grant cannot be read: {error}"))
+            SyncError::Internal(format!(
+                "a stored grant cannot be read: {}",
+                Malformed::from(error)
+            ))
         })?;
         take(grant, line.as_bytes())
     })

@@ -16,6 +16,7 @@ use crate::lists::page::{ReadPage, ReadRow};
 use crate::paging::position::PagingMode;
 use crate::paging::reader::fetched;
 use crate::sync::checkpoint::document::progress_of;
+use crate::sync::checkpoint::json_error::Malformed;
 use crate::sync::checkpoint::list_progress::{ListProgress, Segment, Stage, StoredPart};
 use crate::sync::error::SyncError;
 use crate::sync::run::Run;
@@ -175,7 +176,10 @@ struct Owner {
 impl Line {
     fn read(line: &str) -> Result<Self, SyncError> {
         serde_json::from_str(line).map_err(|error| {
-            SyncError::Internal(format!("a stored record cannot be read: {error}"))
+            SyncError::Internal(format!(
+                "a stored record cannot be read: {}",
+                Malformed::from(error)
+            ))
         })
     }
 

@@ -23,6 +23,7 @@ use tracing::{info, warn};
 use crate::lists::endpoint::{Endpoint, ListName};
 use crate::lists::id_index::hash_of;
 use crate::sync::checkpoint::ids_file::{IdsOfPart, decode, encode, ids_key};
+use crate::sync::checkpoint::json_error::Malformed;
 use crate::sync::checkpoint::list_progress::{Segment, StoredPart};
 use crate::sync::error::{Stop, SyncError};
 use crate::sync::run::Run;
@@ -281,7 +282,12 @@ fn id_of(line: &str) -> Result<Cow<'_, str>, SyncError> {
         Some(id) => Ok(Cow::Borrowed(id)),
         None => serde_json::from_str::<Line>(line)
             .map(|line| Cow::Owned(line.source.or(line.principal).map_or(line.id, |row| row.id)))
-            .map_err(|error| SyncError::Internal(format!("a stored record has no id: {error}"))),
+            .map_err(|error| {
+                SyncError::Internal(format!(
+                    "a stored record has no id: {}",
+                    Malformed::from(error)
+                ))
+            }),
     }
 }
 

@@ -7,7 +7,7 @@ use clerk_snapshot::resource::Dataset;
 use serde::Serialize;
 
 use super::needs;
-use super::who::{KeyFile, person};
+use super::who::{KeyFile, assert_findable, person};
 use crate::envelope::Unmatched;
 use crate::error::Error;
 use crate::memberships::membership::{Membership, Order};
@@ -84,6 +84,7 @@ pub async fn run(arguments: &Arguments, session: &mut Session<'_>) -> Result<Out
             let found = found.find(&session.archive, &snapshot, &session.progress).await?;
             let mut ids: BTreeSet<String> = found.into_iter().map(|user| user.id).collect();
             if ids.is_empty() {
+                assert_findable(text, &arguments.key, snapshot.manifest())?;
                 // Where the users are not whole, the text may still be the id of one in the memberships.
                 ids.extend(envelope.lacks(Dataset::Users).then(|| text.clone()));
                 envelope.unmatched.push(Unmatched { argument: "user", value: text.clone() });

@@ -1,7 +1,5 @@
 //! `completions`: what a shell needs to complete the command line.
 
-use std::io::Write;
-
 use clap::{Args, ValueEnum};
 
 /// Arguments of `completions`.
@@ -16,8 +14,9 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    /// Writes the completions of `command` and returns the exit status.
-    pub fn write(&self, mut command: clap::Command, stdout: &mut (dyn Write + Send)) -> u8 {
+    /// The script that completes `command`.
+    #[must_use]
+    pub fn script(&self, mut command: clap::Command) -> Vec<u8> {
         let mut script = Vec::new();
         clap_complete::generate(
             clap_complete::Shell::from(self.shell),
@@ -25,10 +24,18 @@ impl Arguments {
             "clerk-access",
             &mut script,
         );
-        // If nobody reads it any more, that is their choice.
-        let _ = stdout.write_all(&script).and_then(|()| stdout.flush());
-        0
+        match self.shell {
+            Shell::Bash => with_one_name(script),
+            Shell::Zsh | Shell::Fish => script,
+        }
     }
+}
+
+/// clap_complete writes the program's name in two ways where it has a hyphen, so that the script would find none of the
+/// commands.
+fn with_one_name(script: Vec<u8>) -> Vec<u8> {
+    let script = String::from_utf8_lossy(&script).into_owned();
+    script.replace("clerk__subcmd__access", "clerk__access").into_bytes()
 }
 
 /// A shell that completions can be written for.

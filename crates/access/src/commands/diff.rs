@@ -93,8 +93,7 @@ pub async fn run(arguments: &Arguments, session: &mut Session<'_>) -> Result<Out
         from: Some(SnapshotFacts::of(&from)),
         complete: incomplete.is_empty(),
         incomplete,
-        command: session.command.clone(),
-        unmatched: Vec::new(),
+        ..Envelope::without_snapshot(&session.command)
     };
     let summary = if arguments.summary {
         let summary =

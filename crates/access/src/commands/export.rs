@@ -90,16 +90,12 @@ impl Arguments {
         self.what == What::All && self.file_format(None, out) != Format::Xlsx
     }
 
-    /// The format of the exported data: what `--format` says, else what the file is called, else what the option for
-    /// every command says, else CSV.
+    /// The format of the exported data: what `--format` says, else what the option for every command says, else what
+    /// the file is called, else CSV.
     fn file_format(&self, asked: Option<Format>, out: Option<&Path>) -> Format {
-        let is_flat = |format: &Format| !matches!(format, Format::Table | Format::Json);
-        let of_name = || {
-            let format = out.map(|out| Format::choose(None, Some(out), false));
-            format.filter(is_flat)
-        };
         let explicit = self.format.map(ExportFormat::of_output);
-        explicit.or_else(of_name).or(asked.filter(is_flat)).unwrap_or(Format::Csv)
+        let of_name = || out.and_then(Format::of_file);
+        explicit.or(asked).or_else(of_name).unwrap_or(Format::Csv)
     }
 }
 
@@ -116,12 +112,12 @@ pub async fn run(arguments: &Arguments, session: &mut Session<'_>) -> Result<Out
              grants --format vanta",
         )),
         (What::One(dataset), _) => {
-            let envelope = session.envelope(&snapshot, &[Need::Dataset(dataset)]);
+            let envelope = session.envelope(&snapshot, &[need(dataset)]);
             write(&[dataset], &snapshot, envelope, session).await
         }
         (What::All, _) => {
             let datasets: Vec<Dataset> = snapshot.manifest().datasets.keys().copied().collect();
-            let needs: Vec<Need> = datasets.iter().copied().map(Need::Dataset).collect();
+            let needs: Vec<Need> = datasets.iter().copied().map(need).collect();
             let envelope = session.envelope(&snapshot, &needs);
             let out = session.out.clone();
             if !arguments.writes_folder(out.as_deref()) {
@@ -135,6 +131,14 @@ pub async fn run(arguments: &Arguments, session: &mut Session<'_>) -> Result<Out
             })?;
             write_files((&folder, format), &datasets, &snapshot, envelope, session).await
         }
+    }
+}
+
+/// What makes an export of a dataset complete. Grants without those of memberships say nothing of members.
+const fn need(dataset: Dataset) -> Need {
+    match dataset {
+        Dataset::Grants => Need::Memberships,
+        other => Need::Dataset(other),
     }
 }
 
@@ -199,7 +203,7 @@ async fn write_files(
     let extension = if format == Format::Ndjson { "ndjson" } else { "csv" };
     for &dataset in datasets {
         let path = folder.join(format!("{dataset}.{extension}"));
-        let envelope = session.envelope(snapshot, &[Need::Dataset(dataset)]);
+        let envelope = session.envelope(snapshot, &[need(dataset)]);
         let mut nowhere = io::sink();
         let mut output = Output::new(format, Destination::file(&mut nowhere, &path)?, None)?;
         let flat = Flat::of(dataset);

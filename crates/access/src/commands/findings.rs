@@ -10,7 +10,7 @@ use crate::findings::Search;
 use crate::findings::finding::{Finding, LIST};
 use crate::findings::needs::Needs;
 use crate::output::{Destination, OutputError};
-use crate::rules::{DEFAULTS, Rule, Settings};
+use crate::rules::{DEFAULTS, Language, Rule, Settings};
 use crate::session::{Outcome, Session};
 
 /// Arguments of `findings`.
@@ -20,7 +20,7 @@ use crate::session::{Outcome, Session};
     clerk-access findings --print-rules > rules.yaml\n  \
     clerk-access findings --rules rules.yaml --out findings.xlsx")]
 pub struct Arguments {
-    /// What the rules ask for, from this YAML file; --print-rules writes one to start from
+    /// What the rules ask for, from this YAML or TOML file; --print-rules writes one to start from
     #[arg(long, value_name = "FILE")]
     pub rules: Option<PathBuf>,
 
@@ -56,11 +56,9 @@ pub async fn run(arguments: &Arguments, session: &mut Session<'_>) -> Result<Out
     let incomplete = needs.incomplete();
     let envelope = Envelope {
         snapshot: Some(SnapshotFacts::of(&snapshot)),
-        from: None,
         complete: incomplete.is_empty(),
         incomplete,
-        command: session.command.clone(),
-        unmatched: Vec::new(),
+        ..Envelope::without_snapshot(&session.command)
     };
     let (archive, progress) = (session.archive.clone(), session.progress);
     let search = Search::new(settings, needs, archive, snapshot, progress).await?;
@@ -102,5 +100,5 @@ fn read(path: &Path, session: &Session<'_>) -> Result<Settings, Error> {
     let text = std::fs::read_to_string(session.folder.join(path)).map_err(|error| {
         failed(format!("cannot be read: {error}; `--print-rules` prints one to start from"))
     })?;
-    Settings::parse(&text).map_err(|error| failed(error.to_string()))
+    Settings::parse(&text, Language::of_file(path)).map_err(|error| failed(error.to_string()))
 }

@@ -108,9 +108,9 @@ impl FoldedRow {
         for (kind, id) in REFERENCES {
             let Some(name) = name(self.text(kind), self.text(id)) else { continue };
             // What came or went has its name as a detail.
-            if id == SUBJECT
-                && let Some(rest) = self.text(DETAIL).strip_prefix(name)
-            {
+            let came_or_went = id == SUBJECT && self.text(OP) != Op::Changed.name();
+            let rest = self.text(DETAIL).strip_prefix(name).filter(|_| came_or_went);
+            if let Some(rest) = rest.filter(|rest| rest.is_empty() || rest.starts_with(", ")) {
                 self.cells[DETAIL] = rest.trim_start_matches(", ").to_owned().into();
             }
             self.cells[id] = match with_ids {
@@ -120,9 +120,12 @@ impl FoldedRow {
         }
     }
 
-    /// Adds the records of a row that this one stands for.
+    /// Adds the records of a row that this one stands for. What is uncertain about one of them is uncertain.
     fn absorb(&mut self, other: &Self) {
         self.records += other.records;
+        if other.text(CERTAINTY) == Certainty::Unconfirmed.name() {
+            self.cells[CERTAINTY] = other.cells[CERTAINTY].clone();
+        }
     }
 }
 

@@ -58,10 +58,15 @@ pub async fn run(arguments: &Arguments, session: &mut Session<'_>) -> Result<Out
     Ok(Outcome { has_findings, ..envelope.into() })
 }
 
+/// The published snapshots of one instance. Those before another instance's key was set have a history of their own.
 async fn oldest_first(session: &Session<'_>) -> Result<Vec<Snapshot>, Error> {
-    let mut snapshots = Vec::new();
+    let mut snapshots: Vec<Snapshot> = Vec::new();
     let mut chain = session.archive.published();
+    let instance = |snapshot: &Snapshot| snapshot.manifest().instance.id.clone();
     while let Some(Link::Snapshot(snapshot)) = chain.next().await.map_err(ChooseError::from)? {
+        if snapshots.last().is_some_and(|newer| instance(newer) != instance(&snapshot)) {
+            break;
+        }
         snapshots.push(snapshot);
     }
     snapshots.reverse();

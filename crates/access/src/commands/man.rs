@@ -1,7 +1,5 @@
 //! `man`: the manual page.
 
-use std::io::Write;
-
 use clap::Args;
 use clap_mangen::Man;
 
@@ -16,28 +14,16 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    /// Writes the page and returns the exit status.
-    pub fn write(
-        &self,
-        mut command: clap::Command,
-        stdout: &mut (dyn Write + Send),
-        stderr: &mut (dyn Write + Send),
-    ) -> u8 {
+    /// The page; `None` if there is no such command.
+    #[must_use]
+    pub fn page(&self, mut command: clap::Command) -> Option<Vec<u8>> {
         command.build();
         let page = match &self.command {
-            None => Some(command),
-            Some(name) => command.find_subcommand(name).cloned(),
-        };
-        let Some(page) = page else {
-            let _ = stderr
-                .write_all(b"clerk-access: there is no such command; see clerk-access --help\n");
-            return 2;
+            None => command,
+            Some(name) => command.find_subcommand(name)?.clone(),
         };
         let mut text = Vec::new();
-        let rendered = Man::new(page).render(&mut text);
-        match rendered.and_then(|()| stdout.write_all(&text)).and_then(|()| stdout.flush()) {
-            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => 1,
-            _ => 0,
-        }
+        // Writing to memory does not fail.
+        Man::new(page).render(&mut text).ok().map(|()| text)
     }
 }

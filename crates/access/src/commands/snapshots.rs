@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use clerk_snapshot::manifest::DatasetStatus;
-use clerk_snapshot::reader::{Link, Snapshot};
+use clerk_snapshot::reader::{Link, ReadError, Snapshot};
 use clerk_snapshot::resource::Dataset;
 use clerk_snapshot::timestamp::Timestamp;
 use serde::Serialize;
@@ -50,34 +50,54 @@ struct Entry {
     datasets: BTreeMap<Dataset, DatasetStatus>,
 }
 
+/// A snapshot that is not published and cannot be listed, because its manifest is damaged.
+#[derive(Debug, Serialize)]
+struct Damaged {
+    snapshot_id: String,
+    problem: String,
+}
+
+/// All snapshots.
+#[derive(Debug, Default)]
+struct Found {
+    latest: Option<SnapshotFacts>,
+    /// Newest first.
+    entries: Vec<Entry>,
+    damaged: Vec<Damaged>,
+}
+
+/// What the answer says after the list.
+#[derive(Debug, Serialize)]
+struct Summary<'a> {
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    damaged: &'a [Damaged],
+}
+
 /// Lists the snapshots, newest first. Those that are not published have a manifest that no other names: they were held,
-/// or were replaced when `latest.json` was moved.
+/// or were replaced when `latest.json` was moved. One of these whose manifest is damaged is named after the list, and
+/// makes the exit status 6.
 ///
 /// # Errors
 /// [`Error::Choose`], also if there is no snapshot at all; [`Error::Output`].
 pub async fn run(_arguments: &Arguments, session: &mut Session<'_>) -> Result<Outcome, Error> {
-    let (latest, entries) = all(session).await?;
+    let Found { latest, entries, damaged } = all(session).await?;
+    let damage = damaged.iter().map(|it| format!("{} is damaged: {}.", it.snapshot_id, it.problem));
     let envelope = Envelope {
         snapshot: latest,
-        from: None,
-        complete: true,
-        incomplete: Vec::new(),
-        command: session.command.clone(),
-        unmatched: Vec::new(),
+        notes: damage.collect(),
+        ..Envelope::without_snapshot(&session.command)
     };
     session.output.begin(&envelope, &LIST)?;
     for entry in &entries {
         session.output.row(entry)?;
     }
-    session.output.end(&())?;
-    Ok(envelope.into())
+    session.output.end(&Summary { damaged: &damaged })?;
+    Ok(Outcome { is_damaged: !damaged.is_empty(), ..envelope.into() })
 }
 
-/// The facts of the latest snapshot, and all snapshots, newest first.
-async fn all(session: &Session<'_>) -> Result<(Option<SnapshotFacts>, Vec<Entry>), Error> {
+async fn all(session: &Session<'_>) -> Result<Found, Error> {
     let mut others: BTreeSet<String> = session.archive.ids("").await?;
-    let mut latest = None;
-    let mut entries = Vec::new();
+    let Found { mut latest, mut entries, mut damaged } = Found::default();
     let mut chain = session.archive.published();
     while let Some(Link::Snapshot(snapshot)) = chain.next().await.map_err(ChooseError::from)? {
         latest.get_or_insert_with(|| SnapshotFacts::of(&snapshot));
@@ -86,29 +106,37 @@ async fn all(session: &Session<'_>) -> Result<(Option<SnapshotFacts>, Vec<Entry>
     }
     for id in others {
         let source = Arc::clone(session.archive.source());
-        let snapshot = Snapshot::open(source, &id, None).await.map_err(ChooseError::from)?;
-        entries.push(Entry::of(&snapshot, false));
+        match Snapshot::open(source, &id, None).await {
+            Ok(snapshot) => entries.push(Entry::of(&snapshot, false)),
+            // It was removed since it was listed.
+            Err(ReadError::NotFound { .. }) => {}
+            Err(ReadError::Damaged { problem, .. }) => {
+                damaged.push(Damaged { snapshot_id: id, problem: problem.to_string() });
+            }
+            Err(error) => return Err(ChooseError::from(error).into()),
+        }
     }
-    if entries.is_empty() {
+    if entries.is_empty() && damaged.is_empty() {
         return Err(ChooseError::Empty { url: session.archive.url().to_owned() }.into());
     }
     // By start, which the id begins with; the ids of two runs of one second differ in their ends.
     entries.sort_by(|one, other| other.snapshot_id.cmp(&one.snapshot_id));
-    Ok((latest, entries))
+    Ok(Found { latest, entries, damaged })
 }
 
 impl Entry {
     fn of(snapshot: &Snapshot, published: bool) -> Self {
         let manifest = snapshot.manifest();
         let datasets = &manifest.datasets;
+        let parts = datasets.values().flat_map(|entry| &entry.parts);
         Self {
             snapshot_id: manifest.snapshot_id.clone(),
             started_at: manifest.started_at,
             completed_at: manifest.completed_at,
             verified: manifest.verified,
             published,
-            records: datasets.values().map(|entry| entry.records).sum(),
-            bytes: datasets.values().flat_map(|entry| &entry.parts).map(|part| part.bytes).sum(),
+            records: datasets.values().map(|entry| entry.records).fold(0, u64::saturating_add),
+            bytes: parts.map(|part| part.bytes).fold(0, u64::saturating_add),
             datasets: datasets.iter().map(|(dataset, entry)| (*dataset, entry.status)).collect(),
         }
     }

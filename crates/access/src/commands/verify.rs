@@ -31,14 +31,7 @@ pub async fn run(arguments: &Arguments, session: &mut Session<'_>) -> Result<Out
     let which = arguments.snapshot.as_ref().unwrap_or(&session.which);
     let archive = session.archive.clone();
     let targets = targets::find(&archive, which, arguments.all, session.now).await?;
-    let mut envelope = Envelope {
-        snapshot: None,
-        from: None,
-        complete: true,
-        incomplete: Vec::new(),
-        command: session.command.clone(),
-        unmatched: Vec::new(),
-    };
+    let mut envelope = Envelope::without_snapshot(&session.command);
     let (mut is_damaged, mut has_begun) = (false, false);
     for target in targets {
         let opened = manifest::check(&archive, &target).await.map_err(ChooseError::from)?;
@@ -51,6 +44,7 @@ pub async fn run(arguments: &Arguments, session: &mut Session<'_>) -> Result<Out
         }
         if !std::mem::replace(&mut has_begun, true) {
             envelope.snapshot = snapshot.as_ref().map(SnapshotFacts::of);
+            envelope.unopened = Some(target.id.clone()).filter(|_| snapshot.is_none());
             session.output.begin(&envelope, &LIST)?;
         }
         for check in &checks {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use clap::Args;
 use clerk_snapshot::manifest::Manifest;
 use clerk_snapshot::reader::Snapshot;
-use clerk_snapshot::redaction::{RedactionKey, shown_key_id};
+use clerk_snapshot::redaction::{Personal, RedactionKey, shown_key_id};
 use clerk_snapshot::resource::Dataset;
 use clerk_snapshot::timestamp::Timestamp;
 use memchr::memmem::Finder;
@@ -129,6 +129,7 @@ pub async fn run(arguments: &Arguments, session: &mut Session<'_>) -> Result<Out
     let held = grants(&people, &snapshot, session).await?;
     people.retain(|user| !user.is_unknown() || held.contains_key(&user.id));
     if people.is_empty() {
+        assert_findable(&arguments.person, &arguments.key, snapshot.manifest())?;
         envelope.unmatched.push(Unmatched { argument: "person", value: arguments.person.clone() });
     }
     let wanted: BTreeSet<&str> =
@@ -161,6 +162,35 @@ pub fn person(
     Ok(Person::new(text, key.as_ref()))
 }
 
+/// Nobody was found. In a snapshot with hashes in place of names and addresses, that means nothing unless their key was
+/// given.
+///
+/// # Errors
+/// [`Error::Argument`] if the person may be there all the same.
+pub fn assert_findable(text: &str, key: &KeyFile, manifest: &Manifest) -> Result<(), Error> {
+    let kind = if text.contains('@') { Personal::Email } else { Personal::Name };
+    let redact = manifest.settings.as_ref().map(|settings| settings.redact.as_slice());
+    let is_redacted = redact.unwrap_or_default().iter().any(|redacted| redacted == kind.name());
+    if !is_redacted || text.starts_with("user_") {
+        return Ok(());
+    }
+    if manifest.redaction_key_id.is_none() {
+        return Err(Error::refused(format!(
+            "this snapshot was written without what REDACT={} replaces, and without a key; name the \
+             person by id or external id",
+            kind.name()
+        )));
+    }
+    if key.redaction_key_file.is_some() {
+        return Ok(());
+    }
+    Err(Error::refused(format!(
+        "this snapshot has hashes in place of what REDACT={} replaces; give their key with \
+         --redaction-key-file, or name the person by id",
+        kind.name()
+    )))
+}
+
 /// Reads the key of a snapshot's hashes.
 ///
 /// # Errors
@@ -181,7 +211,7 @@ pub fn read_key(
     let read = if path.as_os_str() == "-" {
         session.input.read_to_string(&mut text).map(|_| ())
     } else {
-        std::fs::read_to_string(path).map(|key| text = key)
+        std::fs::read_to_string(session.folder.join(path)).map(|key| text = key)
     };
     read.map_err(|error| failed(format!("cannot be read: {error}")))?;
     let key = RedactionKey::parse(&text)

@@ -6,13 +6,20 @@ use csv::{Writer, WriterBuilder};
 
 use super::destination::Destination;
 use super::error::OutputError;
+use super::escape;
 use super::list::{List, Row};
 
 /// Writes a line of column names, then a line a row. Lines end in `\n`, and empty cells stand for what is not known.
-#[derive(Debug, Default)]
-pub struct CsvWriter;
+#[derive(Debug)]
+pub struct CsvWriter {
+    is_terminal: bool,
+}
 
 impl CsvWriter {
+    pub(super) const fn new(is_terminal: bool) -> Self {
+        Self { is_terminal }
+    }
+
     pub(super) fn begin(
         &mut self,
         list: &List,
@@ -27,9 +34,18 @@ impl CsvWriter {
         destination: &mut Destination<'_>,
     ) -> Result<(), OutputError> {
         for cells in row.cells() {
-            write_record(cells.iter().map(|cell| guarded(cell.text())), destination)?;
+            write_record(cells.iter().map(|cell| self.shown(guarded(cell.text()))), destination)?;
         }
         Ok(())
+    }
+}
+
+impl CsvWriter {
+    fn shown<'a>(&self, text: Cow<'a, str>) -> Cow<'a, str> {
+        match self.is_terminal {
+            true => Cow::Owned(escape::for_terminal(&text).into_owned()),
+            false => text,
+        }
     }
 }
 

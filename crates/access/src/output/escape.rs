@@ -4,19 +4,15 @@ use std::borrow::Cow;
 
 use clerk_store::quoted::{disturbs_a_line, escaped_json};
 
-/// The Arabic letter mark, which reorders text as those do that `disturbs_a_line` knows.
-const ARABIC_LETTER_MARK: char = '\u{61c}';
-
 /// The text with such characters as `\u{…}`, for a terminal.
 #[must_use]
 pub fn for_terminal(text: &str) -> Cow<'_, str> {
-    let deceives = |character: char| disturbs_a_line(character) || character == ARABIC_LETTER_MARK;
-    if !text.contains(deceives) {
+    if !text.contains(disturbs_a_line) {
         return Cow::Borrowed(text);
     }
     let mut escaped = String::with_capacity(text.len() + 16);
     for character in text.chars() {
-        if deceives(character) {
+        if disturbs_a_line(character) {
             escaped.extend(character.escape_unicode());
         } else {
             escaped.push(character);
@@ -25,10 +21,12 @@ pub fn for_terminal(text: &str) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
-/// JSON of a value in one line. The same characters are escaped in its strings, which stay the same strings.
+/// JSON of a value in one line. On a terminal the same characters are escaped in its strings, which stay the same
+/// strings. Elsewhere they are left as they are: what a record says is passed on byte for byte.
 ///
 /// # Errors
 /// If the value has no JSON.
-pub fn json(value: &impl serde::Serialize) -> Result<String, serde_json::Error> {
-    serde_json::to_string(value).map(escaped_json)
+pub fn json(value: &impl serde::Serialize, is_terminal: bool) -> Result<String, serde_json::Error> {
+    let json = serde_json::to_string(value)?;
+    Ok(if is_terminal { escaped_json(json) } else { json })
 }

@@ -23,14 +23,18 @@ impl Format {
     /// The format that is asked for, else that of the file's name, else a table on a terminal and JSON elsewhere.
     #[must_use]
     pub fn choose(asked: Option<Self>, file: Option<&Path>, is_terminal: bool) -> Self {
-        let of_file = || {
-            Self::from_str(file?.extension()?.to_str()?, true).ok().filter(|it| *it != Self::Table)
-        };
-        match asked.or_else(of_file) {
+        match asked.or_else(|| file.and_then(Self::of_file)) {
             Some(format) => format,
             None if is_terminal && file.is_none() => Self::Table,
             None => Self::Json,
         }
+    }
+
+    /// The format that the file's name ends in.
+    #[must_use]
+    pub fn of_file(file: &Path) -> Option<Self> {
+        let extension = file.extension()?.to_str()?;
+        Self::from_str(extension, true).ok().filter(|format| *format != Self::Table)
     }
 
     /// Whether programs read it, so that errors are JSON, too.

@@ -10,17 +10,17 @@ use super::list::{List, Row};
 use crate::envelope::Envelope;
 
 /// Writes one document: the envelope's fields, then the list with a record a line, then the summary's fields.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct JsonWriter {
+    is_terminal: bool,
     state: State,
     /// Whether the lists stand in an object of sections.
     has_sections: bool,
 }
 
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 enum State {
     /// Nothing is written.
-    #[default]
     Before,
     /// The object of sections is open, and no section is.
     NoSection,
@@ -33,13 +33,17 @@ enum State {
 }
 
 impl JsonWriter {
+    pub(super) const fn new(is_terminal: bool) -> Self {
+        Self { is_terminal, state: State::Before, has_sections: false }
+    }
+
     pub(super) fn begin(
         &mut self,
         envelope: &Envelope,
         list: &List,
         destination: &mut Destination<'_>,
     ) -> Result<(), OutputError> {
-        let envelope = escape::json(envelope)?;
+        let envelope = escape::json(envelope, self.is_terminal)?;
         let open = envelope.strip_suffix('}').unwrap_or(&envelope);
         destination.write(format!("{open},\"{}\":[", list.name).as_bytes())?;
         self.state = State::Empty;
@@ -52,7 +56,7 @@ impl JsonWriter {
         list: &List,
         destination: &mut Destination<'_>,
     ) -> Result<(), OutputError> {
-        let envelope = escape::json(envelope)?;
+        let envelope = escape::json(envelope, self.is_terminal)?;
         let open = envelope.strip_suffix('}').unwrap_or(&envelope);
         destination.write(format!("{open},\"{}\":{{", list.name).as_bytes())?;
         (self.state, self.has_sections) = (State::NoSection, true);
@@ -82,7 +86,7 @@ impl JsonWriter {
         let separator: &[u8] = if self.state == State::Empty { b"\n" } else { b",\n" };
         self.state = State::Filled;
         destination.write(separator)?;
-        destination.write(escape::json(row)?.as_bytes())
+        destination.write(escape::json(row, self.is_terminal)?.as_bytes())
     }
 
     pub(super) fn end(
@@ -92,8 +96,14 @@ impl JsonWriter {
     ) -> Result<(), OutputError> {
         self.close_list(destination)?;
         for (name, value) in fields(summary)? {
-            destination
-                .write(format!(",{}:{}", escape::json(&name)?, escape::json(&value)?).as_bytes())?;
+            destination.write(
+                format!(
+                    ",{}:{}",
+                    escape::json(&name, self.is_terminal)?,
+                    escape::json(&value, self.is_terminal)?
+                )
+                .as_bytes(),
+            )?;
         }
         let end: &[u8] = if self.has_sections { b"}}\n" } else { b"}\n" };
         destination.write(end)
@@ -114,7 +124,7 @@ impl JsonWriter {
         let mut document = fields(envelope)?;
         document.extend(fields(more)?);
         self.state = State::After;
-        destination.write(escape::json(&document)?.as_bytes())?;
+        destination.write(escape::json(&document, self.is_terminal)?.as_bytes())?;
         destination.write(b"\n")
     }
 
@@ -129,13 +139,13 @@ impl JsonWriter {
                 // The error stands beside the sections' object, where every error stands.
                 self.close_list(destination)?;
                 self.has_sections = false;
-                let error = escape::json(error)?;
+                let error = escape::json(error, self.is_terminal)?;
                 let fields = error.strip_prefix('{').unwrap_or(&error);
                 destination.write(format!("}},{fields}\n").as_bytes())
             }
             State::Empty | State::Filled => self.end(error, destination),
             State::NoSection | State::Before | State::After => {
-                destination.write(escape::json(error)?.as_bytes())?;
+                destination.write(escape::json(error, self.is_terminal)?.as_bytes())?;
                 destination.write(b"\n")
             }
         }
@@ -143,12 +153,17 @@ impl JsonWriter {
 }
 
 /// Writes a record a line, and the envelope with the summary's fields in the last one.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct NdjsonWriter {
+    is_terminal: bool,
     envelope: Map<String, Value>,
 }
 
 impl NdjsonWriter {
+    pub(super) fn new(is_terminal: bool) -> Self {
+        Self { is_terminal, envelope: Map::new() }
+    }
+
     pub(super) fn begin(&mut self, envelope: &Envelope) -> Result<(), OutputError> {
         self.envelope = fields(envelope)?;
         Ok(())
@@ -167,7 +182,7 @@ impl NdjsonWriter {
         line: &impl Serialize,
         destination: &mut Destination<'_>,
     ) -> Result<(), OutputError> {
-        destination.write(escape::json(line)?.as_bytes())?;
+        destination.write(escape::json(line, self.is_terminal)?.as_bytes())?;
         destination.write(b"\n")
     }
 

@@ -50,11 +50,12 @@ impl<'a> Output<'a> {
         destination: Destination<'a>,
         width: Option<u16>,
     ) -> Result<Self, OutputError> {
+        let is_terminal = width.is_some();
         let writer = match format {
             Format::Table => Writer::Table(table::TableWriter::new(width)),
-            Format::Json => Writer::Json(json::JsonWriter::default()),
-            Format::Ndjson => Writer::Ndjson(json::NdjsonWriter::default()),
-            Format::Csv => Writer::Csv(csv::CsvWriter),
+            Format::Json => Writer::Json(json::JsonWriter::new(is_terminal)),
+            Format::Ndjson => Writer::Ndjson(json::NdjsonWriter::new(is_terminal)),
+            Format::Csv => Writer::Csv(csv::CsvWriter::new(is_terminal)),
             Format::Xlsx => match destination.folder() {
                 Some(folder) => Writer::Xlsx(Box::new(xlsx::XlsxWriter::new(&folder)?)),
                 None => return Err(OutputError::NeedsFile),
@@ -216,7 +217,7 @@ impl<'a> Output<'a> {
         if self.destination.abandon() {
             // What was written is gone with the file.
             match &mut self.writer {
-                Writer::Json(writer) => *writer = json::JsonWriter::default(),
+                Writer::Json(writer) => *writer = json::JsonWriter::new(false),
                 Writer::Table(_) | Writer::Ndjson(_) | Writer::Csv(_) | Writer::Xlsx(_) => {}
             }
         }

@@ -57,9 +57,8 @@ impl TableWriter {
         for cells in row.cells() {
             let shown =
                 list.columns.iter().zip(&cells).filter(|(column, _)| column.heading.is_some());
-            self.rows.push(
-                shown.map(|(_, cell)| escape::for_terminal(&cell.text()).into_owned()).collect(),
-            );
+            self.rows
+                .push(shown.map(|(_, cell)| cut(&escape::for_terminal(&cell.text()))).collect());
             if self.rows.len() == ROWS_AT_ONCE {
                 self.write_table(destination)?;
             }
@@ -97,6 +96,17 @@ impl TableWriter {
             }
         }
         destination.write(format!("{}\n", table.trim_fmt()).as_bytes())
+    }
+}
+
+/// Most characters of a cell. Nobody reads more in a table, and widths that add up to 65,536 are too much for its
+/// layout.
+const MOST_CHARACTERS: usize = 2_000;
+
+fn cut(text: &str) -> String {
+    match text.char_indices().nth(MOST_CHARACTERS) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
     }
 }
 

@@ -1,8 +1,11 @@
 //! Writes answers as a workbook: a sheet with the rows, and one with the envelope.
 
+use std::io;
+use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use rust_xlsxwriter::{DocProperties, ExcelDateTime, Workbook};
+use rust_xlsxwriter::{DocProperties, ExcelDateTime, Workbook, Worksheet, XlsxError};
 
 use super::destination::Destination;
 use super::error::OutputError;
@@ -67,7 +70,9 @@ impl XlsxWriter {
 
     pub(super) fn end(&mut self, destination: &mut Destination<'_>) -> Result<(), OutputError> {
         let workbook = &mut self.workbook;
-        destination.write_with(|file| workbook.save_to_writer(file).map_err(OutputError::Workbook))
+        destination.write_with(|file| {
+            without_panic(|| workbook.save_to_writer(file).map_err(OutputError::Workbook))
+        })
     }
 
     /// The time of the snapshot, not that of the question, so that the same answer is the same file.
@@ -128,27 +133,53 @@ impl XlsxWriter {
 
     fn write_cells(&mut self, cells: &[Cell<'_>]) -> Result<(), OutputError> {
         let sheet = self.workbook.worksheet_from_index(self.sheet)?;
-        for (column, cell) in (0..).zip(cells) {
-            match cell {
-                Cell::Empty => {}
-                // Always as text: a text that begins like a formula is none.
-                Cell::Text(text) => {
-                    sheet.write_string(self.row, column, fitting(text))?;
-                }
-                Cell::Number(number) => {
-                    sheet.write_number(self.row, column, *number as f64)?;
-                }
-                Cell::Signed(number) => {
-                    sheet.write_number(self.row, column, *number as f64)?;
-                }
-                Cell::Flag(flag) => {
-                    sheet.write_boolean(self.row, column, *flag)?;
-                }
-            }
-        }
+        let row = self.row;
         self.row += 1;
-        Ok(())
+        without_panic(|| {
+            (0..).zip(cells).try_for_each(|(column, cell)| write_cell(sheet, row, column, cell))
+        })
     }
+}
+
+fn write_cell(
+    sheet: &mut Worksheet,
+    row: u32,
+    column: u16,
+    cell: &Cell<'_>,
+) -> Result<(), OutputError> {
+    match cell {
+        Cell::Empty => {}
+        // Always as text: a text that begins like a formula is none.
+        Cell::Text(text) => drop(sheet.write_string(row, column, fitting(text))?),
+        Cell::Number(number) => drop(sheet.write_number(row, column, *number as f64)?),
+        Cell::Signed(number) => drop(sheet.write_number(row, column, *number as f64)?),
+        Cell::Flag(flag) => drop(sheet.write_boolean(row, column, *flag)?),
+    }
+    Ok(())
+}
+
+/// Whether a panic is one of the workbook's, which becomes an error and is not to be reported.
+static IS_WRITING: AtomicBool = AtomicBool::new(false);
+
+/// From now on, says nothing about panics that become errors.
+pub fn keep_quiet_about_panics() {
+    let report = panic::take_hook();
+    panic::set_hook(Box::new(move |panic| {
+        if !IS_WRITING.load(Ordering::Relaxed) {
+            report(panic);
+        }
+    }));
+}
+
+/// Writes to the workbook. The library panics where it cannot write its temporary files.
+fn without_panic(write: impl FnOnce() -> Result<(), OutputError>) -> Result<(), OutputError> {
+    IS_WRITING.store(true, Ordering::Relaxed);
+    let written = panic::catch_unwind(AssertUnwindSafe(write));
+    IS_WRITING.store(false, Ordering::Relaxed);
+    written.unwrap_or_else(|_| {
+        let full = io::Error::other("its temporary files cannot be written");
+        Err(OutputError::Workbook(XlsxError::IoError(full)))
+    })
 }
 
 /// The text, cut where it is too long for a cell.

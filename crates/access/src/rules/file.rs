@@ -1,5 +1,8 @@
 //! Reads the rules file.
 
+use std::fmt;
+use std::path::Path;
+
 use clerk_store::quoted::Quoted;
 use serde_json::{Map, Value};
 
@@ -12,9 +15,9 @@ pub const DEFAULTS: &str = include_str!("defaults.yaml");
 /// What a rules file cannot say. Each text begins after the name of the file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RulesError {
-    /// It is not YAML.
-    #[error("is not YAML: {0}; `clerk-access findings --print-rules` prints one to start from")]
-    NotYaml(String),
+    /// It is not what its name says.
+    #[error("is not {0}: {1}; `clerk-access findings --print-rules` prints one to start from")]
+    NotReadable(Language, String),
     /// A key that there is not.
     #[error("has the unknown key {} in {place}; it may have {accepted}", Quoted(.key))]
     UnknownKey {
@@ -38,13 +41,55 @@ pub enum RulesError {
     },
 }
 
+/// A language that rules files are written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Language {
+    /// YAML.
+    Yaml,
+    /// TOML.
+    Toml,
+}
+
+impl Language {
+    /// TOML if the file's name ends so, else YAML.
+    #[must_use]
+    pub fn of_file(path: &Path) -> Self {
+        let is_toml = path.extension().is_some_and(|it| it.eq_ignore_ascii_case("toml"));
+        if is_toml { Self::Toml } else { Self::Yaml }
+    }
+
+    /// The value that a file says; `None` if it says nothing.
+    fn parse(self, text: &str) -> Result<Option<Value>, RulesError> {
+        let parsed = match self {
+            Self::Yaml => serde_saphyr::from_str(text).map_err(|error| error.to_string()),
+            Self::Toml => {
+                toml::from_str(text).map(Some).map_err(|error| error.message().to_owned())
+            }
+        };
+        // The first line says what is wrong; those below show the file.
+        parsed.map_err(|error: String| {
+            let first = error.lines().next().unwrap_or_default().trim().to_owned();
+            RulesError::NotReadable(self, first)
+        })
+    }
+}
+
+impl fmt::Display for Language {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Yaml => "YAML",
+            Self::Toml => "TOML",
+        })
+    }
+}
+
 impl Settings {
     /// The values that hold without a rules file.
     #[must_use]
     #[expect(clippy::expect_used, reason = "a test reads the file that is part of the program")]
     pub fn defaults() -> Self {
         let mut settings = Self::blank();
-        settings.read(DEFAULTS).expect("the defaults are a rules file");
+        settings.read(DEFAULTS, Language::Yaml).expect("the defaults are a rules file");
         settings
     }
 
@@ -52,19 +97,14 @@ impl Settings {
     ///
     /// # Errors
     /// [`RulesError`].
-    pub fn parse(text: &str) -> Result<Self, RulesError> {
+    pub fn parse(text: &str, language: Language) -> Result<Self, RulesError> {
         let mut settings = Self::defaults();
-        settings.read(text)?;
+        settings.read(text, language)?;
         Ok(settings)
     }
 
-    fn read(&mut self, text: &str) -> Result<(), RulesError> {
-        let value: Option<Value> = serde_saphyr::from_str(text).map_err(|error| {
-            // The first line says what is wrong; those below show the file.
-            let text = error.to_string();
-            RulesError::NotYaml(text.lines().next().unwrap_or_default().trim().to_owned())
-        })?;
-        let Some(value) = value else { return Ok(()) };
+    fn read(&mut self, text: &str, language: Language) -> Result<(), RulesError> {
+        let Some(value) = language.parse(text)? else { return Ok(()) };
         for (key, value) in object(&value, "the file")? {
             match key.as_str() {
                 "privileged_permissions" => self.privileged_permissions = permissions(value)?,
@@ -164,7 +204,7 @@ mod tests {
     // Promise: the printed file gives the defaults, names every rule, and sets every number of each.
     #[test]
     fn the_printed_file_gives_the_defaults() {
-        assert_eq!(Settings::parse(DEFAULTS).unwrap(), Settings::defaults());
+        assert_eq!(Settings::parse(DEFAULTS, Language::Yaml).unwrap(), Settings::defaults());
         let value: Value = serde_saphyr::from_str(DEFAULTS).unwrap();
         for rule in Rule::ALL {
             let keys: Vec<_> = value["rules"][rule.name()].as_object().unwrap().keys().collect();
@@ -186,12 +226,16 @@ mod tests {
     #[test]
     fn what_a_file_leaves_out_stays_as_it_is() {
         for empty in ["", "# nothing\n", "rules:\n", "rules:\n  api-key-unused:\n", "{}"] {
-            assert_eq!(Settings::parse(empty).unwrap(), Settings::defaults(), "{empty}");
+            assert_eq!(
+                Settings::parse(empty, Language::Yaml).unwrap(),
+                Settings::defaults(),
+                "{empty}"
+            );
         }
         let text = "privileged_permissions: [org:billing:manage]\nrules:\n  \
                     dormant-with-access: {days: 7, severity: high}\n  \
                     connection-inactive: {enabled: false}\n";
-        let settings = Settings::parse(text).unwrap();
+        let settings = Settings::parse(text, Language::Yaml).unwrap();
         let mut expected = Settings::defaults();
         expected.privileged_permissions.push("org:billing:manage".to_owned());
         expected.rule_mut(Rule::DormantWithAccess).numbers.days = 7;
@@ -201,6 +245,20 @@ mod tests {
         let privileged: Vec<_> = settings.privileged().collect();
         let both = ["org:sys_memberships:manage", "org:sys_profile:delete", "org:billing:manage"];
         assert_eq!(privileged, both);
+    }
+
+    // Promise: a rules file may be TOML as well, and says the same.
+    #[test]
+    fn toml_says_the_same_as_yaml() {
+        let yaml = "privileged_permissions: [org:billing:manage]\nrules:\n  dormant-with-access: {days: 7}\n";
+        let toml = "privileged_permissions = [\"org:billing:manage\"]\n[rules.dormant-with-access]\ndays = 7\n";
+        let parsed = Settings::parse(toml, Language::Toml).unwrap();
+        assert_eq!(parsed, Settings::parse(yaml, Language::Yaml).unwrap());
+        assert_eq!(Settings::parse("", Language::Toml).unwrap(), Settings::defaults());
+        let error = Settings::parse("a = [", Language::Toml).unwrap_err().to_string();
+        assert!(error.starts_with("is not TOML: "), "{error}");
+        assert_eq!(Language::of_file(Path::new("rules.TOML")), Language::Toml);
+        assert_eq!(Language::of_file(Path::new("rules")), Language::Yaml);
     }
 
     // Promise: an unknown rule or key is named, with what is accepted.
@@ -229,7 +287,7 @@ mod tests {
             ("privileged_permissions: org:a:b", &["privileged_permissions", "list"]),
             ("rules: {", &["is not YAML", "--print-rules"]),
         ] {
-            let message = Settings::parse(text).unwrap_err().to_string();
+            let message = Settings::parse(text, Language::Yaml).unwrap_err().to_string();
             for word in words {
                 assert!(message.contains(word), "{text}: {message}");
             }

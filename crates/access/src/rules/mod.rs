@@ -12,7 +12,7 @@ use std::fmt;
 use clap::ValueEnum;
 use serde::Serialize;
 
-pub use file::{DEFAULTS, RulesError};
+pub use file::{DEFAULTS, Language, RulesError};
 pub use settings::{RuleSettings, Settings};
 
 /// How urgent a finding is. `High` comes first.

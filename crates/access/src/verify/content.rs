@@ -86,7 +86,9 @@ impl Found {
     ) -> Result<Option<Ids>, ScanError> {
         let shared = Arc::clone(expected);
         let read = move |lines: &mut Lines| lines::read(lines, &shared);
-        let mut ids = Ids::with_room_for(entry.parts.iter().map(|part| part.records).sum());
+        let mut ids = Ids::with_room_for(
+            entry.parts.iter().map(|part| part.records).fold(0, u64::saturating_add),
+        );
         let mut digest = ContentDigest::default();
         let mut is_whole = true;
         let take = |_: &_, part: Result<PartFacts, ScanError>| {
@@ -107,10 +109,10 @@ impl Found {
             Ok(())
         };
         archive.scan_each(snapshot, dataset, progress, read, take).await?;
-        self.records += entry.records;
+        self.records = self.records.saturating_add(entry.records);
         self.check_digest(dataset, entry, is_whole.then_some(digest));
         let suspected = ids.sort();
-        if !suspected.is_empty() {
+        if !suspected.is_empty() && !dataset.may_repeat_ids() {
             self.confirm(suspected, expected, archive, snapshot, progress).await?;
         }
         Ok(is_whole.then_some(ids))
@@ -158,8 +160,12 @@ impl Found {
         };
         let mut first: BTreeMap<String, String> = BTreeMap::new();
         let take = |_: &_, part: Result<Vec<(String, String)>, ScanError>| {
-            // Damage was reported by the first reading.
-            for (id, place) in part.unwrap_or_default() {
+            let ids = match part {
+                // The first reading has reported it.
+                Err(ScanError::Read(ReadError::Damaged { .. })) => Vec::new(),
+                part => part?,
+            };
+            for (id, place) in ids {
                 match first.get(&id) {
                     Some(earlier) => {
                         self.ids.add(|| format!("{id} is in {earlier} and again in {place}"));
@@ -182,7 +188,15 @@ impl Found {
         );
         let digests = format!("The lines of all {datasets} datasets have their content digests.");
         let schemas = format!("All {records} records fit the schema of their dataset.");
-        let ids = format!("The ids of all {records} records are unique in their dataset.");
+        let may_repeat = |dataset: &&Dataset| dataset.may_repeat_ids();
+        let repeating: Vec<_> = snapshot.manifest().datasets.keys().filter(may_repeat).collect();
+        let but = match repeating.first() {
+            Some(dataset) => {
+                format!(", but for {dataset}, where one may be there as it was and as it is")
+            }
+            None => String::new(),
+        };
+        let ids = format!("The ids of all {records} records are unique in their dataset{but}.");
         let references = if self.not_whole.is_empty() {
             "Every grant's entitlement, principal and resource is there.".to_owned()
         } else {

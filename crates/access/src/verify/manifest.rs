@@ -102,7 +102,7 @@ fn check_latest(latest: &Latest, manifest: &Manifest, problems: &mut Problems) {
 /// What a manifest says twice.
 fn check_facts(manifest: &Manifest, problems: &mut Problems) {
     for (dataset, entry) in &manifest.datasets {
-        let records: u64 = entry.parts.iter().map(|part| part.records).sum();
+        let records = entry.parts.iter().map(|part| part.records).fold(0, u64::saturating_add);
         if records != entry.records {
             problems.add(|| {
                 format!(

@@ -89,7 +89,9 @@ pub(super) const fn class_of_unknown_field(dataset: Dataset) -> Class {
 #[must_use]
 pub fn classes_of(dataset: Dataset) -> Classes {
     let others = [class_of_records(dataset), class_of_unknown_field(dataset)];
-    fields_of(dataset).iter().map(|row| row.class).chain(others).collect()
+    // All but entitlements have `updated_at`, which alone is activity.
+    let alone = (dataset != Dataset::Entitlements).then_some(Activity);
+    fields_of(dataset).iter().map(|row| row.class).chain(others).chain(alone).collect()
 }
 
 const fn row(path: &'static str, class: Class) -> FieldRow {
@@ -833,5 +835,6 @@ mod tests {
             assert_eq!(class_of_records(dataset), expected, "{dataset}");
         }
         assert!(!classes_of(Dataset::Sessions).intersects(Classes::DEFAULT));
+        assert!(classes_of(Dataset::BillingPlans).has(Activity), "its updated_at alone");
     }
 }

@@ -14,7 +14,6 @@ use super::sink::Sink;
 use super::summary::Tally;
 use crate::layout;
 use crate::reader::{Damage, ReadError};
-use crate::resource::Dataset;
 
 /// What a report needs besides the lines.
 pub(super) struct Report<'a, 'b> {
@@ -39,7 +38,8 @@ impl Report<'_, '_> {
         while let Some(begin) = start {
             let range = differences.range(begin, self.sides.limits.entries)?;
             let limit = self.sides.limits.held_bytes;
-            let repeats = repeats_ids(self.drafts.dataset);
+            // Of several lines with one id the last one counts, so all parts are read.
+            let repeats = self.drafts.dataset.may_repeat_ids();
             let mut batch = Batch::new(range.entries, range.next, limit, repeats);
             self.fill(&mut batch, sink).await?;
             let (items, next) = batch.finish();
@@ -57,7 +57,7 @@ impl Report<'_, '_> {
     async fn fill(&mut self, batch: &mut Batch, sink: &mut dyn Sink) -> Result<(), CompareError> {
         let dataset = self.drafts.dataset;
         let ids = IdFinder::new(dataset);
-        let places = Side::BOTH.map(|side| match repeats_ids(dataset) {
+        let places = Side::BOTH.map(|side| match dataset.may_repeat_ids() {
             true if batch.places(side).is_empty() && batch.places(side.other()).is_empty() => {
                 Vec::new()
             }
@@ -175,11 +175,4 @@ impl Report<'_, '_> {
         sink.change(&change, &line).await.map_err(CompareError::Sink)?;
         if sink.is_stopped() { Err(CompareError::Stopped) } else { Ok(()) }
     }
-}
-
-/// Whether an id may be on several lines of the dataset. Then the last one counts, and all parts are read.
-///
-/// Clerk lists revoked invitations separately, so one that is revoked between the two requests is in both lists.
-const fn repeats_ids(dataset: Dataset) -> bool {
-    matches!(dataset, Dataset::Invitations)
 }
