@@ -10,6 +10,7 @@ mod parse;
 mod problem;
 
 use std::collections::BTreeSet;
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use clerk_snapshot::compare::Classes;
@@ -66,6 +67,8 @@ pub struct Config {
     /// `SHRINK_GUARD_PERCENT`, 0 to 100: a snapshot is held if a dataset of at least 20 records
     /// lost more than this share of them. Zero: no guard.
     pub shrink_guard_percent: f64,
+    /// `KEEP_SNAPSHOTS`: how many published snapshots are kept. `None`: all.
+    pub keep_snapshots: Option<NonZeroUsize>,
     /// `CHANGES`: the classes of changes that are written below `changes/` after publishing. `None`: no changes are
     /// written.
     pub changes: Option<Classes>,

@@ -14,7 +14,7 @@
 //!   published snapshot.
 //! - [`lists`] is the table of Clerk's lists, and [`paging`] reads one of them page by page.
 //! - [`clerk`] sends the requests, all of them GET, with the [`secret_key`] that [`secret_source`]
-//!   reads. [`work_limit`] stops the work in time.
+//!   reads. [`work_limit`] and [`time_limit`] stop the work in time.
 //! - [`translate`] turns Clerk's rows into records; [`redaction`] replaces personal data in them.
 //! - The crate [`clerk_snapshot`] defines records, parts and the manifest; the crate
 //!   [`clerk_store`] keeps them in S3 or in a folder.
@@ -47,6 +47,7 @@ pub mod paging;
 pub mod clerk;
 pub mod secret_key;
 pub mod secret_source;
+pub mod time_limit;
 pub mod work_limit;
 
 pub mod translate;

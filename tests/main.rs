@@ -49,6 +49,7 @@ mod sync {
     }
     mod publish {
         mod finished;
+        mod retention;
         mod shrink_guard;
         mod succession;
     }

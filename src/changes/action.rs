@@ -9,13 +9,13 @@ use clerk_snapshot::reader::{ReadError, Snapshot};
 
 use super::error::FeedError;
 use super::feeds::Feeds;
-use super::limit::FeedLimit;
 use crate::config::Config;
 use crate::dependencies::Dependencies;
 use crate::error::Error;
 use crate::event::{ChangesOptions, InvalidEvent};
 use crate::invocation::Invocation;
 use crate::response::{ChangesAnswer, ChangesStatus, OwedAnswer};
+use crate::time_limit::TimeLimit;
 
 /// Handles a `changes` event.
 ///
@@ -27,7 +27,7 @@ pub async fn changes(
     options: &ChangesOptions,
     invocation: &Invocation,
 ) -> Result<ChangesAnswer, Error> {
-    let limit = FeedLimit::all_that_is_left(&invocation.work_limit);
+    let limit = TimeLimit::all_that_is_left(&invocation.work_limit);
     let feeds = |classes| Feeds::new(&dependencies.store, classes, limit.clone());
     match (&options.between, config.changes) {
         (Some((from, to)), classes) => {
@@ -91,7 +91,7 @@ impl Feeds {
         &self,
         from: &str,
         to: &str,
-        limit: &FeedLimit,
+        limit: &TimeLimit,
     ) -> Result<ChangesAnswer, Error> {
         let (from, to) = (self.named("from", from).await?, self.named("to", to).await?);
         let mut counted = Counted { limit };
@@ -121,7 +121,7 @@ impl Feeds {
 
 /// Takes records that the summary counts, and keeps none.
 struct Counted<'a> {
-    limit: &'a FeedLimit,
+    limit: &'a TimeLimit,
 }
 
 #[async_trait]

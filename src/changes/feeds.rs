@@ -22,10 +22,10 @@ use clerk_store::{Condition, ContentType, DeleteCondition, Store, StoreSource};
 use tracing::{info, warn};
 
 use super::error::FeedError;
-use super::limit::FeedLimit;
 use super::part_writer::PartWriter;
 use crate::error::with_causes;
 use crate::invocation_metrics::FeedSizes;
+use crate::time_limit::TimeLimit;
 
 /// Makes feeds in one store.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ pub struct Feeds {
     /// The classes of changes that feeds have.
     pub(super) classes: Classes,
     /// Until when this invocation may work on them.
-    pub(super) limit: FeedLimit,
+    pub(super) limit: TimeLimit,
 }
 
 /// A feed.
@@ -88,7 +88,7 @@ fn limits() -> Limits {
 impl Feeds {
     /// Feeds of these classes.
     #[must_use]
-    pub fn new(store: &Arc<dyn Store>, classes: Classes, limit: FeedLimit) -> Self {
+    pub fn new(store: &Arc<dyn Store>, classes: Classes, limit: TimeLimit) -> Self {
         let source = Arc::new(StoreSource::new(Arc::clone(store)));
         Self { store: Arc::clone(store), source, classes, limit }
     }

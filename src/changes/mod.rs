@@ -4,13 +4,11 @@
 //! - [`feeds`] makes the feed of a snapshot: compares, writes the parts, then the summary, and moves
 //!   `changes/latest.json`. Every step can be repeated, and writes the same bytes.
 //! - [`part_writer`] cuts the records into parts.
-//! - [`limit`] says until when a feed may be worked on.
 //! - [`owed`] finds the snapshots whose feed is missing.
 //! - [`action`] answers the event `changes`.
 
 pub mod action;
 pub mod error;
 pub mod feeds;
-pub mod limit;
 mod owed;
 mod part_writer;

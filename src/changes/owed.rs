@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use clerk_snapshot::layout::{CHANGES_FOLDER, CHANGES_LATEST_KEY, FEED_SUMMARY};
 use clerk_snapshot::manifest::Latest;
-use clerk_snapshot::reader::{Snapshot, open_latest};
+use clerk_snapshot::reader::{Chain, Link, ReadError, Snapshot};
 
 use super::error::FeedError;
 use super::feeds::{Feed, Feeds, named};
@@ -48,15 +48,20 @@ impl Feeds {
         };
         let made: BTreeSet<String> = listed.iter().filter_map(|it| id_of(&it.key)).collect();
         let mut owed = Vec::new();
-        let mut next = open_latest(&self.source).await?;
-        while let Some(snapshot) = next {
-            let Some(previous) = &snapshot.manifest().previous else { break };
-            if !made.contains(snapshot.id()) {
-                owed.push(snapshot.id().to_owned());
+        let mut chain = Chain::from_latest(Arc::clone(&self.source));
+        loop {
+            match chain.next().await {
+                Ok(Some(Link::Snapshot(snapshot))) => {
+                    let has_feed = snapshot.manifest().previous.is_some();
+                    if has_feed && !made.contains(snapshot.id()) {
+                        owed.push(snapshot.id().to_owned());
+                    }
+                }
+                Err(error @ ReadError::Unavailable { .. }) => return Err(error.into()),
+                // The chain ends where a snapshot is gone or damaged.
+                Ok(Some(Link::Removed { .. }) | None)
+                | Err(ReadError::NotFound { .. } | ReadError::Damaged { .. }) => return Ok(owed),
             }
-            // The chain ends where a snapshot is gone or damaged.
-            next = self.open(previous).await?.ok();
         }
-        Ok(owed)
     }
 }

@@ -9,7 +9,7 @@ use clerk_snapshot::part::{PartBuilder, extension};
 use clerk_snapshot::timestamp::Timestamp;
 use clerk_store::{Condition, ContentType, Store};
 
-use super::limit::FeedLimit;
+use crate::time_limit::TimeLimit;
 
 /// A part is stored once its compressed bytes reach this size: 4 MiB, as those of a snapshot.
 const FULL_PART: usize = 4 * 1024 * 1024;
@@ -22,7 +22,7 @@ pub(super) struct PartWriter<'a> {
     pub(super) compression: Compression,
     /// When the snapshot was complete that the records lead to.
     pub(super) completed_at: Timestamp,
-    pub(super) limit: &'a FeedLimit,
+    pub(super) limit: &'a TimeLimit,
     pub(super) open: Option<PartBuilder>,
     pub(super) written: Vec<ChangesPart>,
 }

@@ -138,6 +138,12 @@ pub const SETTINGS: &[Setting] = &[
                   which a dataset that had records is skipped or failed now. 0 turns both off",
     },
     Setting {
+        name: parse::SETTING_KEEP_SNAPSHOTS,
+        default: "all",
+        meaning: "After publishing, older published snapshots but the newest this many are removed \
+                  (1 to 1000000); what changed, below changes/, stays",
+    },
+    Setting {
         name: parse::SETTING_CHANGES,
         default: "off",
         meaning: "access or all: after publishing, what changed since the snapshot before is \

@@ -1,6 +1,7 @@
 //! Parses the variables into typed settings, and collects every problem.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
@@ -44,6 +45,7 @@ pub(super) const SETTING_INCLUDE_RAW: &str = "INCLUDE_RAW";
 pub(super) const SETTING_REDACT: &str = "REDACT";
 pub(super) const SETTING_DAU_LOOKBACK: &str = "DAU_LOOKBACK_DAYS";
 pub(super) const SETTING_SHRINK_GUARD: &str = "SHRINK_GUARD_PERCENT";
+pub(super) const SETTING_KEEP_SNAPSHOTS: &str = "KEEP_SNAPSHOTS";
 pub(super) const SETTING_CHANGES: &str = "CHANGES";
 pub(super) const SETTING_SESSIONS_LOOKBACK: &str = "SESSIONS_LOOKBACK_DAYS";
 pub(super) const SETTING_LOG_LEVEL: &str = "LOG_LEVEL";
@@ -73,6 +75,9 @@ const LONGEST_INVOCATION_SECONDS: f64 = 900.0;
 const MOST_REQUESTS_PER_10S: u32 = 1_000_000;
 /// Each request in flight may hold a page of several megabytes, so more than this is a mistake.
 const MOST_CONCURRENCY: usize = 1000;
+
+/// A snapshot a minute for two years. More is a mistake.
+const MOST_KEPT: NonZeroUsize = NonZeroUsize::MIN.saturating_add(999_999);
 
 /// Most characters of a namespace (CloudWatch API reference, "PutMetricData").
 const LONGEST_NAMESPACE: usize = 255;
@@ -111,6 +116,7 @@ pub(super) fn config(environment: &Environment, place: Place) -> Result<Config, 
     let shrink_guard_percent = reader
         .optional(SETTING_SHRINK_GUARD, PERCENTAGES, |text| number_within(text, &(0.0..=100.0)))
         .unwrap_or(DEFAULT_SHRINK_GUARD_PERCENT);
+    let keep_snapshots = reader.integer(SETTING_KEEP_SNAPSHOTS, NonZeroUsize::MIN..=MOST_KEPT);
     let changes = reader.optional(SETTING_CHANGES, CHANGES, changes).flatten();
     let sessions_lookback = reader
         .time(SETTING_SESSIONS_LOOKBACK, DAYS, 0.0..=as_number(YEAR / DAY))
@@ -141,6 +147,7 @@ pub(super) fn config(environment: &Environment, place: Place) -> Result<Config, 
         redact,
         dau_lookback_days,
         shrink_guard_percent,
+        keep_snapshots,
         changes,
         sessions_lookback,
         log_level,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use clerk_snapshot::layout::manifest_key;
 use clerk_snapshot::manifest::{DatasetStatus, Manifest, RunStats};
 use clerk_snapshot::resource::Dataset;
 use clerk_snapshot::timestamp::Timestamp;
@@ -13,7 +14,7 @@ use crate::sync::checkpoint::lease::LeasedCheckpoint;
 use crate::sync::checkpoint::summary;
 use crate::sync::context::Sync;
 use crate::sync::decide::Found;
-use crate::sync::publish::{Complete, manifest_key};
+use crate::sync::publish::Complete;
 use crate::sync::state::CheckpointFound;
 
 impl Sync<'_> {
@@ -127,7 +128,7 @@ impl Sync<'_> {
     ) -> SyncAnswer {
         let checkpoint = leased.read(Checkpoint::clone);
         SyncAnswer {
-            manifest: Some(self.dependencies.store.url_of(&manifest_key(&checkpoint))),
+            manifest: Some(self.dependencies.store.url_of(&manifest_key(&checkpoint.snapshot_id))),
             verified: manifest.verified,
             ..self.about(&checkpoint, self.answer(status, stats))
         }

@@ -6,19 +6,19 @@ use tracing::warn;
 
 use crate::changes::error::FeedError;
 use crate::changes::feeds::{Feed, Feeds};
-use crate::changes::limit::FeedLimit;
 use crate::error::with_causes;
 use crate::invocation_metrics::Owed;
 use crate::response::{PublishedChanges, SyncAnswer};
 use crate::sync::context::Sync;
 use crate::sync::decide::Found;
+use crate::time_limit::TimeLimit;
 
 impl Sync<'_> {
     /// Writes what changed with the snapshot that was just published, and adds it to the answer. If that fails, the
-    /// snapshot stays published, and the changes are owed.
-    pub(crate) async fn add_changes(&self, published: &Latest, answer: &mut SyncAnswer) {
-        let limit = FeedLimit::all_that_is_left(&self.invocation.work_limit);
-        let Some(feeds) = self.feeds(limit) else { return };
+    /// snapshot stays published, and the changes are owed. Returns whether nothing is owed of it.
+    pub(crate) async fn add_changes(&self, published: &Latest, answer: &mut SyncAnswer) -> bool {
+        let limit = TimeLimit::all_that_is_left(&self.invocation.work_limit);
+        let Some(feeds) = self.feeds(limit) else { return true };
         answer.changes = Some(None);
         let made = feeds.make_of(published).await;
         self.note_made(&made, published.completed_at);
@@ -26,18 +26,22 @@ impl Sync<'_> {
             Ok(Some(feed)) => {
                 answer.message.push_str(&format!(" What changed is in {}.", feed.url));
                 answer.changes = Some(Some(published_changes(feed)));
+                true
             }
-            Ok(None) => {}
-            Err(error) => answer.message.push_str(&format!(
-                " What changed is not written yet, because {}; the next sync writes it, and so does \
-                 {{\"action\":\"changes\"}}.",
-                with_causes(&error)
-            )),
+            Ok(None) => true,
+            Err(error) => {
+                answer.message.push_str(&format!(
+                    " What changed is not written yet, because {}; the next sync writes it, and so does \
+                     {{\"action\":\"changes\"}}.",
+                    with_causes(&error)
+                ));
+                false
+            }
         }
     }
 
     /// Writes what changed with the newest published snapshot, if that is owed, and returns a sentence that says so.
-    pub(crate) async fn pay_owed(&self, found: &Found, limit: FeedLimit) -> Option<String> {
+    pub(crate) async fn pay_owed(&self, found: &Found, limit: TimeLimit) -> Option<String> {
         let latest = found.latest.latest.as_ref()?;
         let made = self.feeds(limit)?.make_owed(latest).await;
         self.note_made(&made, latest.completed_at);
@@ -46,7 +50,7 @@ impl Sync<'_> {
     }
 
     /// `None` if `CHANGES` is off.
-    fn feeds(&self, limit: FeedLimit) -> Option<Feeds> {
+    fn feeds(&self, limit: TimeLimit) -> Option<Feeds> {
         Some(Feeds::new(&self.dependencies.store, self.config.changes?, limit))
     }
 

@@ -43,7 +43,6 @@ use futures_util::future::{BoxFuture, ready};
 use tokio::time::Instant;
 use tracing::warn;
 
-use crate::changes::limit::FeedLimit;
 use crate::clerk::client::{Client, KeysInstance};
 use crate::config::Config;
 use crate::dependencies::Dependencies;
@@ -61,11 +60,13 @@ use crate::sync::context::{Step, Sync};
 use crate::sync::decide::{Begin, Decision, Found, SpentCheckpoint};
 use crate::sync::error::{Pause, Stop, SyncError};
 use crate::sync::publish::cleanup::clean_up;
+use crate::sync::publish::retention::remove_older;
 use crate::sync::publish::{Complete, Published, Publisher};
 use crate::sync::run::read_ahead::ReadAhead;
 use crate::sync::run::remembered_ids::RememberedIds;
 use crate::sync::run::unchecked_users::UncheckedUsers;
 use crate::sync::run::{Output, Run};
+use crate::time_limit::TimeLimit;
 
 /// Handles one `sync` event.
 ///
@@ -94,7 +95,7 @@ pub async fn sync(
     match sync.decide(&found) {
         Decision::Answer(mut answer) => {
             if answer.status == SyncStatus::Skipped {
-                let limit = FeedLimit::all_that_is_left(&invocation.work_limit);
+                let limit = TimeLimit::all_that_is_left(&invocation.work_limit);
                 answer.message.extend(sync.pay_owed(&found, limit).await);
             }
             sync.remove_spent(found).await;
@@ -102,7 +103,7 @@ pub async fn sync(
         }
         Decision::Begin(begin) => {
             if begin.checkpoint.run.invocations == 0 {
-                let limit = FeedLimit::half_of_what_is_left(&invocation.work_limit);
+                let limit = TimeLimit::half_of_what_is_left(&invocation.work_limit);
                 sync.pay_owed(&found, limit).await;
             }
             sync.run(*begin, found).await
@@ -143,7 +144,8 @@ impl Sync<'_> {
         }
         let mut answer = self.conclude(&leased, step).await?;
         if let Some(latest) = published {
-            self.add_changes(&latest, &mut answer).await;
+            let is_compared = self.add_changes(&latest, &mut answer).await;
+            self.remove_older(is_compared).await;
         }
         Ok(answer)
     }
@@ -325,6 +327,14 @@ impl Sync<'_> {
             started: self.started,
             progress: self.invocation.progress.clone(),
             sessions_lookback: self.config.sessions_lookback,
+        }
+    }
+
+    /// Removes snapshots that are not to be kept, unless one of them is still to be compared.
+    async fn remove_older(&self, is_compared: bool) {
+        if let Some(keep) = self.config.keep_snapshots.filter(|_| is_compared) {
+            let limit = TimeLimit::all_that_is_left(&self.invocation.work_limit);
+            remove_older(&self.dependencies.store, keep, &limit).await;
         }
     }
 

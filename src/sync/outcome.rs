@@ -3,6 +3,7 @@
 
 use std::sync::PoisonError;
 
+use clerk_snapshot::layout::snapshot_folder;
 use clerk_snapshot::manifest::RunStats;
 use clerk_snapshot::timestamp::Timestamp;
 use tracing::warn;
@@ -16,7 +17,6 @@ use crate::sync::checkpoint::lease::{LeaseError, LeasedCheckpoint};
 use crate::sync::context::{Step, Sync};
 use crate::sync::error::{Pause, SyncError, error_of};
 use crate::sync::publish::Published;
-use crate::sync::write::segment::snapshot_folder;
 use crate::work_limit::StopReason;
 
 impl Sync<'_> {
@@ -156,7 +156,7 @@ impl Sync<'_> {
     /// removed here: if this invocation was frozen and has lost its lease, they belong to the
     /// invocation that continued the run, and published it.
     async fn has_stored_nothing(&self, leased: &LeasedCheckpoint) -> bool {
-        let folder = leased.read(snapshot_folder);
+        let folder = leased.read(|checkpoint| snapshot_folder(&checkpoint.snapshot_id));
         self.dependencies.store.list(&folder).await.is_ok_and(|parts| parts.is_empty())
     }
 }

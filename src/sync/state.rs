@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use clerk_snapshot::layout::{LATEST_KEY, is_snapshot_id};
 use clerk_snapshot::manifest::{Latest, Previous};
 use clerk_store::{Store, StoreError, StoreErrorKind, Version};
 use serde::Deserialize;
@@ -10,10 +11,6 @@ use crate::error::store_unavailable;
 use crate::error::{Error, Failure};
 use crate::sync::checkpoint::document::{CHECKPOINT_KEY, Checkpoint, Succession};
 use crate::sync::checkpoint::json_error::Malformed;
-use clerk_snapshot::layout::is_snapshot_id;
-
-/// Key of the pointer to the newest published snapshot, relative to `SNAPSHOT_URL`.
-pub const LATEST_KEY: &str = "latest.json";
 
 /// The content of `checkpoint.json`.
 #[derive(Debug)]

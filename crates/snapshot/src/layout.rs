@@ -33,10 +33,13 @@ pub fn snapshot_folder(snapshot_id: &str) -> String {
     format!("{SNAPSHOTS_FOLDER}{snapshot_id}/")
 }
 
+/// Name of a snapshot's manifest in its folder.
+pub const MANIFEST: &str = "manifest.json";
+
 /// Key of a snapshot's manifest.
 #[must_use]
 pub fn manifest_key(snapshot_id: &str) -> String {
-    format!("{SNAPSHOTS_FOLDER}{snapshot_id}/manifest.json")
+    format!("{SNAPSHOTS_FOLDER}{snapshot_id}/{MANIFEST}")
 }
 
 /// Whether an id has the form `20261120T120000Z-3f9a1c` (docs/data.md). It becomes the name of a folder, so nothing

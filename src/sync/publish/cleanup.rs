@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use clerk_snapshot::digest::Sha256Hex;
+use clerk_snapshot::layout::{MANIFEST, is_snapshot_id, snapshot_folder};
 use clerk_snapshot::part_name::is_part_of;
 use clerk_snapshot::resource::Dataset;
 use clerk_store::conformance::remove_probes;
@@ -13,8 +14,6 @@ use tracing::warn;
 
 use crate::sync::checkpoint::document::{Checkpoint, PreviousSnapshot};
 use crate::sync::checkpoint::ids_file::is_ids_key;
-use crate::sync::write::segment::{MANIFEST, folder_of};
-use clerk_snapshot::layout::is_snapshot_id;
 
 /// Objects that are removed concurrently.
 const REMOVED_AT_ONCE: usize = 16;
@@ -41,7 +40,7 @@ pub(crate) async fn clean_up(
     }
     let was_published = |id: &String| snapshots.iter().any(|it| it.snapshot_id == *id);
     for abandoned in checkpoint.abandoned.iter().filter(|id| !was_published(id)) {
-        result = result.and(remove_all(store, &folder_of(abandoned), &BTreeSet::new()).await);
+        result = result.and(remove_all(store, &snapshot_folder(abandoned), &BTreeSet::new()).await);
     }
     result = result.and(remove_probes(store).await);
     result = result.and(store.remove_leftovers().await.map(|_| ()));
@@ -54,7 +53,7 @@ pub(crate) async fn clean_up(
 /// Removes the files in a published snapshot's folder that its manifest does not name.
 async fn tidy(store: &dyn Store, published: &PreviousSnapshot) -> Result<(), StoreError> {
     match objects_of(store, published).await? {
-        Some(named) => remove_all(store, &folder_of(&published.snapshot_id), &named).await,
+        Some(named) => remove_all(store, &snapshot_folder(&published.snapshot_id), &named).await,
         // Without the manifest nothing says which files to keep.
         None => Ok(()),
     }
@@ -81,7 +80,7 @@ async fn objects_of(
     if !is_snapshot_id(&published.snapshot_id) {
         return Ok(None);
     }
-    let folder = folder_of(&published.snapshot_id);
+    let folder = snapshot_folder(&published.snapshot_id);
     let Some(object) = store.get(&format!("{folder}{MANIFEST}")).await? else { return Ok(None) };
     if published.manifest_sha256 != Some(Sha256Hex::of(&object.bytes)) {
         return Ok(None);
@@ -101,7 +100,7 @@ fn named<'a>(folder: &str, parts: impl Iterator<Item = &'a str>) -> BTreeSet<Str
 ///
 /// # Errors
 /// [`StoreError`] of the last file that cannot be removed; the others are removed.
-async fn remove_all(
+pub(super) async fn remove_all(
     store: &dyn Store,
     folder: &str,
     named: &BTreeSet<String>,
@@ -123,7 +122,11 @@ async fn remove_all(
         .await
 }
 
-async fn remove(store: &dyn Store, key: &str) -> Result<(), StoreError> {
+/// Removes a file.
+///
+/// # Errors
+/// [`StoreError`].
+pub(super) async fn remove(store: &dyn Store, key: &str) -> Result<(), StoreError> {
     match store.delete(key, DeleteCondition::Any).await {
         // Tried twice: the file is not looked for again.
         Err(_) => store.delete(key, DeleteCondition::Any).await,

@@ -9,12 +9,14 @@
 //!   moved, the run is not published, and the next invocation abandons it.
 
 pub(crate) mod cleanup;
+pub(crate) mod retention;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use clerk_snapshot::digest::Sha256Hex;
+use clerk_snapshot::layout::{LATEST_KEY, manifest_key, snapshot_folder};
 use clerk_snapshot::manifest::{
     DatasetStatus, Instance, Latest, MANIFEST_FORMAT, Manifest, Previous,
 };
@@ -32,8 +34,7 @@ use crate::sync::checkpoint::document::{
 use crate::sync::checkpoint::lease::LeasedCheckpoint;
 use crate::sync::checkpoint::summary;
 use crate::sync::error::SyncError;
-use crate::sync::state::{LATEST_KEY, LatestFound, Named, PublishedCounts};
-use crate::sync::write::segment::{MANIFEST, snapshot_folder};
+use crate::sync::state::{LatestFound, Named, PublishedCounts};
 
 /// What publishing needs. It does not need Clerk, or the key.
 #[derive(Debug)]
@@ -93,7 +94,7 @@ impl Publisher {
         // Read again: hours may have passed since this invocation began.
         let found = LatestFound::read_leniently(&*self.store).await?;
         manifest.previous = self.settle_succession(&found).await?;
-        let key = manifest_key(&checkpoint);
+        let key = manifest_key(&checkpoint.snapshot_id);
         self.leased.assure_held().await?;
         let sha256 = self.write_manifest(&key, &manifest).await?;
         let shrunk = self.shrunk(&manifest);
@@ -120,7 +121,7 @@ impl Publisher {
         checkpoint: &Checkpoint,
         manifest: &Manifest,
     ) -> Result<(), SyncError> {
-        let folder = snapshot_folder(checkpoint);
+        let folder = snapshot_folder(&checkpoint.snapshot_id);
         stream::iter(manifest.datasets.values().flat_map(|dataset| &dataset.parts))
             .map(|part| self.confirm(format!("{folder}{}", part.key), part))
             .buffer_unordered(CONFIRMED_AT_ONCE)
@@ -312,12 +313,6 @@ fn manifest(checkpoint: &Checkpoint, completed: Completed) -> Manifest {
         referential: summary::referential(checkpoint),
         run: completed.run,
     }
-}
-
-/// Key of a run's manifest.
-#[must_use]
-pub fn manifest_key(checkpoint: &Checkpoint) -> String {
-    format!("{}{MANIFEST}", snapshot_folder(checkpoint))
 }
 
 fn json(document: &impl serde::Serialize) -> Result<Bytes, SyncError> {

@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use std::sync::PoisonError;
 
 use clerk_snapshot::digest::Sha256Hex;
+use clerk_snapshot::layout::snapshot_folder;
 use clerk_store::{Condition, ContentType};
 use futures_util::stream::{self, StreamExt as _};
 use serde::Deserialize;
@@ -28,7 +29,7 @@ use crate::sync::checkpoint::list_progress::{Segment, StoredPart};
 use crate::sync::error::{Stop, SyncError};
 use crate::sync::run::Run;
 use crate::sync::run::remembered_ids::Collected;
-use crate::sync::write::segment::{each_line, snapshot_folder};
+use crate::sync::write::segment::each_line;
 
 /// Files that are read concurrently.
 const FILES_AT_ONCE: usize = 8;
@@ -224,7 +225,8 @@ async fn store(
 }
 
 fn whole_key(run: &Run, list: ListName, sha256: &Sha256Hex) -> String {
-    format!("{}{}", run.leased.read(snapshot_folder), ids_key(list, sha256))
+    let folder = run.leased.read(|checkpoint| snapshot_folder(&checkpoint.snapshot_id));
+    format!("{folder}{}", ids_key(list, sha256))
 }
 
 /// The part of a segment in the list's own dataset.

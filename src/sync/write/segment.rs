@@ -8,6 +8,7 @@ use std::ops::RangeInclusive;
 
 use bytes::Bytes;
 use clerk_snapshot::digest::Sha256Hex;
+use clerk_snapshot::layout::snapshot_folder;
 use clerk_snapshot::part::{FinishedPart, Lines, Part, PartBuilder, extension};
 use clerk_snapshot::part_name::{PartPosition, part_key};
 use clerk_snapshot::resource::Dataset;
@@ -21,7 +22,6 @@ use crate::lists::id_index::hash_of;
 use crate::lists::page::{ReadPage, RowKey};
 use crate::paging::reader::fetched;
 use crate::sync::checkpoint::daily_counts::DailyCounts;
-use crate::sync::checkpoint::document::Checkpoint;
 use crate::sync::checkpoint::list_progress::{Segment, StoredPart};
 use crate::sync::error::SyncError;
 use crate::sync::run::Run;
@@ -248,7 +248,9 @@ pub(crate) async fn each_line(
 
 /// A part's key below `SNAPSHOT_URL`.
 pub(crate) fn whole_key(run: &Run, stored: &StoredPart) -> String {
-    run.leased.read(|checkpoint| format!("{}{}", snapshot_folder(checkpoint), stored.part.key))
+    run.leased.read(|checkpoint| {
+        format!("{}{}", snapshot_folder(&checkpoint.snapshot_id), stored.part.key)
+    })
 }
 
 /// Stores a part under a name made of its position and its checksum.
@@ -266,7 +268,8 @@ pub(crate) async fn store_part(
     let position = PartPosition { section, window, sequence };
     let sha256 = finished.sha256.to_string();
     let key = part_key(dataset, position, &sha256, extension(run.output.compression))?;
-    let path = run.leased.read(|checkpoint| format!("{}{key}", snapshot_folder(checkpoint)));
+    let path =
+        run.leased.read(|checkpoint| format!("{}{key}", snapshot_folder(&checkpoint.snapshot_id)));
     let bytes = finished.bytes.len() as u64;
     run.store.put(&path, finished.bytes, ContentType::Ndjson, Condition::Any).await?;
     let part = Part {
@@ -278,19 +281,4 @@ pub(crate) async fn store_part(
         fetched_to: finished.fetched.1,
     };
     Ok((dataset, StoredPart { part, digest: finished.digest }))
-}
-
-/// The manifest's key below its snapshot's folder.
-pub(crate) const MANIFEST: &str = "manifest.json";
-
-/// The folder of a run's snapshot, relative to `SNAPSHOT_URL`, with a trailing slash.
-#[must_use]
-pub(crate) fn snapshot_folder(checkpoint: &Checkpoint) -> String {
-    folder_of(&checkpoint.snapshot_id)
-}
-
-/// The folder of a snapshot, relative to `SNAPSHOT_URL`, with a trailing slash.
-#[must_use]
-pub(crate) fn folder_of(snapshot_id: &str) -> String {
-    format!("snapshots/{snapshot_id}/")
 }

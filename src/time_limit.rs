@@ -1,4 +1,5 @@
-//! Until when an invocation may work on a feed.
+//! Until when an invocation may do what is given up as a whole if there is not enough time: writing changes, and
+//! removing old snapshots.
 
 use std::sync::Arc;
 
@@ -6,14 +7,14 @@ use tokio::time::Instant;
 
 use crate::work_limit::{StopReason, WorkLimit};
 
-/// Until when a feed may be worked on. A feed is made as a whole or not at all, so it is given up when this is reached.
+/// Until when a piece of work may take. It is done as a whole or not at all, so it is given up when this is reached.
 #[derive(Debug, Clone)]
-pub struct FeedLimit {
+pub struct TimeLimit {
     work_limit: Arc<WorkLimit>,
     ends: Option<Instant>,
 }
 
-impl FeedLimit {
+impl TimeLimit {
     /// All the time that the invocation has left. Even an invocation with the smallest budget has a few seconds for the
     /// first thing that it does.
     #[must_use]
