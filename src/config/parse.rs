@@ -77,7 +77,7 @@ const MOST_REQUESTS_PER_10S: u32 = 1_000_000;
 const MOST_CONCURRENCY: usize = 1000;
 
 /// A snapshot a minute for two years. More is a mistake.
-const MOST_KEPT: NonZeroUsize = NonZeroUsize::MIN.saturating_add(999_999);
+const MOST_KEPT: usize = 1_000_000;
 
 /// Most characters of a namespace (CloudWatch API reference, "PutMetricData").
 const LONGEST_NAMESPACE: usize = 255;
@@ -116,7 +116,7 @@ pub(super) fn config(environment: &Environment, place: Place) -> Result<Config, 
     let shrink_guard_percent = reader
         .optional(SETTING_SHRINK_GUARD, PERCENTAGES, |text| number_within(text, &(0.0..=100.0)))
         .unwrap_or(DEFAULT_SHRINK_GUARD_PERCENT);
-    let keep_snapshots = reader.integer(SETTING_KEEP_SNAPSHOTS, NonZeroUsize::MIN..=MOST_KEPT);
+    let keep_snapshots = reader.optional(SETTING_KEEP_SNAPSHOTS, KEPT, keep_snapshots).flatten();
     let changes = reader.optional(SETTING_CHANGES, CHANGES, changes).flatten();
     let sessions_lookback = reader
         .time(SETTING_SESSIONS_LOOKBACK, DAYS, 0.0..=as_number(YEAR / DAY))
@@ -192,6 +192,7 @@ const METADATA_BAGS: &str = "none, or a comma-separated list of public, private,
 const REDACTED: &str = "none, or a comma-separated list of email, phone, name, ip";
 const BOOLEANS: &str = "true, false";
 const PERCENTAGES: &str = "a number from 0 to 100";
+const KEPT: &str = "all, or a whole number from 1 to 1000000";
 const CHANGES: &str = "off, access, all";
 const LOG_LEVELS: &str = "error, warn, info, debug, trace";
 const NAMESPACES: &str =
@@ -306,6 +307,14 @@ fn metrics_namespace(text: &str) -> Result<String, String> {
     let reserved = text.starts_with(':') || text.starts_with("AWS/");
     let is_one = text.len() <= LONGEST_NAMESPACE && text.bytes().all(allowed) && !reserved;
     if is_one && !looks_like_a_key(text) { Ok(text.to_owned()) } else { Err(is(text)) }
+}
+
+fn keep_snapshots(text: &str) -> Result<Option<NonZeroUsize>, String> {
+    if text == "all" {
+        return Ok(None);
+    }
+    let number: Option<NonZeroUsize> = text.parse().ok();
+    number.filter(|number| number.get() <= MOST_KEPT).map(Some).ok_or_else(|| is(text))
 }
 
 fn changes(text: &str) -> Result<Option<Classes>, String> {
