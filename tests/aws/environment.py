@@ -31,6 +31,7 @@ STATUSES = {
     "sync-lists": "complete",
     "sync-restart": "complete",
     "sync-accept-shrink": "complete",
+    "changes": "complete",
     "sync-short-budget": "partial",
 }
 

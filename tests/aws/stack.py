@@ -34,6 +34,9 @@ EVERYTHING = {
     "DatabaseName": "clerk",
     "ExpireSnapshotsDays": "400",
     "ScheduleFlexibleMinutes": "5",
+    "KeepSnapshots": "30",
+    "Changes": "access",
+    "PrivilegedAlarm": "true",
 }
 
 # What has no default.

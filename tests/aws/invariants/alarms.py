@@ -25,11 +25,20 @@ WATCHED: dict[str, list[tuple[str, str, dict[str, str]]]] = {
     ],
 }
 
+# With Changes; and what is watched only if PrivilegedAlarm says so.
+OF_CHANGES = {"DatasetsLost": "Maximum", "ChangesOwedSeconds": "Maximum"}
+OF_PRIVILEGES = {"PrivilegedGranted": "Maximum"}
+
 # Without DeadlineReserveSeconds: a run pauses this long before the function's time-out.
 RESERVE_SECONDS = 20
 
 MACHINE = {"Continuation": "StateMachine"}
 EMAIL = {"AlarmEmail": "operations@example.com"}
+CHANGES = {"Changes": "access"}
+PRIVILEGES = CHANGES | {"PrivilegedAlarm": "true"}
+
+# Changes that are owed for so long, in seconds, need somebody: longer than any invocation, shorter than a day.
+OWED_FOR_LONG = range(3_600, 86_400)
 
 # Namespace, metric, dimension and its value.
 Watched = tuple[str, str, str, str]
@@ -42,10 +51,17 @@ def to_be_watched(stack: Deployment) -> dict[Watched, str]:
         for arn, name in stack.arns(kind).items():
             for namespace, dimension, statistics in metrics:
                 space = stack.parameters["MetricsNamespace"] if namespace == OWN else namespace
+                statistics = statistics | (of_changes(stack) if namespace == OWN else {})
                 value = arn if dimension.endswith("Arn") else f"<{name}>"
                 found |= {(space, metric, dimension, value): how for metric, how in statistics.items()}
     # There are no metrics of its own without a namespace.
     return {watched: how for watched, how in found.items() if watched[0]}
+
+
+def of_changes(stack: Deployment) -> dict[str, str]:
+    if stack.parameters["Changes"] in ("", "off"):
+        return {}
+    return OF_CHANGES | (OF_PRIVILEGES if stack.parameters["PrivilegedAlarm"] == "true" else {})
 
 
 def alarms(stack: Deployment) -> Iterator[tuple[str, dict, Watched]]:
@@ -77,6 +93,11 @@ FORGOTTEN_QUEUE = {"Type": "AWS::SQS::Queue", "Properties": {}}
     ),
     fault("an alarm about metrics that are off", drop("HeldAlarm", "Condition"), MetricsNamespace=""),
     fault("alarms that nobody wants", drop("ErrorsAlarm", "Condition"), Alarms="false"),
+    fault("a feed that is owed unseen", drop("ChangesOwedAlarm"), **CHANGES),
+    fault("a dataset that is lost unseen", drop("DatasetsLostAlarm"), **CHANGES),
+    fault("a privileged grant unseen", drop("PrivilegedGrantAlarm"), **PRIVILEGES),
+    fault("an alarm about changes that are off", drop("DatasetsLostAlarm", "Condition")),
+    fault("an alarm about grants that nobody wants", drop("PrivilegedGrantAlarm", "Condition"), **CHANGES),
     # CloudWatch then waits for a metric in that unit, for ever.
     fault("a unit that nobody reports", put("DurationAlarm", "Properties", "Unit", value="Seconds")),
     fault("an average of a level", put("DurationAlarm", "Properties", "Statistic", value="Average")),
@@ -107,6 +128,7 @@ def everything_that_fails_is_watched(stack: Deployment) -> Complaints:
     fault("attempts that fall into two periods", put("ErrorsAlarm", "Properties", "Period", value=300)),
     fault("an alarm at every pause", put("DurationAlarm", "Properties", "Threshold", value=870_000)),
     fault("a duration that no invocation reaches", put("DurationAlarm", "Properties", "Threshold", value=900_000)),
+    fault("changes owed for a second", put("ChangesOwedAlarm", "Properties", "Threshold", value=1), **CHANGES),
     fault(
         "missing data that counts as a failure", put("ErrorsAlarm", "Properties", "TreatMissingData", value="breaching")
     ),
@@ -154,6 +176,9 @@ def about_threshold(stack: Deployment, metric: str, alarm: dict) -> Complaints:
     elif metric == "Duration":
         if not (timeout - RESERVE_SECONDS) * 1000 < alarm["Threshold"] < timeout * 1000:
             yield "is not between the pause and the time-out"
+    elif metric == "ChangesOwedSeconds":
+        if alarm["Threshold"] not in OWED_FOR_LONG:
+            yield f"waits for {alarm['Threshold']} s"
     elif alarm["Threshold"] != 1:
         yield f"waits for {alarm['Threshold']}"
 
