@@ -276,6 +276,9 @@ impl Draw {
     fn add_feed_faults(&mut self, seed: u64) {
         const SYNC: Act = Act::Sync { budget: None, deadline: None, twice: false };
         let mut random = Rng::with_seed(seed ^ 0xfeed);
+        // A store that ignores conditions does so from the beginning.
+        let conditions = self.acts.iter().rposition(|act| matches!(act, Act::Conditions));
+        let first = conditions.map_or(0, |at| at + 1);
         for _ in 0..random.u32(1..=2) {
             let (operation, key) = [
                 (Operation::Get, "changes/latest.json"),
@@ -299,7 +302,7 @@ impl Draw {
             let side = if random.bool() { Side::Before } else { Side::After };
             let stop = if random.bool() { Stop::PowerCut } else { Stop::Freeze };
             let cut = Act::AtStoreCall(random.u64(15..=60), side, stop);
-            let at = random.usize(0..=self.acts.len());
+            let at = random.usize(first..=self.acts.len());
             let acts = if random.bool() { [Act::Store(fault), SYNC] } else { [cut, SYNC] };
             self.acts.splice(at..at, acts);
         }
