@@ -51,9 +51,10 @@ def to_be_watched(stack: Deployment) -> dict[Watched, str]:
         for arn, name in stack.arns(kind).items():
             for namespace, dimension, statistics in metrics:
                 space = stack.parameters["MetricsNamespace"] if namespace == OWN else namespace
-                statistics = statistics | (of_changes(stack) if namespace == OWN else {})
                 value = arn if dimension.endswith("Arn") else f"<{name}>"
-                found |= {(space, metric, dimension, value): how for metric, how in statistics.items()}
+                own = of_changes(stack) if namespace == OWN else {}
+                watched = statistics | own
+                found |= {(space, metric, dimension, value): how for metric, how in watched.items()}
     # There are no metrics of its own without a namespace.
     return {watched: how for watched, how in found.items() if watched[0]}
 
