@@ -69,11 +69,12 @@ async fn make_owed(feeds: &Feeds, invocation: &Invocation) -> Result<ChangesAnsw
     let message = match (made.len(), stopped) {
         (0, None) => "No changes are owed.".to_owned(),
         (count, None) => {
-            format!("The changes of {count} snapshots are written; none are owed any more.")
+            format!("The changes of {} are written; none are owed any more.", snapshots(count))
         }
         (count, Some(why)) => format!(
-            "The changes of {count} snapshots are written, and those of {left} are still owed because {}; \
+            "The changes of {} are written, and those of {left} are still owed because {}; \
              send the event again.",
+            snapshots(count),
             FeedError::Stopped(why)
         ),
     };
@@ -83,6 +84,10 @@ async fn make_owed(feeds: &Feeds, invocation: &Invocation) -> Result<ChangesAnsw
         owed: left as u64,
         message,
     }))
+}
+
+fn snapshots(count: usize) -> String {
+    if count == 1 { "1 snapshot".to_owned() } else { format!("{count} snapshots") }
 }
 
 impl Feeds {

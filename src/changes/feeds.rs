@@ -81,7 +81,7 @@ fn limits() -> Limits {
         entries: 100_000,
         held_bytes: 12 * 1024 * 1024,
         read_ahead_bytes: 2 * 1024 * 1024,
-        temporary_folder: None,
+        ..Limits::default()
     }
 }
 
