@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use clerk_snapshot::digest::Sha256Hex;
 use clerk_store::conformance::{prove, remove_probes};
 use clerk_store::{Store, StoreError};
 use futures_util::future::join;
@@ -19,8 +20,10 @@ use crate::lists::table::endpoint as endpoint_of;
 use crate::lists::table::lists_needed;
 use crate::redaction::Redaction;
 use crate::response::CheckAnswer;
+use crate::signing::Signer;
 
-/// Tests the secret, the connection to the instance, one row of each list needed, and the store.
+/// Tests the secret, the connection to the instance, one row of each list needed, the store, and the
+/// key that signs manifests.
 /// Each test has an answer, whatever the others find: a test that cannot be made because another
 /// failed is not ok, and says so.
 pub async fn check(
@@ -32,7 +35,21 @@ pub async fn check(
         join(check_clerk(dependencies, config, invocation), check_store(&*dependencies.store))
             .await;
     answers.push(answer("store", store.map_err(|error| describe(&error))));
+    if let Some(signer) = &dependencies.signer {
+        answers.push(answer("signing", check_signer(&**signer, config).await));
+    }
     answers
+}
+
+/// Signs a text that is no manifest.
+async fn check_signer(signer: &dyn Signer, config: &Config) -> Result<String, String> {
+    match signer.sign(Sha256Hex::of(b"clerk-sync check")).await {
+        Ok(_) => {
+            let key = config.signing_key_id.as_deref().unwrap_or_default();
+            Ok(format!("the KMS key {key} signs"))
+        }
+        Err(error) => Err(crate::error::with_causes(&error)),
+    }
 }
 
 /// Tests the secret, and everything that needs the key in it.

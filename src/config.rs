@@ -18,7 +18,7 @@ use clerk_snapshot::compression::Compression;
 use clerk_snapshot::manifest::Settings;
 use clerk_snapshot::redaction::Personal;
 use clerk_snapshot::resource::Resource;
-use clerk_store::SnapshotUrl;
+use clerk_store::{S3Options, SnapshotUrl};
 use url::Url;
 
 use crate::secret_key::SecretKey;
@@ -36,6 +36,9 @@ pub(crate) use parse::{LONGEST_TIME_BUDGET, resource_names};
 pub struct Config {
     /// `SNAPSHOT_URL`: where everything is written.
     pub snapshot_url: SnapshotUrl,
+    /// `EXPECTED_BUCKET_OWNER`, `SERVER_SIDE_ENCRYPTION` and `SERVER_SIDE_ENCRYPTION_KEY_ID`: what is
+    /// added to requests to S3.
+    pub s3: S3Options,
     /// `RESOURCES`: what is read and written; never empty. A `sync` event may name others.
     pub resources: BTreeSet<Resource>,
     /// `CLERK_SECRET_ID` and `CLERK_SECRET_FIELD`, or `CLERK_SECRET_KEY`.
@@ -72,6 +75,11 @@ pub struct Config {
     /// `CHANGES`: the classes of changes that are written below `changes/` after publishing. `None`: no changes are
     /// written.
     pub changes: Option<Classes>,
+    /// `ATHENA_LATEST`: whether lists of the newest snapshot's files are written for Athena.
+    pub athena_latest: bool,
+    /// `SIGNING_KEY_ID`: the id, ARN or alias of the KMS key that signs manifests. `None`: they are not
+    /// signed.
+    pub signing_key_id: Option<String>,
     /// `SESSIONS_LOOKBACK_DAYS`: if sessions have to be read user by user, only those of users who
     /// were active within this time are read.
     pub sessions_lookback: Duration,

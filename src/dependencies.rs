@@ -1,4 +1,4 @@
-//! Everything outside the process: the store, the secret, the connection to Clerk and the clock.
+//! Everything outside the process: the store, the secret, the key that signs, the connection to Clerk and the clock.
 
 use std::sync::Arc;
 
@@ -20,6 +20,7 @@ use crate::error::{Error, Failure};
 use crate::redaction::Redaction;
 use crate::secret_key::{KeyEnvironment, SecretKey};
 use crate::secret_source::{Label, SecretError, SecretSource, SecretsManager};
+use crate::signing::{KmsSigner, Signer};
 use crate::work_limit::WorkLimit;
 
 /// Everything outside the process. Tests replace it.
@@ -29,6 +30,8 @@ pub struct Dependencies {
     pub store: Arc<dyn Store>,
     /// Where the secret key is read.
     pub secret: Arc<dyn SecretSource>,
+    /// Signs manifests; `None` if `SIGNING_KEY_ID` is not set.
+    pub signer: Option<Arc<dyn Signer>>,
     /// Carries requests to Clerk.
     pub transport: Arc<dyn Transport>,
     /// The time of day.
@@ -39,8 +42,12 @@ impl Dependencies {
     /// Opens what the configuration names. Nothing is read yet.
     pub async fn open(config: &Config) -> Self {
         let aws = Arc::new(LazyAwsConfig::new());
+        let signer = |key_id: String| -> Arc<dyn Signer> {
+            Arc::new(KmsSigner::new(key_id, Arc::clone(&aws)))
+        };
         Self {
-            store: clerk_store::open(&config.snapshot_url, &aws).await,
+            store: clerk_store::open(&config.snapshot_url, &aws, &config.s3).await,
+            signer: config.signing_key_id.clone().map(signer),
             secret: Arc::new(ConfiguredSecret { setting: config.key.clone(), aws }),
             transport: Arc::new(HttpTransport::new(&config.clerk.api_url)),
             clock: Clock::system(),

@@ -11,10 +11,10 @@
 //! - [`sync`] is the main job: it continues the run in progress or starts one, reads Clerk's lists,
 //!   checkpoints as it goes, and publishes the snapshot. [`check`] tests whether a sync would work;
 //!   [`lookup`] reads one resource and writes nothing. [`changes`] writes what changed with each
-//!   published snapshot.
+//!   published snapshot, and [`athena`] lists of its files.
 //! - [`lists`] is the table of Clerk's lists, and [`paging`] reads one of them page by page.
 //! - [`clerk`] sends the requests, all of them GET, with the [`secret_key`] that [`secret_source`]
-//!   reads. [`work_limit`] and [`time_limit`] stop the work in time.
+//!   reads. [`signing`] signs manifests. [`work_limit`] and [`time_limit`] stop the work in time.
 //! - [`translate`] turns Clerk's rows into records; [`redaction`] replaces personal data in them.
 //! - The crate [`clerk_snapshot`] defines records, parts and the manifest; the crate
 //!   [`clerk_store`] keeps them in S3 or in a folder.
@@ -36,6 +36,7 @@ pub mod dependencies;
 pub mod event;
 pub mod invocation;
 
+pub mod athena;
 pub mod changes;
 pub mod check;
 pub mod lookup;
@@ -47,6 +48,7 @@ pub mod paging;
 pub mod clerk;
 pub mod secret_key;
 pub mod secret_source;
+pub mod signing;
 pub mod time_limit;
 pub mod work_limit;
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use clerk_snapshot::compression::Compression;
 use clerk_snapshot::manifest::Settings;
 use clerk_snapshot::resource::Resource;
-use clerk_store::SnapshotUrl;
+use clerk_store::{Encryption, S3Options, SnapshotUrl};
 use clerk_sync::config::{
     Config, Environment, InvalidConfig, KeySetting, LogLevel, Place, SETTINGS,
 };
@@ -74,6 +74,50 @@ fn the_defaults_are_those_of_the_reference() {
     assert!(!config.include_raw);
     assert!((config.shrink_guard_percent - 50.0).abs() < f64::EPSILON);
     assert_eq!(config.log_level, LogLevel::Info);
+    assert_eq!(config.s3, S3Options::default());
+    assert_eq!(config.signing_key_id, None);
+    assert!(!config.athena_latest);
+}
+
+#[test]
+fn what_is_added_to_requests_to_s3_is_read() {
+    let s3 = |changes: &[(&str, &str)]| config(changes).s3;
+    let owner = s3(&[("EXPECTED_BUCKET_OWNER", "012345678901")]);
+    assert_eq!(owner.expected_owner.as_deref(), Some("012345678901"));
+    let keys = s3(&[("SERVER_SIDE_ENCRYPTION", "AES256")]);
+    assert_eq!(keys.encryption, Some(Encryption::S3Keys));
+    let kms = [("SERVER_SIDE_ENCRYPTION", "aws:kms")];
+    assert_eq!(s3(&kms).encryption, Some(Encryption::KmsKey { key_id: None }));
+    let id = "arn:aws:kms:eu-central-1:012345678901:key/1234abcd-12ab-34cd-56ef-1234567890ab";
+    let with_key = s3(&[kms[0], ("SERVER_SIDE_ENCRYPTION_KEY_ID", id)]);
+    assert_eq!(with_key.encryption, Some(Encryption::KmsKey { key_id: Some(id.to_owned()) }));
+}
+
+#[test]
+fn wrong_accounts_encryptions_and_keys_are_refused() {
+    for wrong in ["12345", "0123456789012", "01234567890a", "-12345678901"] {
+        refused("EXPECTED_BUCKET_OWNER", wrong);
+    }
+    for wrong in ["aes256", "kms", "true"] {
+        refused("SERVER_SIDE_ENCRYPTION", wrong);
+    }
+    for wrong in ["a key", "alias/ä", &key("live")] {
+        refused("SIGNING_KEY_ID", wrong);
+    }
+    refused("ATHENA_LATEST", "yes");
+    // A key without the encryption that uses it.
+    refused("SERVER_SIDE_ENCRYPTION_KEY_ID", "alias/snapshots");
+    let both = [("SERVER_SIDE_ENCRYPTION", "AES256"), ("SERVER_SIDE_ENCRYPTION_KEY_ID", "alias/x")];
+    assert_eq!(complaints(&both, Place::Lambda), ["SERVER_SIDE_ENCRYPTION_KEY_ID"]);
+}
+
+/// The SDK would fail at the first request, without saying why.
+#[test]
+fn an_endpoint_of_kms_is_checked_only_if_it_is_used() {
+    let wrong = ("AWS_ENDPOINT_URL_KMS", "localhost:1");
+    assert_eq!(complaints(&[wrong], Place::Program), [""; 0]);
+    let used = [wrong, ("SIGNING_KEY_ID", "alias/evidence")];
+    assert_eq!(complaints(&used, Place::Program), ["AWS_ENDPOINT_URL_KMS"]);
 }
 
 // `--help` is made from the table, so the table must be true.

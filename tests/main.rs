@@ -51,6 +51,7 @@ mod sync {
         mod finished;
         mod retention;
         mod shrink_guard;
+        mod signing;
         mod succession;
     }
     mod references {
@@ -69,6 +70,10 @@ mod sync {
         mod lease;
     }
 }
+
+// The lists of files for Athena, and the signatures of KMS.
+mod athena;
+mod kms;
 
 // What changed with each published snapshot.
 mod changes {

@@ -28,7 +28,8 @@ pub async fn changes(
     invocation: &Invocation,
 ) -> Result<ChangesAnswer, Error> {
     let limit = TimeLimit::all_that_is_left(&invocation.work_limit);
-    let feeds = |classes| Feeds::new(&dependencies.store, classes, limit.clone());
+    let feeds =
+        |classes| Feeds::new(&dependencies.store, classes, config.athena_latest, limit.clone());
     match (&options.between, config.changes) {
         (Some((from, to)), classes) => {
             let feeds = feeds(classes.unwrap_or(Classes::DEFAULT));

@@ -23,6 +23,7 @@ use tracing::{info, warn};
 
 use super::error::FeedError;
 use super::part_writer::PartWriter;
+use crate::athena::list_feed;
 use crate::error::with_causes;
 use crate::invocation_metrics::FeedSizes;
 use crate::time_limit::TimeLimit;
@@ -34,6 +35,8 @@ pub struct Feeds {
     pub(super) source: Arc<dyn Source>,
     /// The classes of changes that feeds have.
     pub(super) classes: Classes,
+    /// Whether each feed gets a list of its parts for Athena.
+    pub(super) listed_for_athena: bool,
     /// Until when this invocation may work on them.
     pub(super) limit: TimeLimit,
 }
@@ -88,9 +91,14 @@ fn limits() -> Limits {
 impl Feeds {
     /// Feeds of these classes.
     #[must_use]
-    pub fn new(store: &Arc<dyn Store>, classes: Classes, limit: TimeLimit) -> Self {
+    pub fn new(
+        store: &Arc<dyn Store>,
+        classes: Classes,
+        listed_for_athena: bool,
+        limit: TimeLimit,
+    ) -> Self {
         let source = Arc::new(StoreSource::new(Arc::clone(store)));
-        Self { store: Arc::clone(store), source, classes, limit }
+        Self { store: Arc::clone(store), source, classes, listed_for_athena, limit }
     }
 
     /// Makes the feed that leads to a published snapshot, unless it is there. `None`: it is the first snapshot, and has
@@ -121,6 +129,9 @@ impl Feeds {
             from: previous.snapshot_id.clone(),
             to: to.id().to_owned(),
         };
+        if self.listed_for_athena {
+            list_feed(&*self.store, &summary).await?;
+        }
         self.point_latest_to(&latest).await?;
         info!(from = previous.snapshot_id, to = to.id(), "changes written");
         let datasets_lost = from.map_or(0, |from| datasets_lost(from.manifest(), to.manifest()));

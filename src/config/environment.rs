@@ -12,19 +12,21 @@ const LAMBDA_RUNTIME_API: &str = "AWS_LAMBDA_RUNTIME_API";
 /// Set by AWS Lambda to the log level of the function's logging configuration.
 pub(super) const LAMBDA_LOG_LEVEL: &str = "AWS_LAMBDA_LOG_LEVEL";
 
-/// Endpoints that replace those of AWS, for all services, for S3 and for Secrets Manager. The SDK
-/// reads them.
+/// Endpoints that replace those of AWS, for all services, for S3, for Secrets Manager and for KMS. The
+/// SDK reads them.
 pub(super) const AWS_ENDPOINT_URL: &str = "AWS_ENDPOINT_URL";
 pub(super) const AWS_ENDPOINT_URL_S3: &str = "AWS_ENDPOINT_URL_S3";
 pub(super) const AWS_ENDPOINT_URL_SECRETS_MANAGER: &str = "AWS_ENDPOINT_URL_SECRETS_MANAGER";
+pub(super) const AWS_ENDPOINT_URL_KMS: &str = "AWS_ENDPOINT_URL_KMS";
 
 /// Variables that are read but are not settings of this program.
-const OTHERS: [&str; 5] = [
+const OTHERS: [&str; 6] = [
     LAMBDA_RUNTIME_API,
     LAMBDA_LOG_LEVEL,
     AWS_ENDPOINT_URL,
     AWS_ENDPOINT_URL_S3,
     AWS_ENDPOINT_URL_SECRETS_MANAGER,
+    AWS_ENDPOINT_URL_KMS,
 ];
 
 /// Where the program runs.

@@ -151,6 +151,35 @@ pub const SETTINGS: &[Setting] = &[
                   are",
     },
     Setting {
+        name: parse::SETTING_ATHENA_LATEST,
+        default: "false",
+        meaning: "true: after publishing, lists of the newest snapshot's files are written below \
+                  athena/, for tables that always show the newest snapshot",
+    },
+    Setting {
+        name: parse::SETTING_SIGNING_KEY,
+        default: "-",
+        meaning: "A KMS key (ECDSA P-256, SIGN_VERIFY): each manifest is signed with it before \
+                  latest.json moves; the signature is manifest.json.sig beside the manifest",
+    },
+    Setting {
+        name: parse::SETTING_BUCKET_OWNER,
+        default: "-",
+        meaning: "The AWS account that must own the bucket, 12 digits; S3 refuses every request if \
+                  another one does",
+    },
+    Setting {
+        name: parse::SETTING_ENCRYPTION,
+        default: "-",
+        meaning: "AES256 or aws:kms: asks S3 for this encryption with each object, for buckets \
+                  whose policy demands it. Without it the bucket's default applies",
+    },
+    Setting {
+        name: parse::SETTING_ENCRYPTION_KEY,
+        default: "-",
+        meaning: "With aws:kms, the KMS key to encrypt with; without it the bucket's own",
+    },
+    Setting {
         name: parse::SETTING_SESSIONS_LOOKBACK,
         default: "30",
         meaning: "If Clerk lists sessions only user by user, only those of users are read who were \

@@ -11,13 +11,13 @@ use clerk_snapshot::compression::Compression;
 use clerk_snapshot::redaction::Personal;
 use clerk_snapshot::resource::Resource;
 use clerk_snapshot::timestamp::Timestamp;
-use clerk_store::SnapshotUrl;
 use clerk_store::quoted::{Quoted, looks_like_a_key};
+use clerk_store::{Encryption, S3Options, SnapshotUrl};
 use url::{Host, Url};
 
 use super::environment::{
-    AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL_SECRETS_MANAGER, Environment,
-    LAMBDA_LOG_LEVEL, Place,
+    AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_KMS, AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL_SECRETS_MANAGER,
+    Environment, LAMBDA_LOG_LEVEL, Place,
 };
 use super::problem::{InvalidConfig, Problem};
 use super::{ClerkSettings, Config, KeySetting, LogLevel};
@@ -47,6 +47,11 @@ pub(super) const SETTING_DAU_LOOKBACK: &str = "DAU_LOOKBACK_DAYS";
 pub(super) const SETTING_SHRINK_GUARD: &str = "SHRINK_GUARD_PERCENT";
 pub(super) const SETTING_KEEP_SNAPSHOTS: &str = "KEEP_SNAPSHOTS";
 pub(super) const SETTING_CHANGES: &str = "CHANGES";
+pub(super) const SETTING_ATHENA_LATEST: &str = "ATHENA_LATEST";
+pub(super) const SETTING_SIGNING_KEY: &str = "SIGNING_KEY_ID";
+pub(super) const SETTING_BUCKET_OWNER: &str = "EXPECTED_BUCKET_OWNER";
+pub(super) const SETTING_ENCRYPTION: &str = "SERVER_SIDE_ENCRYPTION";
+pub(super) const SETTING_ENCRYPTION_KEY: &str = "SERVER_SIDE_ENCRYPTION_KEY_ID";
 pub(super) const SETTING_SESSIONS_LOOKBACK: &str = "SESSIONS_LOOKBACK_DAYS";
 pub(super) const SETTING_LOG_LEVEL: &str = "LOG_LEVEL";
 pub(super) const SETTING_METRICS_NAMESPACE: &str = "METRICS_NAMESPACE";
@@ -118,13 +123,17 @@ pub(super) fn config(environment: &Environment, place: Place) -> Result<Config, 
         .unwrap_or(DEFAULT_SHRINK_GUARD_PERCENT);
     let keep_snapshots = reader.optional(SETTING_KEEP_SNAPSHOTS, KEPT, keep_snapshots).flatten();
     let changes = reader.optional(SETTING_CHANGES, CHANGES, changes).flatten();
+    let athena_latest = reader.optional(SETTING_ATHENA_LATEST, BOOLEANS, boolean).unwrap_or(false);
+    let signing_key_id = reader.optional(SETTING_SIGNING_KEY, KMS_KEYS, kms_key_id);
+    let s3 = s3_options(&mut reader);
     let sessions_lookback = reader
         .time(SETTING_SESSIONS_LOOKBACK, DAYS, 0.0..=as_number(YEAR / DAY))
         .unwrap_or(DEFAULT_SESSIONS_LOOKBACK);
     let log_level = log_level(&mut reader).unwrap_or_default();
     let metrics_namespace =
         reader.optional(SETTING_METRICS_NAMESPACE, NAMESPACES, metrics_namespace);
-    aws_endpoints(&mut reader, snapshot_url.as_ref(), key.as_ref());
+    let uses_kms = reader.is_set(SETTING_SIGNING_KEY);
+    aws_endpoints(&mut reader, snapshot_url.as_ref(), key.as_ref(), uses_kms);
 
     let (true, Some(snapshot_url), Some(resources), Some(key), Some(clerk)) =
         (reader.problems.is_empty(), snapshot_url, resources, key, clerk)
@@ -133,6 +142,7 @@ pub(super) fn config(environment: &Environment, place: Place) -> Result<Config, 
     };
     Ok(Config {
         snapshot_url,
+        s3,
         resources,
         key,
         clerk,
@@ -149,6 +159,8 @@ pub(super) fn config(environment: &Environment, place: Place) -> Result<Config, 
         shrink_guard_percent,
         keep_snapshots,
         changes,
+        athena_latest,
+        signing_key_id,
         sessions_lookback,
         log_level,
         metrics_namespace,
@@ -194,6 +206,9 @@ const BOOLEANS: &str = "true, false";
 const PERCENTAGES: &str = "a number from 0 to 100";
 const KEPT: &str = "all, or a whole number from 1 to 1000000";
 const CHANGES: &str = "off, access, all";
+const KMS_KEYS: &str = "the id, ARN or alias of a KMS key";
+const ACCOUNTS: &str = "the 12 digits of an AWS account";
+const ENCRYPTIONS: &str = "AES256, aws:kms";
 const LOG_LEVELS: &str = "error, warn, info, debug, trace";
 const NAMESPACES: &str =
     "letters, digits and . - _ / # :, at most 255, not beginning with : or AWS/";
@@ -326,6 +341,49 @@ fn changes(text: &str) -> Result<Option<Classes>, String> {
     }
 }
 
+/// What is added to requests to S3. Without meaning for a folder, and accepted all the same: one environment may serve
+/// both.
+fn s3_options(reader: &mut Reader<'_>) -> S3Options {
+    let expected_owner = reader.optional(SETTING_BUCKET_OWNER, ACCOUNTS, account);
+    let encryption = reader.optional(SETTING_ENCRYPTION, ENCRYPTIONS, encryption);
+    let key_id = reader.optional(SETTING_ENCRYPTION_KEY, KMS_KEYS, kms_key_id);
+    let encryption = match encryption {
+        Some(Encryption::KmsKey { .. }) => Some(Encryption::KmsKey { key_id }),
+        other if key_id.is_none() => other,
+        _ => {
+            reader.note(
+                SETTING_ENCRYPTION_KEY,
+                "is set, and SERVER_SIDE_ENCRYPTION is not aws:kms",
+                "both, or neither",
+            );
+            None
+        }
+    };
+    S3Options { expected_owner, encryption }
+}
+
+fn account(text: &str) -> Result<String, String> {
+    let is_one = text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit());
+    if is_one { Ok(text.to_owned()) } else { Err(is(text)) }
+}
+
+fn encryption(text: &str) -> Result<Encryption, String> {
+    match text {
+        "AES256" => Ok(Encryption::S3Keys),
+        "aws:kms" => Ok(Encryption::KmsKey { key_id: None }),
+        _ => Err(is(text)),
+    }
+}
+
+/// Most characters of a key id (AWS KMS API reference, "Sign", `KeyId`).
+const LONGEST_KMS_KEY_ID: usize = 2048;
+
+fn kms_key_id(text: &str) -> Result<String, String> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_/:".contains(&byte);
+    let is_one = text.len() <= LONGEST_KMS_KEY_ID && text.bytes().all(allowed);
+    if is_one && !looks_like_a_key(text) { Ok(text.to_owned()) } else { Err(is(text)) }
+}
+
 fn snapshot_url(text: &str) -> Result<SnapshotUrl, String> {
     text.parse().map_err(|error: <SnapshotUrl as FromStr>::Err| error.to_string())
 }
@@ -363,13 +421,15 @@ fn aws_endpoints(
     reader: &mut Reader<'_>,
     snapshot_url: Option<&SnapshotUrl>,
     key: Option<&KeySetting>,
+    kms: bool,
 ) {
     let s3 = matches!(snapshot_url, Some(SnapshotUrl::S3 { .. }));
     let secrets_manager = matches!(key, Some(KeySetting::SecretsManager { .. }));
     for (is_used, variable) in [
-        (s3 || secrets_manager, AWS_ENDPOINT_URL),
+        (s3 || secrets_manager || kms, AWS_ENDPOINT_URL),
         (s3, AWS_ENDPOINT_URL_S3),
         (secrets_manager, AWS_ENDPOINT_URL_SECRETS_MANAGER),
+        (kms, AWS_ENDPOINT_URL_KMS),
     ] {
         if is_used {
             reader.optional(variable, ENDPOINT_URLS, endpoint_url);

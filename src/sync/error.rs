@@ -5,6 +5,7 @@ use crate::clerk::error::ClerkError;
 use crate::error::{Error, Failure, clerk_error, internal, store_unavailable};
 use crate::lists::list_error::ListError;
 use crate::paging::pager::PagerStop;
+use crate::signing::SigningError;
 use crate::sync::checkpoint::lease::LeaseError;
 use crate::work_limit::StopReason;
 use clerk_snapshot::part_name::TooManyParts;
@@ -50,6 +51,9 @@ pub enum SyncError {
     /// The run's manifest already exists with another content.
     #[error("{0} already exists with other content, and a manifest is never overwritten")]
     ManifestDiffers(String),
+    /// The manifest could not be signed.
+    #[error(transparent)]
+    Signing(#[from] SigningError),
     /// A newer snapshot has been published since.
     #[error("{0}, which is newer, has been published in the meantime")]
     Superseded(String),
@@ -171,6 +175,13 @@ pub(crate) fn error_of(error: SyncError) -> Error {
                  \"restart\": true",
             )
             .caused_by(error),
+        ),
+        SyncError::Signing(error) => Error::StoreUnavailable(
+            Failure::new(
+                "the snapshot is complete and was not published, because its manifest could not be signed",
+            )
+            .caused_by(error)
+            .advising("The next sync publishes it without reading Clerk again."),
         ),
         error @ SyncError::LeaseLost => {
             Error::LeaseLost(Failure::new("the run was lost to another invocation").caused_by(error))

@@ -6,6 +6,7 @@ use tracing::warn;
 
 use crate::changes::error::FeedError;
 use crate::changes::feeds::{Feed, Feeds};
+use crate::config::Config;
 use crate::error::with_causes;
 use crate::invocation_metrics::Owed;
 use crate::response::{PublishedChanges, SyncAnswer};
@@ -51,7 +52,8 @@ impl Sync<'_> {
 
     /// `None` if `CHANGES` is off.
     fn feeds(&self, limit: TimeLimit) -> Option<Feeds> {
-        Some(Feeds::new(&self.dependencies.store, self.config.changes?, limit))
+        let Config { changes, athena_latest, .. } = self.config;
+        Some(Feeds::new(&self.dependencies.store, (*changes)?, *athena_latest, limit))
     }
 
     fn note_made(&self, made: &Result<Option<Feed>, FeedError>, completed_at: Timestamp) {

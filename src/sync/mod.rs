@@ -12,11 +12,12 @@
 //! - `write` stores pages as parts, and the [`checkpoint`] names them.
 //! - [`daily_active_users`] counts users by the day of their latest activity.
 //! - [`publish`] writes the manifest, moves `latest.json`, and removes what no manifest names.
-//! - `feed` writes what changed since the snapshot before.
+//! - `athena` writes lists of the snapshot's files, and `feed` what changed since the snapshot before.
 //! - `outcome` releases the lease and builds the result; `answer` words it, and [`error`] maps
 //!   failures to the documented errors.
 
 mod answer;
+mod athena;
 pub mod checkpoint;
 mod context;
 pub mod daily_active_users;
@@ -96,6 +97,7 @@ pub async fn sync(
         Decision::Answer(mut answer) => {
             if answer.status == SyncStatus::Skipped {
                 let limit = TimeLimit::all_that_is_left(&invocation.work_limit);
+                sync.list_newest(&found, &limit).await;
                 answer.message.extend(sync.pay_owed(&found, limit).await);
             }
             sync.remove_spent(found).await;
@@ -104,6 +106,7 @@ pub async fn sync(
         Decision::Begin(begin) => {
             if begin.checkpoint.run.invocations == 0 {
                 let limit = TimeLimit::half_of_what_is_left(&invocation.work_limit);
+                sync.list_newest(&found, &limit).await;
                 sync.pay_owed(&found, limit).await;
             }
             sync.run(*begin, found).await
@@ -144,8 +147,11 @@ impl Sync<'_> {
         }
         let mut answer = self.conclude(&leased, step).await?;
         if let Some(latest) = published {
+            let is_listed = self.list_published(&latest, &mut answer).await;
             let is_compared = self.add_changes(&latest, &mut answer).await;
-            self.remove_older(is_compared).await;
+            if is_listed && is_compared {
+                self.remove_older().await;
+            }
         }
         Ok(answer)
     }
@@ -226,6 +232,7 @@ impl Sync<'_> {
         }
         let publisher = Publisher {
             store: Arc::clone(&self.dependencies.store),
+            signer: self.dependencies.signer.clone(),
             leased: Arc::clone(leased),
             shrink_guard_percent: self.config.shrink_guard_percent,
             latest: found.latest,
@@ -330,9 +337,9 @@ impl Sync<'_> {
         }
     }
 
-    /// Removes snapshots that are not to be kept, unless one of them is still to be compared.
-    async fn remove_older(&self, is_compared: bool) {
-        if let Some(keep) = self.config.keep_snapshots.filter(|_| is_compared) {
+    /// Removes snapshots that are not to be kept.
+    async fn remove_older(&self) {
+        if let Some(keep) = self.config.keep_snapshots {
             let limit = TimeLimit::all_that_is_left(&self.invocation.work_limit);
             remove_older(&self.dependencies.store, keep, &limit).await;
         }

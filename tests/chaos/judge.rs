@@ -713,8 +713,12 @@ impl Judge {
         let left: Vec<_> = objects
             .keys()
             .filter(|key| *key != "latest.json" && !self.published.contains_key(*key))
-            // A feed is held against what its own summary names.
-            .filter(|key| !key.starts_with("changes/"))
+            // A feed is held against what its own summary names, a list for Athena against what is in its snapshot,
+            // and a signature against the manifest beside it.
+            .filter(|key| !key.starts_with("changes/") && !key.starts_with("athena/"))
+            .filter(|key| {
+                !key.strip_suffix(".sig").is_some_and(|it| self.published.contains_key(it))
+            })
             .filter(|key| {
                 let forgotten = self.cluttered.len().saturating_sub(1);
                 let mut forgotten = self.cluttered[..forgotten].iter();

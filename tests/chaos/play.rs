@@ -28,7 +28,9 @@ use crate::support::faulty_store::{Effect, Fault, FaultyStore};
 use crate::support::feed::assert_feeds;
 use crate::support::fuse::{Fuse, Side};
 use crate::support::gate::{Gate, GatedStore};
+use crate::support::lists_of_files::assert_listed;
 use crate::support::plain::{FIRST, add_memberships, fill};
+use crate::support::signer::LocalSigner;
 use crate::support::world::{START, World};
 
 /// An invocation without a deadline that takes more simulated time than this counts as endless.
@@ -112,6 +114,8 @@ struct Stage {
     world: World,
     /// `CHANGES`.
     changes: &'static str,
+    /// What signs manifests; there are lists for Athena, too.
+    signer: Option<Arc<LocalSigner>>,
     further: Option<Further>,
     /// The store with its lasting faults.
     store: Arc<FaultyStore>,
@@ -158,7 +162,10 @@ impl Stage {
         let mut world = World::new(sandbox.clone())
             .with("COMPRESSION", described.compression)
             .with("SHRINK_GUARD_PERCENT", &described.guard.to_string())
-            .with("CHANGES", described.changes);
+            .with("CHANGES", described.changes)
+            .with("ATHENA_LATEST", if described.has_evidence { "true" } else { "" });
+        let signer = described.has_evidence.then(|| Arc::new(LocalSigner::new(7)));
+        world.signer = signer.clone();
         for (name, value) in described.further.iter().flat_map(Further::settings) {
             world = world.with(name, &value);
         }
@@ -168,6 +175,7 @@ impl Stage {
             judge: Judge::of(&[&sandbox, &other], described.further.clone(), described.guard),
             further: described.further.clone(),
             changes: described.changes,
+            signer,
             world,
             store,
             secret,
@@ -491,7 +499,13 @@ impl Stage {
         if self.changes != "off" {
             self.pay_owed().await;
         }
-        self.judge.assert_no_leftovers(&self.world.memory.objects());
+        let objects = self.world.memory.objects();
+        if let Some(signer) = &self.signer {
+            signer.assert_signed_latest(&objects, "in the end");
+            let newest = latest_id(&objects).expect("published");
+            assert_eq!(assert_listed(&objects).as_deref(), newest.as_str());
+        }
+        self.judge.assert_no_leftovers(&objects);
         assert_chain(&self.world, "the chain");
         let requests = self.world.sandbox.total_requests();
         Played { requests, verified, ..std::mem::take(&mut self.played) }

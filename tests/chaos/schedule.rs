@@ -43,6 +43,8 @@ pub(super) struct Instance {
     pub(super) guard: u32,
     /// `CHANGES`.
     pub(super) changes: &'static str,
+    /// `ATHENA_LATEST` is on, and manifests are signed.
+    pub(super) has_evidence: bool,
 }
 
 /// One thing that happens.
@@ -172,6 +174,7 @@ impl Schedule {
         }
         instance.guard = draw.add_hazards(seed);
         instance.changes = changes(seed);
+        instance.has_evidence = has_evidence(seed);
         if instance.changes != "off" {
             draw.add_feed_faults(seed);
         }
@@ -259,6 +262,7 @@ impl Draw {
             further,
             guard: 0,
             changes: "off",
+            has_evidence: false,
         }
     }
 
@@ -598,6 +602,11 @@ pub(super) fn changes(seed: u64) -> &'static str {
         7 => "all",
         _ => "off",
     }
+}
+
+/// `ATHENA_LATEST` and a key that signs: in a third of the schedules, half of them with `CHANGES`.
+pub(super) fn has_evidence(seed: u64) -> bool {
+    matches!(seed % 9, 1 | 2 | 7)
 }
 
 /// Objects that cannot be deleted, all of them or some.

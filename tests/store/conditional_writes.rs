@@ -87,7 +87,10 @@ impl Store for OddStore {
             Odd::RemovesNothing => Err(StoreError::new(
                 Operation::Delete,
                 self.url_of(key),
-                StoreErrorKind::AccessDenied { source: "a bucket policy".into() },
+                StoreErrorKind::AccessDenied {
+                    source: "a bucket policy".into(),
+                    expected_owner: None,
+                },
             )),
             _ => self.inner.delete(key, condition).await,
         }

@@ -11,8 +11,8 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use clerk_store::aws::LazyAwsConfig;
 use clerk_store::{
-    Condition, DeleteCondition, FolderProblem, FolderStore, SnapshotUrl, Store, StoreError,
-    StoreErrorKind, open,
+    Condition, DeleteCondition, FolderProblem, FolderStore, S3Options, SnapshotUrl, Store,
+    StoreError, StoreErrorKind, open,
 };
 
 use crate::support::store_calls::{
@@ -270,7 +270,7 @@ async fn a_folder_that_cannot_be_written_says_why() {
 #[tokio::test]
 async fn a_folder_address_is_a_file_url() {
     let url: SnapshotUrl = "file:///srv/my%20snapshots".parse().unwrap();
-    let store = open(&url, &LazyAwsConfig::new()).await;
+    let store = open(&url, &LazyAwsConfig::new(), &S3Options::default()).await;
     assert_eq!(store.url_of("latest.json"), "file:///srv/my%20snapshots/latest.json");
 }
 

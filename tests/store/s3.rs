@@ -9,8 +9,8 @@ use aws_config::profile::ProfileFileCredentialsProvider;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use clerk_store::aws::LazyAwsConfig;
 use clerk_store::{
-    Condition, ContentType, DeleteCondition, FolderStore, Operation, S3Store, Store,
-    StoreErrorKind, Version, open,
+    Condition, ContentType, DeleteCondition, Encryption, FolderStore, Operation, S3Options,
+    S3Store, Store, StoreErrorKind, Version, open,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -22,7 +22,7 @@ use crate::support::unreachable::unreachable_aws;
 async fn an_s3_store_keeps_to_its_prefix() {
     let config = Moto::shared().bucket("keeps-to-its-prefix").await;
     let aws = LazyAwsConfig::from(config.clone());
-    let at = async |url: &str| open(&url.parse().unwrap(), &aws).await;
+    let at = async |url: &str| open(&url.parse().unwrap(), &aws, &S3Options::default()).await;
     let whole = at("s3://keeps-to-its-prefix").await;
     let part = at("s3://keeps-to-its-prefix/clerk/").await;
     assert_eq!(part.url_of("latest.json"), "s3://keeps-to-its-prefix/clerk/latest.json");
@@ -140,6 +140,53 @@ async fn a_write_carries_its_checksum_condition_and_size() {
     }
     assert!(requests[0].contains("if-none-match: *"), "{}", requests[0]);
     assert!(requests[1].contains("if-match: \"1\""), "{}", requests[1]);
+}
+
+/// Buckets of companies often refuse writes without these headers, and requests to a bucket that somebody else has
+/// made under the expected name.
+#[tokio::test]
+async fn the_owner_and_the_encryption_go_with_every_request() {
+    let encryption = Encryption::KmsKey { key_id: Some("alias/snapshots".to_owned()) };
+    let options =
+        S3Options { expected_owner: Some("012345678901".to_owned()), encryption: Some(encryption) };
+    let answers = ["200 OK\r\nETag: \"1\""; 5];
+    let (store, s3) = scripted_s3_with(options, &answers).await;
+    put(&store, CHECKPOINT, "{}", Condition::Any).await.unwrap();
+    // What these make of the scripted answers does not matter here.
+    let _ = store.get(CHECKPOINT).await;
+    let _ = store.verify(CHECKPOINT).await;
+    let _ = store.list("").await;
+    let _ = store.delete(CHECKPOINT, DeleteCondition::Any).await;
+    let requests = s3.requests();
+    let methods: Vec<_> = requests.iter().map(|it| it.split(' ').next().unwrap()).collect();
+    assert_eq!(methods, ["PUT", "GET", "HEAD", "GET", "DELETE"]);
+    for request in &requests {
+        assert!(request.contains("x-amz-expected-bucket-owner: 012345678901"), "{request}");
+        let is_write = request.starts_with("PUT");
+        for header in [
+            "x-amz-server-side-encryption: aws:kms\r\n",
+            "x-amz-server-side-encryption-aws-kms-key-id: alias/snapshots",
+        ] {
+            assert_eq!(request.contains(header), is_write, "{header}: {request}");
+        }
+    }
+
+    let options = S3Options { encryption: Some(Encryption::S3Keys), ..S3Options::default() };
+    let (store, s3) = scripted_s3_with(options, &answers[..1]).await;
+    put(&store, CHECKPOINT, "{}", Condition::Any).await.unwrap();
+    assert!(s3.requests()[0].contains("x-amz-server-side-encryption: AES256"));
+    assert!(!s3.requests()[0].contains("expected-bucket-owner"));
+}
+
+/// S3 does not say that the owner is why it refuses.
+#[tokio::test]
+async fn a_refusal_that_the_owner_may_cause_says_so() {
+    let options =
+        S3Options { expected_owner: Some("012345678901".to_owned()), ..S3Options::default() };
+    let (store, _s3) = scripted_s3_with(options, &["403 Forbidden\r\nx-body: AccessDenied"]).await;
+    let error = store.get(CHECKPOINT).await.unwrap_err().to_string();
+    assert!(error.contains("account 012345678901 owns the bucket"), "{error}");
+    assert!(error.contains("EXPECTED_BUCKET_OWNER"), "{error}");
 }
 
 /// A 409 only says that another write was in progress (S3 user guide, conditional writes).
@@ -293,6 +340,13 @@ impl Drop for ScriptedS3 {
 /// names the error code of the XML body, `x-announce` a length that is not sent in full. An empty
 /// answer closes the connection instead.
 async fn scripted_s3(answers: &[&'static str]) -> (Arc<dyn Store>, ScriptedS3) {
+    scripted_s3_with(S3Options::default(), answers).await
+}
+
+async fn scripted_s3_with(
+    options: S3Options,
+    answers: &[&'static str],
+) -> (Arc<dyn Store>, ScriptedS3) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let requests = Arc::new(Mutex::new(Vec::new()));
@@ -310,7 +364,7 @@ async fn scripted_s3(answers: &[&'static str]) -> (Arc<dyn Store>, ScriptedS3) {
         }
     });
     let config = moto::aws_config_for(&url).await;
-    let store = Arc::new(S3Store::new(&config, "bucket", "clerk").unwrap());
+    let store = Arc::new(S3Store::new(&config, "bucket", "clerk").unwrap().with(options));
     (store, ScriptedS3 { requests, server })
 }
 

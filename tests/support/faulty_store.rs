@@ -217,7 +217,11 @@ impl FaultyStore {
             None | Some(Effect::Linger | Effect::IgnoreCondition) => work.await,
             Some(Effect::Refuse(403, _) | Effect::RefuseConditional(403, _)) => {
                 let source = "a planted fault".into();
-                Err(StoreError::new(operation, url, StoreErrorKind::AccessDenied { source }))
+                Err(StoreError::new(
+                    operation,
+                    url,
+                    StoreErrorKind::AccessDenied { source, expected_owner: None },
+                ))
             }
             Some(Effect::Refuse(503, _) | Effect::RefuseConditional(503, _)) => {
                 Err(unavailable(url))

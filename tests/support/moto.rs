@@ -20,9 +20,12 @@ use aws_sdk_s3::config::Credentials;
 /// interleave between checking the condition and writing.
 const SERVER: &str = r#"
 import logging, sys, threading
+sys.path.insert(0, sys.argv[1])
+from moto_kms import honour_digests
 from moto.moto_server.werkzeug_app import (
     DomainDispatcherApplication, MotoRequestHandler, create_backend_app)
 from werkzeug.serving import make_server
+honour_digests()
 logging.getLogger("werkzeug").setLevel(logging.ERROR)
 moto = DomainDispatcherApplication(create_backend_app)
 turn = threading.Lock()
@@ -55,7 +58,7 @@ impl Moto {
     pub(crate) fn start() -> Self {
         let python = python();
         let mut child = Command::new(&python)
-            .args(["-c", SERVER])
+            .args(["-B", "-c", SERVER, concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support")])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

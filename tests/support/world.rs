@@ -18,6 +18,7 @@ use clerk_sync::invocation_metrics::{InvocationMetrics, Measured};
 use clerk_sync::progress::Progress;
 use clerk_sync::response::Response;
 use clerk_sync::secret_source::SecretSource;
+use clerk_sync::signing::Signer;
 use clerk_sync::time_budget::TimeBudget;
 use clerk_sync::work_limit::WorkLimit;
 use serde_json::{Value, json};
@@ -28,6 +29,7 @@ use super::faulty_store::FaultyStore;
 use super::memory_store::MemoryStore;
 use super::sandbox_transport::SandboxTransport;
 use super::scripted_secret::ScriptedSecret;
+use super::signer::LocalSigner;
 use super::snapshot::Snapshot;
 
 /// Everything a test acts on. Clones share it.
@@ -41,6 +43,8 @@ pub(crate) struct World {
     pub(crate) store: Arc<FaultyStore>,
     /// The source of the key.
     pub(crate) secret: Arc<dyn SecretSource>,
+    /// What signs manifests.
+    pub(crate) signer: Option<Arc<LocalSigner>>,
     /// The transport between the handler and Clerk.
     pub(crate) transport: Arc<dyn Transport>,
     /// The time of day.
@@ -72,6 +76,7 @@ impl World {
             store: FaultyStore::new(Arc::clone(&memory) as Arc<dyn Store>),
             memory,
             secret: Arc::new(ScriptedSecret::new([DEFAULT_KEY])),
+            signer: None,
             clock: Clock::simulated(start),
             progress: Progress::default(),
             settings: Vec::new(),
@@ -106,6 +111,11 @@ impl World {
     /// Uses another source of the key.
     pub(crate) fn with_secret(self, secret: impl SecretSource + 'static) -> Self {
         Self { secret: Arc::new(secret), ..self }
+    }
+
+    /// Signs manifests with this key.
+    pub(crate) fn with_signer(self, signer: &Arc<LocalSigner>) -> Self {
+        Self { signer: Some(Arc::clone(signer)), ..self }
     }
 
     /// A plain `sync`.
@@ -148,6 +158,7 @@ impl World {
         let dependencies = Dependencies {
             store: Arc::clone(&self.store) as Arc<dyn Store>,
             secret: Arc::clone(&self.secret),
+            signer: self.signer.clone().map(|signer| signer as Arc<dyn Signer>),
             transport: Arc::clone(&self.transport),
             clock: self.clock.clone(),
         };

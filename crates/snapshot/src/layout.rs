@@ -35,11 +35,20 @@ pub fn snapshot_folder(snapshot_id: &str) -> String {
 
 /// Name of a snapshot's manifest in its folder.
 pub const MANIFEST: &str = "manifest.json";
+/// Name of the file beside the manifest with its signature, if there is one: an ECDSA P-256 signature in DER over the
+/// SHA-256 of the manifest's bytes.
+pub const MANIFEST_SIGNATURE: &str = "manifest.json.sig";
 
 /// Key of a snapshot's manifest.
 #[must_use]
 pub fn manifest_key(snapshot_id: &str) -> String {
     format!("{SNAPSHOTS_FOLDER}{snapshot_id}/{MANIFEST}")
+}
+
+/// Key of the signature of a snapshot's manifest.
+#[must_use]
+pub fn manifest_signature_key(snapshot_id: &str) -> String {
+    format!("{SNAPSHOTS_FOLDER}{snapshot_id}/{MANIFEST_SIGNATURE}")
 }
 
 /// Whether an id has the form `20261120T120000Z-3f9a1c` (docs/data.md). It becomes the name of a folder, so nothing

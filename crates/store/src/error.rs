@@ -65,11 +65,13 @@ pub enum StoreErrorKind {
         right: Option<String>,
     },
 
-    /// The credentials do not allow the operation. Not retryable.
+    /// The credentials do not allow the operation, or another account owns the bucket. Not retryable.
     #[error("access denied")]
     AccessDenied {
         /// S3's answer.
         source: Box<dyn Error + Send + Sync>,
+        /// The account that must own the bucket, if one was named. S3 does not say that this is why it refuses.
+        expected_owner: Option<String>,
     },
 
     /// No AWS region is configured. Not retryable.
@@ -187,13 +189,23 @@ impl fmt::Display for StoreError {
                 formatter,
                 "{url} was changed by somebody else, so the conditional {operation} was refused"
             ),
-            StoreErrorKind::AccessDenied { .. } => write!(
-                formatter,
-                "{operation} {url}: {kind}; allow {} (and, for a bucket with its own KMS key, kms:Decrypt and \
-                 kms:GenerateDataKey){}",
-                operation.permission(),
-                operation.denial_hint()
-            ),
+            StoreErrorKind::AccessDenied { expected_owner, .. } => {
+                write!(
+                    formatter,
+                    "{operation} {url}: {kind}; allow {} (and, for a bucket with its own KMS key, kms:Decrypt \
+                     and kms:GenerateDataKey){}",
+                    operation.permission(),
+                    operation.denial_hint()
+                )?;
+                match expected_owner {
+                    Some(owner) => write!(
+                        formatter,
+                        "; if that is allowed, see whether account {owner} owns the bucket, as \
+                         EXPECTED_BUCKET_OWNER says"
+                    ),
+                    None => Ok(()),
+                }
+            }
             StoreErrorKind::NoRegion | StoreErrorKind::Unfit(_) => {
                 write!(formatter, "{url}: {kind}")
             }

@@ -14,6 +14,7 @@ mod key;
 pub mod no_answer;
 pub mod quoted;
 mod s3;
+mod s3_options;
 mod snapshot_url;
 mod source;
 mod unopened;
@@ -27,6 +28,7 @@ use bytes::Bytes;
 pub use error::{FolderProblem, KeyProblem, Operation, Shortcoming, StoreError, StoreErrorKind};
 pub use folder::FolderStore;
 pub use s3::S3Store;
+pub use s3_options::{Encryption, S3Options};
 pub use snapshot_url::{SnapshotUrl, SnapshotUrlError};
 pub use source::StoreSource;
 use unopened::Unopened;
@@ -36,8 +38,8 @@ use crate::aws::LazyAwsConfig;
 /// Opens the store at `url`. Nothing is read or written yet, so a missing bucket or wrong AWS settings show at the
 /// first operation. A missing folder is created by the first write.
 ///
-/// `aws` is loaded only for S3.
-pub async fn open(url: &SnapshotUrl, aws: &LazyAwsConfig) -> Arc<dyn Store> {
+/// `aws` is loaded only for S3, and `options` count only there.
+pub async fn open(url: &SnapshotUrl, aws: &LazyAwsConfig, options: &S3Options) -> Arc<dyn Store> {
     let (bucket, prefix) = match url {
         SnapshotUrl::S3 { bucket, prefix } => (bucket, prefix),
         SnapshotUrl::Folder(folder) => return Arc::new(FolderStore::new(folder)),
@@ -45,7 +47,7 @@ pub async fn open(url: &SnapshotUrl, aws: &LazyAwsConfig) -> Arc<dyn Store> {
     match aws.load().await {
         Err(obstacle) => Arc::new(Unopened::behind(url.to_string(), obstacle)),
         Ok(config) => match S3Store::new(config, bucket, prefix) {
-            Some(store) => Arc::new(store),
+            Some(store) => Arc::new(store.with(options.clone())),
             None => Arc::new(Unopened::without_region(url.to_string())),
         },
     }
@@ -148,7 +150,9 @@ pub enum ContentType {
     Json,
     /// Newline-delimited JSON, compressed or not.
     Ndjson,
-    /// Data that only this program reads.
+    /// Plain text.
+    Text,
+    /// Data without a format of its own.
     Binary,
 }
 
@@ -158,6 +162,7 @@ impl ContentType {
         match self {
             Self::Json => "application/json",
             Self::Ndjson => "application/x-ndjson",
+            Self::Text => "text/plain; charset=utf-8",
             Self::Binary => "application/octet-stream",
         }
     }

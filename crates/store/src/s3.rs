@@ -20,6 +20,7 @@ use bytes::{Bytes, BytesMut};
 use sha2::{Digest as _, Sha256};
 
 use super::key::{check_key, check_prefix};
+use super::s3_options::{Encryption, S3Options};
 use super::{
     Condition, ContentType, DeleteCondition, Listed, MOST_BYTES_READ, Object, Operation, Store,
     StoreError, StoreErrorKind, Stored, Version,
@@ -63,6 +64,7 @@ pub struct S3Store {
     sends_checksums: bool,
     /// Whether stored checksums are requested.
     asks_for_checksums: bool,
+    options: S3Options,
 }
 
 impl S3Store {
@@ -83,7 +85,18 @@ impl S3Store {
                 != Some(RequestChecksumCalculation::WhenRequired),
             asks_for_checksums: config.response_checksum_validation()
                 != Some(ResponseChecksumValidation::WhenRequired),
+            options: S3Options::default(),
         })
+    }
+
+    /// The same store with `options`.
+    #[must_use]
+    pub fn with(self, options: S3Options) -> Self {
+        Self { options, ..self }
+    }
+
+    fn expected_owner(&self) -> Option<String> {
+        self.options.expected_owner.clone()
     }
 
     fn object_key(&self, key: &str) -> String {
@@ -93,7 +106,12 @@ impl S3Store {
     /// One attempt at reading an object, including the SDK's own retries of the request.
     async fn get_once(&self, key: &str) -> Result<Option<Object>, Unread> {
         let operation = Operation::Get;
-        let request = self.client.get_object().bucket(&self.bucket).key(self.object_key(key));
+        let request = self
+            .client
+            .get_object()
+            .bucket(&self.bucket)
+            .set_expected_bucket_owner(self.expected_owner())
+            .key(self.object_key(key));
         let answer = match request.send().await {
             Ok(answer) => answer,
             Err(error) if is_absent(&error) => return Ok(None),
@@ -143,10 +161,14 @@ impl S3Store {
         condition: &Condition,
     ) -> Result<PutObjectOutput, SdkError<PutObjectError, HttpResponse>> {
         let timeouts = upload_timeouts(bytes.len());
+        let encryption = self.options.encryption.as_ref();
         let request = self
             .client
             .put_object()
             .bucket(&self.bucket)
+            .set_expected_bucket_owner(self.expected_owner())
+            .set_server_side_encryption(encryption.map(Encryption::algorithm))
+            .set_ssekms_key_id(encryption.and_then(Encryption::key_id).cloned())
             .key(self.object_key(key))
             .content_type(content_type.media_type())
             .body(ByteStream::from(bytes));
@@ -251,7 +273,10 @@ impl S3Store {
             (401 | 403, _) => StoreError::new(
                 operation,
                 url,
-                StoreErrorKind::AccessDenied { source: refusal.into() },
+                StoreErrorKind::AccessDenied {
+                    source: refusal.into(),
+                    expected_owner: self.expected_owner(),
+                },
             ),
             (status, _) => StoreError::new(
                 operation,
@@ -355,7 +380,12 @@ impl Store for S3Store {
     async fn delete(&self, key: &str, condition: DeleteCondition) -> Result<(), StoreError> {
         let operation = Operation::Delete;
         check_key(operation, key)?;
-        let request = self.client.delete_object().bucket(&self.bucket).key(self.object_key(key));
+        let request = self
+            .client
+            .delete_object()
+            .bucket(&self.bucket)
+            .set_expected_bucket_owner(self.expected_owner())
+            .key(self.object_key(key));
         let (request, conditional) = match &condition {
             DeleteCondition::Any => (request, false),
             DeleteCondition::Matches(version) => (request.if_match(version.as_str()), true),
@@ -379,6 +409,7 @@ impl Store for S3Store {
             .client
             .list_objects_v2()
             .bucket(&self.bucket)
+            .set_expected_bucket_owner(self.expected_owner())
             .prefix(self.object_key(prefix))
             .into_paginator()
             .send();
@@ -404,6 +435,7 @@ impl Store for S3Store {
             .client
             .head_object()
             .bucket(&self.bucket)
+            .set_expected_bucket_owner(self.expected_owner())
             .key(self.object_key(key))
             .set_checksum_mode(self.asks_for_checksums.then_some(ChecksumMode::Enabled));
         let answer = match request.send().await {

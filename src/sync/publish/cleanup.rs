@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use clerk_snapshot::digest::Sha256Hex;
-use clerk_snapshot::layout::{MANIFEST, is_snapshot_id, snapshot_folder};
+use clerk_snapshot::layout::{MANIFEST, MANIFEST_SIGNATURE, is_snapshot_id, snapshot_folder};
 use clerk_snapshot::part_name::is_part_of;
 use clerk_snapshot::resource::Dataset;
 use clerk_store::conformance::remove_probes;
@@ -90,9 +90,9 @@ async fn objects_of(
     Ok(Some(named(&folder, parts.map(|part| part.key.as_str()))))
 }
 
-/// The keys of a snapshot's manifest and parts.
+/// The keys of a snapshot's manifest, of its signature, and of its parts.
 fn named<'a>(folder: &str, parts: impl Iterator<Item = &'a str>) -> BTreeSet<String> {
-    parts.chain([MANIFEST]).map(|key| format!("{folder}{key}")).collect()
+    parts.chain([MANIFEST, MANIFEST_SIGNATURE]).map(|key| format!("{folder}{key}")).collect()
 }
 
 /// Removes every file in a snapshot's folder that is not named and that this program could have
@@ -107,7 +107,9 @@ pub(super) async fn remove_all(
 ) -> Result<(), StoreError> {
     let is_ours = |key: &str| {
         let key = key.strip_prefix(folder).unwrap_or_default();
-        key == MANIFEST || is_ids_key(key) || Dataset::ALL.iter().any(|&it| is_part_of(it, key))
+        matches!(key, MANIFEST | MANIFEST_SIGNATURE)
+            || is_ids_key(key)
+            || Dataset::ALL.iter().any(|&it| is_part_of(it, key))
     };
     let listed = match store.list(folder).await {
         // Tried twice: files that are missed now are not looked for again.

@@ -1,5 +1,5 @@
 //! Makes a complete run visible: verifies its parts, settles which snapshot it follows, writes the
-//! manifest, and moves `latest.json`.
+//! manifest and its signature, and moves `latest.json`.
 //!
 //! - Every step can be repeated after an interruption.
 //! - The manifest names the snapshot that `latest.json` names before it is moved. The checkpoint stores
@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use clerk_snapshot::digest::Sha256Hex;
-use clerk_snapshot::layout::{LATEST_KEY, manifest_key, snapshot_folder};
+use clerk_snapshot::layout::{LATEST_KEY, manifest_key, manifest_signature_key, snapshot_folder};
 use clerk_snapshot::manifest::{
     DatasetStatus, Instance, Latest, MANIFEST_FORMAT, Manifest, Previous,
 };
@@ -28,6 +28,7 @@ use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use tracing::info;
 
 use crate::response::Shrunk;
+use crate::signing::Signer;
 use crate::sync::checkpoint::document::{
     Checkpoint, Completed, PreviousSnapshot, Succession, overtakes,
 };
@@ -41,6 +42,8 @@ use crate::sync::state::{LatestFound, Named, PublishedCounts};
 pub struct Publisher {
     /// Where everything is written.
     pub store: Arc<dyn Store>,
+    /// Signs the manifest; `None` if `SIGNING_KEY_ID` is not set.
+    pub signer: Option<Arc<dyn Signer>>,
     /// Holds the lease.
     pub leased: Arc<LeasedCheckpoint>,
     /// Share of its records that a dataset may lose, in per cent; 0 allows everything.
@@ -97,6 +100,7 @@ impl Publisher {
         let key = manifest_key(&checkpoint.snapshot_id);
         self.leased.assure_held().await?;
         let sha256 = self.write_manifest(&key, &manifest).await?;
+        self.sign_manifest(&checkpoint.snapshot_id, sha256).await?;
         let shrunk = self.shrunk(&manifest);
         if !shrunk.is_empty() {
             return Ok(Published::Held(Box::new(manifest), shrunk));
@@ -206,6 +210,16 @@ impl Publisher {
             },
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Stores the signature beside the manifest. An earlier attempt may have stored another one, which was as good if
+    /// it was by the same key.
+    async fn sign_manifest(&self, snapshot_id: &str, sha256: Sha256Hex) -> Result<(), SyncError> {
+        let Some(signer) = &self.signer else { return Ok(()) };
+        let signature = signer.sign(sha256).await?;
+        let key = manifest_signature_key(snapshot_id);
+        self.store.put(&key, signature, ContentType::Binary, Condition::Any).await?;
+        Ok(())
     }
 
     /// The datasets that lost more records than the guard allows, and those that had records,

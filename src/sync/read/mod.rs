@@ -131,7 +131,7 @@ const fn significance(stop: &Stop) -> u8 {
         | SyncError::Superseded(_)
         | SyncError::Unfollowed(_)
         | SyncError::LatestDamaged(_) => 1,
-        SyncError::Store(_) => 2,
+        SyncError::Store(_) | SyncError::Signing(_) => 2,
         SyncError::NoClient(_) | SyncError::Instance(_) | SyncError::List(_) => 3,
     }
 }

@@ -26,6 +26,7 @@ use crate::support::aws_proxy::{AwsCall, AwsEffect, AwsFault, AwsProxy, Stop, Ta
 use crate::support::feed::assert_feeds;
 use crate::support::fuse::Side;
 use crate::support::lambda_runtime::{Ended, Lambda};
+use crate::support::lists_of_files::assert_listed;
 use crate::support::moto::Moto;
 use crate::support::oracle::Oracle;
 use crate::support::plain::every_second;
@@ -343,6 +344,7 @@ impl Stage {
             .with("COMPRESSION", self.function.compression)
             .with("SHRINK_GUARD_PERCENT", &self.function.guard.to_string())
             .with("CHANGES", self.function.changes)
+            .with("ATHENA_LATEST", if self.function.athena_latest { "true" } else { "" })
             .with("LEASE_SECONDS", &self.function.lease.to_string())
             .with("DEADLINE_RESERVE_SECONDS", "0.2")
             .with("LOG_LEVEL", self.function.log_level);
@@ -586,6 +588,10 @@ impl Stage {
         assert_eq!(self.proxy.shown(), None, "the key was shown to AWS");
         let mut objects = self.bucket.objects().await;
         let late: BTreeSet<String> = self.proxy.late();
+        if self.function.athena_latest && !late.iter().any(|path| path.contains("/athena/")) {
+            let newest = latest_id(&objects).expect("published");
+            assert_eq!(assert_listed(&objects).as_deref(), newest.as_str());
+        }
         objects.retain(|key, _| !late.iter().any(|path| path.contains(key)));
         objects.extend(self.bucket.objects().await.remove_entry("latest.json"));
         self.judge.assert_no_leftovers(&objects);

@@ -11,7 +11,7 @@ use serde_json::json;
 use super::super::further::{self, Further};
 use super::super::hazards::{Hazard, Hazards, Loss, some_refusal};
 use super::super::odd;
-use super::super::schedule::{Damage, Event as Change, Lie, changes};
+use super::super::schedule::{Damage, Event as Change, Lie, changes, has_evidence};
 use crate::support::aws_proxy::{AwsCall, AwsEffect, AwsFault, Stop};
 use crate::support::fuse::Side;
 use crate::support::oracle::PATHS;
@@ -45,6 +45,8 @@ pub(super) struct Function {
     pub(super) guard: u32,
     /// `CHANGES`.
     pub(super) changes: &'static str,
+    /// `ATHENA_LATEST`.
+    pub(super) athena_latest: bool,
 }
 
 /// Numbers of rows of a further list.
@@ -137,6 +139,7 @@ impl Schedule {
         }
         function.guard = draw.add_hazards(seed);
         function.changes = changes(seed);
+        function.athena_latest = has_evidence(seed);
         Self { seed, function, acts: draw.acts }
     }
 }
@@ -186,6 +189,7 @@ impl Draw {
             further,
             guard: 0,
             changes: "off",
+            athena_latest: false,
         }
     }
 

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use clerk_snapshot::source::Source;
 use clerk_store::aws::LazyAwsConfig;
-use clerk_store::{SnapshotUrl, StoreSource};
+use clerk_store::{S3Options, SnapshotUrl, StoreSource};
 
 pub use choose::ChooseError;
 pub use scan::{Lines, ScanError};
@@ -32,7 +32,7 @@ pub struct Archive {
 impl Archive {
     /// The snapshots at `url`. Nothing is read yet.
     pub async fn open(url: &SnapshotUrl) -> Self {
-        let store = clerk_store::open(url, &LazyAwsConfig::new()).await;
+        let store = clerk_store::open(url, &LazyAwsConfig::new(), &S3Options::default()).await;
         let parts_at_once = match url {
             SnapshotUrl::S3 { .. } => PARTS_AT_ONCE_FROM_S3,
             SnapshotUrl::Folder(_) => scan::processors(),

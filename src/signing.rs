@@ -1,0 +1,172 @@
+//! Signs manifests with a key in AWS KMS, so that nobody who may only write to the store can replace a snapshot.
+
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use aws_config::SdkConfig;
+use aws_sdk_kms::Client;
+use aws_sdk_kms::primitives::Blob;
+use aws_sdk_kms::types::{MessageType, SigningAlgorithmSpec};
+use bytes::Bytes;
+use clerk_snapshot::digest::Sha256Hex;
+use clerk_store::aws::{AwsFailure, AwsObstacle, LazyAwsConfig, NeverRepeatInVain, Refusal};
+use clerk_store::no_answer::{NoAnswer, Server};
+
+/// Signs manifests.
+#[async_trait]
+pub trait Signer: Send + Sync + fmt::Debug {
+    /// The ECDSA P-256 signature of a document with this SHA-256, in DER (RFC 3279, `Ecdsa-Sig-Value`). Signing the same
+    /// document again gives another signature, which is as good.
+    ///
+    /// # Errors
+    /// [`SigningError`].
+    async fn sign(&self, sha256: Sha256Hex) -> Result<Bytes, SigningError>;
+}
+
+/// A key in AWS KMS, of the key spec `ECC_NIST_P256` and for the usage `SIGN_VERIFY`. It never leaves KMS.
+#[derive(Debug)]
+pub struct KmsSigner {
+    key_id: String,
+    aws: Arc<LazyAwsConfig>,
+}
+
+impl KmsSigner {
+    /// The key with this id, ARN or alias. Nothing is requested yet.
+    #[must_use]
+    pub const fn new(key_id: String, aws: Arc<LazyAwsConfig>) -> Self {
+        Self { key_id, aws }
+    }
+
+    fn client(&self, config: &SdkConfig) -> Result<Client, SigningProblem> {
+        if config.region().is_none() {
+            return Err(SigningProblem::NoRegion);
+        }
+        let config =
+            aws_sdk_kms::config::Builder::from(config).retry_classifier(NeverRepeatInVain).build();
+        Ok(Client::from_conf(config))
+    }
+
+    async fn request(&self, sha256: Sha256Hex) -> Result<Bytes, SigningProblem> {
+        let config = self.aws.load().await.map_err(SigningProblem::Obstacle)?;
+        let request = self
+            .client(config)?
+            .sign()
+            .key_id(&self.key_id)
+            .message(Blob::new(sha256.0))
+            .message_type(MessageType::Digest)
+            .signing_algorithm(SigningAlgorithmSpec::EcdsaSha256);
+        let answer =
+            request.send().await.map_err(|error| SigningProblem::of(AwsFailure::of(&error)))?;
+        match answer.signature {
+            Some(signature) => Ok(Bytes::from(signature.into_inner())),
+            None => Err(SigningProblem::Obstacle(AwsObstacle::NotAws { status: 200 })),
+        }
+    }
+}
+
+#[async_trait]
+impl Signer for KmsSigner {
+    async fn sign(&self, sha256: Sha256Hex) -> Result<Bytes, SigningError> {
+        let signed = self.request(sha256).await;
+        signed.map_err(|problem| SigningError { key_id: self.key_id.clone(), problem })
+    }
+}
+
+/// A manifest could not be signed.
+#[derive(Debug, thiserror::Error)]
+#[error("signing with the KMS key {key_id}: {problem}")]
+pub struct SigningError {
+    /// The key, as `SIGNING_KEY_ID` names it.
+    pub key_id: String,
+    /// Why.
+    #[source]
+    pub problem: SigningProblem,
+}
+
+/// Why a manifest could not be signed. The SDK has tried three times where that makes sense.
+#[derive(Debug, thiserror::Error)]
+pub enum SigningProblem {
+    /// No answer, a time-out, a 5xx or throttling. The next invocation may succeed.
+    #[error("{}", unavailable(&**source))]
+    Unavailable {
+        /// The last attempt's failure.
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// The credentials do not allow it.
+    #[error("access denied; allow kms:Sign on it, in the role's policy and in the key's own")]
+    AccessDenied {
+        /// KMS's answer.
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// There is no such key in this region.
+    #[error("there is no such key in this AWS region; correct SIGNING_KEY_ID or AWS_REGION")]
+    NotFound,
+    /// The key is disabled, marked for deletion, or of another kind.
+    #[error(
+        "the key cannot sign (code {code:?}); see whether it is enabled, of the key spec ECC_NIST_P256, and for the \
+         usage SIGN_VERIFY"
+    )]
+    Unusable {
+        /// KMS's error code.
+        code: String,
+    },
+    /// No AWS region is configured.
+    #[error("no AWS region is configured; set AWS_REGION to the key's region")]
+    NoRegion,
+    /// Something on this machine's side prevents the request.
+    #[error("{0}")]
+    Obstacle(AwsObstacle),
+    /// KMS refused for another reason.
+    #[error(
+        "AWS KMS refused with status {status}, code {code:?}; see its documentation on this code"
+    )]
+    Refused {
+        /// HTTP status.
+        status: u16,
+        /// KMS's error code.
+        code: String,
+    },
+}
+
+impl SigningProblem {
+    fn of(failure: AwsFailure) -> Self {
+        match failure {
+            AwsFailure::Unavailable(source) => Self::Unavailable { source },
+            AwsFailure::Obstacle(obstacle) => Self::Obstacle(obstacle),
+            AwsFailure::Full => Self::Obstacle(AwsObstacle::NotAws { status: 507 }),
+            AwsFailure::Refused(refusal) => Self::refused(refusal),
+        }
+    }
+
+    /// By the errors of KMS's `Sign` (AWS KMS API reference).
+    fn refused(refusal: Refusal) -> Self {
+        match refusal.code.as_str() {
+            // KMS never refuses without a code.
+            "" => Self::Obstacle(AwsObstacle::NotAws { status: refusal.status }),
+            "NotFoundException" => Self::NotFound,
+            "AccessDeniedException" | "AccessDenied" => {
+                Self::AccessDenied { source: refusal.into() }
+            }
+            "DisabledException"
+            | "InvalidKeyUsageException"
+            | "KMSInvalidStateException"
+            | "ValidationException" => Self::Unusable { code: refusal.code },
+            _ => Self::Refused { status: refusal.status, code: refusal.code },
+        }
+    }
+}
+
+/// Says who must act after a request without a usable response: AWS, or this machine's side.
+fn unavailable(source: &(dyn Error + Send + Sync + 'static)) -> String {
+    match source.downcast_ref::<NoAnswer>() {
+        Some(why) => format!(
+            "AWS KMS could not be reached: {why}; {} (a VPC needs an endpoint for it)",
+            why.advice(Server::Aws)
+        ),
+        None => {
+            "AWS KMS is overloaded, or does not have the key at hand; try again later".to_owned()
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! Promise: with `ATHENA_LATEST`, the lists below `athena/` name the files of the newest published snapshot and of the
+//! feeds, and never go back to an older one.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use clerk_sandbox::{Population, Sandbox};
+use clerk_store::Operation;
+use serde_json::{Value, json};
+
+use crate::support::faulty_store::{Effect, Fault};
+use crate::support::fuse::Side;
+use crate::support::lists_of_files::assert_listed;
+use crate::support::scene::{PAST_THE_LEASE, Stage, frozen};
+use crate::support::world::World;
+
+fn small() -> Sandbox {
+    Sandbox::new(Population::default().users(40).organizations(6).memberships(50))
+}
+
+fn world(sandbox: &Sandbox) -> World {
+    World::new(sandbox.clone()).with("ATHENA_LATEST", "true").with("CHANGES", "access")
+}
+
+async fn pass(seconds: u64) {
+    tokio::time::advance(Duration::from_secs(seconds)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_lists_name_the_newest_snapshot() {
+    let world = world(&small());
+    for _ in 0..3 {
+        let snapshot = world.complete().await;
+        let objects = world.memory.objects();
+        assert_eq!(assert_listed(&objects).as_deref(), snapshot.latest["snapshot_id"].as_str());
+        world.sandbox.add_user(world.sandbox.latest() + 1);
+        pass(2).await;
+    }
+    let objects = world.memory.objects();
+    let feeds = objects.keys().filter(|key| key.starts_with("athena/changes/")).count();
+    assert_eq!(feeds, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_written_without_the_setting() {
+    let world = world(&small()).with("ATHENA_LATEST", "");
+    world.complete().await;
+    assert!(!world.memory.objects().keys().any(|key| key.starts_with("athena/")));
+}
+
+/// A table without rows, rather than yesterday's rows.
+#[tokio::test(start_paused = true)]
+async fn a_dataset_that_is_no_longer_copied_has_an_empty_list() {
+    let world = world(&small());
+    world.complete().await;
+    pass(2).await;
+    world.clone().with("RESOURCES", "organizations").complete().await;
+    let objects = world.memory.objects();
+    assert_listed(&objects);
+    assert_eq!(objects["athena/latest/users/symlink.txt"], "");
+    assert_ne!(objects["athena/latest/organizations/symlink.txt"], "");
+}
+
+/// Feeds that were made before the setting was set have lists, too.
+#[tokio::test(start_paused = true)]
+async fn older_feeds_are_listed_with_the_next_snapshot() {
+    let off = world(&small()).with("ATHENA_LATEST", "false");
+    for _ in 0..2 {
+        off.complete().await;
+        off.sandbox.add_user(off.sandbox.latest() + 1);
+        pass(2).await;
+    }
+    let on = off.with("ATHENA_LATEST", "true");
+    on.complete().await;
+    let objects = on.memory.objects();
+    assert_listed(&objects);
+    assert_eq!(objects.keys().filter(|key| key.starts_with("athena/changes/")).count(), 2);
+}
+
+/// Wherever the power fails, the next `sync` brings the lists up to date, also one that has nothing else to do.
+#[tokio::test(start_paused = true)]
+async fn a_cut_at_any_store_call_is_made_good_by_the_next_sync() {
+    let sandbox = small();
+    let first = world(&sandbox);
+    first.complete().await;
+    pass(2).await;
+    sandbox.add_user(sandbox.latest() + 1);
+    let before = first.memory.objects();
+    let stage = || Stage::of(again(&sandbox, &before));
+    let whole = stage();
+    whole.world.complete().await;
+    assert_listed(&whole.world.memory.objects());
+    for side in [Side::Before, Side::After] {
+        for call in 1..=whole.store_calls() {
+            let what = format!("cut {side:?} store call {call}");
+            let stage = stage();
+            assert!(stage.cut_at_store_call(call, side).await.is_none(), "{what}");
+            let interval = if stage.has_published() { "60" } else { "0" };
+            pass(PAST_THE_LEASE.as_secs()).await;
+            let next = stage.world.clone().with("SNAPSHOT_INTERVAL_MINUTES", interval);
+            let answer = next.sync().await.unwrap_or_else(|error| panic!("{what}: {error:?}"));
+            assert_eq!(answer["status"] == "skipped", stage.has_published() && interval == "60");
+            let objects = stage.world.memory.objects();
+            let newest = stage.world.published().expect("published").latest;
+            assert_eq!(
+                assert_listed(&objects).as_deref(),
+                newest["snapshot_id"].as_str(),
+                "{what}"
+            );
+        }
+    }
+}
+
+/// An invocation that sleeps at any store call, while another one publishes a newer snapshot, does not put older lists
+/// in the place of the newer ones when it wakes up.
+#[tokio::test(start_paused = true)]
+async fn an_invocation_that_slept_does_not_bring_older_lists_back() {
+    let sandbox = small();
+    let calls = {
+        let whole = Stage::of(world(&sandbox));
+        whole.world.complete().await;
+        whole.store_calls()
+    };
+    let mut overtaken = 0;
+    for side in [Side::Before, Side::After] {
+        for call in 1..=calls {
+            let what = format!("asleep {side:?} store call {call}");
+            let stage = Stage::of(world(&sandbox));
+            let fuse = stage.fuse_at_store_call(call, side);
+            let sleeper = frozen(&stage.world, &fuse, &what).await;
+            if stage.has_published() {
+                overtaken += 1;
+            }
+            let other =
+                stage.world.sync().await.unwrap_or_else(|error| panic!("{what}: {error:?}"));
+            assert_eq!(other["status"], "complete", "{what}");
+            fuse.mend();
+            // Whatever it answers.
+            let _ = sleeper.await;
+            let newest = stage.world.published().expect("published").latest;
+            let objects = stage.world.memory.objects();
+            assert_eq!(
+                assert_listed(&objects).as_deref(),
+                newest["snapshot_id"].as_str(),
+                "{what}"
+            );
+        }
+    }
+    assert!(overtaken > 10, "it slept after it had published only {overtaken} times");
+}
+
+/// Lists that still name an older snapshot keep it from being removed.
+#[tokio::test(start_paused = true)]
+async fn a_snapshot_stays_while_the_lists_name_it() {
+    let world = world(&small()).with("KEEP_SNAPSHOTS", "1");
+    world.complete().await;
+    pass(2).await;
+    let refused = Effect::Refuse(403, "AccessDenied");
+    world.store.fault(Fault::new(Operation::Put, refused).on_key("athena/latest/").from(1));
+    let answer = world.sync().await.expect("an answer");
+    assert_eq!(answer["status"], "complete", "it is published all the same");
+    let message = answer["message"].as_str().expect("a sentence");
+    assert!(message.contains("lists for Athena still name an older snapshot"), "{message}");
+    assert_listed_whole(&world.memory.objects());
+    world.store.heal();
+    pass(2).await;
+    world.complete().await;
+    let objects = world.memory.objects();
+    assert_listed(&objects);
+    assert_eq!(objects.keys().filter(|key| key.ends_with("/manifest.json")).count(), 1);
+}
+
+/// Every file that a list names is there.
+fn assert_listed_whole(objects: &BTreeMap<String, Bytes>) {
+    let lists = objects.iter().filter(|(key, _)| key.ends_with("symlink.txt"));
+    for (list, lines) in lists {
+        for line in std::str::from_utf8(lines).expect("text").lines() {
+            let key = &line[line.find("snapshots/").expect("a part")..];
+            assert!(objects.contains_key(key), "{list}: {key}");
+        }
+    }
+}
+
+/// Nobody can read the lists any more if the marker was damaged: they are written again.
+#[tokio::test(start_paused = true)]
+async fn a_damaged_marker_is_written_again() {
+    let world = world(&small()).with("SNAPSHOT_INTERVAL_MINUTES", "60");
+    world.complete().await;
+    world.memory.plant("athena/latest.json", "damaged");
+    world.memory.plant("athena/latest/users/symlink.txt", "s3://elsewhere/users\n");
+    let answer: Value = world.handle(json!({})).await.expect("an answer");
+    assert_eq!(answer["status"], "skipped");
+    assert_listed(&world.memory.objects());
+}
+
+/// The same Clerk, and a store of its own with these objects.
+fn again(sandbox: &Sandbox, objects: &BTreeMap<String, Bytes>) -> World {
+    let again = world(sandbox);
+    for (key, bytes) in objects {
+        again.memory.plant(key, bytes.clone());
+    }
+    again
+}
