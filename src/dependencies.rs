@@ -40,8 +40,8 @@ pub struct Dependencies {
 
 impl Dependencies {
     /// Opens what the configuration names. Nothing is read yet.
-    pub async fn open(config: &Config) -> Self {
-        let aws = Arc::new(LazyAwsConfig::new());
+    pub async fn open(config: &Config, aws: LazyAwsConfig) -> Self {
+        let aws = Arc::new(aws);
         let signer = |key_id: String| -> Arc<dyn Signer> {
             Arc::new(KmsSigner::new(key_id, Arc::clone(&aws)))
         };

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use clerk_store::aws::LazyAwsConfig;
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde_json::Value;
 use tokio::sync::{OnceCell, watch};
@@ -69,7 +70,10 @@ impl Function {
         let started = Instant::now();
         let config = Config::from_environment(&self.environment, Place::Lambda)?;
         let request = Event::from_value(&event.payload)?;
-        let dependencies = self.dependencies.get_or_init(|| Dependencies::open(&config)).await;
+        let dependencies = self
+            .dependencies
+            .get_or_init(|| Dependencies::open(&config, LazyAwsConfig::of_environment()))
+            .await;
         let deadline_in =
             time_until_deadline(event.context.deadline(), std::time::SystemTime::now());
         let budget = TimeBudget::new(

@@ -5,6 +5,7 @@ use std::io::{IsTerminal as _, Read as _, Write as _};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use clerk_store::aws::LazyAwsConfig;
 use clerk_store::quoted::escaped_json;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
@@ -99,7 +100,7 @@ async fn answer(
     let config = Config::from_environment(environment, Place::Program)?;
     let event = source.read()?;
     let interrupt = interrupt_on_signals()?;
-    let dependencies = Dependencies::open(&config).await;
+    let dependencies = Dependencies::open(&config, LazyAwsConfig::new()).await;
     let budget = TimeBudget::new(
         started,
         None,

@@ -12,6 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use clerk_sandbox::{Effect, FaultRule, Population, Sandbox};
 use clerk_snapshot::resource::Resource;
 use clerk_store::Operation;
+use clerk_store::aws::LazyAwsConfig;
 use clerk_sync::config::{Config, Environment, Place, SETTINGS};
 use clerk_sync::dependencies::Dependencies;
 use clerk_sync::event::Event;
@@ -195,7 +196,7 @@ async fn nothing_that_holds_the_key_shows_it_in_debug() {
     ];
     let environment = Environment::from_pairs(pairs.iter().map(|(name, value)| (*name, &**value)));
     let config = Config::from_environment(&environment, Place::Program).expect("a configuration");
-    let dependencies = Dependencies::open(&config).await;
+    let dependencies = Dependencies::open(&config, LazyAwsConfig::new()).await;
     let budget = TimeBudget::new(Instant::now(), None, config.deadline_reserve, None);
     let never = watch::channel(false).1;
     let work_limit = Arc::new(WorkLimit::new(budget, None, config.deadline_reserve, never));

@@ -17,6 +17,7 @@ use crate::sync::checkpoint::lease::{LeaseError, LeasedCheckpoint};
 use crate::sync::context::{Step, Sync};
 use crate::sync::error::{Pause, SyncError, error_of};
 use crate::sync::publish::Published;
+use crate::sync::publish::cleanup::remove_if_given_up;
 use crate::work_limit::StopReason;
 
 impl Sync<'_> {
@@ -136,6 +137,8 @@ impl Sync<'_> {
     /// so that a wrong setting leaves no trace. Returns the documented error.
     async fn fail(&self, leased: &LeasedCheckpoint, stats: RunStats, error: SyncError) -> Error {
         if matches!(error, SyncError::LeaseLost) {
+            let id = leased.read(|checkpoint| checkpoint.snapshot_id.clone());
+            remove_if_given_up(&*self.dependencies.store, &id).await;
             return error_of(error);
         }
         let error = error_of(error);

@@ -1,6 +1,7 @@
-//! Loads the AWS settings shared by S3 and Secrets Manager, and classifies failed calls.
+//! Loads the AWS settings shared by S3, Secrets Manager and KMS, and classifies failed calls.
 
 mod credentials;
+mod environment;
 mod failure;
 
 use std::time::Duration;
@@ -51,14 +52,20 @@ pub async fn load_aws_config() -> SdkConfig {
 /// A loader with this program's timeouts and retries; tests add an endpoint and credentials.
 pub fn aws_config_loader() -> ConfigLoader {
     aws_config::defaults(BehaviorVersion::latest())
-        .timeout_config(
-            TimeoutConfig::builder()
-                .connect_timeout(CONNECT_TIMEOUT)
-                .operation_attempt_timeout(ATTEMPT_TIMEOUT)
-                .operation_timeout(OPERATION_TIMEOUT)
-                .build(),
-        )
-        .retry_config(RetryConfig::standard().with_max_attempts(MAX_ATTEMPTS))
+        .timeout_config(timeouts())
+        .retry_config(retries())
+}
+
+fn timeouts() -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+        .operation_timeout(OPERATION_TIMEOUT)
+        .build()
+}
+
+fn retries() -> RetryConfig {
+    RetryConfig::standard().with_max_attempts(MAX_ATTEMPTS)
 }
 
 /// Stops the SDK from retrying a request that cannot succeed until a person acts, for example because the server's
@@ -82,13 +89,31 @@ impl ClassifyRetry for NeverRepeatInVain {
 
 /// AWS settings that are loaded on first use, so that a run that writes to a folder with a key from the environment
 /// never loads them.
-#[derive(Debug, Default)]
-pub struct LazyAwsConfig(OnceCell<SdkConfig>);
+#[derive(Debug)]
+pub struct LazyAwsConfig {
+    origin: Origin,
+    loaded: OnceCell<SdkConfig>,
+}
+
+/// Where the settings come from.
+#[derive(Debug)]
+enum Origin {
+    /// The SDK's usual sources. Without the feature `cli`, the environment alone.
+    UsualSources,
+    /// Environment variables alone.
+    Environment,
+}
 
 impl LazyAwsConfig {
     /// Settings to be loaded by [`load_aws_config`].
-    pub fn new() -> Self {
-        Self::default()
+    #[expect(clippy::new_without_default, reason = "where settings come from is no detail")]
+    pub const fn new() -> Self {
+        Self { origin: Origin::UsualSources, loaded: OnceCell::const_new() }
+    }
+
+    /// Settings in environment variables, where Lambda puts all of them.
+    pub const fn of_environment() -> Self {
+        Self { origin: Origin::Environment, loaded: OnceCell::const_new() }
     }
 
     /// Returns the settings, loading them at the first call.
@@ -98,18 +123,30 @@ impl LazyAwsConfig {
     /// none, or those of another account.
     pub async fn load(&self) -> Result<&SdkConfig, AwsObstacle> {
         let load = async {
-            match missing_profile().await {
-                Some(name) => {
-                    Err(AwsObstacle::Credentials(CredentialsProblem::no_such_profile(&name)))
-                }
-                None => Ok(load_aws_config().await),
+            match self.origin {
+                Origin::UsualSources => of_usual_sources().await,
+                Origin::Environment => Ok(environment::config()),
             }
         };
-        self.0.get_or_try_init(|| load).await
+        self.loaded.get_or_try_init(|| load).await
     }
 }
 
+#[cfg(feature = "cli")]
+async fn of_usual_sources() -> Result<SdkConfig, AwsObstacle> {
+    match missing_profile().await {
+        Some(name) => Err(AwsObstacle::Credentials(CredentialsProblem::no_such_profile(&name))),
+        None => Ok(load_aws_config().await),
+    }
+}
+
+#[cfg(not(feature = "cli"))]
+async fn of_usual_sources() -> Result<SdkConfig, AwsObstacle> {
+    Ok(environment::config())
+}
+
 /// The value of `AWS_PROFILE`, if credentials should come from that profile but it does not exist.
+#[cfg(feature = "cli")]
 async fn missing_profile() -> Option<String> {
     let name = std::env::var("AWS_PROFILE").ok().filter(|name| !name.is_empty())?;
     if std::env::var_os("AWS_ACCESS_KEY_ID").is_some() {
@@ -124,6 +161,6 @@ async fn missing_profile() -> Option<String> {
 /// Settings that are already loaded.
 impl From<SdkConfig> for LazyAwsConfig {
     fn from(config: SdkConfig) -> Self {
-        Self(OnceCell::new_with(Some(config)))
+        Self { origin: Origin::UsualSources, loaded: OnceCell::new_with(Some(config)) }
     }
 }

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use clerk_snapshot::digest::Sha256Hex;
-use clerk_snapshot::layout::{MANIFEST, MANIFEST_SIGNATURE, is_snapshot_id, snapshot_folder};
+use clerk_snapshot::layout::{
+    MANIFEST, MANIFEST_SIGNATURE, is_snapshot_id, manifest_key, snapshot_folder,
+};
 use clerk_snapshot::part_name::is_part_of;
 use clerk_snapshot::resource::Dataset;
 use clerk_store::conformance::remove_probes;
@@ -12,7 +14,7 @@ use futures_util::stream::{self, StreamExt as _};
 use serde::Deserialize;
 use tracing::warn;
 
-use crate::sync::checkpoint::document::{Checkpoint, PreviousSnapshot};
+use crate::sync::checkpoint::document::{CHECKPOINT_KEY, Checkpoint, PreviousSnapshot};
 use crate::sync::checkpoint::ids_file::is_ids_key;
 
 /// Objects that are removed concurrently.
@@ -48,6 +50,34 @@ pub(crate) async fn clean_up(
         warn!(error = %error, "leftovers could not be removed; they are not part of any snapshot");
     }
     result.is_ok()
+}
+
+/// Removes the files of a run whose lease is lost, if another invocation has given the run up meanwhile: what this one
+/// stored after that one had cleaned up, nobody would look for. A run that goes on, or was published, keeps its files.
+pub(crate) async fn remove_if_given_up(store: &dyn Store, snapshot_id: &str) {
+    let removed = match is_given_up(store, snapshot_id).await {
+        Ok(false) => Ok(()),
+        Ok(true) => remove_all(store, &snapshot_folder(snapshot_id), &BTreeSet::new()).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = removed {
+        warn!(error = %error, "leftovers of the abandoned run {snapshot_id} could not be removed");
+    }
+}
+
+/// Whether the checkpoint is that of another run, or gone, although this one was not published. It cannot come back.
+async fn is_given_up(store: &dyn Store, snapshot_id: &str) -> Result<bool, StoreError> {
+    #[derive(Deserialize)]
+    struct Named {
+        snapshot_id: String,
+    }
+    let is_in_progress = match store.get(CHECKPOINT_KEY).await? {
+        None => false,
+        // What cannot be understood may be this run's.
+        Some(object) => serde_json::from_slice(&object.bytes)
+            .map_or(true, |checkpoint: Named| checkpoint.snapshot_id == snapshot_id),
+    };
+    Ok(!is_in_progress && store.verify(&manifest_key(snapshot_id)).await?.is_none())
 }
 
 /// Removes the files in a published snapshot's folder that its manifest does not name.

@@ -210,6 +210,32 @@ async fn a_holder_frozen_at_any_store_call_past_its_lease_changes_nothing_when_i
     }
 }
 
+/// The run was given up while its holder slept: what the holder stores when it wakes up is removed by itself, because
+/// nobody else would look for it.
+#[tokio::test(start_paused = true)]
+async fn a_holder_frozen_while_its_run_is_given_up_leaves_nothing() {
+    let scene = Scene::small().await;
+    let mut late = 0;
+    for side in [Side::Before, Side::After] {
+        for call in AFTER_TAKING..=scene.store_calls {
+            let what = format!("frozen {side:?} store call {call}");
+            let stage = scene.stage();
+            let world = &stage.world;
+            let fuse = stage.fuse_at_store_call(call, side);
+            let holder = frozen(world, &fuse, &what).await;
+            let answer = world.handle(json!({"restart": true})).await.expect("sync");
+            assert_eq!(answer["status"], "complete", "{what}: {answer:#}");
+            let writes = world.store.keys_put().len();
+            fuse.mend();
+            let _answer_or_error = holder.await;
+            late += world.store.keys_put().len() - writes;
+            assert_eq!(unnamed(world), BTreeSet::new(), "{what}");
+            assert!(world.published().is_some(), "{what}");
+        }
+    }
+    assert!(late > 0, "no write came late");
+}
+
 /// A part that such a write adds to a published snapshot harms nobody, and is removed with the next
 /// snapshot.
 #[tokio::test(start_paused = true)]
