@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use clerk_sandbox::FaultRule;
 use clerk_snapshot::timestamp::Timestamp;
-use clerk_store::Store;
+use clerk_store::{Operation, Store};
 use clerk_sync::error::Error;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -225,10 +225,10 @@ async fn a_holder_frozen_while_its_run_is_given_up_leaves_nothing() {
             let holder = frozen(world, &fuse, &what).await;
             let answer = world.handle(json!({"restart": true})).await.expect("sync");
             assert_eq!(answer["status"], "complete", "{what}: {answer:#}");
-            let writes = world.store.keys_put().len();
+            let removals = world.store.count(Operation::Delete);
             fuse.mend();
             let _answer_or_error = holder.await;
-            late += world.store.keys_put().len() - writes;
+            late += world.store.count(Operation::Delete) - removals;
             assert_eq!(unnamed(world), BTreeSet::new(), "{what}");
             assert!(world.published().is_some(), "{what}");
         }
