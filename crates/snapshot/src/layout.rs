@@ -35,6 +35,8 @@ pub fn snapshot_folder(snapshot_id: &str) -> String {
 
 /// Name of a snapshot's manifest in its folder.
 pub const MANIFEST: &str = "manifest.json";
+/// Name of the signature of a snapshot's manifest, in DER, in its folder.
+pub const MANIFEST_SIGNATURE: &str = "manifest.json.sig";
 
 /// Key of a snapshot's manifest.
 #[must_use]
