@@ -11,7 +11,8 @@
 //! - [`rules`] says what findings are, [`findings`] looks for them; [`ranked`] picks rows in order in bounded memory.
 //! - [`verify`] holds a snapshot against what was written, with the [`schemas`] of its lines.
 //! - [`statistics`] counts; [`list_of_people`] reads a list from elsewhere; [`flat`] makes rows of records.
-//! - [`envelope`] is what each answer says first; [`output`] writes it in the formats that there are.
+//! - [`envelope`] is what each answer says first; [`output`] writes it in the formats that there are, and [`ocsf`] makes
+//!   events of changes.
 //! - [`progress`] shows how far long work is; [`error`] is what can go wrong.
 
 pub mod archive;
@@ -27,6 +28,7 @@ pub mod lines;
 pub mod list_of_people;
 pub mod memberships;
 pub mod names;
+pub mod ocsf;
 pub mod organizations;
 pub mod output;
 pub mod people;

@@ -87,6 +87,12 @@ impl Question {
         matches!(self, Self::Export(arguments) if arguments.writes_folder(out))
     }
 
+    /// Whether the answer lists changes, which can be written as events.
+    #[must_use]
+    pub const fn gives_changes(&self) -> bool {
+        matches!(self, Self::Diff(_) | Self::History(_))
+    }
+
     /// Whether it asks for the rules file instead of a snapshot.
     #[must_use]
     pub const fn prints_rules(&self) -> bool {
