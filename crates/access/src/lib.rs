@@ -13,6 +13,7 @@
 //! - [`statistics`] counts; [`list_of_people`] reads a list from elsewhere; [`flat`] makes rows of records.
 //! - [`envelope`] is what each answer says first; [`output`] writes it in the formats that there are, and [`ocsf`] makes
 //!   events of changes.
+//! - [`mcp`] asks the same questions for agents.
 //! - [`progress`] shows how far long work is; [`error`] is what can go wrong.
 
 pub mod archive;
@@ -26,6 +27,7 @@ pub mod findings;
 pub mod flat;
 pub mod lines;
 pub mod list_of_people;
+pub mod mcp;
 pub mod memberships;
 pub mod names;
 pub mod ocsf;

@@ -13,6 +13,7 @@ use crate::cli::{Cli, Options};
 use crate::commands::{self, Command, Question};
 use crate::environment::Environment;
 use crate::error::{Error, ErrorDocument};
+use crate::mcp;
 use crate::output::{Destination, Format, Output, OutputError, escape};
 use crate::place;
 use crate::progress::Progress;
@@ -54,6 +55,7 @@ pub async fn run(
                 USAGE
             }
         },
+        Command::Mcp(arguments) => serve(&arguments, &cli.options, &environment, stderr).await,
         Command::Ask(question) => {
             ask(&question, &cli.options, command, environment, stdout, stderr).await
         }
@@ -119,6 +121,31 @@ async fn ask(
             let _ = session.output.fail(&ErrorDocument::of(&error));
             complain(&error, stderr)
         }
+    }
+}
+
+/// Serves agents until standard input closes. Standard output carries the protocol alone, so that errors are told on
+/// standard error.
+async fn serve(
+    arguments: &commands::mcp::Arguments,
+    options: &Options,
+    environment: &Environment,
+    stderr: &mut (dyn Write + Send),
+) -> u8 {
+    let served = async {
+        if options.out.is_some() || options.output.is_some() {
+            return Err(Error::refused(
+                "mcp writes no file and answers in JSON alone; leave out --out and -o",
+            ));
+        }
+        let key = arguments.key(&environment.folder)?;
+        let url = place::choose(options.url.as_deref(), environment)?;
+        let archive = Archive::open(&url).await;
+        mcp::serve(archive, options.snapshot.clone(), key, rmcp::transport::stdio()).await
+    };
+    match served.await {
+        Ok(()) => 0,
+        Err(error) => complain(&error, stderr),
     }
 }
 

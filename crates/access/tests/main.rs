@@ -22,6 +22,7 @@ mod docs;
 mod export;
 mod findings;
 mod holders;
+mod mcp;
 mod ocsf;
 mod signature;
 mod snapshots;

@@ -15,6 +15,7 @@ pub mod history;
 pub mod holder;
 pub mod holders;
 pub mod man;
+pub mod mcp;
 pub mod needs;
 pub mod snapshots;
 pub mod stats;
@@ -39,6 +40,8 @@ pub enum Command {
     Completions(completions::Arguments),
     /// Write the manual page to standard output
     Man(man::Arguments),
+    /// Answer questions of agents over the Model Context Protocol, on standard input and output
+    Mcp(mcp::Arguments),
 }
 
 /// A question about the snapshots.
