@@ -31,11 +31,12 @@ run-lambda: ## run the Lambda function on this machine, with each file of events
 	@scripts/python-environment test lambda
 	@scripts/run-lambda
 
-test: ## run all tests; Clerk's official SDKs also read the synthetic Clerk
+test: ## run all tests; official clients also read the synthetic Clerk and ask clerk-access
 	@scripts/python-environment test
 	@echo "Building and testing; the first build takes a few minutes." >&2
 	@cargo test --workspace --locked --quiet
 	@crates/sandbox/clients/run
+	@crates/access/clients/run
 	@python3 -m bench.measure
 
 chaos: ## run 2,000 schedules of faults in process and 200 of the real function (SEED=n: the first seed)

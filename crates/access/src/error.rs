@@ -5,6 +5,7 @@ use std::fmt::Display;
 use clerk_snapshot::compare::CompareError;
 use clerk_snapshot::reader::ReadError;
 use clerk_store::quoted::Quoted;
+use serde::Serialize;
 
 use crate::archive::{ChooseError, ScanError};
 use crate::output::OutputError;
@@ -32,6 +33,32 @@ pub enum Error {
     /// An argument that cannot be answered.
     #[error(transparent)]
     Argument(#[from] ArgumentError),
+}
+
+/// The document that an error is, where answers are JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ErrorDocument {
+    /// Its name.
+    #[serde(rename = "errorType")]
+    pub name: &'static str,
+    /// Its text, with all its causes.
+    #[serde(rename = "errorMessage")]
+    pub message: String,
+}
+
+impl ErrorDocument {
+    /// The document of an error.
+    #[must_use]
+    pub fn of(error: &Error) -> Self {
+        let mut message = error.to_string();
+        let mut cause = std::error::Error::source(error);
+        while let Some(error) = cause {
+            message.push_str(": ");
+            message.push_str(&error.to_string());
+            cause = error.source();
+        }
+        Self { name: error.name(), message }
+    }
 }
 
 /// An argument that has the right form and still cannot be answered.
@@ -83,6 +110,12 @@ impl Error {
     #[must_use]
     pub fn exit_status(&self) -> u8 {
         self.kind().1
+    }
+
+    /// Whether a page of the answer has all of its rows: no error, but the end.
+    #[must_use]
+    pub const fn is_page_full(&self) -> bool {
+        matches!(self, Self::Output(OutputError::PageFull))
     }
 
     /// Whether the reader of standard output has closed it, as `head` does: no error, but the end.

@@ -11,7 +11,9 @@
 //! - [`rules`] says what findings are, [`findings`] looks for them; [`ranked`] picks rows in order in bounded memory.
 //! - [`verify`] holds a snapshot against what was written, with the [`schemas`] of its lines.
 //! - [`statistics`] counts; [`list_of_people`] reads a list from elsewhere; [`flat`] makes rows of records.
-//! - [`envelope`] is what each answer says first; [`output`] writes it in the formats that there are.
+//! - [`envelope`] is what each answer says first; [`output`] writes it in the formats that there are, and [`ocsf`] makes
+//!   events of changes.
+//! - [`mcp`] asks the same questions for agents.
 //! - [`progress`] shows how far long work is; [`error`] is what can go wrong.
 
 pub mod archive;
@@ -25,8 +27,10 @@ pub mod findings;
 pub mod flat;
 pub mod lines;
 pub mod list_of_people;
+pub mod mcp;
 pub mod memberships;
 pub mod names;
+pub mod ocsf;
 pub mod organizations;
 pub mod output;
 pub mod people;

@@ -7,13 +7,13 @@ use std::path::Path;
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser as _};
 use clerk_store::quoted::looks_like_a_key;
-use serde::Serialize;
 
 use crate::archive::Archive;
 use crate::cli::{Cli, Options};
 use crate::commands::{self, Command, Question};
 use crate::environment::Environment;
-use crate::error::Error;
+use crate::error::{Error, ErrorDocument};
+use crate::mcp;
 use crate::output::{Destination, Format, Output, OutputError, escape};
 use crate::place;
 use crate::progress::Progress;
@@ -55,6 +55,7 @@ pub async fn run(
                 USAGE
             }
         },
+        Command::Mcp(arguments) => serve(&arguments, &cli.options, &environment, stderr).await,
         Command::Ask(question) => {
             ask(&question, &cli.options, command, environment, stdout, stderr).await
         }
@@ -74,6 +75,10 @@ async fn ask(
     let path = out.clone().filter(|out| !question.writes_folder(Some(out)));
     let asked = question.format(options.output, out.as_deref());
     let format = Format::choose(asked, path.as_deref(), environment.terminal.is_some());
+    if format == Format::Ocsf && !question.gives_changes() {
+        let refused = "-o ocsf is for changes: clerk-access diff -o ocsf, or history; choose another format with -o";
+        return report(&Error::refused(refused), format, stdout, stderr);
+    }
     if question.prints_rules() {
         return print_rules(path.as_deref(), format, stdout, stderr);
     }
@@ -113,9 +118,34 @@ async fn ask(
         Err(error) if error.is_broken_pipe() => 0,
         Err(error) => {
             // If standard output is broken, too, the sentence on standard error is all that can be said.
-            let _ = session.output.fail(&Document::of(&error));
+            let _ = session.output.fail(&ErrorDocument::of(&error));
             complain(&error, stderr)
         }
+    }
+}
+
+/// Serves agents until standard input closes. Standard output carries the protocol alone, so that errors are told on
+/// standard error.
+async fn serve(
+    arguments: &commands::mcp::Arguments,
+    options: &Options,
+    environment: &Environment,
+    stderr: &mut (dyn Write + Send),
+) -> u8 {
+    let served = async {
+        if options.out.is_some() || options.output.is_some() {
+            return Err(Error::refused(
+                "mcp writes no file and answers in JSON alone; leave out --out and -o",
+            ));
+        }
+        let key = arguments.key(&environment.folder)?;
+        let url = place::choose(options.url.as_deref(), environment)?;
+        let archive = Archive::open(&url).await;
+        mcp::serve(archive, options.snapshot.clone(), key, rmcp::transport::stdio()).await
+    };
+    match served.await {
+        Ok(()) => 0,
+        Err(error) => complain(&error, stderr),
     }
 }
 
@@ -149,33 +179,6 @@ fn tell(outcome: &Outcome, format: Format, is_in_file: bool, stderr: &mut (dyn W
     }
 }
 
-/// The document that an error is.
-#[derive(Debug, Serialize)]
-struct Document {
-    #[serde(rename = "errorType")]
-    name: &'static str,
-    #[serde(rename = "errorMessage")]
-    message: String,
-}
-
-impl Document {
-    fn of(error: &Error) -> Self {
-        Self { name: error.name(), message: message_of(error) }
-    }
-}
-
-/// The text of an error with all its causes.
-fn message_of(error: &Error) -> String {
-    let mut message = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        message.push_str(": ");
-        message.push_str(&error.to_string());
-        cause = error.source();
-    }
-    message
-}
-
 /// Reports an error before there is anything that an answer could be written to.
 fn report(
     error: &Error,
@@ -184,13 +187,13 @@ fn report(
     stderr: &mut (dyn Write + Send),
 ) -> u8 {
     if format.is_json() {
-        write_document(&Document::of(error), stdout);
+        write_document(&ErrorDocument::of(error), stdout);
     }
     complain(error, stderr)
 }
 
 fn complain(error: &Error, stderr: &mut (dyn Write + Send)) -> u8 {
-    write_line(&format!("clerk-access: {}", message_of(error)), stderr);
+    write_line(&format!("clerk-access: {}", ErrorDocument::of(error).message), stderr);
     error.exit_status()
 }
 
@@ -237,7 +240,7 @@ fn refuse(
     if Format::choose(asked_format(arguments), None, environment.terminal.is_some()).is_json() {
         let first = text.split("\n\n").next().unwrap_or_default();
         let words: Vec<&str> = first.trim_start_matches("error: ").split_whitespace().collect();
-        write_document(&Document { name: "InvalidEvent", message: words.join(" ") }, stdout);
+        write_document(&ErrorDocument { name: "InvalidEvent", message: words.join(" ") }, stdout);
     }
     for line in text.lines() {
         write_line(line, stderr);
@@ -266,7 +269,7 @@ fn asked_format(arguments: &[OsString]) -> Option<Format> {
 }
 
 /// If standard output is broken, the sentence on standard error remains.
-fn write_document(document: &Document, stdout: &mut (dyn Write + Send)) {
+fn write_document(document: &ErrorDocument, stdout: &mut (dyn Write + Send)) {
     // What an error quotes may be anybody's, and this may be a terminal.
     if let Ok(json) = escape::json(document, true) {
         let _ = stdout.write_all(format!("{json}\n").as_bytes()).and_then(|()| stdout.flush());

@@ -15,6 +15,27 @@ pub const MANIFEST: &str = schema!("manifest");
 /// The schema of `latest.json`.
 pub const LATEST: &str = schema!("latest");
 
+/// The schema of a record of a comparison.
+pub const CHANGE: &str = schema!("change");
+
+/// The schema of the summary of a feed of changes.
+pub const CHANGES_SUMMARY: &str = schema!("changes_summary");
+
+/// The schema of `changes/latest.json`.
+pub const CHANGES_LATEST: &str = schema!("changes_latest");
+
+/// All schemas: the name of each, which its file begins with, and its text.
+pub fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let files = [
+        ("manifest", MANIFEST),
+        ("latest", LATEST),
+        ("change", CHANGE),
+        ("changes_summary", CHANGES_SUMMARY),
+        ("changes_latest", CHANGES_LATEST),
+    ];
+    files.into_iter().chain(Dataset::ALL.iter().map(|&dataset| (dataset.name(), of(dataset))))
+}
+
 /// The schema of a dataset's lines.
 #[must_use]
 pub const fn of(dataset: Dataset) -> &'static str {
@@ -58,10 +79,9 @@ mod tests {
             let schema: serde_json::Value = serde_json::from_str(text).unwrap();
             schema["$id"].as_str().unwrap().to_owned()
         };
-        for &dataset in Dataset::ALL {
-            assert_eq!(id(of(dataset)), format!("urn:clerk-sync:schema:{dataset}:1"));
+        for (name, text) in all() {
+            assert_eq!(id(text), format!("urn:clerk-sync:schema:{name}:1"));
         }
-        assert_eq!(id(MANIFEST), "urn:clerk-sync:schema:manifest:1");
-        assert_eq!(id(LATEST), "urn:clerk-sync:schema:latest:1");
+        assert_eq!(all().count(), Dataset::ALL.len() + 5);
     }
 }

@@ -80,9 +80,18 @@ async fn a_key_is_not_repeated() {
 #[tokio::test]
 async fn every_command_has_help_with_an_example() {
     let place = Place::new();
-    for command in
-        ["snapshots", "who", "can", "holders", "access", "diff", "history", "completions", "man"]
-    {
+    for command in [
+        "snapshots",
+        "who",
+        "can",
+        "holders",
+        "access",
+        "diff",
+        "history",
+        "completions",
+        "man",
+        "mcp",
+    ] {
         let help = place.run(&[command, "--help"]).await;
         assert_eq!((help.status, help.stderr.as_str()), (0, ""));
         assert!(help.stdout.contains("Example"), "{command}");

@@ -35,6 +35,7 @@ pub fn snapshot_folder(snapshot_id: &str) -> String {
 
 /// Name of a snapshot's manifest in its folder.
 pub const MANIFEST: &str = "manifest.json";
+
 /// Name of the file beside the manifest with its signature, if there is one: an ECDSA P-256 signature in DER over the
 /// SHA-256 of the manifest's bytes.
 pub const MANIFEST_SIGNATURE: &str = "manifest.json.sig";

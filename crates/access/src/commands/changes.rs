@@ -13,6 +13,8 @@ use super::change_row::ChangeRow;
 use super::fold::{self, Folded};
 use crate::envelope::Incomplete;
 use crate::error::Error;
+use crate::ocsf::Event;
+use crate::ocsf::record::Record;
 use crate::output::{Output, OutputError};
 
 /// Which datasets a comparison does not say everything about.
@@ -46,18 +48,21 @@ pub struct Writer<'a, 'o> {
     /// For a table.
     folded: Option<Folded>,
     names: Option<Names<'a>>,
+    /// For events: the Clerk instance.
+    instance_id: &'a str,
     written: u64,
     failed: Option<OutputError>,
 }
 
 impl<'a, 'o> Writer<'a, 'o> {
-    /// Writes to `output`, which has begun.
+    /// Writes to `output`, which has begun, what changed in the Clerk instance `instance_id`.
     pub fn new(
         output: &'a mut Output<'o>,
         is_wanted: &'a (dyn Fn(&Change<'_>) -> bool + Sync),
+        instance_id: &'a str,
     ) -> Self {
         let folded = output.is_table().then(Folded::default);
-        Self { output, is_wanted, folded, names: None, written: 0, failed: None }
+        Self { output, is_wanted, folded, names: None, instance_id, written: 0, failed: None }
     }
 
     /// Shows names beside ids in a table.
@@ -96,6 +101,10 @@ impl<'a, 'o> Writer<'a, 'o> {
     fn write(&mut self, change: &Change<'_>, line: &[u8]) -> Result<(), OutputError> {
         match &mut self.folded {
             Some(folded) => folded.add(change, self.output),
+            None if self.output.is_events() => {
+                let record = Record::of(change);
+                self.output.row(&Event::of(change, &record, self.instance_id))
+            }
             None => self.output.row(&ChangeRow::new(change, line)?),
         }
     }

@@ -19,7 +19,8 @@ use crate::session::{Outcome, Session};
 /// Arguments of `diff`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  clerk-access diff\n  clerk-access diff 2026-09-30 --class access --exit-code"
+    after_help = "Examples:\n  clerk-access diff\n  clerk-access diff 2026-09-30 --class access --exit-code\n  \
+    clerk-access diff -o ocsf"
 )]
 pub struct Arguments {
     /// The older snapshot, named as for --snapshot
@@ -57,6 +58,12 @@ pub const SUMMARY: List = List {
     ],
 };
 
+/// The classes that are compared if none are named, as the default of `--class` says.
+#[must_use]
+pub fn usual_classes() -> Vec<Class> {
+    Classes::DEFAULT.iter().collect()
+}
+
 fn class(text: &str) -> Result<Class, String> {
     let names: Vec<_> = Class::ALL.iter().map(|class| class.name()).collect();
     Class::from_name(text).ok_or_else(|| format!("a class is {}", names.join(", ")))
@@ -79,6 +86,11 @@ struct Counts {
 /// # Errors
 /// [`Error`].
 pub async fn run(arguments: &Arguments, session: &mut Session<'_>) -> Result<Outcome, Error> {
+    if arguments.summary && session.output.is_events() {
+        return Err(Error::refused(
+            "-o ocsf writes an event for each change; leave out --summary, or choose another format with -o",
+        ));
+    }
     let from = session.choose(&arguments.from).await?;
     let to = session.choose(&arguments.to).await?;
     let only = Some(arguments.only.as_slice()).filter(|only| !only.is_empty());
@@ -95,9 +107,10 @@ pub async fn run(arguments: &Arguments, session: &mut Session<'_>) -> Result<Out
         incomplete,
         ..Envelope::without_snapshot(&session.command)
     };
+    let instance_id = &to.manifest().instance.id;
     let summary = if arguments.summary {
-        let summary =
-            changes::Writer::new(&mut session.output, &|_| false).run(&comparison).await?;
+        let mut writer = changes::Writer::new(&mut session.output, &|_| false, instance_id);
+        let summary = writer.run(&comparison).await?;
         let rows: Vec<_> =
             summary.datasets.iter().map(|(dataset, counts)| SummaryRow(*dataset, counts)).collect();
         session.output.document(&envelope, &SUMMARY, &counts(&summary), rows)?;
@@ -106,8 +119,8 @@ pub async fn run(arguments: &Arguments, session: &mut Session<'_>) -> Result<Out
         session.output.begin(&envelope, &change_row::DIFF)?;
         let (archive, progress) = (session.archive.clone(), session.progress);
         let names = Names { archive, progress, snapshots: [&to, &from] };
-        let mut writer = changes::Writer::new(&mut session.output, &|_| true).with_names(names);
-        let summary = writer.run(&comparison).await?;
+        let writer = changes::Writer::new(&mut session.output, &|_| true, instance_id);
+        let summary = writer.with_names(names).run(&comparison).await?;
         session.output.end(&counts(&summary))?;
         summary
     };

@@ -18,6 +18,19 @@ pub struct Arguments {
     /// The id of a user, an organization, a role or a membership
     #[arg(value_name = "ID")]
     pub id: String,
+
+    /// Only the published snapshots from one to another: their ids.
+    #[arg(skip)]
+    pub span: Option<Span>,
+}
+
+/// Some of the published snapshots, by the ids of the first and the last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Span {
+    /// The oldest.
+    pub oldest: String,
+    /// The newest.
+    pub newest: String,
 }
 
 /// The datasets in which something happens to such things.
@@ -35,7 +48,7 @@ const DATASETS: [Dataset; 6] = [
 /// # Errors
 /// [`Error`].
 pub async fn run(arguments: &Arguments, session: &mut Session<'_>) -> Result<Outcome, Error> {
-    let snapshots = oldest_first(session).await?;
+    let snapshots = oldest_first(arguments.span.as_ref(), session).await?;
     let (Some(oldest), Some(newest)) = (snapshots.first(), snapshots.last()) else {
         return Err(ChooseError::Empty { url: session.archive.url().to_owned() }.into());
     };
@@ -48,7 +61,8 @@ pub async fn run(arguments: &Arguments, session: &mut Session<'_>) -> Result<Out
     session.output.begin(&envelope, &change_row::HISTORY)?;
     let id = arguments.id.as_str();
     let is_wanted = |change: &Change<'_>| is_about(id, change);
-    let mut writer = changes::Writer::new(&mut session.output, &is_wanted);
+    let instance_id = &newest.manifest().instance.id;
+    let mut writer = changes::Writer::new(&mut session.output, &is_wanted, instance_id);
     for (from, to) in pairs() {
         let comparison = Comparison::new(from, to)?.classes(Classes::ALL).only(DATASETS);
         writer.run(&comparison).await?;
@@ -58,16 +72,33 @@ pub async fn run(arguments: &Arguments, session: &mut Session<'_>) -> Result<Out
     Ok(Outcome { has_findings, ..envelope.into() })
 }
 
-/// The published snapshots of one instance. Those before another instance's key was set have a history of their own.
-async fn oldest_first(session: &Session<'_>) -> Result<Vec<Snapshot>, Error> {
+/// The published snapshots of one instance, or those of a span. Those before another instance's key was set have a
+/// history of their own.
+async fn oldest_first(span: Option<&Span>, session: &Session<'_>) -> Result<Vec<Snapshot>, Error> {
     let mut snapshots: Vec<Snapshot> = Vec::new();
     let mut chain = session.archive.published();
     let instance = |snapshot: &Snapshot| snapshot.manifest().instance.id.clone();
+    let is_before_span = |snapshot: &Snapshot| span.is_some_and(|it| it.newest != snapshot.id());
+    let is_at_end = |snapshot: &Snapshot| span.is_some_and(|it| it.oldest == snapshot.id());
     while let Some(Link::Snapshot(snapshot)) = chain.next().await.map_err(ChooseError::from)? {
+        if snapshots.is_empty() && is_before_span(&snapshot) {
+            continue;
+        }
         if snapshots.last().is_some_and(|newer| instance(newer) != instance(&snapshot)) {
             break;
         }
+        let was_last = is_at_end(&snapshot);
         snapshots.push(snapshot);
+        if was_last {
+            break;
+        }
+    }
+    if let Some(span) = span.filter(|_| !snapshots.last().is_some_and(is_at_end)) {
+        return Err(ChooseError::NotFound {
+            wanted: format!("with the id {} among the published ones", span.oldest),
+            url: session.archive.url().to_owned(),
+        }
+        .into());
     }
     snapshots.reverse();
     Ok(snapshots)

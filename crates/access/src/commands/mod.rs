@@ -15,6 +15,7 @@ pub mod history;
 pub mod holder;
 pub mod holders;
 pub mod man;
+pub mod mcp;
 pub mod needs;
 pub mod snapshots;
 pub mod stats;
@@ -39,6 +40,8 @@ pub enum Command {
     Completions(completions::Arguments),
     /// Write the manual page to standard output
     Man(man::Arguments),
+    /// Answer questions of agents over the Model Context Protocol, on standard input and output
+    Mcp(mcp::Arguments),
 }
 
 /// A question about the snapshots.
@@ -85,6 +88,12 @@ impl Question {
     #[must_use]
     pub fn writes_folder(&self, out: Option<&Path>) -> bool {
         matches!(self, Self::Export(arguments) if arguments.writes_folder(out))
+    }
+
+    /// Whether the answer lists changes, which can be written as events.
+    #[must_use]
+    pub const fn gives_changes(&self) -> bool {
+        matches!(self, Self::Diff(_) | Self::History(_))
     }
 
     /// Whether it asks for the rules file instead of a snapshot.

@@ -19,7 +19,11 @@ use crate::session::{Outcome, Session};
 /// Arguments of `snapshots`.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  clerk-access --url s3://acme-audit/clerk snapshots")]
-pub struct Arguments {}
+pub struct Arguments {
+    /// Not those that are newer than the one of this id.
+    #[arg(skip)]
+    pub until: Option<String>,
+}
 
 /// What is listed.
 pub const LIST: List = List {
@@ -79,8 +83,8 @@ struct Summary<'a> {
 ///
 /// # Errors
 /// [`Error::Choose`], also if there is no snapshot at all; [`Error::Output`].
-pub async fn run(_arguments: &Arguments, session: &mut Session<'_>) -> Result<Outcome, Error> {
-    let Found { latest, entries, damaged } = all(session).await?;
+pub async fn run(arguments: &Arguments, session: &mut Session<'_>) -> Result<Outcome, Error> {
+    let Found { latest, entries, damaged } = all(arguments.until.as_deref(), session).await?;
     let damage = damaged.iter().map(|it| format!("{} is damaged: {}.", it.snapshot_id, it.problem));
     let envelope = Envelope {
         snapshot: latest,
@@ -95,11 +99,16 @@ pub async fn run(_arguments: &Arguments, session: &mut Session<'_>) -> Result<Ou
     Ok(Outcome { is_damaged: !damaged.is_empty(), ..envelope.into() })
 }
 
-async fn all(session: &Session<'_>) -> Result<Found, Error> {
+async fn all(until: Option<&str>, session: &Session<'_>) -> Result<Found, Error> {
+    let is_too_new = |id: &str| until.is_some_and(|until| id > until);
     let mut others: BTreeSet<String> = session.archive.ids("").await?;
+    others.retain(|id| !is_too_new(id));
     let Found { mut latest, mut entries, mut damaged } = Found::default();
     let mut chain = session.archive.published();
     while let Some(Link::Snapshot(snapshot)) = chain.next().await.map_err(ChooseError::from)? {
+        if is_too_new(snapshot.id()) {
+            continue;
+        }
         latest.get_or_insert_with(|| SnapshotFacts::of(&snapshot));
         others.remove(snapshot.id());
         entries.push(Entry::of(&snapshot, true));

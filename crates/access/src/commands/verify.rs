@@ -1,18 +1,24 @@
 //! `verify`: whether a snapshot is what was written, and whole.
 
-use clap::Args;
+use std::path::PathBuf;
 
-use crate::archive::{ChooseError, Which};
+use clap::Args;
+use p256::ecdsa::VerifyingKey;
+
+use crate::archive::{Archive, ChooseError, Which};
 use crate::envelope::{Envelope, SnapshotFacts};
 use crate::error::Error;
+use crate::progress::Progress;
 use crate::session::{Outcome, Session};
 use crate::verify::check::{Check, LIST};
-use crate::verify::{content, manifest, targets};
+use crate::verify::targets::Target;
+use crate::verify::{content, manifest, public_key, signature, targets};
 
 /// Arguments of `verify`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  clerk-access verify\n  clerk-access verify 2026-09-30\n  \
-    clerk-access --url s3://acme-audit/clerk verify --all -o csv")]
+    clerk-access --url s3://acme-audit/clerk verify --all -o csv\n  \
+    clerk-access verify --public-key signing-key.pem")]
 pub struct Arguments {
     /// Which snapshot, as --snapshot takes it [default: that of --snapshot]
     #[arg(value_name = "SNAP", allow_hyphen_values = true, conflicts_with = "all")]
@@ -21,30 +27,36 @@ pub struct Arguments {
     /// All snapshots that are published or have a manifest, newest first
     #[arg(long)]
     pub all: bool,
+
+    /// Check the signature of the manifest with this public key, in PEM or DER; more than one after a change of key
+    #[arg(long, value_name = "FILE")]
+    pub public_key: Vec<PathBuf>,
+
+    /// With `all`: not those that are newer than the one of this id.
+    #[arg(skip)]
+    pub until: Option<String>,
 }
 
 /// Lists the checks, newest snapshot first. What is wrong with a snapshot is a check that is not ok, and exit status 6.
 ///
 /// # Errors
-/// [`Error`] if there is no such snapshot, or if something gives no answer.
+/// [`Error`] if there is no such snapshot, if a public key cannot be used, or if something gives no answer.
 pub async fn run(arguments: &Arguments, session: &mut Session<'_>) -> Result<Outcome, Error> {
+    let keys = arguments.public_key.iter().map(|path| public_key::read(path, &session.folder));
+    let keys: Vec<VerifyingKey> = keys.collect::<Result<_, _>>()?;
     let which = arguments.snapshot.as_ref().unwrap_or(&session.which);
-    let archive = session.archive.clone();
-    let targets = targets::find(&archive, which, arguments.all, session.now).await?;
+    let (archive, progress) = (session.archive.clone(), session.progress);
+    let mut targets = targets::find(&archive, which, arguments.all, session.now).await?;
+    if let Some(until) = &arguments.until {
+        targets.retain(|target| target.id <= *until);
+    }
     let mut envelope = Envelope::without_snapshot(&session.command);
     let (mut is_damaged, mut has_begun) = (false, false);
     for target in targets {
-        let opened = manifest::check(&archive, &target).await.map_err(ChooseError::from)?;
-        let (first, snapshot) = opened;
-        let mut checks: Vec<Check> = vec![first];
-        if let Some(snapshot) = &snapshot {
-            let chain = manifest::check_previous(&archive, snapshot).await;
-            checks.push(chain.map_err(ChooseError::from)?);
-            checks.extend(content::check(&archive, snapshot, &session.progress).await?);
-        }
+        let (facts, checks) = check(&target, &keys, &archive, &progress).await?;
         if !std::mem::replace(&mut has_begun, true) {
-            envelope.snapshot = snapshot.as_ref().map(SnapshotFacts::of);
-            envelope.unopened = Some(target.id.clone()).filter(|_| snapshot.is_none());
+            envelope.unopened = Some(target.id.clone()).filter(|_| facts.is_none());
+            envelope.snapshot = facts;
             session.output.begin(&envelope, &LIST)?;
         }
         for check in &checks {
@@ -54,4 +66,27 @@ pub async fn run(arguments: &Arguments, session: &mut Session<'_>) -> Result<Out
     }
     session.output.end(&())?;
     Ok(Outcome { is_damaged, ..envelope.into() })
+}
+
+/// All checks of a snapshot, and which it is; `None` if it cannot be opened.
+async fn check(
+    target: &Target,
+    keys: &[VerifyingKey],
+    archive: &Archive,
+    progress: &Progress,
+) -> Result<(Option<SnapshotFacts>, Vec<Check>), Error> {
+    let opened = manifest::check(archive, target).await.map_err(ChooseError::from)?;
+    let (first, snapshot) = opened;
+    let mut checks = vec![first];
+    if !keys.is_empty() {
+        let sha256 = snapshot.as_ref().map(|snapshot| snapshot.manifest_sha256());
+        let signed = signature::check(archive, &target.id, sha256, keys).await;
+        checks.push(signed.map_err(ChooseError::from)?);
+    }
+    if let Some(snapshot) = &snapshot {
+        let chain = manifest::check_previous(archive, snapshot).await;
+        checks.push(chain.map_err(ChooseError::from)?);
+        checks.extend(content::check(archive, snapshot, progress).await?);
+    }
+    Ok((snapshot.as_ref().map(SnapshotFacts::of), checks))
 }

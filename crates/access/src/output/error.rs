@@ -26,6 +26,9 @@ pub enum OutputError {
     /// The workbook cannot be built.
     #[error("the workbook cannot be written; check the space in the folder of --out")]
     Workbook(#[from] XlsxError),
+    /// A page of an answer has all of its rows, and nothing but further rows would follow: no error, but the end.
+    #[error("the page is full")]
+    PageFull,
     /// A value that has no JSON, which records do not contain.
     #[error("the answer cannot be written as JSON")]
     Json(#[from] serde_json::Error),

@@ -17,6 +17,8 @@ pub enum Format {
     Csv,
     /// A workbook of Excel; needs --out.
     Xlsx,
+    /// An event of OCSF 1.8.0 a line, for a SIEM; of diff and history alone.
+    Ocsf,
 }
 
 impl Format {
@@ -40,7 +42,7 @@ impl Format {
     /// Whether programs read it, so that errors are JSON, too.
     #[must_use]
     pub const fn is_json(self) -> bool {
-        matches!(self, Self::Json | Self::Ndjson)
+        matches!(self, Self::Json | Self::Ndjson | Self::Ocsf)
     }
 }
 
@@ -57,6 +59,7 @@ mod tests {
         assert_eq!(Format::choose(Some(Format::Csv), file("a.xlsx"), true), Format::Csv);
         assert_eq!(Format::choose(None, file("a.xlsx"), true), Format::Xlsx);
         assert_eq!(Format::choose(None, file("a.NDJSON"), true), Format::Ndjson);
+        assert_eq!(Format::choose(None, file("a.ocsf"), true), Format::Ocsf);
         assert_eq!(Format::choose(None, file("a.table"), true), Format::Json);
         assert_eq!(Format::choose(None, file("a"), true), Format::Json);
     }

@@ -156,12 +156,18 @@ impl JsonWriter {
 #[derive(Debug)]
 pub struct NdjsonWriter {
     is_terminal: bool,
+    has_envelope: bool,
     envelope: Map<String, Value>,
 }
 
 impl NdjsonWriter {
     pub(super) fn new(is_terminal: bool) -> Self {
-        Self { is_terminal, envelope: Map::new() }
+        Self { is_terminal, has_envelope: true, envelope: Map::new() }
+    }
+
+    /// A writer of records alone: every line is one.
+    pub(super) fn without_envelope(is_terminal: bool) -> Self {
+        Self { has_envelope: false, ..Self::new(is_terminal) }
     }
 
     pub(super) fn begin(&mut self, envelope: &Envelope) -> Result<(), OutputError> {
@@ -191,6 +197,9 @@ impl NdjsonWriter {
         summary: &impl Serialize,
         destination: &mut Destination<'_>,
     ) -> Result<(), OutputError> {
+        if !self.has_envelope {
+            return Ok(());
+        }
         let mut last = std::mem::take(&mut self.envelope);
         last.extend(fields(summary)?);
         self.line(&last, destination)
@@ -198,7 +207,7 @@ impl NdjsonWriter {
 }
 
 /// The fields of an object; none of `()`.
-fn fields(value: &impl Serialize) -> Result<Map<String, Value>, OutputError> {
+pub(super) fn fields(value: &impl Serialize) -> Result<Map<String, Value>, OutputError> {
     match serde_json::to_value(value)? {
         Value::Object(fields) => Ok(fields),
         _ => Ok(Map::new()),

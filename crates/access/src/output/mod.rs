@@ -2,7 +2,7 @@
 //!
 //! - [`mod@format`] names the formats; [`list`] describes what is listed: columns, and rows that give cells.
 //! - [`destination`] writes to standard output, or to a file that appears whole or not at all.
-//! - [`table`], [`json`], [`csv`] and [`xlsx`] are the writers, one row at a time.
+//! - [`table`], [`json`], [`csv`] and [`xlsx`] are the writers, one row at a time; [`page`] keeps some rows instead.
 //! - [`escape`] shows characters that could deceive.
 
 pub mod csv;
@@ -12,6 +12,7 @@ pub mod escape;
 pub mod format;
 pub mod json;
 pub mod list;
+pub mod page;
 pub mod table;
 pub mod xlsx;
 
@@ -21,6 +22,7 @@ pub use destination::Destination;
 pub use error::OutputError;
 pub use format::Format;
 pub use list::{Cell, Column, List, Row};
+pub use page::{Page, PageLimits};
 
 use crate::envelope::Envelope;
 
@@ -38,6 +40,9 @@ enum Writer {
     Ndjson(json::NdjsonWriter),
     Csv(csv::CsvWriter),
     Xlsx(Box<xlsx::XlsxWriter>),
+    /// NDJSON of events instead of records.
+    Events(json::NdjsonWriter),
+    Page(Page),
 }
 
 impl<'a> Output<'a> {
@@ -60,8 +65,25 @@ impl<'a> Output<'a> {
                 Some(folder) => Writer::Xlsx(Box::new(xlsx::XlsxWriter::new(&folder)?)),
                 None => return Err(OutputError::NeedsFile),
             },
+            Format::Ocsf => Writer::Events(json::NdjsonWriter::without_envelope(is_terminal)),
         };
         Ok(Self { writer, destination })
+    }
+
+    /// An output that writes nothing and keeps one page of the answer.
+    #[must_use]
+    pub fn page(limits: PageLimits, nowhere: &'a mut std::io::Sink) -> Self {
+        let destination = Destination::standard(nowhere);
+        Self { writer: Writer::Page(Page::new(limits)), destination }
+    }
+
+    /// The page that was kept; `None` if this is another output.
+    #[must_use]
+    pub fn into_page(self) -> Option<Page> {
+        match self.writer {
+            Writer::Page(page) => Some(page),
+            _ => None,
+        }
     }
 
     /// Begins the answer with its envelope. Rows of `list` follow.
@@ -72,9 +94,10 @@ impl<'a> Output<'a> {
         match &mut self.writer {
             Writer::Table(writer) => writer.begin(envelope, list, &mut self.destination),
             Writer::Json(writer) => writer.begin(envelope, list, &mut self.destination),
-            Writer::Ndjson(writer) => writer.begin(envelope),
+            Writer::Ndjson(writer) | Writer::Events(writer) => writer.begin(envelope),
             Writer::Csv(writer) => writer.begin(list, &mut self.destination),
             Writer::Xlsx(writer) => writer.begin(envelope, list),
+            Writer::Page(page) => page.begin(envelope, list),
         }
     }
 
@@ -143,9 +166,12 @@ impl<'a> Output<'a> {
         match &mut self.writer {
             Writer::Table(writer) => writer.row(row, &mut self.destination),
             Writer::Json(writer) => writer.row(row, &mut self.destination),
-            Writer::Ndjson(writer) => writer.row(row, &mut self.destination),
+            Writer::Ndjson(writer) | Writer::Events(writer) => {
+                writer.row(row, &mut self.destination)
+            }
             Writer::Csv(writer) => writer.row(row, &mut self.destination),
             Writer::Xlsx(writer) => writer.row(row),
+            Writer::Page(page) => page.row(row),
         }
     }
 
@@ -158,7 +184,10 @@ impl<'a> Output<'a> {
         match &mut self.writer {
             Writer::Table(writer) => writer.end(&mut self.destination)?,
             Writer::Json(writer) => writer.end(summary, &mut self.destination)?,
-            Writer::Ndjson(writer) => writer.end(summary, &mut self.destination)?,
+            Writer::Ndjson(writer) | Writer::Events(writer) => {
+                writer.end(summary, &mut self.destination)?;
+            }
+            Writer::Page(page) => page.end(summary)?,
             Writer::Csv(_) => {}
             Writer::Xlsx(writer) => writer.end(&mut self.destination)?,
         }
@@ -175,6 +204,12 @@ impl<'a> Output<'a> {
     #[must_use]
     pub const fn is_table(&self) -> bool {
         matches!(self.writer, Writer::Table(_))
+    }
+
+    /// Whether changes are written as events of OCSF.
+    #[must_use]
+    pub const fn is_events(&self) -> bool {
+        matches!(self.writer, Writer::Events(_))
     }
 
     /// Writes an answer that is an object instead of a list: its fields beside those of the envelope in JSON and in the
@@ -198,7 +233,11 @@ impl<'a> Output<'a> {
                 writer.begin(envelope)?;
                 self.end(fields)
             }
-            Writer::Table(_) | Writer::Csv(_) | Writer::Xlsx(_) => {
+            Writer::Table(_)
+            | Writer::Csv(_)
+            | Writer::Xlsx(_)
+            | Writer::Events(_)
+            | Writer::Page(_) => {
                 self.begin(envelope, list)?;
                 for row in rows {
                     self.row(&row)?;
@@ -216,15 +255,16 @@ impl<'a> Output<'a> {
     pub fn fail(&mut self, error: &impl Serialize) -> Result<(), OutputError> {
         if self.destination.abandon() {
             // What was written is gone with the file.
-            match &mut self.writer {
-                Writer::Json(writer) => *writer = json::JsonWriter::new(false),
-                Writer::Table(_) | Writer::Ndjson(_) | Writer::Csv(_) | Writer::Xlsx(_) => {}
+            if let Writer::Json(writer) = &mut self.writer {
+                *writer = json::JsonWriter::new(false);
             }
         }
         match &mut self.writer {
             Writer::Json(writer) => writer.fail(error, &mut self.destination)?,
-            Writer::Ndjson(writer) => writer.line(error, &mut self.destination)?,
-            Writer::Table(_) | Writer::Csv(_) | Writer::Xlsx(_) => {}
+            Writer::Ndjson(writer) | Writer::Events(writer) => {
+                writer.line(error, &mut self.destination)?;
+            }
+            Writer::Table(_) | Writer::Csv(_) | Writer::Xlsx(_) | Writer::Page(_) => {}
         }
         self.destination.finish()
     }

@@ -1,0 +1,7 @@
+//! `mcp`: agents get the answers of the commands, over the Model Context Protocol.
+
+mod answers;
+mod arguments;
+mod client;
+mod pages;
+mod protocol;
