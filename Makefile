@@ -32,6 +32,7 @@ run-lambda: ## run the Lambda function on this machine, with each file of events
 	@scripts/run-lambda
 
 test: ## run all tests; official clients also read the synthetic Clerk and ask clerk-access
+	@scripts/requires rust python
 	@scripts/python-environment test
 	@echo "Building and testing; the first build takes a few minutes." >&2
 	@cargo test --workspace --locked --quiet

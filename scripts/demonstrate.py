@@ -34,7 +34,7 @@ def main():
     print("  both on your PATH      make install")
     print("  the Lambda function    make run-lambda")
     print("  your own instance      read -rs CLERK_SECRET_KEY && export CLERK_SECRET_KEY")
-    print(f'                         RESOURCES=users SNAPSHOT_URL="file://$PWD/mine" {sys.argv[1]}/clerk-sync')
+    print(f"                         {sys.argv[1]}/clerk-sync sync --into ./mine --resources users")
 
 
 def pairs(changes, event):

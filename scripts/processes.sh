@@ -63,11 +63,11 @@ build() {
 # The secret key that the sandbox accepts.
 sandbox_key=sk_test_sandbox
 
-# start_sandbox [OPTION...]: starts a synthetic Clerk with 3,000 users, 200 organizations and 6,000
-# memberships, and puts its address into `clerk_url`. Passes the options to clerk-sandbox.
+# start_sandbox [OPTION...]: starts a synthetic Clerk of the usual size (3,000 users, 200 organizations, 6,000
+# memberships), and puts its address into `clerk_url`. Passes the options to clerk-sandbox. The examples in events/ and
+# README.md name its rows.
 start_sandbox() {
-  start sandbox "$programs/clerk-sandbox" --address 127.0.0.1:0 --key "$sandbox_key" \
-    --users 3000 --organizations 200 --memberships 6000 "$@"
+  start sandbox "$programs/clerk-sandbox" --address 127.0.0.1:0 --key "$sandbox_key" "$@"
   url_of sandbox
   clerk_url=$url
 }

@@ -25,7 +25,7 @@ use crate::secret_key::SecretKey;
 use crate::translate::MetadataBags;
 
 pub use environment::{Environment, Place};
-pub use help::{SETTINGS, Setting, help};
+pub use help::{EXIT_STATUSES, SETTINGS, Setting, help};
 pub use log_level::LogLevel;
 pub use problem::{InvalidConfig, Problem};
 

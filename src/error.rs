@@ -1,6 +1,7 @@
 //! The documented errors of an invocation (docs/reference.md), and which error of a part of the
 //! program becomes which.
 
+use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
 
@@ -133,8 +134,11 @@ impl Error {
 
     /// The advice about the cause if there is one, or else the usual advice for an error of this
     /// name.
-    fn advice(&self) -> &str {
-        self.failure().and_then(|failure| failure.advice.as_deref()).unwrap_or(self.usual_advice())
+    fn advice(&self) -> Cow<'_, str> {
+        match self.failure().and_then(|failure| failure.advice.as_deref()) {
+            Some(advice) => advice.into(),
+            None => self.usual_advice(),
+        }
     }
 
     const fn failure(&self) -> Option<&Failure> {
@@ -151,12 +155,12 @@ impl Error {
         }
     }
 
-    const fn usual_advice(&self) -> &'static str {
-        match self {
+    fn usual_advice(&self) -> Cow<'static, str> {
+        let advice = match self {
             Self::InvalidConfig(_) => {
                 "Correct the environment variables; nothing was read or written."
             }
-            Self::InvalidEvent(_) => "Correct the event; nothing was written.",
+            Self::InvalidEvent(invalid) => return invalid.advice(),
             Self::SecretUnavailable(_) => {
                 "Check CLERK_SECRET_ID and CLERK_SECRET_FIELD, that the secret holds a Clerk \
                  secret key, and that the role may call secretsmanager:GetSecretValue on it (and \
@@ -187,7 +191,8 @@ impl Error {
                  aside, one with \"accept_shrink\": true an unreadable latest.json."
             }
             Self::Internal(_) => "Report it to this project, with the log of this invocation.",
-        }
+        };
+        advice.into()
     }
 }
 
@@ -363,7 +368,7 @@ mod tests {
         assert_eq!(errors.iter().map(Error::name).collect::<Vec<_>>(), names);
         for error in errors {
             let message = error.message();
-            assert!(message.ends_with(error.advice()), "{message}");
+            assert!(message.ends_with(&*error.advice()), "{message}");
             assert!(!message.contains('\n'), "{message}");
             let diagnostic =
                 Diagnostic { error_type: error.name().to_owned(), error_message: message };

@@ -1,5 +1,6 @@
 //! Parses the event: what an invocation is asked to do.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use crate::config::{LONGEST_TIME_BUDGET, resource_names};
 use crate::lists::endpoint::Endpoint;
 use crate::lists::row_request::{PATH_SAFE, RowRequest, is_path_safe};
 use crate::lists::table::{ENDPOINTS, endpoint};
+use crate::nearest::quoted_with_suggestion;
 
 /// One request to this program (docs/reference.md, Events).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -123,10 +125,12 @@ impl Event {
     }
 }
 
-/// Everything that is wrong with an event.
+/// Everything that is wrong with an event, or with the command that it was to be made from.
 #[derive(Debug, thiserror::Error)]
 pub struct InvalidEvent {
     problems: Vec<String>,
+    /// The command to correct, such as `clerk-sync lookup`, if the event was to be made from one.
+    command: Option<String>,
 }
 
 /// Problems that the message names: an event may have any number of fields, and the message is
@@ -140,50 +144,73 @@ impl InvalidEvent {
         &self.problems
     }
 
-    /// The event could not be read from `place`.
+    /// The event could not be read from `place`. `hint` says what else may have been meant.
     #[must_use]
-    pub fn unreadable(place: &str, error: &std::io::Error) -> Self {
-        Self { problems: vec![format!("the event cannot be read from {place}: {error}")] }
+    pub fn unreadable(place: &str, error: &std::io::Error, hint: &str) -> Self {
+        Self::one(format!("the event cannot be read from {place}: {error}{hint}"))
+    }
+
+    /// What is wrong with a command, such as `clerk-sync lookup`.
+    #[must_use]
+    pub fn of_command(command: &str, problem: impl Into<String>) -> Self {
+        Self::one(problem).on_command_line(command)
+    }
+
+    /// The same problems, to be corrected in the command that the event was made from.
+    #[must_use]
+    pub fn on_command_line(self, command: &str) -> Self {
+        Self { command: Some(command.to_owned()), ..self }
+    }
+
+    /// What to do about it, a sentence.
+    #[must_use]
+    pub fn advice(&self) -> Cow<'static, str> {
+        match &self.command {
+            None => "Correct the event; nothing was written.".into(),
+            Some(command) => {
+                format!("Correct the command, see {command} --help; nothing was done.").into()
+            }
+        }
+    }
+
+    fn one(problem: impl Into<String>) -> Self {
+        Self { problems: vec![problem.into()], command: None }
     }
 
     /// The answer to the event would be too large.
     pub(crate) fn too_much_asked() -> Self {
         let problem = "the grants do not fit into one answer (accepted: a lookup without grants, \
                        or a sync of organization_memberships)";
-        Self { problems: vec![problem.to_owned()] }
+        Self::one(problem)
     }
 
     /// `changes` without `from` and `to`, while no changes are to be written.
     pub(crate) fn changes_are_off() -> Self {
         let problem = "action changes writes what is owed, and CHANGES is off (accepted: CHANGES set to \
                        access or all, or an event with from and to)";
-        Self { problems: vec![problem.to_owned()] }
+        Self::one(problem)
     }
 
     /// A comparison that does not fit into the time budget.
     pub(crate) fn too_long_to_compare() -> Self {
         let problem = "the comparison does not fit into the time budget (accepted: snapshots that \
                        clerk-access diff compares, or a larger budget)";
-        Self { problems: vec![problem.to_owned()] }
+        Self::one(problem)
     }
 
     /// Two snapshots that cannot be compared.
     pub(crate) fn incomparable(why: &dyn std::error::Error) -> Self {
-        Self { problems: vec![why.to_string()] }
+        Self::one(why.to_string())
     }
 
     /// A field that should name a snapshot, and none is there.
     pub(crate) fn no_snapshot(field: &str, url: &str) -> Self {
         let accepted = "the id of a snapshot below SNAPSHOT_URL, such as 20261120T120000Z-3f9a1c";
-        Self {
-            problems: vec![format!(
-                "{field} names no snapshot: {url} does not exist (accepted: {accepted})"
-            )],
-        }
+        Self::one(format!("{field} names no snapshot: {url} does not exist (accepted: {accepted})"))
     }
 
     fn whole(what: &str) -> Self {
-        Self { problems: vec![format!("the event {what} (accepted: a JSON object such as {{}})")] }
+        Self::one(format!("the event {what} (accepted: a JSON object such as {{}})"))
     }
 
     fn not_an_object() -> Self {
@@ -264,7 +291,7 @@ fn event(fields: &[(&str, &Value)]) -> Result<Event, InvalidEvent> {
 
     match event {
         Some(event) if problems.is_empty() => Ok(event),
-        _ => Err(InvalidEvent { problems }),
+        _ => Err(InvalidEvent { problems, command: None }),
     }
 }
 
@@ -424,8 +451,9 @@ fn looked_up(fields: &[(&str, &Value)]) -> Result<&'static Endpoint, String> {
         return Err(wrong("is missing"));
     };
     let name = value.as_str().ok_or_else(|| wrong("is not a string"))?;
-    let resource = Resource::from_name(name)
-        .ok_or_else(|| wrong(&format!("names unknown {}", Quoted(name))))?;
+    let resource = Resource::from_name(name).ok_or_else(|| {
+        wrong(&format!("names unknown {}", quoted_with_suggestion(name, known_resources())))
+    })?;
     let endpoint = endpoint(resource);
     if endpoint.row_requests.is_empty() {
         return Err(wrong(&format!("is {resource}, which Clerk does not return one by one")));
@@ -479,12 +507,16 @@ fn resources(value: &Value) -> Result<BTreeSet<Resource>, String> {
         .iter()
         .filter(|name| Resource::from_name(name).is_none())
         .take(MOST_PROBLEMS_SHOWN)
-        .map(|name| Quoted(name).to_string())
+        .map(|name| quoted_with_suggestion(name, known_resources()))
         .collect();
     if !unknown.is_empty() {
         return Err(wrong(&format!("names unknown {}", unknown.join(", "))));
     }
     Ok(names.into_iter().filter_map(Resource::from_name).collect())
+}
+
+fn known_resources() -> impl Iterator<Item = &'static str> + Clone {
+    Resource::ALL.iter().map(|resource| resource.name())
 }
 
 fn time_budget(value: &Value) -> Result<Duration, String> {

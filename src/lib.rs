@@ -5,6 +5,8 @@
 //!
 //! - [`lambda`] and [`program`] are the two ways to start. Both pass one event to
 //!   [`handler::handle`].
+//! - On the program's command line, [`arguments`] tells an event from a command, and `commands` makes the event that
+//!   a command stands for; `answer_text` words the answer for a terminal.
 //! - [`config`] parses the settings and [`event`] the request. [`dependencies`] holds the store,
 //!   the secret, the connection to Clerk and the clock; an [`invocation`] has the request id and
 //!   how long the work may take.
@@ -28,6 +30,12 @@
 
 pub mod lambda;
 pub mod program;
+
+#[cfg(feature = "cli")]
+mod answer_text;
+pub mod arguments;
+#[cfg(feature = "cli")]
+pub mod commands;
 
 pub mod handler;
 
@@ -61,6 +69,7 @@ pub mod response;
 pub mod telemetry;
 
 pub mod clock;
+mod nearest;
 pub mod panics;
 pub mod redaction;
 pub mod time_budget;

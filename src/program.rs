@@ -1,18 +1,19 @@
 //! The plain program: handles one event and exits.
 
 use std::ffi::OsString;
-use std::io::{IsTerminal as _, Read as _, Write as _};
+use std::io::{ErrorKind, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clerk_store::aws::LazyAwsConfig;
-use clerk_store::quoted::escaped_json;
+use clerk_store::quoted::{escaped_json, for_terminal};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::{error, warn};
 
+use crate::arguments::{self, Request};
 use crate::config::{Config, Environment, LogLevel, Place, help};
 use crate::dependencies::Dependencies;
 use crate::error::{Error, Failure};
@@ -30,31 +31,82 @@ use crate::work_limit::WorkLimit;
 /// Exit status for a wrong command line, the same as for a wrong event (docs/reference.md).
 const USAGE: u8 = 2;
 
-/// Runs `clerk-sync [EVENT]` and returns its exit status.
+/// Runs `clerk-sync [EVENT]` or a command, and returns its exit status.
 pub async fn run(
     arguments: impl IntoIterator<Item = OsString>,
     environment: Environment,
 ) -> ExitCode {
-    let source = match EventSource::from_arguments(arguments) {
-        Ok(Command::Handle(source)) => source,
-        Ok(Command::Help) => return print(&help()),
-        Ok(Command::Version) => {
-            return print(concat!("clerk-sync ", env!("CARGO_PKG_VERSION"), "\n"));
+    match arguments::read(arguments, cfg!(feature = "cli")) {
+        Ok(Request::Help) => print(&help()),
+        Ok(Request::Version) => print(concat!("clerk-sync ", env!("CARGO_PKG_VERSION"), "\n")),
+        Ok(Request::Event(source)) => {
+            let answering =
+                async |progress: &Progress| answer(|| source.event(), &environment, progress).await;
+            work(answering, &environment, Form::Json).await
         }
+        #[cfg(feature = "cli")]
+        Ok(Request::Command(words)) => run_command(&words, environment).await,
+        #[cfg(not(feature = "cli"))]
+        Ok(Request::Command(_)) => ExitCode::from(USAGE),
         Err(problem) => {
-            complain(&format!("clerk-sync: {problem}; see clerk-sync --help\n"));
-            return ExitCode::from(USAGE);
+            complain(&format!("{problem}; see clerk-sync --help"));
+            ExitCode::from(USAGE)
         }
+    }
+}
+
+#[cfg(feature = "cli")]
+async fn run_command(words: &[OsString], environment: Environment) -> ExitCode {
+    use crate::commands::{self, Asked, Command, Misuse};
+
+    let form = |json| {
+        if json || !std::io::stdout().is_terminal() { Form::Json } else { Form::Text }
     };
+    match commands::read(words, environment.clone()) {
+        Ok(Command::Print(text)) => print(&String::from_utf8_lossy(&text)),
+        Ok(Command::Handle(asked)) => {
+            let Asked { event, environment, json, .. } = *asked;
+            let answering =
+                async |progress: &Progress| answer(|| Ok(event), &environment, progress).await;
+            work(answering, &environment, form(json)).await
+        }
+        Err(misuse) => {
+            let Misuse { invalid, json } = *misuse;
+            work(async |_: &Progress| Err(invalid.into()), &environment, form(json)).await
+        }
+    }
+}
+
+/// How the answer is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// One JSON document, also for an error.
+    Json,
+    /// Words for a person at a terminal.
+    #[cfg(feature = "cli")]
+    Text,
+}
+
+/// Awaits the answer, writes it, and returns the exit status.
+async fn work(
+    answering: impl AsyncFnOnce(&Progress) -> Result<Response, Error>,
+    environment: &Environment,
+    form: Form,
+) -> ExitCode {
     let telemetry =
-        telemetry::install(Place::Program, LogLevel::of(&environment)).unwrap_or_default();
+        telemetry::install(Place::Program, LogLevel::of(environment)).unwrap_or_default();
     panics::log_panics_without_message();
     let progress =
         if std::io::stderr().is_terminal() { Progress::on_terminal() } else { Progress::default() };
     telemetry.set_progress(progress.clone());
-    let ended = end(answer(&source, &environment, &progress)).await;
+    let answered = catch_panic(answering(&progress)).await;
     progress.finish();
     telemetry.set_progress(Progress::default());
+    let ended = match form {
+        Form::Json => Ended::of(answered),
+        #[cfg(feature = "cli")]
+        Form::Text => Ended::in_words(answered),
+    };
     let written = print(&ended.document);
     if written == ExitCode::SUCCESS { ExitCode::from(ended.status) } else { written }
 }
@@ -67,7 +119,7 @@ pub async fn end(work: impl Future<Output = Result<Response, Error>>) -> Ended {
 /// What the program ends with: the document on standard output, and the exit status.
 #[derive(Debug)]
 pub struct Ended {
-    /// JSON with a line break at the end.
+    /// JSON with a line break at the end, or words for a person.
     pub document: String,
     /// The exit status.
     pub status: u8,
@@ -89,16 +141,30 @@ impl Ended {
         });
         Self { document: escaped_json(format!("{json:#}\n")), status }
     }
+
+    /// The same in words. A failure is a sentence on standard error and nothing on standard output.
+    #[cfg(feature = "cli")]
+    fn in_words(answered: Result<Response, Error>) -> Self {
+        match answered {
+            Ok(response) => {
+                Self { document: crate::answer_text::of(&response), status: response.exit_status() }
+            }
+            Err(failure) => {
+                complain(&failure.message());
+                Self { document: String::new(), status: failure.exit_status() }
+            }
+        }
+    }
 }
 
 async fn answer(
-    source: &EventSource,
+    event: impl FnOnce() -> Result<Event, Error>,
     environment: &Environment,
     progress: &Progress,
 ) -> Result<Response, Error> {
     let started = Instant::now();
     let config = Config::from_environment(environment, Place::Program)?;
-    let event = source.read()?;
+    let event = event()?;
     let interrupt = interrupt_on_signals()?;
     let dependencies = Dependencies::open(&config, LazyAwsConfig::new()).await;
     let budget = TimeBudget::new(
@@ -142,92 +208,26 @@ fn interrupt_on_signals() -> Result<watch::Receiver<bool>, Error> {
     Ok(receiver)
 }
 
-/// What the command line asks for.
-#[derive(Debug, PartialEq, Eq)]
-enum Command {
-    Help,
-    Version,
-    Handle(EventSource),
-}
-
-/// Where the event comes from.
-#[derive(Debug, PartialEq, Eq)]
-enum EventSource {
-    /// No argument: `{}`.
-    Nothing,
-    /// `-`.
-    StandardInput,
-    /// A file.
-    File(OsString),
-}
-
-impl EventSource {
-    fn from_arguments(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, String> {
-        let mut arguments = arguments.into_iter();
-        let Some(first) = arguments.next() else { return Ok(Command::Handle(Self::Nothing)) };
-        if arguments.next().is_some() {
-            return Err("at most one EVENT is handled".to_owned());
-        }
-        match first.to_str() {
-            Some("-h" | "--help") => Ok(Command::Help),
-            Some("-V" | "--version") => Ok(Command::Version),
-            Some("-") => Ok(Command::Handle(Self::StandardInput)),
-            Some(option) if option.starts_with('-') => {
-                Err(format!("the option {option:?} is unknown"))
-            }
-            _ => Ok(Command::Handle(Self::File(first))),
-        }
-    }
-
-    fn read(&self) -> Result<Event, Error> {
-        let bytes = match self {
-            Self::Nothing => Ok(b"{}".to_vec()),
-            Self::StandardInput => {
-                let mut bytes = Vec::new();
-                std::io::stdin().lock().read_to_end(&mut bytes).map(|_| bytes)
-            }
-            Self::File(path) => std::fs::read(path),
-        };
-        let bytes = bytes.map_err(|error| {
-            let place = match self {
-                Self::File(path) => format!("the file {}", path.display()),
-                _ => "standard input".to_owned(),
-            };
-            crate::event::InvalidEvent::unreadable(&place, &error)
-        })?;
-        Ok(Event::from_json(&bytes)?)
-    }
-}
-
+/// Writes to standard output. If nobody reads it any more, that is their choice.
 fn print(text: &str) -> ExitCode {
-    match std::io::stdout().lock().write_all(text.as_bytes()) {
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(_) => ExitCode::FAILURE,
+        Err(error) => {
+            if error.kind() != ErrorKind::BrokenPipe {
+                complain(&format!(
+                    "the answer could not be written to standard output: {error}; send it to another \
+                     place. What was stored is stored: clerk-sync status shows it."
+                ));
+            }
+            ExitCode::FAILURE
+        }
     }
 }
 
-/// Writes to standard error.
-fn complain(text: &str) {
+/// Writes a sentence to standard error.
+fn complain(sentence: &str) {
+    let line = format!("clerk-sync: {}\n", for_terminal(sentence));
     // If standard error is closed there is nowhere to report it.
-    let _closed = std::io::stderr().lock().write_all(text.as_bytes());
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn command(arguments: &[&str]) -> Result<Command, String> {
-        EventSource::from_arguments(arguments.iter().map(OsString::from))
-    }
-
-    #[test]
-    fn accepts_one_event_at_most() {
-        assert_eq!(command(&[]), Ok(Command::Handle(EventSource::Nothing)));
-        assert_eq!(command(&["-"]), Ok(Command::Handle(EventSource::StandardInput)));
-        assert_eq!(command(&["a.json"]), Ok(Command::Handle(EventSource::File("a.json".into()))));
-        assert_eq!(command(&["--help"]), Ok(Command::Help));
-        assert_eq!(command(&["-V"]), Ok(Command::Version));
-        assert!(command(&["--verbose"]).is_err());
-        assert!(command(&["a.json", "b.json"]).is_err());
-    }
+    let _closed = std::io::stderr().lock().write_all(line.as_bytes());
 }

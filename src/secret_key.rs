@@ -24,6 +24,12 @@ impl SecretKey {
         if text.starts_with("pk_") {
             return Err(SecretKeyError::Publishable);
         }
+        if text.starts_with(['"', '\'', '`', '\u{201c}', '\u{2018}']) {
+            return Err(SecretKeyError::InQuotes);
+        }
+        if is_assignment(text) {
+            return Err(SecretKeyError::Assignment);
+        }
         // Visible ASCII only: the key becomes part of a header, and must not add another one.
         if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(SecretKeyError::Character);
@@ -62,6 +68,16 @@ impl SecretKey {
     }
 }
 
+/// Whether the text is a line such as `CLERK_SECRET_KEY=…` of an `.env` file.
+fn is_assignment(text: &str) -> bool {
+    let name = text.split_once('=').map(|(name, _)| name.trim_end());
+    name.is_some_and(|name| {
+        let is_of_a_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+        name.strip_prefix("export ").unwrap_or(name).bytes().all(is_of_a_name)
+            && name.contains("KEY")
+    })
+}
+
 impl fmt::Debug for SecretKey {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("SecretKey(hidden)")
@@ -89,6 +105,14 @@ pub enum SecretKeyError {
          sk_test_…) is needed"
     )]
     Publishable,
+    /// `"sk_…"`
+    #[error("is in quotation marks; give the Clerk secret key without them")]
+    InQuotes,
+    /// `CLERK_SECRET_KEY=sk_…`
+    #[error(
+        "is a whole line such as NAME=key; give the Clerk secret key alone, from sk_ to its end"
+    )]
+    Assignment,
     /// White space, a control character or a character beyond ASCII inside.
     #[error(
         "has white space, a control character or a non-ASCII character inside; copy the Clerk \
@@ -132,7 +156,12 @@ mod tests {
             ("sk_live_é", SecretKeyError::Character),
             ("sk_live_\u{7f}", SecretKeyError::Character),
             ("sk_prod_x", SecretKeyError::Prefix),
-            ("\"sk_live_x\"", SecretKeyError::Prefix),
+            ("\"sk_live_x\"", SecretKeyError::InQuotes),
+            ("'sk_live_x'", SecretKeyError::InQuotes),
+            ("\u{201c}sk_live_x\u{201d}", SecretKeyError::InQuotes),
+            ("CLERK_SECRET_KEY=sk_live_x", SecretKeyError::Assignment),
+            ("export CLERK_SECRET_KEY = \"sk_live_x\"", SecretKeyError::Assignment),
+            ("c3RyYW5nZQ==", SecretKeyError::Prefix),
             ("{\"a\":1}", SecretKeyError::Prefix),
             ("SK_LIVE_x", SecretKeyError::Prefix),
             ("sk_live_", SecretKeyError::Incomplete),

@@ -536,7 +536,7 @@ mod tests {
             (None, format!("x {PLANTED}"), "secret clerk/production has white space"),
             (None, "pk_test_planted".to_owned(), "secret clerk/production is a publishable key"),
             (None, String::new(), "secret clerk/production is empty"),
-            (None, format!("\"{PLANTED}\""), "secret clerk/production is not a Clerk secret key"),
+            (None, format!("\"{PLANTED}\""), "secret clerk/production is in quotation marks"),
             (None, format!("{{\"a\": {PLANTED}}}"), "is not valid JSON at line 1, column 7"),
             (
                 None,

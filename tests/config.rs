@@ -184,7 +184,9 @@ fn a_problem_names_the_variable_what_is_wrong_and_what_is_accepted() {
     );
     let resources = message(&[("RESOURCES", "users,userz,teams")]);
     assert!(
-        resources.starts_with("RESOURCES names unknown \"userz\", \"teams\" (accepted: "),
+        resources.starts_with(
+            "RESOURCES names unknown \"userz\" (did you mean users?), \"teams\" (accepted: "
+        ),
         "{resources}"
     );
     for resource in Resource::ALL {

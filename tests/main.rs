@@ -24,6 +24,8 @@ mod threat_model;
 // The real program as a process and as a Lambda function.
 mod program {
     mod certificates;
+    mod commands;
+    mod first_mistakes;
     mod lambda;
     mod messages;
     mod panics;

@@ -84,6 +84,15 @@ impl Environment {
         Self(values)
     }
 
+    /// The same environment with another value of one variable that this program reads.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        if let Some(name) = names_read().find(|read| name == *read) {
+            self.0.insert(name, Value::Text(value.trim().to_owned()));
+        }
+        self
+    }
+
     /// Where the program runs.
     #[must_use]
     pub fn place(&self) -> Place {
@@ -148,6 +157,17 @@ mod tests {
         assert_eq!(value("METADATA"), None);
         assert_eq!(value("CLERK_SECRET_ID"), None);
         assert_eq!(value("SNAPSHOT_URL"), None);
+    }
+
+    #[test]
+    fn a_value_can_be_replaced_even_one_that_is_not_utf8() {
+        use std::os::unix::ffi::OsStringExt;
+        let wrong = OsString::from_vec(vec![0xff]);
+        let environment = Environment::from_pairs([(OsString::from("RESOURCES"), wrong)])
+            .with("RESOURCES", "users")
+            .with("SOMETHING_ELSE", "x");
+        assert_eq!(environment.value("RESOURCES").ok().flatten(), Some("users"));
+        assert_eq!(format!("{environment:?}"), r#"{"RESOURCES"}"#);
     }
 
     #[cfg(unix)]

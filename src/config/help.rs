@@ -198,6 +198,32 @@ pub const SETTINGS: &[Setting] = &[
     },
 ];
 
+/// Every exit status, and what it means.
+pub const EXIT_STATUSES: &[(u8, &str)] = &[
+    (0, "complete, skipped, or an answered query"),
+    (1, "any other error, and a check of which a part is not ok"),
+    (2, "bad configuration, event or command"),
+    (3, "held by the shrink guard"),
+    (75, "partial or busy: run it again to continue. Ctrl-C checkpoints first"),
+];
+
+/// What `--help` says about the commands, in builds that have them.
+const COMMANDS: &str = "\
+Commands, each of which stands for an event (clerk-sync COMMAND --help):
+  sync         continue the run in progress, or start one: --into URL-or-folder,
+               --resources A,B, --time-budget SECONDS, --force, --restart,
+               --accept-shrink
+  check        test the settings, the key, Clerk and the store
+  status       the run in progress and the newest snapshot
+  lookup       one thing as a snapshot would hold it
+  changes      write the changes that are owed, or sum up what changed
+  completions  of bash, zsh or fish
+  man          the manual page
+A command answers in words on a terminal, and elsewhere, or with --json, as an
+event does. A file of such a name is given as ./check.
+
+";
+
 /// The text of `--help`, ending in a newline; at most 80 columns wide.
 #[must_use]
 pub fn help() -> String {
@@ -207,8 +233,14 @@ Copies who has access to what in a Clerk instance to S3 or a folder, as NDJSON
 with a manifest and checksums. Only ever reads from Clerk.
 
 Usage: clerk-sync [EVENT]
+       clerk-sync COMMAND [OPTIONS]
        clerk-sync --help | --version
 
+",
+    );
+    text.push_str(if cfg!(feature = "cli") { COMMANDS } else { "This build has no commands.\n\n" });
+    text.push_str(
+        "\
 EVENT  a file with the event's JSON, - for standard input, nothing for {}
        {} or {\"action\":\"sync\"}  continue the run in progress, or start one;
           with \"resources\" (overrides RESOURCES), \"time_budget_seconds\",
@@ -223,8 +255,9 @@ EVENT  a file with the event's JSON, - for standard input, nothing for {}
           \"external_id\", for organizations \"slug\", for organization_memberships
           \"organization_id\" and \"user_id\"; \"grants\" (its grants as well)
 
-The response is one JSON document on standard output; logs go to standard
-error. Where AWS_LAMBDA_RUNTIME_API is set it runs as a Lambda function.
+The response to an event is one JSON document on standard output; logs go to
+standard error. Where AWS_LAMBDA_RUNTIME_API is set, it runs as a Lambda
+function.
 
 Settings (environment variables; an empty one counts as not set):
 ",
@@ -241,12 +274,13 @@ Settings (environment variables; an empty one counts as not set):
 AWS endpoints, region and credentials come from the SDK's usual places.
 
 Exit status:
-   0  complete, skipped, or an answered query
-   1  any other error, and a check of which a part is not ok
-   2  bad configuration or event
-   3  held by the shrink guard
-  75  partial or busy: run it again to continue. Ctrl-C checkpoints first
-
+",
+    );
+    for (status, meaning) in EXIT_STATUSES {
+        text.push_str(&format!("  {status:2}  {meaning}\n"));
+    }
+    text.push_str(
+        "
 Example:
   export SNAPSHOT_URL=file:///var/tmp/clerk RESOURCES=users,organizations
   export CLERK_SECRET_ID=clerk/production

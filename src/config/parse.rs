@@ -21,6 +21,7 @@ use super::environment::{
 };
 use super::problem::{InvalidConfig, Problem};
 use super::{ClerkSettings, Config, KeySetting, LogLevel};
+use crate::nearest::quoted_with_suggestion;
 use crate::secret_key::SecretKey;
 use crate::translate::MetadataBags;
 
@@ -389,23 +390,28 @@ fn snapshot_url(text: &str) -> Result<SnapshotUrl, String> {
 }
 
 fn resources(text: &str) -> Result<BTreeSet<Resource>, String> {
-    let resources = listed(text, Resource::from_name)?;
+    let resources = listed(text, Resource::ALL.iter().map(|it| (it.name(), *it)))?;
     if resources.is_empty() {
         return Err("names nothing".to_owned());
     }
     Ok(resources.into_iter().collect())
 }
 
-/// The items of a comma-separated list, by name. Skips empty items, such as the one after a
-/// trailing comma.
-fn listed<T>(text: &str, from_name: impl Fn(&str) -> Option<T>) -> Result<Vec<T>, String> {
+/// The items of a comma-separated list, of those that are `known` by these names. Skips empty items,
+/// such as the one after a trailing comma.
+fn listed<'a, T: Copy>(
+    text: &str,
+    known: impl Iterator<Item = (&'a str, T)> + Clone,
+) -> Result<Vec<T>, String> {
     let mut items = Vec::new();
     let mut unknown = Vec::new();
-    for name in text.split(',').map(str::trim) {
-        match from_name(name) {
-            Some(item) => items.push(item),
-            None if name.is_empty() => {}
-            None => unknown.push(Quoted(name).to_string()),
+    for text in text.split(',').map(str::trim) {
+        match known.clone().find(|(name, _)| *name == text) {
+            Some((_, item)) => items.push(item),
+            None if text.is_empty() => {}
+            None => {
+                unknown.push(quoted_with_suggestion(text, known.clone().map(|(name, _)| name)));
+            }
         }
     }
     if unknown.is_empty() {
@@ -581,9 +587,8 @@ fn metadata_bags(text: &str) -> Result<MetadataBags, String> {
     if text == "none" {
         return Ok(bags);
     }
-    for name in listed(text, |name| {
-        ["public", "private", "unsafe"].into_iter().find(|known| *known == name)
-    })? {
+    let known = ["public", "private", "unsafe"].into_iter().map(|name| (name, name));
+    for name in listed(text, known)? {
         match name {
             "public" => bags.public = true,
             "private" => bags.private = true,
@@ -598,7 +603,9 @@ fn metadata_bags(text: &str) -> Result<MetadataBags, String> {
 fn redact(reader: &mut Reader<'_>, include_raw: bool) -> BTreeSet<Personal> {
     let kinds = reader.optional(SETTING_REDACT, REDACTED, |text| match text {
         "none" => Ok(BTreeSet::new()),
-        _ => Ok(listed(text, Personal::from_name)?.into_iter().collect()),
+        _ => {
+            Ok(listed(text, Personal::ALL.iter().map(|it| (it.name(), *it)))?.into_iter().collect())
+        }
     });
     let kinds = kinds.unwrap_or_default();
     if include_raw && !kinds.is_empty() {

@@ -125,7 +125,8 @@ pub(crate) async fn aws_config_for(endpoint_url: &str) -> SdkConfig {
 
 const ADVICE: &str = "run `make test`, or name a Python that has moto[server] in CLERK_SYNC_PYTHON";
 
-fn python() -> PathBuf {
+/// The Python that has moto.
+pub(crate) fn python() -> PathBuf {
     std::env::var_os("CLERK_SYNC_PYTHON").map_or_else(
         || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(".venv/bin/python"),
         PathBuf::from,

@@ -1,7 +1,9 @@
 //! The real program as a child process.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::io::Write as _;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, OnceLock};
 
@@ -11,7 +13,7 @@ use clerk_store::Store;
 use serde_json::Value;
 
 use super::fuse::Fuse;
-use super::moto::Moto;
+use super::moto::{self, Moto};
 use super::world::ALL;
 
 /// A command line and its environment. Nothing is inherited except the name of a planted bug.
@@ -20,7 +22,33 @@ pub(crate) struct Program {
     settings: BTreeMap<String, String>,
     arguments: Vec<String>,
     input: String,
+    /// Words in front of the program's name, of another program that starts it.
+    within: Vec<String>,
+    folder: Option<PathBuf>,
+    on_terminal: bool,
 }
+
+/// Runs a program whose standard output is a terminal, and copies what it writes there. Its other streams stay as they
+/// are.
+const TERMINAL: &str = r#"
+import os, pty, subprocess, sys
+master, slave = pty.openpty()
+child = subprocess.Popen(sys.argv[1:], stdout=slave)
+os.close(slave)
+written = b""
+while True:
+    try:
+        read = os.read(master, 65536)
+    except OSError:  # On Linux the end of a terminal is an error.
+        break
+    if not read:
+        break
+    written += read
+sys.stdout.buffer.write(written.replace(b"\r\n", b"\n"))
+sys.stdout.flush()
+status = child.wait()
+sys.exit(status if status >= 0 else 128 - status)
+"#;
 
 /// How a process ended.
 #[derive(Debug)]
@@ -36,7 +64,14 @@ pub(crate) struct Finished {
 impl Program {
     /// The program without any settings.
     pub(crate) fn bare() -> Self {
-        Self { settings: BTreeMap::new(), arguments: Vec::new(), input: String::new() }
+        Self {
+            settings: BTreeMap::new(),
+            arguments: Vec::new(),
+            input: String::new(),
+            within: Vec::new(),
+            folder: None,
+            on_terminal: false,
+        }
     }
 
     /// The program that copies every resource from a sandbox.
@@ -73,6 +108,26 @@ impl Program {
         self
     }
 
+    /// Adds the words of a command.
+    pub(crate) fn command(self, words: &[&str]) -> Self {
+        words.iter().fold(self, |program, word| program.argument(word))
+    }
+
+    /// Runs it in this folder.
+    pub(crate) fn in_folder(self, folder: &Path) -> Self {
+        Self { folder: Some(folder.to_owned()), ..self }
+    }
+
+    /// Lets another program start it: one that ends in running the words that follow.
+    pub(crate) fn within(self, words: &[&str]) -> Self {
+        Self { within: words.iter().map(|word| (*word).to_owned()).collect(), ..self }
+    }
+
+    /// Makes its standard output a terminal.
+    pub(crate) fn on_terminal(self) -> Self {
+        Self { on_terminal: true, ..self }
+    }
+
     /// Passes the event on standard input.
     pub(crate) fn event(self, event: &Value) -> Self {
         Self { input: event.to_string(), ..self }.argument("-")
@@ -80,8 +135,16 @@ impl Program {
 
     /// Starts it.
     pub(crate) fn start(&self) -> Child {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_clerk-sync"))
-            .args(&self.arguments)
+        let python = moto::python();
+        let terminal =
+            self.on_terminal.then(|| [python.as_os_str(), "-c".as_ref(), TERMINAL.as_ref()]);
+        let mut words: Vec<&OsStr> = self.within.iter().map(OsStr::new).collect();
+        words.extend(terminal.iter().flatten());
+        words.push(env!("CARGO_BIN_EXE_clerk-sync").as_ref());
+        words.extend(self.arguments.iter().map(OsStr::new));
+        let mut child = Command::new(words[0])
+            .args(&words[1..])
+            .current_dir(self.folder.as_deref().unwrap_or(".".as_ref()))
             .env_clear()
             .envs(&self.settings)
             // `make mutants` also plants its bugs in this process.
@@ -163,6 +226,24 @@ impl Finished {
         let logged = self.stderr.contains(name) && self.stderr.contains(message);
         assert!(logged, "{name} is not in the log: {}", self.stderr);
         message.to_owned()
+    }
+}
+
+impl Finished {
+    /// The words on a terminal of a process that ended with this status.
+    pub(crate) fn words(&self, status: i32) -> &str {
+        assert_eq!(self.status, Some(status), "{}\n{}", self.stdout, self.stderr);
+        assert!(self.stdout.ends_with('\n') && !self.stdout.starts_with('{'), "{}", self.stdout);
+        &self.stdout
+    }
+
+    /// The sentence with which a process ends that fails on a terminal: on standard error, and nothing on standard
+    /// output.
+    pub(crate) fn complaint(&self, status: i32) -> &str {
+        assert_eq!(self.status, Some(status), "{}\n{}", self.stdout, self.stderr);
+        assert_eq!(self.stdout, "");
+        let last = self.stderr.lines().next_back().unwrap_or_default();
+        last.strip_prefix("clerk-sync: ").unwrap_or_else(|| panic!("{}", self.stderr))
     }
 }
 

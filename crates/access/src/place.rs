@@ -1,7 +1,5 @@
 //! Chooses where the snapshots are.
 
-use std::path::{Path, PathBuf};
-
 use clerk_store::{SnapshotUrl, SnapshotUrlError};
 
 use crate::environment::{Environment, SNAPSHOT_URL};
@@ -17,11 +15,11 @@ const USUAL_FOLDER: &str = "out";
 /// [`PlaceError`].
 pub fn choose(option: Option<&str>, environment: &Environment) -> Result<SnapshotUrl, PlaceError> {
     if let Some(url) = option {
-        return parse(url, &environment.folder)
+        return SnapshotUrl::of_argument(url, &environment.folder)
             .map_err(|reason| PlaceError::Invalid { setting: "--url", reason });
     }
     if let Some(url) = environment.variable(SNAPSHOT_URL) {
-        return parse(url, &environment.folder)
+        return SnapshotUrl::of_argument(url, &environment.folder)
             .map_err(|reason| PlaceError::Invalid { setting: SNAPSHOT_URL, reason });
     }
     let usual = environment.folder.join(USUAL_FOLDER);
@@ -29,26 +27,6 @@ pub fn choose(option: Option<&str>, environment: &Environment) -> Result<Snapsho
         Ok(SnapshotUrl::Folder(usual))
     } else {
         Err(PlaceError::Missing)
-    }
-}
-
-fn parse(text: &str, folder: &Path) -> Result<SnapshotUrl, SnapshotUrlError> {
-    if text.starts_with("s3://") || text.starts_with("file:") {
-        return text.parse();
-    }
-    if text.is_empty() || text.contains("://") {
-        return Err(SnapshotUrlError::Scheme);
-    }
-    if text.contains(char::is_control) {
-        return Err(SnapshotUrlError::Character);
-    }
-    let mut whole = folder.to_path_buf();
-    // Without `.`, so that messages show the path as a person would write it.
-    whole.extend(PathBuf::from(text).components().filter(|part| part.as_os_str() != "."));
-    if whole.parent().is_none() {
-        Err(SnapshotUrlError::Root)
-    } else {
-        Ok(SnapshotUrl::Folder(whole))
     }
 }
 
@@ -74,6 +52,7 @@ pub enum PlaceError {
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use std::collections::BTreeMap;
+    use std::path::Path;
 
     use clerk_snapshot::timestamp::Timestamp;
 

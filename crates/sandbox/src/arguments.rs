@@ -13,9 +13,9 @@ Serves a synthetic Clerk instance, read-only, until it is stopped. Prints its UR
 Usage: clerk-sandbox [OPTIONS]
 
   --address HOST:PORT     where to listen [127.0.0.1:0, any free port]
-  --users N               [1000]
-  --organizations N       [50]
-  --memberships N         [2000]
+  --users N               [3000]
+  --organizations N       [200]
+  --memberships N         [6000]
   --roles N               [4]
   --permissions N         [12]
   --other-rows N          rows of each smaller list [3]
@@ -103,7 +103,7 @@ impl Arguments {
 pub(crate) fn read(given: impl Iterator<Item = String>) -> Result<Request, BadArgument> {
     let mut arguments = Arguments {
         address: SocketAddr::from(([127, 0, 0, 1], 0)),
-        population: Population::default().users(1000).organizations(50).memberships(2000),
+        population: Population::demo(),
         latency: Duration::ZERO,
         jitter: Duration::ZERO,
         travel: Duration::ZERO,

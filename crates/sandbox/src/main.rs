@@ -2,7 +2,7 @@
 
 mod arguments;
 
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::process::ExitCode;
 
 use clerk_sandbox::Sandbox;
@@ -33,6 +33,11 @@ fn serve(arguments: Arguments) -> ExitCode {
         sandbox.render_all();
         let serving = match sandbox.serve_on(address).await {
             Ok(serving) => serving,
+            Err(problem) if problem.kind() == ErrorKind::AddrInUse => {
+                let advice =
+                    "stop it, or choose another port: --address 127.0.0.1:0 takes any that is free";
+                return fail(1, &format!("another program already listens on {address}; {advice}"));
+            }
             Err(problem) => return fail(1, &format!("cannot listen on {address}: {problem}")),
         };
         // Once this line has been read, requests and signals may arrive.

@@ -76,6 +76,13 @@ impl Default for Population {
 }
 
 impl Population {
+    /// What `clerk-sandbox` serves unless it is told otherwise, and so what the demonstrations copy: 3,000 users, 200
+    /// organizations and 6,000 memberships. The examples in the documentation and in `events/` name rows of it.
+    #[must_use]
+    pub fn demo() -> Self {
+        Self::default().users(3000).organizations(200).memberships(6000)
+    }
+
     /// No rows at all.
     pub fn none() -> Self {
         Self {

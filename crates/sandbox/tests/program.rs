@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a surprise is a failed test")]
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::process::{Command, Stdio};
 
 fn program() -> Command {
@@ -22,6 +22,18 @@ fn bad_arguments_end_with_status_2_and_their_name() {
         assert!(String::from_utf8(output.stderr).unwrap().contains(named), "{named}");
         assert!(output.stdout.is_empty());
     }
+}
+
+#[test]
+fn a_port_that_is_taken_is_named_with_what_to_do() {
+    let other = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = other.local_addr().unwrap().to_string();
+    let output = program().args(["--users", "1", "--address", &address]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains(&format!("another program already listens on {address}; ")), "{said}");
+    assert!(said.contains("--address 127.0.0.1:0"), "{said}");
+    assert!(output.stdout.is_empty());
 }
 
 #[test]

@@ -171,6 +171,9 @@ impl StoreError {
                 "The next invocation continues; if this persists, find out what else writes below \
                  SNAPSHOT_URL."
             }
+            StoreErrorKind::AccessDenied { .. } => {
+                "If the bucket is not yours, correct SNAPSHOT_URL. The next invocation continues."
+            }
             _ => "Nothing is lost: the next invocation continues.",
         }
     }

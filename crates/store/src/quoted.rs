@@ -1,5 +1,6 @@
 //! Makes foreign text safe for errors and logs.
 
+use std::borrow::Cow;
 use std::fmt;
 
 /// Displays a text in quotes, shortened to 60 characters and with everything escaped that could forge a
@@ -43,6 +44,24 @@ pub fn write_escaped(output: &mut impl fmt::Write, character: char) -> fmt::Resu
     }
 }
 
+/// The text with characters that could deceive a reader, control characters and those that reorder or hide text, as
+/// `\u{…}`, for a terminal.
+#[must_use]
+pub fn for_terminal(text: &str) -> Cow<'_, str> {
+    if !text.contains(disturbs_a_line) {
+        return Cow::Borrowed(text);
+    }
+    let mut escaped = String::with_capacity(text.len() + 16);
+    for character in text.chars() {
+        if disturbs_a_line(character) {
+            escaped.extend(character.escape_unicode());
+        } else {
+            escaped.push(character);
+        }
+    }
+    Cow::Owned(escaped)
+}
+
 /// Escapes what could break or disguise a line in a JSON document; JSON itself escapes only the first 32 control
 /// characters. Such characters can only occur inside strings.
 pub fn escaped_json(json: String) -> String {
@@ -83,6 +102,13 @@ mod tests {
         let long = "x".repeat(1000);
         assert_eq!(Quoted(&long).to_string().chars().count(), LONGEST_SHOWN + 3);
         assert_eq!(Quoted(&"y".repeat(60)).to_string().chars().count(), 62);
+    }
+
+    // A record may hold anything, also what moves the cursor or turns the text round.
+    #[test]
+    fn a_terminal_gets_nothing_but_text() {
+        assert_eq!(for_terminal("a\u{1b}[2J\u{202e}ü\n"), r"a\u{1b}[2J\u{202e}ü\u{a}");
+        assert!(matches!(for_terminal("plain ü \"text\""), Cow::Borrowed(_)));
     }
 
     // Promise 7: no error contains the key, not even one pasted into another setting.

@@ -1,7 +1,7 @@
 //! Parses `SNAPSHOT_URL`, the place where everything is written (docs/reference.md, Settings).
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 use std::str::FromStr;
 
 /// Longest prefix in bytes. It leaves room for the keys within S3's 1,024 bytes.
@@ -74,6 +74,49 @@ impl FromStr for SnapshotUrl {
             Err(SnapshotUrlError::Scheme)
         }
     }
+}
+
+impl SnapshotUrl {
+    /// The place that a person names on a command line: a URL as in `SNAPSHOT_URL`, or a folder, which may be relative
+    /// to the folder `current`.
+    ///
+    /// # Errors
+    /// [`SnapshotUrlError`].
+    pub fn of_argument(text: &str, current: &Path) -> Result<Self, SnapshotUrlError> {
+        if text.starts_with("s3://") || text.starts_with("file:") {
+            return text.parse();
+        }
+        if text.is_empty() || text.contains("://") {
+            return Err(SnapshotUrlError::Scheme);
+        }
+        if text.contains(char::is_control) {
+            return Err(SnapshotUrlError::Character);
+        }
+        let folder = resolved(current, Path::new(text));
+        if folder.parent().is_none() {
+            Err(SnapshotUrlError::Root)
+        } else {
+            Ok(Self::Folder(folder))
+        }
+    }
+}
+
+/// The path from `current`, without `.` and `..`. A `..` behind a symbolic link leads where the system would go.
+fn resolved(current: &Path, path: &Path) -> PathBuf {
+    let mut whole = current.to_path_buf();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                if let Ok(real) = whole.canonicalize() {
+                    whole = real;
+                }
+                whole.pop();
+            }
+            _ => whole.push(part),
+        }
+    }
+    whole
 }
 
 impl fmt::Display for SnapshotUrl {
@@ -246,6 +289,40 @@ mod tests {
             ("file:///srv?x", SnapshotUrlError::QueryOrFragment),
         ] {
             assert_eq!(text.parse::<SnapshotUrl>(), Err(error), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn an_argument_is_a_url_or_a_folder_relative_or_not() {
+        let place = tempfile::tempdir().unwrap();
+        let current = place.path().canonicalize().unwrap();
+        std::fs::create_dir_all(current.join("far/away")).unwrap();
+        std::os::unix::fs::symlink(current.join("far/away"), current.join("link")).unwrap();
+        for (text, expected) in [
+            ("./out", "out"),
+            ("out/", "out"),
+            ("a/./b", "a/b"),
+            (".", ""),
+            ("missing/../out", "out"),
+            ("link/../out", "far/out"),
+            ("my snapshots", "my snapshots"),
+        ] {
+            let url = SnapshotUrl::of_argument(text, &current).unwrap();
+            assert_eq!(url, SnapshotUrl::Folder(current.join(expected)), "{text}");
+            assert_eq!(url.to_string().parse(), Ok(url), "{text}");
+        }
+        for text in ["s3://acme/clerk", "file:///srv/my%20snapshots"] {
+            assert_eq!(SnapshotUrl::of_argument(text, &current), text.parse(), "{text}");
+        }
+        for (text, error) in [
+            ("", SnapshotUrlError::Scheme),
+            ("https://acme/", SnapshotUrlError::Scheme),
+            ("file://out", SnapshotUrlError::NotAbsolute),
+            ("/", SnapshotUrlError::Root),
+            ("/..", SnapshotUrlError::Root),
+            ("a\nb", SnapshotUrlError::Character),
+        ] {
+            assert_eq!(SnapshotUrl::of_argument(text, &current), Err(error), "{text:?}");
         }
     }
 

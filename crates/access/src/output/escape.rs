@@ -1,25 +1,8 @@
 //! Shows characters that could deceive a reader: control characters and those that reorder or hide text.
 
-use std::borrow::Cow;
+use clerk_store::quoted::escaped_json;
 
-use clerk_store::quoted::{disturbs_a_line, escaped_json};
-
-/// The text with such characters as `\u{…}`, for a terminal.
-#[must_use]
-pub fn for_terminal(text: &str) -> Cow<'_, str> {
-    if !text.contains(disturbs_a_line) {
-        return Cow::Borrowed(text);
-    }
-    let mut escaped = String::with_capacity(text.len() + 16);
-    for character in text.chars() {
-        if disturbs_a_line(character) {
-            escaped.extend(character.escape_unicode());
-        } else {
-            escaped.push(character);
-        }
-    }
-    Cow::Owned(escaped)
-}
+pub use clerk_store::quoted::for_terminal;
 
 /// JSON of a value in one line. On a terminal the same characters are escaped in its strings, which stay the same
 /// strings. Elsewhere they are left as they are: what a record says is passed on byte for byte.
