@@ -1,8 +1,9 @@
-"""AWS on this machine: moto's server in this process, with three features that moto lacks.
+"""AWS on this machine: moto's server in this process, with four features that moto lacks.
 
 - The functions passed to it, which run the real program, answer Lambda's `Invoke`.
 - IAM: Secrets Manager's actions are permitted for a secret, not for everything or nothing.
 - S3's conditional writes are atomic: one request at a time.
+- CloudFormation: a template may refer to the outputs of a nested stack.
 """
 
 from __future__ import annotations
@@ -80,6 +81,7 @@ class Aws:
     credentials: Credentials = ANYBODY
 
     def __enter__(self) -> Aws:
+        from moto.cloudformation.models import Stack
         from moto.core import config
         from moto.moto_server.werkzeug_app import (
             DomainDispatcherApplication,
@@ -95,6 +97,7 @@ class Aws:
         logging.getLogger("moto").setLevel(logging.CRITICAL)
         config.default_user_config["stepfunctions"]["execute_state_machine"] = True
         SecretsManagerResponse._determine_resource = _secret_of  # type: ignore[attr-defined]
+        Stack.get_cfn_attribute = _output_of  # type: ignore[attr-defined]
 
         def backend(service: Any) -> Any:
             app = create_backend_app(service)
@@ -195,3 +198,8 @@ def _secret_of(response: Any) -> str:
     """The resource of a Secrets Manager action."""
     secret = json.loads(response.body or "{}").get("SecretId", "*")
     return secret if isinstance(secret, str) else "*"
+
+
+def _output_of(stack: Any, attribute: str) -> str:
+    """An attribute of a nested stack: `Outputs.` and a name."""
+    return stack.output_map[attribute.removeprefix("Outputs.")].value
