@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import re
+import uuid
 from typing import Any
 
-from .aws import ACCOUNT, REGION
+from .aws import ACCOUNT, REGION, Aws
 
 Event = dict[str, Any]
 
@@ -92,3 +93,32 @@ def shown(value: Any) -> str:
     if value is None:
         return ""
     return value if isinstance(value, str) else json.dumps(value)
+
+
+class Bus:
+    """What arrives at the account's default bus, while this is used as a context manager. Moto delivers it."""
+
+    def __init__(self, aws: Aws):
+        self._events = aws.client("events")
+        self._sqs = aws.client("sqs")
+        self._name = f"everything-{uuid.uuid4()}"
+
+    def __enter__(self) -> Bus:
+        self._queue = self._sqs.create_queue(QueueName=self._name)["QueueUrl"]
+        arn = f"arn:aws:sqs:{REGION}:{ACCOUNT}:{self._name}"
+        self._events.put_rule(Name=self._name, EventPattern=json.dumps({"account": [ACCOUNT]}))
+        self._events.put_targets(Rule=self._name, Targets=[{"Id": "queue", "Arn": arn}])
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._events.remove_targets(Rule=self._name, Ids=["queue"])
+        self._events.delete_rule(Name=self._name)
+
+    def events(self) -> list[Event]:
+        """Those since the last call."""
+        found = []
+        while messages := self._sqs.receive_message(QueueUrl=self._queue, MaxNumberOfMessages=10).get("Messages"):
+            for message in messages:
+                found.append(json.loads(message["Body"]))
+                self._sqs.delete_message(QueueUrl=self._queue, ReceiptHandle=message["ReceiptHandle"])
+        return found

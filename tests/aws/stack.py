@@ -212,8 +212,8 @@ class Stack:
     launched: Launched
 
 
-def create(aws: Aws, secret_arn: str) -> Stack:
-    parameters = EVERYTHING | {"ClerkSecretArn": secret_arn}
+def create(aws: Aws, secret_arn: str, key_arn: str) -> Stack:
+    parameters = EVERYTHING | {"ClerkSecretArn": secret_arn, "SigningKeyArn": key_arn}
     template = translated(parameters)
     # Moto makes no schedules, but outputs: by way of one it resolves what the schedule would send.
     machine = template["Nested"]["StateMachineStack"]
