@@ -15,7 +15,7 @@ export CLERK_SYNC_PYTHON := $(CURDIR)/.venv/bin/python
 SEED := $(or $(SEED),$(shell date +%s))
 
 .PHONY: help run install run-lambda test chaos fuzz mutants test-aws measure bench package release deploy invoke logs \
-	latest-views check docs-check advisories clean
+	check docs-check advisories clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r goal meaning; do \
@@ -71,9 +71,9 @@ package: ## build the zip for Lambda and print its size (ARCHITECTURE=arm64 or x
 release: ## build zips for both architectures, with SBOM and checksums (VERIFY=1: build twice and compare)
 	@scripts/release $(if $(VERIFY),--verify) $(ARCHITECTURE)
 
-deploy: ## build and deploy to your AWS account; asks for parameters the first time (CONFIG=name: another stack)
-	@scripts/python-environment lambda cross sam
-	@scripts/deploy
+deploy: ## build and deploy to your AWS account; asks three things the first time (CONFIG=name: another stack)
+	@scripts/python-environment test lambda cross sam
+	@.venv/bin/python scripts/deploy
 
 invoke: ## invoke the deployed function once (EVENT=check: with events/check.json)
 	@scripts/python-environment test
@@ -82,11 +82,6 @@ invoke: ## invoke the deployed function once (EVENT=check: with events/check.jso
 logs: ## follow the log of the deployed function
 	@scripts/python-environment sam
 	@scripts/deploy logs
-
-latest-views: ## update Athena's latest_… views to the newest snapshot (DATABASE=clerk SNAPSHOT_URL=s3://bucket/prefix)
-	@scripts/python-environment test
-	@.venv/bin/python scripts/latest-views $(DATABASE) $(SNAPSHOT_URL) \
-		$(if $(WORKGROUP),--workgroup $(WORKGROUP)) $(if $(OUTPUT),--output $(OUTPUT))
 
 check: ## check formatting, lints, documentation, licences and the template
 	@scripts/python-environment check sam checkov

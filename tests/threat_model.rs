@@ -66,6 +66,7 @@ fn the_functions_role_may_do_what_it_needs_and_no_more() {
         "glue:",
         "athena:",
         "cloudwatch:",
+        "events:",
     ];
     let actions: BTreeSet<&str> = role
         .lines()
@@ -74,8 +75,18 @@ fn the_functions_role_may_do_what_it_needs_and_no_more() {
         .filter(|line| !line.contains(": ") && !line.contains("prefix"))
         .collect();
     let needed = [
+        // In a VPC, and for Lambda alone, which attaches the function.
+        "ec2:AssignPrivateIpAddresses",
+        "ec2:CreateNetworkInterface",
+        "ec2:DeleteNetworkInterface",
+        "ec2:DescribeNetworkInterfaces",
+        "ec2:DescribeSubnets",
+        "ec2:UnassignPrivateIpAddresses",
+        // Lambda uses the function's role to pass on its answers.
+        "events:PutEvents",
         "kms:Decrypt",
         "kms:GenerateDataKey",
+        "kms:Sign",
         "logs:CreateLogStream",
         "logs:PutLogEvents",
         "s3:DeleteObject",

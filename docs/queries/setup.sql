@@ -1,6 +1,6 @@
 -- Written by scripts/catalog from schemas/. Creates the views that the other queries in this folder
--- use, in DuckDB: one for each dataset of the newest snapshot (latest_users), and one for all snapshots
--- with a column snapshot_id (users). Run it in the folder that SNAPSHOT_URL names:
+-- use, in DuckDB: one for each dataset of the newest snapshot (latest_users), one for all snapshots with a
+-- column snapshot_id (users), and one for all changes. Run it in the folder that SNAPSHOT_URL names:
 --
 --   duckdb -init <this file>
 --
@@ -21,15 +21,15 @@ CREATE OR REPLACE MACRO from_iso8601_timestamp(moment) AS moment::TIMESTAMPTZ;
 CREATE OR REPLACE MACRO allowlist_identifiers_in(files) AS TABLE
   SELECT * EXCLUDE (filename), regexp_extract(filename, '([^/]+)/[^/]+/[^/]+$', 1) AS snapshot_id
   FROM read_json(files, format = 'auto', filename = TRUE, columns = {
-    kind: 'VARCHAR',
-    type: 'VARCHAR',
-    id: 'VARCHAR',
-    display_name: 'VARCHAR',
-    status: 'VARCHAR',
-    created_at: 'VARCHAR',
-    updated_at: 'VARCHAR',
-    profile: 'STRUCT("identifier" VARCHAR, "identifier_type" VARCHAR, "invitation_id" VARCHAR)',
-    raw: 'JSON'
+    "kind": 'VARCHAR',
+    "type": 'VARCHAR',
+    "id": 'VARCHAR',
+    "display_name": 'VARCHAR',
+    "status": 'VARCHAR',
+    "created_at": 'VARCHAR',
+    "updated_at": 'VARCHAR',
+    "profile": 'STRUCT("identifier" VARCHAR, "identifier_type" VARCHAR, "invitation_id" VARCHAR)',
+    "raw": 'JSON'
   })
   WHERE kind IS NOT NULL;
 SET VARIABLE allowlist_identifiers_files = (SELECT files_of('*', 'allowlist_identifiers'));
@@ -41,15 +41,15 @@ CREATE OR REPLACE VIEW latest_allowlist_identifiers AS FROM allowlist_identifier
 CREATE OR REPLACE MACRO api_keys_in(files) AS TABLE
   SELECT * EXCLUDE (filename), regexp_extract(filename, '([^/]+)/[^/]+/[^/]+$', 1) AS snapshot_id
   FROM read_json(files, format = 'auto', filename = TRUE, columns = {
-    kind: 'VARCHAR',
-    type: 'VARCHAR',
-    id: 'VARCHAR',
-    display_name: 'VARCHAR',
-    status: 'VARCHAR',
-    created_at: 'VARCHAR',
-    updated_at: 'VARCHAR',
-    profile: 'STRUCT("type" VARCHAR, "subject" VARCHAR, "description" VARCHAR, "claims" JSON, "scopes" VARCHAR[], "revoked" BOOLEAN, "revocation_reason" VARCHAR, "expired" BOOLEAN, "expiration" VARCHAR, "created_by" VARCHAR, "last_used_at" VARCHAR)',
-    raw: 'JSON'
+    "kind": 'VARCHAR',
+    "type": 'VARCHAR',
+    "id": 'VARCHAR',
+    "display_name": 'VARCHAR',
+    "status": 'VARCHAR',
+    "created_at": 'VARCHAR',
+    "updated_at": 'VARCHAR',
+    "profile": 'STRUCT("type" VARCHAR, "subject" VARCHAR, "description" VARCHAR, "claims" JSON, "scopes" VARCHAR[], "revoked" BOOLEAN, "revocation_reason" VARCHAR, "expired" BOOLEAN, "expiration" VARCHAR, "created_by" VARCHAR, "last_used_at" VARCHAR)',
+    "raw": 'JSON'
   })
   WHERE kind IS NOT NULL;
 SET VARIABLE api_keys_files = (SELECT files_of('*', 'api_keys'));
@@ -61,15 +61,15 @@ CREATE OR REPLACE VIEW latest_api_keys AS FROM api_keys_in(getvariable('latest_a
 CREATE OR REPLACE MACRO billing_plans_in(files) AS TABLE
   SELECT * EXCLUDE (filename), regexp_extract(filename, '([^/]+)/[^/]+/[^/]+$', 1) AS snapshot_id
   FROM read_json(files, format = 'auto', filename = TRUE, columns = {
-    kind: 'VARCHAR',
-    type: 'VARCHAR',
-    id: 'VARCHAR',
-    display_name: 'VARCHAR',
-    status: 'VARCHAR',
-    created_at: 'JSON',
-    updated_at: 'JSON',
-    profile: 'STRUCT("slug" VARCHAR, "description" VARCHAR, "product_id" VARCHAR, "for_payer_type" VARCHAR, "is_default" BOOLEAN, "is_recurring" BOOLEAN, "publicly_visible" BOOLEAN, "has_base_fee" BOOLEAN, "fee" STRUCT("amount" BIGINT, "currency" VARCHAR), "annual_monthly_fee" STRUCT("amount" BIGINT, "currency" VARCHAR), "annual_fee" STRUCT("amount" BIGINT, "currency" VARCHAR), "unit_prices" STRUCT("name" VARCHAR, "block_size" BIGINT, "tiers" STRUCT("starts_at_block" BIGINT, "ends_after_block" BIGINT, "fee_per_block" STRUCT("amount" BIGINT, "currency" VARCHAR))[])[], "free_trial_enabled" BOOLEAN, "free_trial_days" BIGINT, "features" STRUCT("id" VARCHAR, "slug" VARCHAR, "name" VARCHAR)[])',
-    raw: 'JSON'
+    "kind": 'VARCHAR',
+    "type": 'VARCHAR',
+    "id": 'VARCHAR',
+    "display_name": 'VARCHAR',
+    "status": 'VARCHAR',
+    "created_at": 'JSON',
+    "updated_at": 'JSON',
+    "profile": 'STRUCT("slug" VARCHAR, "description" VARCHAR, "product_id" VARCHAR, "for_payer_type" VARCHAR, "is_default" BOOLEAN, "is_recurring" BOOLEAN, "publicly_visible" BOOLEAN, "has_base_fee" BOOLEAN, "fee" STRUCT("amount" BIGINT, "currency" VARCHAR), "annual_monthly_fee" STRUCT("amount" BIGINT, "currency" VARCHAR), "annual_fee" STRUCT("amount" BIGINT, "currency" VARCHAR), "unit_prices" STRUCT("name" VARCHAR, "block_size" BIGINT, "tiers" STRUCT("starts_at_block" BIGINT, "ends_after_block" BIGINT, "fee_per_block" STRUCT("amount" BIGINT, "currency" VARCHAR))[])[], "free_trial_enabled" BOOLEAN, "free_trial_days" BIGINT, "features" STRUCT("id" VARCHAR, "slug" VARCHAR, "name" VARCHAR)[])',
+    "raw": 'JSON'
   })
   WHERE kind IS NOT NULL;
 SET VARIABLE billing_plans_files = (SELECT files_of('*', 'billing_plans'));
@@ -81,15 +81,15 @@ CREATE OR REPLACE VIEW latest_billing_plans AS FROM billing_plans_in(getvariable
 CREATE OR REPLACE MACRO billing_subscription_items_in(files) AS TABLE
   SELECT * EXCLUDE (filename), regexp_extract(filename, '([^/]+)/[^/]+/[^/]+$', 1) AS snapshot_id
   FROM read_json(files, format = 'auto', filename = TRUE, columns = {
-    kind: 'VARCHAR',
-    type: 'VARCHAR',
-    id: 'VARCHAR',
-    display_name: 'VARCHAR',
-    status: 'VARCHAR',
-    created_at: 'VARCHAR',
-    updated_at: 'VARCHAR',
-    profile: 'STRUCT("status" VARCHAR, "plan_id" VARCHAR, "price_id" VARCHAR, "plan" STRUCT("id" VARCHAR, "slug" VARCHAR, "name" VARCHAR), "plan_period" VARCHAR, "payer_id" VARCHAR, "payer" STRUCT("user_id" VARCHAR, "organization_id" VARCHAR), "is_free_trial" BOOLEAN, "period_start" VARCHAR, "period_end" VARCHAR, "canceled_at" VARCHAR, "past_due_at" VARCHAR, "ended_at" VARCHAR, "seats" STRUCT("quantity" BIGINT), "lifetime_paid" STRUCT("amount" BIGINT, "currency" VARCHAR), "next_payment" STRUCT("amount" STRUCT("amount" BIGINT, "currency" VARCHAR), "date" VARCHAR))',
-    raw: 'JSON'
+    "kind": 'VARCHAR',
+    "type": 'VARCHAR',
+    "id": 'VARCHAR',
+    "display_name": 'VARCHAR',
+    "status": 'VARCHAR',
+    "created_at": 'VARCHAR',
+    "updated_at": 'VARCHAR',
+    "profile": 'STRUCT("status" VARCHAR, "plan_id" VARCHAR, "price_id" VARCHAR, "plan" STRUCT("id" VARCHAR, "slug" VARCHAR, "name" VARCHAR), "plan_period" VARCHAR, "payer_id" VARCHAR, "payer" STRUCT("user_id" VARCHAR, "organization_id" VARCHAR), "is_free_trial" BOOLEAN, "period_start" VARCHAR, "period_end" VARCHAR, "canceled_at" VARCHAR, "past_due_at" VARCHAR, "ended_at" VARCHAR, "seats" STRUCT("quantity" BIGINT), "lifetime_paid" STRUCT("amount" BIGINT, "currency" VARCHAR), "next_payment" STRUCT("amount" STRUCT("amount" BIGINT, "currency" VARCHAR), "date" VARCHAR))',
+    "raw": 'JSON'
   })
   WHERE kind IS NOT NULL;
 SET VARIABLE billing_subscription_items_files = (SELECT files_of('*', 'billing_subscription_items'));
@@ -101,15 +101,15 @@ CREATE OR REPLACE VIEW latest_billing_subscription_items AS FROM billing_subscri
 CREATE OR REPLACE MACRO blocklist_identifiers_in(files) AS TABLE
   SELECT * EXCLUDE (filename), regexp_extract(filename, '([^/]+)/[^/]+/[^/]+$', 1) AS snapshot_id
   FROM read_json(files, format = 'auto', filename = TRUE, columns = {
-    kind: 'VARCHAR',
-    type: 'VARCHAR',
-    id: 'VARCHAR',
-    display_name: 'VARCHAR',
-    status: 'VARCHAR',
-    created_at: 'VARCHAR',
-    updated_at: 'VARCHAR',
-    profile: 'STRUCT("identifier" VARCHAR, "identifier_type" VARCHAR)',
-    raw: 'JSON'
+    "kind": 'VARCHAR',
+    "type": 'VARCHAR',
+    "id": 'VARCHAR',
+    "display_name": 'VARCHAR',
+    "status": 'VARCHAR',
+    "created_at": 'VARCHAR',
+    "updated_at": 'VARCHAR',
+    "profile": 'STRUCT("identifier" VARCHAR, "identifier_type" VARCHAR)',
+    "raw": 'JSON'
   })
   WHERE kind IS NOT NULL;
 SET VARIABLE blocklist_identifiers_files = (SELECT files_of('*', 'blocklist_identifiers'));
@@ -121,10 +121,10 @@ CREATE OR REPLACE VIEW latest_blocklist_identifiers AS FROM blocklist_identifier
 CREATE OR REPLACE MACRO daily_active_users_in(files) AS TABLE
   SELECT * EXCLUDE (filename), regexp_extract(filename, '([^/]+)/[^/]+/[^/]+$', 1) AS snapshot_id
   FROM read_json(files, format = 'auto', filename = TRUE, columns = {
-    kind: 'VARCHAR',
-    name: 'VARCHAR',
-    date: 'VARCHAR',
-    value: 'BIGINT'
+    "kind": 'VARCHAR',
+    "name": 'VARCHAR',
+    "date": 'VARCHAR',
+    "value": 'BIGINT'
   })
   WHERE kind IS NOT NULL;
 SET VARIABLE daily_active_users_files = (SELECT files_of('*', 'daily_active_users'));
@@ -136,15 +136,15 @@ CREATE OR REPLACE VIEW latest_daily_active_users AS FROM daily_active_users_in(g
 CREATE OR REPLACE MACRO domains_in(files) AS TABLE
   SELECT * EXCLUDE (filename), regexp_extract(filename, '([^/]+)/[^/]+/[^/]+$', 1) AS snapshot_id
   FROM read_json(files, format = 'auto', filename = TRUE, columns = {
-    kind: 'VARCHAR',
-    type: 'VARCHAR',
-    id: 'VARCHAR',
-    display_name: 'VARCHAR',
-    status: 'VARCHAR',
-    created_at: 'JSON',
-    updated_at: 'JSON',
-    profile: 'STRUCT("is_satellite" BOOLEAN, "frontend_api_url" VARCHAR, "accounts_portal_url" VARCHAR, "proxy_url" VARCHAR, "development_origin" VARCHAR, "cname_targets" STRUCT("host" VARCHAR, "value" VARCHAR, "required" BOOLEAN)[])',
-    raw: 'JSON'
+    "kind": 'VARCHAR',
+    "type": 'VARCHAR',
+    "id": 'VARCHAR',
+    "display_name": 'VARCHAR',
+    "status": 'VARCHAR',
+    "created_at": 'JSON',
+    "updated_at": 'JSON',
+    "profile": 'STRUCT("is_satellite" BOOLEAN, "frontend_api_url" VARCHAR, "accounts_portal_url" VARCHAR, "proxy_url" VARCHAR, "development_origin" VARCHAR, "cname_targets" STRUCT("host" VARCHAR, "value" VARCHAR, "required" BOOLEAN)[])',
+    "raw": 'JSON'
   })
   WHERE kind IS NOT NULL;
 SET VARIABLE domains_files = (SELECT files_of('*', 'domains'));
@@ -156,15 +156,15 @@ CREATE OR REPLACE VIEW latest_domains AS FROM domains_in(getvariable('latest_dom
 CREATE OR REPLACE MACRO enterprise_connections_in(files) AS TABLE
   SELECT * EXCLUDE (filename), regexp_extract(filename, '([^/]+)/[^/]+/[^/]+$', 1) AS snapshot_id
   FROM read_json(files, format = 'auto', filename = TRUE, columns = {
-    kind: 'VARCHAR',
-    type: 'VARCHAR',
-    id: 'VARCHAR',
-    display_name: 'VARCHAR',
-    status: 'VARCHAR',
-    created_at: 'VARCHAR',
-    updated_at: 'VARCHAR',
-    profile: 'STRUCT("provider" VARCHAR, "active" BOOLEAN, "authenticatable" BOOLEAN, "domains" VARCHAR[], "organization_id" VARCHAR, "sync_user_attributes" BOOLEAN, "disable_jit_provisioning" BOOLEAN, "disable_additional_identifications" BOOLEAN, "allow_organization_account_linking" BOOLEAN, "custom_attributes" STRUCT("name" VARCHAR, "key" VARCHAR, "sso_path" VARCHAR, "scim_path" VARCHAR, "directory_path" VARCHAR, "multi_valued" BOOLEAN)[], "saml_connection" STRUCT("id" VARCHAR, "name" VARCHAR, "active" BOOLEAN, "idp_entity_id" VARCHAR, "idp_sso_url" VARCHAR, "idp_metadata_url" VARCHAR, "acs_url" VARCHAR, "sp_entity_id" VARCHAR, "sp_metadata_url" VARCHAR, "allow_idp_initiated" BOOLEAN, "allow_subdomains" BOOLEAN, "force_authn" BOOLEAN, "login_hint" STRUCT("mode" VARCHAR, "source" VARCHAR)), "oauth_config" STRUCT("id" VARCHAR, "name" VARCHAR, "provider_key" VARCHAR, "client_id" VARCHAR, "discovery_url" VARCHAR, "auth_url" VARCHAR, "token_url" VARCHAR, "user_info_url" VARCHAR, "requires_pkce" BOOLEAN))',
-    raw: 'JSON'
+    "kind": 'VARCHAR',
+    "type": 'VARCHAR',
+    "id": 'VARCHAR',
+    "display_name": 'VARCHAR',
+    "status": 'VARCHAR',
+    "created_at": 'VARCHAR',
+    "updated_at": 'VARCHAR',
+    "profile": 'STRUCT("provider" VARCHAR, "active" BOOLEAN, "authenticatable" BOOLEAN, "domains" VARCHAR[], "organization_id" VARCHAR, "sync_user_attributes" BOOLEAN, "disable_jit_provisioning" BOOLEAN, "disable_additional_identifications" BOOLEAN, "allow_organization_account_linking" BOOLEAN, "custom_attributes" STRUCT("name" VARCHAR, "key" VARCHAR, "sso_path" VARCHAR, "scim_path" VARCHAR, "directory_path" VARCHAR, "multi_valued" BOOLEAN)[], "saml_connection" STRUCT("id" VARCHAR, "name" VARCHAR, "active" BOOLEAN, "idp_entity_id" VARCHAR, "idp_sso_url" VARCHAR, "idp_metadata_url" VARCHAR, "acs_url" VARCHAR, "sp_entity_id" VARCHAR, "sp_metadata_url" VARCHAR, "allow_idp_initiated" BOOLEAN, "allow_subdomains" BOOLEAN, "force_authn" BOOLEAN, "login_hint" STRUCT("mode" VARCHAR, "source" VARCHAR)), "oauth_config" STRUCT("id" VARCHAR, "name" VARCHAR, "provider_key" VARCHAR, "client_id" VARCHAR, "discovery_url" VARCHAR, "auth_url" VARCHAR, "token_url" VARCHAR, "user_info_url" VARCHAR, "requires_pkce" BOOLEAN))',
+    "raw": 'JSON'
   })
   WHERE kind IS NOT NULL;
 SET VARIABLE enterprise_connections_files = (SELECT files_of('*', 'enterprise_connections'));
@@ -176,14 +176,14 @@ CREATE OR REPLACE VIEW latest_enterprise_connections AS FROM enterprise_connecti
 CREATE OR REPLACE MACRO entitlements_in(files) AS TABLE
   SELECT * EXCLUDE (filename), regexp_extract(filename, '([^/]+)/[^/]+/[^/]+$', 1) AS snapshot_id
   FROM read_json(files, format = 'auto', filename = TRUE, columns = {
-    kind: 'VARCHAR',
-    id: 'VARCHAR',
-    resource: 'STRUCT("type" VARCHAR, "id" VARCHAR)',
-    slug: 'VARCHAR',
-    purpose: 'VARCHAR',
-    display_name: 'VARCHAR',
-    grantable_to: 'VARCHAR[]',
-    role: 'STRUCT("id" VARCHAR, "key" VARCHAR)'
+    "kind": 'VARCHAR',
+    "id": 'VARCHAR',
+    "resource": 'STRUCT("type" VARCHAR, "id" VARCHAR)',
+    "slug": 'VARCHAR',
+    "purpose": 'VARCHAR',
+    "display_name": 'VARCHAR',
+    "grantable_to": 'VARCHAR[]',
+    "role": 'STRUCT("id" VARCHAR, "key" VARCHAR)'
   })
   WHERE kind IS NOT NULL;
 SET VARIABLE entitlements_files = (SELECT files_of('*', 'entitlements'));
@@ -195,17 +195,17 @@ CREATE OR REPLACE VIEW latest_entitlements AS FROM entitlements_in(getvariable('
 CREATE OR REPLACE MACRO grants_in(files) AS TABLE
   SELECT * EXCLUDE (filename), regexp_extract(filename, '([^/]+)/[^/]+/[^/]+$', 1) AS snapshot_id
   FROM read_json(files, format = 'auto', filename = TRUE, columns = {
-    kind: 'VARCHAR',
-    id: 'VARCHAR',
-    entitlement_id: 'VARCHAR',
-    resource: 'STRUCT("type" VARCHAR, "id" VARCHAR)',
-    slug: 'VARCHAR',
-    principal: 'STRUCT("type" VARCHAR, "id" VARCHAR)',
-    role: 'STRUCT("id" VARCHAR, "key" VARCHAR)',
-    permissions: 'VARCHAR[]',
-    source: 'STRUCT("type" VARCHAR, "id" VARCHAR)',
-    created_at: 'VARCHAR',
-    updated_at: 'VARCHAR'
+    "kind": 'VARCHAR',
+    "id": 'VARCHAR',
+    "entitlement_id": 'VARCHAR',
+    "resource": 'STRUCT("type" VARCHAR, "id" VARCHAR)',
+    "slug": 'VARCHAR',
+    "principal": 'STRUCT("type" VARCHAR, "id" VARCHAR)',
+    "role": 'STRUCT("id" VARCHAR, "key" VARCHAR)',
+    "permissions": 'VARCHAR[]',
+    "source": 'STRUCT("type" VARCHAR, "id" VARCHAR)',
+    "created_at": 'VARCHAR',
+    "updated_at": 'VARCHAR'
   })
   WHERE kind IS NOT NULL;
 SET VARIABLE grants_files = (SELECT files_of('*', 'grants'));
@@ -217,15 +217,15 @@ CREATE OR REPLACE VIEW latest_grants AS FROM grants_in(getvariable('latest_grant
 CREATE OR REPLACE MACRO invitations_in(files) AS TABLE
   SELECT * EXCLUDE (filename), regexp_extract(filename, '([^/]+)/[^/]+/[^/]+$', 1) AS snapshot_id
   FROM read_json(files, format = 'auto', filename = TRUE, columns = {
-    kind: 'VARCHAR',
-    type: 'VARCHAR',
-    id: 'VARCHAR',
-    display_name: 'VARCHAR',
-    status: 'VARCHAR',
-    created_at: 'VARCHAR',
-    updated_at: 'VARCHAR',
-    profile: 'STRUCT("email_address" VARCHAR, "status" VARCHAR, "expires_at" VARCHAR, "public_metadata" JSON)',
-    raw: 'JSON'
+    "kind": 'VARCHAR',
+    "type": 'VARCHAR',
+    "id": 'VARCHAR',
+    "display_name": 'VARCHAR',
+    "status": 'VARCHAR',
+    "created_at": 'VARCHAR',
+    "updated_at": 'VARCHAR',
+    "profile": 'STRUCT("email_address" VARCHAR, "status" VARCHAR, "expires_at" VARCHAR, "public_metadata" JSON)',
+    "raw": 'JSON'
   })
   WHERE kind IS NOT NULL;
 SET VARIABLE invitations_files = (SELECT files_of('*', 'invitations'));
@@ -237,15 +237,15 @@ CREATE OR REPLACE VIEW latest_invitations AS FROM invitations_in(getvariable('la
 CREATE OR REPLACE MACRO jwt_templates_in(files) AS TABLE
   SELECT * EXCLUDE (filename), regexp_extract(filename, '([^/]+)/[^/]+/[^/]+$', 1) AS snapshot_id
   FROM read_json(files, format = 'auto', filename = TRUE, columns = {
-    kind: 'VARCHAR',
-    type: 'VARCHAR',
-    id: 'VARCHAR',
-    display_name: 'VARCHAR',
-    status: 'VARCHAR',
-    created_at: 'VARCHAR',
-    updated_at: 'VARCHAR',
-    profile: 'STRUCT("claims" JSON, "lifetime" BIGINT, "allowed_clock_skew" BIGINT, "custom_signing_key" BOOLEAN, "signing_algorithm" VARCHAR)',
-    raw: 'JSON'
+    "kind": 'VARCHAR',
+    "type": 'VARCHAR',
+    "id": 'VARCHAR',
+    "display_name": 'VARCHAR',
+    "status": 'VARCHAR',
+    "created_at": 'VARCHAR',
+    "updated_at": 'VARCHAR',
+    "profile": 'STRUCT("claims" JSON, "lifetime" BIGINT, "allowed_clock_skew" BIGINT, "custom_signing_key" BOOLEAN, "signing_algorithm" VARCHAR)',
+    "raw": 'JSON'
   })
   WHERE kind IS NOT NULL;
 SET VARIABLE jwt_templates_files = (SELECT files_of('*', 'jwt_templates'));
@@ -257,15 +257,15 @@ CREATE OR REPLACE VIEW latest_jwt_templates AS FROM jwt_templates_in(getvariable
 CREATE OR REPLACE MACRO machines_in(files) AS TABLE
   SELECT * EXCLUDE (filename), regexp_extract(filename, '([^/]+)/[^/]+/[^/]+$', 1) AS snapshot_id
   FROM read_json(files, format = 'auto', filename = TRUE, columns = {
-    kind: 'VARCHAR',
-    type: 'VARCHAR',
-    id: 'VARCHAR',
-    display_name: 'VARCHAR',
-    status: 'VARCHAR',
-    created_at: 'VARCHAR',
-    updated_at: 'VARCHAR',
-    profile: 'STRUCT("default_token_ttl" BIGINT, "scoped_machines" STRUCT("id" VARCHAR, "name" VARCHAR)[])',
-    raw: 'JSON'
+    "kind": 'VARCHAR',
+    "type": 'VARCHAR',
+    "id": 'VARCHAR',
+    "display_name": 'VARCHAR',
+    "status": 'VARCHAR',
+    "created_at": 'VARCHAR',
+    "updated_at": 'VARCHAR',
+    "profile": 'STRUCT("default_token_ttl" BIGINT, "scoped_machines" STRUCT("id" VARCHAR, "name" VARCHAR)[])',
+    "raw": 'JSON'
   })
   WHERE kind IS NOT NULL;
 SET VARIABLE machines_files = (SELECT files_of('*', 'machines'));
@@ -277,15 +277,15 @@ CREATE OR REPLACE VIEW latest_machines AS FROM machines_in(getvariable('latest_m
 CREATE OR REPLACE MACRO oauth_applications_in(files) AS TABLE
   SELECT * EXCLUDE (filename), regexp_extract(filename, '([^/]+)/[^/]+/[^/]+$', 1) AS snapshot_id
   FROM read_json(files, format = 'auto', filename = TRUE, columns = {
-    kind: 'VARCHAR',
-    type: 'VARCHAR',
-    id: 'VARCHAR',
-    display_name: 'VARCHAR',
-    status: 'VARCHAR',
-    created_at: 'VARCHAR',
-    updated_at: 'VARCHAR',
-    profile: 'STRUCT("client_id" VARCHAR, "client_uri" VARCHAR, "public" BOOLEAN, "dynamically_registered" BOOLEAN, "consent_screen_enabled" BOOLEAN, "pkce_required" BOOLEAN, "scopes" VARCHAR, "redirect_uris" VARCHAR[], "authorize_url" VARCHAR, "token_fetch_url" VARCHAR, "user_info_url" VARCHAR, "discovery_url" VARCHAR, "token_introspection_url" VARCHAR)',
-    raw: 'JSON'
+    "kind": 'VARCHAR',
+    "type": 'VARCHAR',
+    "id": 'VARCHAR',
+    "display_name": 'VARCHAR',
+    "status": 'VARCHAR',
+    "created_at": 'VARCHAR',
+    "updated_at": 'VARCHAR',
+    "profile": 'STRUCT("client_id" VARCHAR, "client_uri" VARCHAR, "public" BOOLEAN, "dynamically_registered" BOOLEAN, "consent_screen_enabled" BOOLEAN, "pkce_required" BOOLEAN, "scopes" VARCHAR, "redirect_uris" VARCHAR[], "authorize_url" VARCHAR, "token_fetch_url" VARCHAR, "user_info_url" VARCHAR, "discovery_url" VARCHAR, "token_introspection_url" VARCHAR)',
+    "raw": 'JSON'
   })
   WHERE kind IS NOT NULL;
 SET VARIABLE oauth_applications_files = (SELECT files_of('*', 'oauth_applications'));
@@ -297,15 +297,15 @@ CREATE OR REPLACE VIEW latest_oauth_applications AS FROM oauth_applications_in(g
 CREATE OR REPLACE MACRO organization_domains_in(files) AS TABLE
   SELECT * EXCLUDE (filename), regexp_extract(filename, '([^/]+)/[^/]+/[^/]+$', 1) AS snapshot_id
   FROM read_json(files, format = 'auto', filename = TRUE, columns = {
-    kind: 'VARCHAR',
-    type: 'VARCHAR',
-    id: 'VARCHAR',
-    display_name: 'VARCHAR',
-    status: 'VARCHAR',
-    created_at: 'VARCHAR',
-    updated_at: 'VARCHAR',
-    profile: 'STRUCT("organization_id" VARCHAR, "enrollment_mode" VARCHAR, "affiliation_email_address" VARCHAR, "affiliation_verification" STRUCT("status" VARCHAR, "strategy" VARCHAR, "attempts" BIGINT, "expire_at" VARCHAR, "verified_at" VARCHAR), "ownership_verification" STRUCT("status" VARCHAR, "strategy" VARCHAR, "attempts" BIGINT, "expire_at" VARCHAR, "verified_at" VARCHAR), "total_pending_invitations" BIGINT, "total_pending_suggestions" BIGINT)',
-    raw: 'JSON'
+    "kind": 'VARCHAR',
+    "type": 'VARCHAR',
+    "id": 'VARCHAR',
+    "display_name": 'VARCHAR',
+    "status": 'VARCHAR',
+    "created_at": 'VARCHAR',
+    "updated_at": 'VARCHAR',
+    "profile": 'STRUCT("organization_id" VARCHAR, "enrollment_mode" VARCHAR, "affiliation_email_address" VARCHAR, "affiliation_verification" STRUCT("status" VARCHAR, "strategy" VARCHAR, "attempts" BIGINT, "expire_at" VARCHAR, "verified_at" VARCHAR), "ownership_verification" STRUCT("status" VARCHAR, "strategy" VARCHAR, "attempts" BIGINT, "expire_at" VARCHAR, "verified_at" VARCHAR), "total_pending_invitations" BIGINT, "total_pending_suggestions" BIGINT)',
+    "raw": 'JSON'
   })
   WHERE kind IS NOT NULL;
 SET VARIABLE organization_domains_files = (SELECT files_of('*', 'organization_domains'));
@@ -317,15 +317,15 @@ CREATE OR REPLACE VIEW latest_organization_domains AS FROM organization_domains_
 CREATE OR REPLACE MACRO organization_invitations_in(files) AS TABLE
   SELECT * EXCLUDE (filename), regexp_extract(filename, '([^/]+)/[^/]+/[^/]+$', 1) AS snapshot_id
   FROM read_json(files, format = 'auto', filename = TRUE, columns = {
-    kind: 'VARCHAR',
-    type: 'VARCHAR',
-    id: 'VARCHAR',
-    display_name: 'VARCHAR',
-    status: 'VARCHAR',
-    created_at: 'VARCHAR',
-    updated_at: 'VARCHAR',
-    profile: 'STRUCT("email_address" VARCHAR, "status" VARCHAR, "organization_id" VARCHAR, "role_key" VARCHAR, "role_id" VARCHAR, "role_name" VARCHAR, "inviter_id" VARCHAR, "expires_at" VARCHAR, "public_metadata" JSON, "private_metadata" JSON)',
-    raw: 'JSON'
+    "kind": 'VARCHAR',
+    "type": 'VARCHAR',
+    "id": 'VARCHAR',
+    "display_name": 'VARCHAR',
+    "status": 'VARCHAR',
+    "created_at": 'VARCHAR',
+    "updated_at": 'VARCHAR',
+    "profile": 'STRUCT("email_address" VARCHAR, "status" VARCHAR, "organization_id" VARCHAR, "role_key" VARCHAR, "role_id" VARCHAR, "role_name" VARCHAR, "inviter_id" VARCHAR, "expires_at" VARCHAR, "public_metadata" JSON, "private_metadata" JSON)',
+    "raw": 'JSON'
   })
   WHERE kind IS NOT NULL;
 SET VARIABLE organization_invitations_files = (SELECT files_of('*', 'organization_invitations'));
@@ -337,15 +337,15 @@ CREATE OR REPLACE VIEW latest_organization_invitations AS FROM organization_invi
 CREATE OR REPLACE MACRO organization_permissions_in(files) AS TABLE
   SELECT * EXCLUDE (filename), regexp_extract(filename, '([^/]+)/[^/]+/[^/]+$', 1) AS snapshot_id
   FROM read_json(files, format = 'auto', filename = TRUE, columns = {
-    kind: 'VARCHAR',
-    type: 'VARCHAR',
-    id: 'VARCHAR',
-    display_name: 'VARCHAR',
-    status: 'VARCHAR',
-    created_at: 'VARCHAR',
-    updated_at: 'VARCHAR',
-    profile: 'STRUCT("key" VARCHAR, "description" VARCHAR, "type" VARCHAR)',
-    raw: 'JSON'
+    "kind": 'VARCHAR',
+    "type": 'VARCHAR',
+    "id": 'VARCHAR',
+    "display_name": 'VARCHAR',
+    "status": 'VARCHAR',
+    "created_at": 'VARCHAR',
+    "updated_at": 'VARCHAR',
+    "profile": 'STRUCT("key" VARCHAR, "description" VARCHAR, "type" VARCHAR)',
+    "raw": 'JSON'
   })
   WHERE kind IS NOT NULL;
 SET VARIABLE organization_permissions_files = (SELECT files_of('*', 'organization_permissions'));
@@ -357,15 +357,15 @@ CREATE OR REPLACE VIEW latest_organization_permissions AS FROM organization_perm
 CREATE OR REPLACE MACRO organization_roles_in(files) AS TABLE
   SELECT * EXCLUDE (filename), regexp_extract(filename, '([^/]+)/[^/]+/[^/]+$', 1) AS snapshot_id
   FROM read_json(files, format = 'auto', filename = TRUE, columns = {
-    kind: 'VARCHAR',
-    type: 'VARCHAR',
-    id: 'VARCHAR',
-    display_name: 'VARCHAR',
-    status: 'VARCHAR',
-    created_at: 'VARCHAR',
-    updated_at: 'VARCHAR',
-    profile: 'STRUCT("key" VARCHAR, "description" VARCHAR, "is_creator_eligible" BOOLEAN, "permissions" STRUCT("id" VARCHAR, "key" VARCHAR)[])',
-    raw: 'JSON'
+    "kind": 'VARCHAR',
+    "type": 'VARCHAR',
+    "id": 'VARCHAR',
+    "display_name": 'VARCHAR',
+    "status": 'VARCHAR',
+    "created_at": 'VARCHAR',
+    "updated_at": 'VARCHAR',
+    "profile": 'STRUCT("key" VARCHAR, "description" VARCHAR, "is_creator_eligible" BOOLEAN, "permissions" STRUCT("id" VARCHAR, "key" VARCHAR)[])',
+    "raw": 'JSON'
   })
   WHERE kind IS NOT NULL;
 SET VARIABLE organization_roles_files = (SELECT files_of('*', 'organization_roles'));
@@ -377,15 +377,15 @@ CREATE OR REPLACE VIEW latest_organization_roles AS FROM organization_roles_in(g
 CREATE OR REPLACE MACRO organizations_in(files) AS TABLE
   SELECT * EXCLUDE (filename), regexp_extract(filename, '([^/]+)/[^/]+/[^/]+$', 1) AS snapshot_id
   FROM read_json(files, format = 'auto', filename = TRUE, columns = {
-    kind: 'VARCHAR',
-    type: 'VARCHAR',
-    id: 'VARCHAR',
-    display_name: 'VARCHAR',
-    status: 'VARCHAR',
-    created_at: 'VARCHAR',
-    updated_at: 'VARCHAR',
-    profile: 'STRUCT("slug" VARCHAR, "members_count" BIGINT, "pending_invitations_count" BIGINT, "max_allowed_memberships" BIGINT, "admin_delete_enabled" BOOLEAN, "created_by" VARCHAR, "role_set_key" VARCHAR, "last_active_at" VARCHAR, "public_metadata" JSON, "private_metadata" JSON)',
-    raw: 'JSON'
+    "kind": 'VARCHAR',
+    "type": 'VARCHAR',
+    "id": 'VARCHAR',
+    "display_name": 'VARCHAR',
+    "status": 'VARCHAR',
+    "created_at": 'VARCHAR',
+    "updated_at": 'VARCHAR',
+    "profile": 'STRUCT("slug" VARCHAR, "members_count" BIGINT, "pending_invitations_count" BIGINT, "max_allowed_memberships" BIGINT, "admin_delete_enabled" BOOLEAN, "created_by" VARCHAR, "role_set_key" VARCHAR, "last_active_at" VARCHAR, "public_metadata" JSON, "private_metadata" JSON)',
+    "raw": 'JSON'
   })
   WHERE kind IS NOT NULL;
 SET VARIABLE organizations_files = (SELECT files_of('*', 'organizations'));
@@ -397,15 +397,15 @@ CREATE OR REPLACE VIEW latest_organizations AS FROM organizations_in(getvariable
 CREATE OR REPLACE MACRO redirect_urls_in(files) AS TABLE
   SELECT * EXCLUDE (filename), regexp_extract(filename, '([^/]+)/[^/]+/[^/]+$', 1) AS snapshot_id
   FROM read_json(files, format = 'auto', filename = TRUE, columns = {
-    kind: 'VARCHAR',
-    type: 'VARCHAR',
-    id: 'VARCHAR',
-    display_name: 'VARCHAR',
-    status: 'VARCHAR',
-    created_at: 'VARCHAR',
-    updated_at: 'VARCHAR',
-    profile: 'STRUCT("url" VARCHAR)',
-    raw: 'JSON'
+    "kind": 'VARCHAR',
+    "type": 'VARCHAR',
+    "id": 'VARCHAR',
+    "display_name": 'VARCHAR',
+    "status": 'VARCHAR',
+    "created_at": 'VARCHAR',
+    "updated_at": 'VARCHAR',
+    "profile": 'STRUCT("url" VARCHAR)',
+    "raw": 'JSON'
   })
   WHERE kind IS NOT NULL;
 SET VARIABLE redirect_urls_files = (SELECT files_of('*', 'redirect_urls'));
@@ -417,15 +417,15 @@ CREATE OR REPLACE VIEW latest_redirect_urls AS FROM redirect_urls_in(getvariable
 CREATE OR REPLACE MACRO role_sets_in(files) AS TABLE
   SELECT * EXCLUDE (filename), regexp_extract(filename, '([^/]+)/[^/]+/[^/]+$', 1) AS snapshot_id
   FROM read_json(files, format = 'auto', filename = TRUE, columns = {
-    kind: 'VARCHAR',
-    type: 'VARCHAR',
-    id: 'VARCHAR',
-    display_name: 'VARCHAR',
-    status: 'VARCHAR',
-    created_at: 'VARCHAR',
-    updated_at: 'VARCHAR',
-    profile: 'STRUCT("key" VARCHAR, "description" VARCHAR, "type" VARCHAR, "roles" STRUCT("id" VARCHAR, "key" VARCHAR, "name" VARCHAR, "members_count" BIGINT, "has_members" BOOLEAN)[], "default_role" STRUCT("id" VARCHAR, "key" VARCHAR), "creator_role" STRUCT("id" VARCHAR, "key" VARCHAR), "role_set_migration" STRUCT("status" VARCHAR, "trigger_type" VARCHAR, "organization_id" VARCHAR, "source_role_set_id" VARCHAR, "dest_role_set_id" VARCHAR, "mappings" JSON, "migrated_members" BIGINT, "started_at" VARCHAR))',
-    raw: 'JSON'
+    "kind": 'VARCHAR',
+    "type": 'VARCHAR',
+    "id": 'VARCHAR',
+    "display_name": 'VARCHAR',
+    "status": 'VARCHAR',
+    "created_at": 'VARCHAR',
+    "updated_at": 'VARCHAR',
+    "profile": 'STRUCT("key" VARCHAR, "description" VARCHAR, "type" VARCHAR, "roles" STRUCT("id" VARCHAR, "key" VARCHAR, "name" VARCHAR, "members_count" BIGINT, "has_members" BOOLEAN)[], "default_role" STRUCT("id" VARCHAR, "key" VARCHAR), "creator_role" STRUCT("id" VARCHAR, "key" VARCHAR), "role_set_migration" STRUCT("status" VARCHAR, "trigger_type" VARCHAR, "organization_id" VARCHAR, "source_role_set_id" VARCHAR, "dest_role_set_id" VARCHAR, "mappings" JSON, "migrated_members" BIGINT, "started_at" VARCHAR))',
+    "raw": 'JSON'
   })
   WHERE kind IS NOT NULL;
 SET VARIABLE role_sets_files = (SELECT files_of('*', 'role_sets'));
@@ -437,15 +437,15 @@ CREATE OR REPLACE VIEW latest_role_sets AS FROM role_sets_in(getvariable('latest
 CREATE OR REPLACE MACRO sessions_in(files) AS TABLE
   SELECT * EXCLUDE (filename), regexp_extract(filename, '([^/]+)/[^/]+/[^/]+$', 1) AS snapshot_id
   FROM read_json(files, format = 'auto', filename = TRUE, columns = {
-    kind: 'VARCHAR',
-    type: 'VARCHAR',
-    id: 'VARCHAR',
-    display_name: 'VARCHAR',
-    status: 'VARCHAR',
-    created_at: 'VARCHAR',
-    updated_at: 'VARCHAR',
-    profile: 'STRUCT("user_id" VARCHAR, "client_id" VARCHAR, "status" VARCHAR, "actor" JSON, "last_active_organization_id" VARCHAR, "last_active_at" VARCHAR, "latest_activity" STRUCT("device_type" VARCHAR, "is_mobile" BOOLEAN, "browser_name" VARCHAR, "browser_version" VARCHAR, "ip_address" VARCHAR, "city" VARCHAR, "country" VARCHAR), "expire_at" VARCHAR, "abandon_at" VARCHAR, "tasks" STRUCT("key" VARCHAR)[])',
-    raw: 'JSON'
+    "kind": 'VARCHAR',
+    "type": 'VARCHAR',
+    "id": 'VARCHAR',
+    "display_name": 'VARCHAR',
+    "status": 'VARCHAR',
+    "created_at": 'VARCHAR',
+    "updated_at": 'VARCHAR',
+    "profile": 'STRUCT("user_id" VARCHAR, "client_id" VARCHAR, "status" VARCHAR, "actor" JSON, "last_active_organization_id" VARCHAR, "last_active_at" VARCHAR, "latest_activity" STRUCT("device_type" VARCHAR, "is_mobile" BOOLEAN, "browser_name" VARCHAR, "browser_version" VARCHAR, "ip_address" VARCHAR, "city" VARCHAR, "country" VARCHAR), "expire_at" VARCHAR, "abandon_at" VARCHAR, "tasks" STRUCT("key" VARCHAR)[])',
+    "raw": 'JSON'
   })
   WHERE kind IS NOT NULL;
 SET VARIABLE sessions_files = (SELECT files_of('*', 'sessions'));
@@ -457,15 +457,15 @@ CREATE OR REPLACE VIEW latest_sessions AS FROM sessions_in(getvariable('latest_s
 CREATE OR REPLACE MACRO users_in(files) AS TABLE
   SELECT * EXCLUDE (filename), regexp_extract(filename, '([^/]+)/[^/]+/[^/]+$', 1) AS snapshot_id
   FROM read_json(files, format = 'auto', filename = TRUE, columns = {
-    kind: 'VARCHAR',
-    type: 'VARCHAR',
-    id: 'VARCHAR',
-    display_name: 'VARCHAR',
-    status: 'VARCHAR',
-    created_at: 'VARCHAR',
-    updated_at: 'VARCHAR',
-    profile: 'STRUCT("username" VARCHAR, "first_name" VARCHAR, "last_name" VARCHAR, "external_id" VARCHAR, "primary_email" VARCHAR, "primary_email_verified" BOOLEAN, "emails" STRUCT("address" VARCHAR, "primary" BOOLEAN, "verified" BOOLEAN)[], "phones" STRUCT("number" VARCHAR, "primary" BOOLEAN, "verified" BOOLEAN, "second_factor" BOOLEAN)[], "banned" BOOLEAN, "locked" BOOLEAN, "deprovisioned" BOOLEAN, "last_sign_in_at" VARCHAR, "last_active_at" VARCHAR, "password_enabled" BOOLEAN, "two_factor_enabled" BOOLEAN, "totp_enabled" BOOLEAN, "backup_code_enabled" BOOLEAN, "passkeys" BIGINT, "mfa_enabled_at" VARCHAR, "mfa_disabled_at" VARCHAR, "external_accounts" STRUCT("provider" VARCHAR, "email" VARCHAR, "verified" BOOLEAN)[], "enterprise_accounts" STRUCT("provider" VARCHAR, "email" VARCHAR, "active" BOOLEAN)[], "web3_wallets" VARCHAR[], "create_organization_enabled" BOOLEAN, "delete_self_enabled" BOOLEAN, "legal_accepted_at" VARCHAR, "locale" VARCHAR, "public_metadata" JSON, "private_metadata" JSON, "unsafe_metadata" JSON)',
-    raw: 'JSON'
+    "kind": 'VARCHAR',
+    "type": 'VARCHAR',
+    "id": 'VARCHAR',
+    "display_name": 'VARCHAR',
+    "status": 'VARCHAR',
+    "created_at": 'VARCHAR',
+    "updated_at": 'VARCHAR',
+    "profile": 'STRUCT("username" VARCHAR, "first_name" VARCHAR, "last_name" VARCHAR, "external_id" VARCHAR, "primary_email" VARCHAR, "primary_email_verified" BOOLEAN, "emails" STRUCT("address" VARCHAR, "primary" BOOLEAN, "verified" BOOLEAN)[], "phones" STRUCT("number" VARCHAR, "primary" BOOLEAN, "verified" BOOLEAN, "second_factor" BOOLEAN)[], "banned" BOOLEAN, "locked" BOOLEAN, "deprovisioned" BOOLEAN, "last_sign_in_at" VARCHAR, "last_active_at" VARCHAR, "password_enabled" BOOLEAN, "two_factor_enabled" BOOLEAN, "totp_enabled" BOOLEAN, "backup_code_enabled" BOOLEAN, "passkeys" BIGINT, "mfa_enabled_at" VARCHAR, "mfa_disabled_at" VARCHAR, "external_accounts" STRUCT("provider" VARCHAR, "email" VARCHAR, "verified" BOOLEAN)[], "enterprise_accounts" STRUCT("provider" VARCHAR, "email" VARCHAR, "active" BOOLEAN)[], "web3_wallets" VARCHAR[], "create_organization_enabled" BOOLEAN, "delete_self_enabled" BOOLEAN, "legal_accepted_at" VARCHAR, "locale" VARCHAR, "public_metadata" JSON, "private_metadata" JSON, "unsafe_metadata" JSON)',
+    "raw": 'JSON'
   })
   WHERE kind IS NOT NULL;
 SET VARIABLE users_files = (SELECT files_of('*', 'users'));
@@ -477,18 +477,45 @@ CREATE OR REPLACE VIEW latest_users AS FROM users_in(getvariable('latest_users_f
 CREATE OR REPLACE MACRO waitlist_entries_in(files) AS TABLE
   SELECT * EXCLUDE (filename), regexp_extract(filename, '([^/]+)/[^/]+/[^/]+$', 1) AS snapshot_id
   FROM read_json(files, format = 'auto', filename = TRUE, columns = {
-    kind: 'VARCHAR',
-    type: 'VARCHAR',
-    id: 'VARCHAR',
-    display_name: 'VARCHAR',
-    status: 'VARCHAR',
-    created_at: 'VARCHAR',
-    updated_at: 'VARCHAR',
-    profile: 'STRUCT("email_address" VARCHAR, "status" VARCHAR, "is_locked" BOOLEAN, "invitation" STRUCT("id" VARCHAR, "status" VARCHAR, "expires_at" VARCHAR, "created_at" VARCHAR))',
-    raw: 'JSON'
+    "kind": 'VARCHAR',
+    "type": 'VARCHAR',
+    "id": 'VARCHAR',
+    "display_name": 'VARCHAR',
+    "status": 'VARCHAR',
+    "created_at": 'VARCHAR',
+    "updated_at": 'VARCHAR',
+    "profile": 'STRUCT("email_address" VARCHAR, "status" VARCHAR, "is_locked" BOOLEAN, "invitation" STRUCT("id" VARCHAR, "status" VARCHAR, "expires_at" VARCHAR, "created_at" VARCHAR))',
+    "raw": 'JSON'
   })
   WHERE kind IS NOT NULL;
 SET VARIABLE waitlist_entries_files = (SELECT files_of('*', 'waitlist_entries'));
 SET VARIABLE latest_waitlist_entries_files = (SELECT files_of(getvariable('latest'), 'waitlist_entries'));
 CREATE OR REPLACE VIEW waitlist_entries AS FROM waitlist_entries_in(getvariable('waitlist_entries_files'));
 CREATE OR REPLACE VIEW latest_waitlist_entries AS FROM waitlist_entries_in(getvariable('latest_waitlist_entries_files'));
+
+-- Change, from each snapshot to the next
+SET VARIABLE changes_files = (
+  SELECT coalesce(list(file), [getvariable('root') || 'latest.json'])
+  FROM glob(getvariable('root') || 'changes/*/part-*'));
+CREATE OR REPLACE VIEW changes AS
+  FROM read_json(getvariable('changes_files'), format = 'auto', columns = {
+    "kind": 'VARCHAR',
+    "op": 'VARCHAR',
+    "event": 'VARCHAR',
+    "class": 'VARCHAR',
+    "certainty": 'VARCHAR',
+    "dataset": 'VARCHAR',
+    "id": 'VARCHAR',
+    "subject": 'STRUCT("type" VARCHAR, "id" VARCHAR)',
+    "target": 'STRUCT("type" VARCHAR, "id" VARCHAR)',
+    "role": 'STRUCT("id" VARCHAR, "key" VARCHAR)',
+    "pair": 'VARCHAR',
+    "cause": 'STRUCT("type" VARCHAR, "id" VARCHAR)',
+    "fields": 'STRUCT("path" VARCHAR, "before" JSON, "after" JSON)[]',
+    "before": 'JSON',
+    "after": 'JSON',
+    "window": 'STRUCT("after" VARCHAR, "before" VARCHAR)',
+    "from": 'VARCHAR',
+    "to": 'VARCHAR'
+  })
+  WHERE kind IS NOT NULL;

@@ -18,6 +18,7 @@ from . import (
     continuation,
     creation,
     environment,
+    notices,
     permissions,
     queries,
     stack,
@@ -32,6 +33,7 @@ PROOFS = {
     "permissions": permissions.prove,
     "environment": environment.prove,
     "continuation": continuation.prove,
+    "notices": notices.prove,
     "queries": queries.prove,
     "commands": commands.prove,
     "arm64": arm64.prove,
@@ -58,7 +60,8 @@ def main(wanted: list[str]) -> int:
 
 def set_scene(aws: Aws, scratch: pathlib.Path) -> Scene:
     secret = aws.client("secretsmanager").create_secret(Name="clerk", SecretString=KEY)
-    created = stack.create(aws, secret["ARN"])
+    key = aws.client("kms").create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")
+    created = stack.create(aws, secret["ARN"], key["KeyMetadata"]["Arn"])
     role = aws.assume(created.outputs["FunctionRoleArn"])
     return Scene(programs(), scratch, aws, created, role)
 

@@ -1,8 +1,9 @@
-"""AWS on this machine: moto's server in this process, with three features that moto lacks.
+"""AWS on this machine: moto's server in this process, with four features that moto lacks.
 
 - The functions passed to it, which run the real program, answer Lambda's `Invoke`.
-- IAM: Secrets Manager's actions are permitted for a secret, not for everything or nothing.
+- IAM: the actions of Secrets Manager and KMS are permitted for a secret and a key, not for everything or nothing.
 - S3's conditional writes are atomic: one request at a time.
+- CloudFormation: a template may refer to the outputs of a nested stack.
 """
 
 from __future__ import annotations
@@ -78,9 +79,13 @@ class Aws:
     functions: dict[str, Function] = field(default_factory=dict)
     requests: list[Request] = field(default_factory=list)
     credentials: Credentials = ANYBODY
+    # Actions to refuse, by the header that names them, and how often.
+    refused: dict[str, int] = field(default_factory=dict)
 
     def __enter__(self) -> Aws:
+        from moto.cloudformation.models import Stack
         from moto.core import config
+        from moto.kms.responses import KmsResponse
         from moto.moto_server.werkzeug_app import (
             DomainDispatcherApplication,
             MotoRequestHandler,
@@ -94,7 +99,9 @@ class Aws:
         # Moto's interpreter warns about every missing path, although `IsPresent` asks for it.
         logging.getLogger("moto").setLevel(logging.CRITICAL)
         config.default_user_config["stepfunctions"]["execute_state_machine"] = True
-        SecretsManagerResponse._determine_resource = _secret_of  # type: ignore[attr-defined]
+        SecretsManagerResponse._determine_resource = _named("SecretId")  # type: ignore[attr-defined]
+        KmsResponse._determine_resource = _named("KeyId")  # type: ignore[attr-defined]
+        Stack.get_cfn_attribute = _output_of  # type: ignore[attr-defined]
 
         def backend(service: Any) -> Any:
             app = create_backend_app(service)
@@ -164,10 +171,19 @@ class Aws:
         settings.INITIAL_NO_AUTH_ACTION_COUNT = float("inf")
         self.credentials = ANYBODY
 
+    def refuse(self, target: str, times: int) -> None:
+        """Refuses the next requests for an action, named as in the header X-Amz-Target."""
+        self.refused[target] = times
+
     def _answer(self, environ: dict[str, Any], start_response: Callable) -> Iterable[bytes]:
         path = environ["PATH_INFO"]
         query = urllib.parse.parse_qs(environ["QUERY_STRING"])
         self.requests.append(Request(environ["REQUEST_METHOD"], path, query))
+        target = environ.get("HTTP_X_AMZ_TARGET", "")
+        if self.refused.get(target, 0) > 0:
+            self.refused[target] -= 1
+            start_response("400 Refused", [("Content-Type", "application/x-amz-json-1.1")])
+            return [b'{"__type":"AccessDeniedException","message":"refused"}']
         invoke = INVOKE.match(path)
         if invoke:
             return self._invoke(urllib.parse.unquote(invoke["function"]), environ, start_response)
@@ -191,7 +207,16 @@ class Aws:
         return [json.dumps(answer.payload).encode()]
 
 
-def _secret_of(response: Any) -> str:
-    """The resource of a Secrets Manager action."""
-    secret = json.loads(response.body or "{}").get("SecretId", "*")
-    return secret if isinstance(secret, str) else "*"
+def _named(parameter: str) -> Callable[[Any], str]:
+    """The resource of an action: what this parameter of the request names."""
+
+    def resource(response: Any) -> str:
+        named = json.loads(response.body or "{}").get(parameter, "*")
+        return named if isinstance(named, str) else "*"
+
+    return resource
+
+
+def _output_of(stack: Any, attribute: str) -> str:
+    """An attribute of a nested stack: `Outputs.` and a name."""
+    return stack.output_map[attribute.removeprefix("Outputs.")].value

@@ -18,6 +18,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from .aws import ACCOUNT, Answer, Aws, Refused
+from .eventbridge import Bus, from_state_machine
 from .lambda_runtime import Environment
 from .scene import Failed, Scene, expect
 from .stack import definition
@@ -56,7 +57,17 @@ class Machine:
             name=f"at-most-{most_invocations}", definition=json.dumps(shortened), roleArn=role
         )["stateMachineArn"]
 
-    def run(self, *functions: Callable[[Any], Answer], event: Any = None) -> dict[str, Any]:
+    def bus(self) -> Bus:
+        """What it tells EventBridge."""
+        return Bus(self._aws)
+
+    def refuse_events(self, times: int) -> None:
+        """EventBridge takes no event, this many times."""
+        self._aws.refuse("AWSEvents.PutEvents", times)
+
+    def run(
+        self, *functions: Callable[[Any], Answer], event: Any = None, announce: bool | None = None
+    ) -> dict[str, Any]:
         """Runs it for these functions, and returns how the execution ended."""
         instances = []
         for number, function in enumerate(functions):
@@ -66,7 +77,7 @@ class Machine:
         execution = self._client.start_execution(
             stateMachineArn=self._arn,
             name=str(uuid.uuid4()),
-            input=json.dumps({"instances": instances}),
+            input=json.dumps({"instances": instances} | ({} if announce is None else {"announce": announce})),
         )["executionArn"]
         end = time.monotonic() + 120
         while True:
@@ -243,6 +254,34 @@ def one_of_several_fails(machine: Machine) -> None:
     expect_end(ended, "done", "failed", "held", error="InstanceFailed")
 
 
+def answers_are_announced(machine: Machine) -> None:
+    """Done or held, and nothing in between; in the form of Lambda's own events. Without being asked, nothing is."""
+    with machine.bus() as bus:
+        goes_on = script(says("partial", reason="time_budget"), says("complete", records={"users": 3}))
+        ended = machine.run(goes_on, script(says("held")), announce=True)
+        expect_end(ended, "done", "held", error="SnapshotHeld")
+        told = {event["detail"]["responsePayload"]["status"]: event for event in bus.events()}
+        expect(sorted(told) == ["complete", "held"], told)
+        function = outcomes(ended)[0]["function"]
+        wanted = from_state_machine(function, outcomes(ended)[0]["detail"])
+        for part in ("source", "detail-type", "detail"):
+            expect(told["complete"][part] == wanted[part], {"told": told["complete"], "wanted": wanted})
+        for announce in (False, None):
+            expect_end(machine.run(script(says("complete")), announce=announce), "done")
+        expect_end(machine.run(script(fails("InvalidConfig")), announce=True), "failed", error="InstanceFailed")
+        expect(not bus.events(), "it tells what nobody asked for")
+
+
+def an_announcement_that_fails(machine: Machine) -> None:
+    """The snapshot is published, and yet somebody must hear that nobody was told."""
+    machine.refuse_events(times=2)
+    expect_end(machine.run(script(says("complete")), announce=True), "done")
+    machine.refuse_events(times=100)
+    ended = machine.run(script(says("complete")), script(says("complete")), announce=True)
+    machine.refuse_events(times=0)
+    expect_end(ended, "failed", "failed", error="InstanceFailed")
+
+
 SCENARIOS = (
     partial_three_times_then_complete,
     skipped,
@@ -256,6 +295,8 @@ SCENARIOS = (
     never_done,
     not_the_answer_of_a_sync,
     one_of_several_fails,
+    answers_are_announced,
+    an_announcement_that_fails,
 )
 
 

@@ -20,6 +20,9 @@ UNKNOWN_TO_MOTO = {
     "AWS::Glue::Table",
     "AWS::Lambda::EventInvokeConfig",
     "AWS::S3::BucketPolicy",
+    "AWS::SNS::Subscription",
+    "AWS::SNS::TopicPolicy",
+    "AWS::SQS::QueuePolicy",
     "AWS::Scheduler::Schedule",
 }
 
@@ -65,16 +68,17 @@ def is_created(scene: Scene, name: str, parameters: dict[str, str]) -> None:
     refused = evaluation.refused_by()
     expect(not refused, f"refused: {refused}")
     launched = stacks.launch(scene.aws, name, template, parameters)
+    stack_of = {logical: one for one in evaluation.stacks() for logical in one.resources}
     expected = {
-        logical: resource["Type"]
-        for logical, resource in evaluation.resources.items()
-        if resource["Type"] not in UNKNOWN_TO_MOTO
+        logical: one.resources[logical]["Type"]
+        for logical, one in stack_of.items()
+        if one.resources[logical]["Type"] not in UNKNOWN_TO_MOTO
     }
     expect(launched.types == expected, {"created": launched.types, "expected": expected})
 
     for logical, kind in expected.items():
         if kind == "AWS::IAM::Role":
-            right = evaluated_role(evaluation.properties(logical))
+            right = evaluated_role(stack_of[logical].properties(logical))
             found = created_role(scene, launched, logical)
             expect(found == right, {"role": logical, "created": found, "expected": right})
 
@@ -97,8 +101,9 @@ def created_role(scene: Scene, launched: Launched, logical: str) -> dict[str, An
         },
     }
     text = json.dumps(found)
-    for name, physical in launched.created.items():
-        own_name = physical.rsplit("/", 1)[-1].rsplit(":", 1)[-1]
+    own_names = {name: physical.rsplit("/", 1)[-1].rsplit(":", 1)[-1] for name, physical in launched.created.items()}
+    # What is in a nested stack has a name that begins with that of the stack.
+    for name, own_name in sorted(own_names.items(), key=lambda item: len(item[1]), reverse=True):
         if own_name.startswith("set-"):
             text = text.replace(own_name, f"<{name}>")
     # Moto forgets how the ARN of a log group ends (AWS: "AWS::Logs::LogGroup", return values).

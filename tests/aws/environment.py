@@ -14,7 +14,7 @@ from typing import Any
 from .lambda_runtime import CONFINE, Environment
 from .scene import Failed, Scene, expect
 from .scripts import module
-from .stack import ROOT, load
+from .stack import ROOT, packaged, templates
 
 # The status with which each event of events/ is answered. Of a pair, the machine's speed decides.
 STATUSES = {
@@ -156,15 +156,16 @@ def metrics(lines: list[dict[str, Any]]) -> set[Metric]:
 
 def metrics_watched() -> set[Metric]:
     """The function's own metrics that the template's alarms and dashboard use."""
-    template = load(ROOT / "template.yaml")
-    namespace = template["Parameters"]["MetricsNamespace"]["Default"]
+    outermost = packaged()
+    namespace = outermost["Parameters"]["MetricsNamespace"]["Default"]
     watched = {(namespace, "Rows", frozenset({"Function", "Dataset"}))}
-    for resource in template["Resources"].values():
+    resources = {name: one for template in templates(outermost) for name, one in template["Resources"].items()}
+    for resource in resources.values():
         properties = resource["Properties"]
         if properties.get("Namespace") == {"Ref": "MetricsNamespace"}:
             dimensions = frozenset(item["Name"] for item in properties["Dimensions"])
             watched.add((namespace, properties["MetricName"], dimensions))
-    widgets = json.dumps(template["Resources"]["OverviewDashboard"])
+    widgets = json.dumps(resources["OverviewDashboard"])
     shown = r'\["\$\{MetricsNamespace\}", "(\w+)", "(\w+)", '
     for name, dimension in re.findall(shown, widgets.replace('\\"', '"')):
         watched.add((namespace, name, frozenset({dimension})))

@@ -1,12 +1,15 @@
 """Evaluates a translated template with parameters like CloudFormation: which resources it creates, with
 which properties, and which parameters its rules refuse. Moto does not do this for every resource.
 
+Templates of nested stacks stand in the template itself, under `Nested`, by the name of the nested stack.
+
 A name that CloudFormation would choose is the logical name in angle brackets: `<SyncFunction>`.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from .aws import ACCOUNT, REGION
@@ -15,6 +18,7 @@ PSEUDO_PARAMETERS = {
     "AWS::AccountId": ACCOUNT,
     "AWS::Partition": "aws",
     "AWS::Region": REGION,
+    "AWS::StackName": "clerk-sync",
     "AWS::URLSuffix": "amazonaws.com",
 }
 
@@ -22,6 +26,7 @@ NO_VALUE = object()
 
 ARNS = {
     "AWS::IAM::Role": f"arn:aws:iam::{ACCOUNT}:role/{{}}",
+    "AWS::Events::Rule": f"arn:aws:events:{REGION}:{ACCOUNT}:rule/{{}}",
     "AWS::Lambda::Function": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{{}}",
     "AWS::Logs::LogGroup": f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{{}}:*",
     "AWS::S3::Bucket": "arn:aws:s3:::{}",
@@ -30,6 +35,8 @@ ARNS = {
     "AWS::StepFunctions::StateMachine": f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{{}}",
 }
 
+STACK = "AWS::CloudFormation::Stack"
+
 # `Ref` of these is the ARN. Of a queue it is the address, which only outputs use.
 KNOWN_BY_ARN = {"AWS::SNS::Topic", "AWS::StepFunctions::StateMachine"}
 
@@ -37,9 +44,13 @@ KNOWN_BY_ARN = {"AWS::SNS::Topic", "AWS::StepFunctions::StateMachine"}
 class Evaluation:
     def __init__(self, template: dict[str, Any], parameters: dict[str, str]):
         self._template = template
+        self._nested: dict[str, Evaluation] = {}
+        declared = template["Parameters"]
+        # What has no default and is not given, and what is given and not declared.
+        self.missing = sorted(name for name in declared if name not in parameters and "Default" not in declared[name])
+        self.surplus = sorted(set(parameters) - set(declared))
         self.parameters = {
-            name: parameters[name] if name in parameters else str(declared["Default"])
-            for name, declared in template["Parameters"].items()
+            name: str(parameters.get(name, of.get("Default", "<not given>"))) for name, of in declared.items()
         }
         self.resources: dict[str, dict[str, Any]] = {
             name: self._value(resource)
@@ -49,6 +60,24 @@ class Evaluation:
 
     def properties(self, name: str) -> dict[str, Any]:
         return self.resources[name].get("Properties", {})
+
+    def stacks(self) -> Iterator[Evaluation]:
+        """This stack and those in it."""
+        yield self
+        for name, resource in self.resources.items():
+            if resource["Type"] == STACK:
+                yield from self.nested(name).stacks()
+
+    def nested(self, name: str) -> Evaluation:
+        """The stack that a resource of this stack is."""
+        if name not in self._nested:
+            given = self._value(self._template["Resources"][name]["Properties"]["Parameters"])
+            self._nested[name] = Evaluation(self._template["Nested"][name], given)
+        return self._nested[name]
+
+    def outputs(self) -> dict[str, Any]:
+        declared = self._template.get("Outputs", {})
+        return {name: self._value(output["Value"]) for name, output in declared.items() if self._exists(output)}
 
     def arn(self, name: str) -> str:
         return self._attribute(name, "Arn")
@@ -104,6 +133,8 @@ class Evaluation:
         values = self._value(given)
         if name == "Fn::Join":
             return values[0].join(values[1])
+        if name == "Fn::Split":
+            return values[1].split(values[0])
         if name == "Fn::Equals":
             return str(values[0]) == str(values[1])
         if name == "Fn::Not":
@@ -127,6 +158,8 @@ class Evaluation:
     def _attribute(self, name: str, attribute: str) -> str:
         resource = self._template["Resources"][name]
         assert self._exists(resource), f"{name} is referred to, and not created"
+        if resource["Type"] == STACK:
+            return self.nested(name).outputs()[attribute.removeprefix("Outputs.")]
         chosen = self._value(resource.get("Properties", {}).get("BucketName", NO_VALUE))
         own_name = f"<{name}>" if chosen is NO_VALUE else chosen
         return ARNS[resource["Type"]].format(own_name) if attribute == "Arn" else own_name
@@ -154,7 +187,7 @@ def _accepts(declared: dict[str, Any], text: str) -> bool:
     if "AllowedValues" in declared:
         return text in map(str, declared["AllowedValues"])
     if declared["Type"] == "Number":
-        return int(declared["MinValue"]) <= int(text) <= int(declared["MaxValue"])
+        return int(declared.get("MinValue", text)) <= int(text) <= int(declared.get("MaxValue", text))
     given = _given(declared, text)
     items = given if isinstance(given, list) else [given]
-    return all(re.fullmatch(declared["AllowedPattern"], item) for item in items)
+    return all(re.fullmatch(declared.get("AllowedPattern", ".*"), item) for item in items)

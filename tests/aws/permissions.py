@@ -14,6 +14,7 @@ from typing import Any
 from bench.population import Population
 from bench.sandbox import Sandbox
 
+from .invariants.roles import INTERFACES
 from .scene import Failed, Scene, expect
 from .stack import BUCKET, PREFIX, role_policy
 
@@ -26,6 +27,14 @@ NOT_THE_PROGRAMS = {
     "sqs:SendMessage": "Lambda, which reports final failures",
     "xray:PutTraceSegments": "Lambda, which traces",
     "xray:PutTelemetryRecords": "Lambda, which traces",
+    "events:PutEvents": "Lambda, which passes on answers",
+    **{action: "Lambda, which attaches the function to a VPC" for action in INTERFACES},
+}
+
+# Actions that the template permits and the program does not need yet. The proof fails when it does: then remove the
+# action, and it is tried like the others.
+NOT_YET = {
+    "kms:Sign": "the program does not sign manifests yet",
 }
 
 Step = Callable[[Scene, Sandbox, Sandbox], None]
@@ -39,8 +48,8 @@ def prove(scene: Scene) -> None:
         try_policies(scene, policy)
     finally:
         scene.aws.trust_everybody()
-    for action, who in NOT_THE_PROGRAMS.items():
-        scene.notes.append(f"{action} is not tried: it is for {who}")
+    for action in sorted({action for _, action in actions(policy)} & NOT_THE_PROGRAMS.keys()):
+        scene.notes.append(f"{action} is not tried: it is for {NOT_THE_PROGRAMS[action]}")
 
 
 def try_policies(scene: Scene, policy: dict[str, Any]) -> None:
@@ -57,10 +66,15 @@ def try_policies(scene: Scene, policy: dict[str, Any]) -> None:
                 continue
             set_policy(scene, without(policy, statement, action))
             failed = failing_steps(scene, clerk, shrunk)
+            if action in NOT_YET:
+                expect(not failed, f"the program needs {action} now: remove it from NOT_YET in permissions.py")
+                scene.notes.append(f"{action} is not tried: {NOT_YET[action]}")
+                continue
             named = [step for step in failed if step != "check"]
             expect(named, f"only check needs {action}: {failed}")
             scene.notes.append(f"without {action}: {', '.join(failed)} fail")
-        for sid in {sid: None for sid, action in actions(policy) if action not in NOT_THE_PROGRAMS}:
+        not_tried = NOT_THE_PROGRAMS.keys() | NOT_YET.keys()
+        for sid in {sid: None for sid, action in actions(policy) if action not in not_tried}:
             set_policy(scene, elsewhere(policy, sid))
             failed = failing_steps(scene, clerk, shrunk)
             expect(failed, f"every step succeeds with {sid} for another resource")

@@ -1,7 +1,8 @@
-"""Each query of docs/queries gives the right answer, by DuckDB over real snapshots.
+"""Each query of docs/queries gives the right answer, by DuckDB over real snapshots: over a folder with
+docs/queries/setup.sql, and over a bucket with Athena's tables.
 
-The right answers are computed from Clerk's rows, without any part of clerk-sync. deploy/catalog.yaml saves
-the same queries for Athena; sqlglot checks that they are valid SQL of Athena, but no Athena runs them.
+The right answers are computed from Clerk's rows, without any part of clerk-sync. sqlglot checks that the queries are
+valid SQL of Athena, but no Athena runs them.
 """
 
 from __future__ import annotations
@@ -9,8 +10,6 @@ from __future__ import annotations
 import datetime
 import json
 import pathlib
-import subprocess
-import sys
 import urllib.request
 from collections import Counter
 from collections.abc import Callable
@@ -20,15 +19,12 @@ from typing import Any
 from bench.population import RESOURCES, Population
 from bench.sandbox import KEY, Sandbox
 
-from .aws import ANYBODY, REGION
-from .scene import SNAPSHOT_URL, Scene, expect
-from .stack import ROOT, load
+from .athena import Athena, Row, expect_lists
+from .scene import Scene, expect
+from .stack import ROOT
 
 QUERIES = ROOT / "docs" / "queries"
 LISTS = RESOURCES.split(",")
-
-Row = tuple[Any, ...]
-
 
 @dataclass(frozen=True)
 class Source:
@@ -208,40 +204,99 @@ ANSWERS: dict[str, Callable[[Source], list[Row]]] = {
 
 
 def prove(scene: Scene) -> None:
+    texts = {path.stem: path.read_text(encoding="utf-8") for path in QUERIES.glob("*.sql")}
+    del texts["setup"]
+    known = {*ANSWERS, "gained-and-lost", "grants-changed"}
+    expect(set(texts) == known, f"docs/queries holds {sorted(texts)}, the proof knows {sorted(known)}")
+    over_a_folder(scene, texts)
+    datasets_may_be_absent(scene)
+    over_a_bucket(scene, texts)
+    are_athenas(texts)
+
+
+def over_a_folder(scene: Scene, texts: dict[str, str]) -> None:
     # A name that also occurs in the layout below it.
     folder = scene.scratch / "snapshots"
     with scene.sandbox(Population(300, 20, 640)) as clerk:
         earlier, before = snapshot(scene, clerk, folder), Source.of(clerk)
     with scene.sandbox(Population(320, 21, 600)) as clerk:
         later, after = snapshot(scene, clerk, folder), Source.of(clerk)
-    database = Database(folder)
+    answer_rightly(scene, Database(folder), texts, Comparison(earlier, before, later, after))
 
-    texts = {path.stem: path.read_text(encoding="utf-8") for path in QUERIES.glob("*.sql")}
-    del texts["setup"]
-    expect(
-        set(texts) == {*ANSWERS, "grants-changed"},
-        f"docs/queries holds {sorted(texts)}, for which not all answers are known",
-    )
+
+def over_a_bucket(scene: Scene, texts: dict[str, str]) -> None:
+    """Tables of the newest snapshot follow it, and lose the rows of a dataset that it does not have."""
+    scene.empty_bucket()
+    everything = ",".join(LISTS)
+    with scene.sandbox(Population(300, 20, 640)) as clerk:
+        earlier = scene.run({"resources": everything}, scene.settings(clerk))["snapshot_id"]
+        before = Source.of(clerk)
+    expect_lists(scene)
+    athena = Athena(scene, scene.scratch / "first")
+    expect(same(athena.rows(texts["administrators"]), administrators(before)), "not the first snapshot's rows")
+    expect(not athena.rows("SELECT * FROM changes"), "there are changes before there are two snapshots")
+    with scene.sandbox(Population(320, 21, 600)) as clerk:
+        later = scene.run({"resources": everything}, scene.settings(clerk))["snapshot_id"]
+        after = Source.of(clerk)
+        expect_lists(scene)
+        athena = Athena(scene, scene.scratch / "second")
+        answer_rightly(scene, athena, texts, Comparison(earlier, before, later, after))
+        alone = scene.run({"resources": "users", "accept_shrink": True}, scene.settings(clerk))
+    expect(alone["status"] == "complete", alone)
+    expect_lists(scene)
+    athena = Athena(scene, scene.scratch / "third")
+    counts = athena.rows("SELECT (SELECT count(*) FROM latest_users), (SELECT count(*) FROM latest_grants)")
+    expect(counts == [(320, 0)], f"rows of users and of grants: {counts}")
+    for name in ANSWERS:
+        athena.rows(texts[name])
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two snapshots, and Clerk's rows at the time of each."""
+
+    earlier: str
+    before: Source
+    later: str
+    after: Source
+
+
+def answer_rightly(scene: Scene, database: Database | Athena, texts: dict[str, str], of: Comparison) -> None:
     for name, answer in ANSWERS.items():
-        right = answer(after)
+        right = answer(of.after)
         expect(right, f"{name}: an empty answer proves nothing; take another population")
         found = database.rows(texts[name])
         expect(same(found, right), {name: {"found": found[:3], "right": right[:3]}})
         scene.notes.append(f"{name}: {len(found)} rows")
 
-    text = texts["grants-changed"].replace("'EARLIER'", f"'{earlier}'")
-    text = text.replace("'LATER'", f"'{later}'")
+    text = texts["grants-changed"].replace("'EARLIER'", f"'{of.earlier}'").replace("'LATER'", f"'{of.later}'")
     found = [(change, grant) for change, grant, *_ in database.rows(text)]
-    right = [("added", grant) for grant in after.grant_ids() - before.grant_ids()]
-    right += [("removed", grant) for grant in before.grant_ids() - after.grant_ids()]
+    right = [("added", grant) for grant in of.after.grant_ids() - of.before.grant_ids()]
+    right += [("removed", grant) for grant in of.before.grant_ids() - of.after.grant_ids()]
     expect(same(found, right), {"grants-changed": {"found": found[:3], "right": right[:3]}})
     changes = Counter(change for change, _ in found)
     expect(changes["added"] and changes["removed"], f"grants-changed: {changes} proves too little")
     scene.notes.append(f"grants-changed: {len(found)} rows")
 
-    datasets_may_be_absent(scene)
-    views_name_the_newest(scene)
-    are_athenas(texts)
+    found = [row[:-1] for row in database.rows(texts["gained-and-lost"])]
+    right = gained_and_lost(of)
+    expect(same(found, right), {"gained-and-lost": {"found": found[:3], "right": right[:3]}})
+    expect(len({event for _, event, *_ in right}) == 4, "gained-and-lost: not every event happens")
+    scene.notes.append(f"gained-and-lost: {len(found)} rows")
+
+
+def gained_and_lost(of: Comparison) -> list[Row]:
+    keys = {role["id"]: role["key"] for source in (of.before, of.after) for role in source.lists["organization_roles"]}
+    rows = []
+    for grants, member, role in (
+        (of.after.grant_ids() - of.before.grant_ids(), "member_added", "role_granted"),
+        (of.before.grant_ids() - of.after.grant_ids(), "member_removed", "role_revoked"),
+    ):
+        for kind, organization, of_role, _, user in (grant.split(":") for grant in grants):
+            if kind == "organization":
+                event = member if of_role == "member" else role
+                rows.append((of.later, event, user, organization, keys.get(of_role)))
+    return rows
 
 
 def same(found: list[Row], right: list[Row]) -> bool:
@@ -263,66 +318,6 @@ def datasets_may_be_absent(scene: Scene) -> None:
         database.rows((QUERIES / f"{name}.sql").read_text(encoding="utf-8"))
 
 
-def views_name_the_newest(scene: Scene) -> None:
-    """Each table has a view, although the snapshot holds only users. Moto accepts Athena's statements
-    and runs none of them."""
-    scene.empty_bucket()
-    with scene.sandbox(Population(20, 2, 20)) as clerk:
-        answer = scene.run({}, scene.settings(clerk, RESOURCES="users"))
-    expect(answer.get("status") == "complete", answer)
-    catalog = load(ROOT / "deploy" / "catalog.yaml")["Resources"].values()
-    tables = [
-        resource["Properties"]["TableInput"]["Name"]
-        for resource in catalog
-        if resource["Type"] == "AWS::Glue::Table"
-    ]
-    right = [
-        f"CREATE OR REPLACE VIEW latest_{table} AS "
-        f"SELECT * FROM {table} WHERE snapshot_id = '{answer['snapshot_id']}'"
-        for table in tables
-    ]
-    # The workgroup `primary` of a new account has no location for results.
-    refused, message = latest_views(scene)
-    expect(refused and "OUTPUT=" in message, message)
-    expect(not statements(scene), statements(scene))
-
-    failed, message = latest_views(scene, "--output", "s3://results/athena/")
-    expect(not failed, message)
-    told = statements(scene)
-    expect(sorted(told) == sorted((text, "s3://results/athena") for text in right), told)
-
-    place = {"ResultConfiguration": {"OutputLocation": "s3://results/analysts/"}}
-    scene.aws.client("athena").create_work_group(Name="analysts", Configuration=place)
-    failed, message = latest_views(scene, "--workgroup", "analysts")
-    expect(not failed, message)
-    scene.notes.append(f"latest-views: {len(right)} views of a snapshot of users")
-
-
-def latest_views(scene: Scene, *options: str) -> tuple[int, str]:
-    finished = subprocess.run(
-        [sys.executable, ROOT / "scripts" / "latest-views", "clerk", SNAPSHOT_URL, *options],
-        env=scene.aws.settings(ANYBODY) | {"AWS_DEFAULT_REGION": REGION},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return finished.returncode, finished.stderr
-
-
-def statements(scene: Scene) -> list[tuple[str, str]]:
-    """The statements sent to Athena, and the folders for their results."""
-    athena = scene.aws.client("athena")
-    executions = [
-        athena.get_query_execution(QueryExecutionId=execution)["QueryExecution"]
-        for page in athena.get_paginator("list_query_executions").paginate()
-        for execution in page["QueryExecutionIds"]
-    ]
-    return [
-        (execution["Query"], execution["ResultConfiguration"]["OutputLocation"].rpartition("/")[0])
-        for execution in executions
-    ]
-
-
 def are_athenas(texts: dict[str, str]) -> None:
     import sqlglot
 
@@ -341,6 +336,7 @@ def snapshot(scene: Scene, clerk: Sandbox, folder: pathlib.Path, resources: str 
         "CLERK_SECRET_KEY": KEY,
         "CLERK_API_URL": clerk.url,
         "CLERK_REQUESTS_PER_10S": "100000",
+        "CHANGES": "access",
     }
     answer = scene.run({}, settings)
     expect(answer.get("status") == "complete", answer)

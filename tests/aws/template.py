@@ -10,15 +10,19 @@ from .evaluation import Evaluation
 from .invariants import INVARIANTS, Deployment, Fault, Invariant
 from .scene import SNAPSHOT_URL, Failed, Scene, expect
 from .stack import (
+    ELSEWHERE,
     EVERYTHING,
     EXISTING_BUCKET,
+    HEADER,
     KMS,
     LOCKED,
+    NOTICES,
     OTHER_FUNCTIONS,
     PREFIX,
     REQUIRED,
     ROOT,
     SETS,
+    VPC,
     load,
     translated,
 )
@@ -33,6 +37,10 @@ MORE_SETS: dict[str, dict[str, str]] = {
     "another machine": {"Architecture": "x86_64", "MemorySize": "512", "LogRetentionDays": "30"},
     "another namespace and another day": {"MetricsNamespace": "Acme", "NoSnapshotHours": "50"},
     "tables over a whole bucket": {"DatabaseName": "clerk"},
+    "notices of grants": NOTICES | {"Notices": "privileged"},
+    "notices without alarms": NOTICES | {"Alarms": "false"},
+    "a header without a key": HEADER,
+    "a bucket that tells EventBridge": {"BucketEvents": "true"},
 }
 
 # Parameters that are refused, and by what: the parameter's own pattern or a rule.
@@ -47,6 +55,17 @@ REFUSED: list[tuple[dict[str, str], str]] = [
     ({"ClerkSecretField": "sk_test_abc"}, "ClerkSecretField"),
     ({"MoreFunctionArns": f'{OTHER_FUNCTIONS[0]},"'}, "MoreFunctionArns"),
     ({"MoreFunctionArns": "clerk-sync"}, "MoreFunctionArns"),
+    ({"BucketOwner": ELSEWHERE["BucketOwner"]}, "BucketOwner is for an existing bucket"),
+    (EXISTING_BUCKET | {"BucketOwner": "1234"}, "BucketOwner"),
+    (EXISTING_BUCKET | {"BucketEvents": "true"}, "BucketEvents is for a bucket that this stack creates"),
+    (KMS | {"EncryptionHeader": "AES256"}, "EncryptionHeader AES256"),
+    ({"VpcSubnetIds": VPC["VpcSubnetIds"]}, "go together"),
+    ({"VpcSecurityGroupIds": VPC["VpcSecurityGroupIds"]}, "go together"),
+    (VPC | {"VpcSubnetIds": "subnet-0123456789abcdef0, subnet-1"}, "VpcSubnetIds"),
+    ({"Notices": "all"}, "Set Changes"),
+    ({"Notices": "privileged", "Changes": "off"}, "Set Changes"),
+    ({"RolePath": "workloads/"}, "RolePath"),
+    ({"SigningKeyArn": "alias/signatures"}, "SigningKeyArn"),
 ]
 
 ACCEPTED: list[dict[str, str]] = [
@@ -55,12 +74,21 @@ ACCEPTED: list[dict[str, str]] = [
     {"IncludeRaw": "true"},
     {"ExpireSnapshotsDays": "400", "ExpireReplacedDays": "31"},
     {"ClerkSecretField": "clerk secret/key"},
+    {"EncryptionHeader": "AES256"},
+    {"PermissionsBoundaryArn": "arn:aws:iam::aws:policy/PowerUserAccess"},
+    NOTICES | {"Changes": "all"},
     {"MoreFunctionArns": f"{OTHER_FUNCTIONS[0]}, {OTHER_FUNCTIONS[1]}:live"},
 ]
 
 
 def prove(scene: Scene) -> None:
-    for proof in (what_is_refused, invariants_hold, invariants_notice_faults, tables):
+    for proof in (
+        templates_are_small_enough,
+        what_is_refused,
+        invariants_hold,
+        invariants_notice_faults,
+        tables,
+    ):
         try:
             proof()
         except Failed as problem:
@@ -133,33 +161,67 @@ def what_is_refused() -> None:
         expect(len(reasons) == 1 and reason in reasons[0], f"{parameters}: {reasons}")
 
 
+# What CloudFormation accepts in a request that holds the template itself (AWS documentation, "AWS CloudFormation
+# quotas"). Tools that send it so cannot deploy a larger one.
+MOST_BYTES = 51_200
+
+
+def templates_are_small_enough() -> None:
+    large = {
+        path.name: path.stat().st_size
+        for path in (ROOT / "template.yaml", *(ROOT / "deploy").glob("*.yaml"))
+        if path.stat().st_size > MOST_BYTES
+    }
+    expect(not large, f"larger than {MOST_BYTES} bytes: {large}")
+
+
 # Schemas of files that are no datasets.
 NO_TABLES = {"change", "changes_latest", "changes_summary", "latest", "manifest"}
 
 
 def tables() -> None:
-    """Each dataset has a table, which looks into the folder of the snapshot that a query names."""
-    given = evaluated(EVERYTHING).properties("Catalog")["Parameters"]
-    expect_equal(given["SnapshotUrl"], SNAPSHOT_URL, "catalog")
-    whole_bucket = evaluated({"DatabaseName": "clerk"}).properties("Catalog")["Parameters"]
-    expect_equal(whole_bucket["SnapshotUrl"], "s3://<SnapshotBucket>", "catalog")
+    """Each dataset has a table that looks into the folder of the snapshot that a query names, and one that follows
+    the list of files of the newest. Changes have one."""
+    tables_are_over(EVERYTHING, SNAPSHOT_URL)
+    tables_are_over({"DatabaseName": "clerk"}, "s3://<SnapshotBucket>")
 
-    catalog = Evaluation(load(ROOT / "deploy" / "catalog.yaml"), given)
+
+def tables_are_over(parameters: dict[str, str], url: str) -> None:
     found = {}
-    for resource in catalog.resources.values():
-        if resource["Type"] == "AWS::Glue::Table":
-            table = resource["Properties"]["TableInput"]
-            found[table["Name"]] = table
-    schemas = {path.name.removesuffix(".schema.json") for path in (ROOT / "schemas").iterdir()}
-    expect_equal(sorted(found), sorted(schemas - NO_TABLES), "tables")
-    for name, table in found.items():
-        projected = {
-            "EXTERNAL": "TRUE",
-            "projection.enabled": "true",
-            "projection.snapshot_id.type": "injected",
-            "storage.location.template": f"{SNAPSHOT_URL}/snapshots/${{snapshot_id}}/{name}/",
-        }
-        expect_equal(table["Parameters"], projected, name)
-        expect_equal(table["PartitionKeys"], [{"Name": "snapshot_id", "Type": "string"}], name)
-        location = table["StorageDescriptor"]["Location"]
-        expect_equal(location, f"{SNAPSHOT_URL}/snapshots/", name)
+    for stack in evaluated(parameters).stacks():
+        for resource in stack.resources.values():
+            if resource["Type"] == "AWS::Glue::Table":
+                table = resource["Properties"]["TableInput"]
+                found[table["Name"]] = table
+    schemas = {path.name.removesuffix(".schema.json") for path in (ROOT / "schemas").iterdir()} - NO_TABLES
+    expect_equal(sorted(found), sorted([*schemas, *(f"latest_{name}" for name in schemas), "changes"]), "tables")
+    for name in schemas:
+        is_projected(found[name], f"{url}/snapshots/", name)
+        expect_equal(columns(found[f"latest_{name}"]), columns(found[name]), f"columns of latest_{name}")
+        follows_lists(found[f"latest_{name}"], f"{url}/athena/latest/{name}/")
+    follows_lists(found["changes"], f"{url}/athena/changes/")
+    change = json.loads((ROOT / "schemas" / "change.schema.json").read_text(encoding="utf-8"))
+    expect_equal([name for name, _ in columns(found["changes"])], list(change["properties"]), "columns of changes")
+
+
+def is_projected(table: dict, location: str, name: str) -> None:
+    projected = {
+        "EXTERNAL": "TRUE",
+        "projection.enabled": "true",
+        "projection.snapshot_id.type": "injected",
+        "storage.location.template": f"{location}${{snapshot_id}}/{name}/",
+    }
+    expect_equal(table["Parameters"], projected, name)
+    expect_equal(table["PartitionKeys"], [{"Name": "snapshot_id", "Type": "string"}], name)
+    expect_equal(table["StorageDescriptor"]["Location"], location, name)
+
+
+def follows_lists(table: dict, location: str) -> None:
+    expect_equal(table["StorageDescriptor"]["Location"], location, table["Name"])
+    symlinks = "org.apache.hadoop.hive.ql.io.SymlinkTextInputFormat"
+    expect_equal(table["StorageDescriptor"]["InputFormat"], symlinks, table["Name"])
+    expect("PartitionKeys" not in table, f"{table['Name']} has partitions, which nobody registers")
+
+
+def columns(table: dict) -> list[tuple[str, str]]:
+    return [(column["Name"], column["Type"]) for column in table["StorageDescriptor"]["Columns"]]

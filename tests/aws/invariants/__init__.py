@@ -7,7 +7,7 @@ in a copy of the template, and fails if the invariant does not complain.
 
 from __future__ import annotations
 
-from . import alarms, function, parameters, roles, schedules, storage
+from . import alarms, function, notices, parameters, roles, schedules, storage
 from .deployment import INVARIANTS, Deployment, Fault, Invariant
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "Invariant",
     "alarms",
     "function",
+    "notices",
     "parameters",
     "roles",
     "schedules",

@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterator
 
 from ..aws import REGION
-from ..stack import TOPIC
-from .deployment import Change, Complaints, Deployment, drop, fault, invariant, put
+from ..stack import NOTICE_TOPIC, NOTICES, TOPIC
+from .deployment import Change, Complaints, Deployment, drop, fault, invariant, put, resources_with
 
 # The program's own metrics, whose namespace is a parameter. environment.py proves that it reports them.
 OWN = "own"
@@ -89,11 +89,27 @@ FORGOTTEN_QUEUE = {"Type": "AWS::SQS::Queue", "Properties": {}}
             "Dimensions",
             0,
             "Value",
-            value={"Fn::GetAtt": ["FailedInvocations", "QueueName"]},
+            value={"Ref": "FailedInvocations"},
         ),
     ),
     fault("an alarm about metrics that are off", drop("HeldAlarm", "Condition"), MetricsNamespace=""),
-    fault("alarms that nobody wants", drop("ErrorsAlarm", "Condition"), Alarms="false"),
+    fault("alarms that nobody wants", drop("AlarmsStack", "Condition"), Alarms="false"),
+    fault("notices that are lost unseen", drop("UndeliveredNoticesAlarm"), **NOTICES),
+    fault(
+        "an alarm about notices that nobody wants",
+        drop("UndeliveredNoticesAlarm", "Condition"),
+        Alarms="false",
+        **NOTICES,
+    ),
+    fault(
+        "alarms about another function",
+        put("AlarmsStack", "Properties", "Parameters", "Function", value="of-another-stack"),
+    ),
+    fault(
+        "alarms that do not know the state machine",
+        put("AlarmsStack", "Properties", "Parameters", "StateMachine", value=""),
+        **MACHINE,
+    ),
     fault("a feed that is owed unseen", drop("ChangesOwedAlarm"), **CHANGES),
     fault("a dataset that is lost unseen", drop("DatasetsLostAlarm"), **CHANGES),
     fault("a privileged grant unseen", drop("PrivilegedGrantAlarm"), **PRIVILEGES),
@@ -137,6 +153,11 @@ def everything_that_fails_is_watched(stack: Deployment) -> Complaints:
     fault(
         "another number of hours",
         put("NoSnapshotAlarm", "Properties", "EvaluationPeriods", value=26),
+        NoSnapshotHours="30",
+    ),
+    fault(
+        "hours that are not passed on",
+        put("AlarmsStack", "Properties", "Parameters", "NoSnapshotHours", value=26),
         NoSnapshotHours="30",
     ),
     fault("periods of half an hour", put("NoSnapshotAlarm", "Properties", "Period", value=1800)),
@@ -208,16 +229,38 @@ def alarm_periods_are_within_the_limits_of_cloudwatch(stack: Deployment) -> Comp
     fault("a topic without a subscription", drop("AlarmTopic", "Properties", "Subscription"), **EMAIL),
     fault("a topic that nobody asked for", drop("AlarmTopic", "Condition")),
     fault("a topic without alarms", drop("AlarmTopic", "Condition"), Alarms="false", **EMAIL),
+    fault(
+        "a topic that the alarms do not know",
+        put("AlarmsStack", "Properties", "Parameters", "TopicArn", value=""),
+        **TOPIC,
+    ),
+    fault(
+        "an alarm about notices that nobody hears",
+        put("NoticesStack", "Properties", "Parameters", "CreatedAlarmTopicArn", value=""),
+        **EMAIL,
+        **NOTICES,
+    ),
+    fault(
+        "alarms among the notices",
+        put("AlarmsStack", "Properties", "Parameters", "TopicArn", value=NOTICE_TOPIC["NoticeTopicArn"]),
+        **NOTICES,
+        **NOTICE_TOPIC,
+    ),
     fault("an alarm that does not say what to do", put("HeldAlarm", "Properties", "AlarmDescription", value="Held")),
 )
 def every_alarm_notifies_every_configured_topic(stack: Deployment) -> Complaints:
     address = stack.parameters["AlarmEmail"] if stack.parameters["Alarms"] == "true" else ""
-    topics = stack.of_type("AWS::SNS::Topic")
+    of_notices = {target["Arn"] for rule in stack.of_type("AWS::Events::Rule").values() for target in rule["Targets"]}
+    topics = {
+        arn: stack.of_type("AWS::SNS::Topic")[name]
+        for arn, name in stack.arns("AWS::SNS::Topic").items()
+        if arn not in of_notices
+    }
     subscribed = [topic.get("Subscription") for topic in topics.values()]
     if subscribed != ([[{"Protocol": "email", "Endpoint": address}]] if address else []):
         yield f"{address or 'nobody'} is to get e-mail, and the topics send to {subscribed}"
     # None is named by default: the console and the dashboard show the alarms then.
-    named = {stack.parameters["AlarmTopicArn"], *stack.arns("AWS::SNS::Topic")} - {""}
+    named = {stack.parameters["AlarmTopicArn"], *topics} - {""}
     for name, alarm, _ in alarms(stack):
         for actions in ("AlarmActions", "OKActions"):
             if set(alarm.get(actions, [])) != named:
@@ -230,22 +273,26 @@ def every_alarm_notifies_every_configured_topic(stack: Deployment) -> Complaints
 
 def in_dashboard(found: str, instead: str) -> Change:
     def change(template: dict) -> None:
-        body = template["Resources"]["OverviewDashboard"]["Properties"]["DashboardBody"]
+        body = resources_with(template, "OverviewDashboard")["OverviewDashboard"]["Properties"]["DashboardBody"]
         body["Fn::Sub"] = body["Fn::Sub"].replace(found, instead)
 
     return change
 
 
 @invariant(
-    fault("a dashboard that nobody wants", drop("OverviewDashboard", "Condition"), Dashboard="false"),
-    fault("a dashboard without metrics", drop("OverviewDashboard", "Condition"), MetricsNamespace=""),
-    fault("no dashboard", drop("OverviewDashboard")),
+    fault("a dashboard that nobody wants", drop("DashboardStack", "Condition"), Dashboard="false"),
+    fault("a dashboard without metrics", drop("DashboardStack", "Condition"), MetricsNamespace=""),
+    fault("no dashboard", drop("DashboardStack")),
+    fault(
+        "a dashboard of another function",
+        put("DashboardStack", "Properties", "Parameters", "Function", value="of-another-stack"),
+    ),
     fault("a widget above another", in_dashboard('"x":8,"y":0', '"x":4,"y":0')),
     fault("a widget beyond the edge", in_dashboard('"x":16,"y":6', '"x":20,"y":6')),
     fault("another region", in_dashboard('"region":"${AWS::Region}"', '"region":"eu-west-1"')),
     fault("a text that is no JSON", in_dashboard('"widgets": [', '"widgets": [,')),
-    fault("a name that is not filled in", in_dashboard('"${SyncFunction}"', '"${!SyncFunction}"')),
-    fault("a metric of something else", in_dashboard('"${FailedInvocations.QueueName}"', '"somebody-elses"')),
+    fault("a name that is not filled in", in_dashboard('"${Function}"', '"${!Function}"')),
+    fault("a metric of something else", in_dashboard('"${FailedInvocations}"', '"somebody-elses"')),
     fault("a log of something else", in_dashboard("SOURCE '${LogGroup}'", "SOURCE 'another'")),
 )
 def the_dashboard_shows_this_stack(stack: Deployment) -> Complaints:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..evaluation import Evaluation
-from ..stack import REQUIRED
+from ..stack import REQUIRED, templates
 
 Template = dict[str, Any]
 Change = Callable[[Template], None]
@@ -18,14 +18,19 @@ Complaints = Iterator[str]
 
 
 class Deployment:
-    """The template with one set of parameters, as CloudFormation would create it."""
+    """The template with one set of parameters, as CloudFormation would create it. What is in nested stacks is taken
+    together with the rest: their resources have names that occur once."""
 
     def __init__(self, template: Template, parameters: dict[str, str]):
         evaluation = Evaluation(template, REQUIRED | parameters)
         self.template = template
         self.parameters = evaluation.parameters
-        self.resources = evaluation.resources
+        self.stacks = list(evaluation.stacks())
         self._evaluation = evaluation
+        self._of = {name: one for one in self.stacks for name in one.resources}
+        self.resources = {name: one.resources[name] for name, one in self._of.items()}
+        twice = sum(len(one.resources) for one in self.stacks) - len(self.resources)
+        assert twice == 0, "two stacks use one name for a resource"
 
     def of_type(self, kind: str) -> dict[str, dict[str, Any]]:
         """The properties of each resource of a type, by its name."""
@@ -37,7 +42,7 @@ class Deployment:
 
     def arns(self, kind: str) -> dict[str, str]:
         """The ARN of each resource of a type, and which it is."""
-        return {self._evaluation.arn(name): name for name in self.of_type(kind)}
+        return {self._of[name].arn(name): name for name in self.of_type(kind)}
 
     def refused_by(self) -> list[str]:
         return self._evaluation.refused_by()
@@ -123,32 +128,40 @@ Step = str | int | Sid
 
 
 def put(*path: Step, value: Any) -> Change:
-    """Sets what stands at a path below `Resources`."""
+    """Sets what stands at a path below `Resources`, of the template that has its first step."""
 
     def change(template: Template) -> None:
-        above = _follow(template["Resources"], path[:-1])
+        above = _follow(resources_with(template, path[0]), path[:-1])
         above[path[-1]] = value
 
     return change
 
 
 def drop(*path: Step) -> Change:
-    """Removes what stands at a path below `Resources`."""
+    """Removes what stands at a path below `Resources`, of the template that has its first step."""
 
     def change(template: Template) -> None:
-        above = _follow(template["Resources"], path[:-1])
+        above = _follow(resources_with(template, path[0]), path[:-1])
         del above[path[-1]]
 
     return change
 
 
 def add(*path: Step, value: Any) -> Change:
-    """Appends to the list that stands at a path below `Resources`."""
+    """Appends to the list that stands at a path below `Resources`, of the template that has its first step."""
 
     def change(template: Template) -> None:
-        _follow(template["Resources"], path).append(value)
+        _follow(resources_with(template, path[0]), path).append(value)
 
     return change
+
+
+def resources_with(template: Template, name: Step) -> dict[str, Any]:
+    """The resources of the template, nested ones included, that has one of this name; otherwise of the outermost."""
+    for one in templates(template):
+        if name in one["Resources"]:
+            return one["Resources"]
+    return template["Resources"]
 
 
 def _follow(value: Any, path: tuple[Step, ...]) -> Any:

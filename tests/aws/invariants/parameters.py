@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from .deployment import Change, Complaints, Deployment, fault, invariant
+from ..stack import NOTICES, templates
+from .deployment import Change, Complaints, Deployment, drop, fault, invariant, put
 
 
 def declare(name: str, **declared: object) -> Change:
@@ -30,11 +31,38 @@ UNUSED = {"Type": "String", "Default": "", "AllowedPattern": "^$", "ConstraintDe
             "LEASE_SECONDS"
         ),
     ),
+    fault(
+        "a parameter of a nested stack without effect",
+        lambda template: template["Nested"]["AlarmsStack"]["Parameters"].update(Unused=UNUSED),
+    ),
 )
 def every_parameter_has_an_effect(stack: Deployment) -> Complaints:
-    used = names_in(stack.template["Conditions"]) | names_in(stack.template["Resources"])
-    for name in sorted(set(stack.template["Parameters"]) - used):
-        yield f"{name} is not used"
+    for template in templates(stack.template):
+        used = names_in(template.get("Conditions", {})) | names_in(template["Resources"])
+        for name in sorted(set(template["Parameters"]) - used):
+            yield f"{name} is not used"
+
+
+@invariant(
+    fault("a parameter that is not passed on", drop("AlarmsStack", "Properties", "Parameters", "Function")),
+    fault("a parameter that is not there", put("AlarmsStack", "Properties", "Parameters", "Topic", value="")),
+    fault(
+        "a value that a nested stack refuses",
+        put("NoticesStack", "Properties", "Parameters", "Notices", value="everything"),
+        **NOTICES,
+    ),
+    fault(
+        "an address that a nested stack refuses",
+        lambda template: template["Nested"]["Catalog"]["Parameters"]["SnapshotUrl"].update(AllowedPattern="^s3://$"),
+        DatabaseName="clerk",
+    ),
+)
+def nested_stacks_get_what_they_ask_for(stack: Deployment) -> Complaints:
+    for one in stack.stacks:
+        yield from (f"{name} is not given" for name in one.missing)
+        yield from (f"{name} is given, which nothing declares" for name in one.surplus)
+        if not one.missing:
+            yield from (f"refused: {problem}" for problem in one.refused_by())
 
 
 def names_in(value: object) -> set[str]:

@@ -12,19 +12,56 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..aws import ACCOUNT, REGION
-from ..stack import KMS, OTHER_FUNCTIONS, PREFIX, TRACED
+from ..stack import (
+    ACCOUNT_RULES,
+    ELSEWHERE,
+    EXISTING_BUCKET,
+    KMS,
+    NOTICES,
+    OTHER_FUNCTIONS,
+    PREFIX,
+    SIGNED,
+    TRACED,
+    VPC,
+)
 from .deployment import Complaints, Deployment, Sid, add, drop, fault, invariant, listed, put
 
 # Action, resource, condition as JSON.
 Grant = tuple[str, str, str]
 
-# What may be allowed for every resource: X-Ray has none that a policy could name.
-EVERYWHERE = {
+TRACES = {
     "xray:PutTraceSegments",
     "xray:PutTelemetryRecords",
     "xray:GetSamplingRules",
     "xray:GetSamplingTargets",
 }
+
+# AWS documentation, "Giving Lambda functions access to resources in an Amazon VPC".
+INTERFACES = {
+    "ec2:CreateNetworkInterface",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeSubnets",
+    "ec2:DeleteNetworkInterface",
+    "ec2:AssignPrivateIpAddresses",
+    "ec2:UnassignPrivateIpAddresses",
+}
+
+# AWS documentation, "Using CloudWatch Logs to log execution history in Step Functions".
+DELIVERIES = {
+    "logs:CreateLogDelivery",
+    "logs:GetLogDelivery",
+    "logs:UpdateLogDelivery",
+    "logs:DeleteLogDelivery",
+    "logs:ListLogDeliveries",
+    "logs:PutResourcePolicy",
+    "logs:DescribeResourcePolicies",
+    "logs:DescribeLogGroups",
+}
+
+# What may be allowed for every resource: these have none that a policy could name.
+EVERYWHERE = TRACES | INTERFACES | DELIVERIES
+
+BUS = f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/default"
 
 # Objects of one bucket, and streams of one log group of the stack.
 PART_OF_ONE = re.compile(rf"arn:aws:(s3:::[^*/]+/.*|logs:{REGION}:{ACCOUNT}:log-group:<\w+>:)\*")
@@ -70,16 +107,28 @@ def grant(action: str, resource: str, **condition: dict[str, str]) -> Grant:
 
 def needed_by_function(stack: Deployment) -> Iterator[Grant]:
     """permissions.py shows by trying that the program needs these and no more, as far as moto goes."""
-    for log in stack.arns("AWS::Logs::LogGroup"):
-        yield from (grant(f"logs:{action}", log) for action in ("CreateLogStream", "PutLogEvents"))
+    log = stack.function["LoggingConfig"].get("LogGroup", "<none>").strip("<>")
+    for arn, name in stack.arns("AWS::Logs::LogGroup").items():
+        if name == log:
+            yield from (grant(f"logs:{action}", arn) for action in ("CreateLogStream", "PutLogEvents"))
     yield grant("secretsmanager:GetSecretValue", stack.variables["CLERK_SECRET_ID"])
     bucket, prefix = stack.place
+    owner = {"aws:ResourceAccount": stack.parameters["BucketOwner"] or ACCOUNT}
     for action in ("GetObject", "PutObject", "DeleteObject"):
-        yield grant(f"s3:{action}", f"arn:aws:s3:::{bucket}/{prefix}*")
+        yield grant(f"s3:{action}", f"arn:aws:s3:::{bucket}/{prefix}*", StringEquals=owner)
     # IfExists: reading an object needs this permission as well, and such a request carries no prefix.
-    yield grant("s3:ListBucket", f"arn:aws:s3:::{bucket}", StringLikeIfExists={"s3:prefix": f"{prefix}*"})
+    below = {"s3:prefix": f"{prefix}*"}
+    yield grant("s3:ListBucket", f"arn:aws:s3:::{bucket}", StringEquals=owner, StringLikeIfExists=below)
     for invoked in stack.of_type("AWS::Lambda::EventInvokeConfig").values():
         yield grant("sqs:SendMessage", invoked["DestinationConfig"]["OnFailure"]["Destination"])
+        if "OnSuccess" in invoked["DestinationConfig"]:
+            yield grant("events:PutEvents", invoked["DestinationConfig"]["OnSuccess"]["Destination"])
+    if stack.variables["SIGNING_KEY_ID"]:
+        signature = {"kms:MessageType": "DIGEST", "kms:SigningAlgorithm": "ECDSA_SHA_256"}
+        yield grant("kms:Sign", stack.variables["SIGNING_KEY_ID"], StringEquals=signature)
+    if "VpcConfig" in stack.function:
+        # The key is in requests of the program alone: Lambda may do this, and the program may not.
+        yield from (grant(action, "*", Null={"lambda:SourceFunctionArn": "true"}) for action in INTERFACES)
     for key, service, actions in (
         (stack.parameters["ClerkSecretKmsKeyArn"], "secretsmanager", ["Decrypt"]),
         (stack.parameters["SnapshotKmsKeyArn"], "s3", ["GenerateDataKey", "Decrypt"]),
@@ -105,8 +154,12 @@ def needed_by_schedule(stack: Deployment, schedule: dict[str, Any]) -> Iterator[
 def needed_by_state_machine(stack: Deployment, machine: dict[str, Any]) -> Iterator[Grant]:
     more = [arn.strip() for arn in stack.parameters["MoreFunctionArns"].split(",") if arn]
     yield from (grant("lambda:InvokeFunction", arn) for arn in (stack.function_arn, *more))
+    if stack.parameters["Notices"]:
+        yield grant("events:PutEvents", BUS, StringEquals={"events:source": "clerk-sync"})
     if machine["TracingConfiguration"]["Enabled"]:
-        yield from (grant(action, "*") for action in EVERYWHERE)
+        yield from (grant(action, "*") for action in TRACES)
+    if "LoggingConfiguration" in machine:
+        yield from (grant(action, "*") for action in DELIVERIES)
 
 
 ALL_OBJECTS = {"Fn::Sub": "${SnapshotBucket.Arn}/*"}
@@ -192,6 +245,109 @@ ALL_OBJECTS = {"Fn::Sub": "${SnapshotBucket.Arn}/*"}
     ),
     fault("traces that cannot be written", drop("FunctionRole", *STATEMENTS, 7), **TRACED),
     fault(
+        "objects in a bucket of anybody",
+        drop("FunctionRole", *STATEMENTS, Sid("ReadAndWriteSnapshots"), "Condition"),
+        **EXISTING_BUCKET,
+    ),
+    fault(
+        "the names in a bucket of anybody",
+        drop("FunctionRole", *STATEMENTS, Sid("ListSnapshots"), "Condition", "StringEquals"),
+        **EXISTING_BUCKET,
+    ),
+    fault(
+        "a bucket of another account that cannot be used",
+        put(
+            "FunctionRole",
+            *STATEMENTS,
+            Sid("ReadAndWriteSnapshots"),
+            "Condition",
+            "StringEquals",
+            "aws:ResourceAccount",
+            value={"Ref": "AWS::AccountId"},
+        ),
+        **ELSEWHERE,
+    ),
+    fault(
+        "any signing key",
+        put(
+            "FunctionRole", *STATEMENTS, Sid("SignManifests"), "Resource", value=f"arn:aws:kms:{REGION}:{ACCOUNT}:key/*"
+        ),
+        **SIGNED,
+    ),
+    fault("signatures of anything", drop("FunctionRole", *STATEMENTS, Sid("SignManifests"), "Condition"), **SIGNED),
+    fault(
+        "signatures of whole messages",
+        put(
+            "FunctionRole",
+            *STATEMENTS,
+            Sid("SignManifests"),
+            "Condition",
+            "StringEquals",
+            "kms:MessageType",
+            value="RAW",
+        ),
+        **SIGNED,
+    ),
+    fault(
+        "a key that may do more than sign",
+        put("FunctionRole", *STATEMENTS, Sid("SignManifests"), "Action", value=["kms:Sign", "kms:CreateGrant"]),
+        **SIGNED,
+    ),
+    fault("signatures that cannot be made", drop("FunctionRole", *STATEMENTS, 8), **SIGNED),
+    fault("answers that cannot be sent", drop("FunctionRole", *STATEMENTS, 9), **NOTICES),
+    fault(
+        "answers to any bus",
+        put("FunctionRole", *STATEMENTS, Sid("AnnounceAnswers"), "Resource", value=BUS.replace("/default", "/*")),
+        **NOTICES,
+    ),
+    fault("a function that cannot reach its network", drop("FunctionRole", *STATEMENTS, 10), **VPC),
+    fault(
+        "network interfaces for the program",
+        drop("FunctionRole", *STATEMENTS, Sid("AttachToVpc"), "Condition"),
+        **VPC,
+    ),
+    fault(
+        "network interfaces for nobody",
+        put(
+            "FunctionRole",
+            *STATEMENTS,
+            Sid("AttachToVpc"),
+            "Condition",
+            "Null",
+            "lambda:SourceFunctionArn",
+            value="false",
+        ),
+        **VPC,
+    ),
+    fault(
+        "network interfaces without a network",
+        put(
+            "FunctionRole",
+            *STATEMENTS,
+            10,
+            "Fn::If",
+            2,
+            value={"Effect": "Allow", "Action": sorted(INTERFACES), "Resource": "*"},
+        ),
+    ),
+    fault(
+        "answers in the name of another",
+        drop("StateMachineRole", *STATEMENTS, Sid("AnnounceAnswers"), "Condition"),
+        **MACHINE,
+        **NOTICES,
+    ),
+    fault(
+        "answers that nobody wants",
+        put("StateMachineStack", "Properties", "Parameters", "Announce", value="true"),
+        **MACHINE,
+    ),
+    fault(
+        "a log that cannot be delivered",
+        drop("StateMachineRole", *STATEMENTS, 4),
+        StateMachineLogLevel="ALL",
+        **MACHINE,
+    ),
+    fault(
         "one statement too many",
         add(
             "FunctionRole",
@@ -209,10 +365,27 @@ ALL_OBJECTS = {"Fn::Sub": "${SnapshotBucket.Arn}/*"}
     ),
     fault(
         "a state machine that cannot be started",
-        put("ScheduleRole", *STATEMENTS, 0, "Fn::If", 1, "Action", value="states:StartSyncExecution"),
+        put("MachineScheduleRole", *STATEMENTS, 0, "Action", value="states:StartSyncExecution"),
+        **MACHINE,
+    ),
+    fault(
+        "a function that two schedules may start",
+        put(
+            "ScheduleRole",
+            *STATEMENTS,
+            0,
+            "Fn::If",
+            1,
+            value={
+                "Effect": "Allow",
+                "Action": "lambda:InvokeFunction",
+                "Resource": {"Fn::GetAtt": ["SyncFunction", "Arn"]},
+            },
+        ),
         **MACHINE,
     ),
     fault("ticks that cannot be kept", drop("ScheduleRole", *STATEMENTS, 1)),
+    fault("ticks of the state machine that cannot be kept", drop("MachineScheduleRole", *STATEMENTS, 1), **MACHINE),
     fault(
         "any function",
         put(
@@ -262,13 +435,13 @@ def roles_may_do_what_is_needed_and_nothing_else(stack: Deployment) -> Complaint
 )
 def nothing_is_allowed_everywhere(stack: Deployment) -> Complaints:
     # What a role may do stands in its policies alone.
-    allowed = {"Description", "AssumeRolePolicyDocument", "Policies"}
+    allowed = {"Description", "AssumeRolePolicyDocument", "Policies", "Path", "PermissionsBoundary"}
     for name, resource in stack.resources.items():
         kind = resource["Type"]
         if kind.startswith("AWS::IAM::") and kind != "AWS::IAM::Role":
             yield f"{name}: gives permissions outside the roles"
     for name, role in stack.of_type("AWS::IAM::Role").items():
-        if set(role) != allowed:
+        if set(role) - allowed:
             yield f"{name}: has {sorted(set(role) - allowed)}"
         for policy in role["Policies"]:
             for statement in policy["PolicyDocument"]["Statement"]:
@@ -288,6 +461,30 @@ def too_wide(statement: dict[str, Any]) -> Complaints:
             yield from (f"allows {action} everywhere" for action in actions if action not in EVERYWHERE)
         elif "*" in resource and not PART_OF_ONE.fullmatch(resource):
             yield f"allows {resource}"
+
+
+@invariant(
+    fault("a role without its boundary", drop("ScheduleRole", "Properties", "PermissionsBoundary"), **ACCOUNT_RULES),
+    fault(
+        "a boundary that is not passed on",
+        put("StateMachineStack", "Properties", "Parameters", "PermissionsBoundaryArn", value=""),
+        **ACCOUNT_RULES,
+        **MACHINE,
+    ),
+    fault("a role elsewhere", drop("FunctionRole", "Properties", "Path"), **ACCOUNT_RULES),
+    fault(
+        "a role of the state machine elsewhere",
+        drop("MachineScheduleRole", "Properties", "Path"),
+        **ACCOUNT_RULES,
+        **MACHINE,
+    ),
+)
+def every_role_follows_the_rules_of_the_account(stack: Deployment) -> Complaints:
+    wanted = stack.parameters["RolePath"], stack.parameters["PermissionsBoundaryArn"] or None
+    for name, role in stack.of_type("AWS::IAM::Role").items():
+        found = role.get("Path"), role.get("PermissionsBoundary")
+        if found != wanted:
+            yield f"{name}: path and boundary are {found}, not {wanted}"
 
 
 @invariant(

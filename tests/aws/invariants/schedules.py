@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from ..stack import OTHER_FUNCTIONS
+from ..stack import NOTICES, OTHER_FUNCTIONS
 from .deployment import Complaints, Deployment, drop, fault, invariant, put
 from .function import TICK_SECONDS
 
@@ -26,7 +26,7 @@ MORE = {"MoreFunctionArns": ",".join(OTHER_FUNCTIONS)}
     ),
     fault(
         "a schedule that bypasses the state machine",
-        put(*OF_STATE_MACHINE, "Target", "Arn", value={"Fn::GetAtt": ["SyncFunction", "Arn"]}),
+        put(*OF_STATE_MACHINE, "Target", "Arn", value={"Ref": "FunctionArn"}),
         **MACHINE,
     ),
     fault("a schedule of another function", put(*OF_FUNCTION, "Target", "Arn", value=OTHER_FUNCTIONS[0])),
@@ -123,7 +123,7 @@ def undelivered_ticks_are_retried_soon_and_kept(stack: Deployment) -> Complaints
             "Target",
             "Input",
             value={
-                "Fn::Sub": '{"instances":[{"function":"${SyncFunction.Arn}","event":{}}]}',
+                "Fn::Sub": '{"announce":false,"instances":[{"function":"${FunctionArn}","event":{}}]}',
             },
         ),
         **MACHINE,
@@ -136,16 +136,31 @@ def undelivered_ticks_are_retried_soon_and_kept(stack: Deployment) -> Complaints
             "Target",
             "Input",
             value={
-                "Fn::Sub": '{"instances":[{"function":"${SyncFunction.Arn}","event":{"force":true}}]}',
+                "Fn::Sub": '{"announce":false,"instances":[{"function":"${FunctionArn}","event":{"force":true}}]}',
             },
         ),
         **MACHINE,
+    ),
+    fault(
+        "answers that nobody hears",
+        put("StateMachineStack", "Properties", "Parameters", "Announce", value="false"),
+        **MACHINE,
+        **NOTICES,
+    ),
+    fault(
+        "functions that are not passed on",
+        put("StateMachineStack", "Properties", "Parameters", "MoreFunctionArns", value=""),
+        **MACHINE,
+        **MORE,
     ),
 )
 def the_state_machine_gets_every_function(stack: Deployment) -> Complaints:
     machines = stack.arns("AWS::StepFunctions::StateMachine")
     more = [arn.strip() for arn in stack.parameters["MoreFunctionArns"].split(",") if arn]
-    wanted = {"instances": [{"function": arn, "event": {}} for arn in [stack.function_arn, *more]]}
+    wanted = {
+        "announce": stack.parameters["Notices"] != "",
+        "instances": [{"function": arn, "event": {}} for arn in [stack.function_arn, *more]],
+    }
     for name, schedule in stack.of_type("AWS::Scheduler::Schedule").items():
         text = schedule["Target"].get("Input", "{}")
         if schedule["Target"]["Arn"] in machines and parsed(text) != wanted:
@@ -157,3 +172,47 @@ def parsed(text: str) -> object:
         return json.loads(text)
     except ValueError:
         return None
+
+
+@invariant(
+    fault(
+        "no log of executions",
+        drop("SyncStateMachine", "Properties", "LoggingConfiguration"),
+        StateMachineLogLevel="ALL",
+        **MACHINE,
+    ),
+    fault(
+        "a log that nobody wants",
+        put(
+            "SyncStateMachine",
+            "Properties",
+            "LoggingConfiguration",
+            value={"Level": "ALL", "IncludeExecutionData": False, "Destinations": []},
+        ),
+        **MACHINE,
+    ),
+    fault(
+        "answers in the log",
+        put("SyncStateMachine", "Properties", "LoggingConfiguration", "Fn::If", 1, "IncludeExecutionData", value=True),
+        StateMachineLogLevel="ALL",
+        **MACHINE,
+    ),
+    fault(
+        "another level",
+        put("StateMachineStack", "Properties", "Parameters", "LogLevel", value="ALL"),
+        StateMachineLogLevel="ERROR",
+        **MACHINE,
+    ),
+)
+def executions_are_logged_as_configured_and_without_data(stack: Deployment) -> Complaints:
+    level = stack.parameters["StateMachineLogLevel"]
+    for name, machine in stack.of_type("AWS::StepFunctions::StateMachine").items():
+        logging = machine.get("LoggingConfiguration")
+        if (logging or {"Level": "OFF"})["Level"] != level:
+            yield f"{name}: logs {logging}, not {level}"
+        # An execution that somebody starts with a lookup has personal data in its answer.
+        if logging and logging["IncludeExecutionData"] is not False:
+            yield f"{name}: logs what the function answers"
+        for destination in logging["Destinations"] if logging else []:
+            if destination["CloudWatchLogsLogGroup"]["LogGroupArn"] not in stack.arns("AWS::Logs::LogGroup"):
+                yield f"{name}: logs to {destination}"

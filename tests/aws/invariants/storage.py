@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..stack import EXISTING_BUCKET, KMS, LOCKED, PREFIX
+from ..stack import ACCOUNT_RULES, EXISTING_BUCKET, KMS, LOCKED, PREFIX
 from .deployment import Complaints, Deployment, add, drop, fault, invariant, listed, put
 
 # The deletion policy of each type that holds data. Every type must be in one of these two tables, so that
@@ -13,18 +13,26 @@ RETENTION = {
     "AWS::S3::BucketPolicy": "Retain",
     # Log lines expire anyway.
     "AWS::Logs::LogGroup": "Delete",
-    # Tables and queries; the records are in the bucket.
-    "AWS::CloudFormation::Stack": "Delete",
 }
 HOLDS_NO_DATA = {
+    "AWS::Athena::NamedQuery",
+    # What is in it is looked at by itself.
+    "AWS::CloudFormation::Stack",
     "AWS::CloudWatch::Alarm",
     "AWS::CloudWatch::Dashboard",
+    "AWS::Events::Rule",
+    # The records are in the bucket.
+    "AWS::Glue::Database",
+    "AWS::Glue::Table",
     "AWS::IAM::Role",
     "AWS::Lambda::EventInvokeConfig",
     "AWS::Lambda::Function",
+    "AWS::SNS::Subscription",
     "AWS::SNS::Topic",
+    "AWS::SNS::TopicPolicy",
     # Events that failed, for 14 days at most; the log has them too.
     "AWS::SQS::Queue",
+    "AWS::SQS::QueuePolicy",
     "AWS::Scheduler::Schedule",
     "AWS::StepFunctions::StateMachine",
 }
@@ -47,6 +55,12 @@ TLS_ONLY = ("SnapshotBucketPolicy", "Properties", "PolicyDocument", "Statement",
     fault("a bucket that is deleted when it is replaced", put("SnapshotBucket", "UpdateReplacePolicy", value="Delete")),
     fault("a bucket without its policy once the stack is deleted", drop("SnapshotBucketPolicy", "DeletionPolicy")),
     fault("a log group without a retention policy", drop("LogGroup", "DeletionPolicy")),
+    fault(
+        "a log of executions without a retention policy",
+        drop("StateMachineLog", "DeletionPolicy"),
+        Continuation="StateMachine",
+        StateMachineLogLevel="ALL",
+    ),
     fault("a data store that nobody classified", put("Table", value={"Type": "AWS::DynamoDB::Table"})),
 )
 def data_has_a_retention_policy(stack: Deployment) -> Complaints:
@@ -303,11 +317,22 @@ def snapshots_go_to_the_configured_bucket(stack: Deployment) -> Complaints:
 @invariant(
     fault("a log for ever", drop("LogGroup", "Properties", "RetentionInDays")),
     fault("another number of days", put("LogGroup", "Properties", "RetentionInDays", value=1)),
+    fault("a log without its key", drop("LogGroup", "Properties", "KmsKeyId"), **ACCOUNT_RULES),
+    fault("a key that nobody asked for", put("LogGroup", "Properties", "KmsKeyId", value=KMS["SnapshotKmsKeyArn"])),
+    fault(
+        "a log of executions without its key",
+        put("StateMachineStack", "Properties", "Parameters", "LogKmsKeyArn", value=""),
+        Continuation="StateMachine",
+        StateMachineLogLevel="ALL",
+        **ACCOUNT_RULES,
+    ),
 )
-def logs_are_kept_as_long_as_configured(stack: Deployment) -> Complaints:
+def logs_are_kept_and_encrypted_as_configured(stack: Deployment) -> Complaints:
     for name, log in stack.of_type("AWS::Logs::LogGroup").items():
         if log.get("RetentionInDays") != stack.parameters["LogRetentionDays"]:
             yield f"{name}: keeps lines for {log.get('RetentionInDays')} days"
+        if log.get("KmsKeyId", "") != stack.parameters["LogKmsKeyArn"]:
+            yield f"{name}: is encrypted with {log.get('KmsKeyId')}"
 
 
 @invariant(
@@ -339,6 +364,11 @@ def queues_keep_messages_as_long_as_sqs_can(stack: Deployment) -> Complaints:
             schedule["Target"]["DeadLetterConfig"]["Arn"]
             for schedule in stack.of_type("AWS::Scheduler::Schedule").values()
         ),
+        *(
+            target["DeadLetterConfig"]["Arn"]
+            for rule in stack.of_type("AWS::Events::Rule").values()
+            for target in rule["Targets"]
+        ),
     }
     for arn, name in stack.arns("AWS::SQS::Queue").items():
         queue = stack.of_type("AWS::SQS::Queue")[name]
@@ -356,9 +386,51 @@ def queues_keep_messages_as_long_as_sqs_can(stack: Deployment) -> Complaints:
         put("Catalog", "Properties", "Parameters", "SnapshotUrl", value="s3://another"),
         DatabaseName="clerk",
     ),
+    fault(
+        "tables of the newest snapshot in another bucket",
+        put("LatestTables", "Properties", "Parameters", "SnapshotUrl", value="s3://another"),
+        DatabaseName="clerk",
+    ),
+    fault(
+        "a table in another database",
+        put("ChangesTable", "Properties", "DatabaseName", value="another"),
+        DatabaseName="clerk",
+    ),
+    fault(
+        "a query of another database",
+        put("SavedQueries", "Properties", "Parameters", "DatabaseName", value="another"),
+        DatabaseName="clerk",
+    ),
+    fault("tables that nobody asked for", drop("Catalog", "Condition")),
 )
 def tables_are_over_the_snapshots(stack: Deployment) -> Complaints:
-    for name, nested in stack.of_type("AWS::CloudFormation::Stack").items():
-        url = nested["Parameters"]["SnapshotUrl"]
-        if url != stack.variables["SNAPSHOT_URL"]:
-            yield f"{name}: looks at {url}, and the function writes to {stack.variables['SNAPSHOT_URL']}"
+    databases = [one["DatabaseInput"]["Name"] for one in stack.of_type("AWS::Glue::Database").values()]
+    wanted = [stack.parameters["DatabaseName"]] if stack.parameters["DatabaseName"] else []
+    if databases != wanted:
+        yield f"the databases are {databases}, not {wanted}"
+    # `Ref` of the database is its name, which the evaluation does not know.
+    names = {*databases, *(f"<{name}>" for name in stack.of_type("AWS::Glue::Database"))}
+    for name, table in stack.of_type("AWS::Glue::Table").items():
+        location = table["TableInput"]["StorageDescriptor"]["Location"]
+        if not location.startswith(f"{stack.variables['SNAPSHOT_URL']}/"):
+            yield f"{name}: looks at {location}, and the function writes to {stack.variables['SNAPSHOT_URL']}"
+        if table["DatabaseName"] not in names:
+            yield f"{name}: is in the database {table['DatabaseName']}"
+    for name, query in stack.of_type("AWS::Athena::NamedQuery").items():
+        if query["Database"] not in names or query["WorkGroup"] != stack.parameters["AthenaWorkGroup"]:
+            yield f"{name}: is about {query['Database']} in {query['WorkGroup']}"
+
+
+@invariant(
+    fault("a bucket that tells nobody", drop(*BUCKET, "NotificationConfiguration"), BucketEvents="true"),
+    fault(
+        "a bucket that tells everybody",
+        put(*BUCKET, "NotificationConfiguration", value={"EventBridgeConfiguration": {"EventBridgeEnabled": True}}),
+    ),
+)
+def buckets_tell_eventbridge_when_asked(stack: Deployment) -> Complaints:
+    asked = stack.parameters["BucketEvents"] == "true"
+    wanted = {"EventBridgeConfiguration": {"EventBridgeEnabled": True}} if asked else None
+    for name, bucket in stack.of_type("AWS::S3::Bucket").items():
+        if bucket.get("NotificationConfiguration") != wanted:
+            yield f"{name}: notifies {bucket.get('NotificationConfiguration')}, not {wanted}"
