@@ -70,7 +70,8 @@ impl Listed {
 }
 
 /// Writes the lists of the parts of the newest published snapshot, unless they are there. A dataset that is not in it, or
-/// has no records, gets an empty list: a table without rows.
+/// has no records, has an empty list, which is a table without rows. What Athena makes of a table whose location has no
+/// file is nowhere documented.
 ///
 /// # Errors
 /// [`AthenaError`]. Some lists may have been written by then.
@@ -87,7 +88,7 @@ pub async fn list_snapshot(store: &Arc<dyn Store>, latest: &Latest) -> Result<()
     if read_latest(&*source).await?.as_ref() != Some(latest) {
         return Err(AthenaError::Overtaken);
     }
-    let lists = lists_of(&**store, snapshot.manifest(), &standing);
+    let lists = lists_of(&**store, snapshot.manifest());
     stream::iter(lists.into_iter().map(|(key, list)| (standing.get(&key).cloned(), key, list)))
         .map(|(standing, key, list)| async move {
             replace(&**store, &key, list, ContentType::Text, standing).await
@@ -110,17 +111,10 @@ async fn standing_lists(store: &dyn Store) -> Result<BTreeMap<String, Object>, S
         .await
 }
 
-/// The list of each dataset that is in the snapshot or has a list.
-fn lists_of(
-    store: &dyn Store,
-    manifest: &Manifest,
-    standing: &BTreeMap<String, Object>,
-) -> BTreeMap<String, Bytes> {
+/// The list of each dataset, by key.
+fn lists_of(store: &dyn Store, manifest: &Manifest) -> BTreeMap<String, Bytes> {
     let folder = snapshot_folder(&manifest.snapshot_id);
-    let no_parts = Dataset::ALL.iter().filter_map(|dataset| {
-        let key = list_key(*dataset);
-        standing.contains_key(&key).then(|| (key, Bytes::new()))
-    });
+    let no_parts = Dataset::ALL.iter().map(|&dataset| (list_key(dataset), Bytes::new()));
     let parts = manifest.datasets.iter().map(|(&dataset, entry)| {
         let keys = entry.parts.iter().map(|part| part.key.as_str());
         (list_key(dataset), list(store, &folder, keys))

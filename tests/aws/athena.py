@@ -20,32 +20,22 @@ from .template import evaluated
 
 SYMLINKS = "org.apache.hadoop.hive.ql.io.SymlinkTextInputFormat"
 
-# Whether the program writes the lists of files (ATHENA_LATEST). Until then the test does.
-WRITTEN_BY_THE_PROGRAM = False
-
 Row = tuple[Any, ...]
 
 
 def expect_lists(scene: Scene) -> None:
     """The lists of files are there for the newest snapshot and for all changes."""
     wanted = lists_of_files(scene)
+    marker = f"{PREFIX}/athena/latest.json"
     written = {key: text_of(scene, key) for key in scene.objects() if key.startswith(f"{PREFIX}/athena/")}
-    if not WRITTEN_BY_THE_PROGRAM:
-        own = [key for key in written if key not in WRITTEN_HERE]
-        expect(not own, f"the program writes {own} now: set WRITTEN_BY_THE_PROGRAM in athena.py")
-        for key in WRITTEN_HERE | wanted.keys():
-            put(scene, key, wanted.get(key, ""))
-        WRITTEN_HERE.update(wanted)
-        return
+    latest = json.loads(text_of(scene, f"{PREFIX}/latest.json"))
+    named = json.loads(written.pop(marker, "{}"))
+    expect(named == {name: latest[name] for name in ("snapshot_id", "manifest_sha256")}, {marker: named})
     missing = sorted(wanted.keys() - written.keys())
     expect(not missing, f"there is no {missing}")
     for key, text in written.items():
         # A dataset that is no longer in the snapshot has no list, or an empty one.
         expect(text.splitlines() == wanted.get(key, "").splitlines(), {key: text, "wanted": wanted.get(key, "")})
-
-
-# The lists that the test wrote.
-WRITTEN_HERE: set[str] = set()
 
 
 def lists_of_files(scene: Scene) -> dict[str, str]:
@@ -68,10 +58,6 @@ def lists_of_files(scene: Scene) -> dict[str, str]:
 
 def text_of(scene: Scene, key: str) -> str:
     return scene.aws.client("s3").get_object(Bucket=BUCKET, Key=key)["Body"].read().decode()
-
-
-def put(scene: Scene, key: str, text: str) -> None:
-    scene.aws.client("s3").put_object(Bucket=BUCKET, Key=key, Body=text.encode())
 
 
 class Athena:

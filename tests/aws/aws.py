@@ -1,8 +1,9 @@
-"""AWS on this machine: moto's server in this process, with four features that moto lacks.
+"""AWS on this machine: moto's server in this process, with five features that moto lacks.
 
 - The functions passed to it, which run the real program, answer Lambda's `Invoke`.
 - IAM: the actions of Secrets Manager and KMS are permitted for a secret and a key, not for everything or nothing.
 - S3's conditional writes are atomic: one request at a time.
+- KMS signs a digest as it is, instead of hashing it once more.
 - CloudFormation: a template may refer to the outputs of a nested stack.
 """
 
@@ -21,6 +22,8 @@ from typing import Any
 
 import boto3
 from werkzeug.serving import make_server
+
+from ..support.moto_kms import honour_digests
 
 REGION = "us-east-1"
 ACCOUNT = "123456789012"
@@ -101,6 +104,7 @@ class Aws:
         config.default_user_config["stepfunctions"]["execute_state_machine"] = True
         SecretsManagerResponse._determine_resource = _named("SecretId")  # type: ignore[attr-defined]
         KmsResponse._determine_resource = _named("KeyId")  # type: ignore[attr-defined]
+        honour_digests()
         Stack.get_cfn_attribute = _output_of  # type: ignore[attr-defined]
 
         def backend(service: Any) -> Any:

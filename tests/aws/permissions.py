@@ -31,12 +31,6 @@ NOT_THE_PROGRAMS = {
     **{action: "Lambda, which attaches the function to a VPC" for action in INTERFACES},
 }
 
-# Actions that the template permits and the program does not need yet. The proof fails when it does: then remove the
-# action, and it is tried like the others.
-NOT_YET = {
-    "kms:Sign": "the program does not sign manifests yet",
-}
-
 Step = Callable[[Scene, Sandbox, Sandbox], None]
 
 
@@ -66,15 +60,10 @@ def try_policies(scene: Scene, policy: dict[str, Any]) -> None:
                 continue
             set_policy(scene, without(policy, statement, action))
             failed = failing_steps(scene, clerk, shrunk)
-            if action in NOT_YET:
-                expect(not failed, f"the program needs {action} now: remove it from NOT_YET in permissions.py")
-                scene.notes.append(f"{action} is not tried: {NOT_YET[action]}")
-                continue
             named = [step for step in failed if step != "check"]
             expect(named, f"only check needs {action}: {failed}")
             scene.notes.append(f"without {action}: {', '.join(failed)} fail")
-        not_tried = NOT_THE_PROGRAMS.keys() | NOT_YET.keys()
-        for sid in {sid: None for sid, action in actions(policy) if action not in not_tried}:
+        for sid in {sid: None for sid, action in actions(policy) if action not in NOT_THE_PROGRAMS}:
             set_policy(scene, elsewhere(policy, sid))
             failed = failing_steps(scene, clerk, shrunk)
             expect(failed, f"every step succeeds with {sid} for another resource")

@@ -103,6 +103,8 @@ pub(super) struct Judge {
     called_complete: BTreeSet<String>,
     /// The run that the last invocation held back.
     held: Option<String>,
+    /// `KEEP_SNAPSHOTS`: how many of the newest published snapshots must stay. `None`: all.
+    pub(super) keep: Option<usize>,
     /// Objects cannot be deleted at present.
     pub(super) undeletable: bool,
     /// The folders of snapshots published in that time, in order.
@@ -150,6 +152,7 @@ impl Judge {
             accepts: false,
             called_complete: BTreeSet::new(),
             held: None,
+            keep: None,
             undeletable: false,
             cluttered: Vec::new(),
             manifests: BTreeMap::new(),
@@ -445,8 +448,11 @@ impl Judge {
             let seen = self.manifests.entry(key.clone()).or_insert_with(|| bytes.clone());
             assert!(seen == bytes, "{key} was written again with other content");
         }
+        let may_go = self.may_go(objects);
         for (key, bytes) in &self.published {
-            assert!(objects.get(key) == Some(bytes), "{key} was published and has changed");
+            let found = objects.get(key);
+            let is_gone = found.is_none() && may_go.iter().any(|folder| key.starts_with(folder));
+            assert!(is_gone || found == Some(bytes), "{key} was published and has changed");
         }
         let latest = objects.get("latest.json").cloned();
         if latest == self.latest {
@@ -467,6 +473,27 @@ impl Judge {
             self.cluttered.push(format!("snapshots/{id}/"));
         }
         (self.latest, self.snapshot) = (latest, Some(snapshot));
+    }
+
+    /// The folders of published snapshots that need not be kept.
+    fn may_go(&self, objects: &Objects) -> BTreeSet<String> {
+        let Some(keep) = self.keep else { return BTreeSet::new() };
+        let of = |id: &str| format!("snapshots/{id}/");
+        let mut folders: BTreeSet<String> = self
+            .manifests
+            .keys()
+            .map(|key| key.trim_end_matches("manifest.json").to_owned())
+            .collect();
+        let mut next = latest_id(objects).and_then(|id| Some(id.as_str()?.to_owned()));
+        for _ in 0..keep {
+            let Some(id) = next else { break };
+            folders.remove(&of(&id));
+            let manifest = self.manifests.get(&format!("{}manifest.json", of(&id)));
+            let manifest =
+                manifest.map(|bytes| -> Value { serde_json::from_slice(bytes).expect("JSON") });
+            next = manifest.and_then(|it| Some(it["previous"]["snapshot_id"].as_str()?.to_owned()));
+        }
+        folders
     }
 
     /// Remembers the state of the instance at the beginning of each run.

@@ -164,6 +164,9 @@ impl Stage {
             .with("SHRINK_GUARD_PERCENT", &described.guard.to_string())
             .with("CHANGES", described.changes)
             .with("ATHENA_LATEST", if described.has_evidence { "true" } else { "" });
+        if let Some(keep) = described.keep {
+            world = world.with("KEEP_SNAPSHOTS", &keep.to_string());
+        }
         let signer = described.has_evidence.then(|| Arc::new(LocalSigner::new(7)));
         world.signer = signer.clone();
         for (name, value) in described.further.iter().flat_map(Further::settings) {
@@ -172,7 +175,10 @@ impl Stage {
         world.secret = Arc::clone(&secret) as Arc<dyn SecretSource>;
         let store = Arc::clone(&world.store);
         Self {
-            judge: Judge::of(&[&sandbox, &other], described.further.clone(), described.guard),
+            judge: Judge {
+                keep: described.keep,
+                ..Judge::of(&[&sandbox, &other], described.further.clone(), described.guard)
+            },
             further: described.further.clone(),
             changes: described.changes,
             signer,

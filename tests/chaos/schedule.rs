@@ -45,6 +45,8 @@ pub(super) struct Instance {
     pub(super) changes: &'static str,
     /// `ATHENA_LATEST` is on, and manifests are signed.
     pub(super) has_evidence: bool,
+    /// `KEEP_SNAPSHOTS`.
+    pub(super) keep: Option<usize>,
 }
 
 /// One thing that happens.
@@ -175,6 +177,7 @@ impl Schedule {
         instance.guard = draw.add_hazards(seed);
         instance.changes = changes(seed);
         instance.has_evidence = has_evidence(seed);
+        instance.keep = keep(seed);
         if instance.changes != "off" {
             draw.add_feed_faults(seed);
         }
@@ -263,6 +266,7 @@ impl Draw {
             guard: 0,
             changes: "off",
             has_evidence: false,
+            keep: None,
         }
     }
 
@@ -607,6 +611,15 @@ pub(super) fn changes(seed: u64) -> &'static str {
 /// `ATHENA_LATEST` and a key that signs: in a third of the schedules, half of them with `CHANGES`.
 pub(super) fn has_evidence(seed: u64) -> bool {
     matches!(seed % 9, 1 | 2 | 7)
+}
+
+/// `KEEP_SNAPSHOTS`: with it, snapshots are gone that feeds would still compare with.
+fn keep(seed: u64) -> Option<usize> {
+    match seed % 9 {
+        2 | 4 => Some(1),
+        7 => Some(2),
+        _ => None,
+    }
 }
 
 /// Objects that cannot be deleted, all of them or some.
