@@ -90,7 +90,9 @@ class Evaluation:
             if not _accepts(declared, self.parameters[name])
         ]
         for rule in self._template.get("Rules", {}).values():
-            assert set(rule) == {"Assertions"}, rule
+            assert set(rule) <= {"RuleCondition", "Assertions"}, rule
+            if not self._value(rule.get("RuleCondition", True)):
+                continue
             problems += [
                 assertion["AssertDescription"]
                 for assertion in rule["Assertions"]

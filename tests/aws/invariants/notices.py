@@ -65,6 +65,8 @@ def events(stack: Deployment) -> Iterator[tuple[str, Event, set[str]]]:
     for what, answer, wanted in ANSWERS:
         yield f"{what}, from Lambda", from_lambda(stack.function_arn, answer), wanted
         yield f"{what}, from the state machine", from_state_machine(stack.function_arn, answer), wanted
+    dashed = {"detail-type": "Lambda Function Invocation Result – Success"}
+    yield "an answer with a dash", from_lambda(stack.function_arn, CHANGED) | dashed, {"PublishedRule"}
     alias = f"{stack.function_arn}:live"
     yield "an answer of an alias", from_state_machine(alias, GRANTED), {"PublishedRule", "PrivilegedGrantRule"}
     another = f"{stack.function_arn}-2"
@@ -119,6 +121,7 @@ def events(stack: Deployment) -> Iterator[tuple[str, Event, set[str]]]:
         **NOTICES,
     ),
     fault("failures, too", drop(*PRIVILEGED, "EventPattern", "detail-type"), **NOTICES),
+    fault("answers without a dash alone", drop(*PUBLISHED, "EventPattern", "detail-type", 1), **NOTICES),
 )
 def people_are_told_what_was_asked_for(stack: Deployment) -> Complaints:
     asked = {
