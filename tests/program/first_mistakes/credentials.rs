@@ -83,7 +83,7 @@ async fn without_credentials(profiles: &str, settings: &[(&str, &str)]) -> Optio
     fs::create_dir_all(home.join(".aws")).expect("a folder");
     fs::write(home.join(".aws/config"), profiles).expect("a file");
     let program = stranger
-        .into_bucket("acme", &nobody.url())
+        .program_for_bucket("acme", &nobody.url())
         .with("HOME", home.to_str().expect("UTF-8"))
         .with("PATH", "/usr/bin:/bin")
         .with("AWS_ACCESS_KEY_ID", "")
@@ -99,7 +99,7 @@ async fn refused(code: &str) -> Option<Told> {
     let body = format!("<Error><Code>{code}</Code><Message>m</Message></Error>");
     let refusal = answer("403 Forbidden", &[("content-type", "application/xml")], &body);
     let aws = StandIn::new(move |_| refusal.clone()).await;
-    Told::answered(&stranger.into_bucket("acme", &aws.url()).run().await)
+    Told::answered(&stranger.program_for_bucket("acme", &aws.url()).run().await)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -17,6 +17,7 @@ mod store;
 mod tools;
 mod usage;
 
+use std::io::Write as _;
 use std::pin::Pin;
 
 use clerk_sandbox::{DEFAULT_KEY, Population, Sandbox, Serving};
@@ -123,10 +124,16 @@ async fn judge_all(mistakes: &[Mistake]) {
     for (mistake, told) in played.await {
         match told {
             Some(told) => wrong.extend(faults_of(mistake, &told)),
-            None => eprintln!("not played on this machine: {}", mistake.what),
+            None => say(&format!("not played on this machine: {}", mistake.what)),
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
+
+/// Tells whoever runs the tests.
+fn say(line: &str) {
+    // If standard error is closed, nobody is told.
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// What Rust writes for itself, and not for people.
@@ -191,7 +198,7 @@ impl Stranger {
     }
 
     /// The program that copies the instance into a bucket of this AWS.
-    fn into_bucket(&self, bucket: &str, aws: &str) -> Program {
+    fn program_for_bucket(&self, bucket: &str, aws: &str) -> Program {
         self.program()
             .with("SNAPSHOT_URL", &format!("s3://{bucket}/clerk"))
             .with_aws(Moto::shared())

@@ -85,7 +85,7 @@ pub(super) const MISTAKES: [Mistake; 10] = [
 
 async fn missing_bucket() -> Option<Told> {
     let stranger = Stranger::new().await;
-    Told::answered(&stranger.into_bucket("mistakes-none", Moto::shared().url()).run().await)
+    Told::answered(&stranger.program_for_bucket("mistakes-none", Moto::shared().url()).run().await)
 }
 
 /// An S3 that answers every request like this.
@@ -96,14 +96,14 @@ async fn answered(status: &'static str, code: &str, region: Option<&str>) -> Opt
     headers.extend(region.map(|region| ("x-amz-bucket-region", region)));
     let refusal = answer(status, &headers, &body);
     let aws = StandIn::new(move |_| refusal.clone()).await;
-    Told::answered(&stranger.into_bucket("acme", &aws.url()).run().await)
+    Told::answered(&stranger.program_for_bucket("acme", &aws.url()).run().await)
 }
 
 /// A bucket in which one kind of call is denied.
 async fn not_allowed(bucket: &str, call: AwsCall) -> Option<Told> {
     let (stranger, proxy) = (Stranger::new().await, denying(bucket, call).await);
     let entrance = proxy.entrance(&Arc::new(Target::default())).await;
-    Told::answered(&stranger.into_bucket(bucket, entrance.url()).run().await)
+    Told::answered(&stranger.program_for_bucket(bucket, entrance.url()).run().await)
 }
 
 /// A sync needs no deletions, so it is the check that finds out.
@@ -111,7 +111,9 @@ async fn not_allowed_to_delete() -> Option<Told> {
     let bucket = "mistakes-delete";
     let (stranger, proxy) = (Stranger::new().await, denying(bucket, AwsCall::Delete).await);
     let entrance = proxy.entrance(&Arc::new(Target::default())).await;
-    Told::checked(&stranger.into_bucket(bucket, entrance.url()).argument("check").run().await)
+    Told::checked(
+        &stranger.program_for_bucket(bucket, entrance.url()).argument("check").run().await,
+    )
 }
 
 async fn denying(bucket: &str, call: AwsCall) -> AwsProxy {
@@ -126,7 +128,7 @@ async fn odd_store(bucket: &str, oddity: Oddity) -> Option<Told> {
     let (stranger, moto) = (Stranger::new().await, Moto::shared());
     moto.bucket(bucket).await;
     let proxy = S3Proxy::before(moto.url(), oddity).await;
-    Told::answered(&stranger.into_bucket(bucket, &proxy.url()).run().await)
+    Told::answered(&stranger.program_for_bucket(bucket, &proxy.url()).run().await)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
