@@ -174,11 +174,10 @@ impl Stage {
         }
         world.secret = Arc::clone(&secret) as Arc<dyn SecretSource>;
         let store = Arc::clone(&world.store);
+        let mut judge = Judge::of(&[&sandbox, &other], described.further.clone(), described.guard);
+        judge.keep = described.keep;
         Self {
-            judge: Judge {
-                keep: described.keep,
-                ..Judge::of(&[&sandbox, &other], described.further.clone(), described.guard)
-            },
+            judge,
             further: described.further.clone(),
             changes: described.changes,
             signer,
