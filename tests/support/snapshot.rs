@@ -33,6 +33,16 @@ impl Snapshot {
         Some(Self::named_by(named, objects))
     }
 
+    /// The snapshot with this id; `None` if its manifest or a part is gone, because it is being removed.
+    pub(crate) fn whole(objects: &BTreeMap<String, Bytes>, id: &str) -> Option<Self> {
+        let folder = format!("snapshots/{id}/");
+        let manifest = parsed(objects.get(&format!("{folder}manifest.json"))?);
+        let datasets = manifest["datasets"].as_object().expect("datasets");
+        let parts = datasets.values().flat_map(|it| it["parts"].as_array().expect("parts"));
+        let mut keys = parts.map(|part| format!("{folder}{}", text(&part["key"])));
+        keys.all(|key| objects.contains_key(&key)).then(|| Self::with_id(objects, id)).flatten()
+    }
+
     fn named_by(latest: Value, objects: &BTreeMap<String, Bytes>) -> Self {
         let manifest_key = text(&latest["manifest"]);
         let manifest_bytes = objects.get(manifest_key).expect("latest.json names a manifest");
