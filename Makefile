@@ -15,7 +15,7 @@ export CLERK_SYNC_PYTHON := $(CURDIR)/.venv/bin/python
 SEED := $(or $(SEED),$(shell date +%s))
 
 .PHONY: help run install run-lambda test chaos fuzz mutants test-aws measure bench package release deploy invoke logs \
-	check docs-check advisories clean
+	check docs docs-check advisories clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r goal meaning; do \
@@ -38,6 +38,7 @@ test: ## run all tests; official clients also read the synthetic Clerk and ask c
 	@cargo test --workspace --locked --quiet
 	@crates/sandbox/clients/run
 	@crates/access/clients/run
+	@scripts/docs-check --run
 	@python3 -m bench.measure
 
 chaos: ## run 2,000 schedules of faults in process and 200 of the real function (SEED=n: the first seed)
@@ -84,8 +85,13 @@ logs: ## follow the log of the deployed function
 	@scripts/deploy logs
 
 check: ## check formatting, lints, documentation, licences and the template
-	@scripts/python-environment check sam checkov
+	@scripts/python-environment check docs sam checkov
 	@scripts/check
+
+docs: ## build the docs as a site in target/site
+	@scripts/python-environment docs
+	@.venv/bin/mkdocs build --config-file scripts/site/mkdocs.yml
+	@echo "target/site/index.html (for its search: python3 -m http.server --directory target/site)"
 
 docs-check: ## check that the docs explain exactly what the code and the template contain
 	@scripts/docs-check

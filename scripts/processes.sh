@@ -53,8 +53,10 @@ url_of() {
 
 # build: builds both programs in the profile and with the features of `make test`, so that nothing is built
 # twice. (There are no examples, but with `--examples` cargo selects the features that tests need from the
-# dependencies.)
+# dependencies.) With PROGRAMS=folder it takes the programs in that folder instead.
 build() {
+  programs=${PROGRAMS:-}
+  [ -z "$programs" ] || return 0
   programs=${CARGO_TARGET_DIR:-target}/debug
   [ -x "$programs/clerk-sync" ] || echo "Building; the first time, this takes a few minutes." >&2
   cargo build --workspace --bins --examples --locked --quiet
@@ -64,8 +66,8 @@ build() {
 sandbox_key=sk_test_sandbox
 
 # start_sandbox [OPTION...]: starts a synthetic Clerk of the usual size (3,000 users, 200 organizations, 6,000
-# memberships), and puts its address into `clerk_url`. Passes the options to clerk-sandbox. The examples in events/ and
-# README.md name its rows.
+# memberships), and puts its address into `clerk_url`. Passes the options to clerk-sandbox. The examples in events/
+# and in the docs name its rows.
 start_sandbox() {
   start sandbox "$programs/clerk-sandbox" --address 127.0.0.1:0 --key "$sandbox_key" "$@"
   url_of sandbox

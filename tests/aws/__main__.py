@@ -18,6 +18,7 @@ from . import (
     continuation,
     creation,
     environment,
+    loading,
     notices,
     permissions,
     queries,
@@ -35,6 +36,7 @@ PROOFS = {
     "continuation": continuation.prove,
     "notices": notices.prove,
     "queries": queries.prove,
+    "loading": loading.prove,
     "commands": commands.prove,
     "arm64": arm64.prove,
 }

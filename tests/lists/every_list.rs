@@ -317,11 +317,11 @@ async fn metadata_of_invitations_is_copied_only_if_opted_in() {
     }
 }
 
-/// The README's table lists what a run does.
+/// The table of resources in the reference lists what a run does.
 #[tokio::test(start_paused = true)]
-async fn the_readme_says_what_every_resource_writes_and_requests() {
-    let readme = include_str!("../../README.md");
-    let table = readme.split("| in `RESOURCES` |").nth(1).expect("the table");
+async fn the_reference_says_what_every_resource_writes_and_requests() {
+    let reference = include_str!("../../docs/reference.md");
+    let table = reference.split("| in `RESOURCES` |").nth(1).expect("the table");
     let rows: Vec<Vec<BTreeSet<&str>>> = table
         .lines()
         .skip(2)

@@ -48,6 +48,7 @@ fn examples() -> Vec<(String, Vec<String>)> {
     let mut examples = Vec::new();
     let sources = [
         "README.md",
+        "docs/start.md",
         "docs/reference.md",
         "docs/faq.md",
         "src/commands/lookup.rs",
