@@ -18,6 +18,7 @@ from . import (
     continuation,
     creation,
     environment,
+    live,
     notices,
     permissions,
     queries,
@@ -36,6 +37,7 @@ PROOFS = {
     "notices": notices.prove,
     "queries": queries.prove,
     "commands": commands.prove,
+    "live": live.prove,
     "arm64": arm64.prove,
 }
 
