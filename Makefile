@@ -14,7 +14,7 @@ export CLERK_SYNC_PYTHON := $(CURDIR)/.venv/bin/python
 # The first seed of `make chaos`: different each time, unless it is set.
 SEED := $(or $(SEED),$(shell date +%s))
 
-.PHONY: help run install run-lambda test chaos fuzz mutants test-aws measure bench package release deploy invoke logs \
+.PHONY: help run install run-lambda test chaos fuzz mutants test-aws live measure bench package release deploy invoke logs \
 	check docs docs-check advisories clean
 
 help: ## show this list
@@ -58,6 +58,10 @@ test-aws: ## test the deployment as far as possible without an AWS account
 	@scripts/python-environment test aws
 	@cargo build --workspace --bins --examples --locked --quiet
 	@.venv/bin/python -B -m tests.aws $(PROOF)
+
+live: ## ask a live Clerk what the tests take for granted; only reads (CLERK_SECRET_KEY: a development instance's)
+	@scripts/requires python
+	@scripts/live
 
 measure: ## check peak memory and requests of a large sync, with the release build
 	@cargo build --release --workspace --bins --examples --no-default-features --locked --quiet

@@ -3,6 +3,7 @@
 import json
 import pathlib
 import urllib.request
+from collections.abc import Sequence
 
 from .population import Population
 from .processes import Server
@@ -14,7 +15,8 @@ KEY = "sk_test_sandbox"
 class Sandbox:
     """A running clerk-sandbox. Its settings can be changed while it runs; its rows stay."""
 
-    def __init__(self, program: pathlib.Path, population: Population):
+    def __init__(self, program: pathlib.Path, population: Population, faults: Sequence[str] = ()):
+        """`faults` are in the form of its option `--fault`."""
         self.population = population
         rows = {
             "--users": population.users,
@@ -24,6 +26,7 @@ class Sandbox:
             "--metadata-bytes": population.metadata_bytes,
         }
         options = [word for name, number in rows.items() for word in (name, str(number))]
+        options += [word for fault in faults for word in ("--fault", fault)]
         self._server = Server("the sandbox", [program, *options])
         self.url = self._server.listening_at
 

@@ -18,6 +18,7 @@ from . import (
     continuation,
     creation,
     environment,
+    live,
     loading,
     notices,
     permissions,
@@ -38,6 +39,7 @@ PROOFS = {
     "queries": queries.prove,
     "loading": loading.prove,
     "commands": commands.prove,
+    "live": live.prove,
     "arm64": arm64.prove,
 }
 
