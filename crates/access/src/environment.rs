@@ -11,6 +11,9 @@ use clerk_snapshot::timestamp::Timestamp;
 /// The variable that names where snapshots are, if `--url` does not.
 pub const SNAPSHOT_URL: &str = "SNAPSHOT_URL";
 
+/// The variable that names the AWS account that must own the bucket.
+pub const EXPECTED_BUCKET_OWNER: &str = "EXPECTED_BUCKET_OWNER";
+
 /// Width in characters of a terminal that does not say how wide it is.
 const USUAL_WIDTH: u16 = 80;
 

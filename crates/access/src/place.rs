@@ -2,7 +2,7 @@
 
 use clerk_store::{SnapshotUrl, SnapshotUrlError};
 
-use crate::environment::{Environment, SNAPSHOT_URL};
+use crate::environment::{EXPECTED_BUCKET_OWNER, Environment, SNAPSHOT_URL};
 
 /// The folder that is used if nothing else is named and it holds snapshots: `make run` writes there.
 const USUAL_FOLDER: &str = "out";
@@ -30,9 +30,22 @@ pub fn choose(option: Option<&str>, environment: &Environment) -> Result<Snapsho
     }
 }
 
+/// The account that must own the bucket, if `EXPECTED_BUCKET_OWNER` names one.
+///
+/// # Errors
+/// [`PlaceError::Owner`].
+pub fn expected_owner(environment: &Environment) -> Result<Option<String>, PlaceError> {
+    let Some(owner) = environment.variable(EXPECTED_BUCKET_OWNER) else { return Ok(None) };
+    let is_account = owner.len() == 12 && owner.bytes().all(|byte| byte.is_ascii_digit());
+    if is_account { Ok(Some(owner.to_owned())) } else { Err(PlaceError::Owner) }
+}
+
 /// Why it is not known where the snapshots are.
 #[derive(Debug, thiserror::Error)]
 pub enum PlaceError {
+    /// `EXPECTED_BUCKET_OWNER` is no account.
+    #[error("EXPECTED_BUCKET_OWNER must be the 12 digits of an AWS account")]
+    Owner,
     /// Nothing names a place.
     #[error(
         "nothing says where the snapshots are: give --url s3://bucket/prefix or --url ./folder, or set SNAPSHOT_URL"
@@ -88,6 +101,20 @@ mod tests {
             ("file:///srv/my%20snapshots", "/srv/my snapshots"),
         ] {
             assert_eq!(choose(Some(option), &work).unwrap(), folder(expected), "{option}");
+        }
+    }
+
+    #[test]
+    fn an_owner_is_an_account() {
+        let with = |value: &str| {
+            let mut environment = environment(Path::new("/work"), None);
+            environment.variables.insert(EXPECTED_BUCKET_OWNER.to_owned(), value.to_owned());
+            expected_owner(&environment)
+        };
+        assert_eq!(with("").unwrap(), None);
+        assert_eq!(with("012345678901").unwrap().as_deref(), Some("012345678901"));
+        for wrong in ["12345", "0123456789012", "01234567890a"] {
+            assert!(matches!(with(wrong), Err(PlaceError::Owner)), "{wrong}");
         }
     }
 

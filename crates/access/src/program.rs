@@ -84,7 +84,8 @@ async fn ask(
     }
     let opened = async {
         let url = place::choose(options.url.as_deref(), &environment)?;
-        Ok::<_, Error>(Archive::open(&url).await)
+        let owner = place::expected_owner(&environment)?;
+        Ok::<_, Error>(Archive::open(&url, owner).await)
     };
     let archive = match opened.await {
         Ok(archive) => archive,
@@ -140,7 +141,7 @@ async fn serve(
         }
         let key = arguments.key(&environment.folder)?;
         let url = place::choose(options.url.as_deref(), environment)?;
-        let archive = Archive::open(&url).await;
+        let archive = Archive::open(&url, place::expected_owner(environment)?).await;
         mcp::serve(archive, options.snapshot.clone(), key, rmcp::transport::stdio()).await
     };
     match served.await {

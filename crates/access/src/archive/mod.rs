@@ -30,9 +30,10 @@ pub struct Archive {
 }
 
 impl Archive {
-    /// The snapshots at `url`. Nothing is read yet.
-    pub async fn open(url: &SnapshotUrl) -> Self {
-        let store = clerk_store::open(url, &LazyAwsConfig::new(), &S3Options::default()).await;
+    /// The snapshots at `url`, in a bucket that must belong to `expected_owner`, if that is given. Nothing is read yet.
+    pub async fn open(url: &SnapshotUrl, expected_owner: Option<String>) -> Self {
+        let options = S3Options { expected_owner, ..S3Options::default() };
+        let store = clerk_store::open(url, &LazyAwsConfig::new(), &options).await;
         let parts_at_once = match url {
             SnapshotUrl::S3 { .. } => PARTS_AT_ONCE_FROM_S3,
             SnapshotUrl::Folder(_) => scan::processors(),
