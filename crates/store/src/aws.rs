@@ -12,7 +12,6 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, ConfigLoader, SdkConfig};
 use aws_sdk_s3::config::interceptors::InterceptorContext;
 use aws_sdk_s3::config::retry::{ClassifyRetry, RetryAction};
-use aws_types::os_shim_internal::{Env, Fs};
 use tokio::sync::OnceCell;
 
 pub use self::credentials::CredentialsProblem;
@@ -148,6 +147,8 @@ async fn of_usual_sources() -> Result<SdkConfig, AwsObstacle> {
 /// The value of `AWS_PROFILE`, if credentials should come from that profile but it does not exist.
 #[cfg(feature = "cli")]
 async fn missing_profile() -> Option<String> {
+    use aws_types::os_shim_internal::{Env, Fs};
+
     let name = std::env::var("AWS_PROFILE").ok().filter(|name| !name.is_empty())?;
     if std::env::var_os("AWS_ACCESS_KEY_ID").is_some() {
         return None;

@@ -77,6 +77,7 @@ impl CredentialsProblem {
     }
 
     /// `AWS_PROFILE` names a profile that does not exist.
+    #[cfg(feature = "cli")]
     pub(super) fn no_such_profile(name: &str) -> Self {
         Self::NoSuchProfile { profile: Quoted(name).to_string() }
     }
