@@ -7,7 +7,6 @@ use aws_config::meta::ProviderChainError;
 use aws_credential_types::provider::error::CredentialsError;
 
 use crate::no_answer::{NoAnswer, Server, causes};
-use crate::quoted::Quoted;
 
 /// Why there are no credentials.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -79,7 +78,7 @@ impl CredentialsProblem {
     /// `AWS_PROFILE` names a profile that does not exist.
     #[cfg(feature = "cli")]
     pub(super) fn no_such_profile(name: &str) -> Self {
-        Self::NoSuchProfile { profile: Quoted(name).to_string() }
+        Self::NoSuchProfile { profile: crate::quoted::Quoted(name).to_string() }
     }
 }
 
