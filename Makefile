@@ -54,7 +54,7 @@ fuzz: ## fuzz every parser of outside input for ten seconds each (SECONDS=300: l
 	@scripts/fuzz --seconds $(SECONDS)
 
 test-aws: ## test the deployment as far as possible without an AWS account
-	@scripts/python-environment test aws
+	@scripts/python-environment test aws terraform
 	@cargo build --workspace --bins --examples --locked --quiet
 	@.venv/bin/python -B -m tests.aws $(PROOF)
 
@@ -84,7 +84,7 @@ logs: ## follow the log of the deployed function
 	@scripts/deploy logs
 
 check: ## check formatting, lints, documentation, licences and the template
-	@scripts/python-environment check sam checkov
+	@scripts/python-environment check terraform sam checkov
 	@scripts/check
 
 docs-check: ## check that the docs explain exactly what the code and the template contain

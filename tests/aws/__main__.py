@@ -15,6 +15,7 @@ import time
 from . import (
     arm64,
     commands,
+    container,
     continuation,
     creation,
     environment,
@@ -23,6 +24,7 @@ from . import (
     queries,
     stack,
     template,
+    terraform,
 )
 from .aws import Aws
 from .scene import KEY, Failed, Scene, programs
@@ -30,12 +32,14 @@ from .scene import KEY, Failed, Scene, programs
 PROOFS = {
     "template": template.prove,
     "creation": creation.prove,
+    "terraform": terraform.prove,
     "permissions": permissions.prove,
     "environment": environment.prove,
     "continuation": continuation.prove,
     "notices": notices.prove,
     "queries": queries.prove,
     "commands": commands.prove,
+    "container": container.prove,
     "arm64": arm64.prove,
 }
 
