@@ -55,7 +55,7 @@ fuzz: ## fuzz every parser of outside input for ten seconds each (SECONDS=300: l
 	@scripts/fuzz --seconds $(SECONDS)
 
 test-aws: ## test the deployment as far as possible without an AWS account
-	@scripts/python-environment test aws
+	@scripts/python-environment test aws terraform
 	@cargo build --workspace --bins --examples --locked --quiet
 	@.venv/bin/python -B -m tests.aws $(PROOF)
 
@@ -89,7 +89,7 @@ logs: ## follow the log of the deployed function
 	@scripts/deploy logs
 
 check: ## check formatting, lints, documentation, licences and the template
-	@scripts/python-environment check docs sam checkov
+	@scripts/python-environment check docs terraform sam checkov
 	@scripts/check
 
 docs: ## build the docs as a site in target/site

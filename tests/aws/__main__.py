@@ -15,6 +15,7 @@ import time
 from . import (
     arm64,
     commands,
+    container,
     continuation,
     creation,
     environment,
@@ -25,6 +26,7 @@ from . import (
     queries,
     stack,
     template,
+    terraform,
 )
 from .aws import Aws
 from .scene import KEY, Failed, Scene, programs
@@ -32,6 +34,7 @@ from .scene import KEY, Failed, Scene, programs
 PROOFS = {
     "template": template.prove,
     "creation": creation.prove,
+    "terraform": terraform.prove,
     "permissions": permissions.prove,
     "environment": environment.prove,
     "continuation": continuation.prove,
@@ -40,6 +43,7 @@ PROOFS = {
     "loading": loading.prove,
     "commands": commands.prove,
     "live": live.prove,
+    "container": container.prove,
     "arm64": arm64.prove,
 }
 

@@ -87,7 +87,7 @@ class Evaluation:
         problems = [
             name
             for name, declared in self._template["Parameters"].items()
-            if not _accepts(declared, self.parameters[name])
+            if not accepts(declared, self.parameters[name])
         ]
         for rule in self._template.get("Rules", {}).values():
             assert set(rule) <= {"RuleCondition", "Assertions"}, rule
@@ -185,7 +185,8 @@ def _given(declared: dict[str, Any], text: str) -> str | list[str]:
     return text
 
 
-def _accepts(declared: dict[str, Any], text: str) -> bool:
+def accepts(declared: dict[str, Any], text: str) -> bool:
+    """Whether a parameter takes this text."""
     if "AllowedValues" in declared:
         return text in map(str, declared["AllowedValues"])
     if declared["Type"] == "Number":

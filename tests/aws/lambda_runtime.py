@@ -54,6 +54,7 @@ class Environment:
         log: pathlib.Path,
         name: str = "clerk-sync",
         confinement: str = "none",
+        within: tuple[str, ...] = (),
     ):
         self._deliveries: queue.Queue[Delivery | None] = queue.Queue()
         self._posts: queue.Queue[Post] = queue.Queue()
@@ -81,7 +82,7 @@ class Environment:
             "TZ": ":UTC",
             "_HANDLER": "bootstrap",
         }
-        self._command = [str(CONFINE), confinement, str(bootstrap)]
+        self._command = [*(within or (str(CONFINE), confinement)), str(bootstrap)]
         self._start()
 
     def _start(self) -> None:
