@@ -50,8 +50,12 @@ locals {
   published = {
     description = "clerk-sync published a snapshot, and knows what changed"
     pattern = {
-      source      = ["lambda", "clerk-sync"]
-      detail-type = ["Lambda Function Invocation Result - Success", "clerk-sync answer"]
+      source = ["lambda", "clerk-sync"]
+      detail-type = [
+        "Lambda Function Invocation Result - Success",
+        "Lambda Function Invocation Result – Success",
+        "clerk-sync answer",
+      ]
       detail = {
         requestContext = local.of_this_function
         responsePayload = {
@@ -88,8 +92,12 @@ locals {
   published_alone = {
     description = "clerk-sync published a snapshot, and does not know yet what changed"
     pattern = {
-      source      = ["lambda", "clerk-sync"]
-      detail-type = ["Lambda Function Invocation Result - Success", "clerk-sync answer"]
+      source = ["lambda", "clerk-sync"]
+      detail-type = [
+        "Lambda Function Invocation Result - Success",
+        "Lambda Function Invocation Result – Success",
+        "clerk-sync answer",
+      ]
       detail = {
         requestContext = local.of_this_function
         responsePayload = {
@@ -115,8 +123,12 @@ locals {
   privileged_grant = {
     description = "somebody gained a permission to manage members or domains or to delete an organization"
     pattern = {
-      source      = ["lambda", "clerk-sync"]
-      detail-type = ["Lambda Function Invocation Result - Success", "clerk-sync answer"]
+      source = ["lambda", "clerk-sync"]
+      detail-type = [
+        "Lambda Function Invocation Result - Success",
+        "Lambda Function Invocation Result – Success",
+        "clerk-sync answer",
+      ]
       detail = {
         requestContext = local.of_this_function
         responsePayload = {
