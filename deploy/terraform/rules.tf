@@ -14,41 +14,30 @@ resource "terraform_data" "rules" {
 
     precondition {
       condition     = var.existing_bucket_name == "" || var.object_lock_mode == ""
-      error_message = <<-EOT
-        object_lock_mode is for a bucket that is created by this module. Turn Object Lock on in the existing bucket
-        yourself, or leave existing_bucket_name empty.
-      EOT
+      error_message = "object_lock_mode is for a created bucket. Turn Object Lock on in the existing bucket yourself."
     }
 
     precondition {
       condition     = var.existing_bucket_name == "" || (var.expire_snapshots_days == "" && var.expire_replaced_days == 30)
       error_message = <<-EOT
-        expire_snapshots_days and expire_replaced_days apply only to a bucket that this module creates. Give the
-        existing bucket its own lifecycle rules, and leave these at their defaults (empty and 30).
+        expire_snapshots_days and expire_replaced_days are for a created bucket. Give the existing one its own lifecycle
+        rules, and leave these at their defaults (empty and 30).
       EOT
     }
 
     precondition {
       condition     = var.bucket_owner == "" || var.existing_bucket_name != ""
-      error_message = <<-EOT
-        bucket_owner is for an existing bucket of another account. A bucket that this module creates belongs to this
-        account, so leave bucket_owner empty.
-      EOT
+      error_message = "bucket_owner is for an existing bucket. A created one belongs to this account."
     }
 
     precondition {
       condition     = var.bucket_events == "false" || var.existing_bucket_name == ""
-      error_message = <<-EOT
-        bucket_events is for a bucket that this module creates. Turn EventBridge on in the existing bucket yourself.
-      EOT
+      error_message = "bucket_events is for a created bucket. Turn EventBridge on in the existing bucket yourself."
     }
 
     precondition {
       condition     = var.encryption_header != "AES256" || var.snapshot_kms_key_arn == ""
-      error_message = <<-EOT
-        encryption_header AES256 asks for S3's own keys, and snapshot_kms_key_arn names another. Choose aws:kms, or
-        leave snapshot_kms_key_arn empty.
-      EOT
+      error_message = "encryption_header AES256 asks for S3's own keys. Choose aws:kms, or leave snapshot_kms_key_arn empty."
     }
 
     precondition {
