@@ -6,7 +6,8 @@
 //! - `athena/latest.json` says which snapshot the lists of `athena/latest/` are of. It is written last.
 //!
 //! A list is only written over the version that was there before `latest.json` was looked at. So an invocation that
-//! slept while a newer snapshot was published cannot put older lists in the place of its lists.
+//! slept while a newer snapshot was published finds its writes refused. Where a list had the same bytes before and after,
+//! the store cannot tell; then `athena/latest.json` is removed, and the next `sync` writes all lists again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -21,10 +22,15 @@ use clerk_snapshot::manifest::{Latest, Manifest};
 use clerk_snapshot::reader::{ReadError, Snapshot, read_latest};
 use clerk_snapshot::resource::Dataset;
 use clerk_snapshot::source::Source;
-use clerk_store::{Condition, ContentType, Object, Store, StoreError, StoreSource};
+use clerk_store::{
+    Condition, ContentType, DeleteCondition, Object, Store, StoreError, StoreSource,
+};
 use futures_util::future::ready;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use serde::{Deserialize, Serialize};
+use tracing::warn;
+
+use crate::error::with_causes;
 
 /// Key of the file that says which snapshot the lists are of.
 const MARKER_KEY: &str = "athena/latest.json";
@@ -88,16 +94,34 @@ pub async fn list_snapshot(store: &Arc<dyn Store>, latest: &Latest) -> Result<()
     if read_latest(&*source).await?.as_ref() != Some(latest) {
         return Err(AthenaError::Overtaken);
     }
-    let lists = lists_of(&**store, snapshot.manifest());
+    let written = write_lists(&**store, lists_of(&**store, snapshot.manifest()), &standing).await;
+    if matches!(written, Err(AthenaError::Overtaken)) {
+        store.delete(MARKER_KEY, DeleteCondition::Any).await?;
+    }
+    written?;
+    replace(&**store, MARKER_KEY, json(&Listed::of(latest))?, ContentType::Json, marker).await?;
+    if let Err(error) = list_older_feeds(&**store).await {
+        let error = with_causes(&error);
+        warn!(
+            error,
+            "older feeds have no list for Athena yet; the next snapshot's sync writes them"
+        );
+    }
+    Ok(())
+}
+
+async fn write_lists(
+    store: &dyn Store,
+    lists: BTreeMap<String, Bytes>,
+    standing: &BTreeMap<String, Object>,
+) -> Result<(), AthenaError> {
     stream::iter(lists.into_iter().map(|(key, list)| (standing.get(&key).cloned(), key, list)))
         .map(|(standing, key, list)| async move {
-            replace(&**store, &key, list, ContentType::Text, standing).await
+            replace(store, &key, list, ContentType::Text, standing).await
         })
         .buffer_unordered(AT_ONCE)
-        .try_collect::<()>()
-        .await?;
-    list_older_feeds(&**store).await?;
-    replace(&**store, MARKER_KEY, json(&Listed::of(latest))?, ContentType::Json, marker).await
+        .try_collect()
+        .await
 }
 
 /// The lists that are there now, by key.
@@ -153,9 +177,10 @@ async fn list_older_feeds(store: &dyn Store) -> Result<(), StoreError> {
             continue;
         }
         let summary = store.get(&feed_summary_key(&id)).await?;
-        // Whoever makes a feed writes a summary again that cannot be understood, and then its list.
-        let summary = summary.and_then(|object| serde_json::from_slice(&object.bytes).ok());
-        if let Some(summary) = summary {
+        let summary: Option<Summary> =
+            summary.and_then(|object| serde_json::from_slice(&object.bytes).ok());
+        // A summary that cannot be understood, or was copied from another folder, names no files of this feed.
+        if let Some(summary) = summary.filter(|summary| summary.to.snapshot_id == id) {
             list_feed(store, &summary).await?;
         }
     }
@@ -184,9 +209,13 @@ async fn replace(
         Some(Object { version, .. }) => Condition::Matches(version),
         None => Condition::Absent,
     };
-    match store.put(key, bytes, content_type, condition).await {
+    match store.put(key, bytes.clone(), content_type, condition).await {
         Ok(_) => Ok(()),
-        Err(error) if error.is_precondition_failed() => Err(AthenaError::Overtaken),
+        // The first attempt may have taken effect, and its answer was lost.
+        Err(error) if error.is_precondition_failed() => match store.get(key).await? {
+            Some(object) if object.bytes == bytes => Ok(()),
+            Some(_) | None => Err(AthenaError::Overtaken),
+        },
         Err(error) => Err(error.into()),
     }
 }

@@ -1,4 +1,5 @@
-//! Signs manifests with a key in AWS KMS, so that nobody who may only write to the store can replace a snapshot.
+//! Signs manifests with a key in AWS KMS, so that a published snapshot cannot be replaced unnoticed by somebody who may
+//! only write to the store.
 
 use std::error::Error;
 use std::fmt;
@@ -59,11 +60,24 @@ impl KmsSigner {
             .signing_algorithm(SigningAlgorithmSpec::EcdsaSha256);
         let answer =
             request.send().await.map_err(|error| SigningProblem::of(AwsFailure::of(&error)))?;
-        match answer.signature {
-            Some(signature) => Ok(Bytes::from(signature.into_inner())),
-            None => Err(SigningProblem::Obstacle(AwsObstacle::NotAws { status: 200 })),
+        match answer.signature.map(Blob::into_inner) {
+            Some(signature) if is_signature(&signature) => Ok(Bytes::from(signature)),
+            _ => Err(SigningProblem::Obstacle(AwsObstacle::NotAws { status: 200 })),
         }
     }
+}
+
+/// Whether this has the form of an ECDSA signature of 256 bits: a DER sequence of two integers of at most 33 bytes. What
+/// it signs, only the public key tells.
+fn is_signature(der: &[u8]) -> bool {
+    let integer = |der: &[u8]| -> Option<usize> {
+        let &[0x02, length @ 1..=33, ..] = der else { return None };
+        let end = 2 + usize::from(length);
+        (der.len() >= end).then_some(end)
+    };
+    let [0x30, length, content @ ..] = der else { return false };
+    let end = integer(content).and_then(|first| Some(first + integer(&content[first..])?));
+    usize::from(*length) == content.len() && end == Some(content.len())
 }
 
 #[async_trait]
@@ -167,6 +181,33 @@ fn unavailable(source: &(dyn Error + Send + Sync + 'static)) -> String {
         ),
         None => {
             "AWS KMS is overloaded, or does not have the key at hand; try again later".to_owned()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_has_the_form_of_a_signature_is_one() {
+        let small = [0x30, 6, 2, 1, 1, 2, 1, 1];
+        let large = [&[0x30, 70, 2, 33][..], &[0; 33], &[2, 33], &[0; 33]].concat();
+        assert!(is_signature(&small) && is_signature(&large));
+        let beyond = [&[0x30, 71, 2, 34][..], &[0; 34], &[2, 33], &[0; 33]].concat();
+        let mut longer = small.to_vec();
+        longer.push(0);
+        let wrong: [&[u8]; 7] = [
+            b"",
+            b"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+            &small[..7],
+            &[0x30, 3, 2, 1, 1],
+            &[0x31, 6, 2, 1, 1, 2, 1, 1],
+            &beyond,
+            &longer,
+        ];
+        for wrong in wrong {
+            assert!(!is_signature(wrong), "{wrong:02x?}");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Until when an invocation may do what is given up as a whole if there is not enough time: writing changes, and
-//! removing old snapshots.
+//! Until when an invocation may do what comes after publishing: lists for Athena, changes, and the removal of old
+//! snapshots. Each can be given up at any point, and is done again later.
 
 use std::sync::Arc;
 

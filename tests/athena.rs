@@ -150,6 +150,56 @@ async fn an_invocation_that_slept_does_not_bring_older_lists_back() {
     assert!(overtaken > 10, "it slept after it had published only {overtaken} times");
 }
 
+/// The list of a dataset that was empty before, has rows in the snapshot of the invocation that slept, and is empty again
+/// in the newest one: the store cannot tell its versions apart, and the next sync puts it right.
+#[tokio::test(start_paused = true)]
+async fn a_list_that_was_the_same_before_is_put_right_by_the_next_sync() {
+    let sandbox = Sandbox::new(Population::default().users(5).organizations(0).memberships(0));
+    let first = world(&sandbox);
+    first.complete().await;
+    pass(2).await;
+    let before = first.memory.objects();
+    let organizations = |count: i64| {
+        for id in sandbox.ids("organizations") {
+            sandbox.delete("organizations", &id);
+        }
+        for number in 0..count {
+            sandbox.add_organization(sandbox.latest() + number + 1);
+        }
+    };
+    organizations(1);
+    let calls = {
+        let whole = Stage::of(again(&sandbox, &before));
+        whole.world.complete().await;
+        whole.store_calls()
+    };
+    let mut overtaken = 0;
+    for call in 1..=calls {
+        let what = format!("asleep before store call {call}");
+        let stage = Stage::of(again(&sandbox, &before));
+        organizations(1);
+        let fuse = stage.fuse_at_store_call(call, Side::Before);
+        let sleeper = frozen(&stage.world, &fuse, &what).await;
+        overtaken += u32::from(stage.has_published());
+        organizations(0);
+        let accept = json!({"accept_shrink": true, "restart": !stage.has_published()});
+        let other =
+            stage.world.handle(accept).await.unwrap_or_else(|error| panic!("{what}: {error:?}"));
+        assert_eq!(other["status"], "complete", "{what}");
+        fuse.mend();
+        // Whatever it answers.
+        let _ = sleeper.await;
+        pass(PAST_THE_LEASE.as_secs()).await;
+        let next = stage.world.clone().with("SNAPSHOT_INTERVAL_MINUTES", "60");
+        let answer = next.sync().await.unwrap_or_else(|error| panic!("{what}: {error:?}"));
+        assert_eq!(answer["status"], "skipped", "{what}");
+        let newest = stage.world.published().expect("published").latest;
+        let objects = stage.world.memory.objects();
+        assert_eq!(assert_listed(&objects).as_deref(), newest["snapshot_id"].as_str(), "{what}");
+    }
+    assert!(overtaken > 5, "it slept after it had published only {overtaken} times");
+}
+
 /// Lists that still name an older snapshot keep it from being removed.
 #[tokio::test(start_paused = true)]
 async fn a_snapshot_stays_while_the_lists_name_it() {

@@ -106,7 +106,8 @@ fn named(words: &[OsString]) -> String {
     format!("clerk-sync {}", word.unwrap_or(&OsString::new()).to_string_lossy())
 }
 
-/// What clap says is wrong, and its tips, on one line: without the usage, which `--help` shows.
+/// What clap says is wrong, and its tips, on one line: without the usage, which `--help` shows, and without addresses,
+/// because the sentence is logged.
 fn problem_in(text: &str) -> String {
     let paragraphs = text.split("\n\n").map(str::trim).filter(|paragraph| {
         !paragraph.is_empty()
@@ -116,7 +117,10 @@ fn problem_in(text: &str) -> String {
     let sentences: Vec<String> = paragraphs
         .map(|it| it.trim_start_matches("error: ").split_whitespace().collect::<Vec<_>>().join(" "))
         .collect();
-    sentences.join("; ")
+    let words = sentences.join("; ");
+    let is_address = |word: &str| word.contains('@');
+    let shown = words.split(' ').map(|word| if is_address(word) { "(an address)" } else { word });
+    shown.collect::<Vec<_>>().join(" ")
 }
 
 /// Copies who has access to what in a Clerk instance to S3 or a folder. Only ever reads from Clerk.

@@ -11,10 +11,13 @@
 //! - `references` makes sure that the snapshot has the rows that grants refer to.
 //! - `write` stores pages as parts, and the [`checkpoint`] names them.
 //! - [`daily_active_users`] counts users by the day of their latest activity.
-//! - [`publish`] writes the manifest, moves `latest.json`, and removes what no manifest names.
-//! - `athena` writes lists of the snapshot's files, and `feed` what changed since the snapshot before.
+//! - [`publish`] writes the manifest and its signature, moves `latest.json`, and removes what no
+//!   manifest names.
 //! - `outcome` releases the lease and builds the result; `answer` words it, and [`error`] maps
 //!   failures to the documented errors.
+//! - After that, without the lease, `athena` writes lists of the snapshot's files, `feed` what changed
+//!   since the snapshot before, and [`publish::retention`] removes older snapshots. What an earlier
+//!   invocation did not get to, the next one does before it begins a run, or if it has nothing to do.
 
 mod answer;
 mod athena;

@@ -217,6 +217,8 @@ impl Publisher {
     async fn sign_manifest(&self, snapshot_id: &str, sha256: Sha256Hex) -> Result<(), SyncError> {
         let Some(signer) = &self.signer else { return Ok(()) };
         let signature = signer.sign(sha256).await?;
+        // KMS may have taken a minute, and another invocation may sign with another key by now.
+        self.leased.assure_held().await?;
         let key = manifest_signature_key(snapshot_id);
         self.store.put(&key, signature, ContentType::Binary, Condition::Any).await?;
         Ok(())

@@ -36,7 +36,10 @@ pub(crate) async fn remove_older(store: &Arc<dyn Store>, keep: NonZeroUsize, lim
     let removing = remove_all_but(store, keep, limit);
     let removed = tokio::select! {
         removed = removing => removed,
-        _ = limit.reached() => return,
+        _ = limit.reached() => {
+            warn!("there was no time left to remove all older snapshots; the next sync that publishes goes on");
+            return;
+        }
     };
     match removed {
         Ok(0) => {}

@@ -56,7 +56,7 @@ where
     let server = Server(Arc::new(Shared {
         archive,
         settings: Settings { which, key },
-        room: Semaphore::new(QUESTIONS_AT_ONCE),
+        room: Arc::new(Semaphore::new(QUESTIONS_AT_ONCE)),
     }));
     match server.serve(streams).await {
         Ok(running) => {
@@ -79,7 +79,7 @@ struct Server(Arc<Shared>);
 struct Shared {
     archive: Archive,
     settings: Settings,
-    room: Semaphore,
+    room: Arc<Semaphore>,
 }
 
 impl ServerHandler for Server {
@@ -116,8 +116,15 @@ impl ServerHandler for Server {
         };
         let shared = Arc::clone(&self.0);
         let cancelled = context.ct;
+        // Before a thread is taken: those that answer need threads themselves, and there are only so many.
+        let room = tokio::select! {
+            biased;
+            () = cancelled.cancelled() => return Err(was_cancelled()),
+            room = Arc::clone(&shared.room).acquire_owned() => room,
+        };
         // On a thread of its own: answering takes the processor for long, and other messages must get through.
         let work = spawn_blocking(move || {
+            let _room = room;
             Handle::current().block_on(async {
                 tokio::select! {
                     biased;
@@ -132,7 +139,7 @@ impl ServerHandler for Server {
             }
             Ok(Some(Err(error))) => Ok(failed(&ErrorDocument::of(&error)).into()),
             // Nobody waits for the answer any more.
-            Ok(None) => Err(ErrorData::internal_error("the request was cancelled", None)),
+            Ok(None) => Err(was_cancelled()),
             Err(_) => Ok(failed(&ErrorDocument {
                 name: "Internal",
                 message: "a bug ended the work on this question; report it".to_owned(),
@@ -164,6 +171,8 @@ impl ServerHandler for Server {
         let uri = &request.uri;
         let known = resources::all().into_iter().find(|resource| resource.uri == *uri);
         let now = Timestamp::from(SystemTime::now());
+        // It is never closed, and without room the work would merely be less bounded.
+        let _room = self.0.room.acquire().await;
         match (known, resources::read(uri, &self.0.archive, now).await) {
             (Some(resource), Ok(Some(text))) => {
                 let contents = ResourceContents::text(text, uri).with_mime_type(resource.mime_type);
@@ -206,10 +215,12 @@ impl ServerHandler for Server {
     }
 }
 
+fn was_cancelled() -> ErrorData {
+    ErrorData::internal_error("the request was cancelled", None)
+}
+
 impl Shared {
     async fn answer(&self, tool: &Tool, given: &Given) -> Result<Map<String, Value>, Error> {
-        // It is never closed, and without room the work would merely be less bounded.
-        let _room = self.room.acquire().await;
         answer(tool, given, &self.archive, &self.settings).await
     }
 }
