@@ -138,13 +138,14 @@ async fn an_invocation_that_slept_does_not_bring_older_lists_back() {
             fuse.mend();
             // Whatever it answers.
             let _ = sleeper.await;
+            // If it noticed that it was late, nothing says any more which snapshot the lists are of.
             let newest = stage.world.published().expect("published").latest;
-            let objects = stage.world.memory.objects();
-            assert_eq!(
-                assert_listed(&objects).as_deref(),
-                newest["snapshot_id"].as_str(),
-                "{what}"
-            );
+            let listed = stage.world.memory.objects();
+            if listed.contains_key("athena/latest.json") {
+                let listed = assert_listed(&listed);
+                assert_eq!(listed.as_deref(), newest["snapshot_id"].as_str(), "{what}");
+            }
+            assert_put_right(&stage.world, &what).await;
         }
     }
     assert!(overtaken > 10, "it slept after it had published only {overtaken} times");
@@ -189,13 +190,7 @@ async fn a_list_that_was_the_same_before_is_put_right_by_the_next_sync() {
         fuse.mend();
         // Whatever it answers.
         let _ = sleeper.await;
-        pass(PAST_THE_LEASE.as_secs()).await;
-        let next = stage.world.clone().with("SNAPSHOT_INTERVAL_MINUTES", "60");
-        let answer = next.sync().await.unwrap_or_else(|error| panic!("{what}: {error:?}"));
-        assert_eq!(answer["status"], "skipped", "{what}");
-        let newest = stage.world.published().expect("published").latest;
-        let objects = stage.world.memory.objects();
-        assert_eq!(assert_listed(&objects).as_deref(), newest["snapshot_id"].as_str(), "{what}");
+        assert_put_right(&stage.world, &what).await;
     }
     assert!(overtaken > 5, "it slept after it had published only {overtaken} times");
 }
@@ -219,6 +214,16 @@ async fn a_snapshot_stays_while_the_lists_name_it() {
     let objects = world.memory.objects();
     assert_listed(&objects);
     assert_eq!(objects.keys().filter(|key| key.ends_with("/manifest.json")).count(), 1);
+}
+
+/// After another `sync`, which has nothing else to do, the lists are those of the newest snapshot.
+async fn assert_put_right(world: &World, what: &str) {
+    pass(PAST_THE_LEASE.as_secs()).await;
+    let next = world.clone().with("SNAPSHOT_INTERVAL_MINUTES", "60");
+    next.sync().await.unwrap_or_else(|error| panic!("{what}: {error:?}"));
+    let newest = world.published().expect("published").latest;
+    let objects = world.memory.objects();
+    assert_eq!(assert_listed(&objects).as_deref(), newest["snapshot_id"].as_str(), "{what}");
 }
 
 /// Every file that a list names is there.
