@@ -16,7 +16,7 @@
 //! - `outcome` releases the lease and builds the result; `answer` words it, and [`error`] maps
 //!   failures to the documented errors.
 //! - After that, without the lease, `athena` writes lists of the snapshot's files, `feed` what changed
-//!   since the snapshot before, and [`publish::retention`] removes older snapshots. What an earlier
+//!   since the snapshot before, and `publish` removes older snapshots. What an earlier
 //!   invocation did not get to, the next one does before it begins a run, or if it has nothing to do.
 
 mod answer;
