@@ -13,7 +13,7 @@ use clerk_snapshot::compare::summary::{Compared, DatasetSummary, LatestChanges};
 use clerk_snapshot::compare::{Classes, CompareError, Comparison, Limits, Sink, Summary};
 use clerk_snapshot::digest::Sha256Hex;
 use clerk_snapshot::layout::{
-    CHANGES_LATEST_KEY, FEED_SUMMARY, feed_folder, feed_summary_key, snapshot_folder,
+    CHANGES_LATEST_KEY, FEED_SUMMARY, feed_folder, feed_summary_key, manifest_key, snapshot_folder,
 };
 use clerk_snapshot::manifest::{DatasetEntry, Manifest, Previous};
 use clerk_snapshot::reader::{ReadError, Snapshot, read_latest};
@@ -213,10 +213,20 @@ impl Feeds {
             Err(CompareError::Read(error @ ReadError::Damaged { .. })) => {
                 let error_text = with_causes(&error);
                 warn!(error = error_text, "what changed cannot be said");
-                Ok(Err(if is_of(&error, from) { PREVIOUS_DAMAGED } else { DAMAGED }))
+                Ok(Err(if is_of(&error, from) {
+                    self.why_unreadable(from).await?
+                } else {
+                    DAMAGED
+                }))
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// What a summary says of a snapshot whose files cannot be read: it may have been removed since it was opened.
+    async fn why_unreadable(&self, from: &Snapshot) -> Result<&'static str, FeedError> {
+        let manifest = self.store.verify(&manifest_key(from.id())).await?;
+        Ok(if manifest.is_some() { PREVIOUS_DAMAGED } else { PREVIOUS_GONE })
     }
 
     /// Compares two snapshots, and writes nothing.

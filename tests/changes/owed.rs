@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::feeds::changed;
 use crate::support::feed::{Feed, assert_feeds};
 use crate::support::fuse::Side;
-use crate::support::scene::{PAST_THE_LEASE, Stage};
+use crate::support::scene::{PAST_THE_LEASE, Stage, frozen};
 use crate::support::world::World;
 
 async fn pass(seconds: u64) {
@@ -105,6 +105,44 @@ async fn the_metrics_count_the_records_and_the_time_owed() {
     assert_eq!((added, removed), (count("added"), count("removed")));
     assert_eq!((privileged_granted, datasets_lost), (1, 0));
     assert_eq!(measured.owed, Some(Owed::Nothing));
+}
+
+/// A snapshot that is removed while it is compared with is gone, and not damaged.
+#[tokio::test(start_paused = true)]
+async fn a_snapshot_that_is_removed_while_it_is_read_is_gone() {
+    let (world, _) = changed("access").await;
+    let before = world.memory.objects();
+    let folder = before.keys().find(|key| key.ends_with("/manifest.json")).expect("a manifest");
+    let folder = folder.trim_end_matches("manifest.json");
+    let calls = {
+        let whole = Stage::of(again(&world, &before));
+        whole.world.complete().await;
+        whole.store_calls()
+    };
+    let mut reasons = BTreeMap::<String, u32>::new();
+    for call in 1..=calls {
+        let what = format!("removed at store call {call} of {calls}");
+        let stage = Stage::of(again(&world, &before));
+        let fuse = stage.fuse_at_store_call(call, Side::Before);
+        let invocation = frozen(&stage.world, &fuse, &what).await;
+        if !stage.has_published() {
+            continue;
+        }
+        for key in before.keys().filter(|key| key.starts_with(folder)) {
+            stage.world.memory.take_away(key);
+        }
+        fuse.mend();
+        let answer = invocation.await.unwrap_or_else(|error| panic!("{what}: {error:?}"));
+        assert_eq!(answer["status"], "complete", "{what}");
+        let objects = stage.world.memory.objects();
+        let summary = objects.iter().find(|(key, _)| key.ends_with("/summary.json"));
+        let Some((_, summary)) = summary else { continue };
+        let summary: Value = serde_json::from_slice(summary).expect("JSON");
+        let reason = summary["datasets"]["users"]["reason"].as_str().unwrap_or("compared");
+        *reasons.entry(reason.to_owned()).or_default() += 1;
+    }
+    assert!(reasons["previous_gone"] > 3, "{reasons:?}");
+    assert!(!reasons.contains_key("previous_damaged"), "{reasons:?}");
 }
 
 /// Nothing stays owed for ever: if the snapshot before cannot be compared with, the summary says so.
