@@ -50,15 +50,9 @@ pub struct Options {
     #[arg(long, global = true, value_name = "URL")]
     pub url: Option<String>,
 
-    /// Which snapshot: latest, previous, an id or its beginning, a date (2026-09-30), an age (-7d, -12h)
-    #[arg(
-        long,
-        global = true,
-        value_name = "SNAP",
-        default_value = "latest",
-        allow_hyphen_values = true
-    )]
-    pub snapshot: Which,
+    /// Which snapshot: latest, previous, an id or its beginning, a date (2026-09-30), an age (-7d, -12h) [default: latest]
+    #[arg(long, global = true, value_name = "SNAP", allow_hyphen_values = true)]
+    pub snapshot: Option<Which>,
 
     /// How to write the answer [default: table on a terminal, else json]
     #[arg(short, long, global = true, value_name = "FORMAT", value_enum)]

@@ -53,11 +53,21 @@ pub struct SnapshotFacts {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Incomplete {
     /// The dataset.
-    pub dataset: Dataset,
-    /// `skipped`, `failed`, `drifted`, `partial`, or `not_in_snapshot`.
+    pub dataset: Named,
+    /// `skipped`, `failed`, `drifted`, `partial`, `not_in_snapshot`, `not_compared` or `unknown`.
     pub status: String,
     /// Why, if it is known.
     pub reason: Option<String>,
+}
+
+/// A dataset by its name: those that this version does not know are behind those that it knows.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(untagged)]
+pub enum Named {
+    /// One that this version knows.
+    Known(Dataset),
+    /// One that a newer version wrote.
+    Unknown(String),
 }
 
 /// An argument that nothing in the snapshot matches, so that an empty answer is no surprise.
@@ -68,6 +78,9 @@ pub struct Unmatched {
     /// Its value.
     pub value: String,
 }
+
+/// The reason of a dataset that this version does not know.
+pub const BY_A_NEWER_VERSION: &str = "newer_version";
 
 /// Something that an answer needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,10 +123,29 @@ impl Envelope {
         }
     }
 
+    /// Adds the datasets of these names, which this version does not know, to an answer that needs everything.
+    pub fn add_unknown<'a>(&mut self, names: impl IntoIterator<Item = &'a String>) {
+        self.add_incomplete(names.into_iter().map(|name| Incomplete {
+            dataset: Named::Unknown(name.clone()),
+            status: "unknown".to_owned(),
+            reason: Some(BY_A_NEWER_VERSION.to_owned()),
+        }));
+    }
+
+    /// Adds what is missing, each thing once, however many snapshots lack it.
+    pub fn add_incomplete(&mut self, incomplete: impl IntoIterator<Item = Incomplete>) {
+        for missing in incomplete {
+            if !self.incomplete.contains(&missing) {
+                self.incomplete.push(missing);
+                self.complete = false;
+            }
+        }
+    }
+
     /// Whether a dataset that the answer needs is not whole.
     #[must_use]
     pub fn lacks(&self, dataset: Dataset) -> bool {
-        self.incomplete.iter().any(|missing| missing.dataset == dataset)
+        self.incomplete.iter().any(|missing| missing.dataset == Named::Known(dataset))
     }
 
     /// Sentences for a person: which snapshot was taken, then what is missing.
@@ -175,6 +207,21 @@ impl std::fmt::Display for SnapshotFacts {
     }
 }
 
+impl From<Dataset> for Named {
+    fn from(dataset: Dataset) -> Self {
+        Self::Known(dataset)
+    }
+}
+
+impl std::fmt::Display for Named {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Known(dataset) => formatter.write_str(dataset.name()),
+            Self::Unknown(name) => formatter.write_str(name),
+        }
+    }
+}
+
 impl std::fmt::Display for Incomplete {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(formatter, "{} is {}", self.dataset, self.status.replace('_', " "))?;
@@ -199,21 +246,22 @@ fn incomplete_need(manifest: &Manifest, need: Need) -> Option<Incomplete> {
     let (status, reason) = match manifest.datasets.get(&dataset) {
         None => ("not_in_snapshot", Some("not_in_resources".to_owned())),
         Some(entry) => match entry.status {
-            DatasetStatus::Skipped => ("skipped", entry.reason.clone()),
-            DatasetStatus::Failed => ("failed", entry.reason.clone()),
-            DatasetStatus::Drifted => ("drifted", entry.reason.clone()),
+            DatasetStatus::Skipped
+            | DatasetStatus::Failed
+            | DatasetStatus::Drifted
+            | DatasetStatus::Unknown => (entry.status.name(), entry.reason.clone()),
             DatasetStatus::Verified => {
                 // Roles and machines give grants, too: those alone say nothing of members.
                 let memberships = Resource::OrganizationMemberships;
                 let says_nothing =
                     need == Need::Memberships && !manifest.resources.contains(&memberships);
                 return says_nothing.then(|| Incomplete {
-                    dataset,
+                    dataset: dataset.into(),
                     status: "partial".to_owned(),
                     reason: Some(memberships.name().to_owned()),
                 });
             }
         },
     };
-    Some(Incomplete { dataset, status: status.to_owned(), reason })
+    Some(Incomplete { dataset: dataset.into(), status: status.to_owned(), reason })
 }

@@ -79,6 +79,11 @@ async fn ask(
         let refused = "-o ocsf is for changes: clerk-access diff -o ocsf, or history; choose another format with -o";
         return report(&Error::refused(refused), format, stdout, stderr);
     }
+    if let Some(instead) = question.names_snapshots_itself().filter(|_| options.snapshot.is_some())
+    {
+        let refused = format!("--snapshot has no meaning here: {instead}");
+        return report(&Error::refused(refused), format, stdout, stderr);
+    }
     if question.prints_rules() {
         return print_rules(path.as_deref(), format, stdout, stderr);
     }
@@ -102,7 +107,7 @@ async fn ask(
     };
     let mut session = Session {
         archive,
-        which: options.snapshot.clone(),
+        which: options.snapshot.clone().unwrap_or_default(),
         now: environment.now,
         command,
         output,
@@ -142,7 +147,8 @@ async fn serve(
         let key = arguments.key(&environment.folder)?;
         let url = place::choose(options.url.as_deref(), environment)?;
         let archive = Archive::open(&url, place::expected_owner(environment)?).await;
-        mcp::serve(archive, options.snapshot.clone(), key, rmcp::transport::stdio()).await
+        let which = options.snapshot.clone().unwrap_or_default();
+        mcp::serve(archive, which, key, rmcp::transport::stdio()).await
     };
     match served.await {
         Ok(()) => 0,

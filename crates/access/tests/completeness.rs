@@ -2,6 +2,7 @@
 
 use clerk_snapshot::manifest::DatasetStatus;
 use clerk_snapshot::resource::{Dataset, Resource};
+use clerk_snapshot::testing::Stored;
 use serde_json::json;
 
 use crate::support::Place;
@@ -80,6 +81,66 @@ async fn what_is_not_needed_may_be_missing() {
     for question in QUESTIONS {
         assert_eq!(place.ask(question).await.answered()["complete"], true, "{question:?}");
     }
+}
+
+/// The snapshot of the 20th as a newer version would have written it: with a dataset, a resource and a status that this
+/// version does not know, and a failure in that dataset.
+fn publish_by_a_newer_version(place: &Place, day: u32, before: Option<&Stored>) -> Stored {
+    let mut snapshot = World::new().snapshot(day);
+    if let Some(before) = before {
+        snapshot = snapshot.after(before);
+    }
+    snapshot = snapshot.with_status(Dataset::Sessions, DatasetStatus::Skipped, None);
+    place.publish_changed(&snapshot, |manifest| {
+        manifest["datasets"]["robots"] = manifest["datasets"]["users"].clone();
+        manifest["datasets"]["robots"]["status"] = "failed".into();
+        manifest["datasets"]["sessions"]["status"] = "sampled".into();
+        manifest["resources"].as_array_mut().unwrap().push("robots".into());
+    })
+}
+
+// Promise: a dataset that a newer version wrote hinders no question that does not need it, and makes the answer to one
+// that is about everything incomplete, by its name.
+#[tokio::test]
+async fn what_a_newer_version_wrote_is_passed_over_and_named() {
+    let place = Place::new();
+    let first = publish_by_a_newer_version(&place, 8, None);
+    publish_by_a_newer_version(&place, 20, Some(&first));
+    for question in QUESTIONS.into_iter().chain([&["history", "user_007"][..]]) {
+        assert_eq!(place.ask(question).await.answered()["complete"], true, "{question:?}");
+    }
+    let robots =
+        |status: &str| json!({"dataset": "robots", "status": status, "reason": "newer_version"});
+    for (question, status) in [
+        (&["stats"][..], "unknown"),
+        (&["verify"], "unknown"),
+        (&["verify", "--all"], "unknown"),
+        (&["diff"], "not_compared"),
+    ] {
+        let answer = place.ask(question).await;
+        let document = answer.json();
+        let incomplete = document["incomplete"].as_array().unwrap();
+        assert!(incomplete.contains(&robots(status)), "{question:?}: {incomplete:?}");
+        assert_eq!(document["complete"], false);
+        assert!(question[0] == "verify" || answer.status == 5, "{answer:?}");
+    }
+    // The status of sessions is not known, so that nothing can be said of them.
+    let diff = place.ask(&["diff", "--only", "users,sessions"]).await.json();
+    let sessions = json!([{"dataset": "sessions", "status": "not_compared", "reason": "unknown"}]);
+    assert_eq!(diff["incomplete"], sessions);
+    let checks = place.ask(&["verify"]).await.json();
+    let failed: Vec<_> =
+        checks["checks"].as_array().unwrap().iter().filter(|it| it["ok"] == false).collect();
+    assert!(failed.iter().all(|it| it["check"] == "references"), "{failed:?}");
+    let listed = place.ask(&["snapshots"]).await;
+    assert_eq!(listed.status, 0);
+    assert_eq!(listed.json()["snapshots"][0]["datasets"]["sessions"], "unknown");
+    assert!(listed.stderr.contains("also has robots"), "{listed:?}");
+    let folder = place.path("exported");
+    let all = ["export", "all", "--format", "csv", "--out", folder.to_str().unwrap()];
+    let exported = place.ask(&all).await;
+    assert_eq!(exported.status, 5, "{exported:?}");
+    assert!(folder.join("users.csv").is_file() && !folder.join("robots.csv").exists());
 }
 
 // Promise: every format says first that an answer is not complete: the table itself, the others on standard error.

@@ -143,6 +143,25 @@ async fn exit_codes_tell_whether_anything_changed() {
     );
 }
 
+// Promise: nothing is said about a dataset that is asked for by name and that neither snapshot has, so that the answer is
+// not complete; what else was asked for is compared.
+#[tokio::test]
+async fn a_dataset_that_neither_snapshot_has_is_not_compared() {
+    let (place, _) = place();
+    for summary in [&[][..], &["--summary"]] {
+        let answer = place.ask(&[&["diff", "--only", "machines,users"], summary].concat()).await;
+        assert_eq!(answer.status, 5, "{answer:?}");
+        let document = answer.json();
+        assert_eq!(
+            document["incomplete"],
+            json!([{"dataset": "machines", "status": "not_compared", "reason": "not_in_resources"}])
+        );
+        assert_eq!(document["datasets"]["users"]["removed"], 1);
+        assert_eq!(document["datasets"]["machines"], Value::Null);
+    }
+    assert_eq!(place.ask(&["diff", "--only", "machines", "--allow-incomplete"]).await.status, 0);
+}
+
 // Promise: snapshots of two instances are not compared.
 #[tokio::test]
 async fn two_instances_are_not_compared() {
@@ -244,6 +263,35 @@ async fn the_history_of_a_thing_is_told_from_the_beginning() {
         named(&[("role_granted", "ada"), ("role_revoked", "ada")])
     );
     assert_eq!(events(&history("nobody").await), []);
+}
+
+// Promise: if a snapshot between others is gone, the history of what is behind it is not told, and the answer says so. If
+// nothing is behind it, because the oldest are removed after a while, the history is that of all that there are.
+#[tokio::test]
+async fn a_history_with_a_hole_is_not_complete() {
+    let (place, stored) = place();
+    let remove = |stored: &Stored| {
+        std::fs::remove_dir_all(place.path(&format!("snapshots/{}", stored.id()))).unwrap();
+    };
+    remove(&stored[1]);
+    let answer = place.ask(&["history", "ada"]).await;
+    assert_eq!(answer.status, 5, "{answer:?}");
+    assert!(
+        answer.stderr.contains(&format!("{}, the snapshot before", stored[1].id())),
+        "{answer:?}"
+    );
+    let document = answer.json();
+    assert_eq!(document["from"]["snapshot_id"], stored[2].id());
+    let missing = |dataset: &str| json!({"dataset": dataset, "status": "not_compared", "reason": "previous_gone"});
+    let datasets = ["users", "organizations", "organization_roles", "grants"];
+    assert_eq!(document["incomplete"], Value::from(datasets.map(missing).to_vec()));
+    let end = named(&[("member_removed", "ada"), ("role_revoked", "ada"), ("user_removed", "ada")]);
+    assert_eq!(sorted(events(&document)), end);
+    remove(&stored[0]);
+    let answer = place.ask(&["history", "ada"]).await.answered();
+    assert_eq!(answer["from"]["snapshot_id"], stored[2].id());
+    place.write(&format!("snapshots/{}/manifest.json", stored[2].id()), b"{}");
+    assert_eq!(place.ask(&["history", "ada"]).await.error_type(6), "SnapshotDamaged");
 }
 
 // Promise: a damaged part ends a comparison with exit status 6, and what was written before stays valid JSON.

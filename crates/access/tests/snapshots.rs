@@ -1,7 +1,11 @@
 //! `snapshots`, and which snapshot `--snapshot` takes.
 
-use clerk_snapshot::testing::SnapshotBuilder;
+use std::time::Duration;
 
+use clerk_snapshot::testing::{SnapshotBuilder, Stored};
+use serde_json::{Value, json};
+
+use crate::mcp::client::Client;
 use crate::support::Place;
 
 /// Published on 1, 8 and 20 November, and one of 21 November that is not.
@@ -30,6 +34,56 @@ async fn every_snapshot_is_listed_newest_first() {
         );
     }
     assert_eq!(answer["snapshot"]["snapshot_id"], ids[2].as_str());
+}
+
+/// A snapshot of the 20th that began and was completed so many milliseconds after noon, with an id that ends so.
+fn within_a_second(millis: u64, ending: &str) -> SnapshotBuilder {
+    let mut snapshot = SnapshotBuilder::on_day(20);
+    let manifest = &mut snapshot.manifest;
+    let later = Duration::from_millis(millis);
+    (manifest.started_at, manifest.completed_at) =
+        (manifest.started_at + later, manifest.completed_at + later);
+    manifest.snapshot_id = format!("20261120T120000Z-{ending}");
+    snapshot
+}
+
+// Promise: snapshots whose runs began in the same second are in the order of time, whatever their ids, in every list and
+// on every page of it, and so are those that are not published.
+#[tokio::test]
+async fn within_one_second_the_order_is_that_of_time() {
+    let place = Place::new();
+    let oldest = place.publish(&within_a_second(0, "ffffff"));
+    let second = place.publish(&within_a_second(300, "555555").after(&oldest));
+    let held = place.store(&within_a_second(500, "eeeeee").after(&second));
+    let newest = place.publish(&within_a_second(900, "000000").after(&second));
+    let expected: Vec<&str> = [&newest, &held, &second, &oldest].map(Stored::id).to_vec();
+    let ids = |answer: &Value, list: &str| {
+        let ids = answer[list].as_array().unwrap().iter();
+        let mut ids: Vec<_> =
+            ids.map(|it| it["snapshot_id"].as_str().unwrap().to_owned()).collect();
+        ids.dedup();
+        ids
+    };
+    assert_eq!(ids(&place.ask(&["snapshots"]).await.answered(), "snapshots"), expected);
+    assert_eq!(ids(&place.ask(&["verify", "--all"]).await.json(), "checks"), expected);
+    let mut client = Client::of(&place);
+    for (tool, list, question) in
+        [("snapshots", "snapshots", json!({})), ("verify", "checks", json!({"all": true}))]
+    {
+        let mut paged = Vec::new();
+        let mut question = question;
+        question["limit"] = 3.into();
+        loop {
+            let page = client.answer(tool, question.clone());
+            paged.extend(ids(&page, list));
+            question["cursor"] = page["next_cursor"].clone();
+            if question["cursor"].is_null() {
+                break;
+            }
+        }
+        paged.dedup();
+        assert_eq!(paged, expected, "{tool}");
+    }
 }
 
 // Promise: each way to name a snapshot takes the documented one, and dates, ages and `previous` see published ones only.

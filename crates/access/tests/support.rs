@@ -5,7 +5,8 @@ use std::path::Path;
 
 use clerk_access::environment::Environment;
 use clerk_access::program;
-use clerk_snapshot::layout::LATEST_KEY;
+use clerk_snapshot::digest::Sha256Hex;
+use clerk_snapshot::layout::{LATEST_KEY, manifest_key};
 use clerk_snapshot::testing::{SnapshotBuilder, Stored};
 use clerk_snapshot::timestamp::Timestamp;
 use serde_json::Value;
@@ -42,6 +43,24 @@ impl Place {
     /// Stores a snapshot and publishes it.
     pub(crate) fn publish(&self, snapshot: &SnapshotBuilder) -> Stored {
         let stored = self.store(snapshot);
+        self.write(LATEST_KEY, &stored.latest_json());
+        stored
+    }
+
+    /// Stores a snapshot, changes its manifest as another program would have written it, and publishes that.
+    pub(crate) fn publish_changed(
+        &self,
+        snapshot: &SnapshotBuilder,
+        change: impl FnOnce(&mut Value),
+    ) -> Stored {
+        let mut stored = self.store(snapshot);
+        let key = manifest_key(stored.id());
+        let mut manifest =
+            serde_json::from_slice(&std::fs::read(self.path(&key)).unwrap()).unwrap();
+        change(&mut manifest);
+        let bytes = serde_json::to_vec(&manifest).unwrap();
+        stored.manifest_sha256 = Sha256Hex::of(&bytes);
+        self.write(&key, &bytes);
         self.write(LATEST_KEY, &stored.latest_json());
         stored
     }

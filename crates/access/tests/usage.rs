@@ -29,6 +29,39 @@ async fn a_wrong_command_line_is_refused() {
     assert!(table.stderr.contains("nonsense"));
 }
 
+// Promise: an option that would have no meaning is refused with what to do instead, and not passed over.
+#[tokio::test]
+async fn a_snapshot_is_refused_where_it_would_mean_nothing() {
+    let place = Place::new();
+    let stored = place.publish(&World::new().snapshot(1));
+    for (arguments, instead) in [
+        (&["diff"][..], "FROM and TO"),
+        (&["diff", "latest", "latest"], "FROM and TO"),
+        (&["history", "user_007"], "all published snapshots"),
+        (&["snapshots"], "lists all"),
+        (&["verify", "--all"], "leave out one of the two"),
+        (&["verify", "latest"], "leave out one of the two"),
+    ] {
+        for named in ["latest", stored.id()] {
+            let answer = place.ask(&[&["--snapshot", named], arguments].concat()).await;
+            assert_eq!(answer.error_type(2), "InvalidEvent", "{arguments:?}");
+            assert!(answer.stderr.contains(instead), "{answer:?}");
+        }
+    }
+    place.ask(&["--snapshot", stored.id(), "stats"]).await.answered();
+}
+
+// Promise: a folder that a shell did not put in the place of ~ is not made up.
+#[tokio::test]
+async fn a_tilde_is_not_a_folder() {
+    let place = Place::new();
+    for url in ["~/snapshots", "~", "~ada/snapshots"] {
+        let answer = place.run(&["--url", url, "snapshots"]).await;
+        assert_eq!(answer.error_type(2), "InvalidConfig", "{url}");
+        assert!(answer.stderr.contains("must not begin with ~"), "{answer:?}");
+    }
+}
+
 // Promise: without a place there is no answer, and the error says how to name one.
 #[tokio::test]
 async fn a_missing_place_is_refused() {

@@ -1,6 +1,6 @@
 //! `verify`: what is as it was written passes, and every change of it is found and named.
 
-use clerk_snapshot::digest::{ContentDigest, Sha256Hex};
+use clerk_snapshot::digest::ContentDigest;
 use clerk_snapshot::layout;
 use clerk_snapshot::manifest::DatasetStatus;
 use clerk_snapshot::resource::{Dataset, Resource};
@@ -65,15 +65,7 @@ fn found(answer: &Answer, status: u8) -> Vec<(String, String)> {
 /// Publishes a snapshot whose manifest was changed after its parts were written, and verifies it.
 async fn verify_with(change: impl FnOnce(&mut Value)) -> Vec<(String, String)> {
     let place = Place::new();
-    let mut stored = place.publish(&whole(20));
-    let key = layout::manifest_key(stored.id());
-    let mut manifest: Value =
-        serde_json::from_slice(&std::fs::read(place.path(&key)).unwrap()).unwrap();
-    change(&mut manifest);
-    let bytes = serde_json::to_vec(&manifest).unwrap();
-    stored.manifest_sha256 = Sha256Hex::of(&bytes);
-    place.write(&key, &bytes);
-    place.write(layout::LATEST_KEY, &stored.latest_json());
+    place.publish_changed(&whole(20), change);
     found(&place.ask(&["verify"]).await, 6)
 }
 
@@ -287,6 +279,28 @@ async fn an_invitation_may_be_there_as_it_was_and_as_it_is() {
     let answer = place.ask(&["verify"]).await;
     let failed = failed(&answer.json());
     assert!(!names(&failed).contains(&"ids"), "{failed:?}");
+}
+
+// Promise: lines of another version of the program pass without fields that this one added, and with fields that it does
+// not know; those of this version do not, and a wrong value passes in neither.
+#[tokio::test]
+async fn fields_may_differ_by_version() {
+    let mut snapshot = whole(20);
+    let users = snapshot.lines.get_mut(&Dataset::Users).unwrap();
+    users[3] = users[3].replace("\"locale\":null", "\"added_later\":true");
+    assert!(users[3].contains("added_later"), "{}", users[3]);
+    let place = Place::new();
+    place.publish(&snapshot);
+    assert_eq!(names(&found(&place.ask(&["verify"]).await, 6)), ["schemas"]);
+    snapshot.manifest.generator.version = "99.0.0".to_owned();
+    place.publish(&snapshot);
+    let answer = place.ask(&["verify"]).await.answered();
+    let detail = answer["checks"][4]["detail"].as_str().unwrap();
+    assert!(detail.contains("fit the schema") && detail.contains("99.0.0"), "{detail}");
+    let users = snapshot.lines.get_mut(&Dataset::Users).unwrap();
+    users[3] = users[3].replace("\"banned\":false", "\"banned\":\"no\"");
+    place.publish(&snapshot);
+    assert_eq!(names(&found(&place.ask(&["verify"]).await, 6)), ["schemas"]);
 }
 
 // Promise: a snapshot that cannot be opened is not said to be none.

@@ -1,7 +1,9 @@
 //! Defines `manifest.json` and `latest.json`, where readers of snapshots start.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::Number;
 
@@ -16,6 +18,9 @@ use crate::part::Part;
 pub const MANIFEST_FORMAT: &str = "clerk-sync/manifest/1";
 
 /// `manifest.json` (docs/data.md). Field order is the file's order.
+///
+/// A newer version may have written datasets and resources that this one does not know (docs/versions.md): they are left
+/// out, and [`unknown_datasets`] names the former.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Manifest {
     /// [`MANIFEST_FORMAT`].
@@ -45,10 +50,12 @@ pub struct Manifest {
     #[serde(default)]
     pub redaction_key_id: Option<String>,
     /// The resources that were opted in.
+    #[serde(deserialize_with = "known_resources")]
     pub resources: Vec<Resource>,
     /// How parts are compressed.
     pub compression: Compression,
     /// The datasets of these resources.
+    #[serde(deserialize_with = "known_datasets")]
     pub datasets: BTreeMap<Dataset, DatasetEntry>,
     /// References of grants that could not be resolved.
     pub referential: Referential,
@@ -145,10 +152,22 @@ pub enum Walked {
 }
 
 impl DatasetStatus {
-    /// Whether part of the data was not read, so that missing rows mean nothing.
+    /// Whether part of the data was not read, so that missing rows mean nothing. Of an unknown status, nobody can tell.
     #[must_use]
     pub const fn is_left_out(self) -> bool {
-        matches!(self, Self::Skipped | Self::Failed)
+        matches!(self, Self::Skipped | Self::Failed | Self::Unknown)
+    }
+
+    /// Its name in the manifest.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Verified => "verified",
+            Self::Drifted => "drifted",
+            Self::Skipped => "skipped",
+            Self::Failed => "failed",
+            Self::Unknown => "unknown",
+        }
     }
 }
 
@@ -165,6 +184,9 @@ pub enum DatasetStatus {
     Skipped,
     /// A list of its own could not be read. It has no records, which says nothing about the instance.
     Failed,
+    /// A status of a newer version, which this one does not know.
+    #[serde(other)]
+    Unknown,
 }
 
 /// Clerk's own count of a list.
@@ -217,4 +239,49 @@ pub struct Latest {
     pub completed_at: Timestamp,
     /// Whether no dataset drifted or failed.
     pub verified: bool,
+}
+
+/// The names of the datasets in a manifest that this version does not know, in ascending order.
+///
+/// # Errors
+/// If it is no JSON object with `datasets`.
+pub fn unknown_datasets(manifest: &[u8]) -> serde_json::Result<Vec<String>> {
+    #[derive(Deserialize)]
+    struct Named {
+        datasets: BTreeMap<String, IgnoredAny>,
+    }
+    let Named { datasets } = serde_json::from_slice(manifest)?;
+    Ok(datasets.into_keys().filter(|name| Dataset::from_name(name).is_none()).collect())
+}
+
+fn known_resources<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Resource>, D::Error> {
+    let names = Vec::<String>::deserialize(deserializer)?;
+    Ok(names.iter().filter_map(|name| Resource::from_name(name)).collect())
+}
+
+fn known_datasets<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<Dataset, DatasetEntry>, D::Error> {
+    struct Known;
+
+    impl<'de> Visitor<'de> for Known {
+        type Value = BTreeMap<Dataset, DatasetEntry>;
+
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str("datasets by name")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
+            let mut known = BTreeMap::new();
+            while let Some(name) = entries.next_key::<String>()? {
+                match Dataset::from_name(&name) {
+                    Some(dataset) => drop(known.insert(dataset, entries.next_value()?)),
+                    None => drop(entries.next_value::<IgnoredAny>()?),
+                }
+            }
+            Ok(known)
+        }
+    }
+
+    deserializer.deserialize_map(Known)
 }

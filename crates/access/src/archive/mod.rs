@@ -1,9 +1,11 @@
 //! The snapshots below `SNAPSHOT_URL`: chooses one, and reads of it what a question needs.
 //!
 //! - [`which`] parses what is asked for; [`choose`] finds that snapshot among the published ones, or by its id.
+//! - [`order`] puts snapshots in order, the newest first.
 //! - [`scan`] reads a dataset's parts side by side, each held against its SHA-256; [`stream`] reads them in order.
 
 pub mod choose;
+pub mod order;
 pub mod scan;
 pub mod stream;
 pub mod which;

@@ -6,9 +6,10 @@ use std::time::Duration;
 use clerk_snapshot::timestamp::{MILLIS_OF_DAY, Timestamp};
 
 /// Which snapshot is asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Which {
     /// `latest`: the newest published one.
+    #[default]
     Latest,
     /// `previous`: the one that `latest.json` named before.
     Previous,

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use clerk_snapshot::compare::sink::SinkError;
-use clerk_snapshot::compare::verdict::{DatasetResult, Verdict};
+use clerk_snapshot::compare::verdict::{DatasetResult, NOT_IN_RESOURCES, Verdict};
 use clerk_snapshot::compare::{Change, Comparison, Sink, Summary};
 use clerk_snapshot::manifest::DatasetStatus;
 use clerk_snapshot::reader::Snapshot;
@@ -11,24 +11,58 @@ use clerk_snapshot::resource::Dataset;
 use super::change_names::Names;
 use super::change_row::ChangeRow;
 use super::fold::{self, Folded};
-use crate::envelope::Incomplete;
+use crate::envelope::{BY_A_NEWER_VERSION, Incomplete, Named};
 use crate::error::Error;
 use crate::ocsf::Event;
 use crate::ocsf::record::Record;
 use crate::output::{Output, OutputError};
 
+/// What a comparison is asked about.
+#[derive(Debug, Clone, Copy)]
+pub enum Asked<'a> {
+    /// Everything.
+    Everything,
+    /// These datasets, by name.
+    Named(&'a [Dataset]),
+    /// Those of these datasets that there are.
+    Among(&'a [Dataset]),
+}
+
+impl Asked<'_> {
+    fn has(self, dataset: Dataset) -> bool {
+        match self {
+            Self::Everything => true,
+            Self::Named(datasets) | Self::Among(datasets) => datasets.contains(&dataset),
+        }
+    }
+}
+
+/// The status of a dataset about which a comparison says nothing.
+const NOT_COMPARED: &str = "not_compared";
+
 /// Which datasets a comparison does not say everything about.
 #[must_use]
-pub fn incomplete(from: &Snapshot, to: &Snapshot, only: Option<&[Dataset]>) -> Vec<Incomplete> {
-    let asked = |dataset: &&Dataset| only.is_none_or(|only| only.contains(dataset));
+pub fn incomplete(from: &Snapshot, to: &Snapshot, asked: Asked<'_>) -> Vec<Incomplete> {
+    let unknown = from.unknown_datasets().iter().chain(to.unknown_datasets());
+    let unknown = unknown.filter(|_| matches!(asked, Asked::Everything)).map(|name| Incomplete {
+        dataset: Named::Unknown(name.clone()),
+        status: NOT_COMPARED.to_owned(),
+        reason: Some(BY_A_NEWER_VERSION.to_owned()),
+    });
     let (from, to) = (from.manifest(), to.manifest());
-    let is_there = |dataset: &&Dataset| {
-        from.datasets.contains_key(dataset) || to.datasets.contains_key(dataset)
-    };
-    let entries = Dataset::ALL.iter().filter(asked).filter(is_there).filter_map(|&dataset| {
+    let datasets = Dataset::ALL.iter().filter(|&&dataset| asked.has(dataset));
+    let known = datasets.filter_map(|&dataset| {
+        let is_there = [from, to].iter().any(|side| side.datasets.contains_key(&dataset));
+        if !is_there {
+            return matches!(asked, Asked::Named(_)).then(|| Incomplete {
+                dataset: dataset.into(),
+                status: NOT_COMPARED.to_owned(),
+                reason: Some(NOT_IN_RESOURCES.to_owned()),
+            });
+        }
         let Verdict { result, reason, .. } = Verdict::on(dataset, from, to);
         let status = match result {
-            DatasetResult::NotCompared => "not_compared",
+            DatasetResult::NotCompared => NOT_COMPARED,
             DatasetResult::Partial => "partial",
             DatasetResult::Compared | DatasetResult::Baseline => {
                 let drifted = [from, to].into_iter().filter_map(|side| side.datasets.get(&dataset));
@@ -36,9 +70,9 @@ pub fn incomplete(from: &Snapshot, to: &Snapshot, only: Option<&[Dataset]>) -> V
                 drifted.next().map(|_| "drifted")?
             }
         };
-        Some(Incomplete { dataset, status: status.to_owned(), reason })
+        Some(Incomplete { dataset: dataset.into(), status: status.to_owned(), reason })
     });
-    entries.collect()
+    known.chain(unknown).collect()
 }
 
 /// Writes the records that are wanted, as a person or as a program reads them.

@@ -99,14 +99,13 @@ pub async fn run(arguments: &Arguments, session: &mut Session<'_>) -> Result<Out
     if let Some(only) = only {
         comparison = comparison.only(only.iter().copied());
     }
-    let incomplete = changes::incomplete(&from, &to, only);
-    let envelope = Envelope {
+    let mut envelope = Envelope {
         snapshot: Some(SnapshotFacts::of(&to)),
         from: Some(SnapshotFacts::of(&from)),
-        complete: incomplete.is_empty(),
-        incomplete,
         ..Envelope::without_snapshot(&session.command)
     };
+    let asked = only.map_or(changes::Asked::Everything, changes::Asked::Named);
+    envelope.add_incomplete(changes::incomplete(&from, &to, asked));
     let instance_id = &to.manifest().instance.id;
     let summary = if arguments.summary {
         let mut writer = changes::Writer::new(&mut session.output, &|_| false, instance_id);

@@ -118,7 +118,8 @@ pub async fn run(arguments: &Arguments, session: &mut Session<'_>) -> Result<Out
         (What::All, _) => {
             let datasets: Vec<Dataset> = snapshot.manifest().datasets.keys().copied().collect();
             let needs: Vec<Need> = datasets.iter().copied().map(need).collect();
-            let envelope = session.envelope(&snapshot, &needs);
+            let mut envelope = session.envelope(&snapshot, &needs);
+            envelope.add_unknown(snapshot.unknown_datasets());
             let out = session.out.clone();
             if !arguments.writes_folder(out.as_deref()) {
                 return write(&datasets, &snapshot, envelope, session).await;

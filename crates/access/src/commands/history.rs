@@ -1,13 +1,15 @@
 //! `history`: when what happened to a user, organization, role or membership.
 
+use std::collections::BTreeSet;
+
 use clap::Args;
 use clerk_snapshot::compare::{Change, Classes, Comparison};
 use clerk_snapshot::reader::{Link, Snapshot};
 use clerk_snapshot::resource::Dataset;
 
 use super::{change_row, changes, needs};
-use crate::archive::ChooseError;
-use crate::envelope::{Envelope, Incomplete, SnapshotFacts};
+use crate::archive::{ChooseError, order};
+use crate::envelope::{Incomplete, SnapshotFacts};
 use crate::error::Error;
 use crate::session::{Outcome, Session};
 
@@ -48,14 +50,23 @@ const DATASETS: [Dataset; 6] = [
 /// # Errors
 /// [`Error`].
 pub async fn run(arguments: &Arguments, session: &mut Session<'_>) -> Result<Outcome, Error> {
-    let snapshots = oldest_first(arguments.span.as_ref(), session).await?;
+    let Found { snapshots, hole } = oldest_first(arguments.span.as_ref(), session).await?;
     let (Some(oldest), Some(newest)) = (snapshots.first(), snapshots.last()) else {
         return Err(ChooseError::Empty { url: session.archive.url().to_owned() }.into());
     };
     let pairs = || snapshots.iter().zip(&snapshots[1..]);
     let mut envelope = session.envelope(newest, needs::MEMBERS);
     for (from, to) in pairs() {
-        add(changes::incomplete(from, to, Some(&DATASETS)), &mut envelope);
+        let incomplete = changes::incomplete(from, to, changes::Asked::Among(&DATASETS));
+        envelope.add_incomplete(incomplete);
+    }
+    if let Some(removed) = hole {
+        envelope.add_incomplete(before_hole(oldest));
+        envelope.notes.push(format!(
+            "{removed}, the snapshot before {oldest}, was removed, and older ones are there: what happened before \
+             {oldest} is not told. Compare them with clerk-access diff FROM TO.",
+            oldest = oldest.id()
+        ));
     }
     envelope.from = Some(SnapshotFacts::of(oldest)).filter(|_| snapshots.len() > 1);
     session.output.begin(&envelope, &change_row::HISTORY)?;
@@ -72,15 +83,33 @@ pub async fn run(arguments: &Arguments, session: &mut Session<'_>) -> Result<Out
     Ok(Outcome { has_findings, ..envelope.into() })
 }
 
+/// The published snapshots that there are to compare.
+struct Found {
+    /// Oldest first.
+    snapshots: Vec<Snapshot>,
+    /// The id of the snapshot before the oldest, if it was removed and older ones were not.
+    hole: Option<String>,
+}
+
 /// The published snapshots of one instance, or those of a span. Those before another instance's key was set have a
 /// history of their own.
-async fn oldest_first(span: Option<&Span>, session: &Session<'_>) -> Result<Vec<Snapshot>, Error> {
+async fn oldest_first(span: Option<&Span>, session: &Session<'_>) -> Result<Found, Error> {
     let mut snapshots: Vec<Snapshot> = Vec::new();
+    let mut hole = None;
+    let mut passed = BTreeSet::new();
     let mut chain = session.archive.published();
     let instance = |snapshot: &Snapshot| snapshot.manifest().instance.id.clone();
     let is_before_span = |snapshot: &Snapshot| span.is_some_and(|it| it.newest != snapshot.id());
     let is_at_end = |snapshot: &Snapshot| span.is_some_and(|it| it.oldest == snapshot.id());
-    while let Some(Link::Snapshot(snapshot)) = chain.next().await.map_err(ChooseError::from)? {
+    while let Some(link) = chain.next().await.map_err(ChooseError::from)? {
+        let snapshot = match link {
+            Link::Snapshot(snapshot) => snapshot,
+            Link::Removed { snapshot_id, .. } => {
+                hole = Some(snapshot_id);
+                break;
+            }
+        };
+        passed.insert(snapshot.id().to_owned());
         if snapshots.is_empty() && is_before_span(&snapshot) {
             continue;
         }
@@ -101,17 +130,26 @@ async fn oldest_first(span: Option<&Span>, session: &Session<'_>) -> Result<Vec<
         .into());
     }
     snapshots.reverse();
-    Ok(snapshots)
-}
-
-/// Each thing that is missing is named once, however many comparisons it is missing in.
-fn add(incomplete: Vec<Incomplete>, envelope: &mut Envelope) {
-    for missing in incomplete {
-        if !envelope.incomplete.contains(&missing) {
-            envelope.incomplete.push(missing);
+    if let Some(removed) = &hole {
+        // Where the oldest are removed, as KEEP_SNAPSHOTS does, the history is that of all snapshots that there are.
+        let removed = order::started_at(removed);
+        let stored = session.archive.ids("").await?;
+        let mut others = stored.difference(&passed);
+        if !others.any(|id| order::started_at(id) <= removed) {
+            hole = None;
         }
     }
-    envelope.complete = envelope.incomplete.is_empty();
+    Ok(Found { snapshots, hole })
+}
+
+/// What cannot be told of the time before the oldest snapshot that the chain leads to.
+fn before_hole(oldest: &Snapshot) -> impl Iterator<Item = Incomplete> {
+    let datasets = DATASETS.iter().filter(|it| oldest.manifest().datasets.contains_key(it));
+    datasets.map(|&dataset| Incomplete {
+        dataset: dataset.into(),
+        status: "not_compared".to_owned(),
+        reason: Some("previous_gone".to_owned()),
+    })
 }
 
 /// Whether it is the subject, where it is held, the role, or the membership that a grant comes from.

@@ -96,6 +96,25 @@ impl Question {
         matches!(self, Self::Diff(_) | Self::History(_))
     }
 
+    /// What to do instead of naming a snapshot with `--snapshot`, if the question is not about the one that it names.
+    #[must_use]
+    pub const fn names_snapshots_itself(&self) -> Option<&'static str> {
+        match self {
+            Self::Diff(_) => Some(
+                "name the two snapshots as FROM and TO, as in clerk-access diff previous latest",
+            ),
+            Self::History(_) => Some("history is about all published snapshots; leave it out"),
+            Self::Snapshots(_) => Some("snapshots lists all that there are; leave it out"),
+            Self::Verify(verify::Arguments { all: true, .. }) => {
+                Some("--all is about all snapshots; leave out one of the two")
+            }
+            Self::Verify(verify::Arguments { snapshot: Some(_), .. }) => {
+                Some("verify SNAP names the snapshot; leave out one of the two")
+            }
+            _ => None,
+        }
+    }
+
     /// Whether it asks for the rules file instead of a snapshot.
     #[must_use]
     pub const fn prints_rules(&self) -> bool {

@@ -10,7 +10,7 @@ use clerk_snapshot::resource::Dataset;
 use clerk_snapshot::timestamp::Timestamp;
 use serde::Serialize;
 
-use crate::archive::ChooseError;
+use crate::archive::{ChooseError, order};
 use crate::envelope::{Envelope, SnapshotFacts};
 use crate::error::Error;
 use crate::output::{Cell, Column, List, Row};
@@ -52,6 +52,11 @@ struct Entry {
     records: u64,
     bytes: u64,
     datasets: BTreeMap<Dataset, DatasetStatus>,
+    #[serde(skip)]
+    facts: SnapshotFacts,
+    /// The names of datasets that only a newer version can read.
+    #[serde(skip)]
+    unknown: Vec<String>,
 }
 
 /// A snapshot that is not published and cannot be listed, because its manifest is damaged.
@@ -62,9 +67,8 @@ struct Damaged {
 }
 
 /// All snapshots.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Found {
-    latest: Option<SnapshotFacts>,
     /// Newest first.
     entries: Vec<Entry>,
     damaged: Vec<Damaged>,
@@ -84,11 +88,17 @@ struct Summary<'a> {
 /// # Errors
 /// [`Error::Choose`], also if there is no snapshot at all; [`Error::Output`].
 pub async fn run(arguments: &Arguments, session: &mut Session<'_>) -> Result<Outcome, Error> {
-    let Found { latest, entries, damaged } = all(arguments.until.as_deref(), session).await?;
+    let mut found = all(session).await?;
+    if let Some(until) = &arguments.until {
+        found.drop_newer(until, session)?;
+    }
+    let Found { entries, damaged } = found;
     let damage = damaged.iter().map(|it| format!("{} is damaged: {}.", it.snapshot_id, it.problem));
+    let unknown = entries.iter().filter_map(Entry::not_known);
+    let latest = entries.iter().find(|entry| entry.published);
     let envelope = Envelope {
-        snapshot: latest,
-        notes: damage.collect(),
+        snapshot: latest.map(|entry| entry.facts.clone()),
+        notes: damage.chain(unknown).collect(),
         ..Envelope::without_snapshot(&session.command)
     };
     session.output.begin(&envelope, &LIST)?;
@@ -99,24 +109,18 @@ pub async fn run(arguments: &Arguments, session: &mut Session<'_>) -> Result<Out
     Ok(Outcome { is_damaged: !damaged.is_empty(), ..envelope.into() })
 }
 
-async fn all(until: Option<&str>, session: &Session<'_>) -> Result<Found, Error> {
-    let is_too_new = |id: &str| until.is_some_and(|until| id > until);
-    let mut others: BTreeSet<String> = session.archive.ids("").await?;
-    others.retain(|id| !is_too_new(id));
-    let Found { mut latest, mut entries, mut damaged } = Found::default();
+async fn all(session: &Session<'_>) -> Result<Found, Error> {
+    let mut ids: BTreeSet<String> = session.archive.ids("").await?;
+    let (mut published, mut others, mut damaged) = (Vec::new(), Vec::new(), Vec::new());
     let mut chain = session.archive.published();
     while let Some(Link::Snapshot(snapshot)) = chain.next().await.map_err(ChooseError::from)? {
-        if is_too_new(snapshot.id()) {
-            continue;
-        }
-        latest.get_or_insert_with(|| SnapshotFacts::of(&snapshot));
-        others.remove(snapshot.id());
-        entries.push(Entry::of(&snapshot, true));
+        ids.remove(snapshot.id());
+        published.push(Entry::of(&snapshot, true));
     }
-    for id in others {
+    for id in ids {
         let source = Arc::clone(session.archive.source());
         match Snapshot::open(source, &id, None).await {
-            Ok(snapshot) => entries.push(Entry::of(&snapshot, false)),
+            Ok(snapshot) => others.push(Entry::of(&snapshot, false)),
             // It was removed since it was listed.
             Err(ReadError::NotFound { .. }) => {}
             Err(ReadError::Damaged { problem, .. }) => {
@@ -125,12 +129,29 @@ async fn all(until: Option<&str>, session: &Session<'_>) -> Result<Found, Error>
             Err(error) => return Err(ChooseError::from(error).into()),
         }
     }
-    if entries.is_empty() && damaged.is_empty() {
+    if published.is_empty() && others.is_empty() && damaged.is_empty() {
         return Err(ChooseError::Empty { url: session.archive.url().to_owned() }.into());
     }
-    // By start, which the id begins with; the ids of two runs of one second differ in their ends.
-    entries.sort_by(|one, other| other.snapshot_id.cmp(&one.snapshot_id));
-    Ok(Found { latest, entries, damaged })
+    let made = |it: &Entry| (it.started_at, it.completed_at, it.snapshot_id.clone());
+    Ok(Found { entries: order::newest_first(published, others, made), damaged })
+}
+
+impl Found {
+    /// Leaves out the snapshots that are newer than the one of the id `until`.
+    ///
+    /// # Errors
+    /// [`ChooseError::NotFound`] if it is not there any more.
+    fn drop_newer(&mut self, until: &str, session: &Session<'_>) -> Result<(), Error> {
+        let place = self.entries.iter().position(|entry| entry.snapshot_id == until);
+        let place = place.ok_or_else(|| ChooseError::NotFound {
+            wanted: format!("with the id {until}"),
+            url: session.archive.url().to_owned(),
+        })?;
+        self.entries.drain(..place);
+        let newest = self.entries.first().map(|entry| entry.started_at);
+        self.damaged.retain(|it| order::started_at(&it.snapshot_id) <= newest);
+        Ok(())
+    }
 }
 
 impl Entry {
@@ -147,15 +168,27 @@ impl Entry {
             records: datasets.values().map(|entry| entry.records).fold(0, u64::saturating_add),
             bytes: parts.map(|part| part.bytes).fold(0, u64::saturating_add),
             datasets: datasets.iter().map(|(dataset, entry)| (*dataset, entry.status)).collect(),
+            facts: SnapshotFacts::of(snapshot),
+            unknown: snapshot.unknown_datasets().to_vec(),
         }
+    }
+
+    /// A sentence about the datasets that only a newer version can read; `None` if there are none.
+    fn not_known(&self) -> Option<String> {
+        (!self.unknown.is_empty()).then(|| {
+            format!(
+                "{} also has {}, which this version of clerk-access does not know and does not count.",
+                self.snapshot_id,
+                self.unknown.join(", ")
+            )
+        })
     }
 }
 
 impl Row for Entry {
     fn cells(&self) -> Vec<Vec<Cell<'_>>> {
-        let says = |(dataset, status): (&Dataset, &DatasetStatus)| {
-            format!("{dataset} {}", status_name(*status))
-        };
+        let says =
+            |(dataset, status): (&Dataset, &DatasetStatus)| format!("{dataset} {}", status.name());
         let not_verified =
             self.datasets.iter().filter(|(_, status)| **status != DatasetStatus::Verified);
         vec![vec![
@@ -169,14 +202,5 @@ impl Row for Entry {
             Cell::joined(self.datasets.iter().map(says)),
             Cell::joined(not_verified.map(says)),
         ]]
-    }
-}
-
-const fn status_name(status: DatasetStatus) -> &'static str {
-    match status {
-        DatasetStatus::Verified => "verified",
-        DatasetStatus::Drifted => "drifted",
-        DatasetStatus::Skipped => "skipped",
-        DatasetStatus::Failed => "failed",
     }
 }

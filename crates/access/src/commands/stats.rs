@@ -77,6 +77,8 @@ pub async fn run(_arguments: &Arguments, session: &mut Session<'_>) -> Result<Ou
         }
     };
     envelope.from = before.as_ref().map(SnapshotFacts::of);
+    // Its records are not counted.
+    envelope.add_unknown(snapshot.unknown_datasets());
     let roles = Roles::read(&archive, &snapshot, &progress).await?;
     let organizations = Organizations::read(&archive, &snapshot, &progress, |_| true).await?;
     let output = &mut session.output;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use clerk_snapshot::reader::Snapshot;
 use p256::ecdsa::VerifyingKey;
 
 use crate::archive::{Archive, ChooseError, Which};
@@ -21,7 +22,8 @@ use crate::verify::{content, manifest, public_key, signature, targets};
     clerk-access verify --public-key signing-key.pem")]
 pub struct Arguments {
     /// Which snapshot, as --snapshot takes it [default: that of --snapshot]
-    #[arg(value_name = "SNAP", allow_hyphen_values = true, conflicts_with = "all")]
+    // Not the id of the option of every command, which clap would set as well.
+    #[arg(id = "snap", value_name = "SNAP", allow_hyphen_values = true, conflicts_with = "all")]
     pub snapshot: Option<Which>,
 
     /// All snapshots that are published or have a manifest, newest first
@@ -48,15 +50,22 @@ pub async fn run(arguments: &Arguments, session: &mut Session<'_>) -> Result<Out
     let (archive, progress) = (session.archive.clone(), session.progress);
     let mut targets = targets::find(&archive, which, arguments.all, session.now).await?;
     if let Some(until) = &arguments.until {
-        targets.retain(|target| target.id <= *until);
+        let place = targets.iter().position(|target| target.id == *until);
+        let place = place.ok_or_else(|| ChooseError::NotFound {
+            wanted: format!("with the id {until}"),
+            url: archive.url().to_owned(),
+        })?;
+        targets.drain(..place);
     }
     let mut envelope = Envelope::without_snapshot(&session.command);
+    envelope.add_unknown(targets.iter().flat_map(|target| &target.unknown));
     let (mut is_damaged, mut has_begun) = (false, false);
     for target in targets {
-        let (facts, checks) = check(&target, &keys, &archive, &progress).await?;
+        let (snapshot, checks) = check(&target, &keys, &archive, &progress).await?;
         if !std::mem::replace(&mut has_begun, true) {
-            envelope.unopened = Some(target.id.clone()).filter(|_| facts.is_none());
-            envelope.snapshot = facts;
+            envelope.unopened = Some(target.id.clone()).filter(|_| snapshot.is_none());
+            envelope.add_unknown(snapshot.iter().flat_map(Snapshot::unknown_datasets));
+            envelope.snapshot = snapshot.as_ref().map(SnapshotFacts::of);
             session.output.begin(&envelope, &LIST)?;
         }
         for check in &checks {
@@ -68,13 +77,13 @@ pub async fn run(arguments: &Arguments, session: &mut Session<'_>) -> Result<Out
     Ok(Outcome { is_damaged, ..envelope.into() })
 }
 
-/// All checks of a snapshot, and which it is; `None` if it cannot be opened.
+/// All checks of a snapshot, and the snapshot; `None` if it cannot be opened.
 async fn check(
     target: &Target,
     keys: &[VerifyingKey],
     archive: &Archive,
     progress: &Progress,
-) -> Result<(Option<SnapshotFacts>, Vec<Check>), Error> {
+) -> Result<(Option<Snapshot>, Vec<Check>), Error> {
     let opened = manifest::check(archive, target).await.map_err(ChooseError::from)?;
     let (first, snapshot) = opened;
     let mut checks = vec![first];
@@ -88,5 +97,5 @@ async fn check(
         checks.push(chain.map_err(ChooseError::from)?);
         checks.extend(content::check(archive, snapshot, progress).await?);
     }
-    Ok((snapshot.as_ref().map(SnapshotFacts::of), checks))
+    Ok((snapshot, checks))
 }

@@ -67,7 +67,7 @@ impl Needs {
         for rule in Rule::ALL.into_iter().filter(|&rule| settings.rule(rule).is_enabled) {
             all.add(rule, manifest);
         }
-        all.missing.sort_by_key(|(missing, _)| missing.dataset);
+        all.missing.sort_by(|(one, _), (other, _)| one.dataset.cmp(&other.dataset));
         all
     }
 
@@ -128,7 +128,7 @@ fn addresses_are_hashes(manifest: &Manifest) -> bool {
 
 fn hashed_addresses() -> Incomplete {
     Incomplete {
-        dataset: Dataset::Users,
+        dataset: Dataset::Users.into(),
         status: "partial".to_owned(),
         reason: Some("redact: email".to_owned()),
     }

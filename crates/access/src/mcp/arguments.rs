@@ -36,6 +36,8 @@ pub enum Takes {
     Rules,
 }
 
+/// Most characters of a text. Answers repeat what was asked, so it is bounded, far above every address, name and id.
+pub const LONGEST_TEXT: usize = 1_000;
 /// Rows of a page without `limit`.
 pub const USUAL_LIMIT: u64 = 100;
 /// Most rows of a page.
@@ -79,7 +81,7 @@ impl Takes {
     #[must_use]
     pub fn accepts(self, value: &Value) -> bool {
         match self {
-            Self::Text => value.is_string(),
+            Self::Text => value.as_str().is_some_and(|it| it.chars().count() <= LONGEST_TEXT),
             Self::Flag => value.is_boolean(),
             Self::Rows => rows(value).is_some(),
             Self::Classes | Self::Datasets | Self::Rules => {
@@ -94,7 +96,7 @@ impl Takes {
     #[must_use]
     pub fn in_words(self) -> String {
         match self {
-            Self::Text => "a text".to_owned(),
+            Self::Text => format!("a text of at most {LONGEST_TEXT} characters"),
             Self::Flag => "true or false".to_owned(),
             Self::Rows => format!("a whole number from 1 to {HIGHEST_LIMIT}"),
             Self::Classes | Self::Datasets | Self::Rules => {
@@ -105,7 +107,7 @@ impl Takes {
 
     fn schema(self) -> Map<String, Value> {
         let schema = match self {
-            Self::Text => json!({"type": "string"}),
+            Self::Text => json!({"type": "string", "maxLength": LONGEST_TEXT}),
             Self::Flag => json!({"type": "boolean"}),
             Self::Rows => json!({
                 "type": "integer", "minimum": 1, "maximum": HIGHEST_LIMIT, "default": USUAL_LIMIT,

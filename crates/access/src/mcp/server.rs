@@ -25,6 +25,7 @@ use super::given::Given;
 use super::questions::Settings;
 use super::resources;
 use super::tools::{TOOLS, Tool};
+use super::transport::LineTransport;
 use crate::archive::{Archive, Which};
 use crate::error::{Error, ErrorDocument};
 
@@ -58,7 +59,7 @@ where
         settings: Settings { which, key },
         room: Arc::new(Semaphore::new(QUESTIONS_AT_ONCE)),
     }));
-    match server.serve(streams).await {
+    match server.serve(LineTransport::new(streams.0, streams.1)).await {
         Ok(running) => {
             // However it ended, there is nobody left to be told.
             let _ = running.waiting().await;

@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::check::{Check, Problems};
 use super::ids::Ids;
 use super::lines::{self, Expected, PartFacts, References};
+use super::schema::WrittenBy;
 use crate::archive::{Archive, Lines, ScanError};
 use crate::progress::Progress;
 use crate::texts::hash_of;
@@ -50,7 +51,7 @@ pub async fn check(
         } else {
             References::default()
         };
-        let expected = Arc::new(Expected::new(dataset, hasher.clone(), of_grants));
+        let expected = Arc::new(Expected::new(dataset, by(snapshot), hasher.clone(), of_grants));
         let ids = found.dataset((dataset, entry), &expected, archive, snapshot, progress).await?;
         let is_whole = ids.is_some() && entry.status == DatasetStatus::Verified;
         let is_needed = References::needs(dataset) || dataset == Dataset::Entitlements;
@@ -62,6 +63,14 @@ pub async fn check(
         }
     }
     Ok(found.into_checks(snapshot))
+}
+
+/// Which version wrote a snapshot.
+fn by(snapshot: &Snapshot) -> WrittenBy {
+    match snapshot.manifest().generator.version == env!("CARGO_PKG_VERSION") {
+        true => WrittenBy::ThisVersion,
+        false => WrittenBy::AnotherVersion,
+    }
 }
 
 /// The datasets, with entitlements and grants last: grants name records of the others.
@@ -187,7 +196,16 @@ impl Found {
             self.counted_parts
         );
         let digests = format!("The lines of all {datasets} datasets have their content digests.");
-        let schemas = format!("All {records} records fit the schema of their dataset.");
+        let but = match by(snapshot) {
+            WrittenBy::ThisVersion => String::new(),
+            WrittenBy::AnotherVersion => {
+                let version = &snapshot.manifest().generator.version;
+                format!(
+                    ", but for fields that version {version} has more or fewer of than this one"
+                )
+            }
+        };
+        let schemas = format!("All {records} records fit the schema of their dataset{but}.");
         let may_repeat = |dataset: &&Dataset| dataset.may_repeat_ids();
         let repeating: Vec<_> = snapshot.manifest().datasets.keys().filter(may_repeat).collect();
         let but = match repeating.first() {

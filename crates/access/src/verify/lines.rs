@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::check::Problems;
 use super::ids::Ids;
-use super::schema::Schema;
+use super::schema::{Schema, WrittenBy};
 use crate::archive::{Lines, ScanError};
 use crate::schemas;
 
@@ -21,6 +21,8 @@ pub struct Expected {
     pub dataset: Dataset,
     /// Its schema.
     pub schema: Schema,
+    /// Which version wrote the lines.
+    pub by: WrittenBy,
     /// Makes the hashes of ids.
     pub hasher: DefaultHashBuilder,
     /// The ids that grants may name.
@@ -97,7 +99,7 @@ pub fn read(lines: &mut Lines, expected: &Expected) -> Result<PartFacts, ScanErr
             facts.ids.push(&expected.hasher, id);
         }
         let missing = missing(&value, expected);
-        let problem = expected.schema.problem(&value);
+        let problem = expected.schema.problem(&value, expected.by);
         if problem.is_some() || !missing.is_empty() {
             let place = lines.place();
             if let Some(problem) = problem {
@@ -151,7 +153,12 @@ fn missing(grant: &Value, expected: &Expected) -> Vec<String> {
 impl Expected {
     /// What the lines of a dataset are held against.
     #[must_use]
-    pub fn new(dataset: Dataset, hasher: DefaultHashBuilder, references: References) -> Self {
-        Self { dataset, schema: Schema::new(schemas::of(dataset)), hasher, references }
+    pub fn new(
+        dataset: Dataset,
+        by: WrittenBy,
+        hasher: DefaultHashBuilder,
+        references: References,
+    ) -> Self {
+        Self { dataset, schema: Schema::new(schemas::of(dataset)), by, hasher, references }
     }
 }

@@ -1,6 +1,5 @@
 //! Finds the snapshots to verify, also where the chain of manifests is broken.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use clerk_snapshot::digest::Sha256Hex;
@@ -8,6 +7,7 @@ use clerk_snapshot::manifest::Latest;
 use clerk_snapshot::reader::{ReadError, Snapshot, read_latest};
 use clerk_snapshot::timestamp::Timestamp;
 
+use crate::archive::order::{self, Made};
 use crate::archive::{Archive, ChooseError, Which};
 
 /// A snapshot to verify.
@@ -17,6 +17,10 @@ pub struct Target {
     pub id: String,
     /// What names it; `None` if nothing does.
     pub named: Option<Named>,
+    /// The names of its datasets that this version does not know, if its manifest was read to find it.
+    pub unknown: Vec<String>,
+    /// When it was made; by its id alone, if its manifest cannot be read.
+    made: Made,
 }
 
 /// What names a snapshot.
@@ -74,7 +78,7 @@ pub async fn find(
         Which::Id(beginning) => {
             let id = archive.complete_id(beginning).await?;
             let named = published.targets.iter().find(|target| target.id == id).cloned();
-            return Ok(vec![named.unwrap_or(Target { id, named: None })]);
+            return Ok(vec![named.unwrap_or_else(|| Target::of(id, None))]);
         }
     };
     let target = place.and_then(|place| published.targets.get(place));
@@ -83,30 +87,53 @@ pub async fn find(
 
 /// All that are published or have a manifest, newest first.
 async fn everything(archive: &Archive, published: Published) -> Result<Vec<Target>, ChooseError> {
-    let mut targets = published.targets;
-    let known: BTreeSet<String> = targets.iter().map(|target| target.id.clone()).collect();
-    let others = archive.ids("").await?.into_iter().filter(|id| !known.contains(id));
-    targets.extend(others.map(|id| Target { id, named: None }));
-    if targets.is_empty() {
+    let published = published.targets;
+    let mut ids = archive.ids("").await?;
+    for target in &published {
+        ids.remove(&target.id);
+    }
+    let mut others = Vec::new();
+    for id in ids {
+        let mut target = Target::of(id, None);
+        match Snapshot::open(Arc::clone(archive.source()), &target.id, None).await {
+            Ok(snapshot) => target.note(&snapshot),
+            // It was removed since it was listed.
+            Err(ReadError::NotFound { .. }) => continue,
+            Err(ReadError::Damaged { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        others.push(target);
+    }
+    if published.is_empty() && others.is_empty() {
         return Err(ChooseError::Empty { url: archive.url().to_owned() });
     }
-    targets.sort_by(|one, other| other.id.cmp(&one.id));
-    Ok(targets)
+    Ok(order::newest_first(published, others, |target| target.made.clone()))
+}
+
+impl Target {
+    fn of(id: String, named: Option<Named>) -> Self {
+        Self { made: order::made_by_id(&id), unknown: Vec::new(), id, named }
+    }
+
+    fn note(&mut self, snapshot: &Snapshot) {
+        self.made = order::made(snapshot.manifest());
+        self.unknown = snapshot.unknown_datasets().to_vec();
+    }
 }
 
 impl Published {
     async fn follow(archive: &Archive) -> Result<Self, ChooseError> {
         let mut published = Self::default();
         let latest = read_latest(&**archive.source()).await?;
-        let mut next = latest.map(|latest| Target {
-            id: latest.snapshot_id.clone(),
-            named: Some(Named {
+        let mut next = latest.map(|latest| {
+            let named = Named {
                 manifest_sha256: latest.manifest_sha256,
                 by: "latest.json".to_owned(),
-                latest: Some(latest),
-            }),
+                latest: Some(latest.clone()),
+            };
+            Target::of(latest.snapshot_id, Some(named))
         });
-        while let Some(target) = next.take() {
+        while let Some(mut target) = next.take() {
             if published.targets.iter().any(|passed| passed.id == target.id) {
                 break;
             }
@@ -118,6 +145,7 @@ impl Published {
                 Err(_) => published.completed_at.push(None),
                 Ok(snapshot) => {
                     next = before(&snapshot);
+                    target.note(&snapshot);
                     published.completed_at.push(Some(snapshot.manifest().completed_at));
                 }
             }
@@ -130,12 +158,10 @@ impl Published {
 /// The snapshot that a manifest names as the one before.
 fn before(snapshot: &Snapshot) -> Option<Target> {
     let previous = snapshot.manifest().previous.as_ref()?;
-    Some(Target {
-        id: previous.snapshot_id.clone(),
-        named: Some(Named {
-            manifest_sha256: previous.manifest_sha256,
-            by: format!("the manifest of {}", snapshot.id()),
-            latest: None,
-        }),
-    })
+    let named = Named {
+        manifest_sha256: previous.manifest_sha256,
+        by: format!("the manifest of {}", snapshot.id()),
+        latest: None,
+    };
+    Some(Target::of(previous.snapshot_id.clone(), Some(named)))
 }

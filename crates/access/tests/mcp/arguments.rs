@@ -65,6 +65,8 @@ fn a_tool_refuses_what_its_schema_refuses() {
         json!(1e300),
         json!(""),
         json!("latest"),
+        json!("é".repeat(1000)),
+        json!("é".repeat(1001)),
         json!([]),
         json!(["access"]),
         json!(["users"]),
@@ -150,12 +152,17 @@ async fn a_wrong_argument_is_named() {
         ("verify", json!({"all": true, "snapshot": "latest"}), "either `snapshot` or `all`"),
         ("snapshots", json!({"url": "s3://elsewhere"}), "no argument \"url\""),
         ("who", json!({"person": key}), "looks like a key"),
+        (
+            "who",
+            json!({"person": "x".repeat(3_000_000)}),
+            "`person` of who must be a text of at most",
+        ),
     ] {
         let (name, message) = client.error(tool, arguments.clone());
-        assert_eq!(name, "InvalidEvent", "{arguments}: {message}");
+        assert_eq!(name, "InvalidEvent", "{message}");
         assert!(
-            message.contains(words) && !message.contains("0123456789"),
-            "{arguments}: {message}"
+            message.contains(words) && !message.contains("0123456789") && message.len() < 500,
+            "{message}"
         );
     }
     assert_eq!(

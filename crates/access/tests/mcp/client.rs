@@ -66,6 +66,11 @@ impl Client {
         input.write_all(format!("{message}\n").as_bytes()).unwrap();
     }
 
+    /// Sends these bytes, which need be no line and no message.
+    pub(crate) fn say_bytes(&mut self, bytes: &[u8]) {
+        self.input.as_ref().unwrap().write_all(bytes).unwrap();
+    }
+
     /// Sends a request and returns its id.
     pub(crate) fn request(&mut self, method: &str, params: Value) -> u64 {
         self.last_id += 1;

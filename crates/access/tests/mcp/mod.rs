@@ -2,6 +2,6 @@
 
 mod answers;
 mod arguments;
-mod client;
+pub(crate) mod client;
 mod pages;
 mod protocol;

@@ -144,3 +144,24 @@ async fn a_cursor_belongs_to_one_question() {
     let (name, _) = client.error("holders", json!({"in": "slug-3", "cursor": cursor}));
     assert_eq!(name, "SnapshotNotFound", "the snapshot was removed meanwhile");
 }
+
+// Promise: if the snapshots that an answer began with are gone, its next page is an error and no answer without one.
+#[tokio::test]
+async fn a_page_of_what_is_gone_is_an_error() {
+    let (place, stored) = place();
+    let mut client = Client::of(&place);
+    let questions =
+        [("snapshots", json!({"limit": 1})), ("verify", json!({"all": true, "limit": 1}))];
+    let begun = questions.map(|(tool, question)| {
+        let cursor = client.answer(tool, question.clone())["next_cursor"].clone();
+        assert!(cursor.is_string());
+        (tool, question, cursor)
+    });
+    std::fs::remove_dir_all(place.path(&format!("snapshots/{}", stored[2].id()))).unwrap();
+    place.write("latest.json", &stored[1].latest_json());
+    for (tool, mut question, cursor) in begun {
+        question["cursor"] = cursor;
+        let (name, message) = client.error(tool, question);
+        assert!(name == "SnapshotNotFound" && message.contains(stored[2].id()), "{message}");
+    }
+}

@@ -151,11 +151,38 @@ async fn a_wrong_message_is_not_the_end() {
     let method = client.ask("tools/write", json!({}));
     assert_eq!(method["error"]["code"], -32601, "{method}");
     client.say(&json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 99}}));
-    client.say(&json!("nonsense"));
-    let invalid = client.hear();
-    assert!(invalid["error"].is_object(), "{invalid}");
+    for (said, code, id) in [
+        (&b"\"nonsense\"\n"[..], -32600, Value::Null),
+        (b"nonsense\n", -32700, Value::Null),
+        (b"\xff\n", -32700, Value::Null),
+        (b"{\"jsonrpc\":\"2.0\",\"id\":\"x\",\"method\":7}\n", -32600, json!("x")),
+        (b"{\"jsonrpc\":\"2.0\",\"id\":null,\"method\":\"ping\"}\n", -32600, Value::Null),
+    ] {
+        client.say_bytes(said);
+        let invalid = client.hear();
+        assert_eq!(invalid["error"]["code"], code, "{invalid}");
+        assert_eq!(invalid.get("id"), Some(&id), "{invalid}");
+    }
+    client.say_bytes(b"\n\r\n");
     assert!(client.ask("ping", json!({}))["result"].is_object());
     client.answer("stats", json!({}));
+}
+
+// Promise: a client that writes its last request without a line break and closes its end is answered.
+#[tokio::test]
+async fn the_last_line_need_not_end() {
+    let place = Place::new();
+    place.publish(&World::new().snapshot(20));
+    let mut client = Client::of(&place);
+    client.say_bytes(
+        b"nonsense\n{\"jsonrpc\":\"2.0\",\"id\":7,\"method\":\"tools/call\",\"params\":{\"name\":\"stats\"}}",
+    );
+    let ended = client.end();
+    assert_eq!((ended.status, &*ended.stderr), (Some(0), ""));
+    let said: Vec<Value> =
+        ended.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((said.len(), &said[0]["error"]["code"]), (2, &json!(-32700)), "{said:?}");
+    assert!(said[1]["id"] == 7 && !Called::of(&said[1]).is_error, "{said:?}");
 }
 
 // Promise: what keeps the server from starting is said on standard error alone: standard output carries the protocol.

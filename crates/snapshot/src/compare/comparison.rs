@@ -197,9 +197,13 @@ impl<'a> Comparison<'a> {
     }
 
     fn summary(&self, progress: Progress) -> Summary {
-        let complete = progress.verdicts.iter().all(|(&dataset, verdict)| {
+        // Of a dataset that is asked for by name and that neither side has, nothing can be said.
+        let mut named = self.only.iter().flatten();
+        let are_named_there = named.all(|dataset| progress.verdicts.contains_key(dataset));
+        let are_complete = progress.verdicts.iter().all(|(&dataset, verdict)| {
             !self.is_among_datasets(dataset) || self.is_complete(dataset, verdict)
         });
+        let complete = are_named_there && are_complete;
         let Tally { datasets, events, privileged_granted, highlights } = progress.tally;
         Summary {
             format: CHANGES_FORMAT.to_owned(),

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::field_table::{FieldRow, Shaper, rows_below};
-use crate::manifest::{DatasetEntry, DatasetStatus, Manifest};
+use crate::manifest::{DatasetEntry, Manifest};
 use crate::resource::{Dataset, Resource};
 
 /// What was done with a dataset.
@@ -91,10 +91,7 @@ impl Verdict {
 
 /// Clerk's code, or why the list could not be read.
 fn code_of(entry: &DatasetEntry) -> String {
-    entry.reason.clone().unwrap_or_else(|| match entry.status {
-        DatasetStatus::Failed => "failed".to_owned(),
-        _ => "skipped".to_owned(),
-    })
+    entry.reason.clone().unwrap_or_else(|| entry.status.name().to_owned())
 }
 
 /// The resources that write lines into the dataset and were opted in on one side alone.

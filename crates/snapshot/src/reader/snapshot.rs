@@ -10,7 +10,7 @@ use super::lines::PartLines;
 use crate::compression::Compression;
 use crate::digest::Sha256Hex;
 use crate::layout;
-use crate::manifest::{MANIFEST_FORMAT, Manifest};
+use crate::manifest::{MANIFEST_FORMAT, Manifest, unknown_datasets};
 use crate::part::Part;
 use crate::resource::Dataset;
 use crate::source::Source;
@@ -21,6 +21,7 @@ pub struct Snapshot {
     source: Arc<dyn Source>,
     manifest: Arc<Manifest>,
     manifest_sha256: Sha256Hex,
+    unknown_datasets: Arc<[String]>,
 }
 
 /// The bytes of a part, which have the size and SHA-256 that the manifest says.
@@ -52,7 +53,10 @@ impl Snapshot {
         let bytes = read(&*source, &key).await?;
         let manifest_sha256 = Sha256Hex::of(&bytes);
         match parse(&bytes, snapshot_id, manifest_sha256, expected) {
-            Ok(manifest) => Ok(Self { source, manifest: Arc::new(manifest), manifest_sha256 }),
+            Ok((manifest, unknown)) => {
+                let (manifest, unknown_datasets) = (Arc::new(manifest), unknown.into());
+                Ok(Self { source, manifest, manifest_sha256, unknown_datasets })
+            }
             Err(problem) => Err(ReadError::Damaged { url, problem }),
         }
     }
@@ -73,6 +77,13 @@ impl Snapshot {
     #[must_use]
     pub const fn manifest_sha256(&self) -> &Sha256Hex {
         &self.manifest_sha256
+    }
+
+    /// The names of its datasets that this version does not know, and that a newer one wrote. Nothing can be said of
+    /// them.
+    #[must_use]
+    pub fn unknown_datasets(&self) -> &[String] {
+        &self.unknown_datasets
     }
 
     /// Where it is stored.
@@ -172,7 +183,7 @@ fn parse(
     snapshot_id: &str,
     sha256: Sha256Hex,
     expected: Option<&Sha256Hex>,
-) -> Result<Manifest, Damage> {
+) -> Result<(Manifest, Vec<String>), Damage> {
     if let Some(&expected) = expected.filter(|expected| **expected != sha256) {
         return Err(Damage::Checksum {
             named_by: "what names the snapshot",
@@ -189,7 +200,11 @@ fn parse(
         .datasets
         .iter()
         .all(|(&dataset, entry)| entry.parts.iter().all(|part| is_in_folder(dataset, &part.key)));
-    if is_in_place { Ok(manifest) } else { Err(Damage::PartKey) }
+    if !is_in_place {
+        return Err(Damage::PartKey);
+    }
+    let unknown = unknown_datasets(bytes).map_err(|error| Damage::from(&error))?;
+    Ok((manifest, unknown))
 }
 
 /// A manifest of another format may have another shape, so its tag is read first.
