@@ -42,7 +42,7 @@ pub(crate) fn read(
     arguments: impl IntoIterator<Item = OsString>,
     has_commands: bool,
 ) -> Result<Request, String> {
-    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let arguments = with_help_behind(arguments.into_iter().collect());
     if let Some(command) = command_in(&arguments) {
         return if has_commands {
             Ok(Request::Command(arguments))
@@ -65,6 +65,15 @@ pub(crate) fn read(
         }
         _ => Ok(Request::Event(EventSource::File(first.clone()))),
     }
+}
+
+/// The help of a command that is asked for in front of it, `--help sync`, is asked for behind it.
+fn with_help_behind(mut arguments: Vec<OsString>) -> Vec<OsString> {
+    let asks_for_help = arguments.first().is_some_and(|it| it == "--help" || it == "-h");
+    if asks_for_help && command_in(&arguments[1..]).is_some() {
+        arguments.rotate_left(1);
+    }
+    arguments
 }
 
 /// The command word: the first argument, or the first one behind `--json`.
@@ -147,6 +156,10 @@ mod tests {
             for arguments in [&[command][..], &["--json", command], &[command, "--help"]] {
                 let words = arguments.iter().map(OsString::from).collect();
                 assert_eq!(asked(arguments), Ok(Request::Command(words)));
+            }
+            for help in ["--help", "-h"] {
+                let words = [command, help].map(OsString::from).to_vec();
+                assert_eq!(asked(&[help, command]), Ok(Request::Command(words)));
             }
             assert_eq!(asked(&[&format!("./{command}")]), file(&format!("./{command}")));
         }

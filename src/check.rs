@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use clerk_snapshot::digest::Sha256Hex;
-use clerk_store::conformance::{prove, remove_probes};
+use clerk_store::conformance::{prove_without_a_trace, remove_probes};
 use clerk_store::{Store, StoreError};
 use futures_util::future::join;
 
@@ -72,7 +72,8 @@ async fn check_clerk(
         Err(error) => {
             let why = "the secret key could not be read";
             let instance = answer("instance", Err(format!("not asked, because {why}")));
-            let mut answers = vec![answer("secret", Err(error.message())), instance];
+            let mut answers =
+                vec![answer("secret", Err(error.message_without_outlook())), instance];
             answers.extend(not_asked(why));
             return answers;
         }
@@ -193,7 +194,8 @@ fn refusal(error: ClerkError) -> String {
         error @ ClerkError::Refused { .. } => {
             format!("{error}; a snapshot would skip it")
         }
-        error => clerk_error(error).message(),
+        // Nothing is in progress that anything could become of.
+        error => clerk_error(error).message_without_outlook(),
     }
 }
 
@@ -201,9 +203,9 @@ fn describe(error: &StoreError) -> String {
     crate::error::with_causes(error)
 }
 
-/// Does on a probe file what a sync does.
+/// Does on a probe file what a sync does, and leaves nothing behind.
 async fn check_store(store: &dyn Store) -> Result<String, StoreError> {
-    if let Some(problem) = prove(store).await?.removal {
+    if let Some(problem) = prove_without_a_trace(store).await?.removal {
         return Err(problem);
     }
     remove_probes(store).await?;

@@ -90,6 +90,29 @@ pub struct Config {
     pub metrics_namespace: Option<String>,
 }
 
+/// The settings of what needs the store alone.
+#[derive(Clone, Debug)]
+pub struct StoreConfig {
+    /// `SNAPSHOT_URL`: where everything is written.
+    pub snapshot_url: SnapshotUrl,
+    /// `EXPECTED_BUCKET_OWNER`, `SERVER_SIDE_ENCRYPTION` and `SERVER_SIDE_ENCRYPTION_KEY_ID`: what is
+    /// added to requests to S3.
+    pub s3: S3Options,
+}
+
+impl StoreConfig {
+    /// Reads the settings from `environment`. Neither a key nor `RESOURCES` is asked for.
+    ///
+    /// # Errors
+    /// As of [`Config::from_environment`]: whatever is set must be right.
+    pub fn from_environment(
+        environment: &Environment,
+        place: Place,
+    ) -> Result<Self, InvalidConfig> {
+        parse::store_config(environment, place)
+    }
+}
+
 /// The source of Clerk's secret key.
 #[derive(Clone, Debug)]
 pub enum KeySetting {

@@ -14,13 +14,13 @@ use crate::clerk::concurrency::usual_concurrency;
 use crate::clerk::retry::RetryPolicy;
 use crate::clerk::transport::{HttpTransport, Transport};
 use crate::clock::Clock;
-use crate::config::{Config, KeySetting};
+use crate::config::{Config, InvalidConfig, KeySetting, Problem};
 use crate::error::unreachable;
 use crate::error::{Error, Failure};
 use crate::redaction::Redaction;
 use crate::secret_key::{KeyEnvironment, SecretKey};
 use crate::secret_source::{Label, SecretError, SecretSource, SecretsManager};
-use crate::signing::{KmsSigner, Signer};
+use crate::signing::{KmsSigner, Signer, SigningProblem};
 use crate::work_limit::WorkLimit;
 
 /// Everything outside the process. Tests replace it.
@@ -52,6 +52,31 @@ impl Dependencies {
             transport: Arc::new(HttpTransport::new(&config.clerk.api_url)),
             clock: Clock::system(),
         }
+    }
+
+    /// Finds out whether manifests can be signed, as far as that can be known without a request: before anything is read
+    /// for a snapshot that could not be published.
+    ///
+    /// # Errors
+    /// [`Error::InvalidConfig`] if `SIGNING_KEY_ID` is set and nothing names an AWS region; [`Error::StoreUnavailable`]
+    /// if AWS's settings cannot be used for another reason.
+    pub async fn prepare_to_sign(&self) -> Result<(), Error> {
+        let Some(signer) = &self.signer else { return Ok(()) };
+        let Err(error) = signer.prepare().await else { return Ok(()) };
+        Err(match error.problem {
+            SigningProblem::NoRegion => InvalidConfig::of(Problem {
+                variable: "AWS_REGION",
+                what: "is not set, no profile names a region, and SIGNING_KEY_ID needs one"
+                    .to_owned(),
+                accepted: "the region of the KMS key".to_owned(),
+            })
+            .into(),
+            _ => Error::StoreUnavailable(
+                Failure::new("manifests could not be signed")
+                    .caused_by(error)
+                    .advising("Nothing was read or written."),
+            ),
+        })
     }
 
     /// Reads the secret, and builds the client of an invocation and the redaction if `REDACT` is
@@ -111,11 +136,12 @@ fn usual_limit(key: &SecretKey) -> u32 {
 
 /// The documented error for a secret that cannot be read.
 pub fn secret_unavailable(error: SecretError) -> Error {
-    let advice = error.advice();
+    let (advice, outlook) = (error.advice(), error.outlook());
     Error::SecretUnavailable(
         Failure::new("the key that CLERK_SECRET_ID names could not be read")
             .caused_by(error)
-            .advising(advice),
+            .advising(advice)
+            .with_outlook(outlook),
     )
 }
 

@@ -65,13 +65,14 @@ pub struct Failure {
     #[source]
     source: Option<Box<dyn StdError + Send + Sync>>,
     advice: Option<String>,
+    outlook: &'static str,
 }
 
 impl Failure {
     /// A failure without a cause. `message` says what happened and to what, without a full stop:
     /// "GET /users answered 500 five times".
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), source: None, advice: None }
+        Self { message: message.into(), source: None, advice: None, outlook: "" }
     }
 
     /// The same failure with the error behind it, whose `Display` becomes part of the message.
@@ -81,11 +82,18 @@ impl Failure {
         self
     }
 
-    /// The same failure with advice about this cause, one sentence or two. It replaces the usual
-    /// advice for an error of this name.
+    /// The same failure with advice about this cause, one sentence or two, or none. It replaces the usual
+    /// advice and outlook for an error of this name.
     #[must_use]
     pub fn advising(mut self, advice: impl Into<String>) -> Self {
         self.advice = Some(advice.into());
+        self
+    }
+
+    /// The same failure, [`advising`](Self::advising), with what becomes of the run: a sentence, or none.
+    #[must_use]
+    pub const fn with_outlook(mut self, outlook: &'static str) -> Self {
+        self.outlook = outlook;
         self
     }
 }
@@ -108,11 +116,19 @@ impl Error {
         }
     }
 
-    /// What happened, to what, and what to do, on one line: callers see it as `errorMessage`.
+    /// What happened, to what, what to do, and what becomes of the run, on one line: callers see it as
+    /// `errorMessage`.
     #[must_use]
     pub fn message(&self) -> String {
+        with_sentence(self.message_without_outlook(), self.outlook())
+    }
+
+    /// What happened, to what, and what to do, where there is no run that anything could become of.
+    #[must_use]
+    pub fn message_without_outlook(&self) -> String {
         let what = with_causes(self);
-        format!("{}. {}", what.trim_end_matches('.'), self.advice())
+        let end = if what.ends_with(['.', '?']) { "" } else { "." };
+        with_sentence(format!("{what}{end}"), &self.advice())
     }
 
     /// The exit status of the plain program: 2 for a bad configuration or event, 1 for any other
@@ -138,6 +154,14 @@ impl Error {
         match self.failure().and_then(|failure| failure.advice.as_deref()) {
             Some(advice) => advice.into(),
             None => self.usual_advice(),
+        }
+    }
+
+    /// What becomes of the run; empty if there is nothing to say.
+    fn outlook(&self) -> &'static str {
+        match self.failure() {
+            Some(Failure { advice: Some(_), outlook, .. }) => outlook,
+            _ => self.usual_outlook(),
         }
     }
 
@@ -168,19 +192,18 @@ impl Error {
             }
             Self::ClerkUnauthorized(_) => {
                 "Put a current secret key of the instance into the secret, or outside Lambda into \
-                 CLERK_SECRET_KEY; the next invocation continues the run."
+                 CLERK_SECRET_KEY."
             }
             Self::ClerkUnavailable(_) => {
-                "Progress is kept: the next invocation continues. If this continues, see Clerk's \
-                 status page and the network, or lower CLERK_RATE_SHARE and MAX_CONCURRENCY."
+                "If this persists, see Clerk's status page and the network, or lower \
+                 CLERK_RATE_SHARE and MAX_CONCURRENCY."
             }
             Self::ClerkProtocol(_) => {
                 "Check CLERK_API_URL and CLERK_API_VERSION; if they are right, report it to this \
-                 project. No snapshot was published."
+                 project."
             }
             Self::StoreUnavailable(_) => {
-                "Check SNAPSHOT_URL and that the role may list, read, write and delete below it; \
-                 the next invocation continues."
+                "Check SNAPSHOT_URL and that the role may list, read, write and delete below it."
             }
             Self::LeaseLost(_) => {
                 "Nothing to do: the invocation that holds the run continues it. If it \
@@ -194,6 +217,24 @@ impl Error {
         };
         advice.into()
     }
+
+    const fn usual_outlook(&self) -> &'static str {
+        match self {
+            Self::ClerkUnauthorized(_) => "The next invocation continues the run.",
+            Self::ClerkUnavailable(_) => PROGRESS_IS_KEPT,
+            Self::ClerkProtocol(_) => NOT_PUBLISHED,
+            Self::StoreUnavailable(_) => "The next invocation continues.",
+            _ => "",
+        }
+    }
+}
+
+const PROGRESS_IS_KEPT: &str = "Progress is kept: the next invocation continues.";
+const NOT_PUBLISHED: &str = "No snapshot was published.";
+
+/// The text, and behind it the sentence, if there is one.
+fn with_sentence(text: String, sentence: &str) -> String {
+    if sentence.is_empty() { text } else { format!("{text} {sentence}") }
 }
 
 /// The error and its causes on one line, outermost first, separated by colons. A cause whose text
@@ -239,17 +280,15 @@ pub fn clerk_error(error: ClerkError) -> Error {
             Error::ClerkUnauthorized(Failure::new("the secret key is not valid").caused_by(error))
         }
         ClerkError::SecretUnavailable { source, .. } => {
-            let advice = source.advice();
-            Error::SecretUnavailable(
-                Failure::new("the secret could not be read").caused_by(error).advising(advice),
-            )
+            let (advice, outlook) = (source.advice(), source.outlook());
+            let failure = Failure::new("the secret could not be read").caused_by(error);
+            Error::SecretUnavailable(failure.advising(advice).with_outlook(outlook))
         }
         ClerkError::Unavailable { last: Fault::Transport(fault), .. }
             if let Some(advice) = advice_about(fault) =>
         {
-            Error::ClerkUnavailable(
-                Failure::new("Clerk could not be reached").caused_by(error).advising(advice),
-            )
+            let failure = Failure::new("Clerk could not be reached").caused_by(error);
+            Error::ClerkUnavailable(failure.advising(advice).with_outlook("Progress is kept."))
         }
         ClerkError::OtherInstance { .. } => Error::ClerkUnauthorized(
             Failure::new(
@@ -257,22 +296,25 @@ pub fn clerk_error(error: ClerkError) -> Error {
             )
             .caused_by(error)
             .advising(
-                "Put a key of the instance that is being read into the secret: the next \
-                     invocation continues. If the other instance is meant, the next invocation \
-                     abandons this run and starts a new one.",
+                "Put a key of the instance that is being read into the secret.",
+            )
+            .with_outlook(
+                "The next invocation then continues. If the other instance is meant, it abandons \
+                     this run and starts a new one.",
             ),
         ),
         ClerkError::Forbidden { .. } => Error::ClerkUnauthorized(
             Failure::new("Clerk refuses the secret key, not a feature").caused_by(error).advising(
                 "Look in Clerk's dashboard what this key may read and whether a quota is used \
-                     up, or take the resource out of RESOURCES; the next invocation continues.",
-            ),
+                     up, or take the resource out of RESOURCES.",
+            )
+            .with_outlook("The next invocation continues."),
         ),
         ClerkError::Unavailable { last: Fault::NotClerks(_), .. } => Error::ClerkUnavailable(
             Failure::new("something other than Clerk answers").caused_by(error).advising(
-                "Check CLERK_API_URL, and the proxies and firewalls on the way to it. Progress is \
-                 kept: the next invocation continues.",
-            ),
+                "Check CLERK_API_URL, and the proxies and firewalls on the way to it.",
+            )
+            .with_outlook(PROGRESS_IS_KEPT),
         ),
         ClerkError::Unavailable { .. }
         | ClerkError::Paused { .. }
@@ -282,8 +324,9 @@ pub fn clerk_error(error: ClerkError) -> Error {
         ClerkError::NotClerk { .. } => Error::ClerkProtocol(
             Failure::new("Clerk could not be asked").caused_by(error).advising(
                 "A login page, a proxy or a captive portal may stand between: check this machine's \
-                 network, HTTPS_PROXY and CLERK_API_URL. No snapshot was published.",
-            ),
+                 network, HTTPS_PROXY and CLERK_API_URL.",
+            )
+            .with_outlook(NOT_PUBLISHED),
         ),
         ClerkError::Protocol { .. } | ClerkError::Rejected { .. } | ClerkError::Refused { .. } => {
             Error::ClerkProtocol(Failure::new("Clerk could not be understood").caused_by(error))
@@ -296,7 +339,7 @@ pub(crate) fn unreachable(fault: TransportError) -> Error {
     let advice = advice_about(&fault);
     let failure = Failure::new("Clerk could not be reached").caused_by(fault);
     Error::ClerkUnavailable(match advice {
-        Some(advice) => failure.advising(advice),
+        Some(advice) => failure.advising(advice).with_outlook("Progress is kept."),
         None => failure,
     })
 }
@@ -306,7 +349,7 @@ fn advice_about(fault: &TransportError) -> Option<String> {
     let advice = fault.no_answer()?.advice(Server::Clerk);
     let mut characters = advice.chars();
     let capital = characters.next()?.to_uppercase();
-    Some(format!("{capital}{}. Progress is kept.", characters.as_str()))
+    Some(format!("{capital}{}.", characters.as_str()))
 }
 
 /// The documented error for a defect of this program.
@@ -368,7 +411,8 @@ mod tests {
         assert_eq!(errors.iter().map(Error::name).collect::<Vec<_>>(), names);
         for error in errors {
             let message = error.message();
-            assert!(message.ends_with(&*error.advice()), "{message}");
+            let end = with_sentence(error.advice().into_owned(), error.outlook());
+            assert!(message.ends_with(&end), "{message}");
             assert!(!message.contains('\n'), "{message}");
             let diagnostic =
                 Diagnostic { error_type: error.name().to_owned(), error_message: message };
@@ -401,6 +445,16 @@ mod tests {
     fn advice_about_the_cause_replaces_the_usual_advice() {
         let error = Error::ClerkUnavailable(failure().advising("Set the clock right."));
         assert!(error.message().ends_with("five times. Set the clock right."), "{error:?}");
+        let failure = failure().advising("Set the clock right.").with_outlook("Progress is kept.");
+        let error = Error::ClerkUnavailable(failure);
+        assert!(error.message().ends_with("the clock right. Progress is kept."), "{error:?}");
+        assert!(error.message_without_outlook().ends_with("the clock right."), "{error:?}");
+    }
+
+    #[test]
+    fn a_question_ends_in_its_own_mark() {
+        let error = Error::Internal(Failure::new("is it lost?"));
+        assert!(error.message().starts_with("is it lost? Report it"), "{error:?}");
     }
 
     // Promise 7: the runtime logs the `Debug` of an error, and the `Debug` of an AWS

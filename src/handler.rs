@@ -1,7 +1,10 @@
 //! Handles one event: passes it to the action that it asks for, and returns the answer.
 
+use clerk_store::Store;
+
 use crate::changes::action::changes;
 use crate::check::check;
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::dependencies::Dependencies;
 use crate::error::Error;
@@ -26,11 +29,12 @@ pub async fn handle(
 ) -> Result<Response, Error> {
     match event {
         Event::Sync(options) => {
+            dependencies.prepare_to_sign().await?;
             let answer = sync(dependencies, config, options, invocation).await?;
             Ok(Response::Sync(Box::new(answer)))
         }
         Event::Check => Ok(Response::Check(check(dependencies, config, invocation).await)),
-        Event::Status => Ok(Response::Status(Box::new(status(dependencies).await?))),
+        Event::Status => status(&*dependencies.store, &dependencies.clock).await,
         Event::Lookup(options) => {
             Ok(Response::Lookup(lookup(dependencies, config, options, invocation).await?))
         }
@@ -41,11 +45,13 @@ pub async fn handle(
 }
 
 /// The answer to `status`, from the store alone.
-async fn status(dependencies: &Dependencies) -> Result<StatusAnswer, Error> {
-    let store = &*dependencies.store;
+///
+/// # Errors
+/// [`Error::StoreUnavailable`] and [`Error::StateUnreadable`].
+pub async fn status(store: &dyn Store, clock: &Clock) -> Result<Response, Error> {
     let checkpoint = CheckpointFound::read(store).await?.readable()?;
     let latest = LatestFound::read(store).await?.latest;
-    let now = dependencies.clock.now();
+    let now = clock.now();
     let is_over = |run: &Checkpoint| latest.as_ref().is_some_and(|it| run.is_published(it));
     let in_progress = checkpoint.filter(|checkpoint| !is_over(checkpoint));
     let run = in_progress.map(|checkpoint| RunStatus {
@@ -58,5 +64,5 @@ async fn status(dependencies: &Dependencies) -> Result<StatusAnswer, Error> {
         invocations: checkpoint.run.invocations,
         snapshot_id: checkpoint.snapshot_id,
     });
-    Ok(StatusAnswer { run, latest })
+    Ok(Response::Status(Box::new(StatusAnswer { run, latest })))
 }

@@ -14,11 +14,12 @@ use tokio::time::Instant;
 use tracing::{error, warn};
 
 use crate::arguments::{self, Request};
-use crate::config::{Config, Environment, LogLevel, Place, help};
+use crate::clock::Clock;
+use crate::config::{Config, Environment, LogLevel, Place, StoreConfig, help};
 use crate::dependencies::Dependencies;
 use crate::error::{Error, Failure};
 use crate::event::Event;
-use crate::handler::handle;
+use crate::handler::{handle, status};
 use crate::invocation::Invocation;
 use crate::invocation_metrics::InvocationMetrics;
 use crate::panics::{self, catch_panic};
@@ -105,7 +106,7 @@ async fn work(
     let ended = match form {
         Form::Json => Ended::of(answered),
         #[cfg(feature = "cli")]
-        Form::Text => Ended::in_words(answered),
+        Form::Text => Ended::in_words(answered, environment.snapshot_url()),
     };
     let written = print(&ended.document);
     if written == ExitCode::SUCCESS { ExitCode::from(ended.status) } else { written }
@@ -142,12 +143,14 @@ impl Ended {
         Self { document: escaped_json(format!("{json:#}\n")), status }
     }
 
-    /// The same in words. A failure is a sentence on standard error and nothing on standard output.
+    /// The same in words. A failure is a sentence on standard error and nothing on standard output. `place` is where the
+    /// snapshots are, for what to do next.
     #[cfg(feature = "cli")]
-    fn in_words(answered: Result<Response, Error>) -> Self {
+    fn in_words(answered: Result<Response, Error>, place: Option<&str>) -> Self {
         match answered {
             Ok(response) => {
-                Self { document: crate::answer_text::of(&response), status: response.exit_status() }
+                let document = crate::answer_text::of(&response, place);
+                Self { document, status: response.exit_status() }
             }
             Err(failure) => {
                 complain(&failure.message());
@@ -163,8 +166,15 @@ async fn answer(
     progress: &Progress,
 ) -> Result<Response, Error> {
     let started = Instant::now();
+    let event = event();
+    if let Ok(Event::Status) = event {
+        let config = StoreConfig::from_environment(environment, Place::Program)?;
+        let aws = LazyAwsConfig::new();
+        let store = clerk_store::open(&config.snapshot_url, &aws, &config.s3).await;
+        return status(&*store, &Clock::system()).await;
+    }
     let config = Config::from_environment(environment, Place::Program)?;
-    let event = event()?;
+    let event = event?;
     let interrupt = interrupt_on_signals()?;
     let dependencies = Dependencies::open(&config, LazyAwsConfig::new()).await;
     let budget = TimeBudget::new(

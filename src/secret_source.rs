@@ -444,13 +444,22 @@ impl SecretError {
         Self::Obstacle { secret_id, obstacle: AwsObstacle::NotAws { status } }
     }
 
-    /// A sentence to add after the message, which says what to do itself.
+    /// A sentence to add after the message, which says what to do itself; empty if there is nothing to add.
     pub const fn advice(&self) -> &'static str {
         match self {
-            Self::Unavailable { .. } => "The next invocation continues.",
             Self::AccessDenied { .. } | Self::Decryption { .. } => {
                 "It is the role or user of this program that needs the right."
             }
+            _ => "",
+        }
+    }
+
+    /// What becomes of a run that needs the secret, a sentence; empty if there is nothing to say.
+    #[must_use]
+    pub const fn outlook(&self) -> &'static str {
+        match self {
+            Self::Unavailable { .. } => "The next invocation continues.",
+            Self::AccessDenied { .. } | Self::Decryption { .. } => "",
             _ => "Nothing is lost: the next invocation continues.",
         }
     }

@@ -24,6 +24,14 @@ pub trait Signer: Send + Sync + fmt::Debug {
     /// # Errors
     /// [`SigningError`].
     async fn sign(&self, sha256: Sha256Hex) -> Result<Bytes, SigningError>;
+
+    /// Finds out whether it can be asked to sign, without a request.
+    ///
+    /// # Errors
+    /// [`SigningError`].
+    async fn prepare(&self) -> Result<(), SigningError> {
+        Ok(())
+    }
 }
 
 /// A key in AWS KMS, of the key spec `ECC_NIST_P256` and for the usage `SIGN_VERIFY`. It never leaves KMS.
@@ -85,6 +93,13 @@ impl Signer for KmsSigner {
     async fn sign(&self, sha256: Sha256Hex) -> Result<Bytes, SigningError> {
         let signed = self.request(sha256).await;
         signed.map_err(|problem| SigningError { key_id: self.key_id.clone(), problem })
+    }
+
+    async fn prepare(&self) -> Result<(), SigningError> {
+        let config = self.aws.load().await.map_err(SigningProblem::Obstacle);
+        let client = config.and_then(|config| self.client(config));
+        let prepared = client.map(|_| ());
+        prepared.map_err(|problem| SigningError { key_id: self.key_id.clone(), problem })
     }
 }
 

@@ -2,17 +2,17 @@
 
 use clerk_snapshot::compare::Summary;
 
-use super::text::{Text, grouped, number, words};
+use super::text::{Text, clerk_access, grouped, number, words};
 use crate::response::{ChangesAnswer, ChangesStatus, OwedAnswer};
 
-pub(super) fn write(answer: &ChangesAnswer, text: &mut Text) {
+pub(super) fn write(answer: &ChangesAnswer, place: Option<&str>, text: &mut Text) {
     match answer {
-        ChangesAnswer::Owed(answer) => write_owed(answer, text),
-        ChangesAnswer::Summary(summary) => write_summary(summary, text),
+        ChangesAnswer::Owed(answer) => write_owed(answer, place, text),
+        ChangesAnswer::Summary(summary) => write_summary(summary, place, text),
     }
 }
 
-fn write_owed(answer: &OwedAnswer, text: &mut Text) {
+fn write_owed(answer: &OwedAnswer, place: Option<&str>, text: &mut Text) {
     let status = match answer.status {
         ChangesStatus::Complete => "complete",
         ChangesStatus::Partial => "partial",
@@ -23,12 +23,15 @@ fn write_owed(answer: &OwedAnswer, text: &mut Text) {
         text.rows(answer.made.iter().map(|id| vec![words(&**id)]).collect());
     }
     match answer.status {
-        ChangesStatus::Complete => text.next("nothing; clerk-access diff shows what changed"),
+        ChangesStatus::Complete => {
+            let diff = clerk_access(place, "diff");
+            text.next(&format!("nothing; {diff} shows what changed"));
+        }
         ChangesStatus::Partial => text.next("run the same command again; it continues"),
     }
 }
 
-fn write_summary(summary: &Summary, text: &mut Text) {
+fn write_summary(summary: &Summary, place: Option<&str>, text: &mut Text) {
     let whole = if summary.complete { "complete" } else { "incomplete" };
     let changes: u64 = summary.events.values().sum();
     let (from, to) = (&summary.from.snapshot_id, &summary.to.snapshot_id);
@@ -55,5 +58,6 @@ fn write_summary(summary: &Summary, text: &mut Text) {
         let granted = grouped(summary.privileged_granted);
         text.line(&format!("Grants of a privileged permission: {granted}"));
     }
-    text.next(&format!("clerk-access diff {from} {to} shows each of them"));
+    let diff = clerk_access(place, &format!("diff {from} {to}"));
+    text.next(&format!("{diff} shows each of them"));
 }

@@ -12,14 +12,15 @@ use self::text::Text;
 use crate::response::Response;
 
 /// The answer in lines of text, with a line break at the end. Characters that could deceive a reader are escaped.
-pub(crate) fn of(response: &Response) -> String {
+/// `place` is where the snapshots are.
+pub(crate) fn of(response: &Response, place: Option<&str>) -> String {
     let mut text = Text::default();
     match response {
         Response::Sync(answer) => sync::write(answer, &mut text),
         Response::Check(checks) => check::write(checks, &mut text),
         Response::Status(answer) => status::write(answer, &mut text),
         Response::Lookup(answer) => lookup::write(answer, &mut text),
-        Response::Changes(answer) => changes::write(answer, &mut text),
+        Response::Changes(answer) => changes::write(answer, place, &mut text),
     }
     text.finish()
 }

@@ -1,6 +1,6 @@
 //! Words the answer to `sync`.
 
-use super::text::{Cell, Text, grouped, number, words};
+use super::text::{Cell, Text, clerk_access, grouped, number, words};
 use crate::response::{DatasetProgress, PauseReason, PublishedChanges, SyncAnswer, SyncStatus};
 
 pub(super) fn write(answer: &SyncAnswer, text: &mut Text) {
@@ -95,10 +95,10 @@ fn next(answer: &SyncAnswer) -> String {
         SyncStatus::Complete if !answer.verified => {
             "read in the manifest why; the next clerk-sync sync reads everything again".to_owned()
         }
-        SyncStatus::Complete => match answer.manifest.as_deref().and_then(place_of) {
-            Some(url) => format!("ask who can do what, for example: clerk-access --url {url} findings"),
-            None => "ask who can do what, for example: clerk-access findings".to_owned(),
-        },
+        SyncStatus::Complete => {
+            let place = answer.manifest.as_deref().and_then(place_of);
+            format!("ask who can do what, for example: {}", clerk_access(place, "findings"))
+        }
         SyncStatus::Partial => match (answer.reason, answer.retry_at) {
             (Some(PauseReason::RateLimited), Some(at)) => {
                 format!("run the same command again after {at}; it continues")
@@ -116,10 +116,7 @@ fn next(answer: &SyncAnswer) -> String {
     }
 }
 
-/// The place of the snapshots, from the URL of a manifest, as a shell would take it. `None` if it would have to be
-/// quoted.
+/// The place of the snapshots, from the URL of a manifest.
 fn place_of(manifest: &str) -> Option<&str> {
-    let (place, _) = manifest.rsplit_once("/snapshots/")?;
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b":/._-%".contains(&byte);
-    place.bytes().all(is_plain).then_some(place)
+    Some(manifest.rsplit_once("/snapshots/")?.0)
 }

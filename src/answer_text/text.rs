@@ -38,6 +38,16 @@ pub(super) fn grouped(number: u64) -> String {
     text
 }
 
+/// The command that asks `question` about the snapshots in `place`. A place that a shell would not take as it is, is left
+/// out.
+pub(super) fn clerk_access(place: Option<&str>, question: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b":/._-%".contains(&byte);
+    match place.filter(|place| place.bytes().all(is_plain)) {
+        Some(place) => format!("clerk-access --url {place} {question}"),
+        None => format!("clerk-access {question}"),
+    }
+}
+
 impl Text {
     /// Adds a line.
     pub(super) fn line(&mut self, line: &str) {

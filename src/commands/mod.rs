@@ -5,6 +5,8 @@ mod changes;
 mod completions;
 mod lookup;
 mod man;
+mod place;
+mod status;
 mod sync;
 
 use std::ffi::OsString;
@@ -69,23 +71,30 @@ pub fn read(words: &[OsString], environment: Environment) -> Result<Command, Box
             return Err(misuse(InvalidEvent::of_command(&named(words), problem_in(&text))));
         }
     };
+    let current = std::env::current_dir().unwrap_or_default();
+    let placed = |settings: Result<Environment, String>| {
+        settings.map_err(|problem| misuse(of(words, &problem)))
+    };
     let (document, environment) = match command {
         Word::Completions(arguments) => {
             return Ok(Command::Print(arguments.script(CommandLine::command())));
         }
         Word::Man(arguments) => return Ok(Command::Print(arguments.page(CommandLine::command()))),
         Word::Sync(arguments) => {
-            let current = std::env::current_dir().unwrap_or_default();
-            let environment = arguments.settings(environment, &current);
-            (arguments.event(), environment.map_err(|problem| of(words, &problem)).map_err(misuse)?)
+            (arguments.event(), placed(arguments.settings(environment, &current))?)
         }
         Word::Check => (json!({"action": "check"}), environment),
-        Word::Status => (json!({"action": "status"}), environment),
+        Word::Status(arguments) => {
+            let environment = placed(arguments.place.settings(environment, &current))?;
+            (json!({"action": "status"}), environment)
+        }
         Word::Lookup(arguments) => {
             let event = arguments.event().map_err(|problem| of(words, &problem));
             (event.map_err(misuse)?, environment)
         }
-        Word::Changes(arguments) => (arguments.event(), environment),
+        Word::Changes(arguments) => {
+            (arguments.event(), placed(arguments.place.settings(environment, &current))?)
+        }
     };
     let event = Event::from_value(&document);
     let event = event.map_err(|invalid| misuse(invalid.on_command_line(&named(words))))?;
@@ -145,8 +154,7 @@ enum Word {
     #[command(after_help = "Example:\n  clerk-sync check")]
     Check,
     /// Show the run in progress and the newest snapshot, from the store alone
-    #[command(after_help = "Example:\n  clerk-sync status")]
-    Status,
+    Status(status::Arguments),
     /// Show one thing as a snapshot would hold it; writes nothing
     Lookup(lookup::Arguments),
     /// Write the changes that are owed, or sum up what changed between two snapshots

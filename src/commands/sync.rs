@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use clap::Args;
-use clerk_store::SnapshotUrl;
 use serde_json::{Map, Number, Value};
 
+use super::place::Place;
 use crate::config::Environment;
 
 /// Arguments of `sync`.
@@ -14,9 +14,8 @@ use crate::config::Environment;
     after_help = "Example:\n  clerk-sync sync --into ./snapshots --resources users,organizations"
 )]
 pub(super) struct Arguments {
-    /// Where to write, instead of SNAPSHOT_URL: s3://bucket[/prefix] or a folder, which need not exist
-    #[arg(long, value_name = "URL-or-folder", value_hint = clap::ValueHint::DirPath)]
-    into: Option<String>,
+    #[command(flatten)]
+    place: Place,
 
     /// What to copy, instead of RESOURCES: names separated by commas
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
@@ -71,12 +70,7 @@ impl Arguments {
         environment: Environment,
         current: &Path,
     ) -> Result<Environment, String> {
-        let mut environment = environment;
-        if let Some(into) = &self.into {
-            let url = SnapshotUrl::of_argument(into, current)
-                .map_err(|reason| format!("--into {reason}, or name a folder on this machine"))?;
-            environment = environment.with("SNAPSHOT_URL", &url.to_string());
-        }
+        let mut environment = self.place.settings(environment, current)?;
         if self.resources.is_some() {
             environment = environment.with("RESOURCES", &self.names().join(","));
         }

@@ -20,7 +20,7 @@ use super::environment::{
     Environment, LAMBDA_LOG_LEVEL, Place,
 };
 use super::problem::{InvalidConfig, Problem};
-use super::{ClerkSettings, Config, KeySetting, LogLevel};
+use super::{ClerkSettings, Config, KeySetting, LogLevel, StoreConfig};
 use crate::nearest::quoted_with_suggestion;
 use crate::secret_key::SecretKey;
 use crate::translate::MetadataBags;
@@ -90,13 +90,31 @@ const LONGEST_NAMESPACE: usize = 255;
 
 /// See [`Config::from_environment`].
 pub(super) fn config(environment: &Environment, place: Place) -> Result<Config, InvalidConfig> {
-    let mut reader = Reader { environment, problems: Vec::new() };
+    let mut reader = Reader { environment, asks_for: Asked::Everything, problems: Vec::new() };
+    let (_, config) = read(&mut reader, place);
+    reader.finish(config)
+}
 
+/// See [`StoreConfig::from_environment`].
+pub(super) fn store_config(
+    environment: &Environment,
+    place: Place,
+) -> Result<StoreConfig, InvalidConfig> {
+    let mut reader = Reader { environment, asks_for: Asked::TheStore, problems: Vec::new() };
+    let (config, _) = read(&mut reader, place);
+    reader.finish(config)
+}
+
+/// Reads every setting. What is missing, or wrong, is a problem of the reader.
+fn read(reader: &mut Reader<'_>, place: Place) -> (Option<StoreConfig>, Option<Config>) {
     // In the order of the table in docs/reference.md, which is the order of the reported problems.
     let snapshot_url = reader.required(SETTING_SNAPSHOT_URL, SNAPSHOT_URLS, snapshot_url);
-    let resources = reader.required(SETTING_RESOURCES, &resource_names(), resources);
-    let key = key_setting(&mut reader, place);
-    let clerk = clerk_settings(&mut reader);
+    let resources = match reader.asks_for {
+        Asked::Everything => reader.required(SETTING_RESOURCES, &resource_names(), resources),
+        Asked::TheStore => reader.optional(SETTING_RESOURCES, &resource_names(), resources),
+    };
+    let key = key_setting(reader, place);
+    let clerk = clerk_settings(reader);
     let time_budget = reader.time(SETTING_TIME_BUDGET, SECONDS, 0.0..=as_number(YEAR));
     let deadline_reserve = reader
         .time(SETTING_DEADLINE_RESERVE, SECONDS, 0.0..=LONGEST_INVOCATION_SECONDS)
@@ -116,7 +134,7 @@ pub(super) fn config(environment: &Environment, place: Place) -> Result<Config, 
     let metadata =
         reader.optional(SETTING_METADATA, METADATA_BAGS, metadata_bags).unwrap_or_default();
     let include_raw = reader.optional(SETTING_INCLUDE_RAW, BOOLEANS, boolean).unwrap_or(false);
-    let redact = redact(&mut reader, include_raw);
+    let redact = redact(reader, include_raw);
     let dau_lookback_days =
         reader.integer(SETTING_DAU_LOOKBACK, 1..=365).unwrap_or(DEFAULT_DAU_LOOKBACK_DAYS);
     let shrink_guard_percent = reader
@@ -126,22 +144,22 @@ pub(super) fn config(environment: &Environment, place: Place) -> Result<Config, 
     let changes = reader.optional(SETTING_CHANGES, CHANGES, changes).flatten();
     let athena_latest = reader.optional(SETTING_ATHENA_LATEST, BOOLEANS, boolean).unwrap_or(false);
     let signing_key_id = reader.optional(SETTING_SIGNING_KEY, KMS_KEYS, kms_key_id);
-    let s3 = s3_options(&mut reader);
+    let s3 = s3_options(reader);
     let sessions_lookback = reader
         .time(SETTING_SESSIONS_LOOKBACK, DAYS, 0.0..=as_number(YEAR / DAY))
         .unwrap_or(DEFAULT_SESSIONS_LOOKBACK);
-    let log_level = log_level(&mut reader).unwrap_or_default();
+    let log_level = log_level(reader).unwrap_or_default();
     let metrics_namespace =
         reader.optional(SETTING_METRICS_NAMESPACE, NAMESPACES, metrics_namespace);
     let uses_kms = reader.is_set(SETTING_SIGNING_KEY);
-    aws_endpoints(&mut reader, snapshot_url.as_ref(), key.as_ref(), uses_kms);
+    aws_endpoints(reader, snapshot_url.as_ref(), key.as_ref(), uses_kms);
 
-    let (true, Some(snapshot_url), Some(resources), Some(key), Some(clerk)) =
-        (reader.problems.is_empty(), snapshot_url, resources, key, clerk)
-    else {
-        return Err(InvalidConfig::new(reader.problems));
+    let Some(snapshot_url) = snapshot_url else { return (None, None) };
+    let store = StoreConfig { snapshot_url: snapshot_url.clone(), s3: s3.clone() };
+    let (Some(resources), Some(key), Some(clerk)) = (resources, key, clerk) else {
+        return (Some(store), None);
     };
-    Ok(Config {
+    let config = Config {
         snapshot_url,
         s3,
         resources,
@@ -165,7 +183,8 @@ pub(super) fn config(environment: &Environment, place: Place) -> Result<Config, 
         sessions_lookback,
         log_level,
         metrics_namespace,
-    })
+    };
+    (Some(store), Some(config))
 }
 
 /// The settings of [`ClerkSettings`]; `None` if the URL is wrong.
@@ -228,13 +247,31 @@ pub(crate) fn resource_names() -> String {
     format!("a comma-separated list of {}", names.join(", "))
 }
 
+/// What must be set.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    /// What a sync needs.
+    Everything,
+    /// What the store needs.
+    TheStore,
+}
+
 /// Reads variables one by one, and collects the problems.
 struct Reader<'a> {
     environment: &'a Environment,
+    asks_for: Asked,
     problems: Vec<Problem>,
 }
 
 impl Reader<'_> {
+    /// What was read, if there is no problem. Without one it is there.
+    fn finish<T>(self, read: Option<T>) -> Result<T, InvalidConfig> {
+        match read {
+            Some(read) if self.problems.is_empty() => Ok(read),
+            _ => Err(InvalidConfig::new(self.problems)),
+        }
+    }
+
     /// The parsed value; `None` if it is not set, or if it is wrong, which becomes a problem.
     /// `parse` says what is wrong as the rest of a sentence that begins with the name of the
     /// variable.
@@ -470,7 +507,7 @@ fn key_setting(reader: &mut Reader<'_>, place: Place) -> Option<KeySetting> {
                 "is refused inside Lambda: everybody who may view the function could read it",
                 "CLERK_SECRET_ID instead",
             );
-        } else if !has_id {
+        } else if !has_id && reader.asks_for == Asked::Everything {
             reader.note(SETTING_SECRET_ID, "is required but not set", SECRET_IDS);
         }
         None
@@ -481,7 +518,7 @@ fn key_setting(reader: &mut Reader<'_>, place: Place) -> Option<KeySetting> {
                 "is set together with CLERK_SECRET_ID",
                 ONE_OF_ID_AND_KEY,
             );
-        } else if !has_id && !has_key {
+        } else if !has_id && !has_key && reader.asks_for == Asked::Everything {
             reader.note(
                 SETTING_SECRET_ID,
                 "is not set, and neither is CLERK_SECRET_KEY",

@@ -25,6 +25,11 @@ impl InvalidConfig {
         Self { problems }
     }
 
+    /// One problem.
+    pub(crate) fn of(problem: Problem) -> Self {
+        Self { problems: vec![problem] }
+    }
+
     /// The problems, one or more.
     #[must_use]
     pub fn problems(&self) -> &[Problem] {

@@ -1,6 +1,6 @@
 //! Proves with a probe object that a store does what a run relies on.
 //!
-//! `check` does this every time, and `sync` once for each new `SNAPSHOT_URL`. A store that ignores the conditions of
+//! `check` does this every time, leaving no trace, and `sync` once for each new `SNAPSHOT_URL`. A store that ignores the conditions of
 //! writes would let two invocations publish at once, which nothing else would detect.
 
 use bytes::Bytes;
@@ -45,6 +45,15 @@ pub async fn prove(store: &dyn Store) -> Result<Proven, StoreError> {
             proven => return proven,
         }
     }
+}
+
+/// Like [`prove`], and leaves nothing behind, not even what the first write to a store makes for good.
+///
+/// # Errors
+/// Those of [`prove`].
+pub async fn prove_without_a_trace(store: &dyn Store) -> Result<Proven, StoreError> {
+    let rehearsal = store.rehearsal().await?;
+    prove(rehearsal.as_deref().unwrap_or(store)).await
 }
 
 /// Removes probes left behind by an interrupted proof.

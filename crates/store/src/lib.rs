@@ -90,6 +90,13 @@ pub trait Store: Send + Sync + Debug {
     /// object.
     async fn verify(&self, key: &str) -> Result<Option<Stored>, StoreError>;
 
+    /// A store of the same kind in the same place for a proof that must leave no trace, if one in this store would: what
+    /// it makes is removed when it is dropped. `None` if a proof in this store leaves none. Only a folder has one: its
+    /// first write makes a file that stays.
+    async fn rehearsal(&self) -> Result<Option<Box<dyn Store>>, StoreError> {
+        Ok(None)
+    }
+
     /// Removes files that killed processes left behind and that readers never see. Returns how many. Only a folder has
     /// any: temporary files older than an hour.
     async fn remove_leftovers(&self) -> Result<u64, StoreError> {

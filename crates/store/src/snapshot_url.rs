@@ -52,6 +52,12 @@ pub enum SnapshotUrlError {
     /// `file:///`.
     #[error("must name a folder, not the root of the file system")]
     Root,
+    /// A folder that begins with `~`, which a shell has not replaced.
+    #[error(
+        "must not begin with ~, which stands for a home folder only where the shell replaces it: write \"$HOME\" in its \
+         place"
+    )]
+    Tilde,
     /// `%` not followed by two hexadecimal digits, or decoding to a slash or to invalid UTF-8.
     #[error(
         "has a % that does not begin an encoded character of a file name (write %25 for % itself)"
@@ -91,6 +97,9 @@ impl SnapshotUrl {
         }
         if text.contains(char::is_control) {
             return Err(SnapshotUrlError::Character);
+        }
+        if text.starts_with('~') {
+            return Err(SnapshotUrlError::Tilde);
         }
         let folder = resolved(current, Path::new(text));
         if folder.parent().is_none() {
@@ -306,6 +315,7 @@ mod tests {
             ("missing/../out", "out"),
             ("link/../out", "far/out"),
             ("my snapshots", "my snapshots"),
+            ("./~", "~"),
         ] {
             let url = SnapshotUrl::of_argument(text, &current).unwrap();
             assert_eq!(url, SnapshotUrl::Folder(current.join(expected)), "{text}");
@@ -321,6 +331,9 @@ mod tests {
             ("/", SnapshotUrlError::Root),
             ("/..", SnapshotUrlError::Root),
             ("a\nb", SnapshotUrlError::Character),
+            ("~", SnapshotUrlError::Tilde),
+            ("~/snapshots", SnapshotUrlError::Tilde),
+            ("~ada", SnapshotUrlError::Tilde),
         ] {
             assert_eq!(SnapshotUrl::of_argument(text, &current), Err(error), "{text:?}");
         }

@@ -77,5 +77,6 @@ async fn help_names_the_commands_and_each_has_an_example() {
         assert!(help.contains(&format!("\n  {command}")), "{command}");
         let own = printed(&[command, "--help"]).await;
         assert!(own.contains(&format!("Example:\n  clerk-sync {command}")), "{own}");
+        assert_eq!(printed(&["--help", command]).await, own, "in front of it, too");
     }
 }

@@ -34,6 +34,7 @@ fn a_command_is_an_event() {
         (&["sync", "--time-budget", "0.5"], json!({"action": "sync", "time_budget_seconds": 0.5})),
         (&["check"], json!({"action": "check"})),
         (&["status"], json!({"action": "status"})),
+        (&["status", "--into", "./here"], json!({"action": "status"})),
         (
             &["lookup", "users", "--email-address", "ada@example.com", "--grants"],
             json!({"action": "lookup", "resource": "users", "email_address": "ada@example.com",
@@ -80,6 +81,7 @@ fn a_command_is_an_event() {
             json!({"action": "lookup", "resource": "sessions", "id": "sess_1"}),
         ),
         (&["changes"], json!({"action": "changes"})),
+        (&["changes", "--into", "./here"], json!({"action": "changes"})),
         (
             &["changes", "--from", "20261120T035200Z-3f9a1c", "--to", "20261121T040348Z-e4072d"],
             json!({"action": "changes", "from": "20261120T035200Z-3f9a1c",

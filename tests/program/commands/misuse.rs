@@ -5,7 +5,7 @@ use clerk_sandbox::{Population, Sandbox};
 use crate::support::process::Program;
 
 /// Commands, and words of what must be said about each.
-const WRONG: [(&[&str], &[&str]); 19] = [
+const WRONG: [(&[&str], &[&str]); 22] = [
     (&["sync", "--forse"], &["'--forse'", "--force", "clerk-sync sync --help"]),
     (&["sync", "users"], &["'users'", "clerk-sync sync --help"]),
     (&["sync", "--resources", "userz"], &["\"userz\" (did you mean users?)"]),
@@ -17,6 +17,9 @@ const WRONG: [(&[&str], &[&str]); 19] = [
     (&["sync", "--into"], &["--into"]),
     (&["sync", "--into", "a", "--into", "b"], &["--into", "multiple times"]),
     (&["sync", "--into", "https://example.com"], &["--into must start with s3:// or file:///"]),
+    (&["sync", "--into", "~/x"], &["--into must not begin with ~", "write \"$HOME\" in its place"]),
+    (&["status", "--into", "~"], &["--into must not begin with ~"]),
+    (&["changes", "--into", "https://example.com"], &["--into must start with s3://"]),
     (&["check", "--into", "a"], &["'--into'", "clerk-sync check --help"]),
     (&["lookup"], &["RESOURCE", "clerk-sync lookup --help"]),
     (&["lookup", "userz", "--id", "user_1"], &["'userz'", "a similar value exists: 'users'"]),
@@ -89,5 +92,5 @@ async fn a_mistyped_command_is_recognised() {
         .with("CLERK_SECRET_ID", "clerk");
     let message = program.argument("chekc").run().await.error(2, "InvalidEvent");
     assert!(message.contains("the file chekc"), "{message}");
-    assert!(message.contains("did you mean the command check?"), "{message}");
+    assert!(message.contains("did you mean the command check? Correct the event"), "{message}");
 }

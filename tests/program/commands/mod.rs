@@ -1,5 +1,6 @@
 //! The commands for people, as the command line makes them and as a terminal shows their answers.
 
+mod check;
 mod completions;
 mod events;
 mod misuse;

@@ -193,14 +193,25 @@ async fn changes_are_counted_by_event() {
     let [from, to] = [&first, &second].map(|it| it["snapshot_id"].as_str().expect("an id"));
     let finished = place.on_terminal(&["changes", "--from", from, "--to", to]).run().await;
     let words = finished.words(0);
-    assert_framed(words, "complete", &format!("clerk-access diff {from} {to} shows each of them"));
+    let next = format!("clerk-access --url {} diff {from} {to} shows each of them", place.url());
+    assert_framed(words, "complete", &next);
     let removed = words.lines().find(|line| line.starts_with("  user_removed "));
     assert!(removed.is_some_and(|line| line.ends_with(" 1")), "{words}");
 
     let owed = place.on_terminal(&["changes"]).with("CHANGES", "access").run().await;
     let words = owed.words(0);
-    assert_framed(words, "complete", "nothing; clerk-access diff shows what changed");
+    let next = format!("nothing; clerk-access --url {} diff shows what changed", place.url());
+    assert_framed(words, "complete", &next);
     assert!(words.contains(&format!("\n  {to}\n")), "{words}");
+    let elsewhere = place.folder.path().join("else where");
+    std::fs::rename(place.folder.path().join("out"), &elsewhere).expect("it is moved");
+    let into = ["changes", "--into", elsewhere.to_str().expect("UTF-8"), "--from", from, "--to", to];
+    let moved = place.on_terminal(&into).run().await;
+    let next = format!(
+        "clerk-access --url file://{} diff {from} {to} shows each of them",
+        elsewhere.display().to_string().replace(' ', "%20")
+    );
+    assert_framed(moved.words(0), "complete", &next);
     let message = place.on_terminal(&["changes"]).run().await;
     assert!(message.complaint(2).contains("CHANGES is off"), "{message:?}");
 }

@@ -1,6 +1,7 @@
 //! Stores objects in a folder, with the same guarantees as S3.
 
 mod lock;
+mod rehearsal;
 mod temporary;
 mod tree;
 
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 
+use self::rehearsal::Rehearsal;
 use self::tree::Tree;
 use super::{
     Condition, ContentType, DeleteCondition, Listed, Object, Operation, Store, StoreError,
@@ -25,12 +27,14 @@ use super::{
 #[derive(Clone, Debug)]
 pub struct FolderStore {
     tree: Arc<Tree>,
+    /// What is removed when the last clone of a store for a proof is dropped.
+    _rehearsal: Option<Arc<Rehearsal>>,
 }
 
 impl FolderStore {
     /// A store in `folder`, an absolute path. Nothing is read or written yet.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
-        Self { tree: Arc::new(Tree::new(folder.into())) }
+        Self { tree: Arc::new(Tree::new(folder.into())), _rehearsal: None }
     }
 
     /// The folder.
@@ -91,6 +95,14 @@ impl Store for FolderStore {
 
     async fn verify(&self, key: &str) -> Result<Option<Stored>, StoreError> {
         self.blocking(Operation::Verify, key, Tree::verify).await
+    }
+
+    async fn rehearsal(&self) -> Result<Option<Box<dyn Store>>, StoreError> {
+        let begun = self.blocking(Operation::Put, "", |tree, _| tree.rehearse()).await?;
+        Ok(begun.map(|rehearsal| -> Box<dyn Store> {
+            let tree = Arc::new(Tree::new(rehearsal.folder().to_owned()));
+            Box::new(Self { tree, _rehearsal: Some(Arc::new(rehearsal)) })
+        }))
     }
 
     async fn remove_leftovers(&self) -> Result<u64, StoreError> {

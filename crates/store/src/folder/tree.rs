@@ -9,6 +9,7 @@ use clerk_snapshot::digest::Sha256Hex;
 use sha2::{Digest as _, Sha256};
 
 use super::lock::{FolderLock, LOCK_FILE, LockError};
+use super::rehearsal::Rehearsal;
 use super::temporary::{Temporary, is_leftover, make_folder, sync_parent};
 use crate::key::{check_key, check_prefix};
 use crate::{
@@ -154,6 +155,15 @@ impl Tree {
             self.remove_empty_folders_above(&path);
         }
         Ok(removed)
+    }
+
+    /// Begins a rehearsal; `None` if the folder has a lock file already, so that a write leaves nothing new.
+    pub(super) fn rehearse(&self) -> Result<Option<Rehearsal>, StoreError> {
+        if fs::symlink_metadata(self.root.join(LOCK_FILE)).is_ok() {
+            return Ok(None);
+        }
+        let begun = Rehearsal::begin(&self.root).map(Some);
+        begun.map_err(|error| self.failed(Operation::Put, "", error))
     }
 
     /// The path of a key. No part of it may be a symbolic link; the last part must be a file and the others folders, as
