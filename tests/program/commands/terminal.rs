@@ -205,7 +205,8 @@ async fn changes_are_counted_by_event() {
     assert!(words.contains(&format!("\n  {to}\n")), "{words}");
     let elsewhere = place.folder.path().join("else where");
     std::fs::rename(place.folder.path().join("out"), &elsewhere).expect("it is moved");
-    let into = ["changes", "--into", elsewhere.to_str().expect("UTF-8"), "--from", from, "--to", to];
+    let into =
+        ["changes", "--into", elsewhere.to_str().expect("UTF-8"), "--from", from, "--to", to];
     let moved = place.on_terminal(&into).run().await;
     let next = format!(
         "clerk-access --url file://{} diff {from} {to} shows each of them",

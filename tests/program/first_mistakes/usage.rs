@@ -14,7 +14,7 @@ const fn wrong(
     Mistake { what, play, status: 2, name: "InvalidEvent", says, to_do }
 }
 
-pub(super) const MISTAKES: [Mistake; 7] = [
+pub(super) const MISTAKES: [Mistake; 8] = [
     wrong(
         "mistypes a command",
         || Box::pin(run(|program| program.argument("chekc"))),
@@ -26,6 +26,12 @@ pub(super) const MISTAKES: [Mistake; 7] = [
         || Box::pin(run(|program| program.command(&["sync", "--forse"]))),
         "unexpected argument '--forse' found",
         "a similar argument exists: '--force'",
+    ),
+    wrong(
+        "puts ~ between quotation marks",
+        || Box::pin(run(|program| program.command(&["sync", "--into", "~/snapshots"]))),
+        "--into must not begin with ~",
+        "write \"$HOME\" in its place",
     ),
     wrong(
         "does not say whom to look up",

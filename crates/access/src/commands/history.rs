@@ -109,6 +109,10 @@ async fn oldest_first(span: Option<&Span>, session: &Session<'_>) -> Result<Foun
                 break;
             }
         };
+        // Also the link behind the span is looked at, so that every page of an answer says the same of what is behind.
+        if snapshots.last().is_some_and(is_at_end) {
+            break;
+        }
         passed.insert(snapshot.id().to_owned());
         if snapshots.is_empty() && is_before_span(&snapshot) {
             continue;
@@ -116,11 +120,7 @@ async fn oldest_first(span: Option<&Span>, session: &Session<'_>) -> Result<Foun
         if snapshots.last().is_some_and(|newer| instance(newer) != instance(&snapshot)) {
             break;
         }
-        let was_last = is_at_end(&snapshot);
         snapshots.push(snapshot);
-        if was_last {
-            break;
-        }
     }
     if let Some(span) = span.filter(|_| !snapshots.last().is_some_and(is_at_end)) {
         return Err(ChooseError::NotFound {

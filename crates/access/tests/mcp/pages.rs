@@ -112,6 +112,23 @@ async fn a_cursor_stays_with_its_snapshots() {
     assert_eq!(list(&anew).1.len(), 4);
 }
 
+// Promise: every page of an answer is as incomplete as the first, also of a history with a hole.
+#[tokio::test]
+async fn every_page_says_what_is_not_complete() {
+    let (place, stored) = place();
+    let fourth = publish(&place, 3, 25, stored.last());
+    std::fs::remove_dir_all(place.path(&format!("snapshots/{}", stored[1].id()))).unwrap();
+    let mut client = Client::of(&place);
+    let pages = pages(&mut client, "history", &json!({"id": "org_02"}), 1, None);
+    assert!(pages.len() > 1, "{pages:?}");
+    for page in &pages {
+        assert_eq!(page["incomplete"], pages[0]["incomplete"]);
+        assert_eq!(page["incomplete"][0]["reason"], "previous_gone");
+        assert_eq!(page["from"]["snapshot_id"], stored[2].id());
+        assert_eq!(page["snapshot"]["snapshot_id"], fourth.id());
+    }
+}
+
 // Promise: a cursor with another tool, question or snapshot, and a text that is none, are errors that say so.
 #[tokio::test]
 async fn a_cursor_belongs_to_one_question() {
