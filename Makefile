@@ -64,7 +64,7 @@ live: ## ask a live Clerk what the tests take for granted; only reads (CLERK_SEC
 	@scripts/live
 
 measure: ## check peak memory and requests of a large sync, with the release build
-	@cargo build --release --workspace --bins --examples --no-default-features --locked --quiet
+	@scripts/build-measured
 	@python3 -m bench.measure --release
 
 bench: ## run all benchmarks and write docs/benchmarks*.md; an hour (QUICK=1: tiny, writes nothing)

@@ -6,6 +6,8 @@ import pathlib
 import platform
 import subprocess
 
+from .copying import is_in_memory
+
 
 def facts() -> list[tuple[str, str]]:
     """Names and values, in the order of the table."""
@@ -14,6 +16,7 @@ def facts() -> list[tuple[str, str]]:
         ("commit", commit()),
         ("processor", f"{processor()}, {os.cpu_count()} cores visible"),
         ("memory", memory()),
+        ("snapshots", "in memory (tmpfs)" if is_in_memory() else "on disk"),
         ("kernel", f"{platform.system()} {platform.release()} {platform.machine()}"),
         ("load before", f"{os.getloadavg()[0]:.1f}, the average of one minute"),
         ("rustc", said("rustc", "--version")),

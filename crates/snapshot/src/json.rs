@@ -71,11 +71,23 @@ impl Inside<'_> {
 
 /// Whether JSON needs no escapes for this text.
 fn is_plain(text: &[u8]) -> bool {
-    let plain = |&byte: &u8| byte >= 0x20 && byte != b'"' && byte != b'\\';
-    // Without an early exit, sixteen bytes are compared at once.
-    let all_plain = |chunk: &[u8]| chunk.iter().fold(true, |all, byte| all & plain(byte));
-    let (chunks, rest) = text.as_chunks::<16>();
-    chunks.iter().all(|chunk| all_plain(chunk)) && all_plain(rest)
+    // Of a whole word, all bytes are compared at once; what is left over is compared by looking at some bytes again.
+    if let Some(end) = text.last_chunk::<16>() {
+        text.as_chunks::<16>().0.iter().all(all_plain) && all_plain(end)
+    } else if let (Some(start), Some(end)) = (text.first_chunk::<8>(), text.last_chunk::<8>()) {
+        all_plain(start) && all_plain(end)
+    } else {
+        text.iter().copied().all(is_plain_byte)
+    }
+}
+
+/// Has no early exit, which would make it look at one byte at a time.
+fn all_plain<const N: usize>(bytes: &[u8; N]) -> bool {
+    bytes.iter().fold(true, |all, &byte| all & is_plain_byte(byte))
+}
+
+const fn is_plain_byte(byte: u8) -> bool {
+    byte >= 0x20 && byte != b'"' && byte != b'\\'
 }
 
 fn write_inside_of_string(text: &str, output: &mut Vec<u8>) -> Result<(), Error> {

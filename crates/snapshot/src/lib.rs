@@ -16,6 +16,7 @@ pub mod buffers;
 pub mod compare;
 pub mod compression;
 pub mod digest;
+mod gzip;
 pub mod json;
 pub mod layout;
 pub mod manifest;

@@ -3,11 +3,11 @@
 use std::io::{self, BufRead as _, BufReader, Read, Write};
 
 use bytes::Bytes;
-use flate2::write::GzEncoder;
 use serde::{Deserialize, Serialize};
 
 use crate::compression::Compression;
 use crate::digest::{ContentDigest, Sha256Hex};
+use crate::gzip::GzipEncoder;
 use crate::timestamp::Timestamp;
 
 /// A part as the manifest and the checkpoint list it.
@@ -52,13 +52,10 @@ pub struct FinishedPart {
 
 enum Encoder {
     None(Vec<u8>),
-    Gzip(GzEncoder<Vec<u8>>),
+    Gzip(GzipEncoder),
     Zstd(zstd::Encoder<'static, Vec<u8>>),
 }
 
-/// The fastest level already shrinks NDJSON of this kind by a factor of six to nine. The next level takes half as much
-/// time again and saves a fifth (docs/decisions/0010-compression.md).
-const GZIP_LEVEL: u32 = 1;
 const ZSTD_LEVEL: i32 = 1;
 
 impl PartBuilder {
@@ -69,9 +66,7 @@ impl PartBuilder {
     pub fn new(compression: Compression) -> io::Result<Self> {
         let encoder = match compression {
             Compression::None => Encoder::None(Vec::new()),
-            Compression::Gzip => {
-                Encoder::Gzip(GzEncoder::new(Vec::new(), flate2::Compression::new(GZIP_LEVEL)))
-            }
+            Compression::Gzip => Encoder::Gzip(GzipEncoder::new()),
             Compression::Zstd => Encoder::Zstd(zstd::Encoder::new(Vec::new(), ZSTD_LEVEL)?),
         };
         Ok(Self { encoder, records: 0, digest: ContentDigest::default(), fetched: None })
@@ -94,7 +89,7 @@ impl PartBuilder {
         });
         match &mut self.encoder {
             Encoder::None(bytes) => bytes.write_all(lines),
-            Encoder::Gzip(encoder) => encoder.write_all(lines),
+            Encoder::Gzip(encoder) => encoder.write(lines),
             Encoder::Zstd(encoder) => encoder.write_all(lines),
         }
     }
@@ -104,7 +99,7 @@ impl PartBuilder {
     pub fn size(&self) -> usize {
         match &self.encoder {
             Encoder::None(bytes) => bytes.len(),
-            Encoder::Gzip(encoder) => encoder.get_ref().len(),
+            Encoder::Gzip(encoder) => encoder.size(),
             Encoder::Zstd(encoder) => encoder.get_ref().len(),
         }
     }
@@ -116,13 +111,13 @@ impl PartBuilder {
     pub fn finish(self) -> io::Result<Option<FinishedPart>> {
         let Some(fetched) = self.fetched.filter(|_| self.records > 0) else { return Ok(None) };
         let bytes = match self.encoder {
-            Encoder::None(bytes) => bytes,
+            Encoder::None(bytes) => Bytes::from(bytes),
             Encoder::Gzip(encoder) => encoder.finish()?,
-            Encoder::Zstd(encoder) => encoder.finish()?,
+            Encoder::Zstd(encoder) => Bytes::from(encoder.finish()?),
         };
         Ok(Some(FinishedPart {
             sha256: Sha256Hex::of(&bytes),
-            bytes: Bytes::from(bytes),
+            bytes,
             records: self.records,
             digest: self.digest,
             fetched,
