@@ -67,6 +67,8 @@ struct Found {
     latest: Option<SnapshotFacts>,
     /// Newest first.
     entries: Vec<Entry>,
+    /// The ids of those that are being removed, oldest first.
+    removing: Vec<String>,
     damaged: Vec<Damaged>,
 }
 
@@ -74,28 +76,32 @@ struct Found {
 #[derive(Debug, Serialize)]
 struct Summary<'a> {
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    removing: &'a [String],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
     damaged: &'a [Damaged],
 }
 
 /// Lists the snapshots, newest first. Those that are not published have a manifest that no other names: they were held,
 /// or were replaced when `latest.json` was moved. One of these whose manifest is damaged is named after the list, and
-/// makes the exit status 6.
+/// makes the exit status 6. One that is being removed is named, too.
 ///
 /// # Errors
 /// [`Error::Choose`], also if there is no snapshot at all; [`Error::Output`].
 pub async fn run(arguments: &Arguments, session: &mut Session<'_>) -> Result<Outcome, Error> {
-    let Found { latest, entries, damaged } = all(arguments.until.as_deref(), session).await?;
+    let Found { latest, entries, removing, damaged } =
+        all(arguments.until.as_deref(), session).await?;
+    let removal = removing.iter().map(|id| format!("{id} is being removed; use another snapshot."));
     let damage = damaged.iter().map(|it| format!("{} is damaged: {}.", it.snapshot_id, it.problem));
     let envelope = Envelope {
         snapshot: latest,
-        notes: damage.collect(),
+        notes: removal.chain(damage).collect(),
         ..Envelope::without_snapshot(&session.command)
     };
     session.output.begin(&envelope, &LIST)?;
     for entry in &entries {
         session.output.row(entry)?;
     }
-    session.output.end(&Summary { damaged: &damaged })?;
+    session.output.end(&Summary { removing: &removing, damaged: &damaged })?;
     Ok(Outcome { is_damaged: !damaged.is_empty(), ..envelope.into() })
 }
 
@@ -103,7 +109,8 @@ async fn all(until: Option<&str>, session: &Session<'_>) -> Result<Found, Error>
     let is_too_new = |id: &str| until.is_some_and(|until| id > until);
     let mut others: BTreeSet<String> = session.archive.ids("").await?;
     others.retain(|id| !is_too_new(id));
-    let Found { mut latest, mut entries, mut damaged } = Found::default();
+    let removing = session.archive.being_removed().await?;
+    let Found { mut latest, mut entries, mut damaged, .. } = Found::default();
     let mut chain = session.archive.published();
     while let Some(Link::Snapshot(snapshot)) = chain.next().await.map_err(ChooseError::from)? {
         if is_too_new(snapshot.id()) {
@@ -130,7 +137,9 @@ async fn all(until: Option<&str>, session: &Session<'_>) -> Result<Found, Error>
     }
     // By start, which the id begins with; the ids of two runs of one second differ in their ends.
     entries.sort_by(|one, other| other.snapshot_id.cmp(&one.snapshot_id));
-    Ok(Found { latest, entries, damaged })
+    let is_listed = |id: &String| entries.iter().any(|entry| entry.snapshot_id == *id);
+    let removing = removing.into_iter().filter(is_listed).collect();
+    Ok(Found { latest, entries, removing, damaged })
 }
 
 impl Entry {
