@@ -62,7 +62,8 @@ fn pages() -> Vec<Page> {
         let body = gunzip(&compressed, MAX_BODY_BYTES, &Buffers::default())
             .expect("gzip")
             .expect("not too large");
-        let datasets = endpoint(resource).feeds.iter().map(|feed| feed.dataset).collect();
+        let datasets =
+            endpoint(resource).destinations.iter().map(|destination| destination.dataset).collect();
         let translation =
             Translation { roles: RoleCatalogue::from(roles.clone()), ..Translation::default() };
         let context = PageContext {

@@ -137,7 +137,7 @@ fn context(endpoint: &Endpoint, settings: u8) -> PageContext {
         redaction: (is_set(4) && !include_raw).then(everything),
         roles: RoleCatalogue::from(roles),
     };
-    let datasets = endpoint.feeds.iter().map(|feed| feed.dataset).collect();
+    let datasets = endpoint.destinations.iter().map(|destination| destination.dataset).collect();
     PageContext { translation, datasets, id_index: Arc::default(), buffers: Buffers::default() }
 }
 

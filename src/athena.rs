@@ -15,8 +15,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use clerk_snapshot::compare::Summary;
 use clerk_snapshot::digest::Sha256Hex;
+use clerk_snapshot::document;
 use clerk_snapshot::layout::{
-    CHANGES_FOLDER, FEED_SUMMARY, feed_folder, feed_summary_key, snapshot_folder,
+    CHANGES_FOLDER, feed_folder, feed_of_summary, feed_summary_key, snapshot_folder,
 };
 use clerk_snapshot::manifest::{Latest, Manifest};
 use clerk_snapshot::reader::{ReadError, Snapshot, read_latest};
@@ -58,7 +59,7 @@ pub enum AthenaError {
     Overtaken,
     /// The file that names the snapshot could not be built (out of memory).
     #[error("athena/latest.json could not be written")]
-    Encode(#[source] serde_json::Error),
+    Encode(#[from] serde_json::Error),
 }
 
 /// Which snapshot the lists are of: `athena/latest.json`.
@@ -99,7 +100,8 @@ pub async fn list_snapshot(store: &Arc<dyn Store>, latest: &Latest) -> Result<()
         store.delete(MARKER_KEY, DeleteCondition::Any).await?;
     }
     written?;
-    replace(&**store, MARKER_KEY, json(&Listed::of(latest))?, ContentType::Json, marker).await?;
+    let bytes = document::to_bytes(&Listed::of(latest))?;
+    replace(&**store, MARKER_KEY, bytes, ContentType::Json, marker).await?;
     if let Err(error) = list_older_feeds(&**store).await {
         let error = with_causes(&error);
         warn!(
@@ -164,19 +166,15 @@ pub async fn list_feed(store: &dyn Store, feed: &Summary) -> Result<(), StoreErr
 
 /// Writes the lists of the feeds that have none: `ATHENA_LATEST` was not set when they were made.
 async fn list_older_feeds(store: &dyn Store) -> Result<(), StoreError> {
-    let id_of = |key: &str| -> Option<String> {
-        let (id, name) = key.strip_prefix(CHANGES_FOLDER)?.split_once('/')?;
-        (name == FEED_SUMMARY).then(|| id.to_owned())
-    };
     let keys = async |folder| -> Result<Vec<String>, StoreError> {
         Ok(store.list(folder).await?.into_iter().map(|listed| listed.key).collect())
     };
     let standing: BTreeSet<String> = keys(FEEDS_FOLDER).await?.into_iter().collect();
-    for id in keys(CHANGES_FOLDER).await?.iter().filter_map(|key| id_of(key)) {
-        if standing.contains(&feed_list_key(&id)) {
+    for id in keys(CHANGES_FOLDER).await?.iter().filter_map(|key| feed_of_summary(key)) {
+        if standing.contains(&feed_list_key(id)) {
             continue;
         }
-        let summary = store.get(&feed_summary_key(&id)).await?;
+        let summary = store.get(&feed_summary_key(id)).await?;
         let summary: Option<Summary> =
             summary.and_then(|object| serde_json::from_slice(&object.bytes).ok());
         // A summary that cannot be understood, or was copied from another folder, names no files of this feed.
@@ -218,10 +216,4 @@ async fn replace(
         },
         Err(error) => Err(error.into()),
     }
-}
-
-fn json(listed: &Listed) -> Result<Bytes, AthenaError> {
-    let mut bytes = serde_json::to_vec_pretty(listed).map_err(AthenaError::Encode)?;
-    bytes.push(b'\n');
-    Ok(Bytes::from(bytes))
 }

@@ -117,18 +117,18 @@ impl Search<'_> {
 
     /// Adds the lines of the resource and of its grants. Returns whether it exists.
     async fn find(&self, found: &mut Lines, grants: &mut Lines) -> Result<bool, Error> {
-        let Some(own) = self.endpoint.feeds.first() else { return Ok(false) };
+        let Some(own) = self.endpoint.destinations.first() else { return Ok(false) };
         let memberships = self.endpoint.memberships.filter(|_| self.options.grants);
         let names_roles = memberships.is_some()
             || own.needs == Some(Resource::OrganizationRoles)
             || self.endpoint.resource == Resource::OrganizationInvitations;
         let roles = if names_roles { self.roles().await? } else { RoleCatalogue::default() };
 
-        let feeds = self.endpoint.feeds.iter().map(|feed| feed.dataset);
+        let destinations = self.endpoint.destinations.iter().map(|destination| destination.dataset);
         let wanted = |&dataset: &Dataset| {
             dataset == own.dataset || (dataset == Dataset::Grants && self.options.grants)
         };
-        let context = self.context(feeds.filter(wanted).collect(), roles);
+        let context = self.context(destinations.filter(wanted).collect(), roles);
         let Some(page) = self.row(&context).await? else { return Ok(false) };
         for (position, &dataset) in context.datasets.iter().enumerate() {
             let lines = if dataset == own.dataset { &mut *found } else { &mut *grants };

@@ -8,7 +8,7 @@ use clerk_snapshot::compare::{Change, Classes, CompareError, Sink};
 use clerk_snapshot::reader::{ReadError, Snapshot};
 
 use super::error::FeedError;
-use super::feeds::Feeds;
+use super::feeds::{Feeds, is_of};
 use crate::config::Config;
 use crate::dependencies::Dependencies;
 use crate::error::Error;
@@ -46,13 +46,7 @@ async fn make_owed(feeds: &Feeds, invocation: &Invocation) -> Result<ChangesAnsw
     let mut made = Vec::new();
     let (mut left, mut stopped) = (owed.len(), None);
     for id in owed {
-        let feed = match Snapshot::open(Arc::clone(&feeds.source), &id, None).await {
-            Ok(snapshot) => feeds.make(&snapshot).await,
-            // It was removed since it was found.
-            Err(ReadError::NotFound { .. }) => Ok(None),
-            Err(error) => return Err(error.into()),
-        };
-        match feed {
+        match feeds.make_of_id(&id).await {
             Ok(feed) => {
                 left -= 1;
                 made.extend(feed.is_some().then_some(id));
@@ -108,6 +102,10 @@ impl Feeds {
         match compared {
             Ok(summary) => Ok(ChangesAnswer::Summary(Box::new(summary))),
             Err(CompareError::Stopped) => Err(InvalidEvent::too_long_to_compare().into()),
+            Err(CompareError::Read(ReadError::Removed { url })) => {
+                let field = if is_of(&from, &url) { "from" } else { "to" };
+                Err(InvalidEvent::no_snapshot(field, &url).into())
+            }
             Err(error @ CompareError::DifferentInstances { .. }) => {
                 Err(InvalidEvent::incomparable(&error).into())
             }

@@ -45,6 +45,12 @@ impl From<CompareError> for FeedError {
     }
 }
 
+impl From<serde_json::Error> for FeedError {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Encode(error.into())
+    }
+}
+
 impl From<FeedError> for Error {
     /// The documented error of an action that asked for the feed.
     fn from(error: FeedError) -> Self {

@@ -3,8 +3,8 @@
 //! - The parts are written first, then the summary that names them, then `changes/latest.json`: a reader that follows
 //!   it never misses a file.
 //! - Every step can be repeated after an interruption. The same two snapshots give the same bytes.
-//! - If the snapshot before is gone, damaged or of another instance, the summary says so. Otherwise its feed would be
-//!   owed for ever.
+//! - If a snapshot is gone or damaged, or the one before is of another instance, the summary says so. Otherwise the feed
+//!   would be owed for ever.
 
 use std::sync::Arc;
 
@@ -12,8 +12,9 @@ use bytes::Bytes;
 use clerk_snapshot::compare::summary::{Compared, DatasetSummary, LatestChanges};
 use clerk_snapshot::compare::{Classes, CompareError, Comparison, Limits, Sink, Summary};
 use clerk_snapshot::digest::Sha256Hex;
+use clerk_snapshot::document;
 use clerk_snapshot::layout::{
-    CHANGES_LATEST_KEY, FEED_SUMMARY, feed_folder, feed_summary_key, manifest_key, snapshot_folder,
+    CHANGES_LATEST_KEY, FEED_SUMMARY, feed_folder, feed_summary_key, snapshot_folder,
 };
 use clerk_snapshot::manifest::{DatasetEntry, Manifest, Previous};
 use clerk_snapshot::reader::{ReadError, Snapshot, read_latest};
@@ -73,6 +74,7 @@ type Usable<T> = Result<T, &'static str>;
 const PREVIOUS_GONE: &str = "previous_gone";
 const PREVIOUS_DAMAGED: &str = "previous_damaged";
 const OTHER_INSTANCE: &str = "previous_of_other_instance";
+const GONE: &str = "snapshot_gone";
 const DAMAGED: &str = "snapshot_damaged";
 
 /// Attempts to move `changes/latest.json` while others seem to change it.
@@ -143,7 +145,7 @@ impl Feeds {
         let expected = Some(&previous.manifest_sha256);
         match Snapshot::open(Arc::clone(&self.source), &previous.snapshot_id, expected).await {
             Ok(from) => Ok(Ok(from)),
-            Err(ReadError::NotFound { .. }) => Ok(Err(PREVIOUS_GONE)),
+            Err(ReadError::NotFound { .. } | ReadError::Removed { .. }) => Ok(Err(PREVIOUS_GONE)),
             Err(ReadError::Damaged { .. }) => Ok(Err(PREVIOUS_DAMAGED)),
             Err(error @ ReadError::Unavailable { .. }) => Err(error.into()),
         }
@@ -181,7 +183,7 @@ impl Feeds {
             Err(reason) => unsaid(Compared::unread(previous), reason),
         };
         self.remove_other_files(&summary).await?;
-        let bytes = json(&summary)?;
+        let bytes = document::to_bytes(&summary)?;
         let sha256 = Sha256Hex::of(&bytes);
         let key = feed_summary_key(to.id());
         self.store.put(&key, bytes, ContentType::Json, Condition::Any).await?;
@@ -210,23 +212,13 @@ impl Feeds {
             }
             Err(CompareError::Stopped) => Err(FeedError::Stopped(self.limit.reached().await)),
             Err(CompareError::DifferentInstances { .. }) => Ok(Err(OTHER_INSTANCE)),
-            Err(CompareError::Read(error @ ReadError::Damaged { .. })) => {
-                let error_text = with_causes(&error);
-                warn!(error = error_text, "what changed cannot be said");
-                Ok(Err(if is_of(&error, from) {
-                    self.why_unreadable(from).await?
-                } else {
-                    DAMAGED
-                }))
+            Err(CompareError::Read(error)) => {
+                let Some(reason) = why_unsaid(&error, from) else { return Err(error.into()) };
+                warn!(error = with_causes(&error), "what changed cannot be said");
+                Ok(Err(reason))
             }
             Err(error) => Err(error.into()),
         }
-    }
-
-    /// What a summary says of a snapshot whose files cannot be read: it may have been removed since it was opened.
-    async fn why_unreadable(&self, from: &Snapshot) -> Result<&'static str, FeedError> {
-        let manifest = self.store.verify(&manifest_key(from.id())).await?;
-        Ok(if manifest.is_some() { PREVIOUS_DAMAGED } else { PREVIOUS_GONE })
     }
 
     /// Compares two snapshots, and writes nothing.
@@ -254,7 +246,7 @@ impl Feeds {
 
     /// Moves `changes/latest.json`, unless it names a newer feed.
     async fn point_latest_to(&self, latest: &LatestChanges) -> Result<(), FeedError> {
-        let bytes = json(latest)?;
+        let bytes = document::to_bytes(latest)?;
         let mut attempts = 0;
         loop {
             attempts += 1;
@@ -292,21 +284,23 @@ pub(super) fn named(bytes: &Bytes) -> Option<LatestChanges> {
     serde_json::from_slice(bytes).ok()
 }
 
-/// Whether a file of this snapshot is damaged.
-fn is_of(error: &ReadError, snapshot: &Snapshot) -> bool {
-    let folder = snapshot.source().url_of(&snapshot_folder(snapshot.id()));
-    matches!(error, ReadError::Damaged { url, .. } if url.starts_with(&folder))
+/// What a summary says if a file of one of the two snapshots is damaged or gone; `None` if that may pass.
+fn why_unsaid(error: &ReadError, from: &Snapshot) -> Option<&'static str> {
+    let (url, of_from, of_to) = match error {
+        ReadError::Removed { url } => (url, PREVIOUS_GONE, GONE),
+        ReadError::Damaged { url, .. } => (url, PREVIOUS_DAMAGED, DAMAGED),
+        ReadError::NotFound { .. } | ReadError::Unavailable { .. } => return None,
+    };
+    Some(if is_of(from, url) { of_from } else { of_to })
+}
+
+/// Whether a file is one of this snapshot's.
+pub(super) fn is_of(snapshot: &Snapshot, url: &str) -> bool {
+    url.starts_with(&snapshot.source().url_of(&snapshot_folder(snapshot.id())))
 }
 
 fn datasets_lost(from: &Manifest, to: &Manifest) -> u64 {
     let is_read = |entry: &DatasetEntry| !entry.status.is_left_out();
     let left_out = to.datasets.iter().filter(|(_, entry)| !is_read(entry));
     left_out.filter(|(dataset, _)| from.datasets.get(dataset).is_some_and(is_read)).count() as u64
-}
-
-fn json(document: &impl serde::Serialize) -> Result<Bytes, FeedError> {
-    let mut bytes =
-        serde_json::to_vec_pretty(document).map_err(|error| FeedError::Encode(error.into()))?;
-    bytes.push(b'\n');
-    Ok(Bytes::from(bytes))
 }

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use clerk_snapshot::layout::{CHANGES_FOLDER, CHANGES_LATEST_KEY, FEED_SUMMARY};
+use clerk_snapshot::layout::{
+    CHANGES_FOLDER, CHANGES_LATEST_KEY, feed_of_summary, feed_summary_key,
+};
 use clerk_snapshot::manifest::Latest;
 use clerk_snapshot::reader::{Chain, Link, ReadError, Snapshot};
 
@@ -35,6 +37,27 @@ impl Feeds {
         self.make(&Snapshot::open(source, &newest.snapshot_id, expected).await?).await
     }
 
+    /// Makes the feed that leads to a published snapshot of this id, unless it is there. `None`: the snapshot is the
+    /// first, or it was removed since it was found.
+    ///
+    /// # Errors
+    /// [`FeedError`].
+    pub async fn make_of_id(&self, snapshot_id: &str) -> Result<Option<Feed>, FeedError> {
+        match Snapshot::open(Arc::clone(&self.source), snapshot_id, None).await {
+            Ok(snapshot) => self.make(&snapshot).await,
+            Err(ReadError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Whether there is a feed that leads to a snapshot.
+    ///
+    /// # Errors
+    /// [`FeedError`].
+    pub async fn has_feed(&self, snapshot_id: &str) -> Result<bool, FeedError> {
+        Ok(self.store.verify(&feed_summary_key(snapshot_id)).await?.is_some())
+    }
+
     /// Ids of the published snapshots whose feed is owed, newest first: all that have none, back to the first snapshot
     /// or to one that is gone.
     ///
@@ -42,11 +65,8 @@ impl Feeds {
     /// [`FeedError`].
     pub(super) async fn owed(&self) -> Result<Vec<String>, FeedError> {
         let listed = self.store.list(CHANGES_FOLDER).await?;
-        let id_of = |key: &str| -> Option<String> {
-            let (id, name) = key.strip_prefix(CHANGES_FOLDER)?.split_once('/')?;
-            (name == FEED_SUMMARY).then(|| id.to_owned())
-        };
-        let made: BTreeSet<String> = listed.iter().filter_map(|it| id_of(&it.key)).collect();
+        let made: BTreeSet<&str> =
+            listed.iter().filter_map(|it| feed_of_summary(&it.key)).collect();
         let mut owed = Vec::new();
         let mut chain = Chain::from_latest(Arc::clone(&self.source));
         loop {
@@ -60,7 +80,11 @@ impl Feeds {
                 Err(error @ ReadError::Unavailable { .. }) => return Err(error.into()),
                 // The chain ends where a snapshot is gone or damaged.
                 Ok(Some(Link::Removed { .. }) | None)
-                | Err(ReadError::NotFound { .. } | ReadError::Damaged { .. }) => return Ok(owed),
+                | Err(
+                    ReadError::NotFound { .. }
+                    | ReadError::Removed { .. }
+                    | ReadError::Damaged { .. },
+                ) => return Ok(owed),
             }
         }
     }

@@ -31,7 +31,7 @@ pub struct Endpoint {
     /// How to read it owner by owner, if Clerk can list it that way.
     pub by_owner: Option<ByOwner>,
     /// The datasets its rows are written to, ordered by section.
-    pub feeds: &'static [Feed],
+    pub destinations: &'static [Destination],
     /// Requests for one of its rows, if Clerk has any. Several that take the same fields are tried in turn.
     pub row_requests: &'static [RowRequest],
     /// Path that lists the memberships of one of its rows, by the row's id. Their grants count as the row's.
@@ -82,7 +82,7 @@ impl Endpoint {
     /// Whether a row has grants in addition to its own record.
     #[must_use]
     pub fn has_grants(&self) -> bool {
-        let further = self.feeds.iter().skip(1);
+        let further = self.destinations.iter().skip(1);
         self.memberships.is_some() || further.into_iter().any(|it| it.dataset == Dataset::Grants)
     }
 
@@ -228,7 +228,7 @@ pub enum WholeList {
 
 /// A dataset that a list's rows are written to.
 #[derive(Debug, Clone, Copy)]
-pub struct Feed {
+pub struct Destination {
     /// The dataset.
     pub dataset: Dataset,
     /// Position of these lines among those of other lists: lower sections come first.
@@ -237,7 +237,7 @@ pub struct Feed {
     pub needs: Option<Resource>,
 }
 
-impl Feed {
+impl Destination {
     /// A dataset with one list only, whose lines need no other list.
     #[must_use]
     pub const fn of(dataset: Dataset) -> Self {

@@ -20,7 +20,7 @@ use crate::lists::id_index::{IdIndex, hash_of};
 use crate::translate::{References, Role, Row, Translation};
 
 /// Most datasets that one list is written to.
-pub const MOST_FEEDS: usize = 2;
+pub const MOST_DESTINATIONS: usize = 2;
 
 /// What decoding a page needs.
 #[derive(Debug)]
@@ -81,7 +81,7 @@ pub struct ReadRow {
     /// Indexes of the grants left out because their permission or machine no longer exists.
     pub left_out: Vec<usize>,
     /// How many lines it has in each dataset of the context.
-    pub lines: [u32; MOST_FEEDS],
+    pub lines: [u32; MOST_DESTINATIONS],
     /// Its references, if at least one was not in the snapshot when the page was decoded.
     pub unknown: Option<Box<Unknown>>,
     /// Its role key, if no role has that key.
@@ -353,7 +353,7 @@ struct Reading<'c> {
     rows: Vec<ReadRow>,
     unchecked_users: Vec<u64>,
     /// Lines written so far to each dataset of the context.
-    written: [u64; MOST_FEEDS],
+    written: [u64; MOST_DESTINATIONS],
 }
 
 impl<'c> Reading<'c> {
@@ -365,7 +365,7 @@ impl<'c> Reading<'c> {
             records: Records::in_buffers(&context.datasets, &context.buffers),
             rows: Vec::new(),
             unchecked_users: Vec::new(),
-            written: [0; MOST_FEEDS],
+            written: [0; MOST_DESTINATIONS],
         }
     }
 
@@ -399,7 +399,7 @@ impl<'c> Reading<'c> {
             row.redact(redaction);
         }
         row.translate(raw, translation, &mut self.records);
-        let mut lines = [0; MOST_FEEDS];
+        let mut lines = [0; MOST_DESTINATIONS];
         let datasets = self.context.datasets.iter();
         for ((&dataset, written), lines) in datasets.zip(&mut self.written).zip(&mut lines) {
             let before = std::mem::replace(written, self.records.count(dataset));

@@ -7,7 +7,7 @@ use clerk_snapshot::resource::{Dataset, Resource};
 use crate::clerk::wire;
 use crate::lists::endpoint::PAGE_ROWS;
 use crate::lists::endpoint::{
-    ByOwner, Endpoint, Feed, ListName, Order, Paging, PartOfOwner, Phase, Rows, WholeList,
+    ByOwner, Destination, Endpoint, ListName, Order, Paging, PartOfOwner, Phase, Rows, WholeList,
 };
 use crate::lists::page::{read_page, read_row};
 use crate::lists::row_request::RowRequest;
@@ -40,7 +40,10 @@ pub const ENDPOINTS: &[Endpoint] = &[
         phase: Phase::Permissions,
         paging: Paging::Offset(Order::Creation),
         by_owner: None,
-        feeds: &[Feed::of(Dataset::OrganizationPermissions), Feed::of(Dataset::Entitlements)],
+        destinations: &[
+            Destination::of(Dataset::OrganizationPermissions),
+            Destination::of(Dataset::Entitlements),
+        ],
         row_requests: &[RowRequest::path("/organization_permissions/{id}")],
         memberships: None,
         needed: &["key"],
@@ -55,16 +58,19 @@ pub const ENDPOINTS: &[Endpoint] = &[
         phase: Phase::Roles,
         paging: Paging::Offset(Order::Creation),
         by_owner: None,
-        feeds: &[Feed::of(Dataset::OrganizationRoles), Feed::of(Dataset::Grants)],
+        destinations: &[
+            Destination::of(Dataset::OrganizationRoles),
+            Destination::of(Dataset::Grants),
+        ],
         row_requests: &[RowRequest::path("/organization_roles/{id}")],
         memberships: None,
         needed: &["key", "permissions.id", "permissions.key"],
         rows: Rows::Single(|row| read_row::<wire::OrganizationRole<'_>>(row)),
     },
     Endpoint {
-        feeds: &[
-            Feed::of(Dataset::Machines),
-            Feed { section: 2, ..Feed::of(Dataset::Entitlements) },
+        destinations: &[
+            Destination::of(Dataset::Machines),
+            Destination { section: 2, ..Destination::of(Dataset::Entitlements) },
         ],
         row_requests: &[RowRequest::path("/machines/{id}")],
         ..listed(
@@ -81,7 +87,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         ..listed(
             Resource::Machines,
             "/machines",
-            &[Feed { section: 2, ..Feed::of(Dataset::Grants) }],
+            &[Destination { section: 2, ..Destination::of(Dataset::Grants) }],
             Rows::Single(|row| read_row::<plain::Scopes<'_>>(row)),
         )
     },
@@ -94,7 +100,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         phase: Phase::Users,
         paging: Paging::Cursor { count_path: "/users/count" },
         by_owner: None,
-        feeds: &[Feed::of(Dataset::Users)],
+        destinations: &[Destination::of(Dataset::Users)],
         row_requests: &[
             RowRequest::path("/users/{id}"),
             RowRequest::filter("/users", &[("email_address", "{email_address}")]),
@@ -115,12 +121,12 @@ pub const ENDPOINTS: &[Endpoint] = &[
         phase: Phase::Organizations,
         paging: Paging::Offset(Order::Creation),
         by_owner: None,
-        feeds: &[
-            Feed::of(Dataset::Organizations),
-            Feed {
+        destinations: &[
+            Destination::of(Dataset::Organizations),
+            Destination {
                 section: 1,
                 needs: Some(Resource::OrganizationRoles),
-                ..Feed::of(Dataset::Entitlements)
+                ..Destination::of(Dataset::Entitlements)
             },
         ],
         row_requests: &[
@@ -148,10 +154,10 @@ pub const ENDPOINTS: &[Endpoint] = &[
             part: PartOfOwner::Path(memberships_of_organization),
             whole: WholeList::Complete,
         }),
-        feeds: &[Feed {
+        destinations: &[Destination {
             section: 1,
             needs: Some(Resource::OrganizationRoles),
-            ..Feed::of(Dataset::Grants)
+            ..Destination::of(Dataset::Grants)
         }],
         row_requests: &[RowRequest::filter(
             "/organizations/{organization_id}/memberships",
@@ -171,7 +177,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         ..listed(
             Resource::RoleSets,
             "/role_sets",
-            &[Feed::of(Dataset::RoleSets)],
+            &[Destination::of(Dataset::RoleSets)],
             Rows::Single(|row| read_row::<plain::RoleSet<'_>>(row)),
         )
     },
@@ -182,7 +188,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         ..listed(
             Resource::Domains,
             "/domains",
-            &[Feed::of(Dataset::Domains)],
+            &[Destination::of(Dataset::Domains)],
             Rows::Single(|row| read_row::<plain::Domain<'_>>(row)),
         )
     },
@@ -193,7 +199,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         ..listed(
             Resource::RedirectUrls,
             "/redirect_urls",
-            &[Feed::of(Dataset::RedirectUrls)],
+            &[Destination::of(Dataset::RedirectUrls)],
             Rows::Single(|row| read_row::<plain::RedirectUrl<'_>>(row)),
         )
     },
@@ -202,7 +208,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         ..listed(
             Resource::OrganizationInvitations,
             "/organization_invitations",
-            &[Feed::of(Dataset::OrganizationInvitations)],
+            &[Destination::of(Dataset::OrganizationInvitations)],
             Rows::Single(|row| read_row::<plain::OrganizationInvitation<'_>>(row)),
         )
     },
@@ -220,7 +226,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         ..listed(
             Resource::Invitations,
             "/invitations",
-            &[Feed::of(Dataset::Invitations)],
+            &[Destination::of(Dataset::Invitations)],
             Rows::Single(|row| read_row::<plain::Invitation<'_>>(row)),
         )
     },
@@ -231,7 +237,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         ..listed(
             Resource::Invitations,
             "/invitations",
-            &[Feed { section: 1, ..Feed::of(Dataset::Invitations) }],
+            &[Destination { section: 1, ..Destination::of(Dataset::Invitations) }],
             Rows::Single(|row| read_row::<plain::Invitation<'_>>(row)),
         )
     },
@@ -243,7 +249,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         ..listed(
             Resource::OrganizationDomains,
             "/organization_domains",
-            &[Feed::of(Dataset::OrganizationDomains)],
+            &[Destination::of(Dataset::OrganizationDomains)],
             Rows::Single(|row| read_row::<plain::OrganizationDomain<'_>>(row)),
         )
     },
@@ -253,7 +259,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         ..listed(
             Resource::AllowlistIdentifiers,
             "/allowlist_identifiers",
-            &[Feed::of(Dataset::AllowlistIdentifiers)],
+            &[Destination::of(Dataset::AllowlistIdentifiers)],
             Rows::Single(|row| read_row::<plain::AllowlistIdentifier<'_>>(row)),
         )
     },
@@ -264,7 +270,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         ..listed(
             Resource::BlocklistIdentifiers,
             "/blocklist_identifiers",
-            &[Feed::of(Dataset::BlocklistIdentifiers)],
+            &[Destination::of(Dataset::BlocklistIdentifiers)],
             Rows::Single(|row| read_row::<plain::BlocklistIdentifier<'_>>(row)),
         )
     },
@@ -275,7 +281,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         ..listed(
             Resource::JwtTemplates,
             "/jwt_templates",
-            &[Feed::of(Dataset::JwtTemplates)],
+            &[Destination::of(Dataset::JwtTemplates)],
             Rows::Single(|row| read_row::<plain::JwtTemplate<'_>>(row)),
         )
     },
@@ -284,7 +290,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         ..listed(
             Resource::OauthApplications,
             "/oauth_applications",
-            &[Feed::of(Dataset::OauthApplications)],
+            &[Destination::of(Dataset::OauthApplications)],
             Rows::Single(|row| read_row::<plain::OauthApplication<'_>>(row)),
         )
     },
@@ -295,7 +301,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         ..listed(
             Resource::EnterpriseConnections,
             "/enterprise_connections",
-            &[Feed::of(Dataset::EnterpriseConnections)],
+            &[Destination::of(Dataset::EnterpriseConnections)],
             Rows::Single(|row| read_row::<plain::EnterpriseConnection<'_>>(row)),
         )
     },
@@ -304,7 +310,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         ..listed(
             Resource::WaitlistEntries,
             "/waitlist_entries",
-            &[Feed::of(Dataset::WaitlistEntries)],
+            &[Destination::of(Dataset::WaitlistEntries)],
             Rows::Single(|row| read_row::<plain::WaitlistEntry<'_>>(row)),
         )
     },
@@ -314,7 +320,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         ..listed(
             Resource::BillingPlans,
             "/billing/plans",
-            &[Feed::of(Dataset::BillingPlans)],
+            &[Destination::of(Dataset::BillingPlans)],
             Rows::Single(|row| read_row::<plain::BillingPlan<'_>>(row)),
         )
     },
@@ -324,7 +330,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         ..listed(
             Resource::BillingSubscriptionItems,
             "/billing/subscription_items",
-            &[Feed::of(Dataset::BillingSubscriptionItems)],
+            &[Destination::of(Dataset::BillingSubscriptionItems)],
             Rows::Single(|row| read_row::<plain::BillingSubscriptionItem<'_>>(row)),
         )
     },
@@ -341,16 +347,24 @@ pub const ENDPOINTS: &[Endpoint] = &[
         ..listed(
             Resource::Sessions,
             "/sessions",
-            &[Feed::of(Dataset::Sessions)],
+            &[Destination::of(Dataset::Sessions)],
             Rows::Single(|row| read_row::<plain::Session<'_>>(row)),
         )
     },
     Endpoint {
         row_requests: &[RowRequest::path("/api_keys/{id}")],
-        ..api_keys(0, Resource::Users, &[Feed::of(Dataset::ApiKeys)])
+        ..api_keys(0, Resource::Users, &[Destination::of(Dataset::ApiKeys)])
     },
-    api_keys(1, Resource::Organizations, &[Feed { section: 1, ..Feed::of(Dataset::ApiKeys) }]),
-    api_keys(2, Resource::Machines, &[Feed { section: 2, ..Feed::of(Dataset::ApiKeys) }]),
+    api_keys(
+        1,
+        Resource::Organizations,
+        &[Destination { section: 1, ..Destination::of(Dataset::ApiKeys) }],
+    ),
+    api_keys(
+        2,
+        Resource::Machines,
+        &[Destination { section: 2, ..Destination::of(Dataset::ApiKeys) }],
+    ),
     // Made from the users that are read for it.
     Endpoint {
         phase: Phase::Derived,
@@ -358,7 +372,10 @@ pub const ENDPOINTS: &[Endpoint] = &[
         ..listed(
             Resource::DailyActiveUsers,
             "/users",
-            &[Feed { needs: Some(Resource::Users), ..Feed::of(Dataset::DailyActiveUsers) }],
+            &[Destination {
+                needs: Some(Resource::Users),
+                ..Destination::of(Dataset::DailyActiveUsers)
+            }],
             USERS,
         )
     },
@@ -368,7 +385,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
 const fn listed(
     resource: Resource,
     path: &'static str,
-    feeds: &'static [Feed],
+    destinations: &'static [Destination],
     rows: Rows,
 ) -> Endpoint {
     Endpoint {
@@ -380,7 +397,7 @@ const fn listed(
         phase: Phase::Others,
         paging: Paging::Offset(Order::Creation),
         by_owner: None,
-        feeds,
+        destinations,
         row_requests: &[],
         memberships: None,
         needed: &[],
@@ -390,7 +407,7 @@ const fn listed(
 
 /// The API keys of one kind of owner, including those that are no longer valid. Clerk allows at most 100 per page
 /// (Clerk OpenAPI, GET /api_keys).
-const fn api_keys(part: u8, owners: Resource, feeds: &'static [Feed]) -> Endpoint {
+const fn api_keys(part: u8, owners: Resource, destinations: &'static [Destination]) -> Endpoint {
     Endpoint {
         part,
         query: &[("include_invalid", "true")],
@@ -405,7 +422,7 @@ const fn api_keys(part: u8, owners: Resource, feeds: &'static [Feed]) -> Endpoin
         ..listed(
             Resource::ApiKeys,
             "/api_keys",
-            feeds,
+            destinations,
             Rows::Single(|row| read_row::<plain::ApiKey<'_>>(row)),
         )
     }
@@ -465,7 +482,9 @@ pub fn lists_needed(resources: &BTreeSet<Resource>) -> BTreeSet<ListName> {
 /// The datasets of the resources that are opted in, in the order of docs/data.md.
 #[must_use]
 pub fn datasets_of(resources: &BTreeSet<Resource>) -> BTreeSet<Dataset> {
-    lists_of(resources).flat_map(|list| list.feeds.iter().map(|feed| feed.dataset)).collect()
+    lists_of(resources)
+        .flat_map(|list| list.destinations.iter().map(|destination| destination.dataset))
+        .collect()
 }
 
 /// The lists that the grants made from a list refer to.
@@ -504,7 +523,7 @@ mod tests {
     use clerk_snapshot::part_name::MOST_SECTIONS;
 
     use super::*;
-    use crate::lists::page::MOST_FEEDS;
+    use crate::lists::page::MOST_DESTINATIONS;
 
     #[test]
     fn every_resource_numbers_its_lists_from_zero() {
@@ -518,15 +537,20 @@ mod tests {
 
     #[test]
     fn every_section_fits_into_a_part_name() {
-        let sections = ENDPOINTS.iter().flat_map(|endpoint| endpoint.feeds);
-        assert!(sections.map(|feed| feed.section).all(|section| section < MOST_SECTIONS));
+        let sections = ENDPOINTS.iter().flat_map(|endpoint| endpoint.destinations);
+        assert!(
+            sections.map(|destination| destination.section).all(|section| section < MOST_SECTIONS)
+        );
     }
 
     #[test]
     fn every_dataset_has_a_list() {
         for dataset in Dataset::ALL {
-            let feeds = ENDPOINTS.iter().flat_map(|endpoint| endpoint.feeds);
-            assert!(feeds.into_iter().any(|feed| feed.dataset == *dataset), "{dataset}");
+            let destinations = ENDPOINTS.iter().flat_map(|endpoint| endpoint.destinations);
+            assert!(
+                destinations.into_iter().any(|destination| destination.dataset == *dataset),
+                "{dataset}"
+            );
         }
     }
 
@@ -544,6 +568,6 @@ mod tests {
 
     #[test]
     fn no_list_has_more_datasets_than_a_row_can_count() {
-        assert!(ENDPOINTS.iter().all(|endpoint| endpoint.feeds.len() <= MOST_FEEDS));
+        assert!(ENDPOINTS.iter().all(|endpoint| endpoint.destinations.len() <= MOST_DESTINATIONS));
     }
 }

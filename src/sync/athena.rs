@@ -23,11 +23,12 @@ impl Sync<'_> {
         false
     }
 
-    /// Writes the lists of the newest published snapshot, unless they are there.
-    pub(crate) async fn list_newest(&self, found: &Found, limit: &TimeLimit) {
-        if let Some(newest) = &found.latest.latest {
-            // What fails is logged, and tried again.
-            let _ = self.list_for_athena(newest, limit).await;
+    /// Writes the lists of the newest published snapshot, unless they are there. Returns whether they no longer name an
+    /// older snapshot. What fails is logged, and tried again.
+    pub(crate) async fn list_newest(&self, found: &Found, limit: &TimeLimit) -> bool {
+        match &found.latest.latest {
+            Some(newest) => self.list_for_athena(newest, limit).await.is_ok(),
+            None => true,
         }
     }
 

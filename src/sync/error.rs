@@ -152,6 +152,12 @@ impl From<std::io::Error> for SyncError {
     }
 }
 
+impl From<serde_json::Error> for SyncError {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Internal(error.to_string())
+    }
+}
+
 impl From<TooManyParts> for SyncError {
     fn from(error: TooManyParts) -> Self {
         Self::Internal(error.to_string())

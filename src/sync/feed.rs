@@ -16,10 +16,10 @@ use crate::time_limit::TimeLimit;
 
 impl Sync<'_> {
     /// Writes what changed with the snapshot that was just published, and adds it to the answer. If that fails, the
-    /// snapshot stays published, and the changes are owed. Returns whether nothing is owed of it.
-    pub(crate) async fn add_changes(&self, published: &Latest, answer: &mut SyncAnswer) -> bool {
+    /// snapshot stays published, and the changes are owed.
+    pub(crate) async fn add_changes(&self, published: &Latest, answer: &mut SyncAnswer) {
         let limit = TimeLimit::all_that_is_left(&self.invocation.work_limit);
-        let Some(feeds) = self.feeds(limit) else { return true };
+        let Some(feeds) = self.feeds(limit) else { return };
         answer.changes = Some(None);
         let made = feeds.make_of(published).await;
         self.note_made(&made, published.completed_at);
@@ -27,17 +27,13 @@ impl Sync<'_> {
             Ok(Some(feed)) => {
                 answer.message.push_str(&format!(" What changed is in {}.", feed.url));
                 answer.changes = Some(Some(published_changes(feed)));
-                true
             }
-            Ok(None) => true,
-            Err(error) => {
-                answer.message.push_str(&format!(
-                    " What changed is not written yet, because {}; the next sync writes it, and so does \
-                     {{\"action\":\"changes\"}}.",
-                    with_causes(&error)
-                ));
-                false
-            }
+            Ok(None) => {}
+            Err(error) => answer.message.push_str(&format!(
+                " What changed is not written yet, because {}; the next sync writes it, and so does \
+                 {{\"action\":\"changes\"}}.",
+                with_causes(&error)
+            )),
         }
     }
 
@@ -51,7 +47,7 @@ impl Sync<'_> {
     }
 
     /// `None` if `CHANGES` is off.
-    fn feeds(&self, limit: TimeLimit) -> Option<Feeds> {
+    pub(crate) fn feeds(&self, limit: TimeLimit) -> Option<Feeds> {
         let Config { changes, athena_latest, .. } = self.config;
         Some(Feeds::new(&self.dependencies.store, (*changes)?, *athena_latest, limit))
     }

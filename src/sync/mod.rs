@@ -16,8 +16,9 @@
 //! - `outcome` releases the lease and builds the result; `answer` words it, and [`error`] maps
 //!   failures to the documented errors.
 //! - After that, without the lease, `athena` writes lists of the snapshot's files, `feed` what changed
-//!   since the snapshot before, and `publish` removes older snapshots. What an earlier
-//!   invocation did not get to, the next one does before it begins a run, or if it has nothing to do.
+//!   since the snapshot before, and `old_snapshots` removes older ones. What an earlier
+//!   invocation did not get to, the next one does before it begins a run (the lists and the feed), or if it
+//!   has nothing to do.
 
 mod answer;
 mod athena;
@@ -27,6 +28,7 @@ pub mod daily_active_users;
 mod decide;
 pub mod error;
 mod feed;
+mod old_snapshots;
 mod outcome;
 pub mod publish;
 pub mod read;
@@ -64,7 +66,7 @@ use crate::sync::context::{Step, Sync};
 use crate::sync::decide::{Begin, Decision, Found, SpentCheckpoint};
 use crate::sync::error::{Pause, Stop, SyncError};
 use crate::sync::publish::cleanup::clean_up;
-use crate::sync::publish::retention::remove_older;
+use crate::sync::publish::retention::Occasion;
 use crate::sync::publish::{Complete, Published, Publisher};
 use crate::sync::run::read_ahead::ReadAhead;
 use crate::sync::run::remembered_ids::RememberedIds;
@@ -97,12 +99,10 @@ pub async fn sync(
         measured.newest_started_at = found.latest.latest.as_ref().map(|latest| latest.started_at);
     });
     match sync.decide(&found) {
-        Decision::Answer(mut answer) => {
-            if answer.status == SyncStatus::Skipped {
-                let limit = TimeLimit::all_that_is_left(&invocation.work_limit);
-                sync.list_newest(&found, &limit).await;
-                answer.message.extend(sync.pay_owed(&found, limit).await);
-            }
+        Decision::Answer(answer) if answer.status == SyncStatus::Skipped => {
+            Ok(sync.make_good(found, *answer).await)
+        }
+        Decision::Answer(answer) => {
             sync.remove_spent(found).await;
             Ok(*answer)
         }
@@ -121,6 +121,22 @@ pub async fn sync(
 type ClientFuture<'a> = BoxFuture<'a, Result<(Client, Option<Redaction>), Error>>;
 
 impl Sync<'_> {
+    /// Does what earlier invocations did not get to after they had published. There is no run to begin or to continue.
+    async fn make_good(&self, found: Found, mut answer: SyncAnswer) -> SyncAnswer {
+        let limit = TimeLimit::all_that_is_left(&self.invocation.work_limit);
+        let is_listed = self.list_newest(&found, &limit).await;
+        let paid = self.pay_owed(&found, limit).await;
+        // First the checkpoint: what it names would stay.
+        self.remove_spent(found).await;
+        if is_listed {
+            // The changes that were owed kept snapshots from being removed.
+            let occasion = if paid.is_some() { Occasion::Due } else { Occasion::Unfinished };
+            self.remove_old_snapshots(occasion).await;
+        }
+        answer.message.extend(paid);
+        answer
+    }
+
     /// Starts or continues a run: takes its lease, reads and publishes, and says how it ended.
     async fn run(&self, begin: Begin, found: Found) -> Result<SyncAnswer, Error> {
         if let Some(reason) = begin.abandons {
@@ -151,9 +167,9 @@ impl Sync<'_> {
         let mut answer = self.conclude(&leased, step).await?;
         if let Some(latest) = published {
             let is_listed = self.list_published(&latest, &mut answer).await;
-            let is_compared = self.add_changes(&latest, &mut answer).await;
-            if is_listed && is_compared {
-                self.remove_older().await;
+            self.add_changes(&latest, &mut answer).await;
+            if is_listed {
+                self.remove_old_snapshots(Occasion::Due).await;
             }
         }
         Ok(answer)
@@ -337,14 +353,6 @@ impl Sync<'_> {
             started: self.started,
             progress: self.invocation.progress.clone(),
             sessions_lookback: self.config.sessions_lookback,
-        }
-    }
-
-    /// Removes snapshots that are not to be kept.
-    async fn remove_older(&self) {
-        if let Some(keep) = self.config.keep_snapshots {
-            let limit = TimeLimit::all_that_is_left(&self.invocation.work_limit);
-            remove_older(&self.dependencies.store, keep, &limit).await;
         }
     }
 

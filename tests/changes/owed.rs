@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use clerk_sandbox::{FaultRule, Population, Sandbox};
+use clerk_store::Operation;
 use clerk_sync::invocation_metrics::{FeedSizes, Owed};
 use serde_json::{Value, json};
 
 use super::feeds::changed;
+use crate::support::faulty_store::{Effect, Fault};
 use crate::support::feed::{Feed, assert_feeds};
 use crate::support::fuse::Side;
 use crate::support::scene::{PAST_THE_LEASE, Stage, frozen};
@@ -143,6 +145,52 @@ async fn a_snapshot_that_is_removed_while_it_is_read_is_gone() {
     }
     assert!(reasons["previous_gone"] > 3, "{reasons:?}");
     assert!(!reasons.contains_key("previous_damaged"), "{reasons:?}");
+}
+
+/// `KEEP_SNAPSHOTS` takes no snapshot with which one is still to be compared, however many are owed. The next sync writes
+/// what is owed of them, and then they go; so they do if one of them is damaged, and nothing can be said.
+#[tokio::test(start_paused = true)]
+async fn old_snapshots_stay_until_all_that_is_owed_of_them_is_written() {
+    for (interval, is_damaged) in [("0", false), ("60", false), ("60", true)] {
+        let what = format!("interval {interval}, damaged: {is_damaged}");
+        let (world, changed) = changed("access").await;
+        let world = world.with("KEEP_SNAPSHOTS", "1");
+        world
+            .store
+            .fault(Fault::new(Operation::Put, Effect::FailBefore).on_key("summary.json").from(1));
+        let mut ids = world.snapshots();
+        for _ in 0..2 {
+            world.complete().await;
+            ids = world.snapshots();
+            pass(1).await;
+        }
+        assert_eq!(ids.len(), 3, "{what}: all changes are owed");
+        world.store.heal();
+        if is_damaged {
+            let folder = format!("snapshots/{}/users/part-", ids[0]);
+            let objects = world.memory.objects();
+            let part = objects.keys().find(|key| key.starts_with(&folder)).expect("a part");
+            world.memory.plant(part, "damaged");
+        }
+        let world = world.with("SNAPSHOT_INTERVAL_MINUTES", interval);
+        let answer = world.sync().await.expect("an answer");
+        assert_eq!(answer["status"] == "skipped", interval == "60", "{what}: {answer:#}");
+        assert_eq!(world.snapshots().len(), 1, "{what}");
+        let objects = world.memory.objects();
+        let owed = Feed::to(&objects, &ids[1]).expect("the older feed").summary;
+        if is_damaged {
+            assert_eq!(owed["datasets"]["users"]["reason"], "previous_damaged", "{what}");
+        } else {
+            let feed = Feed::to(&objects, &ids[1]).expect("the older feed");
+            assert_eq!(feed.ids_of("user_removed"), [changed.left.as_str()], "{what}");
+        }
+        let newer = Feed::to(&objects, &ids[2]).expect("the newer feed").summary;
+        assert_eq!(newer["complete"], true, "{what}");
+        let newest = Feed::latest(&objects).expect("a feed").summary;
+        assert_eq!(newest["to"]["snapshot_id"], world.snapshots()[0], "{what}");
+        let written = if interval == "60" { 2 } else { 3 };
+        assert_eq!(world.measured().feeds.len(), written, "{what}");
+    }
 }
 
 /// Nothing stays owed for ever: if the snapshot before cannot be compared with, the summary says so.

@@ -453,6 +453,10 @@ impl Judge {
             let found = objects.get(key);
             let is_gone = found.is_none() && may_go.iter().any(|folder| key.starts_with(folder));
             assert!(is_gone || found == Some(bytes), "{key} was published and has changed");
+            assert!(
+                !is_gone || is_gone_by_right(key, objects),
+                "{key} looks lost: nothing says that it was removed"
+            );
         }
         let latest = objects.get("latest.json").cloned();
         if latest == self.latest {
@@ -778,6 +782,13 @@ fn assert_sums_up(answer: &Value, objects: &Objects) {
 /// The time in a snapshot's id.
 fn begun(snapshot_id: &Value) -> Option<&str> {
     snapshot_id.as_str()?.split('-').next()
+}
+
+/// Whether a file that is gone went with its whole snapshot, or something says that the snapshot is being removed.
+fn is_gone_by_right(key: &str, objects: &Objects) -> bool {
+    let id = key.split('/').nth(1).expect("a snapshot's file");
+    !objects.contains_key(&format!("snapshots/{id}/manifest.json"))
+        || objects.contains_key(&format!("removing/{id}.json"))
 }
 
 pub(super) fn latest_id(objects: &Objects) -> Option<Value> {

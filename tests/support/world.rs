@@ -188,6 +188,15 @@ impl World {
         Snapshot::of(&self.memory.objects())
     }
 
+    /// The snapshots that have a file, oldest first.
+    pub(crate) fn snapshots(&self) -> Vec<String> {
+        let objects = self.memory.objects();
+        let ids = objects.keys().filter_map(|key| key.strip_prefix("snapshots/")?.split_once('/'));
+        let mut ids: Vec<String> = ids.map(|(id, _)| id.to_owned()).collect();
+        ids.dedup();
+        ids
+    }
+
     /// Changes `checkpoint.json` as if another program had written it.
     pub(crate) fn edit_checkpoint(&self, edit: impl FnOnce(&mut Value)) {
         let stored = &self.memory.objects()["checkpoint.json"];

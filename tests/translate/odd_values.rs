@@ -98,7 +98,7 @@ fn context(endpoint: &Endpoint, sandbox: &Sandbox) -> PageContext {
     let roles: Vec<Role> = sandbox.roles().iter().map(role).collect();
     PageContext {
         translation: Translation { roles: RoleCatalogue::from(roles), ..Translation::default() },
-        datasets: endpoint.feeds.iter().map(|feed| feed.dataset).collect(),
+        datasets: endpoint.destinations.iter().map(|destination| destination.dataset).collect(),
         id_index: Arc::default(),
         buffers: Buffers::default(),
     }
@@ -251,7 +251,7 @@ async fn no_list_is_stopped_by_odd_values() {
         for (name, entry) in null.manifest["datasets"].as_object().expect("datasets") {
             assert_eq!(entry["unreadable_fields"], json!({}), "{resource}: {name}");
         }
-        let own = endpoint.feeds[0].dataset.name();
+        let own = endpoint.destinations[0].dataset.name();
         let counted = &odd.manifest["datasets"][own]["unreadable_fields"];
         let counted = counted.as_object().expect("always there");
         assert!(counted.keys().all(|name| edited.contains_key(name)), "{resource}: {counted:?}");

@@ -112,6 +112,17 @@ impl Error {
         self.kind().1
     }
 
+    /// Whether the snapshot is being removed, or was removed since it was found.
+    #[must_use]
+    pub const fn is_removal(&self) -> bool {
+        matches!(
+            self,
+            Self::Choose(ChooseError::Read(ReadError::Removed { .. }))
+                | Self::Scan(ScanError::Read(ReadError::Removed { .. }))
+                | Self::Compare(CompareError::Read(ReadError::Removed { .. }))
+        )
+    }
+
     /// Whether a page of the answer has all of its rows: no error, but the end.
     #[must_use]
     pub const fn is_page_full(&self) -> bool {
@@ -158,6 +169,7 @@ impl Error {
 const fn read_error(error: &ReadError) -> (&'static str, u8) {
     match error {
         ReadError::NotFound { .. } | ReadError::Damaged { .. } => ("SnapshotDamaged", 6),
+        ReadError::Removed { .. } => ("SnapshotNotFound", 2),
         ReadError::Unavailable { .. } => ("StoreUnavailable", 1),
     }
 }

@@ -24,6 +24,7 @@ mod findings;
 mod holders;
 mod mcp;
 mod ocsf;
+mod removal;
 mod signature;
 mod snapshots;
 mod stats;

@@ -1,4 +1,4 @@
-//! Names the files below `SNAPSHOT_URL`: those of a snapshot, and of the feed of changes.
+//! Names the files below `SNAPSHOT_URL`: those of a snapshot, of the feed of changes, and of removals.
 
 /// Key of the file that names the newest published snapshot.
 pub const LATEST_KEY: &str = "latest.json";
@@ -27,6 +27,12 @@ pub fn feed_summary_key(to_id: &str) -> String {
 /// Name of a feed's summary in its folder.
 pub const FEED_SUMMARY: &str = "summary.json";
 
+/// The snapshot to which the feed leads whose summary has this key; `None` for any other file.
+#[must_use]
+pub fn feed_of_summary(key: &str) -> Option<&str> {
+    id_in_folder(key.strip_prefix(CHANGES_FOLDER)?, FEED_SUMMARY)
+}
+
 /// The folder of a snapshot, with a trailing slash.
 #[must_use]
 pub fn snapshot_folder(snapshot_id: &str) -> String {
@@ -50,6 +56,36 @@ pub fn manifest_key(snapshot_id: &str) -> String {
 #[must_use]
 pub fn manifest_signature_key(snapshot_id: &str) -> String {
     format!("{SNAPSHOTS_FOLDER}{snapshot_id}/{MANIFEST_SIGNATURE}")
+}
+
+/// The snapshot whose manifest has this key; `None` for any other file.
+#[must_use]
+pub fn snapshot_of_manifest(key: &str) -> Option<&str> {
+    id_in_folder(key.strip_prefix(SNAPSHOTS_FOLDER)?, MANIFEST)
+}
+
+/// The folder with a file for each snapshot that is being removed, with a trailing slash. It is beside the snapshots, so
+/// that a snapshot's manifest stays the last of its own files.
+pub const REMOVALS_FOLDER: &str = "removing/";
+
+/// Key of the file that says that a snapshot is being removed. It is written before the first of the snapshot's files
+/// is removed, and removed after the last one, which is the manifest.
+#[must_use]
+pub fn removal_key(snapshot_id: &str) -> String {
+    format!("{REMOVALS_FOLDER}{snapshot_id}.json")
+}
+
+/// The snapshot of which the file with this key says that it is being removed; `None` for any other file.
+#[must_use]
+pub fn snapshot_of_removal(key: &str) -> Option<&str> {
+    let id = key.strip_prefix(REMOVALS_FOLDER)?.strip_suffix(".json")?;
+    is_snapshot_id(id).then_some(id)
+}
+
+/// The snapshot's id in `<id>/<file>`.
+fn id_in_folder<'a>(key: &'a str, file: &str) -> Option<&'a str> {
+    let (id, name) = key.split_once('/')?;
+    (name == file && is_snapshot_id(id)).then_some(id)
 }
 
 /// Whether an id has the form `20261120T120000Z-3f9a1c` (docs/data.md). It becomes the name of a folder, so nothing
@@ -93,5 +129,29 @@ mod tests {
             "snapshots/20261120T120000Z-3f9a1c/manifest.json"
         );
         assert!(manifest_key("x").starts_with(&snapshot_folder("x")));
+    }
+
+    // Promise: a key names the snapshot that it was made for, and a file of others names none.
+    #[test]
+    fn a_key_gives_its_snapshot_back() {
+        let id = "20261120T120000Z-3f9a1c";
+        for (of_key, key) in [
+            (feed_of_summary as fn(&str) -> Option<&str>, feed_summary_key(id)),
+            (snapshot_of_manifest, manifest_key(id)),
+            (snapshot_of_removal, removal_key(id)),
+        ] {
+            assert_eq!(of_key(&key), Some(id));
+            for other in [
+                format!("{key}x"),
+                format!("x{key}"),
+                key.replace("json", "json/manifest.json"),
+                key.replace(id, "20261120"),
+                key.replace(id, ".."),
+                manifest_signature_key(id),
+                CHANGES_LATEST_KEY.to_owned(),
+            ] {
+                assert_eq!(of_key(&other), None, "{other}");
+            }
+        }
     }
 }

@@ -5,7 +5,8 @@
 //! - [`record`] defines every kind of line; [`records`] collects the lines of a page in [`buffers`], written by
 //!   [`json`].
 //! - [`part`] compresses lines into a file and reads them back; [`part_name`] names that file.
-//! - [`manifest`] lists the parts of a snapshot, with [`digest`]s that detect corruption.
+//! - [`manifest`] lists the parts of a snapshot, with [`digest`]s that detect corruption. It is a [`document`], as are
+//!   the other files of JSON.
 //! - [`redaction`] has the hashes that replace personal data.
 //! - [`source`] is where snapshots are read from, [`layout`] names the files there, and [`reader`] reads snapshots back.
 //! - [`compare`] says what changed between two snapshots.
@@ -16,6 +17,7 @@ pub mod buffers;
 pub mod compare;
 pub mod compression;
 pub mod digest;
+pub mod document;
 mod gzip;
 pub mod json;
 pub mod layout;

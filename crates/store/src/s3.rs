@@ -466,7 +466,7 @@ fn has_own_endpoint(config: &SdkConfig) -> bool {
 }
 
 /// The version of an ETag. Proxies that compress responses make the tag weak (`W/"…"`), and a weak tag matches no
-/// condition. The prefix can be dropped, because every write of an object yields its own tag.
+/// condition. The prefix can be dropped: S3's own tags are strong, and what follows the prefix is what S3 compares.
 fn version_of(e_tag: &str) -> Version {
     Version::new(e_tag.strip_prefix("W/").unwrap_or(e_tag))
 }

@@ -109,7 +109,8 @@ fn entry(checkpoint: &Checkpoint, dataset: Dataset) -> DatasetEntry {
 /// The unreadable fields of the rows whose own dataset it is. Other datasets use few fields of a
 /// row.
 fn unreadable_fields(checkpoint: &Checkpoint, dataset: Dataset) -> BTreeMap<String, u64> {
-    let is_own = |endpoint: &Endpoint| endpoint.feeds.first().map(|it| it.dataset) == Some(dataset);
+    let is_own =
+        |endpoint: &Endpoint| endpoint.destinations.first().map(|it| it.dataset) == Some(dataset);
     let own = sources(checkpoint, dataset).filter(|(endpoint, _)| is_own(endpoint));
     let segments = own.filter_map(|(_, list)| list).flat_map(ListProgress::segments);
     let mut rows_by_field = BTreeMap::new();
@@ -148,8 +149,8 @@ fn status(checkpoint: &Checkpoint, dataset: Dataset) -> DatasetStatus {
 /// theirs.
 fn failure(checkpoint: &Checkpoint, dataset: Dataset) -> Option<String> {
     let of_the_dataset = lists_of(&checkpoint.resources).filter(|list| {
-        let own = endpoint(list.resource).feeds.first();
-        own.is_some_and(|feed| feed.dataset == dataset)
+        let own = endpoint(list.resource).destinations.first();
+        own.is_some_and(|destination| destination.dataset == dataset)
     });
     of_the_dataset
         .filter_map(|list| match &checkpoint.lists.get(&list.name())?.stage {
@@ -162,8 +163,12 @@ fn failure(checkpoint: &Checkpoint, dataset: Dataset) -> Option<String> {
 /// The reasons why lists that a dataset needs are left out.
 fn gaps(checkpoint: &Checkpoint, dataset: Dataset) -> impl Iterator<Item = String> {
     let needed = sources(checkpoint, dataset).flat_map(move |(endpoint, _)| {
-        let feeds = endpoint.feeds.iter().filter(move |feed| feed.dataset == dataset);
-        feeds.flat_map(|feed| feed.needs).map(ListName::from).chain([endpoint.name()])
+        let destinations =
+            endpoint.destinations.iter().filter(move |destination| destination.dataset == dataset);
+        destinations
+            .flat_map(|destination| destination.needs)
+            .map(ListName::from)
+            .chain([endpoint.name()])
     });
     needed.filter_map(|list| match &checkpoint.lists.get(&list)?.stage {
         Stage::Refused { code: reason } | Stage::Failed { reason } => Some(reason.clone()),
@@ -171,15 +176,16 @@ fn gaps(checkpoint: &Checkpoint, dataset: Dataset) -> impl Iterator<Item = Strin
     })
 }
 
-/// The opted-in lists that feed a dataset, in the order of their sections.
+/// The opted-in lists whose rows go to a dataset, in the order of their sections.
 fn sources(
     checkpoint: &Checkpoint,
     dataset: Dataset,
 ) -> impl Iterator<Item = (&'static Endpoint, Option<&ListProgress>)> {
     let mut sources: Vec<(u16, &'static Endpoint)> = lists_of(&checkpoint.resources)
         .filter_map(|endpoint| {
-            let feed = endpoint.feeds.iter().find(|feed| feed.dataset == dataset)?;
-            Some((feed.section, endpoint))
+            let destination =
+                endpoint.destinations.iter().find(|destination| destination.dataset == dataset)?;
+            Some((destination.section, endpoint))
         })
         .collect();
     sources.sort_by_key(|&(section, _)| section);
@@ -189,9 +195,11 @@ fn sources(
 /// The lists whose counts are stated for a dataset: those of its last resource in the table that
 /// are not left out.
 fn main_lists(checkpoint: &Checkpoint, dataset: Dataset) -> Vec<&ListProgress> {
-    let fed = |endpoint: &&Endpoint| endpoint.feeds.iter().any(|feed| feed.dataset == dataset);
+    let is_written_to = |endpoint: &&Endpoint| {
+        endpoint.destinations.iter().any(|destination| destination.dataset == dataset)
+    };
     let lists: Vec<(Resource, &ListProgress)> = lists_of(&checkpoint.resources)
-        .filter(fed)
+        .filter(is_written_to)
         .filter_map(|endpoint| Some((endpoint.resource, checkpoint.lists.get(&endpoint.name())?)))
         .filter(|(_, list)| !list.is_left_out())
         .collect();

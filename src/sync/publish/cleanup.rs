@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use clerk_snapshot::digest::Sha256Hex;
 use clerk_snapshot::layout::{
-    MANIFEST, MANIFEST_SIGNATURE, is_snapshot_id, manifest_key, snapshot_folder,
+    is_snapshot_id, manifest_key, manifest_signature_key, snapshot_folder,
 };
 use clerk_snapshot::part_name::is_part_of;
 use clerk_snapshot::resource::Dataset;
@@ -42,7 +42,7 @@ pub(crate) async fn clean_up(
     }
     let was_published = |id: &String| snapshots.iter().any(|it| it.snapshot_id == *id);
     for abandoned in checkpoint.abandoned.iter().filter(|id| !was_published(id)) {
-        result = result.and(remove_all(store, &snapshot_folder(abandoned), &BTreeSet::new()).await);
+        result = result.and(remove_all(store, abandoned, &BTreeSet::new()).await);
     }
     result = result.and(remove_probes(store).await);
     result = result.and(store.remove_leftovers().await.map(|_| ()));
@@ -57,7 +57,7 @@ pub(crate) async fn clean_up(
 pub(crate) async fn remove_if_given_up(store: &dyn Store, snapshot_id: &str) {
     let removed = match is_given_up(store, snapshot_id).await {
         Ok(false) => Ok(()),
-        Ok(true) => remove_all(store, &snapshot_folder(snapshot_id), &BTreeSet::new()).await,
+        Ok(true) => remove_all(store, snapshot_id, &BTreeSet::new()).await,
         Err(error) => Err(error),
     };
     if let Err(error) = removed {
@@ -83,7 +83,7 @@ async fn is_given_up(store: &dyn Store, snapshot_id: &str) -> Result<bool, Store
 /// Removes the files in a published snapshot's folder that its manifest does not name.
 async fn tidy(store: &dyn Store, published: &PreviousSnapshot) -> Result<(), StoreError> {
     match objects_of(store, published).await? {
-        Some(named) => remove_all(store, &snapshot_folder(&published.snapshot_id), &named).await,
+        Some(named) => remove_all(store, &published.snapshot_id, &named).await,
         // Without the manifest nothing says which files to keep.
         None => Ok(()),
     }
@@ -107,22 +107,19 @@ async fn objects_of(
     struct Object {
         key: String,
     }
-    if !is_snapshot_id(&published.snapshot_id) {
+    let id = published.snapshot_id.as_str();
+    if !is_snapshot_id(id) {
         return Ok(None);
     }
-    let folder = snapshot_folder(&published.snapshot_id);
-    let Some(object) = store.get(&format!("{folder}{MANIFEST}")).await? else { return Ok(None) };
+    let Some(object) = store.get(&manifest_key(id)).await? else { return Ok(None) };
     if published.manifest_sha256 != Some(Sha256Hex::of(&object.bytes)) {
         return Ok(None);
     }
     let Ok(Named { datasets }) = serde_json::from_slice(&object.bytes) else { return Ok(None) };
     let parts = datasets.values().flat_map(|dataset| &dataset.parts);
-    Ok(Some(named(&folder, parts.map(|part| part.key.as_str()))))
-}
-
-/// The keys of a snapshot's manifest, of its signature, and of its parts.
-fn named<'a>(folder: &str, parts: impl Iterator<Item = &'a str>) -> BTreeSet<String> {
-    parts.chain([MANIFEST, MANIFEST_SIGNATURE]).map(|key| format!("{folder}{key}")).collect()
+    let folder = snapshot_folder(id);
+    let parts = parts.map(|part| format!("{folder}{}", part.key));
+    Ok(Some(parts.chain([manifest_key(id), manifest_signature_key(id)]).collect()))
 }
 
 /// Removes every file in a snapshot's folder that is not named and that this program could have
@@ -132,18 +129,20 @@ fn named<'a>(folder: &str, parts: impl Iterator<Item = &'a str>) -> BTreeSet<Str
 /// [`StoreError`] of the last file that cannot be removed; the others are removed.
 pub(super) async fn remove_all(
     store: &dyn Store,
-    folder: &str,
+    snapshot_id: &str,
     named: &BTreeSet<String>,
 ) -> Result<(), StoreError> {
-    let is_ours = |key: &str| {
-        let key = key.strip_prefix(folder).unwrap_or_default();
-        matches!(key, MANIFEST | MANIFEST_SIGNATURE)
-            || is_ids_key(key)
-            || Dataset::ALL.iter().any(|&it| is_part_of(it, key))
+    let folder = snapshot_folder(snapshot_id);
+    let beside_parts = [manifest_key(snapshot_id), manifest_signature_key(snapshot_id)];
+    let is_ours = |key: &String| {
+        let in_folder = key.strip_prefix(&folder).unwrap_or_default();
+        beside_parts.contains(key)
+            || is_ids_key(in_folder)
+            || Dataset::ALL.iter().any(|&it| is_part_of(it, in_folder))
     };
-    let listed = match store.list(folder).await {
+    let listed = match store.list(&folder).await {
         // Tried twice: files that are missed now are not looked for again.
-        Err(_) => store.list(folder).await?,
+        Err(_) => store.list(&folder).await?,
         Ok(listed) => listed,
     };
     let listed = listed.into_iter().map(|listed| listed.key);

@@ -14,8 +14,8 @@ pub(crate) mod retention;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use clerk_snapshot::digest::Sha256Hex;
+use clerk_snapshot::document;
 use clerk_snapshot::layout::{LATEST_KEY, manifest_key, manifest_signature_key, snapshot_folder};
 use clerk_snapshot::manifest::{
     DatasetStatus, Instance, Latest, MANIFEST_FORMAT, Manifest, Previous,
@@ -196,7 +196,7 @@ impl Publisher {
     /// Writes the manifest once, and returns its checksum. If it exists it must be the same: an earlier
     /// attempt to publish this run wrote it, or a run that the guard held.
     async fn write_manifest(&self, key: &str, manifest: &Manifest) -> Result<Sha256Hex, SyncError> {
-        let bytes = json(manifest)?;
+        let bytes = document::to_bytes(manifest)?;
         let put = self.store.put(key, bytes.clone(), ContentType::Json, Condition::Absent).await;
         match put {
             Ok(_) => Ok(Sha256Hex::of(&bytes)),
@@ -260,7 +260,7 @@ impl Publisher {
         latest: &Latest,
         mut found: LatestFound,
     ) -> Result<bool, SyncError> {
-        let bytes = json(latest)?;
+        let bytes = document::to_bytes(latest)?;
         let mut attempts = 0;
         loop {
             attempts += 1;
@@ -297,7 +297,11 @@ fn is_of_older_version(standing: &[u8], manifest: &Manifest) -> Result<bool, Syn
     if manifest.settings.is_some() {
         return Ok(false);
     }
-    let json = json(&Manifest { previous: None, redaction_key_id: None, ..manifest.clone() })?;
+    let json = document::to_bytes(&Manifest {
+        previous: None,
+        redaction_key_id: None,
+        ..manifest.clone()
+    })?;
     let is_newest = |line: &[u8]| {
         NEWEST.iter().any(|field| line == format!("  \"{field}\": null,\n").as_bytes())
     };
@@ -329,11 +333,4 @@ fn manifest(checkpoint: &Checkpoint, completed: Completed) -> Manifest {
         referential: summary::referential(checkpoint),
         run: completed.run,
     }
-}
-
-fn json(document: &impl serde::Serialize) -> Result<Bytes, SyncError> {
-    let mut bytes = serde_json::to_vec_pretty(document)
-        .map_err(|error| SyncError::Internal(error.to_string()))?;
-    bytes.push(b'\n');
-    Ok(Bytes::from(bytes))
 }

@@ -2,23 +2,50 @@
 //!
 //! - The chain of `previous` says which snapshots are published, and in which order. What is behind a gap in it stays.
 //! - The oldest goes first, its manifest last: after an interruption the chain still leads to what is left.
+//! - A file below `removing/` says that a snapshot is being removed, so that readers do not take it for damaged, and the
+//!   next invocation knows that there is something to finish. Nothing is removed because of such a file alone.
 //! - What `latest.json` or the run in progress names stays, however few are to be kept.
+//! - What changed between a snapshot and the one after it is written before the snapshot goes.
 
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use clerk_snapshot::layout::{manifest_key, snapshot_folder};
+use clerk_snapshot::document;
+use clerk_snapshot::layout::{REMOVALS_FOLDER, manifest_key, removal_key, snapshot_of_removal};
 use clerk_snapshot::reader::{Chain, Link, ReadError};
-use clerk_store::{Store, StoreError, StoreSource};
+use clerk_store::{Condition, ContentType, Store, StoreError, StoreSource};
+use serde::Serialize;
 use tracing::{info, warn};
 
+use crate::changes::error::FeedError;
+use crate::changes::feeds::{Feed, Feeds};
 use crate::error::with_causes;
+use crate::invocation_metrics::InvocationMetrics;
 use crate::sync::checkpoint::document::{CHECKPOINT_KEY, Checkpoint};
 use crate::sync::publish::cleanup::{remove, remove_all};
 use crate::time_limit::TimeLimit;
 
-/// Why older snapshots could not be removed. The next invocation that publishes tries again.
+/// Removes published snapshots but the newest so many.
+pub(crate) struct Retention<'a> {
+    pub(crate) store: &'a Arc<dyn Store>,
+    pub(crate) keep: NonZeroUsize,
+    /// Writes what changed; `None` if `CHANGES` is off.
+    pub(crate) feeds: Option<Feeds>,
+    pub(crate) limit: TimeLimit,
+    pub(crate) metrics: &'a InvocationMetrics,
+}
+
+/// Why snapshots may have to be removed now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Occasion {
+    /// A snapshot was published, or what the removal of older ones waited for is done.
+    Due,
+    /// None. What an earlier invocation has begun is finished, which costs one listing if there is no such thing.
+    Unfinished,
+}
+
+/// Why older snapshots could not be removed. A later invocation tries again.
 #[derive(Debug, thiserror::Error)]
 enum RetentionError {
     #[error(transparent)]
@@ -28,52 +55,109 @@ enum RetentionError {
     /// Nobody knows which snapshots such a checkpoint names.
     #[error("checkpoint.json cannot be understood")]
     Checkpoint,
+    /// The changes of the newest snapshot are owed. They are not written here, because the answer says what became of
+    /// them.
+    #[error("what changed with the newest snapshot is still to be written")]
+    Owed,
+    #[error("what changed with {1} could not be written")]
+    Feed(#[source] FeedError, String),
+    /// Out of memory.
+    #[error(transparent)]
+    Encode(#[from] serde_json::Error),
 }
 
-/// Removes published snapshots but the newest `keep`, for as long as there is time. Nothing depends on it, so a failure
-/// is logged.
-pub(crate) async fn remove_older(store: &Arc<dyn Store>, keep: NonZeroUsize, limit: &TimeLimit) {
-    let removing = remove_all_but(store, keep, limit);
-    let removed = tokio::select! {
-        removed = removing => removed,
-        _ = limit.reached() => {
-            warn!("there was no time left to remove all older snapshots; the next sync that publishes goes on");
-            return;
+impl Retention<'_> {
+    /// Removes the snapshots for as long as there is time. Nothing depends on it, so a failure is logged.
+    pub(crate) async fn enforce(&self, occasion: Occasion) {
+        let removed = tokio::select! {
+            removed = self.remove_all_but_newest(occasion) => removed,
+            _ = self.limit.reached() => {
+                warn!("there was no time left to remove all older snapshots; a later sync goes on");
+                return;
+            }
+        };
+        match removed {
+            Ok(0) => {}
+            Ok(removed) => info!(removed, "older snapshots removed"),
+            Err(error) => {
+                let error = with_causes(&error);
+                warn!(error, "older snapshots could not be removed; a later sync tries again");
+            }
         }
-    };
-    match removed {
-        Ok(0) => {}
-        Ok(removed) => info!(removed, "older snapshots removed"),
-        Err(error) => {
-            let error = with_causes(&error);
-            warn!(
-                error,
-                "older snapshots could not be removed; the next sync that publishes tries again"
-            );
+    }
+
+    async fn remove_all_but_newest(&self, occasion: Occasion) -> Result<u64, RetentionError> {
+        let store = &**self.store;
+        let begun = begun(store).await?;
+        if occasion == Occasion::Unfinished && begun.is_empty() {
+            return Ok(0);
         }
+        let published = published(self.store).await?;
+        let in_use = in_use(store).await?;
+        let mut gone = BTreeSet::new();
+        // Each with the one after it.
+        let older = published.windows(2).skip(self.keep.get() - 1).rev();
+        for pair in older.filter(|pair| !in_use.contains(&pair[1])) {
+            if self.limit.exceeded().is_some() {
+                return Ok(gone.len() as u64);
+            }
+            let [after, id] = pair else { continue };
+            self.write_changes(after, &published[0]).await?;
+            if !begun.contains(id) {
+                announce(store, id).await?;
+            }
+            let manifest = manifest_key(id);
+            let but = BTreeSet::from([manifest.clone()]);
+            remove_all(store, id, &but).await?;
+            remove(store, &manifest).await?;
+            gone.insert(id.clone());
+        }
+        let removed = gone.len() as u64;
+        for id in begun.into_iter().filter(|id| !published.contains(id)) {
+            if store.verify(&manifest_key(&id)).await?.is_none() {
+                gone.insert(id);
+            }
+        }
+        for id in &gone {
+            remove(store, &removal_key(id)).await?;
+        }
+        Ok(removed)
+    }
+
+    /// Writes what changed with the snapshot `after` one that is about to be removed, if that is still owed: nobody
+    /// could find it out later.
+    async fn write_changes(&self, after: &str, newest: &str) -> Result<(), RetentionError> {
+        let Some(feeds) = &self.feeds else { return Ok(()) };
+        let failed = |error| RetentionError::Feed(error, after.to_owned());
+        if feeds.has_feed(after).await.map_err(failed)? {
+            return Ok(());
+        }
+        if after == newest {
+            return Err(RetentionError::Owed);
+        }
+        let feed = feeds.make_of_id(after).await.map_err(failed)?;
+        self.metrics.note(|measured| measured.feeds.extend(feed.iter().map(Feed::sizes)));
+        Ok(())
     }
 }
 
-async fn remove_all_but(
-    store: &Arc<dyn Store>,
-    keep: NonZeroUsize,
-    limit: &TimeLimit,
-) -> Result<u64, RetentionError> {
-    let published = published(store).await?;
-    let in_use = in_use(&**store).await?;
-    let older = published.iter().skip(keep.get()).filter(|id| !in_use.contains(*id));
-    let mut removed = 0;
-    for id in older.rev() {
-        if limit.exceeded().is_some() {
-            break;
-        }
-        let manifest = manifest_key(id);
-        let but = BTreeSet::from([manifest.clone()]);
-        remove_all(&**store, &snapshot_folder(id), &but).await?;
-        remove(&**store, &manifest).await?;
-        removed += 1;
+/// The snapshots whose removal was begun. If all went well since, there is none.
+async fn begun(store: &dyn Store) -> Result<BTreeSet<String>, StoreError> {
+    let listed = store.list(REMOVALS_FOLDER).await?;
+    let ids = listed.iter().filter_map(|listed| snapshot_of_removal(&listed.key));
+    Ok(ids.map(str::to_owned).collect())
+}
+
+/// Says that a snapshot is being removed. This stays until all snapshots are removed that are to be: so long, a later
+/// invocation goes on.
+async fn announce(store: &dyn Store, snapshot_id: &str) -> Result<(), RetentionError> {
+    #[derive(Serialize)]
+    struct Removal<'a> {
+        snapshot_id: &'a str,
     }
-    Ok(removed)
+    let bytes = document::to_bytes(&Removal { snapshot_id })?;
+    store.put(&removal_key(snapshot_id), bytes, ContentType::Json, Condition::Any).await?;
+    Ok(())
 }
 
 /// The ids of the published snapshots, newest first.

@@ -118,11 +118,18 @@ async fn leave_out_gone(
     let number = Number { window: *window, sequence: segment.sequence };
     let mut left_out = LeftOut::default();
     let mut parts = BTreeMap::new();
-    for feed in run.feeds(memberships) {
-        let Some(stored) = segment.parts.get(&feed.dataset) else { continue };
+    for destination in run.destinations(memberships) {
+        let Some(stored) = segment.parts.get(&destination.dataset) else { continue };
         if let Some(finished) = without_gone(run, stored, &mut left_out).await? {
             run.leased.assure_held().await?;
-            parts.extend([store_part(run, feed.dataset, feed.section, number, finished).await?]);
+            parts.extend([store_part(
+                run,
+                destination.dataset,
+                destination.section,
+                number,
+                finished,
+            )
+            .await?]);
         }
     }
     let gone = left_out.lines_of_memberships.len();

@@ -251,7 +251,7 @@ mod tests {
     use proptest::test_runner::{Config, RngSeed};
 
     use super::*;
-    use crate::lists::page::MOST_FEEDS;
+    use crate::lists::page::MOST_DESTINATIONS;
     use crate::lists::page::{ReadRow, RowKey};
     use crate::paging::position::PagingMode;
 
@@ -263,7 +263,7 @@ mod tests {
             belongs_to_nobody: false,
             unreadable: Vec::new(),
             left_out: Vec::new(),
-            lines: [0; MOST_FEEDS],
+            lines: [0; MOST_DESTINATIONS],
             unknown: None,
             unresolved_role_key: None,
             active_on: None,

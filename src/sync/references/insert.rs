@@ -110,18 +110,21 @@ async fn merge_parts(
     page: &ReadPage,
     rows: &[usize],
 ) -> Result<Option<BTreeMap<Dataset, StoredPart>>, SyncError> {
-    let feeds = run.feeds(endpoint);
-    let Some(own) = feeds.first().and_then(|feed| segment.parts.get(&feed.dataset)) else {
+    let destinations = run.destinations(endpoint);
+    let Some(own) =
+        destinations.first().and_then(|destination| segment.parts.get(&destination.dataset))
+    else {
         return Ok(None);
     };
     let before = places(run, own, page, rows).await?;
     run.leased.assure_held().await?;
     let mut parts = BTreeMap::new();
-    for (position, feed) in feeds.iter().enumerate() {
-        let Some(stored) = segment.parts.get(&feed.dataset) else { continue };
-        let merged = merge(run, stored, &before, page, position, feed.dataset).await?;
+    for (position, destination) in destinations.iter().enumerate() {
+        let Some(stored) = segment.parts.get(&destination.dataset) else { continue };
+        let merged = merge(run, stored, &before, page, position, destination.dataset).await?;
         if let Some(finished) = merged.finish()? {
-            let stored = store_part(run, feed.dataset, feed.section, number, finished);
+            let stored =
+                store_part(run, destination.dataset, destination.section, number, finished);
             parts.extend([stored.await?]);
         }
     }

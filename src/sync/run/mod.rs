@@ -24,7 +24,7 @@ use tracing::warn;
 
 use crate::clerk::client::Client;
 use crate::clock::Clock;
-use crate::lists::endpoint::{Endpoint, Feed, ListName};
+use crate::lists::endpoint::{Destination, Endpoint, ListName};
 use crate::lists::id_index::IdIndex;
 use crate::lists::page::{PageContext, ReadRow};
 use crate::lists::table::endpoint;
@@ -203,7 +203,11 @@ impl Run {
                     redaction: self.output.redaction.clone(),
                     roles,
                 },
-                datasets: self.feeds(endpoint).iter().map(|feed| feed.dataset).collect(),
+                datasets: self
+                    .destinations(endpoint)
+                    .iter()
+                    .map(|destination| destination.dataset)
+                    .collect(),
                 id_index: Arc::clone(&self.id_index),
                 buffers: self.buffers.clone(),
             }),
@@ -248,10 +252,10 @@ impl Run {
     }
 
     /// What a list's rows are written to: nothing if the list is only read for another resource.
-    pub fn feeds(&self, endpoint: &'static Endpoint) -> &'static [Feed] {
+    pub fn destinations(&self, endpoint: &'static Endpoint) -> &'static [Destination] {
         let opted_in =
             self.leased.read(|checkpoint| checkpoint.resources.contains(&endpoint.resource));
-        if opted_in { endpoint.feeds } else { &[] }
+        if opted_in { endpoint.destinations } else { &[] }
     }
 
     /// Logs the fields of a row that could not be read, each field of a list once.

@@ -135,10 +135,17 @@ async fn store_joined(
     // If the lease is lost, the new holder may have joined these segments and removed their parts:
     // report the lost lease, not lost parts.
     run.leased.assure_held().await?;
-    for feed in run.feeds(endpoint) {
-        if let Some(finished) = join_parts(run, segments, feed.dataset).await? {
+    for destination in run.destinations(endpoint) {
+        if let Some(finished) = join_parts(run, segments, destination.dataset).await? {
             run.leased.assure_held().await?;
-            parts.extend([store_part(run, feed.dataset, feed.section, number, finished).await?]);
+            parts.extend([store_part(
+                run,
+                destination.dataset,
+                destination.section,
+                number,
+                finished,
+            )
+            .await?]);
         }
     }
     let sum = |count: fn(&Segment) -> u64| segments.iter().map(count).sum();

@@ -231,7 +231,7 @@ fn whole_key(run: &Run, list: ListName, sha256: &Sha256Hex) -> String {
 
 /// The part of a segment in the list's own dataset.
 fn own_part<'a>(endpoint: &Endpoint, segment: &'a Segment) -> Option<&'a StoredPart> {
-    let own = endpoint.feeds.first()?;
+    let own = endpoint.destinations.first()?;
     segment.parts.get(&own.dataset)
 }
 

@@ -143,12 +143,13 @@ impl<'a> SegmentBuilder<'a> {
             self.last = Some(row.key.clone());
         }
         let fetched = fetched(page, &self.clock);
-        let feeds = self.run.feeds(self.endpoint);
-        while self.parts.len() < feeds.len() {
+        let destinations = self.run.destinations(self.endpoint);
+        while self.parts.len() < destinations.len() {
             self.parts.push(PartBuilder::new(self.run.output.compression)?);
         }
-        for (position, (feed, part)) in feeds.iter().zip(&mut self.parts).enumerate() {
-            part.add_lines(&page.kept_lines(position, feed.dataset), fetched)?;
+        for (position, (destination, part)) in destinations.iter().zip(&mut self.parts).enumerate()
+        {
+            part.add_lines(&page.kept_lines(position, destination.dataset), fetched)?;
         }
         Ok(())
     }
@@ -179,17 +180,17 @@ impl<'a> SegmentBuilder<'a> {
         let (Some(first), Some(last)) = (self.first, self.last) else {
             return Ok(StoredSegment { roles: self.roles, ..StoredSegment::default() });
         };
-        let feeds = self.run.feeds(self.endpoint);
+        let destinations = self.run.destinations(self.endpoint);
         let mut finished = Vec::new();
         // Frees the compressors, of 256 KiB each, before anything is awaited: many segments may
         // wait at a time.
-        for (feed, part) in feeds.iter().zip(self.parts) {
-            finished.extend(part.finish()?.map(|part| (feed, part)));
+        for (destination, part) in destinations.iter().zip(self.parts) {
+            finished.extend(part.finish()?.map(|part| (destination, part)));
         }
         self.run.leased.assure_held().await?;
-        let storing = finished
-            .into_iter()
-            .map(|(feed, part)| store_part(self.run, feed.dataset, feed.section, number, part));
+        let storing = finished.into_iter().map(|(destination, part)| {
+            store_part(self.run, destination.dataset, destination.section, number, part)
+        });
         // All of them are awaited even if one fails, so that no write is under way when the error
         // is handled and the folder is listed.
         let parts: BTreeMap<Dataset, StoredPart> =

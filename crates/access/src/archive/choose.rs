@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use clerk_snapshot::layout::{self, SNAPSHOTS_FOLDER};
-use clerk_snapshot::reader::{Chain, Link, ReadError, Snapshot};
+use clerk_snapshot::layout::{SNAPSHOTS_FOLDER, snapshot_of_manifest};
+use clerk_snapshot::reader::{Chain, Link, ReadError, Snapshot, being_removed};
 use clerk_snapshot::source::SourceError;
 use clerk_snapshot::timestamp::Timestamp;
 
@@ -76,11 +76,15 @@ impl Archive {
     pub async fn ids(&self, beginning: &str) -> Result<BTreeSet<String>, ChooseError> {
         let prefix = format!("{SNAPSHOTS_FOLDER}{beginning}");
         let keys = self.source().list(&prefix).await.map_err(ChooseError::List)?;
-        let ids = keys.iter().filter_map(|key| {
-            let (id, file) = key.strip_prefix(SNAPSHOTS_FOLDER)?.split_once('/')?;
-            (file == "manifest.json" && layout::is_snapshot_id(id)).then(|| id.to_owned())
-        });
-        Ok(ids.collect())
+        Ok(keys.iter().filter_map(|key| snapshot_of_manifest(key)).map(str::to_owned).collect())
+    }
+
+    /// Ids of the snapshots that are being removed: some of their files may be gone.
+    ///
+    /// # Errors
+    /// [`ChooseError::List`].
+    pub async fn being_removed(&self) -> Result<BTreeSet<String>, ChooseError> {
+        being_removed(&**self.source()).await.map_err(ChooseError::List)
     }
 
     /// The first published snapshot, newest first, that is wanted.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::thread;
 
 use clerk_snapshot::part::Part;
-use clerk_snapshot::reader::{Damage, PartLines, ReadError, Snapshot, VerifiedPart};
+use clerk_snapshot::reader::{PartLines, ReadError, Snapshot, VerifiedPart};
 use clerk_snapshot::resource::Dataset;
 use futures_util::StreamExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -183,8 +183,7 @@ where
     // Neither semaphore is ever closed, and without a permit the work would merely be less bounded.
     let memory = Arc::clone(&limits.memory);
     let room = memory.acquire_many_owned(u32::try_from(room).unwrap_or(1)).await.ok();
-    let verified =
-        snapshot.read_part(part).await.map_err(|error| missing_is_damage(error, part))?;
+    let verified = snapshot.read_part(part).await?;
     let processor = limits.processors.acquire().await.ok();
     let shared_by_thread = Arc::clone(&shared);
     let work = spawn_blocking(move || {
@@ -201,15 +200,5 @@ pub(super) fn stopped(error: JoinError) -> ScanError {
     match error.try_into_panic() {
         Ok(panic) => std::panic::resume_unwind(panic),
         Err(cancelled) => ScanError::Interrupted(cancelled),
-    }
-}
-
-/// A part that its manifest names and that is not there is damage, unlike a snapshot that is not there.
-fn missing_is_damage(error: ReadError, part: &Part) -> ReadError {
-    match error {
-        ReadError::NotFound { url } => {
-            ReadError::Damaged { url, problem: Damage::Size { expected: part.bytes, found: 0 } }
-        }
-        other => other,
     }
 }

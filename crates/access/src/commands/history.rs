@@ -92,11 +92,12 @@ struct Found {
 }
 
 /// The published snapshots of one instance, or those of a span. Those before another instance's key was set have a
-/// history of their own.
+/// history of their own, and those that are being removed have none any more.
 async fn oldest_first(span: Option<&Span>, session: &Session<'_>) -> Result<Found, Error> {
     let mut snapshots: Vec<Snapshot> = Vec::new();
     let mut hole = None;
     let mut passed = BTreeSet::new();
+    let removing = session.archive.being_removed().await?;
     let mut chain = session.archive.published();
     let instance = |snapshot: &Snapshot| snapshot.manifest().instance.id.clone();
     let is_before_span = |snapshot: &Snapshot| span.is_some_and(|it| it.newest != snapshot.id());
@@ -117,7 +118,9 @@ async fn oldest_first(span: Option<&Span>, session: &Session<'_>) -> Result<Foun
         if snapshots.is_empty() && is_before_span(&snapshot) {
             continue;
         }
-        if snapshots.last().is_some_and(|newer| instance(newer) != instance(&snapshot)) {
+        let is_other = |newer: &Snapshot| instance(newer) != instance(&snapshot);
+        let is_going = removing.contains(snapshot.id());
+        if snapshots.last().is_some_and(|newer| is_going || is_other(newer)) {
             break;
         }
         snapshots.push(snapshot);

@@ -71,6 +71,8 @@ struct Damaged {
 struct Found {
     /// Newest first.
     entries: Vec<Entry>,
+    /// The ids of those that are being removed, oldest first.
+    removing: Vec<String>,
     damaged: Vec<Damaged>,
 }
 
@@ -78,39 +80,43 @@ struct Found {
 #[derive(Debug, Serialize)]
 struct Summary<'a> {
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    removing: &'a [String],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
     damaged: &'a [Damaged],
 }
 
 /// Lists the snapshots, newest first. Those that are not published have a manifest that no other names: they were held,
 /// or were replaced when `latest.json` was moved. One of these whose manifest is damaged is named after the list, and
-/// makes the exit status 6.
+/// makes the exit status 6. One that is being removed is named, too.
 ///
 /// # Errors
 /// [`Error::Choose`], also if there is no snapshot at all; [`Error::Output`].
 pub async fn run(arguments: &Arguments, session: &mut Session<'_>) -> Result<Outcome, Error> {
     let mut found = all(session).await?;
     if let Some(until) = &arguments.until {
-        found.drop_newer(until, session)?;
+        found = found.without_newer(until, session)?;
     }
-    let Found { entries, damaged } = found;
+    let Found { entries, removing, damaged } = found;
+    let removal = removing.iter().map(|id| format!("{id} is being removed; use another snapshot."));
     let damage = damaged.iter().map(|it| format!("{} is damaged: {}.", it.snapshot_id, it.problem));
     let unknown = entries.iter().filter_map(Entry::not_known);
     let latest = entries.iter().find(|entry| entry.published);
     let envelope = Envelope {
         snapshot: latest.map(|entry| entry.facts.clone()),
-        notes: damage.chain(unknown).collect(),
+        notes: removal.chain(damage).chain(unknown).collect(),
         ..Envelope::without_snapshot(&session.command)
     };
     session.output.begin(&envelope, &LIST)?;
     for entry in &entries {
         session.output.row(entry)?;
     }
-    session.output.end(&Summary { damaged: &damaged })?;
+    session.output.end(&Summary { removing: &removing, damaged: &damaged })?;
     Ok(Outcome { is_damaged: !damaged.is_empty(), ..envelope.into() })
 }
 
 async fn all(session: &Session<'_>) -> Result<Found, Error> {
     let mut ids: BTreeSet<String> = session.archive.ids("").await?;
+    let removing = session.archive.being_removed().await?;
     let (mut published, mut others, mut damaged) = (Vec::new(), Vec::new(), Vec::new());
     let mut chain = session.archive.published();
     while let Some(Link::Snapshot(snapshot)) = chain.next().await.map_err(ChooseError::from)? {
@@ -133,7 +139,9 @@ async fn all(session: &Session<'_>) -> Result<Found, Error> {
         return Err(ChooseError::Empty { url: session.archive.url().to_owned() }.into());
     }
     let made = |it: &Entry| (it.started_at, it.completed_at, it.snapshot_id.clone());
-    Ok(Found { entries: order::newest_first(published, others, made), damaged })
+    let entries = order::newest_first(published, others, made);
+    let removing = removing.into_iter().collect();
+    Ok(Found { entries, removing, damaged }.without_unlisted_removals())
 }
 
 impl Found {
@@ -141,7 +149,7 @@ impl Found {
     ///
     /// # Errors
     /// [`ChooseError::NotFound`] if it is not there any more.
-    fn drop_newer(&mut self, until: &str, session: &Session<'_>) -> Result<(), Error> {
+    fn without_newer(mut self, until: &str, session: &Session<'_>) -> Result<Self, Error> {
         let place = self.entries.iter().position(|entry| entry.snapshot_id == until);
         let place = place.ok_or_else(|| ChooseError::NotFound {
             wanted: format!("with the id {until}"),
@@ -150,7 +158,14 @@ impl Found {
         self.entries.drain(..place);
         let newest = self.entries.first().map(|entry| entry.started_at);
         self.damaged.retain(|it| order::started_at(&it.snapshot_id) <= newest);
-        Ok(())
+        Ok(self.without_unlisted_removals())
+    }
+
+    /// Only what is listed is said to be removed.
+    fn without_unlisted_removals(mut self) -> Self {
+        let entries = &self.entries;
+        self.removing.retain(|id| entries.iter().any(|entry| entry.snapshot_id == *id));
+        self
     }
 }
 

@@ -10,7 +10,7 @@ use clerk_snapshot::resource::Dataset;
 use serde::Serialize;
 
 use super::needs;
-use crate::archive::ChooseError;
+use crate::archive::{ChooseError, ScanError};
 use crate::catalogue::Roles;
 use crate::envelope::SnapshotFacts;
 use crate::error::Error;
@@ -69,11 +69,15 @@ pub async fn run(_arguments: &Arguments, session: &mut Session<'_>) -> Result<Ou
     let mut envelope = session.envelope(&snapshot, needs::MEMBERS);
     let (archive, progress) = (session.archive.clone(), session.progress);
     let counts = Counts::read(&archive, &snapshot, &progress, None).await?;
-    let before = previous(&snapshot).await?;
-    let counts_before = match &before {
-        None => Counts::default(),
+    let (before, counts_before) = match previous(&snapshot).await? {
+        None => (None, Counts::default()),
         Some(before) => {
-            Counts::read(&archive, before, &progress, Some((&snapshot, &counts))).await?
+            let known = Some((&snapshot, &counts));
+            match Counts::read(&archive, &before, &progress, known).await {
+                // It is being removed.
+                Err(ScanError::Read(ReadError::Removed { .. })) => (None, Counts::default()),
+                counts_before => (Some(before), counts_before?),
+            }
         }
     };
     envelope.from = before.as_ref().map(SnapshotFacts::of);
@@ -111,7 +115,7 @@ async fn previous(snapshot: &Snapshot) -> Result<Option<Snapshot>, Error> {
             let is_same = before.manifest().instance.id == snapshot.manifest().instance.id;
             Ok(Some(before).filter(|_| is_same))
         }
-        Err(ReadError::NotFound { .. }) => Ok(None),
+        Err(ReadError::NotFound { .. } | ReadError::Removed { .. }) => Ok(None),
         Err(error) => Err(ChooseError::from(error).into()),
     }
 }

@@ -3,15 +3,15 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use clerk_snapshot::reader::Snapshot;
+use clerk_snapshot::reader::{Damage, ReadError, Snapshot};
 use p256::ecdsa::VerifyingKey;
 
-use crate::archive::{Archive, ChooseError, Which};
+use crate::archive::{Archive, ChooseError, ScanError, Which};
 use crate::envelope::{Envelope, SnapshotFacts};
 use crate::error::Error;
 use crate::progress::Progress;
 use crate::session::{Outcome, Session};
-use crate::verify::check::{Check, LIST};
+use crate::verify::check::{Check, LIST, Problems};
 use crate::verify::targets::Target;
 use crate::verify::{content, manifest, public_key, signature, targets};
 
@@ -61,7 +61,10 @@ pub async fn run(arguments: &Arguments, session: &mut Session<'_>) -> Result<Out
     envelope.add_unknown(targets.iter().flat_map(|target| &target.unknown));
     let (mut is_damaged, mut has_begun) = (false, false);
     for target in targets {
-        let (snapshot, checks) = check(&target, &keys, &archive, &progress).await?;
+        let (snapshot, checks) = match check(&target, &keys, &archive, &progress).await {
+            Err(error) if arguments.all && error.is_removal() => (None, vec![removal(&target)]),
+            checked => checked?,
+        };
         if !std::mem::replace(&mut has_begun, true) {
             envelope.unopened = Some(target.id.clone()).filter(|_| snapshot.is_none());
             envelope.add_unknown(snapshot.iter().flat_map(Snapshot::unknown_datasets));
@@ -89,13 +92,27 @@ async fn check(
     let mut checks = vec![first];
     if !keys.is_empty() {
         let sha256 = snapshot.as_ref().map(|snapshot| snapshot.manifest_sha256());
-        let signed = signature::check(archive, &target.id, sha256, keys).await;
+        let signed = signature::check(archive, target, sha256, keys).await;
         checks.push(signed.map_err(ChooseError::from)?);
     }
     if let Some(snapshot) = &snapshot {
         let chain = manifest::check_previous(archive, snapshot).await;
         checks.push(chain.map_err(ChooseError::from)?);
-        checks.extend(content::check(archive, snapshot, progress).await?);
+        match content::check(archive, snapshot, progress).await {
+            Err(ScanError::Read(ReadError::Removed { url })) if target.is_latest() => {
+                // Nobody removes what latest.json names, whatever a file says.
+                let mut missing = Problems::default();
+                missing.add(|| format!("{url}: {}", Damage::Missing));
+                checks.push(missing.into_check(&target.id, "parts", String::new()));
+            }
+            content => checks.extend(content?),
+        }
     }
     Ok((snapshot, checks))
+}
+
+/// What is said of one snapshot among all of them that is being removed.
+fn removal(target: &Target) -> Check {
+    let detail = "It is being removed, so that files of it are missing.".to_owned();
+    Problems::default().into_check(&target.id, "removal", detail)
 }

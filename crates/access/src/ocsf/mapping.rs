@@ -106,7 +106,7 @@ pub enum Severity {
     Informational,
     /// Access and security.
     Low,
-    /// A privileged permission was given, or a second factor was taken away.
+    /// A grant with a privileged permission was added or changed, or a second factor was taken away.
     Medium,
 }
 

@@ -13,7 +13,7 @@ use crate::archive::Archive;
 /// Opens a snapshot and checks its manifest. If it cannot be opened, the check says why.
 ///
 /// # Errors
-/// [`ReadError::Unavailable`].
+/// [`ReadError::Unavailable`]; [`ReadError::Removed`] if the snapshot was removed since it was found.
 pub async fn check(
     archive: &Archive,
     target: &Target,
@@ -23,7 +23,12 @@ pub async fn check(
     let mut problems = Problems::default();
     let snapshot = match opened {
         Ok(snapshot) => Some(snapshot),
-        Err(error @ ReadError::Unavailable { .. }) => return Err(error),
+        Err(error @ (ReadError::Unavailable { .. } | ReadError::Removed { .. })) => {
+            return Err(error);
+        }
+        Err(ReadError::NotFound { url }) if !target.is_latest() => {
+            return Err(ReadError::Removed { url });
+        }
         Err(ReadError::NotFound { url }) => {
             problems.add(|| format!("{url} is not there"));
             None
@@ -70,10 +75,12 @@ pub async fn check_previous(archive: &Archive, snapshot: &Snapshot) -> Result<Ch
             match Snapshot::open(source, id, Some(expected)).await {
                 Ok(_) => format!("It names {id}, whose manifest is the one that was meant."),
                 Err(error @ ReadError::Unavailable { .. }) => return Err(error),
-                Err(ReadError::NotFound { .. }) if layout::is_snapshot_id(id) => {
+                Err(ReadError::NotFound { .. } | ReadError::Removed { .. })
+                    if layout::is_snapshot_id(id) =>
+                {
                     format!("It names {id}, which was removed.")
                 }
-                Err(ReadError::NotFound { .. }) => {
+                Err(ReadError::NotFound { .. } | ReadError::Removed { .. }) => {
                     problems.add(|| "it names an invalid snapshot id as the one before".to_owned());
                     String::new()
                 }

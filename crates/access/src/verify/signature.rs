@@ -1,12 +1,13 @@
 //! Checks who signed a manifest.
 
 use clerk_snapshot::digest::Sha256Hex;
-use clerk_snapshot::layout::{MANIFEST_SIGNATURE, snapshot_folder};
-use clerk_snapshot::reader::ReadError;
+use clerk_snapshot::layout::manifest_signature_key;
+use clerk_snapshot::reader::{ReadError, is_removed};
 use p256::ecdsa::signature::hazmat::PrehashVerifier as _;
 use p256::ecdsa::{Signature, VerifyingKey};
 
 use super::check::{Check, Problems};
+use super::targets::Target;
 use crate::archive::Archive;
 
 /// Most bytes of a signature of ECDSA P-256 in DER: two numbers of 33 bytes, and three headers of two.
@@ -16,18 +17,21 @@ const MOST_BYTES: usize = 72;
 /// manifest's bytes; `None` if it could not be opened.
 ///
 /// # Errors
-/// [`ReadError::Unavailable`].
+/// [`ReadError::Unavailable`]; [`ReadError::Removed`] if it is missing because the snapshot is being removed.
 pub async fn check(
     archive: &Archive,
-    snapshot_id: &str,
+    target: &Target,
     manifest_sha256: Option<&Sha256Hex>,
     keys: &[VerifyingKey],
 ) -> Result<Check, ReadError> {
-    let key = format!("{}{MANIFEST_SIGNATURE}", snapshot_folder(snapshot_id));
-    let url = archive.source().url_of(&key);
+    let (source, key) = (&**archive.source(), manifest_signature_key(&target.id));
+    let url = source.url_of(&key);
     let mut problems = Problems::default();
     let mut detail = String::new();
-    match (archive.source().read(&key).await, manifest_sha256) {
+    match (source.read(&key).await, manifest_sha256) {
+        (Ok(None), _) if !target.is_latest() && is_removed(source, &target.id).await? => {
+            return Err(ReadError::Removed { url });
+        }
         (Err(source), _) => return Err(ReadError::Unavailable { url, source }),
         (Ok(None), _) => problems.add(|| {
             format!("{url} is missing: the manifest was not signed, or its signature was removed")
@@ -40,7 +44,7 @@ pub async fn check(
             Err(problem) => problems.add(|| format!("{url} {problem}")),
         },
     }
-    Ok(problems.into_check(snapshot_id, "signature", detail))
+    Ok(problems.into_check(&target.id, "signature", detail))
 }
 
 /// The place of the key that made the signature, from 0.

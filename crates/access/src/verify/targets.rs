@@ -23,6 +23,14 @@ pub struct Target {
     made: Made,
 }
 
+impl Target {
+    /// Whether `latest.json` names it. Such a snapshot is never removed.
+    #[must_use]
+    pub fn is_latest(&self) -> bool {
+        self.named.as_ref().is_some_and(|named| named.latest.is_some())
+    }
+}
+
 /// What names a snapshot.
 #[derive(Debug, Clone)]
 pub struct Named {
@@ -140,7 +148,7 @@ impl Published {
             let is_first = published.targets.is_empty();
             match Snapshot::open(Arc::clone(archive.source()), &target.id, None).await {
                 // A removed snapshot ends the chain; that latest.json names one that is not there is damage.
-                Err(ReadError::NotFound { .. }) if !is_first => break,
+                Err(ReadError::NotFound { .. } | ReadError::Removed { .. }) if !is_first => break,
                 Err(error @ ReadError::Unavailable { .. }) => return Err(error.into()),
                 Err(_) => published.completed_at.push(None),
                 Ok(snapshot) => {

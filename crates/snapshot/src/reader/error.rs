@@ -17,6 +17,12 @@ pub enum ReadError {
         /// Address of the file.
         url: String,
     },
+    /// The snapshot is being removed, or was removed since it was opened. Not retryable.
+    #[error("{url} is gone, because its snapshot is being removed; use another snapshot")]
+    Removed {
+        /// Address of the file.
+        url: String,
+    },
     /// What is stored is not what was written. Not retryable.
     #[error("{url} is damaged: {problem}; restore the file from a backup or use another snapshot")]
     Damaged {
@@ -39,7 +45,7 @@ pub enum ReadError {
 /// How a stored file differs from what was written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Damage {
-    /// The manifest names a part that is not there.
+    /// The manifest names a part that is not there, although nobody is removing the snapshot.
     #[error("its manifest names it, and it is missing")]
     Missing,
     /// A part is shorter or longer than the manifest says.

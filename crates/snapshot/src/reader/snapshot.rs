@@ -7,6 +7,7 @@ use futures_util::stream::{BoxStream, StreamExt as _};
 
 use super::error::{Damage, ReadError};
 use super::lines::PartLines;
+use super::removal::why_missing;
 use crate::compression::Compression;
 use crate::digest::Sha256Hex;
 use crate::layout;
@@ -107,11 +108,12 @@ impl Snapshot {
     /// Reads a part and holds it against its size and SHA-256.
     ///
     /// # Errors
-    /// [`ReadError::Damaged`] if it is missing or other bytes than were written; [`ReadError::Unavailable`].
+    /// [`ReadError::Damaged`] if it is missing or other bytes than were written; [`ReadError::Removed`] if it is missing
+    /// because the snapshot is being removed; [`ReadError::Unavailable`].
     pub async fn read_part(&self, part: &Part) -> Result<VerifiedPart, ReadError> {
         let bytes = match read(&*self.source, &self.part_key(part)).await {
             Err(ReadError::NotFound { url }) => {
-                return Err(ReadError::Damaged { url, problem: Damage::Missing });
+                return Err(why_missing(&*self.source, self.id(), url).await);
             }
             read => read?,
         };

@@ -88,6 +88,46 @@ async fn a_part_that_was_changed_cut_or_removed_is_damaged() {
     assert!(matches!(snapshot.read_part(part).await, Err(ReadError::Unavailable { .. })));
 }
 
+// Promise: a part that is missing because its snapshot is being removed, or was removed meanwhile, is no damage; one
+// that is there is read all the same, and held against its checksum.
+#[tokio::test]
+async fn a_part_that_is_removed_with_its_snapshot_is_no_damage() {
+    let (memory, source) = store();
+    let stored = SnapshotBuilder::on_day(1).with(Dataset::Users, users(5)).store(&memory);
+    let other = SnapshotBuilder::on_day(2).with(Dataset::Users, users(5)).store(&memory);
+    let snapshot = open(&source, &stored).await.unwrap();
+    let part = &snapshot.parts(Dataset::Users)[1];
+    let key = stored.part_key(Dataset::Users, 1);
+    let whole = memory.remove(&key).unwrap();
+    let is_removed = async || match snapshot.read_part(part).await {
+        Err(ReadError::Removed { url }) => url == source.url_of(&key),
+        _ => false,
+    };
+    memory.put(layout::removal_key(other.id()), "{}");
+    assert_eq!(problem(snapshot.read_part(part).await).1, Damage::Missing, "another one goes");
+
+    let removal = layout::removal_key(stored.id());
+    memory.put(&removal, "{}");
+    assert!(is_removed().await);
+    assert_eq!(being_removed(&*source).await.unwrap().len(), 2);
+    memory.make_unavailable(&removal);
+    assert!(matches!(snapshot.read_part(part).await, Err(ReadError::Unavailable { .. })));
+
+    let (memory, source) = store();
+    let stored = SnapshotBuilder::on_day(1).with(Dataset::Users, users(5)).store(&memory);
+    let snapshot = open(&source, &stored).await.unwrap();
+    memory.remove(&key);
+    memory.remove(&layout::manifest_key(stored.id()));
+    let read = snapshot.read_part(part).await;
+    assert!(matches!(read, Err(ReadError::Removed { .. })), "it went as a whole: {read:?}");
+
+    memory.put(&removal, "{}");
+    memory.put(&key, whole.slice(1..));
+    assert!(matches!(problem(snapshot.read_part(part).await).1, Damage::Size { .. }));
+    memory.put(&key, whole);
+    assert!(snapshot.read_part(part).await.is_ok());
+}
+
 // Promise: a manifest is taken only if it is the one that was written, in this format, and leads nowhere else.
 #[tokio::test]
 async fn a_manifest_that_is_not_what_it_should_be_is_refused() {

@@ -1,0 +1,22 @@
+//! Has published snapshots removed that are not to be kept (`KEEP_SNAPSHOTS`): after publishing, and where an earlier
+//! invocation did not get to the end.
+
+use crate::sync::context::Sync;
+use crate::sync::publish::retention::{Occasion, Retention};
+use crate::time_limit::TimeLimit;
+
+impl Sync<'_> {
+    /// Removes published snapshots that are not to be kept. Whatever becomes of it, the answer stays the same.
+    pub(crate) async fn remove_old_snapshots(&self, occasion: Occasion) {
+        let Some(keep) = self.config.keep_snapshots else { return };
+        let limit = TimeLimit::all_that_is_left(&self.invocation.work_limit);
+        let retention = Retention {
+            store: &self.dependencies.store,
+            keep,
+            feeds: self.feeds(limit.clone()),
+            limit,
+            metrics: &self.invocation.metrics,
+        };
+        retention.enforce(occasion).await;
+    }
+}
