@@ -133,12 +133,14 @@ def of_the_tools() -> Iterator[tuple[str, str]]:
     if not notices.is_file():
         raise LicenceMissing(f"{notices} is missing. Install Rust with rustup, whose component rustc has it.")
     yield "Rust's standard library, and what is compiled into it", plain(notices.read_text("utf-8"))
-    ziglang = pathlib.Path(".venv").resolve()
+    environment = pathlib.Path(".venv").resolve()
     for title, pattern in (
         ("musl", "lib/python3*/site-packages/ziglang/lib/libc/musl/COPYRIGHT"),
         ("Zig's runtime for C", "lib/python3*/site-packages/ziglang/LICENSE"),
     ):
-        (found,) = ziglang.glob(pattern)
+        found = next(environment.glob(pattern), None)
+        if found is None:
+            raise LicenceMissing(f"The licence of {title} comes with Zig. Run: scripts/python-environment cross")
         yield title, found.read_text("utf-8", errors="replace")
 
 

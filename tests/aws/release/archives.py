@@ -10,7 +10,8 @@ import subprocess
 import sys
 import tarfile
 
-from ..scene import Scene, expect
+from ..scene import Failed, Scene, expect
+from ..scripts import module
 from ..stack import ROOT
 from .scripts import elf, names, packing, programs, project, source
 
@@ -41,6 +42,7 @@ FILES = {
 
 def prove(scene: Scene) -> list[str]:
     static_programs_are_told_apart()
+    answers_are_read()
     bytes_depend_on_content_alone(scene.scratch)
     the_source_is_the_commit(scene.scratch)
     built = scene.scratch / "programs"
@@ -73,6 +75,27 @@ def static_programs_are_told_apart() -> None:
         (b"#!/bin/sh\n", "not a 64-bit program"),
     ):
         expect(complaint in (elf.why_not_static(what, "x86_64") or ""), f"not noticed: {complaint}")
+
+
+def answers_are_read() -> None:
+    """What the demo prints, and what scripts/test-release must not take for it."""
+    tester = module(ROOT / "scripts" / "test-release")
+    person = tester.MADE_ADMINISTRATOR
+    sound = f"$ clerk-access diff\n7 rows\n\n$ clerk-access who a@example.org\n{person} org:admin\n\n"
+    sound += f"$ clerk-access can org:sys_memberships:manage --in org_1\n{person} org:admin\n\nNext:\n"
+    tester.check_answers(sound)
+    for wrong in (
+        "$ clerk-access diff\n0 rows\n",
+        sound.replace("who a@example.org", "who user_1"),
+        sound.replace(person, "Ada", 1),
+        sound.replace("org:admin", "org:member", 1),
+        sound.replace("$ clerk-access can", "$ clerk-access holders"),
+    ):
+        try:
+            tester.check_answers(wrong)
+        except tester.Failed:
+            continue
+        raise Failed(f"taken for the demo's answers: {wrong}")
 
 
 def bytes_depend_on_content_alone(scratch: pathlib.Path) -> None:
