@@ -22,6 +22,10 @@ FORMULA = "clerk-sync.rb"
 OF_THE_KEY = (SIGNATURE, ENVELOPE)
 
 
+# Where the archive alone goes, for `make test-release`.
+TRIAL = pathlib.Path("target") / "test-release"
+
+
 def folder(version: str) -> pathlib.Path:
     """Where the release goes, from the repository."""
     return pathlib.Path("target") / f"release-{version}"

@@ -4,7 +4,9 @@ the key's other half, and not with anything changed."""
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
+import io
 import json
 import pathlib
 import shutil
@@ -21,7 +23,9 @@ from in_toto_attestation.v1.statement import Statement
 from in_toto_attestation.v1.statement_pb2 import Statement as Message
 
 from ..scene import Failed, Scene, expect
-from .scripts import provenance, signing
+from ..scripts import module
+from ..stack import ROOT
+from .scripts import names, provenance, signing
 
 DIGESTS = {"a.tar.gz": "a" * 64, "b.zip": "b" * 64}
 COMMIT = "c" * 40
@@ -46,10 +50,35 @@ def prove(scene: Scene) -> list[str]:
     signs_what_others_verify(keys, scene.scratch)
     refusals = keys_that_cannot_sign(keys, scene.scratch)
     by = verified_by_minisign(keys, scene.scratch)
+    checksums_cover_everything(keys, scene.scratch / "release")
     return [
         f"in-toto's messages take the provenance, and notice {faults} faults in it",
         f"signatures are verified by an implementation of our own, {by}; {refusals} unusable keys are refused",
     ]
+
+
+def checksums_cover_everything(keys: minisign.KeyPair, folder: pathlib.Path) -> None:
+    """With a key and without, as scripts/release finishes a release. What the key makes is in no second build."""
+    release = module(ROOT / "scripts" / "release")
+    secret = {"MINISIGN_KEY": bytes(keys.secret_key).decode()}
+    finished = {}
+    for what, key in (("unsigned", None), ("signed", signing.key(secret))):
+        folder.mkdir()
+        (folder / "a.zip").write_bytes(b"a")
+        said = io.StringIO()
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(said):
+            release.finish("0.1.0", ["x86_64"], folder, key)
+        expect(("NOTHING IS SIGNED" in said.getvalue()) == (key is None), said.getvalue())
+        found = {path.name for path in folder.iterdir()}
+        own = {"a.zip", names.STATEMENT, names.CHECKSUMS}
+        expect(found == (own | set(names.OF_THE_KEY) if key else own), sorted(found))
+        command = ["sha256sum", "--check", "--strict", "--quiet", names.CHECKSUMS]
+        subprocess.run(command, cwd=folder, check=True)
+        listed = {line.split("  ")[1] for line in (folder / names.CHECKSUMS).read_text("utf-8").splitlines()}
+        expect(listed == found - {names.CHECKSUMS, names.SIGNATURE}, sorted(listed))
+        finished[what] = release.sums_without_key(folder)
+        shutil.rmtree(folder)
+    expect(finished["signed"] == finished["unsigned"], finished)
 
 
 def statement(repository: str | None = "https://git.example.com/team/clerk-sync") -> dict[str, Any]:
