@@ -14,7 +14,7 @@ export CLERK_SYNC_PYTHON := $(CURDIR)/.venv/bin/python
 # The first seed of `make chaos`: different each time, unless it is set.
 SEED := $(or $(SEED),$(shell date +%s))
 
-.PHONY: help run install run-lambda test chaos fuzz mutants test-aws live measure bench package release deploy invoke logs \
+.PHONY: help run install run-lambda test chaos fuzz mutants test-aws live measure bench package release test-release deploy invoke logs \
 	check docs docs-check advisories clean
 
 help: ## show this list
@@ -55,7 +55,7 @@ fuzz: ## fuzz every parser of outside input for ten seconds each (SECONDS=300: l
 	@scripts/fuzz --seconds $(SECONDS)
 
 test-aws: ## test the deployment as far as possible without an AWS account
-	@scripts/python-environment test aws terraform
+	@scripts/python-environment test aws terraform cross release
 	@cargo build --workspace --bins --examples --locked --quiet
 	@.venv/bin/python -B -m tests.aws $(PROOF)
 
@@ -73,8 +73,14 @@ bench: ## run all benchmarks and write docs/benchmarks*.md; an hour (QUICK=1: ti
 package: ## build the zip for Lambda and print its size (ARCHITECTURE=arm64 or x86_64)
 	@scripts/package $(ARCHITECTURE)
 
-release: ## build zips for both architectures, with SBOM and checksums (VERIFY=1: build twice and compare)
-	@scripts/release $(if $(VERIFY),--verify) $(ARCHITECTURE)
+release: ## build everything of a release into target/release-<version> (VERIFY=1: build twice and compare)
+	@scripts/requires rust python
+	@scripts/python-environment test lambda cross release
+	@.venv/bin/python scripts/release $(if $(VERIFY),--verify) $(ARCHITECTURE)
+
+test-release: ## install from the archive for this machine into an empty root, and run the demo there (ARCHIVE=file)
+	@scripts/requires python
+	@scripts/test-release $(ARCHIVE)
 
 deploy: ## build and deploy to your AWS account; asks three things the first time (CONFIG=name: another stack)
 	@scripts/python-environment test lambda cross sam

@@ -24,6 +24,7 @@ from . import (
     notices,
     permissions,
     queries,
+    release,
     stack,
     template,
     terraform,
@@ -44,6 +45,7 @@ PROOFS = {
     "commands": commands.prove,
     "live": live.prove,
     "container": container.prove,
+    "release": release.prove,
     "arm64": arm64.prove,
 }
 

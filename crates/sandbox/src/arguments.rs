@@ -1,17 +1,24 @@
 //! Parses the command line.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use clerk_sandbox::{ChurnPlan, FaultRule, Population, Sandbox};
+
+use crate::demo::DEFAULT_FOLDER;
 
 /// What `--help` prints.
 pub(crate) const USAGE: &str = "\
 Serves a synthetic Clerk instance, read-only, until it is stopped. Prints its URL when it is ready.
 
 Usage: clerk-sandbox [OPTIONS]
+       clerk-sandbox demo [FOLDER]
 
+  demo                    instead: copies a synthetic Clerk into FOLDER [./clerk-demo] with the
+                          clerk-sync in the folder of this program, lets a day at work pass, copies
+                          it again, and asks clerk-access what changed
   --address HOST:PORT     where to listen [127.0.0.1:0, any free port]
   --users N               [3000]
   --organizations N       [200]
@@ -49,6 +56,8 @@ is deleted.
 #[derive(Debug)]
 pub(crate) enum Request {
     Serve(Box<Arguments>),
+    /// With the folder to copy into.
+    Demo(PathBuf),
     Help,
     Version,
 }
@@ -114,7 +123,10 @@ pub(crate) fn read(given: impl Iterator<Item = String>) -> Result<Request, BadAr
         key: None,
         faults: Vec::new(),
     };
-    let mut given = given;
+    let mut given = given.peekable();
+    if given.next_if(|word| word == "demo").is_some() {
+        return read_demo(given);
+    }
     while let Some(argument) = given.next() {
         let (name, joined) = match argument.split_once('=') {
             Some((name, value)) if name.starts_with("--") => {
@@ -159,6 +171,19 @@ pub(crate) fn read(given: impl Iterator<Item = String>) -> Result<Request, BadAr
     Ok(Request::Serve(Box::new(arguments)))
 }
 
+/// Parses what follows the word `demo`.
+fn read_demo(mut given: impl Iterator<Item = String>) -> Result<Request, BadArgument> {
+    let folder = match given.next() {
+        Some(word) if word == "--help" || word == "-h" => return Ok(Request::Help),
+        Some(word) if word.starts_with('-') || word.is_empty() => {
+            return Err(BadArgument::Unknown(word));
+        }
+        Some(folder) => folder.into(),
+        None => DEFAULT_FOLDER.into(),
+    };
+    given.next().map_or(Ok(Request::Demo(folder)), |word| Err(BadArgument::Unknown(word)))
+}
+
 fn parse<T: FromStr<Err: std::fmt::Display>>(name: &str, text: &str) -> Result<T, BadArgument> {
     text.parse()
         .map_err(|problem: T::Err| BadArgument::BadValue(name.to_owned(), problem.to_string()))
@@ -201,6 +226,19 @@ mod tests {
             (arguments.population.users, arguments.population.seed, arguments.faults.len()),
             (7, 9, 1)
         );
+    }
+
+    #[test]
+    fn a_demo_takes_one_folder() {
+        for (given, folder) in [(&["demo"][..], "clerk-demo"), (&["demo", "/tmp/a"], "/tmp/a")] {
+            assert!(
+                matches!(read_all(given), Ok(Request::Demo(found)) if found == std::path::Path::new(folder))
+            );
+        }
+        for given in [&["demo", "--users", "3"][..], &["demo", "a", "b"], &["--users", "3", "demo"]]
+        {
+            assert!(matches!(read_all(given), Err(BadArgument::Unknown(_))), "{given:?}");
+        }
     }
 
     #[test]

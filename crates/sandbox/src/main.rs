@@ -1,8 +1,10 @@
-//! `clerk-sandbox`: serves a synthetic Clerk instance until it is stopped.
+//! `clerk-sandbox`: serves a synthetic Clerk instance until it is stopped, or shows the other programs with it.
 
 mod arguments;
+mod demo;
 
 use std::io::{ErrorKind, Write as _};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clerk_sandbox::Sandbox;
@@ -12,6 +14,7 @@ use crate::arguments::{Arguments, Request, USAGE};
 fn main() -> ExitCode {
     match arguments::read(std::env::args().skip(1)) {
         Ok(Request::Serve(arguments)) => serve(*arguments),
+        Ok(Request::Demo(folder)) => demonstrate(&folder),
         Ok(Request::Help) => say(USAGE),
         Ok(Request::Version) => say(&format!("clerk-sandbox {}\n", env!("CARGO_PKG_VERSION"))),
         Err(problem) => fail(2, &format!("{problem}; see clerk-sandbox --help")),
@@ -47,6 +50,17 @@ fn serve(arguments: Arguments) -> ExitCode {
         summarise(&sandbox);
         ExitCode::SUCCESS
     })
+}
+
+fn demonstrate(folder: &Path) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(problem) => return fail(1, &format!("cannot start: {problem}")),
+    };
+    match runtime.block_on(demo::run(folder)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => fail(1, &problem.to_string()),
+    }
 }
 
 /// Returns a future that ends with Ctrl-C or, where it exists, SIGTERM. Signals count from this call on.

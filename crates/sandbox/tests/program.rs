@@ -37,6 +37,23 @@ fn a_port_that_is_taken_is_named_with_what_to_do() {
 }
 
 #[test]
+fn a_demo_without_the_other_programs_says_what_to_do() {
+    let folder = std::env::temp_dir().join(format!("clerk-sandbox-alone-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let alone = folder.join("clerk-sandbox");
+    std::fs::copy(env!("CARGO_BIN_EXE_clerk-sandbox"), &alone).unwrap();
+    let output = Command::new(&alone).arg("demo").current_dir(&folder).output().unwrap();
+    let left = std::fs::read_dir(&folder).unwrap().count();
+    std::fs::remove_dir_all(&folder).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("needs clerk-sync in the folder of clerk-sandbox"), "{said}");
+    assert!(said.contains("unpack the whole archive"), "{said}");
+    assert!(output.stdout.is_empty());
+    assert_eq!(left, 1, "nothing is written");
+}
+
+#[test]
 fn help_and_version_are_answered() {
     let help = program().arg("--help").output().unwrap();
     assert!(help.status.success() && help.stdout.starts_with(b"Serves a synthetic Clerk instance"));
