@@ -95,13 +95,11 @@ pub async fn list_snapshot(store: &Arc<dyn Store>, latest: &Latest) -> Result<()
     if read_latest(&*source).await?.as_ref() != Some(latest) {
         return Err(AthenaError::Overtaken);
     }
-    let written = write_lists(&**store, lists_of(&**store, snapshot.manifest()), &standing).await;
+    let written = write_all(&**store, latest, snapshot.manifest(), &standing, marker).await;
     if matches!(written, Err(AthenaError::Overtaken)) {
         store.delete(MARKER_KEY, DeleteCondition::Any).await?;
     }
     written?;
-    let bytes = document::to_bytes(&Listed::of(latest))?;
-    replace(&**store, MARKER_KEY, bytes, ContentType::Json, marker).await?;
     if let Err(error) = list_older_feeds(&**store).await {
         let error = with_causes(&error);
         warn!(
@@ -110,6 +108,19 @@ pub async fn list_snapshot(store: &Arc<dyn Store>, latest: &Latest) -> Result<()
         );
     }
     Ok(())
+}
+
+/// Writes the lists, and then the marker, over what was there.
+async fn write_all(
+    store: &dyn Store,
+    latest: &Latest,
+    manifest: &Manifest,
+    standing: &BTreeMap<String, Object>,
+    marker: Option<Object>,
+) -> Result<(), AthenaError> {
+    write_lists(store, lists_of(store, manifest), standing).await?;
+    let bytes = document::to_bytes(&Listed::of(latest))?;
+    replace(store, MARKER_KEY, bytes, ContentType::Json, marker).await
 }
 
 async fn write_lists(

@@ -29,7 +29,7 @@ pub use help::{EXIT_STATUSES, SETTINGS, Setting, help};
 pub use log_level::LogLevel;
 pub use problem::{InvalidConfig, Problem};
 
-pub(crate) use parse::{LONGEST_TIME_BUDGET, resource_names};
+pub(crate) use parse::{LONGEST_TIME_BUDGET, resource_names, snapshot_url_as_set};
 
 /// All settings of an invocation.
 #[derive(Clone, Debug)]

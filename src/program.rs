@@ -15,6 +15,8 @@ use tracing::{error, warn};
 
 use crate::arguments::{self, Request};
 use crate::clock::Clock;
+#[cfg(feature = "cli")]
+use crate::config::snapshot_url_as_set;
 use crate::config::{Config, Environment, LogLevel, Place, StoreConfig, help};
 use crate::dependencies::Dependencies;
 use crate::error::{Error, Failure};
@@ -106,7 +108,7 @@ async fn work(
     let ended = match form {
         Form::Json => Ended::of(answered),
         #[cfg(feature = "cli")]
-        Form::Text => Ended::in_words(answered, environment.snapshot_url()),
+        Form::Text => Ended::in_words(answered, snapshot_url_as_set(environment)),
     };
     let written = print(&ended.document);
     if written == ExitCode::SUCCESS { ExitCode::from(ended.status) } else { written }

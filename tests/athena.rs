@@ -117,8 +117,12 @@ async fn a_cut_at_any_store_call_is_made_good_by_the_next_sync() {
 #[tokio::test(start_paused = true)]
 async fn an_invocation_that_slept_does_not_bring_older_lists_back() {
     let sandbox = small();
+    let first = world(&sandbox);
+    first.complete().await;
+    pass(2).await;
+    let before = first.memory.objects();
     let calls = {
-        let whole = Stage::of(world(&sandbox));
+        let whole = Stage::of(again(&sandbox, &before));
         whole.world.complete().await;
         whole.store_calls()
     };
@@ -126,7 +130,7 @@ async fn an_invocation_that_slept_does_not_bring_older_lists_back() {
     for side in [Side::Before, Side::After] {
         for call in 1..=calls {
             let what = format!("asleep {side:?} store call {call}");
-            let stage = Stage::of(world(&sandbox));
+            let stage = Stage::of(again(&sandbox, &before));
             let fuse = stage.fuse_at_store_call(call, side);
             let sleeper = frozen(&stage.world, &fuse, &what).await;
             if stage.has_published() {
@@ -152,47 +156,55 @@ async fn an_invocation_that_slept_does_not_bring_older_lists_back() {
 }
 
 /// The list of a dataset that was empty before, has rows in the snapshot of the invocation that slept, and is empty again
-/// in the newest one: the store cannot tell its versions apart, and the next sync puts it right.
+/// in the newest one: the store cannot tell its versions apart, and the next sync puts it right. It is the last list that
+/// is written, so that the invocation may find out only afterwards that it is late.
 #[tokio::test(start_paused = true)]
 async fn a_list_that_was_the_same_before_is_put_right_by_the_next_sync() {
-    let sandbox = Sandbox::new(Population::default().users(5).organizations(0).memberships(0));
+    let sandbox = Sandbox::new(Population::default().users(0).organizations(3).memberships(0));
     let first = world(&sandbox);
     first.complete().await;
     pass(2).await;
     let before = first.memory.objects();
-    let organizations = |count: i64| {
-        for id in sandbox.ids("organizations") {
-            sandbox.delete("organizations", &id);
+    let users = |count: i64| {
+        for id in sandbox.ids("users") {
+            sandbox.delete("users", &id);
         }
         for number in 0..count {
-            sandbox.add_organization(sandbox.latest() + number + 1);
+            sandbox.add_user(sandbox.latest() + number + 1);
         }
     };
-    organizations(1);
+    users(1);
     let calls = {
         let whole = Stage::of(again(&sandbox, &before));
         whole.world.complete().await;
         whole.store_calls()
     };
-    let mut overtaken = 0;
+    let (mut overtaken, mut brought_back) = (0, 0);
     for call in 1..=calls {
         let what = format!("asleep before store call {call}");
         let stage = Stage::of(again(&sandbox, &before));
-        organizations(1);
+        users(1);
         let fuse = stage.fuse_at_store_call(call, Side::Before);
         let sleeper = frozen(&stage.world, &fuse, &what).await;
         overtaken += u32::from(stage.has_published());
-        organizations(0);
+        users(0);
         let accept = json!({"accept_shrink": true, "restart": !stage.has_published()});
+        // It would write the list of the snapshot of the invocation that sleeps, and then its own.
+        let refused = Fault::new(Operation::Put, Effect::Refuse(403, "AccessDenied"));
+        stage.world.store.fault(refused.on_key("athena/latest/users/").from(1));
         let other =
             stage.world.handle(accept).await.unwrap_or_else(|error| panic!("{what}: {error:?}"));
+        stage.world.store.heal();
         assert_eq!(other["status"], "complete", "{what}");
         fuse.mend();
         // Whatever it answers.
         let _ = sleeper.await;
+        let list = stage.world.memory.objects().remove("athena/latest/users/symlink.txt");
+        brought_back += u32::from(list.is_some_and(|list| !list.is_empty()));
         assert_put_right(&stage.world, &what).await;
     }
     assert!(overtaken > 5, "it slept after it had published only {overtaken} times");
+    assert!(brought_back > 0, "no invocation that slept has written an older list");
 }
 
 /// Lists that still name an older snapshot keep it from being removed.

@@ -5,7 +5,6 @@ use std::ffi::OsString;
 use std::fmt;
 
 use super::SETTINGS;
-use super::parse::SETTING_SNAPSHOT_URL;
 
 /// Set by AWS Lambda to the host and port of the runtime API. If it is set, the program runs as a
 /// Lambda function (docs/reference.md).
@@ -92,12 +91,6 @@ impl Environment {
             self.0.insert(name, Value::Text(value.trim().to_owned()));
         }
         self
-    }
-
-    /// The value of `SNAPSHOT_URL`, right or wrong.
-    #[must_use]
-    pub fn snapshot_url(&self) -> Option<&str> {
-        self.value(SETTING_SNAPSHOT_URL).ok().flatten()
     }
 
     /// Where the program runs.

@@ -105,6 +105,11 @@ pub(super) fn store_config(
     reader.finish(config)
 }
 
+/// The value of `SNAPSHOT_URL`, right or wrong.
+pub(crate) fn snapshot_url_as_set(environment: &Environment) -> Option<&str> {
+    environment.value(SETTING_SNAPSHOT_URL).ok().flatten()
+}
+
 /// Reads every setting. What is missing, or wrong, is a problem of the reader.
 fn read(reader: &mut Reader<'_>, place: Place) -> (Option<StoreConfig>, Option<Config>) {
     // In the order of the table in docs/reference.md, which is the order of the reported problems.
