@@ -8,10 +8,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use clerk_store::Operation;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 
+use crate::support::faulty_store::{Effect, Fault};
 use crate::support::hostile::{change_checkpoint, change_object, checkpoint, error_name, world};
 use crate::support::pieces::{complete, ends};
 use crate::support::plain::{FIRST, plain};
@@ -145,6 +147,27 @@ async fn clean_up_removes_nothing_of_others_and_nothing_published() {
         objects.keys().filter(|key| key.starts_with(&folder)).cloned().collect()
     };
     assert_eq!(kept(&after), kept(&before), "the snapshot that was published before");
+}
+
+/// Nor does the clean-up that the next `sync` makes good, where the checkpoint was edited after its run had been published.
+#[tokio::test(start_paused = true)]
+async fn clean_up_after_publishing_removes_nothing_published() {
+    let world = paused().await;
+    let first: Value =
+        serde_json::from_slice(&world.memory.objects()["latest.json"]).expect("JSON");
+    let first = first["snapshot_id"].as_str().expect("an id").to_owned();
+    let refused = Fault::new(Operation::Delete, Effect::Refuse(403, "AccessDenied"));
+    world.store.fault(refused.from(1));
+    complete(&world, "the second").await;
+    world.store.heal();
+    change_checkpoint(&world, |checkpoint| checkpoint["abandoned"] = json!([first]));
+    let folder = format!("snapshots/{first}/");
+    let kept = || -> BTreeSet<String> {
+        world.memory.objects().into_keys().filter(|key| key.starts_with(&folder)).collect()
+    };
+    let before = kept();
+    complete(&world, "the third").await;
+    assert_eq!(kept(), before, "the snapshot that was published first");
 }
 
 /// `latest.json` only describes the last snapshot. An edited one leads nowhere else, blocks no
