@@ -37,6 +37,21 @@ async fn a_secret_is_read_in_every_form() {
     assert!(matches!(error, SecretError::NotText { .. }), "{error}");
 }
 
+#[tokio::test]
+async fn the_key_for_hashes_is_read_from_the_same_secret() {
+    let config = Moto::shared().aws_config().await;
+    let hashing = "planted0".repeat(4);
+    let both = format!(r#"{{"secret_key":"{PLANTED}","redaction_key":"{hashing}"}}"#);
+    let one = format!(r#"{{"secret_key":"{PLANTED}"}}"#);
+    for (name, value, has_both) in [("both-keys", both, true), ("one-key", one, false)] {
+        create_secret(&config, name, &value).await;
+        let source = SecretsManager::new(&config, name, None).unwrap();
+        let (key, redaction_key) = source.read_both().await.unwrap();
+        assert!(key.same_as(&SecretKey::parse(PLANTED).unwrap()), "{name}");
+        assert_eq!(redaction_key.is_some(), has_both, "{name}");
+    }
+}
+
 /// After a 401 the key is read again, and the new one is found.
 #[tokio::test]
 async fn a_rotated_secret_is_read_again() {

@@ -104,6 +104,13 @@ async fn an_owner_that_was_read_in_part_is_not_read_again_from_the_beginning() {
     let snapshot = complete(&world, "one owner").await;
     assert_eq!(snapshot.datasets["api_keys"].len(), KEYS);
     assert_eq!(snapshot.manifest["verified"], true);
+    // Counts ask for a single row.
+    let from_the_beginning = sandbox.requests().into_iter().filter(|request| {
+        request.parameter("subject") == Some(&owner)
+            && request.parameter("offset").is_none_or(|offset| offset == "0")
+            && request.rows > 1
+    });
+    assert_eq!(from_the_beginning.count(), 1);
 }
 
 #[tokio::test(start_paused = true)]
