@@ -29,7 +29,9 @@ pub use help::{EXIT_STATUSES, SETTINGS, Setting, help};
 pub use log_level::LogLevel;
 pub use problem::{InvalidConfig, Problem};
 
-pub(crate) use parse::{LONGEST_TIME_BUDGET, resource_names, snapshot_url_as_set};
+#[cfg(feature = "cli")]
+pub(crate) use parse::snapshot_url_as_set;
+pub(crate) use parse::{LONGEST_TIME_BUDGET, resource_names};
 
 /// All settings of an invocation.
 #[derive(Clone, Debug)]

@@ -106,6 +106,7 @@ pub(super) fn store_config(
 }
 
 /// The value of `SNAPSHOT_URL`, right or wrong.
+#[cfg(feature = "cli")]
 pub(crate) fn snapshot_url_as_set(environment: &Environment) -> Option<&str> {
     environment.value(SETTING_SNAPSHOT_URL).ok().flatten()
 }
