@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Bytes read at a time to hash a file.
-const HASH_BUFFER_BYTES: usize = 256 * 1024;
+const HASH_BUFFER_BYTES: usize = 32 * 1024;
 
 /// Attempts at a write. Another process's cleanup may remove a folder while it is empty, just before a subfolder or the
 /// temporary file is created in it; it would have to do so this often for the write to fail.
