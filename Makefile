@@ -1,5 +1,5 @@
-# Everything you can do with this repository. Needs Rust and Python 3; everything else is installed into
-# .venv and .tools, at pinned versions.
+# Everything you can do with this repository. Needs Rust, Python 3, a C compiler and make; everything else is installed
+# into .venv and .tools, at pinned versions.
 
 .DEFAULT_GOAL := help
 
@@ -71,6 +71,7 @@ bench: ## run all benchmarks and write docs/benchmarks*.md; an hour (QUICK=1: ti
 	@scripts/bench $(if $(QUICK),--quick,--write docs)
 
 package: ## build the zip for Lambda and print its size (ARCHITECTURE=arm64 or x86_64)
+	@scripts/requires rust python
 	@scripts/package $(ARCHITECTURE)
 
 release: ## build everything of a release into target/release-<version> (VERIFY=1: build twice and compare)
@@ -83,6 +84,7 @@ test-release: ## install from the archive for this machine into an empty root, a
 	@scripts/test-release $(ARCHIVE)
 
 deploy: ## build and deploy to your AWS account; asks three things the first time (CONFIG=name: another stack)
+	@scripts/requires rust python
 	@scripts/python-environment test lambda cross sam
 	@.venv/bin/python scripts/deploy
 

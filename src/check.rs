@@ -14,7 +14,7 @@ use crate::config::{Config, KeySetting};
 use crate::dependencies::Dependencies;
 use crate::error::clerk_error;
 use crate::invocation::Invocation;
-use crate::lists::endpoint::{ByOwner, Endpoint, Paging, PartOfOwner, WholeList};
+use crate::lists::endpoint::{ByOwner, Endpoint, Paging, RowsOfOwner, WholeList};
 use crate::lists::page::{PageContext, ReadPage};
 use crate::lists::table::endpoint as endpoint_of;
 use crate::lists::table::lists_needed;
@@ -138,7 +138,7 @@ async fn look_at(client: &Client, endpoint: &Endpoint) -> Result<String, ClerkEr
             _ => Ok(format!("readable for each of {}, of which there are none", by_owner.owners)),
         };
     };
-    let part = first_row(client, endpoint, Some((by_owner.part, &owner.key.id))).await?;
+    let part = first_row(client, endpoint, Some((by_owner.rows, &owner.key.id))).await?;
     Ok(format!("{} of the first of {}", rows_of(&part), by_owner.owners))
 }
 
@@ -154,17 +154,17 @@ fn rows_of(page: &ReadPage) -> String {
 async fn first_row(
     client: &Client,
     endpoint: &Endpoint,
-    part: Option<(PartOfOwner, &str)>,
+    part: Option<(RowsOfOwner, &str)>,
 ) -> Result<ReadPage, ClerkError> {
     let context = PageContext::for_check();
     let mut path = Cow::Borrowed(endpoint.path);
     let mut query = endpoint.query.to_vec();
     match part {
-        Some((PartOfOwner::Path(path_of), owner)) => path = path_of(owner).into(),
-        Some((PartOfOwner::Filter(parameter), owner)) => query.push((parameter, owner)),
+        Some((RowsOfOwner::Path(path_of), owner)) => path = path_of(owner).into(),
+        Some((RowsOfOwner::Filter(parameter), owner)) => query.push((parameter, owner)),
         None => {}
     }
-    if endpoint.paging != Paging::Whole {
+    if endpoint.paging != Paging::SinglePage {
         query.push(("limit", "1"));
     }
     client.get(&path, &query, |body| Ok(endpoint.read(&body, &context)?)).await

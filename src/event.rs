@@ -135,7 +135,7 @@ pub struct InvalidEvent {
 
 /// Problems that the message names: an event may have any number of fields, and the message is
 /// logged.
-const MOST_PROBLEMS_SHOWN: usize = 10;
+const MAX_PROBLEMS_SHOWN: usize = 10;
 
 impl InvalidEvent {
     /// The problems, a sentence each; never empty.
@@ -220,7 +220,7 @@ impl InvalidEvent {
 
 impl fmt::Display for InvalidEvent {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = self.problems.len().min(MOST_PROBLEMS_SHOWN);
+        let shown = self.problems.len().min(MAX_PROBLEMS_SHOWN);
         formatter.write_str(&self.problems[..shown].join("; "))?;
         match self.problems.len() - shown {
             0 => Ok(()),
@@ -506,7 +506,7 @@ fn resources(value: &Value) -> Result<BTreeSet<Resource>, String> {
     let unknown: Vec<String> = names
         .iter()
         .filter(|name| Resource::from_name(name).is_none())
-        .take(MOST_PROBLEMS_SHOWN)
+        .take(MAX_PROBLEMS_SHOWN)
         .map(|name| quoted_with_suggestion(name, known_resources()))
         .collect();
     if !unknown.is_empty() {

@@ -60,8 +60,8 @@ pub async fn status(store: &dyn Store, clock: &Clock) -> Result<Response, Error>
         held_until: checkpoint.lease.held_until(now),
         retry_at: checkpoint.retry_at,
         progress: summary::progress(&checkpoint),
-        requests: checkpoint.run.requests,
-        invocations: checkpoint.run.invocations,
+        requests: checkpoint.stats.requests,
+        invocations: checkpoint.stats.invocations,
         snapshot_id: checkpoint.snapshot_id,
     });
     Ok(Response::Status(Box::new(StatusAnswer { run, latest })))

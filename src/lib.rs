@@ -17,12 +17,16 @@
 //! - [`lists`] is the table of Clerk's lists, and [`paging`] reads one of them page by page.
 //! - [`clerk`] sends the requests, all of them GET, with the [`secret_key`] that [`secret_source`]
 //!   reads. [`signing`] signs manifests. [`work_limit`] and [`time_limit`] stop the work in time.
-//! - [`translate`] turns Clerk's rows into records; [`redaction`] replaces personal data in them.
+//! - [`translate`] turns Clerk's rows into records; [`redaction`] replaces personal data in them
+//!   before they become lines.
 //! - The crate [`clerk_snapshot`] defines records, parts and the manifest; the crate
 //!   [`clerk_store`] keeps them in S3 or in a folder.
 //! - [`response`] and [`error`] are what the caller gets; [`telemetry`], [`progress`] and
 //!   [`invocation_metrics`] show what happens meanwhile.
 //! - All of them use [`clock`], [`time_budget`] and [`panics`].
+//!
+//! Two crates beside this one use no code of it: `clerk-access` asks the snapshots, and
+//! `clerk-sandbox` is the synthetic Clerk of the tests.
 //!
 //! To see how a row gets from Clerk into a part, read [`sync`] and then `src/sync/read/list.rs`.
 //! `docs/architecture.md` describes the same in prose, with the promises and where the code keeps

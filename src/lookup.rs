@@ -34,10 +34,10 @@ use crate::translate::{RoleCatalogue, Translation};
 use crate::work_limit::WorkLimit;
 
 /// Most rows to request by a filter that leaves at most one.
-const MOST_ROWS_FOUND: u64 = 100;
+const MAX_ROWS_FOUND: u64 = 100;
 /// Most bytes of lines in one answer: AWS Lambda returns at most 6 MB (AWS documentation, "Lambda
 /// quotas").
-const MOST_BYTES_ANSWERED: usize = 5_000_000;
+const MAX_BYTES_ANSWERED: usize = 5_000_000;
 /// How deep a row is searched for the values that it is looked up by. Clerk's rows nest four levels
 /// deep.
 const DEEPEST: usize = 6;
@@ -216,8 +216,8 @@ impl Search<'_> {
         }
         let limit = match row_request.answer {
             Answered::Row => None,
-            _ if self.endpoint.paging == Paging::Whole => None,
-            Answered::Page => Some(MOST_ROWS_FOUND),
+            _ if self.endpoint.paging == Paging::SinglePage => None,
+            Answered::Page => Some(MAX_ROWS_FOUND),
             Answered::Among => Some(self.endpoint.page_rows),
         };
         let limit_text = limit.map(|limit| limit.to_string());
@@ -354,7 +354,7 @@ struct Lines {
 impl Lines {
     fn add(&mut self, ndjson: &[u8]) -> Result<(), Error> {
         self.bytes += ndjson.len();
-        if self.bytes > MOST_BYTES_ANSWERED {
+        if self.bytes > MAX_BYTES_ANSWERED {
             return Err(InvalidEvent::too_much_asked().into());
         }
         for line in ndjson.split_inclusive(|&byte| byte == b'\n') {

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use targets::TARGETS;
 
 /// The largest corpus of one target, since `cargo test` replays all of it.
-const MOST_FILES: usize = 30;
+const MAX_FILES: usize = 30;
 
 fn fuzz() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz")
@@ -28,7 +28,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 fn no_target_finds_anything_in_its_corpus() {
     for (name, target) in TARGETS {
         let files = files(&fuzz().join("corpus").join(name));
-        assert!((1..=MOST_FILES).contains(&files.len()), "{name}: {} files", files.len());
+        assert!((1..=MAX_FILES).contains(&files.len()), "{name}: {} files", files.len());
         for file in files {
             let bytes = fs::read(&file).unwrap();
             let outcome = std::panic::catch_unwind(|| target(&bytes));

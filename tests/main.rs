@@ -42,11 +42,11 @@ mod sync {
     mod start;
 
     mod read {
+        mod check_users;
         mod forecast;
         mod left_out;
         mod refused;
         mod refused_references;
-        mod settle;
         mod windows;
     }
     mod publish {

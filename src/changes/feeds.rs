@@ -78,7 +78,7 @@ const GONE: &str = "snapshot_gone";
 const DAMAGED: &str = "snapshot_damaged";
 
 /// Attempts to move `changes/latest.json` while others seem to change it.
-const MOST_ATTEMPTS: u32 = 3;
+const MAX_ATTEMPTS: u32 = 3;
 
 /// Less than a comparison may take by itself, because the run before it leaves memory behind.
 fn limits() -> Limits {
@@ -266,7 +266,7 @@ impl Feeds {
                 .await;
             match put {
                 Ok(_) => return Ok(()),
-                Err(error) if error.is_precondition_failed() && attempts < MOST_ATTEMPTS => {}
+                Err(error) if error.is_precondition_failed() && attempts < MAX_ATTEMPTS => {}
                 Err(error) => return Err(error.into()),
             }
         }

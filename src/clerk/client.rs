@@ -291,7 +291,7 @@ impl Client {
 
     /// Requests `path` (such as `/users`) with `query` and decodes the body.
     ///
-    /// A body that cannot be decoded is requested again like after any other fault, but at most `MOST_UNREADABLE` times
+    /// A body that cannot be decoded is requested again like after any other fault, but at most `MAX_UNREADABLE` times
     /// in total if it is valid JSON.
     ///
     /// # Errors
@@ -354,7 +354,7 @@ impl Client {
             if !asked.is_good() {
                 room.hold(0);
             }
-            let (fault, wait) = match self.judge(path, asked).await? {
+            let (fault, wait) = match self.handle_answer(path, asked).await? {
                 Verdict::Good(body) => match decode(body.clone()) {
                     Ok(decoded) => return Ok((decoded, room)),
                     Err(unreadable) => {
@@ -491,8 +491,9 @@ impl Client {
         headers
     }
 
-    /// Classifies an answer, status by status. No status means "empty".
-    async fn judge(
+    /// Decides what an answer means, status by status, and adjusts the pace and the concurrency to it; after a 401 it
+    /// reads the key again. No status means "empty".
+    async fn handle_answer(
         &self,
         path: &str,
         Asked { answer, sent, generation, _place }: Asked,
@@ -726,7 +727,7 @@ struct Attempts {
 
 /// Attempts at an answer that is valid JSON but cannot be decoded. A passing server fault may be gone the second time;
 /// bad data stays.
-const MOST_UNREADABLE: u32 = 2;
+const MAX_UNREADABLE: u32 = 2;
 
 /// Whether a body is complete JSON, if of the wrong shape.
 fn is_json(body: &[u8]) -> bool {
@@ -749,7 +750,7 @@ impl Attempts {
     fn spent(self, policy: &RetryPolicy) -> bool {
         self.faults >= policy.attempts
             || self.rate_limited >= policy.rate_limited_attempts
-            || self.unreadable >= MOST_UNREADABLE
+            || self.unreadable >= MAX_UNREADABLE
     }
 }
 

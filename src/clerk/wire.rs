@@ -28,7 +28,7 @@ pub use organization::Organization;
 pub use organization_membership::{MembershipOrganization, OrganizationMembership, PublicUserData};
 pub use organization_permission::OrganizationPermission;
 pub use organization_role::{OrganizationRole, RolePermission};
-pub use page::{MOST_ROWS, Page, decode_page, decode_rows};
+pub use page::{MAX_ROWS, Page, decode_page, decode_rows};
 pub(crate) use repair::{Repaired, repair};
 pub use text::Text;
 pub(crate) use text::{identifier, optional_identifier};

@@ -80,10 +80,10 @@ const LONGEST_INVOCATION_SECONDS: f64 = 900.0;
 /// Higher than any limit of Clerk; far from overflowing the arithmetic of the rate limiter.
 const MOST_REQUESTS_PER_10S: u32 = 1_000_000;
 /// Each request in flight may hold a page of several megabytes, so more than this is a mistake.
-const MOST_CONCURRENCY: usize = 1000;
+const HIGHEST_MAX_CONCURRENCY: usize = 1000;
 
 /// A snapshot a minute for two years. More is a mistake.
-const MOST_KEPT: usize = 1_000_000;
+const MAX_KEPT: usize = 1_000_000;
 
 /// Most characters of a namespace (CloudWatch API reference, "PutMetricData").
 const LONGEST_NAMESPACE: usize = 255;
@@ -204,7 +204,7 @@ fn clerk_settings(reader: &mut Reader<'_>) -> Option<ClerkSettings> {
     let requests_per_10s = reader.integer(SETTING_REQUESTS_PER_10S, 1..=MOST_REQUESTS_PER_10S);
     let rate_share =
         reader.optional(SETTING_RATE_SHARE, RATE_SHARES, rate_share).unwrap_or(DEFAULT_RATE_SHARE);
-    let max_concurrency = reader.integer(SETTING_MAX_CONCURRENCY, 1..=MOST_CONCURRENCY);
+    let max_concurrency = reader.integer(SETTING_MAX_CONCURRENCY, 1..=HIGHEST_MAX_CONCURRENCY);
     Some(ClerkSettings {
         api_url: api_url?,
         api_version,
@@ -373,7 +373,7 @@ fn keep_snapshots(text: &str) -> Result<Option<NonZeroUsize>, String> {
         return Ok(None);
     }
     let number: Option<NonZeroUsize> = text.parse().ok();
-    number.filter(|number| number.get() <= MOST_KEPT).map(Some).ok_or_else(|| is(text))
+    number.filter(|number| number.get() <= MAX_KEPT).map(Some).ok_or_else(|| is(text))
 }
 
 fn changes(text: &str) -> Result<Option<Classes>, String> {

@@ -17,7 +17,7 @@ pub struct Endpoint {
     /// The resource that the user opts in to.
     pub resource: Resource,
     /// Which of the resource's lists this is. Most resources have only one, number 0.
-    pub part: u8,
+    pub index: u8,
     /// Path below `/v1`.
     pub path: &'static str,
     /// Parameters sent with every page, in addition to `limit`, `offset` and the like.
@@ -48,7 +48,7 @@ pub struct Endpoint {
 pub enum Rows {
     /// A whole page at once, by code generated for this row type: fast, for long lists. A page that needs a repair is
     /// decoded row by row like any other.
-    Whole(fn(&[u8], &PageContext, Needed) -> Option<ReadPage>, RowReader),
+    PageAtOnce(fn(&[u8], &PageContext, Needed) -> Option<ReadPage>, RowReader),
     /// Row by row, by code shared by all other lists.
     Single(RowReader),
 }
@@ -63,7 +63,7 @@ impl Endpoint {
             matches!(self.paging, Paging::Cursor { .. } | Paging::Offset(Order::Creation));
         let needed = Needed { created_at, fields: self.needed };
         let (at_once, row) = match self.rows {
-            Rows::Whole(page, row) => (Some(page), row),
+            Rows::PageAtOnce(page, row) => (Some(page), row),
             Rows::Single(row) => (None, row),
         };
         let at_once = at_once.filter(|_| !context.translation.include_raw);
@@ -95,7 +95,7 @@ impl Endpoint {
     /// Its name in the checkpoint.
     #[must_use]
     pub const fn name(&self) -> ListName {
-        ListName { resource: self.resource, part: self.part }
+        ListName { resource: self.resource, index: self.index }
     }
 }
 
@@ -104,29 +104,29 @@ impl Endpoint {
 #[serde(try_from = "String", into = "String")]
 pub struct ListName {
     resource: Resource,
-    part: u8,
+    index: u8,
 }
 
 impl ListName {
     /// One of a resource's several lists.
     #[must_use]
-    pub const fn of(resource: Resource, part: u8) -> Self {
-        Self { resource, part }
+    pub const fn of(resource: Resource, index: u8) -> Self {
+        Self { resource, index }
     }
 }
 
 impl From<Resource> for ListName {
     /// The resource's first list, which is usually its only one.
     fn from(resource: Resource) -> Self {
-        Self { resource, part: 0 }
+        Self { resource, index: 0 }
     }
 }
 
 impl fmt::Display for ListName {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.part {
+        match self.index {
             0 => self.resource.fmt(formatter),
-            part => write!(formatter, "{}.{part}", self.resource),
+            index => write!(formatter, "{}.{index}", self.resource),
         }
     }
 }
@@ -148,7 +148,7 @@ pub enum Phase {
     Users,
     /// Organizations, which memberships also refer to.
     Organizations,
-    /// Memberships. They are read in parallel with users; `settle` checks their users afterwards.
+    /// Memberships. They are read in parallel with users; `check_users` checks them afterwards.
     Memberships,
     /// Lists that no other list refers to or needs.
     Others,
@@ -181,7 +181,7 @@ pub enum Paging {
     /// By offset. Each page overlaps the previous one by a row.
     Offset(Order),
     /// No paging: one answer has all rows.
-    Whole,
+    SinglePage,
 }
 
 /// The order of rows in a list that is read by offset.
@@ -201,14 +201,14 @@ pub struct ByOwner {
     /// Whether to read only owners that were active recently (`SESSIONS_LOOKBACK_DAYS`).
     pub active_only: bool,
     /// How one owner's rows are requested.
-    pub part: PartOfOwner,
+    pub rows: RowsOfOwner,
     /// What the list as a whole returns.
     pub whole: WholeList,
 }
 
 /// How the rows of one owner are requested.
 #[derive(Debug, Clone, Copy)]
-pub enum PartOfOwner {
+pub enum RowsOfOwner {
     /// At a path made from the owner's id.
     Path(fn(&str) -> String),
     /// With this parameter, whose value is the owner's id.

@@ -20,7 +20,7 @@ use crate::lists::id_index::{IdIndex, hash_of};
 use crate::translate::{References, Role, Row, Translation};
 
 /// Most datasets that one list is written to.
-pub const MOST_DESTINATIONS: usize = 2;
+pub const MAX_DESTINATIONS: usize = 2;
 
 /// What decoding a page needs.
 #[derive(Debug)]
@@ -70,7 +70,8 @@ pub struct ReadPage {
 pub struct ReadRow {
     /// The row's id and creation time.
     pub key: RowKey,
-    /// Whether its lines are written. The pager drops rows that an earlier page had.
+    /// Whether it is new: the pager drops rows that an earlier page had. A row that is new and `dangling` counts as read,
+    /// but has no lines.
     pub kept: bool,
     /// Whether it refers to a row that no longer exists, so that its lines are left out.
     pub dangling: bool,
@@ -81,7 +82,7 @@ pub struct ReadRow {
     /// Indexes of the grants left out because their permission or machine no longer exists.
     pub left_out: Vec<usize>,
     /// How many lines it has in each dataset of the context.
-    pub lines: [u32; MOST_DESTINATIONS],
+    pub lines: [u32; MAX_DESTINATIONS],
     /// Its references, if at least one was not in the snapshot when the page was decoded.
     pub unknown: Option<Box<Unknown>>,
     /// Its role key, if no role has that key.
@@ -264,7 +265,7 @@ impl ReadPage {
         lines.take(self.rows[row].lines[place] as usize).flatten().copied().collect()
     }
 
-    /// The rows to write.
+    /// The rows that are new, including dangling ones.
     pub fn kept_rows(&self) -> impl Iterator<Item = &ReadRow> {
         self.rows.iter().filter(|row| row.kept)
     }
@@ -353,7 +354,7 @@ struct Reading<'c> {
     rows: Vec<ReadRow>,
     unchecked_users: Vec<u64>,
     /// Lines written so far to each dataset of the context.
-    written: [u64; MOST_DESTINATIONS],
+    written: [u64; MAX_DESTINATIONS],
 }
 
 impl<'c> Reading<'c> {
@@ -365,7 +366,7 @@ impl<'c> Reading<'c> {
             records: Records::in_buffers(&context.datasets, &context.buffers),
             rows: Vec::new(),
             unchecked_users: Vec::new(),
-            written: [0; MOST_DESTINATIONS],
+            written: [0; MAX_DESTINATIONS],
         }
     }
 
@@ -399,7 +400,7 @@ impl<'c> Reading<'c> {
             row.redact(redaction);
         }
         row.translate(raw, translation, &mut self.records);
-        let mut lines = [0; MOST_DESTINATIONS];
+        let mut lines = [0; MAX_DESTINATIONS];
         let datasets = self.context.datasets.iter();
         for ((&dataset, written), lines) in datasets.zip(&mut self.written).zip(&mut lines) {
             let before = std::mem::replace(written, self.records.count(dataset));

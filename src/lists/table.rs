@@ -7,7 +7,7 @@ use clerk_snapshot::resource::{Dataset, Resource};
 use crate::clerk::wire;
 use crate::lists::endpoint::PAGE_ROWS;
 use crate::lists::endpoint::{
-    ByOwner, Destination, Endpoint, ListName, Order, Paging, PartOfOwner, Phase, Rows, WholeList,
+    ByOwner, Destination, Endpoint, ListName, Order, Paging, Phase, Rows, RowsOfOwner, WholeList,
 };
 use crate::lists::page::{read_page, read_row};
 use crate::lists::row_request::RowRequest;
@@ -20,7 +20,7 @@ const ASCENDING: (&str, &str) = ("order_by", "created_at");
 /// Without it Clerk leaves out the number of members.
 const COUNTED: &[(&str, &str)] = &[("include_members_count", "true")];
 
-const USERS: Rows = Rows::Whole(
+const USERS: Rows = Rows::PageAtOnce(
     |body, context, needed| read_page::<wire::User<'_>>(body, context, needed),
     |row| read_row::<wire::User<'_>>(row),
 );
@@ -33,7 +33,7 @@ fn memberships_of_organization(organization: &str) -> String {
 pub const ENDPOINTS: &[Endpoint] = &[
     Endpoint {
         resource: Resource::OrganizationPermissions,
-        part: 0,
+        index: 0,
         path: "/organization_permissions",
         query: &[ASCENDING],
         page_rows: PAGE_ROWS,
@@ -51,7 +51,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
     },
     Endpoint {
         resource: Resource::OrganizationRoles,
-        part: 0,
+        index: 0,
         path: "/organization_roles",
         query: &[ASCENDING],
         page_rows: PAGE_ROWS,
@@ -82,7 +82,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
     },
     // Read a second time, for the machines that each machine may call.
     Endpoint {
-        part: 1,
+        index: 1,
         phase: Phase::Last,
         ..listed(
             Resource::Machines,
@@ -93,7 +93,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
     },
     Endpoint {
         resource: Resource::Users,
-        part: 0,
+        index: 0,
         path: "/users",
         query: &[ASCENDING],
         page_rows: PAGE_ROWS,
@@ -114,7 +114,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
     },
     Endpoint {
         resource: Resource::Organizations,
-        part: 0,
+        index: 0,
         path: "/organizations",
         query: &[ASCENDING, COUNTED[0]],
         page_rows: PAGE_ROWS,
@@ -135,14 +135,14 @@ pub const ENDPOINTS: &[Endpoint] = &[
         ],
         memberships: Some(memberships_of_organization),
         needed: &[],
-        rows: Rows::Whole(
+        rows: Rows::PageAtOnce(
             |body, context, needed| read_page::<wire::Organization<'_>>(body, context, needed),
             |row| read_row::<wire::Organization<'_>>(row),
         ),
     },
     Endpoint {
         resource: Resource::OrganizationMemberships,
-        part: 0,
+        index: 0,
         path: "/organization_memberships",
         query: &[ASCENDING],
         page_rows: PAGE_ROWS,
@@ -151,7 +151,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         by_owner: Some(ByOwner {
             owners: Resource::Organizations,
             active_only: false,
-            part: PartOfOwner::Path(memberships_of_organization),
+            rows: RowsOfOwner::Path(memberships_of_organization),
             whole: WholeList::Complete,
         }),
         destinations: &[Destination {
@@ -165,7 +165,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         )],
         memberships: None,
         needed: &["organization.id", "role"],
-        rows: Rows::Whole(
+        rows: Rows::PageAtOnce(
             |body, context, needed| {
                 read_page::<wire::OrganizationMembership<'_>>(body, context, needed)
             },
@@ -183,7 +183,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
     },
     Endpoint {
         query: &[],
-        paging: Paging::Whole,
+        paging: Paging::SinglePage,
         row_requests: &[RowRequest::among("/domains", &[])],
         ..listed(
             Resource::Domains,
@@ -231,7 +231,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         )
     },
     Endpoint {
-        part: 1,
+        index: 1,
         query: &[ASCENDING, PAGINATED, ("status", "revoked")],
         phase: Phase::Last,
         ..listed(
@@ -265,7 +265,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
     },
     Endpoint {
         query: &[],
-        paging: Paging::Whole,
+        paging: Paging::SinglePage,
         row_requests: &[RowRequest::among("/blocklist_identifiers", &[])],
         ..listed(
             Resource::BlocklistIdentifiers,
@@ -340,7 +340,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         by_owner: Some(ByOwner {
             owners: Resource::Users,
             active_only: true,
-            part: PartOfOwner::Filter("user_id"),
+            rows: RowsOfOwner::Filter("user_id"),
             whole: WholeList::Doubtful,
         }),
         row_requests: &[RowRequest::path("/sessions/{id}")],
@@ -390,7 +390,7 @@ const fn listed(
 ) -> Endpoint {
     Endpoint {
         resource,
-        part: 0,
+        index: 0,
         path,
         query: &[ASCENDING],
         page_rows: PAGE_ROWS,
@@ -407,16 +407,16 @@ const fn listed(
 
 /// The API keys of one kind of owner, including those that are no longer valid. Clerk allows at most 100 per page
 /// (Clerk OpenAPI, GET /api_keys).
-const fn api_keys(part: u8, owners: Resource, destinations: &'static [Destination]) -> Endpoint {
+const fn api_keys(index: u8, owners: Resource, destinations: &'static [Destination]) -> Endpoint {
     Endpoint {
-        part,
+        index,
         query: &[("include_invalid", "true")],
         page_rows: 100,
         paging: Paging::Offset(Order::Any),
         by_owner: Some(ByOwner {
             owners,
             active_only: false,
-            part: PartOfOwner::Filter("subject"),
+            rows: RowsOfOwner::Filter("subject"),
             whole: WholeList::Missing,
         }),
         ..listed(
@@ -520,16 +520,16 @@ pub fn referred_to_by(list: ListName) -> impl Iterator<Item = Resource> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
-    use clerk_snapshot::part_name::MOST_SECTIONS;
+    use clerk_snapshot::part_name::MAX_SECTIONS;
 
     use super::*;
-    use crate::lists::page::MOST_DESTINATIONS;
+    use crate::lists::page::MAX_DESTINATIONS;
 
     #[test]
     fn every_resource_numbers_its_lists_from_zero() {
         for &resource in Resource::ALL {
             let lists = ENDPOINTS.iter().filter(|endpoint| endpoint.resource == resource);
-            let parts: Vec<u8> = lists.map(|endpoint| endpoint.part).collect();
+            let parts: Vec<u8> = lists.map(|endpoint| endpoint.index).collect();
             assert!(!parts.is_empty(), "{resource} has no list");
             assert_eq!(parts, (0..parts.len() as u8).collect::<Vec<_>>(), "{resource}");
         }
@@ -539,7 +539,7 @@ mod tests {
     fn every_section_fits_into_a_part_name() {
         let sections = ENDPOINTS.iter().flat_map(|endpoint| endpoint.destinations);
         assert!(
-            sections.map(|destination| destination.section).all(|section| section < MOST_SECTIONS)
+            sections.map(|destination| destination.section).all(|section| section < MAX_SECTIONS)
         );
     }
 
@@ -568,6 +568,6 @@ mod tests {
 
     #[test]
     fn no_list_has_more_datasets_than_a_row_can_count() {
-        assert!(ENDPOINTS.iter().all(|endpoint| endpoint.destinations.len() <= MOST_DESTINATIONS));
+        assert!(ENDPOINTS.iter().all(|endpoint| endpoint.destinations.len() <= MAX_DESTINATIONS));
     }
 }

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 
 use tracing::debug;
 
-use crate::lists::endpoint::PartOfOwner;
+use crate::lists::endpoint::RowsOfOwner;
 use crate::lists::list_error::ListError;
 use crate::lists::page::{ReadPage, RowKey};
 use crate::lists::row_request::{filled, is_path_safe};
@@ -23,7 +23,7 @@ pub struct ByOwnerPager {
     /// Reads the list; the path or filter differs per owner.
     reader: Reader,
     /// How one owner's rows are requested.
-    part: PartOfOwner,
+    part: RowsOfOwner,
     /// Reads the owners' list.
     owners_reader: Reader,
     /// Pager of the owners' list; `None` once it has reached the end.
@@ -35,7 +35,7 @@ pub struct ByOwnerPager {
     /// Just after the last owner whose rows have all been returned.
     position: Position,
     allowed: Allowed,
-    not_stored: usize,
+    unsaved: usize,
     finished: bool,
 }
 
@@ -49,7 +49,7 @@ impl ByOwnerPager {
     /// A pager that continues at `position`: after an owner, and within the rows of the next one. `owners` reads the
     /// owners' list.
     #[must_use]
-    pub fn new(reader: Reader, part: PartOfOwner, owners: Reader, mut position: Position) -> Self {
+    pub fn new(reader: Reader, part: RowsOfOwner, owners: Reader, mut position: Position) -> Self {
         let owner_position = position.owner_position.take();
         let mode = PagingMode::first(owners.endpoint);
         let owners_reader = owners.clone();
@@ -73,7 +73,7 @@ impl ByOwnerPager {
             begun: VecDeque::new(),
             position,
             allowed: Allowed { in_flight: 1, read_ahead: 1 },
-            not_stored: 0,
+            unsaved: 0,
             finished: false,
         };
         if let Some(owner_position) = owner_position {
@@ -89,7 +89,7 @@ impl ByOwnerPager {
 
     /// Tells the pager that `pages` of the returned pages have been stored.
     pub const fn stored(&mut self, pages: usize) {
-        self.not_stored -= pages;
+        self.unsaved -= pages;
     }
 
     /// The next page of the next owner, or `None` after the last one.
@@ -109,7 +109,7 @@ impl ByOwnerPager {
             });
             match next.pager.next().await {
                 Ok(Some(batch)) => {
-                    self.not_stored += 1;
+                    self.unsaved += 1;
                     return Ok(Some(self.hand_out(next, batch)));
                 }
                 Ok(None) => self.pass(next.owner),
@@ -132,7 +132,7 @@ impl ByOwnerPager {
     async fn begin_owners(&mut self) -> Result<(), PagerStop> {
         while self.begun.is_empty()
             || (self.begun.len() < self.allowed.in_flight
-                && self.begun.len() + self.not_stored < self.allowed.read_ahead)
+                && self.begun.len() + self.unsaved < self.allowed.read_ahead)
         {
             if let Some(why) = self.reader.work_limit.exhausted() {
                 let nothing_left = self.begun.is_empty() && !self.is_at_the_end();
@@ -174,7 +174,7 @@ impl ByOwnerPager {
     }
 
     fn begin(&mut self, owner: RowKey, position: Position) {
-        let reader = part_of(&self.reader, self.part, &owner.id);
+        let reader = rows_of_owner(&self.reader, self.part, &owner.id);
         let beginning = Beginning {
             range: CreatedRange::default(),
             mode: PagingMode::Offset,
@@ -238,7 +238,7 @@ impl ByOwnerPager {
 
     /// The final batch, after the last owner.
     fn end(&mut self) -> Batch {
-        self.not_stored += 1;
+        self.unsaved += 1;
         Batch {
             page: ReadPage::empty(&self.reader.context.datasets),
             doubled: 0,
@@ -251,10 +251,10 @@ impl ByOwnerPager {
 }
 
 /// A reader for the rows of one owner.
-pub(crate) fn part_of(list: &Reader, part: PartOfOwner, owner: &str) -> Reader {
+pub(crate) fn rows_of_owner(list: &Reader, part: RowsOfOwner, owner: &str) -> Reader {
     match part {
-        PartOfOwner::Path(path_of) => Reader { path: path_of(owner).into(), ..list.clone() },
-        PartOfOwner::Filter(parameter) => {
+        RowsOfOwner::Path(path_of) => Reader { path: path_of(owner).into(), ..list.clone() },
+        RowsOfOwner::Filter(parameter) => {
             Reader { filters: vec![(parameter, owner.to_owned())], ..list.clone() }
         }
     }

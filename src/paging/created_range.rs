@@ -25,26 +25,26 @@ impl CreatedRange {
 
     /// Whether the range has any bound.
     #[must_use]
-    pub const fn are_some(self) -> bool {
+    pub const fn is_bounded(self) -> bool {
         self.from.is_some() || self.until.is_some()
     }
 
     /// Whether a row is inside the range.
     #[must_use]
-    pub fn hold(self, row: &ReadRow) -> bool {
-        !self.end_before(row)
+    pub fn contains(self, row: &ReadRow) -> bool {
+        !self.ends_before(row)
             && row.key.created_at.is_none_or(|created| self.from.is_none_or(|from| created >= from))
     }
 
     /// Whether a row, and so every later one, is after the range.
     #[must_use]
-    pub fn end_before(self, row: &ReadRow) -> bool {
+    pub fn ends_before(self, row: &ReadRow) -> bool {
         matches!((row.key.created_at, self.until), (Some(created), Some(until)) if created >= until)
     }
 
     /// Whether the rows prove that the server ignored the filters.
     #[must_use]
-    pub fn are_ignored_by(self, rows: &[ReadRow]) -> bool {
+    pub fn is_ignored_by(self, rows: &[ReadRow]) -> bool {
         let Some(from) = self.from else { return false };
         rows.iter().any(|row| row.key.created_at.is_some_and(|created| created < from - 1))
     }

@@ -13,7 +13,7 @@ use tracing::{info, warn};
 
 use crate::clerk::error::ClerkError;
 use crate::clerk::urgency::Urgency;
-use crate::clerk::wire::MOST_ROWS;
+use crate::clerk::wire::MAX_ROWS;
 use crate::lists::endpoint::{Endpoint, Paging};
 use crate::lists::id_index::hash_of;
 use crate::lists::list_error::ListError;
@@ -26,7 +26,7 @@ use crate::work_limit::StopReason;
 
 /// Most bytes of one list's lines that wait to be stored: 27 pages of ordinary users, or 14 of memberships with many
 /// permissions.
-pub(crate) const MOST_WAITING: usize = 16 * 1024 * 1024;
+pub(crate) const MAX_WAITING: usize = 16 * 1024 * 1024;
 
 /// Reads one window of a list, page by page.
 #[derive(Debug)]
@@ -58,7 +58,7 @@ pub struct Pager {
     /// Whether pages may wait for room as long as they like, because no page that holds room waits for this pager.
     waits_for_room: bool,
     /// Pages returned but not stored yet.
-    not_stored: usize,
+    unsaved: usize,
     finished: bool,
 }
 
@@ -206,7 +206,7 @@ impl Pager {
             stored_after: HashSet::new(),
             allowed: Allowed { in_flight: 1, read_ahead: 1 },
             waits_for_room: false,
-            not_stored: 0,
+            unsaved: 0,
             finished: false,
         }
     }
@@ -229,7 +229,7 @@ impl Pager {
 
     /// Tells the pager that `pages` of the returned pages have been stored.
     pub const fn stored(&mut self, pages: usize) {
-        self.not_stored -= pages;
+        self.unsaved -= pages;
     }
 
     /// Progress, if the pager is advancing by cursor so that its window could be split.
@@ -283,28 +283,28 @@ impl Pager {
                     continue;
                 }
                 Err(PagerStop::Clerk(failure))
-                    if failure.error.rejects_the_request() && self.range.are_some() =>
+                    if failure.error.rejects_the_request() && self.range.is_bounded() =>
                 {
                     return Err(PagerStop::Unfiltered(self.reader.endpoint));
                 }
                 Err(stop) => return Err(stop),
             };
-            if self.range.are_ignored_by(&page.rows) {
+            if self.range.is_ignored_by(&page.rows) {
                 return Err(PagerStop::Unfiltered(self.reader.endpoint));
             }
             let batch = match next.asked {
                 Asked::Offset(offset) => self.join_by_offset(offset, page)?,
                 Asked::Cursor(cursor) => self.join_by_cursor(cursor.as_deref(), page),
             };
-            if self.rows > MOST_ROWS {
+            if self.rows > MAX_ROWS {
                 return Err(self
                     .reader
-                    .protocol(format!("it lists more than {MOST_ROWS} rows"))
+                    .protocol(format!("it lists more than {MAX_ROWS} rows"))
                     .into());
             }
-            self.not_stored += 1;
+            self.unsaved += 1;
             self.finished = batch.last;
-            if batch.page.records.size() <= MOST_WAITING / 2 {
+            if batch.page.records.size() <= MAX_WAITING / 2 {
                 // Let Clerk answer the next request while this page is being stored.
                 self.ask_ahead();
             }
@@ -317,7 +317,7 @@ impl Pager {
     fn ask_ahead(&mut self) {
         while !self.finished
             && self.in_flight.len() < self.allowed.in_flight
-            && self.in_flight.len() + self.not_stored < self.allowed.read_ahead
+            && self.in_flight.len() + self.unsaved < self.allowed.read_ahead
             && self.ask()
         {}
     }
@@ -365,7 +365,7 @@ impl Pager {
 
     /// Whether a single answer has all rows.
     fn is_whole(&self) -> bool {
-        self.reader.endpoint.paging == Paging::Whole
+        self.reader.endpoint.paging == Paging::SinglePage
     }
 
     /// Whether a row is remembered as taken.
@@ -423,13 +423,13 @@ impl Pager {
         for row in &mut page.rows {
             // Rows older than the last one taken appeared meanwhile. Reconciliation finds them.
             let is_behind = row.key.created_at.is_none_or(|created| Some(created) >= newest);
-            row.kept &= is_behind && self.range.hold(row) && !self.is_stored(&row.key);
+            row.kept &= is_behind && self.range.contains(row) && !self.is_stored(&row.key);
         }
         let new = page.kept_rows().count() as u64;
         let full = page.rows.len() as u64 >= self.reader.endpoint.page_rows;
         let begun = !self.position.tail.is_empty();
         let all_seen = self.expected.is_some_and(|expected| self.rows + new >= expected);
-        let last = if page.rows.iter().any(|row| self.range.end_before(row)) {
+        let last = if page.rows.iter().any(|row| self.range.ends_before(row)) {
             true
         } else if page.rows.is_empty() {
             !begun && (all_seen || confirming)
@@ -473,9 +473,9 @@ impl Pager {
         let doubled = if stepped_back { 0 } else { (from as u64).saturating_sub(wanted_again) };
         let repeated = rows_repeated(&page);
         for (index, row) in page.rows.iter_mut().enumerate() {
-            row.kept &= index >= from && self.range.hold(row) && !self.is_stored(&row.key);
+            row.kept &= index >= from && self.range.contains(row) && !self.is_stored(&row.key);
         }
-        let beyond = page.rows.iter().any(|row| self.range.end_before(row));
+        let beyond = page.rows.iter().any(|row| self.range.ends_before(row));
         let new = page.rows.iter().filter(|row| row.kept).count() as u64;
         let behind = offset + page.rows.len() as u64;
         let full = page.rows.len() as u64 >= self.reader.endpoint.page_rows;

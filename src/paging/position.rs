@@ -18,7 +18,7 @@ pub struct Position {
     #[serde(rename = "within", default, skip_serializing_if = "Option::is_none")]
     pub owner_position: Option<Box<OwnerPosition>>,
     /// Rounds since the pager last advanced.
-    #[serde(rename = "fruitless", default, skip_serializing_if = "StalledRounds::are_none")]
+    #[serde(rename = "fruitless", default, skip_serializing_if = "StalledRounds::is_none")]
     pub stalled: StalledRounds,
 }
 
@@ -69,7 +69,7 @@ impl PagingMode {
         match (endpoint.paging, endpoint.by_owner) {
             (_, Some(ByOwner { whole: WholeList::Missing, .. })) => Self::ByOwner,
             (Paging::Cursor { .. }, _) => Self::Cursor,
-            (Paging::Offset(_) | Paging::Whole, _) => Self::Offset,
+            (Paging::Offset(_) | Paging::SinglePage, _) => Self::Offset,
         }
     }
 }

@@ -100,7 +100,7 @@ pub(crate) async fn fetch(
     urgency: Urgency,
 ) -> Result<ReadPage, ListError> {
     let mut position = Vec::new();
-    if reader.endpoint.paging != Paging::Whole {
+    if reader.endpoint.paging != Paging::SinglePage {
         position.push(("limit", reader.endpoint.page_rows.to_string()));
         position.extend(range.query());
         match &asked {

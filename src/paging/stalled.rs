@@ -10,9 +10,9 @@ pub struct StalledRounds(u32);
 
 /// Most rounds in a row without progress. Even in a list of 100 million rows, fourteen steps back reach the start. Past
 /// this bound the pager has lost its position, or the server states rows that it does not list.
-pub const MOST_FRUITLESS_ROUNDS: u32 = 24;
+pub const MAX_STALLED_ROUNDS: u32 = 24;
 
-/// More than [`MOST_FRUITLESS_ROUNDS`] rounds have brought nothing new.
+/// More than [`MAX_STALLED_ROUNDS`] rounds have brought nothing new.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TooManyRounds;
 
@@ -27,12 +27,12 @@ impl StalledRounds {
             return Ok(());
         }
         self.0 = self.0.saturating_add(1);
-        if self.0 > MOST_FRUITLESS_ROUNDS { Err(TooManyRounds) } else { Ok(()) }
+        if self.0 > MAX_STALLED_ROUNDS { Err(TooManyRounds) } else { Ok(()) }
     }
 
     /// Whether the last round advanced the pager.
     #[must_use]
-    pub const fn are_none(&self) -> bool {
+    pub const fn is_none(&self) -> bool {
         self.0 == 0
     }
 }
@@ -45,13 +45,13 @@ mod tests {
     fn rounds_count_until_one_makes_progress() {
         let mut rounds = StalledRounds::default();
         for _ in 0..3 {
-            for _ in 0..MOST_FRUITLESS_ROUNDS {
+            for _ in 0..MAX_STALLED_ROUNDS {
                 assert_eq!(rounds.count_round(false), Ok(()));
             }
             assert_eq!(rounds.count_round(false), Err(TooManyRounds));
             assert_eq!(rounds.count_round(false), Err(TooManyRounds));
             assert_eq!(rounds.count_round(true), Ok(()));
-            assert!(rounds.are_none());
+            assert!(rounds.is_none());
         }
     }
 

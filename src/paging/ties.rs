@@ -16,7 +16,7 @@ pub(crate) struct Ties {
 
 /// Most rows with the same creation time that are remembered. They take 0.8 MB, and even beyond this a pager loses its
 /// position only if all its [last rows](crate::paging::position::TAIL_ROWS) are deleted as well.
-const MOST_ROWS: usize = 100_000;
+const MAX_ROWS: usize = 100_000;
 
 impl Ties {
     /// The ties at the end of `tail`, after `rows` rows in total.
@@ -45,7 +45,7 @@ impl Ties {
         }
         if key.created_at == self.created_at && self.is_complete {
             self.ids.push(hash_of(&key.id));
-            self.is_complete = self.ids.len() < MOST_ROWS;
+            self.is_complete = self.ids.len() < MAX_ROWS;
         }
     }
 

@@ -12,12 +12,12 @@ use crate::response::{PauseReason, Shrunk, SyncAnswer, SyncStatus};
 use crate::sync::checkpoint::document::Checkpoint;
 use crate::sync::checkpoint::lease::LeasedCheckpoint;
 use crate::sync::checkpoint::summary;
-use crate::sync::context::Sync;
+use crate::sync::context::SyncInvocation;
 use crate::sync::decide::Found;
 use crate::sync::publish::Complete;
 use crate::sync::state::CheckpointFound;
 
-impl Sync<'_> {
+impl SyncInvocation<'_> {
     /// `busy`: another invocation took the lease first.
     pub(crate) async fn busy_with_another(&self) -> Result<SyncAnswer, Error> {
         let found = CheckpointFound::read(&*self.dependencies.store).await?.readable()?;
@@ -45,7 +45,7 @@ impl Sync<'_> {
         let until = checkpoint.paused_until(now).filter(|_| checkpoint.completed.is_none())?;
         let wait = until.saturating_duration_since(now);
         (!self.invocation.work_limit.allows_pause(wait)).then(|| {
-            self.partial(checkpoint, checkpoint.run, PauseReason::RateLimited, Some(until))
+            self.partial(checkpoint, checkpoint.stats, PauseReason::RateLimited, Some(until))
         })
     }
 
@@ -87,7 +87,7 @@ impl Sync<'_> {
                 "Another invocation holds the run until {until}, and longer if it is still at work; \
                  nothing was done. If it was killed, try again after that."
             ),
-            ..self.about(checkpoint, self.answer(SyncStatus::Busy, checkpoint.run))
+            ..self.about(checkpoint, self.answer(SyncStatus::Busy, checkpoint.stats))
         }
     }
 
@@ -126,7 +126,7 @@ impl Sync<'_> {
         manifest: &Manifest,
         stats: RunStats,
     ) -> SyncAnswer {
-        let checkpoint = leased.read(Checkpoint::clone);
+        let checkpoint = leased.with_checkpoint(Checkpoint::clone);
         SyncAnswer {
             manifest: Some(self.dependencies.store.url_of(&manifest_key(&checkpoint.snapshot_id))),
             verified: manifest.verified,

@@ -7,11 +7,11 @@ use tracing::warn;
 use crate::athena::list_snapshot;
 use crate::error::with_causes;
 use crate::response::SyncAnswer;
-use crate::sync::context::Sync;
+use crate::sync::context::SyncInvocation;
 use crate::sync::decide::Found;
 use crate::time_limit::TimeLimit;
 
-impl Sync<'_> {
+impl SyncInvocation<'_> {
     /// Writes the lists of the snapshot that was just published. If that fails, the snapshot stays published, and the
     /// next `sync` writes them. Returns whether the lists no longer name an older snapshot.
     pub(crate) async fn list_published(&self, published: &Latest, answer: &mut SyncAnswer) -> bool {

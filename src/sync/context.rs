@@ -1,4 +1,8 @@
 //! The context of one `sync`: its dependencies, settings and options, and what is known so far.
+//!
+//! The methods of [`SyncInvocation`] are beside what they do: `mod.rs` (run, publish), `decide.rs` (`find`, `decide`),
+//! `answer.rs` (answers), `outcome.rs` (`conclude`), `feed.rs`, `athena.rs` and `old_snapshots.rs` (what follows
+//! publishing).
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -13,12 +17,12 @@ use crate::event::SyncOptions;
 use crate::invocation::Invocation;
 use crate::sync::checkpoint::lease::LeasedCheckpoint;
 use crate::sync::error::Pause;
-use crate::sync::publish::Published;
+use crate::sync::publish::PublishOutcome;
 use crate::sync::run::stats;
 use crate::sync::run::warnings::Warnings;
 
-/// One `sync`, from the event to the answer.
-pub(crate) struct Sync<'a> {
+/// One invocation that handles a `sync`, from the event to the answer.
+pub(crate) struct SyncInvocation<'a> {
     pub dependencies: &'a Dependencies,
     pub config: &'a Config,
     pub options: &'a SyncOptions,
@@ -40,13 +44,13 @@ pub(crate) struct Reading {
 
 /// How far an invocation got, if nothing failed.
 pub(crate) enum Step {
-    /// The snapshot is complete: published, or held back by the shrink guard.
-    Published(Published),
+    /// Nothing is left to read: the snapshot is published, or held back by the shrink guard.
+    Finished(PublishOutcome),
     /// The next invocation continues.
     Paused(Pause),
 }
 
-impl Sync<'_> {
+impl SyncInvocation<'_> {
     /// Logs that the run in progress is abandoned, and remembers why for the answer.
     pub(crate) fn abandon(&self, reason: &'static str) {
         warn!("abandoning the run in progress: {reason}");
@@ -64,7 +68,7 @@ impl Sync<'_> {
         match &*reading {
             Some(reading) => stats(&reading.client, reading.before, self.started),
             None => {
-                let before = leased.read(|checkpoint| checkpoint.run);
+                let before = leased.with_checkpoint(|checkpoint| checkpoint.stats);
                 RunStats {
                     invocations: before.invocations + 1,
                     elapsed_seconds: before.elapsed_seconds + self.started.elapsed().as_secs_f64(),

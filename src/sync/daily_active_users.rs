@@ -19,7 +19,7 @@ use crate::sync::checkpoint::daily_counts::DailyCounts;
 use crate::sync::checkpoint::list_progress::{ListProgress, Segment, Window};
 use crate::sync::error::SyncError;
 use crate::sync::run::Run;
-use crate::sync::write::segment::{Number, store_part};
+use crate::sync::write::segment::{SegmentId, store_part};
 
 /// Writes a record for each day. The users must be done.
 ///
@@ -57,11 +57,11 @@ async fn store_records(
         let date = &date_of(day)?;
         records.push(dataset, &MetricRecord { name: dataset.name(), date, value });
     }
-    let started_at = run.leased.read(|checkpoint| checkpoint.started_at);
+    let started_at = run.leased.with_checkpoint(|checkpoint| checkpoint.started_at);
     let mut part = PartBuilder::new(run.output.compression)?;
     part.add_lines(records.bytes(dataset), (started_at, run.clock.now()))?;
     run.leased.assure_held().await?;
-    let number = Number { window: 0, sequence: 0 };
+    let number = SegmentId { window: 0, sequence: 0 };
     let mut parts = BTreeMap::new();
     if let Some(finished) = part.finish()? {
         parts.extend([store_part(run, dataset, 0, number, finished).await?]);

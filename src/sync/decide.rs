@@ -11,8 +11,8 @@ use tracing::warn;
 use crate::error::Error;
 use crate::error::store_unavailable;
 use crate::response::SyncAnswer;
-use crate::sync::checkpoint::document::{Checkpoint, Lease, PreviousSnapshot, overtakes};
-use crate::sync::context::Sync;
+use crate::sync::checkpoint::document::{Checkpoint, Lease, PublishedSnapshot, overtakes};
+use crate::sync::context::SyncInvocation;
 use crate::sync::publish::cleanup::clean_up;
 use crate::sync::state::{CheckpointFound, LatestFound, PublishedCounts};
 use crate::translate::RoleCatalogue;
@@ -31,8 +31,8 @@ pub(crate) struct Found {
 /// removed, or the file cannot be understood and a copy of it is kept.
 pub(crate) struct SpentCheckpoint {
     pub(crate) version: Version,
-    /// The published run. Its checkpoint is removed if no other run follows.
-    pub(crate) run: Option<Box<Checkpoint>>,
+    /// The checkpoint of the published run. It is removed if no other run follows.
+    pub(crate) checkpoint: Option<Box<Checkpoint>>,
     /// Ids of the snapshots of abandoned runs whose files could not be removed yet.
     abandoned: BTreeSet<String>,
 }
@@ -47,13 +47,16 @@ impl Found {
 impl SpentCheckpoint {
     /// A checkpoint that cannot be understood, so that nothing is known about what it named.
     const fn unreadable(version: Version) -> Self {
-        Self { version, run: None, abandoned: BTreeSet::new() }
+        Self { version, checkpoint: None, abandoned: BTreeSet::new() }
     }
 }
 
 pub(crate) enum Decision {
-    /// There is nothing to do.
-    Answer(Box<SyncAnswer>),
+    /// No snapshot is due.
+    Skip(Box<SyncAnswer>),
+    /// There is a run to work on, but not now: another invocation works on it, or Clerk asked for a pause.
+    Wait(Box<SyncAnswer>),
+    /// Work on a run.
     Begin(Box<Begin>),
 }
 
@@ -65,7 +68,12 @@ pub(crate) struct Begin {
     pub(crate) abandons: Option<&'static str>,
 }
 
-impl Sync<'_> {
+impl SyncInvocation<'_> {
+    /// Reads the checkpoint and `latest.json`. Sets files aside that cannot be understood, and cleans up after a run
+    /// that was published and whose invocation was interrupted before it could.
+    ///
+    /// # Errors
+    /// [`Error`]: the store, or a checkpoint or `latest.json` that cannot be understood, unless the event allows it.
     pub(crate) async fn find(&self) -> Result<Found, Error> {
         let store = &*self.dependencies.store;
         let latest = async {
@@ -94,7 +102,9 @@ impl Sync<'_> {
         let published = if guarded { latest.published_counts(store).await? } else { None };
         let (checkpoint, spent) = match checkpoint {
             Some((checkpoint, version)) => match self.publication(&checkpoint, &latest) {
-                Some(published) => (None, Some(self.settle(checkpoint, version, &published).await)),
+                Some(published) => {
+                    (None, Some(self.clean_up_published(checkpoint, version, &published).await))
+                }
                 None => (Some((checkpoint, version)), None),
             },
             None => (None, set_aside),
@@ -107,22 +117,22 @@ impl Sync<'_> {
         &self,
         checkpoint: &Checkpoint,
         latest: &LatestFound,
-    ) -> Option<PreviousSnapshot> {
+    ) -> Option<PublishedSnapshot> {
         let is_held = checkpoint.lease.held_until(self.dependencies.clock.now()).is_some();
         let latest = latest.latest.as_ref()?;
-        (checkpoint.is_published(latest) && !is_held).then(|| PreviousSnapshot::of(latest))
+        (checkpoint.is_published(latest) && !is_held).then(|| PublishedSnapshot::of(latest))
     }
 
     /// Cleans up in place of the invocation that published the run and was interrupted.
-    async fn settle(
+    async fn clean_up_published(
         &self,
         checkpoint: Box<Checkpoint>,
         version: Version,
-        published: &PreviousSnapshot,
+        published: &PublishedSnapshot,
     ) -> SpentCheckpoint {
         let is_clean = clean_up(&*self.dependencies.store, &checkpoint, published).await;
         let abandoned = if is_clean { BTreeSet::new() } else { checkpoint.abandoned.clone() };
-        SpentCheckpoint { version, run: Some(checkpoint), abandoned }
+        SpentCheckpoint { version, checkpoint: Some(checkpoint), abandoned }
     }
 
     /// Keeps a copy of a file that cannot be understood, for people to look at.
@@ -139,10 +149,10 @@ impl Sync<'_> {
     pub(crate) fn decide(&self, found: &Found) -> Decision {
         let now = self.dependencies.clock.now();
         let latest = found.latest.latest.as_ref();
-        let follows = latest.map(PreviousSnapshot::of);
+        let follows = latest.map(PublishedSnapshot::of);
         let Some((checkpoint, version)) = &found.checkpoint else {
             if let Some(answer) = self.skip(found, now) {
-                return Decision::Answer(Box::new(answer));
+                return Decision::Skip(Box::new(answer));
             }
             let (condition, abandoned) = match &found.spent {
                 Some(spent) => (Condition::Matches(spent.version.clone()), spent.abandoned.clone()),
@@ -152,7 +162,7 @@ impl Sync<'_> {
             return Decision::Begin(Box::new(Begin { checkpoint, condition, abandons: None }));
         };
         if let Some(until) = checkpoint.lease.held_until(now) {
-            return Decision::Answer(Box::new(self.busy(checkpoint, until)));
+            return Decision::Wait(Box::new(self.busy(checkpoint, until)));
         }
         let abandons = self.why_abandon(checkpoint, &found.latest, now);
         let next = if abandons.is_some() {
@@ -165,7 +175,7 @@ impl Sync<'_> {
             Checkpoint { retry_at, follows, ..self.new_run(now, abandoned) }
         } else {
             if let Some(answer) = self.still_paused(checkpoint, now) {
-                return Decision::Answer(Box::new(answer));
+                return Decision::Wait(Box::new(answer));
             }
             (**checkpoint).clone()
         };
@@ -234,7 +244,7 @@ impl Sync<'_> {
             retry_at: None,
             roles: RoleCatalogue::default(),
             lists: BTreeMap::new(),
-            run: RunStats::default(),
+            stats: RunStats::default(),
             completed: None,
             abandoned,
             follows: None,

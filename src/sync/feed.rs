@@ -10,11 +10,11 @@ use crate::config::Config;
 use crate::error::with_causes;
 use crate::invocation_metrics::Owed;
 use crate::response::{PublishedChanges, SyncAnswer};
-use crate::sync::context::Sync;
+use crate::sync::context::SyncInvocation;
 use crate::sync::decide::Found;
 use crate::time_limit::TimeLimit;
 
-impl Sync<'_> {
+impl SyncInvocation<'_> {
     /// Writes what changed with the snapshot that was just published, and adds it to the answer. If that fails, the
     /// snapshot stays published, and the changes are owed.
     pub(crate) async fn add_changes(&self, published: &Latest, answer: &mut SyncAnswer) {
@@ -38,7 +38,11 @@ impl Sync<'_> {
     }
 
     /// Writes what changed with the newest published snapshot, if that is owed, and returns a sentence that says so.
-    pub(crate) async fn pay_owed(&self, found: &Found, limit: TimeLimit) -> Option<String> {
+    pub(crate) async fn write_pending_feed(
+        &self,
+        found: &Found,
+        limit: TimeLimit,
+    ) -> Option<String> {
         let latest = found.latest.latest.as_ref()?;
         let made = self.feeds(limit)?.make_owed(latest).await;
         self.note_made(&made, latest.completed_at);

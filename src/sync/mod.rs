@@ -13,8 +13,8 @@
 //! - [`daily_active_users`] counts users by the day of their latest activity.
 //! - [`publish`] writes the manifest and its signature, moves `latest.json`, and removes what no
 //!   manifest names.
-//! - `outcome` releases the lease and builds the result; `answer` words it, and [`error`] maps
-//!   failures to the documented errors.
+//! - `outcome` releases the lease, unless the run is over and its checkpoint removed, and builds the
+//!   result; `answer` words it, and [`error`] maps failures to the documented errors.
 //! - After that, without the lease, `athena` writes lists of the snapshot's files, `feed` what changed
 //!   since the snapshot before, and `old_snapshots` removes older ones. What an earlier
 //!   invocation did not get to, the next one does before it begins a run (the lists and the feed), or if it
@@ -58,16 +58,16 @@ use crate::error::{Error, with_causes};
 use crate::event::SyncOptions;
 use crate::invocation::Invocation;
 use crate::redaction::Redaction;
-use crate::response::{SyncAnswer, SyncStatus};
-use crate::sync::checkpoint::document::{Checkpoint, PreviousSnapshot};
+use crate::response::SyncAnswer;
+use crate::sync::checkpoint::document::{Checkpoint, PublishedSnapshot};
 use crate::sync::checkpoint::lease::{LeaseError, LeasedCheckpoint};
 use crate::sync::checkpoint::summary;
-use crate::sync::context::{Step, Sync};
+use crate::sync::context::{Step, SyncInvocation};
 use crate::sync::decide::{Begin, Decision, Found, SpentCheckpoint};
 use crate::sync::error::{Pause, Stop, SyncError};
 use crate::sync::publish::cleanup::clean_up;
-use crate::sync::publish::retention::Occasion;
-use crate::sync::publish::{Complete, Published, Publisher};
+use crate::sync::publish::retention::Trigger;
+use crate::sync::publish::{Complete, PublishOutcome, Publisher};
 use crate::sync::run::read_ahead::ReadAhead;
 use crate::sync::run::remembered_ids::RememberedIds;
 use crate::sync::run::unchecked_users::UncheckedUsers;
@@ -84,7 +84,7 @@ pub async fn sync(
     options: &SyncOptions,
     invocation: &Invocation,
 ) -> Result<SyncAnswer, Error> {
-    let sync = Sync {
+    let sync = SyncInvocation {
         dependencies,
         config,
         options,
@@ -99,18 +99,17 @@ pub async fn sync(
         measured.newest_started_at = found.latest.latest.as_ref().map(|latest| latest.started_at);
     });
     match sync.decide(&found) {
-        Decision::Answer(answer) if answer.status == SyncStatus::Skipped => {
-            Ok(sync.make_good(found, *answer).await)
-        }
-        Decision::Answer(answer) => {
+        Decision::Skip(answer) => Ok(sync.catch_up(found, *answer).await),
+        Decision::Wait(answer) => {
             sync.remove_spent(found).await;
             Ok(*answer)
         }
         Decision::Begin(begin) => {
-            if begin.checkpoint.run.invocations == 0 {
+            if begin.checkpoint.is_new() {
+                // The other half is for the run that begins.
                 let limit = TimeLimit::half_of_what_is_left(&invocation.work_limit);
                 sync.list_newest(&found, &limit).await;
-                sync.pay_owed(&found, limit).await;
+                sync.write_pending_feed(&found, limit).await;
             }
             sync.run(*begin, found).await
         }
@@ -120,20 +119,20 @@ pub async fn sync(
 /// The client with the key that was read, and the redaction if `REDACT` is set.
 type ClientFuture<'a> = BoxFuture<'a, Result<(Client, Option<Redaction>), Error>>;
 
-impl Sync<'_> {
+impl SyncInvocation<'_> {
     /// Does what earlier invocations did not get to after they had published. There is no run to begin or to continue.
-    async fn make_good(&self, found: Found, mut answer: SyncAnswer) -> SyncAnswer {
+    async fn catch_up(&self, found: Found, mut answer: SyncAnswer) -> SyncAnswer {
         let limit = TimeLimit::all_that_is_left(&self.invocation.work_limit);
         let is_listed = self.list_newest(&found, &limit).await;
-        let paid = self.pay_owed(&found, limit).await;
-        // First the checkpoint: what it names would stay.
+        let written = self.write_pending_feed(&found, limit).await;
+        // First the checkpoint: no snapshot that a checkpoint names is removed.
         self.remove_spent(found).await;
         if is_listed {
-            // The changes that were owed kept snapshots from being removed.
-            let occasion = if paid.is_some() { Occasion::Due } else { Occasion::Unfinished };
-            self.remove_old_snapshots(occasion).await;
+            // A feed that is written no longer needs the older snapshot that it compares with.
+            let trigger = if written.is_some() { Trigger::Due } else { Trigger::Unfinished };
+            self.remove_old_snapshots(trigger).await;
         }
-        answer.message.extend(paid);
+        answer.message.extend(written);
         answer
     }
 
@@ -146,7 +145,7 @@ impl Sync<'_> {
             self.prove_store().await?;
         }
         let checkpoint = &begin.checkpoint;
-        let resumed = checkpoint.run.invocations > 0;
+        let resumed = !checkpoint.is_new();
         self.invocation.metrics.note(|measured| measured.resumed = resumed);
         let (taken, client) = self.take_and_read_key(begin).await;
         let leased = match taken {
@@ -160,7 +159,7 @@ impl Sync<'_> {
             () = leased.renew() => Err(SyncError::LeaseLost),
         };
         let mut published = None;
-        if let Ok(Step::Published(Published::Complete(complete))) = &step {
+        if let Ok(Step::Finished(PublishOutcome::Complete(complete))) = &step {
             self.finish(&leased, complete).await;
             published = Some(complete.latest.clone());
         }
@@ -169,7 +168,7 @@ impl Sync<'_> {
             let is_listed = self.list_published(&latest, &mut answer).await;
             self.add_changes(&latest, &mut answer).await;
             if is_listed {
-                self.remove_old_snapshots(Occasion::Due).await;
+                self.remove_old_snapshots(Trigger::Due).await;
             }
         }
         Ok(answer)
@@ -226,7 +225,7 @@ impl Sync<'_> {
         found: Found,
     ) -> Result<Step, SyncError> {
         match self.read_and_publish(leased, client, found).await {
-            Ok(published) => Ok(Step::Published(published)),
+            Ok(outcome) => Ok(Step::Finished(outcome)),
             Err(Stop::Pause(pause)) => Ok(Step::Paused(pause)),
             Err(Stop::Fail(error)) => Err(error),
         }
@@ -237,8 +236,8 @@ impl Sync<'_> {
         leased: &Arc<LeasedCheckpoint>,
         client: ClientFuture<'_>,
         found: Found,
-    ) -> Result<Published, Stop> {
-        if leased.read(|checkpoint| checkpoint.completed.is_none()) {
+    ) -> Result<PublishOutcome, Stop> {
+        if leased.with_checkpoint(|checkpoint| checkpoint.completed.is_none()) {
             let (client, redaction) = client.await.map_err(SyncError::NoClient)?;
             let run = self.begin_reading(leased, Arc::new(client), redaction).await?;
             tokio::select! {
@@ -268,23 +267,25 @@ impl Sync<'_> {
         client: Arc<Client>,
         redaction: Option<Redaction>,
     ) -> Result<Run, Stop> {
-        self.note_reading(&client, leased.read(|checkpoint| checkpoint.run));
+        self.note_reading(&client, leased.with_checkpoint(|checkpoint| checkpoint.stats));
         let now = self.dependencies.clock.now();
-        if let Some(retry_at) = leased.read(|checkpoint| checkpoint.paused_until(now)) {
+        if let Some(retry_at) = leased.with_checkpoint(|checkpoint| checkpoint.paused_until(now)) {
             client.pause_for(retry_at.saturating_duration_since(now));
         }
         let KeysInstance { id, environment } =
             client.instance().await.map_err(Stop::of_instance)?;
         let instance = Instance { id, environment };
         let redaction_key_id = redaction.as_ref().and_then(Redaction::key_id);
-        let change = leased
-            .read(|checkpoint| secret_change(checkpoint, &instance, redaction_key_id.as_deref()));
+        let change = leased.with_checkpoint(|checkpoint| {
+            secret_change(checkpoint, &instance, redaction_key_id.as_deref())
+        });
         if let Some(reason) = change {
             self.restart(leased, reason).await?;
         }
-        let before = leased.read(|checkpoint| checkpoint.run);
+        // A run that was restarted has spent nothing yet.
+        let before = leased.with_checkpoint(|checkpoint| checkpoint.stats);
         self.note_reading(&client, before);
-        self.invocation.progress.begin(|| leased.read(summary::row_counts));
+        self.invocation.progress.begin(|| leased.with_checkpoint(summary::row_counts));
         let run = self.open_run(leased, client, redaction, before);
         run.commit(|checkpoint| {
             checkpoint.instance = Some(instance);
@@ -332,7 +333,8 @@ impl Sync<'_> {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 clerk_api_version: self.config.clerk.api_version.clone(),
             },
-            settings: leased.read(|checkpoint| self.config.settings(&checkpoint.resources)),
+            settings: leased
+                .with_checkpoint(|checkpoint| self.config.settings(&checkpoint.resources)),
             output: Output {
                 compression: self.config.compression,
                 metadata: self.config.metadata,
@@ -360,9 +362,9 @@ impl Sync<'_> {
     /// this fails the snapshot stays published, and the next invocation recognizes the checkpoint as
     /// that of a published run.
     async fn finish(&self, leased: &LeasedCheckpoint, complete: &Complete) {
-        let published = PreviousSnapshot::of(&complete.latest);
+        let published = PublishedSnapshot::of(&complete.latest);
         let end = async {
-            let checkpoint = leased.read(Checkpoint::clone);
+            let checkpoint = leased.with_checkpoint(Checkpoint::clone);
             clean_up(&*self.dependencies.store, &checkpoint, &published).await;
             remove_or_release(leased).await;
         };
@@ -375,8 +377,11 @@ impl Sync<'_> {
     /// Removes the checkpoint of a published run if no new run replaces it. The lease is taken
     /// first, because some stores ignore the version when they remove a file.
     async fn remove_spent(&self, found: Found) {
-        let Some(SpentCheckpoint { version, run: Some(run), .. }) = found.spent else { return };
-        match self.take(*run, Condition::Matches(version)).await {
+        let Some(SpentCheckpoint { version, checkpoint: Some(checkpoint), .. }) = found.spent
+        else {
+            return;
+        };
+        match self.take(*checkpoint, Condition::Matches(version)).await {
             Ok(leased) => remove_or_release(&leased).await,
             Err(error) => warn!(error = %error, "the finished run's checkpoint could not be taken"),
         }

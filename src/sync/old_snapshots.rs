@@ -1,13 +1,13 @@
 //! Has published snapshots removed that are not to be kept (`KEEP_SNAPSHOTS`): after publishing, and where an earlier
 //! invocation did not get to the end.
 
-use crate::sync::context::Sync;
-use crate::sync::publish::retention::{Occasion, Retention};
+use crate::sync::context::SyncInvocation;
+use crate::sync::publish::retention::{Retention, Trigger};
 use crate::time_limit::TimeLimit;
 
-impl Sync<'_> {
+impl SyncInvocation<'_> {
     /// Removes published snapshots that are not to be kept. Whatever becomes of it, the answer stays the same.
-    pub(crate) async fn remove_old_snapshots(&self, occasion: Occasion) {
+    pub(crate) async fn remove_old_snapshots(&self, occasion: Trigger) {
         let Some(keep) = self.config.keep_snapshots else { return };
         let limit = TimeLimit::all_that_is_left(&self.invocation.work_limit);
         let retention = Retention {

@@ -14,13 +14,13 @@ use crate::response::{PauseReason, SyncAnswer, SyncStatus};
 use crate::sync::answer::{complete_message, held_message};
 use crate::sync::checkpoint::document::Checkpoint;
 use crate::sync::checkpoint::lease::{LeaseError, LeasedCheckpoint};
-use crate::sync::context::{Step, Sync};
+use crate::sync::context::{Step, SyncInvocation};
 use crate::sync::error::{Pause, SyncError, error_of};
-use crate::sync::publish::Published;
+use crate::sync::publish::PublishOutcome;
 use crate::sync::publish::cleanup::remove_if_given_up;
 use crate::work_limit::StopReason;
 
-impl Sync<'_> {
+impl SyncInvocation<'_> {
     /// Releases the run in the state that the next invocation needs, and builds the answer or the
     /// error.
     pub(crate) async fn conclude(
@@ -31,13 +31,13 @@ impl Sync<'_> {
         let stats = self.stats(leased);
         self.measure(&step);
         let mut answer = match step {
-            Ok(Step::Published(Published::Complete(complete))) => {
+            Ok(Step::Finished(PublishOutcome::Complete(complete))) => {
                 let manifest = &complete.manifest;
                 let mut answer = self.about_manifest(SyncStatus::Complete, leased, manifest, stats);
                 answer.message = complete_message(&answer, &complete);
                 answer
             }
-            Ok(Step::Published(Published::Held(manifest, shrunk))) => {
+            Ok(Step::Finished(PublishOutcome::Held(manifest, shrunk))) => {
                 self.release(leased, stats, None).await?;
                 SyncAnswer {
                     message: held_message(&shrunk, &manifest),
@@ -74,12 +74,12 @@ impl Sync<'_> {
             measured.rate_limited = counted.rate_limited;
             measured.waited = counted.waited;
             match step {
-                Ok(Step::Published(Published::Complete(complete))) => {
+                Ok(Step::Finished(PublishOutcome::Complete(complete))) => {
                     measured.outcomes = Some(DatasetOutcomes::of(&complete.manifest));
                     measured.newest_started_at = Some(complete.manifest.started_at);
                     measured.published = Some(PublishedSizes::of(&complete.manifest));
                 }
-                Ok(Step::Published(Published::Held(manifest, _))) => {
+                Ok(Step::Finished(PublishOutcome::Held(manifest, _))) => {
                     measured.outcomes = Some(DatasetOutcomes::of(manifest));
                     measured.held = true;
                 }
@@ -96,7 +96,7 @@ impl Sync<'_> {
         retry_at: Option<Timestamp>,
     ) -> Result<SyncAnswer, Error> {
         self.release(leased, stats, retry_at).await?;
-        Ok(self.partial(&leased.read(Checkpoint::clone), stats, reason, retry_at))
+        Ok(self.partial(&leased.with_checkpoint(Checkpoint::clone), stats, reason, retry_at))
     }
 
     async fn release(
@@ -122,7 +122,7 @@ impl Sync<'_> {
         leased
             .release(|checkpoint| {
                 checkpoint.retry_at = retry_at;
-                checkpoint.run = stats;
+                checkpoint.stats = stats;
             })
             .await
     }
@@ -137,13 +137,14 @@ impl Sync<'_> {
     /// so that a wrong setting leaves no trace. Returns the documented error.
     async fn fail(&self, leased: &LeasedCheckpoint, stats: RunStats, error: SyncError) -> Error {
         if matches!(error, SyncError::LeaseLost) {
-            let id = leased.read(|checkpoint| checkpoint.snapshot_id.clone());
+            let id = leased.with_checkpoint(|checkpoint| checkpoint.snapshot_id.clone());
             remove_if_given_up(&*self.dependencies.store, &id).await;
             return error_of(error);
         }
         let error = error_of(error);
-        let untouched = leased
-            .read(|checkpoint| checkpoint.lists.is_empty() && checkpoint.abandoned.is_empty());
+        let untouched = leased.with_checkpoint(|checkpoint| {
+            checkpoint.lists.is_empty() && checkpoint.abandoned.is_empty()
+        });
         let left = if untouched && self.has_stored_nothing(leased).await {
             leased.remove().await
         } else {
@@ -159,7 +160,7 @@ impl Sync<'_> {
     /// removed here: if this invocation was frozen and has lost its lease, they belong to the
     /// invocation that continued the run, and published it.
     async fn has_stored_nothing(&self, leased: &LeasedCheckpoint) -> bool {
-        let folder = leased.read(|checkpoint| snapshot_folder(&checkpoint.snapshot_id));
+        let folder = leased.with_checkpoint(|checkpoint| snapshot_folder(&checkpoint.snapshot_id));
         self.dependencies.store.list(&folder).await.is_ok_and(|parts| parts.is_empty())
     }
 }

@@ -1,5 +1,5 @@
 """`make deploy` asks three things once, refuses wrong answers before it builds, and builds for the architecture that it
-deploys; `make invoke` invokes once.
+deploys; `make invoke` invokes once, and fails if the function does or if a check is not ok.
 
 A stand-in replaces SAM and does only what its own comment says. What CloudFormation would create from the template is
 proven elsewhere.
@@ -64,7 +64,9 @@ def prove(scene: Scene) -> None:
     builds_what_it_deploys(checkout, secret)
     reads_what_sam_reads(checkout)
     knows_what_can_be_copied(checkout.script())
+    asks_for_rust_first()
     invokes_once(scene, checkout)
+    fails_if_a_check_is_not_ok(scene, checkout)
     waits_for_the_answer(checkout.script())
 
 
@@ -398,16 +400,50 @@ def knows_what_can_be_copied(script: ModuleType) -> None:
     expect("sessions" in right and script.resources() == right, sorted(script.resources() ^ right))
 
 
+def asks_for_rust_first() -> None:
+    """Whoever lacks Rust is told so before questions are asked, or anything is installed."""
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for target in ("deploy", "package"):
+        first = makefile.split(f"\n{target}:", 1)[1].split("\n")[1].strip()
+        expect(first == "@scripts/requires rust python", f"make {target} begins with {first}")
+
+
 def invokes_once(scene: Scene, checkout: Checkout) -> None:
-    events: list[Any] = []
     answers = [
         Answer({"status": "complete", "message": "größer"}),
         Answer({"errorType": "InvalidConfig", "errorMessage": "…"}, is_error=True),
         Refused(503, "ServiceUnavailableException"),
     ]
+    (complete, failed, refused), events = invoked(scene, checkout, "sync-force", answers)
+    expect(complete.returncode == 0, complete.stderr)
+    expect(json.loads(complete.stdout) == answers[0].payload, complete.stdout)
+    expect("größer" in complete.stdout and complete.stdout.count("\n") > 1, complete.stdout)
+    expect(failed.returncode == 1 and "failed" in failed.stderr, failed.stderr)
+    expect(json.loads(failed.stdout) == answers[1].payload, failed.stdout)
+    expect(refused.returncode == 1 and "ServiceUnavailable" in refused.stderr, refused.stderr)
+    sent = json.loads((ROOT / "events/sync-force.json").read_text(encoding="utf-8"))
+    expect(events == [sent] * 3, f"invoked {len(events)} times: {events}")
 
-    def function(event: Any) -> Answer:
-        events.append(event)
+
+def fails_if_a_check_is_not_ok(scene: Scene, checkout: Checkout) -> None:
+    good = [{"check": name, "ok": True, "detail": "…"} for name in ("secret", "instance", "store")]
+    bad = [good[0], {"check": "instance", "ok": False, "detail": "…"}, good[2] | {"ok": False}]
+    (fine, wrong), _ = invoked(scene, checkout, "check", [Answer(good), Answer(bad)])
+    expect(fine.returncode == 0 and "Not ok" not in fine.stderr, {fine.returncode: fine.stderr})
+    expect(wrong.returncode == 1 and "Not ok: instance, store." in wrong.stderr, {wrong.returncode: wrong.stderr})
+    # What the checks say is shown all the same.
+    expect(json.loads(wrong.stdout) == bad, wrong.stdout)
+
+
+def invoked(
+    scene: Scene, checkout: Checkout, event: str, answers: list[Answer | Refused]
+) -> tuple[list[subprocess.CompletedProcess[str]], list[Any]]:
+    """What `make invoke` does with a function that answers so, once for each answer; and the events that the function
+    was sent."""
+    events: list[Any] = []
+
+    def function(sent: Any) -> Answer:
+        events.append(sent)
         answer = answers[len(events) - 1]
         if isinstance(answer, Refused):
             raise answer
@@ -417,18 +453,9 @@ def invokes_once(scene: Scene, checkout: Checkout) -> None:
     scene.aws.functions[name] = function
     settings = scene.aws.settings(ANYBODY) | {"AWS_DEFAULT_REGION": REGION, "STACK": "clerk"}
     try:
-        finished = [checkout.run("invoke", "sync-force", **settings) for _ in answers]
+        return [checkout.run("invoke", event, **settings) for _ in answers], events
     finally:
         del scene.aws.functions[name]
-    complete, failed, refused = finished
-    expect(complete.returncode == 0, complete.stderr)
-    expect(json.loads(complete.stdout) == answers[0].payload, complete.stdout)
-    expect("größer" in complete.stdout and complete.stdout.count("\n") > 1, complete.stdout)
-    expect(failed.returncode == 1 and "failed" in failed.stderr, failed.stderr)
-    expect(json.loads(failed.stdout) == answers[1].payload, failed.stdout)
-    expect(refused.returncode == 1 and "ServiceUnavailable" in refused.stderr, refused.stderr)
-    sent = json.loads((ROOT / "events/sync-force.json").read_text(encoding="utf-8"))
-    expect(events == [sent] * 3, f"invoked {len(events)} times: {events}")
 
 
 def waits_for_the_answer(script: ModuleType) -> None:

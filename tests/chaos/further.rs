@@ -19,7 +19,7 @@ const ONE_IN: u64 = 3;
 /// No new pages appear after this many.
 const LAST_PAGE: u64 = 60;
 /// The most users and organizations if the rows of each of them take a request.
-const MOST_OWNERS: usize = 60;
+const MAX_OWNERS: usize = 60;
 
 /// The lists opted in besides the five, and their sizes.
 #[derive(Debug, Clone)]
@@ -57,7 +57,7 @@ impl Further {
         let others = (has_owners && !resources.contains(&"machines")).then_some("machines");
         let lists = others.into_iter().chain(resources.iter().copied());
         let mut size = |list| {
-            let most = if has_owners && list == "machines" { MOST_OWNERS } else { usize::MAX };
+            let most = if has_owners && list == "machines" { MAX_OWNERS } else { usize::MAX };
             (list, sizes[random.usize(0..sizes.len())].min(most))
         };
         Some(Self {
@@ -72,7 +72,7 @@ impl Further {
 
     /// The number of owners allowed if this many were drawn.
     pub(super) fn owners(&self, drawn: usize) -> usize {
-        if self.asks_each_owner() { drawn.min(MOST_OWNERS) } else { drawn }
+        if self.asks_each_owner() { drawn.min(MAX_OWNERS) } else { drawn }
     }
 
     fn asks_each_owner(&self) -> bool {

@@ -38,7 +38,7 @@ const FOR_EVER: Duration = Duration::from_secs(20_000);
 /// When Lambda kills an invocation at the latest (AWS documentation, "Lambda quotas").
 const LONGEST: Duration = Duration::from_secs(900);
 /// Once all faults are gone, a run is complete within this many invocations.
-const MOST_INVOCATIONS: usize = 8;
+const MAX_INVOCATIONS: usize = 8;
 /// Longer than a lease, and than any wait a schedule asks for.
 const A_WHILE: Duration = Duration::from_secs(6_000);
 /// The default of `LEASE_SECONDS`.
@@ -502,7 +502,7 @@ impl Stage {
         self.finish(json!({"restart": true})).await;
         self.judge.assert_exact();
         if self.changes != "off" {
-            self.pay_owed().await;
+            self.write_pending_feed().await;
         }
         let objects = self.world.memory.objects();
         if let Some(signer) = &self.signer {
@@ -517,7 +517,7 @@ impl Stage {
     }
 
     /// The newest snapshot has its feed, and the action makes those of the others.
-    async fn pay_owed(&self) {
+    async fn write_pending_feed(&self) {
         let newest = latest_id(&self.world.memory.objects()).expect("published");
         let answer =
             self.world.handle(json!({"action": "changes"})).await.expect("no faults are left");
@@ -529,7 +529,7 @@ impl Stage {
 
     async fn finish(&mut self, first: Value) {
         let mut event = first;
-        for _ in 0..MOST_INVOCATIONS {
+        for _ in 0..MAX_INVOCATIONS {
             self.sync(event, None, false).await;
             event = match self.played.ends.last().map(String::as_str) {
                 Some("complete") => return,

@@ -31,7 +31,7 @@ use crate::support::scripted_secret::ScriptedSecret;
 /// The period of Clerk's limits.
 const WINDOW: Duration = Duration::from_secs(10);
 /// The default of `MAX_CONCURRENCY`.
-const MOST_IN_FLIGHT: usize = 32;
+const MAX_IN_FLIGHT: usize = 32;
 
 const fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -61,7 +61,7 @@ impl Asking {
     fn with(sandbox: Sandbox, client: Client) -> Self {
         let client = Arc::new(client);
         let mut tasks = JoinSet::new();
-        for _ in 0..2 * MOST_IN_FLIGHT {
+        for _ in 0..2 * MAX_IN_FLIGHT {
             let client = Arc::clone(&client);
             tasks.spawn(async move {
                 loop {
@@ -138,7 +138,7 @@ fn client(
             api_url: "http://127.0.0.1:1/v1".parse().unwrap(),
             api_version: HeaderValue::from_static("2026-05-12"),
             requests_per_10s: allowance,
-            max_concurrency: MOST_IN_FLIGHT,
+            max_concurrency: MAX_IN_FLIGHT,
             retry: RetryPolicy::default(),
         },
         Arc::new(transport),
@@ -178,7 +178,7 @@ async fn the_rate_allowed_is_used_at_any_latency() {
                 let first = asking.for_seconds(20).await;
                 let then = asking.for_seconds(40).await;
                 let round_trip = latency + travel / 2;
-                let can = MOST_IN_FLIGHT as f64 * WINDOW.div_duration_f64(round_trip);
+                let can = MAX_IN_FLIGHT as f64 * WINDOW.div_duration_f64(round_trip);
                 let most = allowed.min(can);
                 assert!(first.rate() >= 0.7 * most, "{what}: {} at first", first.rate());
                 assert!(then.rate() >= 0.95 * most, "{what}: {} of {most}", then.rate());
@@ -454,7 +454,7 @@ async fn a_page_that_all_others_wait_for_is_never_blocked() {
         }
     };
     let mut behind = JoinSet::new();
-    for _ in 0..4 * MOST_IN_FLIGHT {
+    for _ in 0..4 * MAX_IN_FLIGHT {
         behind.spawn(page(Urgency::default()));
     }
     let mut kept = Vec::new();

@@ -348,7 +348,7 @@ struct ChangesItsVersions {
 }
 
 /// After this many reads the store fails: an endless loop fails its test.
-const MOST_READS: u64 = 1000;
+const MAX_READS: u64 = 1000;
 
 #[async_trait]
 impl Store for ChangesItsVersions {
@@ -361,7 +361,7 @@ impl Store for ChangesItsVersions {
             return self.inner.get(key).await;
         }
         let read = self.reads.fetch_add(1, Ordering::SeqCst);
-        if read > MOST_READS {
+        if read > MAX_READS {
             return Err(StoreError::new(
                 Operation::Get,
                 self.url_of(key),

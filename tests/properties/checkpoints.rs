@@ -16,7 +16,7 @@ use clerk_sync::paging::created_range::CreatedRange;
 use clerk_sync::paging::position::{OwnerPosition, PagingMode, Position};
 use clerk_sync::paging::stalled::StalledRounds;
 use clerk_sync::sync::checkpoint::document::{
-    Checkpoint, Completed, Lease, PreviousSnapshot, Succession,
+    Checkpoint, Completed, Lease, PublishedSnapshot, Succession,
 };
 use clerk_sync::sync::checkpoint::list_progress::{
     ListProgress, Segment, Stage, StoredPart, Window,
@@ -260,7 +260,7 @@ fn checkpoints() -> impl Strategy<Value = Checkpoint> {
     let lease = lease.prop_map(|(holder, token, until)| Lease { holder, token, until });
     let sha256 = text().prop_map(|text| Sha256Hex::of(text.as_bytes()));
     let follows = (snapshot_ids(), moments(), option::of(sha256)).prop_map(
-        |(snapshot_id, started_at, manifest_sha256)| PreviousSnapshot {
+        |(snapshot_id, started_at, manifest_sha256)| PublishedSnapshot {
             snapshot_id,
             started_at,
             manifest_sha256,
@@ -305,7 +305,7 @@ fn checkpoints() -> impl Strategy<Value = Checkpoint> {
                 retry_at,
                 roles,
                 lists,
-                run: stats,
+                stats,
                 completed,
                 abandoned,
                 follows,
@@ -339,7 +339,7 @@ proptest! {
             String::from_utf8(read.to_json().unwrap()).unwrap(),
             String::from_utf8(written).unwrap()
         );
-        prop_assert_eq!(read.run, checkpoint.run);
+        prop_assert_eq!(read.stats, checkpoint.stats);
         prop_assert_eq!(read.roles, checkpoint.roles);
         prop_assert_eq!(read.lease, checkpoint.lease);
         prop_assert_eq!(read.follows, checkpoint.follows);

@@ -86,7 +86,7 @@ fn oddities() -> impl Strategy<Value = Oddity> {
         (0..6_usize).prop_map(|row| What::Pages(Effect::HideRow(row))),
         (0..6_usize).prop_map(|row| What::Pages(Effect::SwapRows(row))),
         (-5..6_i64).prop_map(|shift| What::Counts(Effect::ShiftTotal(shift))),
-        prop_oneof![Just(0), Just(MOST_STATED), Just(100_000_000)]
+        prop_oneof![Just(0), Just(MAX_STATED), Just(100_000_000)]
             .prop_map(|total| What::Counts(Effect::Total(total))),
         Just(ignored("starting_after")),
         Just(ignored("offset")),
@@ -154,7 +154,7 @@ impl Story {
                 What::Counts(effect) if self.list == "users" => {
                     let effect = match effect {
                         Effect::Total(total) if self.grows_for_ever() => {
-                            Effect::Total((*total).min(MOST_STATED))
+                            Effect::Total((*total).min(MAX_STATED))
                         }
                         effect => effect.clone(),
                     };
@@ -194,7 +194,7 @@ impl Story {
 }
 
 /// A list that grows with every page by cursor is followed up to the size that its count states.
-const MOST_STATED: i64 = 100;
+const MAX_STATED: i64 = 100;
 const EACH: u64 = 30;
 const AT_LEAST: u64 = 1500;
 

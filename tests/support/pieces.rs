@@ -13,7 +13,7 @@ use super::world::World;
 const FOR_EVER: Duration = Duration::from_secs(1000);
 
 /// The most invocations that a test needs for one run.
-const MOST_INVOCATIONS: usize = 400;
+const MAX_INVOCATIONS: usize = 400;
 
 /// Handles one event, and fails the test if it does not end.
 pub(crate) async fn ends(world: &World, event: Value) -> Result<Value, Error> {
@@ -34,7 +34,7 @@ pub(crate) async fn complete_in_pieces(
     seconds: f64,
     what: &str,
 ) -> (usize, Snapshot) {
-    for number in 1..=MOST_INVOCATIONS {
+    for number in 1..=MAX_INVOCATIONS {
         let event = json!({ "time_budget_seconds": seconds });
         let answer = ends(world, event).await.unwrap_or_else(|error| panic!("{what}: {error:?}"));
         if answer["status"] == "complete" {
@@ -42,5 +42,5 @@ pub(crate) async fn complete_in_pieces(
         }
         assert_eq!(answer["status"], "partial", "{what}: {answer:#}");
     }
-    panic!("{what}: not complete after {MOST_INVOCATIONS} invocations");
+    panic!("{what}: not complete after {MAX_INVOCATIONS} invocations");
 }

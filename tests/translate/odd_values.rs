@@ -207,7 +207,7 @@ fn a_required_field_that_cannot_be_read_is_an_error_that_says_where() {
 /// The same through the handler: in every row of every list another field has an odd value.
 #[tokio::test(start_paused = true)]
 async fn no_list_is_stopped_by_odd_values() {
-    let main = ENDPOINTS.iter().filter(|it| it.is_read() && it.part == 0);
+    let main = ENDPOINTS.iter().filter(|it| it.is_read() && it.index == 0);
     for endpoint in main.filter(|it| it.path != "/api_keys") {
         let sandbox = populated();
         let list = endpoint.path.trim_start_matches('/').replace('/', "_");

@@ -9,7 +9,7 @@ use crate::names;
 use crate::texts::Texts;
 
 /// Most bytes that a batch takes.
-pub const MOST_BYTES: usize = 24 * 1024 * 1024;
+pub const MAX_BYTES: usize = 24 * 1024 * 1024;
 
 /// The first rows of those that were pushed, in the order by rank, then name, then id.
 #[derive(Debug)]

@@ -111,7 +111,7 @@ pub(crate) struct Search<'a> {
 /// The default page size (Clerk OpenAPI 2026-05-12, parameter `LimitParameter`).
 const DEFAULT_LIMIT: usize = 10;
 /// Most values of one filter parameter (Clerk OpenAPI 2026-05-12, `GET /users`).
-const MOST_VALUES: usize = 100;
+const MAX_VALUES: usize = 100;
 
 impl<'a> Search<'a> {
     /// Selects one page.
@@ -445,7 +445,7 @@ impl<'a> Search<'a> {
     fn signed(&self, name: &'static str) -> Result<Signed, Refusal> {
         let mut signed = Signed { wanted: None, unwanted: HashSet::new() };
         for (number, text) in self.query.all(name).enumerate() {
-            if number >= MOST_VALUES {
+            if number >= MAX_VALUES {
                 return Err(Refusal::parameter(name, "accepts up to 100 values"));
             }
             match text.strip_prefix('-') {

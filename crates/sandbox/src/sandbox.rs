@@ -34,7 +34,7 @@ pub const DEFAULT_KEY: &str = "sk_test_sandbox";
 
 /// Most bytes of compressed pages kept for later requests; beyond that, all are dropped. Enough for a million users and
 /// two million memberships.
-const MOST_COMPRESSED_BYTES: usize = 2 * 1024 * 1024 * 1024;
+const MAX_COMPRESSED_BYTES: usize = 2 * 1024 * 1024 * 1024;
 
 /// Settings that can be changed while a reader is running, at `/sandbox/<setting>/<number>`.
 const SETTINGS: [&str; 3] = ["customer-traffic", "latency-ms", "limit-per-10s"];
@@ -830,7 +830,7 @@ impl Sandbox {
             encoder.write_all(body).and_then(|()| encoder.finish()).unwrap_or_default().into();
         if let Some(target) = target {
             let mut compressed = lock(&self.shared.compressed);
-            if compressed.bytes + bytes.len() > MOST_COMPRESSED_BYTES {
+            if compressed.bytes + bytes.len() > MAX_COMPRESSED_BYTES {
                 *compressed = Compressed::default();
             }
             compressed.bytes += bytes.len();

@@ -8,7 +8,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Most unused buffers that are kept.
-const MOST_KEPT: usize = 3;
+const MAX_KEPT: usize = 3;
 /// Capacity in bytes above which a buffer is not kept.
 const LARGEST_KEPT: usize = 4 * 1024 * 1024;
 
@@ -56,7 +56,7 @@ impl Drop for Buffer {
     fn drop(&mut self) {
         let bytes = std::mem::take(&mut self.bytes);
         let mut kept = self.home.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() < MOST_KEPT && bytes.capacity() <= LARGEST_KEPT {
+        if kept.len() < MAX_KEPT && bytes.capacity() <= LARGEST_KEPT {
             kept.push(bytes);
         }
     }
@@ -83,7 +83,7 @@ mod tests {
     fn only_a_few_small_buffers_are_kept() {
         let buffers = Buffers::default();
         drop([(); 10].map(|()| buffers.take()));
-        assert_eq!(buffers.0.lock().unwrap().len(), MOST_KEPT);
+        assert_eq!(buffers.0.lock().unwrap().len(), MAX_KEPT);
         let buffers = Buffers::default();
         buffers.take().reserve(LARGEST_KEPT + 1);
         assert_eq!(buffers.0.lock().unwrap().len(), 0);

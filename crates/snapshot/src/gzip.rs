@@ -19,7 +19,7 @@ const WINDOW_BITS: u8 = 15;
 /// Bytes by which the output grows at least.
 const OUTPUT_STEP: usize = 32 * 1024;
 /// Most unused compressors that are kept.
-const MOST_KEPT: usize = 4;
+const MAX_KEPT: usize = 4;
 
 /// The unused compressors of this process.
 static UNUSED: Mutex<Vec<Compress>> = Mutex::new(Vec::new());
@@ -70,7 +70,7 @@ impl GzipEncoder {
         while self.compress(&[], FlushCompress::Finish)? != Status::StreamEnd {}
         self.compressor.reset();
         let mut unused = UNUSED.lock().unwrap_or_else(PoisonError::into_inner);
-        if unused.len() < MOST_KEPT {
+        if unused.len() < MAX_KEPT {
             unused.push(self.compressor);
         }
         Ok(Bytes::from_owner(self.output))
@@ -100,7 +100,7 @@ mod tests {
     fn a_used_compressor_gives_the_bytes_of_a_new_one() {
         let lines: Vec<u8> = (0..200_000u32).flat_map(|number| number.to_le_bytes()).collect();
         let first = compressed(&lines);
-        for _ in 0..2 * MOST_KEPT {
+        for _ in 0..2 * MAX_KEPT {
             drop(compressed(b"something else"));
             // Dropped in the middle of a file.
             GzipEncoder::new().write(&lines).unwrap();
@@ -114,10 +114,10 @@ mod tests {
     // Promise: memory is bounded, however many parts there were at a time.
     #[test]
     fn only_a_few_compressors_are_kept() {
-        let many: Vec<GzipEncoder> = (0..3 * MOST_KEPT).map(|_| GzipEncoder::new()).collect();
+        let many: Vec<GzipEncoder> = (0..3 * MAX_KEPT).map(|_| GzipEncoder::new()).collect();
         for encoder in many {
             encoder.finish().unwrap();
         }
-        assert!(UNUSED.lock().unwrap().len() <= MOST_KEPT);
+        assert!(UNUSED.lock().unwrap().len() <= MAX_KEPT);
     }
 }

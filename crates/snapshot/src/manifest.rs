@@ -201,9 +201,10 @@ pub struct SourceCount {
 /// References of grants to rows that are not in the snapshot.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Referential {
-    /// Memberships left out because their user no longer exists.
+    /// Rows left out because the user or machine that holds them no longer exists, or Clerk names none.
     pub dangling_principals: u64,
-    /// Memberships left out because their organization no longer exists.
+    /// Rows and grants left out because what they are held on no longer exists: an organization, a permission or a
+    /// machine.
     pub dangling_resources: u64,
     /// Role keys that no role has, with the number of memberships that have each.
     pub unresolved_role_keys: BTreeMap<String, u64>,

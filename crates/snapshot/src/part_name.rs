@@ -16,12 +16,12 @@ pub struct PartPosition {
 }
 
 /// Sections per dataset, in two digits. The table of lists uses three sections.
-pub const MOST_SECTIONS: u16 = 100;
+pub const MAX_SECTIONS: u16 = 100;
 /// Windows per list, in four digits: far more than there can be requests in flight, so that new windows fit between two
 /// others.
-pub const MOST_WINDOWS: u32 = 10_000;
+pub const MAX_WINDOWS: u32 = 10_000;
 /// Segments per window, in eight digits: enough even if each row of a very large list were stored separately.
-pub const MOST_SEGMENTS: u32 = 100_000_000;
+pub const MAX_SEGMENTS: u32 = 100_000_000;
 
 /// Digits of the content's SHA-256 in a name. They prevent an invocation that lost its lease from replacing what the
 /// new holder has stored under the same numbers.
@@ -38,7 +38,7 @@ pub fn part_key(
     extension: &str,
 ) -> Result<String, TooManyParts> {
     let PartPosition { section, window, sequence } = position;
-    if section >= MOST_SECTIONS || window >= MOST_WINDOWS || sequence >= MOST_SEGMENTS {
+    if section >= MAX_SECTIONS || window >= MAX_WINDOWS || sequence >= MAX_SEGMENTS {
         return Err(TooManyParts(dataset));
     }
     Ok(format!(
@@ -82,9 +82,9 @@ mod tests {
     }
 
     const LAST: PartPosition = PartPosition {
-        section: MOST_SECTIONS - 1,
-        window: MOST_WINDOWS - 1,
-        sequence: MOST_SEGMENTS - 1,
+        section: MAX_SECTIONS - 1,
+        window: MAX_WINDOWS - 1,
+        sequence: MAX_SEGMENTS - 1,
     };
 
     #[test]
@@ -105,9 +105,9 @@ mod tests {
     #[test]
     fn a_number_that_does_not_fit_is_an_error() {
         for too_high in [
-            PartPosition { section: MOST_SECTIONS, ..LAST },
-            PartPosition { window: MOST_WINDOWS, ..LAST },
-            PartPosition { sequence: MOST_SEGMENTS, ..LAST },
+            PartPosition { section: MAX_SECTIONS, ..LAST },
+            PartPosition { window: MAX_WINDOWS, ..LAST },
+            PartPosition { sequence: MAX_SEGMENTS, ..LAST },
         ] {
             assert!(part_key(Dataset::Users, too_high, "1a2b3c4d", "ndjson").is_err());
         }
@@ -119,7 +119,7 @@ mod tests {
     }
 
     fn positions() -> impl Strategy<Value = PartPosition> {
-        let numbers = (below(MOST_SECTIONS.into()), below(MOST_WINDOWS), below(MOST_SEGMENTS));
+        let numbers = (below(MAX_SECTIONS.into()), below(MAX_WINDOWS), below(MAX_SEGMENTS));
         numbers.prop_map(|(section, window, sequence)| position(section as u16, window, sequence))
     }
 

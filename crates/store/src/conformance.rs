@@ -16,7 +16,7 @@ const PROBE_PREFIX: &str = "clerk-sync-check-";
 
 /// Attempts at the proof. Another process's cleanup may remove the probe midway; it would have to do so this often for
 /// a good store to be rejected.
-const MOST_ATTEMPTS: u32 = 3;
+const MAX_ATTEMPTS: u32 = 3;
 
 const FIRST: Bytes = Bytes::from_static(b"{\"probe\":1}\n");
 const SECOND: Bytes = Bytes::from_static(b"{\"probe\":2}\n");
@@ -39,7 +39,7 @@ pub async fn prove(store: &dyn Store) -> Result<Proven, StoreError> {
     let mut attempts = 1;
     loop {
         match prove_once(store).await {
-            Err(StoreError { kind: StoreErrorKind::Unfit(_), .. }) if attempts < MOST_ATTEMPTS => {
+            Err(StoreError { kind: StoreErrorKind::Unfit(_), .. }) if attempts < MAX_ATTEMPTS => {
                 attempts += 1
             }
             proven => return proven,

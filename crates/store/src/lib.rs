@@ -65,11 +65,17 @@ pub trait Store: Send + Sync + Debug {
     /// The full address of a key, for messages and responses: `s3://bucket/prefix/latest.json`.
     fn url_of(&self, key: &str) -> String;
 
-    /// Reads an object; `None` if there is none.
+    /// Reads an object; `None` if there is none. At most [`MAX_BYTES_READ`] bytes.
+    ///
+    /// # Errors
+    /// [`StoreError`], also if the object is larger.
     async fn get(&self, key: &str) -> Result<Option<Object>, StoreError>;
 
-    /// Writes an object if `condition` holds and returns the version written. Otherwise nothing changes and the error
-    /// is [`StoreErrorKind::PreconditionFailed`].
+    /// Writes an object if `condition` holds and returns the version written.
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::PreconditionFailed`] if the condition does not hold; then nothing has changed. After any other
+    /// error nobody knows whether the object was written.
     async fn put(
         &self,
         key: &str,
@@ -78,16 +84,25 @@ pub trait Store: Send + Sync + Debug {
         condition: Condition,
     ) -> Result<Version, StoreError>;
 
-    /// Removes an object. If there is none, [`DeleteCondition::Any`] succeeds and [`DeleteCondition::Matches`] is a
-    /// [`StoreErrorKind::PreconditionFailed`].
+    /// Removes an object. If there is none, [`DeleteCondition::Any`] succeeds.
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::PreconditionFailed`] if the condition does not hold, also because there is no object. After any
+    /// other error nobody knows whether the object was removed.
     async fn delete(&self, key: &str, condition: DeleteCondition) -> Result<(), StoreError>;
 
     /// Lists all objects whose key starts with `prefix`, in ascending byte order of the keys. The prefix is plain text,
     /// not a folder, and may be empty.
+    ///
+    /// # Errors
+    /// [`StoreError`]; a listing is never returned in part.
     async fn list(&self, prefix: &str) -> Result<Vec<Listed>, StoreError>;
 
     /// Size and checksum of an object according to the store, to compare with what was sent; `None` if there is no such
     /// object.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the request; a wrong size or checksum is no error here.
     async fn verify(&self, key: &str) -> Result<Option<Stored>, StoreError>;
 
     /// A store of the same kind in the same place for a proof that must leave no trace, if one in this store would: what
@@ -187,7 +202,7 @@ pub struct Listed {
 /// Largest object that is read as a whole, in bytes. The largest that this program reads back are parts (a few
 /// megabytes plus one page) and the checkpoint (some hundred bytes per part). A larger object is someone else's and
 /// would fill the memory.
-pub const MOST_BYTES_READ: u64 = 256 * 1024 * 1024;
+pub const MAX_BYTES_READ: u64 = 256 * 1024 * 1024;
 
 /// Size and checksum of an object according to the store.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -22,7 +22,7 @@ use sha2::{Digest as _, Sha256};
 use super::key::{check_key, check_prefix};
 use super::s3_options::{Encryption, S3Options};
 use super::{
-    Condition, ContentType, DeleteCondition, Listed, MOST_BYTES_READ, Object, Operation, Store,
+    Condition, ContentType, DeleteCondition, Listed, MAX_BYTES_READ, Object, Operation, Store,
     StoreError, StoreErrorKind, Stored, Version,
 };
 use crate::aws::{
@@ -133,10 +133,10 @@ impl S3Store {
         let read = async {
             let mut body = answer.body;
             let mut bytes = BytesMut::new();
-            let mut fits = announced.is_none_or(|length| length <= MOST_BYTES_READ);
+            let mut fits = announced.is_none_or(|length| length <= MAX_BYTES_READ);
             while fits && let Some(chunk) = body.try_next().await? {
                 bytes.extend_from_slice(&chunk);
-                fits = bytes.len() as u64 <= MOST_BYTES_READ;
+                fits = bytes.len() as u64 <= MAX_BYTES_READ;
             }
             Ok(fits.then(|| bytes.freeze()))
         };

@@ -150,16 +150,16 @@ where
 
 /// Most rows that a list may have: about fifty times as many as the largest instances are thought to have. A server
 /// that states more, or whose list never ends, is not Clerk.
-pub const MOST_ROWS: u64 = 100_000_000;
+pub const MAX_ROWS: u64 = 100_000_000;
 
 /// A count as decoded by [`count`].
 #[derive(Deserialize)]
 struct Count(#[serde(deserialize_with = "count")] u64);
 
-/// Decodes a number of rows, at most [`MOST_ROWS`].
+/// Decodes a number of rows, at most [`MAX_ROWS`].
 pub(super) fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     let count = u64::deserialize(deserializer)?;
-    if count > MOST_ROWS {
+    if count > MAX_ROWS {
         return Err(D::Error::invalid_value(
             Unexpected::Unsigned(count),
             &"a count of at most 100000000",

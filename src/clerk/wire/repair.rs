@@ -20,9 +20,9 @@ pub(crate) struct Repaired {
 
 /// Most values repaired one by one: enough for some fields in every element of a list. After that, each further repair
 /// drops the row's whole field that contains the value.
-const MOST_VALUES: usize = 128;
+const MAX_VALUES: usize = 128;
 /// Most fields dropped after that: more than any row has.
-const MOST_FIELDS: usize = 64;
+const MAX_FIELDS: usize = 64;
 
 /// Repairs the JSON of a row.
 ///
@@ -40,9 +40,9 @@ pub(crate) fn repair(
     let mut json = row.to_owned();
     let mut unreadable = BTreeSet::new();
     let mut problem = problem;
-    for repairs in 0..MOST_VALUES + MOST_FIELDS {
+    for repairs in 0..MAX_VALUES + MAX_FIELDS {
         let mut path = path_of(&json, &problem, false);
-        if repairs >= MOST_VALUES {
+        if repairs >= MAX_VALUES {
             path.truncate(1);
         }
         let name = name_of(&path);

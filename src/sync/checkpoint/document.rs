@@ -65,7 +65,8 @@ pub struct Checkpoint {
     /// The progress of each list.
     pub lists: BTreeMap<ListName, ListProgress>,
     /// What the run has spent so far.
-    pub run: RunStats,
+    #[serde(rename = "run")]
+    pub stats: RunStats,
     /// Set when every list is done. From then on the bytes of the manifest no longer change.
     pub completed: Option<Completed>,
     /// Ids of the snapshots of abandoned runs whose files are still to be removed.
@@ -73,12 +74,12 @@ pub struct Checkpoint {
     /// The published snapshot that this one will replace: the newest one when the run began, or one
     /// that was published since. It decides even if the clocks say otherwise.
     #[serde(default)]
-    pub follows: Option<PreviousSnapshot>,
+    pub follows: Option<PublishedSnapshot>,
 }
 
 /// A published snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PreviousSnapshot {
+pub struct PublishedSnapshot {
     /// Its id.
     pub snapshot_id: String,
     /// When it was started, by the clock of that time.
@@ -88,7 +89,7 @@ pub struct PreviousSnapshot {
     pub manifest_sha256: Option<Sha256Hex>,
 }
 
-impl PreviousSnapshot {
+impl PublishedSnapshot {
     /// The snapshot that `latest.json` names.
     #[must_use]
     pub fn of(latest: &Latest) -> Self {
@@ -114,7 +115,7 @@ pub fn overtakes(
     latest: &Latest,
     snapshot_id: &str,
     started_at: Timestamp,
-    follows: Option<&PreviousSnapshot>,
+    follows: Option<&PublishedSnapshot>,
 ) -> bool {
     latest.started_at > started_at
         && latest.snapshot_id != snapshot_id
@@ -182,6 +183,12 @@ const BYTES_OF_A_SEGMENT: usize = 640;
 const BYTES_OF_THE_REST: usize = 12 * 1024;
 
 impl Checkpoint {
+    /// Whether no invocation has worked on the run yet.
+    #[must_use]
+    pub const fn is_new(&self) -> bool {
+        self.stats.invocations == 0
+    }
+
     /// The file's bytes.
     ///
     /// # Errors

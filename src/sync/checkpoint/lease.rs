@@ -18,18 +18,18 @@ use crate::sync::checkpoint::document::{CHECKPOINT_KEY, Checkpoint, Lease};
 
 /// Attempts to write or remove the checkpoint. It is tried again only if the file is our own, under
 /// another version than the one that was given.
-const MOST_ATTEMPTS: usize = 4;
+const MAX_ATTEMPTS: usize = 4;
 
 /// A checkpoint whose lease this invocation holds.
 #[derive(Debug)]
 pub struct LeasedCheckpoint {
     store: Arc<dyn Store>,
     clock: Clock,
-    lease: Duration,
+    lease_length: Duration,
     holder: String,
     token: String,
-    /// The checkpoint as it will next be written.
-    draft: Mutex<Checkpoint>,
+    /// The checkpoint as it will next be written: ahead of the file while changes are being stored.
+    current: Mutex<Checkpoint>,
     /// The last write. Locked during a write, so that writes do not overlap.
     written: AsyncMutex<Written>,
     lost: AtomicBool,
@@ -61,11 +61,11 @@ impl LeasedCheckpoint {
     /// Takes the lease by writing `checkpoint` where `condition` holds.
     ///
     /// # Errors
-    /// [`LeaseError::LeaseLost`] when another invocation was faster.
+    /// [`LeaseError::LeaseLost`] if another invocation was faster; otherwise those of the store, or of writing JSON.
     pub async fn take(
         store: Arc<dyn Store>,
         clock: Clock,
-        lease: Duration,
+        lease_length: Duration,
         holder: String,
         mut checkpoint: Checkpoint,
         condition: Condition,
@@ -75,7 +75,7 @@ impl LeasedCheckpoint {
         let leased = Self {
             store,
             clock,
-            lease,
+            lease_length,
             holder,
             token,
             written: AsyncMutex::new(Written {
@@ -84,7 +84,7 @@ impl LeasedCheckpoint {
                 until: checkpoint.started_at,
                 at: Instant::now(),
             }),
-            draft: Mutex::new(checkpoint),
+            current: Mutex::new(checkpoint),
             lost: AtomicBool::new(false),
         };
         {
@@ -94,22 +94,22 @@ impl LeasedCheckpoint {
         Ok(Arc::new(leased))
     }
 
-    /// Reads the checkpoint as it will next be written.
-    pub fn read<T>(&self, read: impl FnOnce(&Checkpoint) -> T) -> T {
-        read(&self.draft())
+    /// Shows the checkpoint as it will next be written. Reads nothing from the store.
+    pub fn with_checkpoint<T>(&self, look: impl FnOnce(&Checkpoint) -> T) -> T {
+        look(&self.current())
     }
 
     /// Changes the checkpoint, and returns when the change is stored. Concurrent changes share a
-    /// write.
+    /// write. If the write fails the change stays, and the next write carries it.
     ///
     /// # Errors
     /// [`LeaseError`]. After [`LeaseError::LeaseLost`] every further call fails with it.
     pub async fn commit(&self, change: impl FnOnce(&mut Checkpoint)) -> Result<(), LeaseError> {
         let revision = {
-            let mut draft = self.draft();
-            change(&mut draft);
-            draft.revision += 1;
-            draft.revision
+            let mut current = self.current();
+            change(&mut current);
+            current.revision += 1;
+            current.revision
         };
         let mut written = self.written.lock().await;
         if written.revision >= revision {
@@ -129,13 +129,17 @@ impl LeasedCheckpoint {
             return Err(LeaseError::LeaseLost);
         }
         let until = self.written.lock().await.until;
-        if self.clock.now() + self.lease / 2 < until { Ok(()) } else { self.commit(|_| ()).await }
+        if self.clock.now() + self.lease_length / 2 < until {
+            Ok(())
+        } else {
+            self.commit(|_| ()).await
+        }
     }
 
     /// Renews the lease for as long as it is polled, at intervals shorter than a quarter of its
     /// length. Returns only if the lease is lost.
     pub async fn renew(&self) {
-        let interval = self.lease / 6;
+        let interval = self.lease_length / 6;
         loop {
             let last = self.written.lock().await.at;
             tokio::time::sleep_until(last + interval).await;
@@ -160,9 +164,9 @@ impl LeasedCheckpoint {
     pub async fn release(&self, change: impl FnOnce(&mut Checkpoint)) -> Result<(), LeaseError> {
         let mut written = self.written.lock().await;
         {
-            let mut draft = self.draft();
-            change(&mut draft);
-            draft.revision += 1;
+            let mut current = self.current();
+            change(&mut current);
+            current.revision += 1;
         }
         let condition = Condition::Matches(written.version.clone());
         self.write_with(&mut written, condition, None).await
@@ -185,7 +189,7 @@ impl LeasedCheckpoint {
                 Err(error) if error.is_precondition_failed() => {
                     match self.stored_by().await? {
                         StoredBy::Us(it)
-                            if it.version != written.version && attempts < MOST_ATTEMPTS =>
+                            if it.version != written.version && attempts < MAX_ATTEMPTS =>
                         {
                             written.version = it.version;
                         }
@@ -201,7 +205,7 @@ impl LeasedCheckpoint {
     }
 
     async fn write(&self, written: &mut Written, condition: Condition) -> Result<(), LeaseError> {
-        let until = self.clock.now() + self.lease;
+        let until = self.clock.now() + self.lease_length;
         self.write_with(written, condition, Some(until)).await
     }
 
@@ -215,10 +219,10 @@ impl LeasedCheckpoint {
             return Err(LeaseError::LeaseLost);
         }
         let (bytes, revision) = {
-            let mut draft = self.draft();
+            let mut current = self.current();
             let (holder, token) = (self.holder.clone(), self.token.clone());
-            draft.lease = Lease { holder, token, until };
-            (Bytes::from(draft.to_json()?), draft.revision)
+            current.lease = Lease { holder, token, until };
+            (Bytes::from(current.to_json()?), current.revision)
         };
         let at = Instant::now();
         let mut attempts = 0;
@@ -233,7 +237,7 @@ impl LeasedCheckpoint {
                 Err(error) if error.is_precondition_failed() => match self.stored_by().await? {
                     StoredBy::Us(it) if it.bytes == bytes => break it.version,
                     StoredBy::Us(it)
-                        if attempts < MOST_ATTEMPTS
+                        if attempts < MAX_ATTEMPTS
                             && condition != Condition::Matches(it.version.clone()) =>
                     {
                         condition = Condition::Matches(it.version);
@@ -264,8 +268,8 @@ impl LeasedCheckpoint {
         LeaseError::LeaseLost
     }
 
-    fn draft(&self) -> MutexGuard<'_, Checkpoint> {
-        self.draft.lock().unwrap_or_else(PoisonError::into_inner)
+    fn current(&self) -> MutexGuard<'_, Checkpoint> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -21,6 +21,7 @@ pub struct ListProgress {
     /// What remains to be done with it.
     pub stage: Stage,
     /// How its pages are requested.
+    // Here and below: names that format 3 of the checkpoint had, kept so that its runs can be continued.
     #[serde(rename = "way")]
     pub mode: PagingMode,
     /// Whether it may still be divided into windows.
@@ -29,7 +30,8 @@ pub struct ListProgress {
     pub source_count: SourceCount,
     /// Rows that Clerk returned again because other rows had moved them.
     pub duplicates_dropped: u64,
-    /// Rows read again because counts disagreed.
+    /// Rows that were read more than once, or inserted, because the snapshot and Clerk did not agree: by repairs,
+    /// restarts and insertions of late rows.
     pub rows_repaired: u64,
     /// Repairs tried so far.
     pub repairs: u32,
@@ -119,11 +121,11 @@ pub struct Segment {
     pub last: RowKey,
     /// The parts with its lines, by dataset.
     pub parts: BTreeMap<Dataset, StoredPart>,
-    /// Rows left out because their user or machine no longer exists.
+    /// Rows left out because the user or machine that holds them no longer exists, or Clerk names none.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub dangling_principals: u64,
-    /// Rows and grants left out because their organization, or what they are held on, no longer
-    /// exists.
+    /// Rows and grants left out because what they are held on no longer exists: an organization, a permission or a
+    /// machine.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub dangling_resources: u64,
     /// Role keys of its rows that no role has, and on how many rows.
@@ -222,13 +224,14 @@ impl ListProgress {
         behind.min(self.windows.len().saturating_sub(1))
     }
 
-    /// The window with this number.
+    /// The window with this number, or the last one if there is none with it any more
+    /// ([`join_windows`](Self::join_windows)).
     #[must_use]
     pub fn window(&self, number: u32) -> &Window {
         &self.windows[self.place_of(number)]
     }
 
-    /// The window with this number.
+    /// Like [`window`](Self::window), to be changed.
     pub fn window_mut(&mut self, number: u32) -> &mut Window {
         let position = self.place_of(number);
         &mut self.windows[position]
@@ -244,14 +247,14 @@ impl ListProgress {
     /// Lets these windows be walked further: rows may be missing behind their last row.
     pub fn reopen(&mut self, windows: Range<usize>) {
         self.stage = Stage::Walking;
-        let is_whole = self.windows.len() == 1;
+        let is_only_one = self.windows.len() == 1;
         for window in &mut self.windows[windows] {
             window.ended = false;
             if self.mode != PagingMode::ByOwner {
                 // The stored offset may be the reason why rows are missing.
                 window.position.offset = window.rows();
             }
-            window.expected = self.source_count.after.filter(|_| is_whole);
+            window.expected = self.source_count.after.filter(|_| is_only_one);
         }
     }
 

@@ -4,7 +4,7 @@
 //! removes what it names.
 
 use clerk_snapshot::layout::is_snapshot_id;
-use clerk_snapshot::part_name::{MOST_SEGMENTS, MOST_WINDOWS, is_part_of};
+use clerk_snapshot::part_name::{MAX_SEGMENTS, MAX_WINDOWS, is_part_of};
 use clerk_snapshot::resource::Dataset;
 use clerk_store::quoted::Quoted;
 use serde::Deserialize;
@@ -97,11 +97,11 @@ pub(crate) fn problem_of(checkpoint: &Checkpoint) -> Option<&'static str> {
 /// Whether the numbers of the windows ascend and fit into part names.
 fn windows_are_in_order(list: &ListProgress) -> bool {
     list.windows.is_sorted_by(|one, next| one.number < next.number)
-        && list.windows.iter().all(|window| window.number < MOST_WINDOWS)
+        && list.windows.iter().all(|window| window.number < MAX_WINDOWS)
 }
 
 const fn numbers_too_high(window: &Window) -> bool {
-    window.numbered_from >= MOST_SEGMENTS
+    window.numbered_from >= MAX_SEGMENTS
 }
 
 fn could_be_stored(segment: &Segment) -> bool {
@@ -109,7 +109,7 @@ fn could_be_stored(segment: &Segment) -> bool {
         |(&dataset, stored): (&Dataset, &StoredPart)| is_part_of(dataset, &stored.part.key);
     let counts_its_rows = segment.active.total().is_some_and(|total| total <= segment.rows);
     segment.rows > 0
-        && segment.sequence < MOST_SEGMENTS
+        && segment.sequence < MAX_SEGMENTS
         && counts_its_rows
         && segment.parts.iter().all(is_named_well)
 }

@@ -14,7 +14,7 @@ use futures_util::stream::{self, StreamExt as _};
 use serde::Deserialize;
 use tracing::warn;
 
-use crate::sync::checkpoint::document::{CHECKPOINT_KEY, Checkpoint, PreviousSnapshot};
+use crate::sync::checkpoint::document::{CHECKPOINT_KEY, Checkpoint, PublishedSnapshot};
 use crate::sync::checkpoint::ids_file::is_ids_key;
 
 /// Objects that are removed concurrently.
@@ -33,16 +33,16 @@ const REMOVED_AT_ONCE: usize = 16;
 pub(crate) async fn clean_up(
     store: &dyn Store,
     checkpoint: &Checkpoint,
-    published: &PreviousSnapshot,
+    published: &PublishedSnapshot,
 ) -> bool {
-    let snapshots: Vec<&PreviousSnapshot> = checkpoint.follows.iter().chain([published]).collect();
+    let snapshots: Vec<&PublishedSnapshot> = checkpoint.follows.iter().chain([published]).collect();
     let mut result = Ok(());
     for snapshot in &snapshots {
         result = result.and(tidy(store, snapshot).await);
     }
     let was_published = |id: &String| snapshots.iter().any(|it| it.snapshot_id == *id);
     for abandoned in checkpoint.abandoned.iter().filter(|id| !was_published(id)) {
-        result = result.and(remove_all(store, abandoned, &BTreeSet::new()).await);
+        result = result.and(remove_except(store, abandoned, &BTreeSet::new()).await);
     }
     result = result.and(remove_probes(store).await);
     result = result.and(store.remove_leftovers().await.map(|_| ()));
@@ -57,7 +57,7 @@ pub(crate) async fn clean_up(
 pub(crate) async fn remove_if_given_up(store: &dyn Store, snapshot_id: &str) {
     let removed = match is_given_up(store, snapshot_id).await {
         Ok(false) => Ok(()),
-        Ok(true) => remove_all(store, snapshot_id, &BTreeSet::new()).await,
+        Ok(true) => remove_except(store, snapshot_id, &BTreeSet::new()).await,
         Err(error) => Err(error),
     };
     if let Err(error) = removed {
@@ -81,9 +81,9 @@ async fn is_given_up(store: &dyn Store, snapshot_id: &str) -> Result<bool, Store
 }
 
 /// Removes the files in a published snapshot's folder that its manifest does not name.
-async fn tidy(store: &dyn Store, published: &PreviousSnapshot) -> Result<(), StoreError> {
+async fn tidy(store: &dyn Store, published: &PublishedSnapshot) -> Result<(), StoreError> {
     match objects_of(store, published).await? {
-        Some(named) => remove_all(store, &published.snapshot_id, &named).await,
+        Some(named) => remove_except(store, &published.snapshot_id, &named).await,
         // Without the manifest nothing says which files to keep.
         None => Ok(()),
     }
@@ -93,7 +93,7 @@ async fn tidy(store: &dyn Store, published: &PreviousSnapshot) -> Result<(), Sto
 /// published.
 async fn objects_of(
     store: &dyn Store,
-    published: &PreviousSnapshot,
+    published: &PublishedSnapshot,
 ) -> Result<Option<BTreeSet<String>>, StoreError> {
     #[derive(Deserialize)]
     struct Named {
@@ -127,7 +127,7 @@ async fn objects_of(
 ///
 /// # Errors
 /// [`StoreError`] of the last file that cannot be removed; the others are removed.
-pub(super) async fn remove_all(
+pub(super) async fn remove_except(
     store: &dyn Store,
     snapshot_id: &str,
     named: &BTreeSet<String>,

@@ -30,7 +30,7 @@ use tracing::info;
 use crate::response::Shrunk;
 use crate::signing::Signer;
 use crate::sync::checkpoint::document::{
-    Checkpoint, Completed, PreviousSnapshot, Succession, overtakes,
+    Checkpoint, Completed, PublishedSnapshot, Succession, overtakes,
 };
 use crate::sync::checkpoint::lease::LeasedCheckpoint;
 use crate::sync::checkpoint::summary;
@@ -56,7 +56,7 @@ pub struct Publisher {
 
 /// How publishing ended.
 #[derive(Debug)]
-pub enum Published {
+pub enum PublishOutcome {
     /// This invocation has moved `latest.json` to the snapshot.
     Complete(Box<Complete>),
     /// The shrink guard holds it back.
@@ -78,7 +78,7 @@ pub struct Complete {
 /// Parts that are verified concurrently.
 const CONFIRMED_AT_ONCE: usize = 16;
 /// Attempts to move `latest.json` while others seem to change it.
-const MOST_ATTEMPTS: u32 = 3;
+const MAX_ATTEMPTS: u32 = 3;
 /// The guard ignores datasets with fewer records than this: small ones halve by chance.
 const GUARDED_FROM: u64 = 20;
 
@@ -87,8 +87,8 @@ impl Publisher {
     ///
     /// # Errors
     /// [`SyncError`]. A reader of `latest.json` never sees an unfinished snapshot.
-    pub async fn publish(&self) -> Result<Published, SyncError> {
-        let checkpoint = self.leased.read(Checkpoint::clone);
+    pub async fn publish(&self) -> Result<PublishOutcome, SyncError> {
+        let checkpoint = self.leased.with_checkpoint(Checkpoint::clone);
         let completed = checkpoint.completed.clone().ok_or_else(|| {
             SyncError::Internal("publishing began before reading ended".to_owned())
         })?;
@@ -103,7 +103,7 @@ impl Publisher {
         self.sign_manifest(&checkpoint.snapshot_id, sha256).await?;
         let shrunk = self.shrunk(&manifest);
         if !shrunk.is_empty() {
-            return Ok(Published::Held(Box::new(manifest), shrunk));
+            return Ok(PublishOutcome::Held(Box::new(manifest), shrunk));
         }
         let latest = Latest {
             snapshot_id: manifest.snapshot_id.clone(),
@@ -115,7 +115,7 @@ impl Publisher {
         };
         let answer_was_lost = self.point_latest_to(&latest, found).await?;
         info!(snapshot_id = manifest.snapshot_id, "snapshot published");
-        Ok(Published::Complete(Box::new(Complete { manifest, latest, answer_was_lost })))
+        Ok(PublishOutcome::Complete(Box::new(Complete { manifest, latest, answer_was_lost })))
     }
 
     /// Verifies that every part is in the store with the size and checksum that the manifest will
@@ -146,11 +146,11 @@ impl Publisher {
     /// that continues or cleans up after an interruption may find `latest.json` moved.
     async fn settle_succession(&self, found: &LatestFound) -> Result<Option<Previous>, SyncError> {
         self.assert_may_follow(found)?;
-        let settled = self.leased.read(|checkpoint| succession(checkpoint).cloned());
+        let settled = self.leased.with_checkpoint(|checkpoint| succession(checkpoint).cloned());
         if let Some(Succession { previous }) = settled {
             return Ok(previous);
         }
-        let snapshot_id = self.leased.read(|checkpoint| checkpoint.snapshot_id.clone());
+        let snapshot_id = self.leased.with_checkpoint(|checkpoint| checkpoint.snapshot_id.clone());
         let previous = match found.named_beside(&snapshot_id) {
             Named::Snapshot(previous) => Some(previous),
             Named::Nothing | Named::Unknown => None,
@@ -160,7 +160,7 @@ impl Publisher {
             let standing = found.latest.as_ref().filter(|it| it.snapshot_id != snapshot_id);
             if let Some(standing) = standing {
                 checkpoint.abandoned.remove(&standing.snapshot_id);
-                checkpoint.follows = Some(PreviousSnapshot::of(standing));
+                checkpoint.follows = Some(PublishedSnapshot::of(standing));
             }
             if let Some(completed) = &mut checkpoint.completed {
                 completed.succession = Some(Succession { previous: previous.clone() });
@@ -178,7 +178,7 @@ impl Publisher {
         if found.unreadable.is_some() && found.version != self.latest.version {
             return Err(SyncError::LatestDamaged(self.store.url_of(LATEST_KEY)));
         }
-        self.leased.read(|checkpoint| {
+        self.leased.with_checkpoint(|checkpoint| {
             let Checkpoint { snapshot_id, started_at, follows, .. } = checkpoint;
             if let Some(standing) = &found.latest
                 && overtakes(standing, snapshot_id, *started_at, follows.as_ref())
@@ -275,7 +275,7 @@ impl Publisher {
                 Ok(_) => return Ok(false),
                 Err(error) => match LatestFound::read_leniently(&*self.store).await {
                     Ok(standing) if standing.latest.as_ref() == Some(latest) => return Ok(true),
-                    Ok(standing) if error.is_precondition_failed() && attempts < MOST_ATTEMPTS => {
+                    Ok(standing) if error.is_precondition_failed() && attempts < MAX_ATTEMPTS => {
                         found = standing;
                     }
                     Ok(_) | Err(_) => return Err(error.into()),

@@ -23,7 +23,7 @@ use crate::changes::feeds::{Feed, Feeds};
 use crate::error::with_causes;
 use crate::invocation_metrics::InvocationMetrics;
 use crate::sync::checkpoint::document::{CHECKPOINT_KEY, Checkpoint};
-use crate::sync::publish::cleanup::{remove, remove_all};
+use crate::sync::publish::cleanup::{remove, remove_except};
 use crate::time_limit::TimeLimit;
 
 /// Removes published snapshots but the newest so many.
@@ -38,7 +38,7 @@ pub(crate) struct Retention<'a> {
 
 /// Why snapshots may have to be removed now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Occasion {
+pub(crate) enum Trigger {
     /// A snapshot was published, or what the removal of older ones waited for is done.
     Due,
     /// None. What an earlier invocation has begun is finished, which costs one listing if there is no such thing.
@@ -68,7 +68,7 @@ enum RetentionError {
 
 impl Retention<'_> {
     /// Removes the snapshots for as long as there is time. Nothing depends on it, so a failure is logged.
-    pub(crate) async fn enforce(&self, occasion: Occasion) {
+    pub(crate) async fn enforce(&self, occasion: Trigger) {
         let removed = tokio::select! {
             removed = self.remove_all_but_newest(occasion) => removed,
             _ = self.limit.reached() => {
@@ -86,10 +86,10 @@ impl Retention<'_> {
         }
     }
 
-    async fn remove_all_but_newest(&self, occasion: Occasion) -> Result<u64, RetentionError> {
+    async fn remove_all_but_newest(&self, occasion: Trigger) -> Result<u64, RetentionError> {
         let store = &**self.store;
         let begun = begun(store).await?;
-        if occasion == Occasion::Unfinished && begun.is_empty() {
+        if occasion == Trigger::Unfinished && begun.is_empty() {
             return Ok(0);
         }
         let published = published(self.store).await?;
@@ -108,7 +108,7 @@ impl Retention<'_> {
             }
             let manifest = manifest_key(id);
             let but = BTreeSet::from([manifest.clone()]);
-            remove_all(store, id, &but).await?;
+            remove_except(store, id, &but).await?;
             remove(store, &manifest).await?;
             gone.insert(id.clone());
         }

@@ -27,14 +27,14 @@ use crate::sync::run::Run;
 /// # Errors
 /// [`Stop::Pause`] if the owners cannot be counted now; or as
 /// [`Run::commit_list`].
-pub(crate) async fn check(run: &Run, list: &'static Endpoint) -> Result<(), Stop> {
+pub(crate) async fn leave_out_if_too_slow(run: &Run, list: &'static Endpoint) -> Result<(), Stop> {
     let is_by_owner = run.list(list.name(), |list| list.mode == PagingMode::ByOwner);
     let Some(by_owner) = list.by_owner.filter(|_| is_by_owner) else { return Ok(()) };
     let Some(owners) = count_of_owners(run, list, by_owner).await? else { return Ok(()) };
     let passed = run.list(list.name(), |list| {
         list.windows.iter().map(|window| window.position.offset).sum::<u64>()
     });
-    let started_at = run.leased.read(|checkpoint| checkpoint.started_at);
+    let started_at = run.leased.with_checkpoint(|checkpoint| checkpoint.started_at);
     let forecast = Forecast {
         owners: owners.saturating_sub(passed),
         age: run.clock.now().saturating_duration_since(started_at),
@@ -116,7 +116,7 @@ async fn count(run: &Run, by_owner: ByOwner) -> Result<Option<u64>, Stop> {
             });
             Ok(Some(count.await.map_err(ListError::of(list))?))
         }
-        Paging::Offset(_) | Paging::Whole => Ok(row_at(&reader, 0).await?.1),
+        Paging::Offset(_) | Paging::SinglePage => Ok(row_at(&reader, 0).await?.1),
     }
 }
 

@@ -11,11 +11,16 @@
 //! 3. [`fetch_references`](crate::sync::read::list_walk::fetch_references) fetches the users and
 //!    organizations that the page's rows refer to and the snapshot does not have yet.
 //! 4. [`PendingPages`](crate::sync::write::pending::PendingPages) collects pages, compresses their
-//!    lines, stores them as a part, and then commits the checkpoint: it names the part and the
-//!    position after it.
+//!    lines, stores them as a segment (a part for each dataset), and then commits the checkpoint: it
+//!    names the parts and the position after them. Until there are enough pages for a segment, it
+//!    stores drafts, which the segment replaces. `compact` joins segments that stayed small, and
+//!    `row_ids` stores the ids of rows that grants refer to.
 //! 5. When every window has ended, [`reconcile`] compares the number of rows with Clerk's count. If
 //!    they differ it names segments to read again, which [`read_again`] does, and windows to walk
 //!    further.
+//!
+//! When all lists are done, [`read_everything`](crate::sync::read::read_everything) checks the users
+//! of memberships that were read before the users were, and copies lists further that grew meanwhile.
 
 use crate::lists::endpoint::ListName;
 use crate::lists::table::endpoint;
@@ -38,10 +43,11 @@ pub(crate) async fn copy_list(run: &Run, name: ListName) -> Result<(), Stop> {
     while !run.list(name, ListProgress::is_done) {
         let step = match run.list(name, |list| list.stage.clone()) {
             Stage::Comparing => match reconcile(run, endpoint).await {
-                Ok(Next::Settled) => Ok(()),
+                Ok(Next::FollowStage) => Ok(()),
                 Ok(Next::ReadAgain(repair)) => read_again(run, endpoint, repair).await,
                 Err(stop) => Err(stop),
             },
+            // `Walking`: the other stages are done.
             _ => walk_to_end(run, endpoint).await,
         };
         match step {

@@ -38,7 +38,7 @@ impl ListPager {
             Some(by_owner) if beginning.mode == PagingMode::ByOwner => {
                 let owners = owners(run, by_owner);
                 let pager =
-                    ByOwnerPager::new(run.reader(list), by_owner.part, owners, beginning.position);
+                    ByOwnerPager::new(run.reader(list), by_owner.rows, owners, beginning.position);
                 Self::ByOwner(Box::new(pager))
             }
             _ => Self::Window(Box::new(Pager::new(run.reader(list), beginning))),

@@ -29,7 +29,7 @@ use crate::sync::read::list_pager::ListPager;
 use crate::sync::read::reconcile;
 use crate::sync::read::strategy;
 use crate::sync::read::window_queue::WindowQueue;
-use crate::sync::read::windows::{divide, divide_again, most_parts, windows_wanted};
+use crate::sync::read::windows::{divide_list, divide_window, most_pieces, windows_wanted};
 use crate::sync::references::insert::{insert, stored_after_position};
 use crate::sync::references::resolve::{self, IDS_PER_REQUEST};
 use crate::sync::run::Run;
@@ -40,7 +40,7 @@ use crate::sync::write::segment::Dangling;
 
 /// Most restarts of a list, over all invocations of a run, after every row that the pager could resume
 /// from was deleted.
-const MOST_RESTARTS: u32 = 2;
+const MAX_RESTARTS: u32 = 2;
 
 /// Walks a list from its stored position to its end. A list that was walked before is walked
 /// further, because rows may have been added.
@@ -51,15 +51,17 @@ pub(crate) fn walk_to_end<'a>(
     run: &'a Run,
     endpoint: &'static Endpoint,
 ) -> BoxFuture<'a, Result<(), Stop>> {
-    // Boxed because it is recursive: while memberships are walked, users and organizations are, too.
+    // Boxed because it is recursive: while memberships are walked, users and organizations are, too. That is never the
+    // same list twice at a time: rows refer only to lists of earlier phases (`REFERENCES`), and those are done, except
+    // for users, which memberships do not wait for (`check_users`).
     async move {
         let name = endpoint.name();
         let counted = count_before(run, endpoint).await?;
-        forecast::check(run, endpoint).await?;
+        forecast::leave_out_if_too_slow(run, endpoint).await?;
         while !run.list(name, ListProgress::is_left_out) {
             match walk_windows(run, endpoint, counted).await {
                 Ok(Walked::ToTheEnd) => break,
-                Ok(Walked::ReadyToDivide) => divide(run, endpoint).await?,
+                Ok(Walked::ReadyToDivideList) => divide_list(run, endpoint).await?,
                 Err(failure) => match fall_back(run, endpoint, failure).await? {
                     Fallback::WalkAgain => {}
                     Fallback::Compare => break,
@@ -87,7 +89,7 @@ async fn count_before(run: &Run, endpoint: &'static Endpoint) -> Result<Option<u
 enum Walked {
     ToTheEnd,
     /// The rows that are stored are enough to find the edges of windows.
-    ReadyToDivide,
+    ReadyToDivideList,
 }
 
 /// How the walk of one window ended.
@@ -95,7 +97,7 @@ enum WindowWalked {
     ToTheEnd,
     /// Another window has more rows left and should be walked first.
     Yielded(u32),
-    ReadyToDivide,
+    ReadyToDivideList,
 }
 
 /// Why a walk failed.
@@ -118,7 +120,7 @@ impl<E: Into<Stop>> From<E> for WalkFailure {
 impl WalkFailure {
     /// Classifies what stopped a pager. May send requests to find out whether another way to read
     /// the list would work.
-    async fn of(run: &Run, endpoint: &'static Endpoint, stop: PagerStop) -> Self {
+    async fn classify(run: &Run, endpoint: &'static Endpoint, stop: PagerStop) -> Self {
         let stop = match stop {
             PagerStop::LostPlace(_) => return Self::LostPlace,
             PagerStop::Unfiltered(_) => return Self::Unfiltered,
@@ -166,7 +168,7 @@ async fn fall_back(
         WalkFailure::Stop(stop) => return Err(stop),
         WalkFailure::ReadByOwner => {
             run.commit_list(name, |list| list.restart_by_owner(endpoint)).await?;
-            forecast::check(run, endpoint).await?;
+            forecast::leave_out_if_too_slow(run, endpoint).await?;
         }
         // Rows that grants refer to must stay, so the list cannot restart. Rows that are missing from
         // it are requested by id.
@@ -180,7 +182,7 @@ async fn fall_back(
             warn!(clerk.path = endpoint.path, "reading the rest of the list without windows");
             run.commit_list(name, ListProgress::join_windows).await?;
         }
-        WalkFailure::LostPlace if run.list(name, |list| list.restarts) < MOST_RESTARTS => {
+        WalkFailure::LostPlace if run.list(name, |list| list.restarts) < MAX_RESTARTS => {
             warn!(clerk.path = endpoint.path, "rows moved too far; reading the list again");
             run.commit_list(name, |list| {
                 *list = list.restarted(match list.mode {
@@ -220,7 +222,7 @@ async fn walk_windows(
                 None => return outcome,
                 Some(Ok(WindowWalked::ToTheEnd)) => {}
                 Some(Ok(WindowWalked::Yielded(window))) => queue.put(window),
-                Some(Ok(WindowWalked::ReadyToDivide)) => outcome = Ok(Walked::ReadyToDivide),
+                Some(Ok(WindowWalked::ReadyToDivideList)) => outcome = Ok(Walked::ReadyToDivideList),
                 Some(Err(failure)) => {
                     if failure.ends_the_run() {
                         // The other walks store the pages that are in flight.
@@ -292,10 +294,10 @@ impl WindowWalk<'_> {
     async fn read_to_end(mut self) -> Result<WindowWalked, WalkFailure> {
         let (run, endpoint) = (self.run, self.endpoint);
         loop {
-            self.divide_if_wanted().await?;
+            self.divide_window_if_wanted().await?;
             let ahead = Ahead::of(run, endpoint, self.pager.in_flight());
-            let to_be_divided = windows_wanted(run, endpoint, self.counted) > 1;
-            self.pager.allow(if to_be_divided {
+            let list_is_to_be_divided = windows_wanted(run, endpoint, self.counted) > 1;
+            self.pager.allow(if list_is_to_be_divided {
                 // The next page will belong to another window.
                 Allowed { in_flight: 1, read_ahead: 1 }
             } else {
@@ -304,26 +306,26 @@ impl WindowWalk<'_> {
             });
             self.pager.wait_for_room(concurrent_walks(run, endpoint) > 1);
             let has_begun = run.list(endpoint.name(), |list| list.rows() > 0);
-            if to_be_divided && has_begun && self.pending.is_empty() {
-                return Ok(WindowWalked::ReadyToDivide);
+            if list_is_to_be_divided && has_begun && self.pending.all_saved() {
+                return Ok(WindowWalked::ReadyToDivideList);
             }
             match self.pager.next().await {
                 Ok(Some(batch)) => {
-                    if let Some(walked) = self.take(batch, &ahead).await? {
+                    if let Some(walked) = self.add_page(batch, &ahead).await? {
                         return Ok(walked);
                     }
                 }
                 Ok(None) => return Ok(WindowWalked::ToTheEnd),
                 Err(stop) => {
                     self.pending.store().await?;
-                    return Err(WalkFailure::of(run, endpoint, stop).await);
+                    return Err(WalkFailure::classify(run, endpoint, stop).await);
                 }
             }
         }
     }
 
-    /// Takes a page, and stores the pending pages if it is time. `Some` if the walk ends here.
-    async fn take(
+    /// Adds a page to the pending ones, and stores them if it is time. `Some` if the walk ends before the end of the window.
+    async fn add_page(
         &mut self,
         mut batch: Batch,
         ahead: &Ahead,
@@ -332,16 +334,17 @@ impl WindowWalk<'_> {
         let last = batch.last;
         let dangling = fetch_references(run, &mut batch.page).await?;
         self.pending.add(batch, dangling, ahead.unsaved < ahead.together)?;
-        let is_whole = last
+        let is_complete = last
             || self.pending.pages() >= ahead.together
             || self.pending.is_full()
             || run.work_limit.exhausted().is_some();
-        if !is_whole && self.pending.waiting() < ahead.unsaved {
+        if !is_complete && self.pending.unsaved() < ahead.unsaved {
             return Ok(None);
         }
         let before = self.stored_rows();
-        self.store(is_whole).await?;
+        self.store(is_complete).await?;
         if last {
+            // The pager returns `None` next, which ends the walk.
             return Ok(None);
         }
         if strategy::is_slow_enough_to_change(run, endpoint).await? {
@@ -349,7 +352,7 @@ impl WindowWalk<'_> {
         }
         // A walk that makes no progress counts its attempts in the pager, so it must not yield.
         let has_progressed = self.stored_rows() > before;
-        let is_at_rest = is_whole && self.pager.is_at_rest();
+        let is_at_rest = is_complete && self.pager.is_at_rest();
         let yields = has_progressed && is_at_rest && self.queue.has_longer_than(self.window);
         Ok(yields.then_some(WindowWalked::Yielded(self.window)))
     }
@@ -358,12 +361,12 @@ impl WindowWalk<'_> {
         self.run.list(self.endpoint.name(), |list| list.window(self.window).rows())
     }
 
-    /// Stores the pending pages: as a segment if they are a whole one, otherwise as a draft.
-    async fn store(&mut self, is_whole: bool) -> Result<(), SyncError> {
+    /// Stores the pending pages: as a segment if it is complete, otherwise as a draft.
+    async fn store(&mut self, is_complete: bool) -> Result<(), SyncError> {
         let run = self.run;
         run.read_ahead.note_storing();
         let began = Instant::now();
-        let stored = match is_whole {
+        let stored = match is_complete {
             true => self.pending.store().await?,
             false => self.pending.store_draft().await?,
         };
@@ -375,21 +378,21 @@ impl WindowWalk<'_> {
     /// Divides the rest of the window if there are too few open windows to fill the rate limit and
     /// this is one of the longest. If it cannot be divided, waits for a quarter of the rows that are
     /// left before it tries again.
-    async fn divide_if_wanted(&mut self) -> Result<(), Stop> {
+    async fn divide_window_if_wanted(&mut self) -> Result<(), Stop> {
         let (run, endpoint, window) = (self.run, self.endpoint, self.window);
         let Some(taken) = self.pager.taken().filter(|_| run.work_limit.exhausted().is_none())
         else {
             return Ok(());
         };
         let in_windows = run.list(endpoint.name(), |list| list.windows.len() > 1);
-        if !in_windows || most_parts(&taken) < 2 || taken.rows < self.divisible_from {
+        if !in_windows || most_pieces(&taken) < 2 || taken.rows < self.divisible_from {
             return Ok(());
         }
         let open = run.list(endpoint.name(), ListProgress::open_windows);
         let more = most_walks(run, endpoint).saturating_sub(open);
         self.queue.want(more.min(run.requests_to_spare(endpoint)));
-        let Some(wanted) = self.queue.parts_wanted(window, &taken) else { return Ok(()) };
-        let divided = divide_again(run, endpoint, window, &taken, wanted).await;
+        let Some(wanted) = self.queue.pieces_wanted(window, &taken) else { return Ok(()) };
+        let divided = divide_window(run, endpoint, window, &taken, wanted).await;
         let behind = divided.as_deref().unwrap_or_default();
         self.queue.divided(wanted, behind);
         let is_divided = !behind.is_empty();

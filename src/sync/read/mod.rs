@@ -1,6 +1,7 @@
 //! Reads every list that the opted-in resources need: each one as soon as the lists that it depends
 //! on are done.
 
+pub(crate) mod check_users;
 pub(crate) mod forecast;
 pub(crate) mod left_out;
 pub(crate) mod list;
@@ -8,7 +9,6 @@ pub(crate) mod list_pager;
 pub(crate) mod list_walk;
 pub(crate) mod reconcile;
 pub(crate) mod reread;
-pub(crate) mod settle;
 pub(crate) mod strategy;
 pub(crate) mod window_queue;
 pub(crate) mod windows;
@@ -24,8 +24,8 @@ use crate::sync::checkpoint::document::Completed;
 use crate::sync::checkpoint::list_progress::ListProgress;
 use crate::sync::daily_active_users;
 use crate::sync::error::{Pause, Stop, SyncError};
+use crate::sync::read::check_users::check_users;
 use crate::sync::read::list::copy_list;
-use crate::sync::read::settle::settle;
 use crate::sync::references::resolve;
 use crate::sync::run::Run;
 use crate::work_limit::StopReason;
@@ -35,11 +35,12 @@ use crate::work_limit::StopReason;
 /// # Errors
 /// [`Stop`]; pages that were read before are stored.
 pub async fn read_everything(run: &Run) -> Result<(), Stop> {
-    let needed = run.leased.read(|checkpoint| lists_needed(&checkpoint.resources));
+    let needed = run.leased.with_checkpoint(|checkpoint| lists_needed(&checkpoint.resources));
     read_lists(run, not_done(run, &needed), Phase::follows).await?;
-    settle(run).await?;
-    // Lists that grants refer to may have grown. They are compared once more, one phase after the
-    // other, so that no list grows while it is compared.
+    check_users(run).await?;
+    // Lists that grants refer to may have grown: a row that was fetched for another list (`fetch_missing`) sets
+    // its own list back to `Walking`. They are compared once more, one phase after the other, so that no list
+    // grows while it is compared.
     run.remembered_ids.clear();
     read_lists(run, not_done(run, &needed), |phase, other| other < phase).await?;
     run.may_go_on()?;

@@ -20,12 +20,12 @@ use crate::sync::run::Run;
 use crate::sync::write::row_ids;
 
 /// Repairs of one list before it becomes drifted.
-const MOST_REPAIRS: u32 = 12;
+const MAX_REPAIRS: u32 = 12;
 
 /// What to do with a list after the comparison.
 pub(crate) enum Next {
-    /// Whatever its stage says: it is done, or it restarts.
-    Settled,
+    /// What its stage now says: it is done, or it is walked again from its beginning.
+    FollowStage,
     /// Read some of it again, and then compare it again.
     ReadAgain(Repair),
 }
@@ -57,29 +57,29 @@ pub(crate) async fn reconcile(run: &Run, endpoint: &'static Endpoint) -> Result<
     }
     if mode != PagingMode::ByOwner && strategy::answers_in_part(run, endpoint, &stage).await? {
         run.commit_list(name, |list| list.restart_by_owner(endpoint)).await?;
-        return Ok(Next::Settled);
+        return Ok(Next::FollowStage);
     }
     if stage == Stage::Drifted && rows == 0 {
         let detail = "it lists no row though its count says there are some".to_owned();
         return Err(run.reader(endpoint).protocol(detail).into());
     }
-    let is_settled = stage != Stage::Comparing;
+    let is_final = stage != Stage::Comparing;
     run.commit_list(name, |list| {
         list.source_count.after = Some(counted);
         list.stage = stage;
     })
     .await?;
-    if is_settled {
+    if is_final {
         run.work_limit.note_progress();
-        return Ok(Next::Settled);
+        return Ok(Next::FollowStage);
     }
     // A comparison that fails is no progress: the first repair of an invocation may begin whatever
     // the budget says.
     run.may_go_on()?;
-    if is_doubled || endpoint.paging == Paging::Whole {
+    if is_doubled || endpoint.paging == Paging::SinglePage {
         info!(clerk.path = endpoint.path, rows, counted, "rows differ; reading the list again");
         run.commit_list(name, ListProgress::restart).await?;
-        return Ok(Next::Settled);
+        return Ok(Next::FollowStage);
     }
     info!(
         clerk.path = endpoint.path,
@@ -94,7 +94,7 @@ async fn count_now(run: &Run, endpoint: &'static Endpoint, mode: PagingMode) -> 
         Paging::Cursor { count_path } => {
             count(run, endpoint, count_path, CreatedRange::default()).await
         }
-        Paging::Offset(_) | Paging::Whole => {
+        Paging::Offset(_) | Paging::SinglePage => {
             let stated = run.list(endpoint.name(), |list| list.source_count.after);
             match stated {
                 Some(counted)
@@ -135,7 +135,7 @@ fn stage_after_comparison(run: &Run, endpoint: &'static Endpoint, agrees: bool) 
     let name = endpoint.name();
     let (repairs, mode) = run.list(name, |list| (list.repairs, list.mode));
     // By owner, a row's offset says nothing about its place, so only the end of the list is repaired.
-    let most_repairs = if mode == PagingMode::ByOwner { 1 } else { MOST_REPAIRS };
+    let most_repairs = if mode == PagingMode::ByOwner { 1 } else { MAX_REPAIRS };
     if agrees {
         Stage::Verified
     } else if repairs >= most_repairs || run.others_refer_to(name) {
@@ -183,8 +183,7 @@ async fn find_repair(run: &Run, endpoint: &'static Endpoint) -> Result<Repair, S
     }
     let behind = aligned.checked_sub(1).map(|before| probed[before]);
     let last = probed.get(aligned).copied();
-    // A window that ended too early lies between the last aligned segment and the first one that
-    // has
+    // A window that ended too early lies between the last aligned segment and the first one that has
     // moved, or behind all segments.
     let windows = run.list(name, |list| {
         let first = behind.map_or(0, |end| ends[end].window);

@@ -16,7 +16,7 @@ use crate::sync::read::list_walk::fetch_references;
 use crate::sync::read::reconcile::Repair;
 use crate::sync::run::Run;
 use crate::sync::write::row_ids;
-use crate::sync::write::segment::{Number, SegmentBuilder};
+use crate::sync::write::segment::{SegmentBuilder, SegmentId};
 
 /// Carries out a repair. If a segment cannot be read again it stays as it is, and the list is
 /// compared once more.
@@ -28,8 +28,7 @@ pub(crate) async fn read_again(
     endpoint: &'static Endpoint,
     repair: Repair,
 ) -> Result<(), Stop> {
-    // From the last one, because a segment that has no rows any more is removed from its window,
-    // which
+    // From the last one, because a segment that has no rows any more is removed from its window, which
     // shifts the indices after it.
     for (window, segment) in repair.segments.into_iter().rev() {
         if !replace(run, endpoint, window, segment).await? {
@@ -55,7 +54,7 @@ async fn replace(
     let name = endpoint.name();
     let (mut beginning, mut edge, number) = run.list(name, |list| {
         let of = &list.windows[window];
-        let number = Number { window: of.number, sequence: of.segments[index].sequence };
+        let number = SegmentId { window: of.number, sequence: of.segments[index].sequence };
         (beginning(list, window, index), Edge::of(endpoint, of, index), number)
     });
     let neighbours = run.list(name, |list| Neighbours::of(&list.windows[window], index));

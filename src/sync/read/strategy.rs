@@ -12,7 +12,7 @@ use crate::lists::endpoint::PAGE_ROWS;
 use crate::lists::endpoint::{ByOwner, Endpoint, WholeList};
 use crate::lists::list_error::ListError;
 use crate::lists::table::endpoint;
-use crate::paging::by_owner::part_of;
+use crate::paging::by_owner::rows_of_owner;
 use crate::paging::position::PagingMode;
 use crate::paging::reader::{first_rows, row_at};
 use crate::sync::checkpoint::list_progress::{ListProgress, Stage};
@@ -130,7 +130,7 @@ async fn first_part_is_answered(
         owners => owners?,
     };
     let Some(owner) = owners.first() else { return Ok(false) };
-    let part = part_of(&run.reader(endpoint), by_owner.part, &owner.id);
+    let part = rows_of_owner(&run.reader(endpoint), by_owner.rows, &owner.id);
     match row_at(&part, 0).await {
         Err(ListError {
             error: ClerkError::Refused { .. } | ClerkError::Rejected { .. }, ..
@@ -181,7 +181,7 @@ async fn some_own_rows(
 ) -> Result<bool, Stop> {
     let list = run.reader(endpoint);
     for owner in first_rows(&owners(run, by_owner), OWNERS_ASKED).await? {
-        let (_, total) = row_at(&part_of(&list, by_owner.part, &owner.id), 0).await?;
+        let (_, total) = row_at(&rows_of_owner(&list, by_owner.rows, &owner.id), 0).await?;
         if total.is_some_and(|total| total > 0) {
             return Ok(true);
         }

@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 use crate::lists::endpoint::Endpoint;
 use crate::paging::pager::Taken;
 use crate::sync::checkpoint::list_progress::{ListProgress, Window};
-use crate::sync::read::windows::{most_parts, parts_affordable};
+use crate::sync::read::windows::{most_pieces, parts_affordable};
 use crate::sync::run::Run;
 
 /// The numbers of the windows that wait to be walked.
@@ -86,7 +86,7 @@ impl<'a> WindowQueue<'a> {
     /// How many parts to divide a window into while it is walked; `None` if no more windows are
     /// wanted, or if enough others are longer. The caller must call [`divided`](Self::divided)
     /// afterwards.
-    pub(crate) fn parts_wanted(&self, window: u32, taken: &Taken) -> Option<usize> {
+    pub(crate) fn pieces_wanted(&self, window: u32, taken: &Taken) -> Option<usize> {
         let rows_left = taken.expected.saturating_sub(taken.rows);
         self.with(|state, list| {
             let others = list.windows.iter().filter(|it| !it.ended && it.number != window);
@@ -100,7 +100,7 @@ impl<'a> WindowQueue<'a> {
             // So many that a part is as long as the average window will be.
             let windows = (others.len() + 1 + wanted) as u64;
             let mean = (others.iter().sum::<u64>() + rows_left) / windows;
-            let parts = (rows_left / mean.max(1)).min(most_parts(taken)) as usize;
+            let parts = (rows_left / mean.max(1)).min(most_pieces(taken)) as usize;
             let parts = parts.clamp(2, wanted + 1);
             state.wanted -= parts - 1;
             state.dividing += parts - 1;
@@ -109,7 +109,7 @@ impl<'a> WindowQueue<'a> {
     }
 
     /// Ends a division into `parts` parts that was announced by
-    /// [`parts_wanted`](Self::parts_wanted). It has added the windows `behind`.
+    /// [`pieces_wanted`](Self::pieces_wanted). It has added the windows `behind`.
     pub(crate) fn divided(&self, parts: usize, behind: &[u32]) {
         self.with(|state, _| state.dividing -= parts - 1);
         behind.iter().for_each(|&window| self.put(window));

@@ -3,9 +3,10 @@
 //! - Each window has its own cursor, so that enough pages are in flight to fill the rate limit.
 //! - A window begins with a row. The row is requested by its offset, and its creation time becomes
 //!   the window's edge.
-//! - Windows are divided again while they are walked, so that all of them end together.
+//! - This happens twice: [`divide_list`] divides the rest of the list once its first page is stored, and
+//!   [`divide_window`] divides one window again while it is walked, so that all of them end together.
 
-use clerk_snapshot::part_name::MOST_WINDOWS;
+use clerk_snapshot::part_name::MAX_WINDOWS;
 use futures_util::future::join_all;
 use tracing::{debug, info, warn};
 
@@ -22,14 +23,14 @@ use crate::work_limit::StopReason;
 
 /// Fewest pages of a window in the first division.
 const PAGES_OF_A_WINDOW: u64 = 4;
-/// Fewest rows of a part when a window is divided while it is walked: the page in flight, and one
+/// Fewest rows of a piece when a window is divided while it is walked: the page in flight, and one
 /// more.
 const LEAST: u64 = 2 * PAGE_ROWS;
 /// Most requests that windows may cost a list, plus one for every [`PAGES_PER_REQUEST`] pages. A
 /// window costs one request for its edge and half a page, because its last page is half empty on
 /// average. The target for a full sync is at most 80 requests more than the fewest possible, plus 2
 /// %; the requests that are left over pay for counts.
-const MOST_REQUESTS: u64 = 72;
+const MAX_REQUESTS: u64 = 72;
 const PAGES_PER_REQUEST: u64 = 50;
 /// Requests that the first division leaves for later divisions.
 const KEPT_BACK: u64 = 6;
@@ -55,7 +56,7 @@ pub(crate) fn windows_wanted(
 /// How many requests the windows of a list with this number of rows may still cost.
 fn requests_left(list: &ListProgress, rows: u64) -> u64 {
     let spent = u64::from(list.edges_asked) + list.windows.len() as u64 / 2;
-    (MOST_REQUESTS + rows / PAGE_ROWS / PAGES_PER_REQUEST).saturating_sub(spent)
+    (MAX_REQUESTS + rows / PAGE_ROWS / PAGES_PER_REQUEST).saturating_sub(spent)
 }
 
 /// How many windows this number of requests pays for.
@@ -73,7 +74,7 @@ pub(crate) fn parts_affordable(list: &ListProgress) -> u64 {
 ///
 /// # Errors
 /// [`Stop`]. If the server does not return rows by offset, the list stays undivided.
-pub(crate) async fn divide(run: &Run, endpoint: &'static Endpoint) -> Result<(), Stop> {
+pub(crate) async fn divide_list(run: &Run, endpoint: &'static Endpoint) -> Result<(), Stop> {
     let name = endpoint.name();
     let wanted = windows_wanted(run, endpoint, None);
     let begun = run.list(name, |list| {
@@ -98,17 +99,17 @@ pub(crate) async fn divide(run: &Run, endpoint: &'static Endpoint) -> Result<(),
 }
 
 /// Most parts that the rest of a window can be divided into.
-pub(crate) const fn most_parts(taken: &Taken) -> u64 {
+pub(crate) const fn most_pieces(taken: &Taken) -> u64 {
     taken.expected.saturating_sub(taken.rows) / LEAST
 }
 
-/// Divides the rest of a window, after the rows in `taken`, into up to `wanted` parts. Returns the
+/// Divides the rest of a window, after the rows in `taken`, into up to `wanted` pieces. Returns the
 /// numbers of the new windows: none if the server does not return the rows at their edges, or if no
 /// numbers are free.
 ///
 /// # Errors
 /// As [`Run::commit`].
-pub(crate) async fn divide_again(
+pub(crate) async fn divide_window(
     run: &Run,
     endpoint: &'static Endpoint,
     window: u32,
@@ -202,7 +203,7 @@ impl ListProgress {
     /// the new windows: none if there are too few free numbers before the next window.
     fn divide(&mut self, number: u32, edges: &[Edge]) -> Vec<u32> {
         let position = self.place_of(number);
-        let next = self.windows.get(position + 1).map_or(MOST_WINDOWS, |next| next.number);
+        let next = self.windows.get(position + 1).map_or(MAX_WINDOWS, |next| next.number);
         // Spread over the free numbers, so that each new window can be divided again.
         let step = (next - number) / (edges.len() as u32 + 1);
         if step == 0 {
@@ -251,7 +252,7 @@ mod tests {
     use proptest::test_runner::{Config, RngSeed};
 
     use super::*;
-    use crate::lists::page::MOST_DESTINATIONS;
+    use crate::lists::page::MAX_DESTINATIONS;
     use crate::lists::page::{ReadRow, RowKey};
     use crate::paging::position::PagingMode;
 
@@ -263,7 +264,7 @@ mod tests {
             belongs_to_nobody: false,
             unreadable: Vec::new(),
             left_out: Vec::new(),
-            lines: [0; MOST_DESTINATIONS],
+            lines: [0; MAX_DESTINATIONS],
             unknown: None,
             unresolved_role_key: None,
             active_on: None,
@@ -344,7 +345,7 @@ mod tests {
             let edges = edges.iter().flat_map(|&(edge, _)| [edge.saturating_sub(1), edge, edge.saturating_add(1)]);
             for time in edges.chain(others).chain([i64::MIN, i64::MAX]) {
                 let row = row(time);
-                let holding = windows.iter().filter(|window| window.range.hold(&row)).count();
+                let holding = windows.iter().filter(|window| window.range.contains(&row)).count();
                 prop_assert_eq!(holding, 1, "{}", time);
             }
         }

@@ -21,7 +21,7 @@ use crate::sync::checkpoint::list_progress::{ListProgress, Segment, Stage, Store
 use crate::sync::error::SyncError;
 use crate::sync::run::Run;
 use crate::sync::write::row_ids::{add_segment, of_segment};
-use crate::sync::write::segment::{Number, each_line, store_part};
+use crate::sync::write::segment::{SegmentId, each_line, store_part};
 
 /// Inserts the rows of a page that are kept into the list's segments, each where its creation time
 /// belongs.
@@ -77,7 +77,7 @@ async fn insert_into(
         let window = &list.windows[window];
         (window.number, window.segments[index].clone())
     });
-    let number = Number { window: number, sequence: segment.sequence };
+    let number = SegmentId { window: number, sequence: segment.sequence };
     let Some(parts) = merge_parts(run, endpoint, number, &segment, page, rows).await? else {
         return Ok(());
     };
@@ -105,7 +105,7 @@ async fn insert_into(
 async fn merge_parts(
     run: &Run,
     endpoint: &'static Endpoint,
-    number: Number,
+    number: SegmentId,
     segment: &Segment,
     page: &ReadPage,
     rows: &[usize],

@@ -38,7 +38,7 @@ pub(crate) fn refers_to_pending_list(run: &Run, list: ListName) -> bool {
 /// As [`row_ids::load`].
 pub(crate) async fn load_referenced_ids(run: &Run, list: ListName) -> Result<(), Stop> {
     for resource in referred_to_by(list) {
-        let is_opted_in = run.leased.read(|checkpoint| {
+        let is_opted_in = run.leased.with_checkpoint(|checkpoint| {
             [resource, endpoint(list).resource]
                 .iter()
                 .all(|resource| checkpoint.resources.contains(resource))

@@ -118,7 +118,7 @@ impl Run {
         let stats = self.stats();
         self.leased
             .commit(|checkpoint| {
-                checkpoint.run = stats;
+                checkpoint.stats = stats;
                 change(checkpoint);
             })
             .await?;
@@ -141,7 +141,7 @@ impl Run {
     /// Reads one list's progress. A list that the checkpoint does not have yet has not begun.
     pub fn list<T>(&self, list: impl Into<ListName>, read: impl FnOnce(&ListProgress) -> T) -> T {
         let list = list.into();
-        self.leased.read(|checkpoint| match checkpoint.lists.get(&list) {
+        self.leased.with_checkpoint(|checkpoint| match checkpoint.lists.get(&list) {
             Some(list) => read(list),
             None => read(&ListProgress::new(PagingMode::first(endpoint(list)))),
         })
@@ -149,7 +149,7 @@ impl Run {
 
     /// Whether the run needs a list and has not left it out.
     pub fn reads(&self, list: ListName) -> bool {
-        let needed = self.leased.read(|checkpoint| lists_needed(&checkpoint.resources));
+        let needed = self.leased.with_checkpoint(|checkpoint| lists_needed(&checkpoint.resources));
         needed.contains(&list) && !self.list(list, ListProgress::is_left_out)
     }
 
@@ -169,7 +169,8 @@ impl Run {
     /// The time, in milliseconds since 1970, after which users must have been active to have their
     /// sessions read. It is the end of a UTC day, and the same in all invocations of a run.
     pub fn active_after(&self) -> i64 {
-        let started_at = self.leased.read(|checkpoint| checkpoint.started_at).unix_millis();
+        let started_at =
+            self.leased.with_checkpoint(|checkpoint| checkpoint.started_at).unix_millis();
         let first = started_at - self.sessions_lookback.as_millis() as i64;
         first - first.rem_euclid(DAY.as_millis() as i64) - 1
     }
@@ -189,7 +190,7 @@ impl Run {
 
     /// A reader for the pages of a list.
     pub fn reader(&self, endpoint: &'static Endpoint) -> Reader {
-        let roles = self.leased.read(|checkpoint| checkpoint.roles.clone());
+        let roles = self.leased.with_checkpoint(|checkpoint| checkpoint.roles.clone());
         Reader {
             client: Arc::clone(&self.client),
             endpoint,
@@ -220,7 +221,7 @@ impl Run {
     /// they are not opted in.
     pub(crate) fn days_counted(&self) -> Option<RangeInclusive<Day>> {
         let lookback = Day::from(self.output.dau_lookback_days);
-        self.leased.read(|checkpoint| {
+        self.leased.with_checkpoint(|checkpoint| {
             let today = day_of(checkpoint.started_at.unix_millis());
             let opted_in = checkpoint.resources.contains(&Resource::DailyActiveUsers);
             opted_in.then_some(today - lookback + 1..=today)
@@ -229,7 +230,8 @@ impl Run {
 
     /// The opted-in lists whose grants refer to this one.
     fn referring_to(&self, list: ListName) -> Vec<ListName> {
-        self.leased.read(|checkpoint| lists_referring_to(list, &checkpoint.resources).collect())
+        self.leased
+            .with_checkpoint(|checkpoint| lists_referring_to(list, &checkpoint.resources).collect())
     }
 
     /// Whether grants of opted-in lists refer to the rows of a list.
@@ -253,8 +255,9 @@ impl Run {
 
     /// What a list's rows are written to: nothing if the list is only read for another resource.
     pub fn destinations(&self, endpoint: &'static Endpoint) -> &'static [Destination] {
-        let opted_in =
-            self.leased.read(|checkpoint| checkpoint.resources.contains(&endpoint.resource));
+        let opted_in = self
+            .leased
+            .with_checkpoint(|checkpoint| checkpoint.resources.contains(&endpoint.resource));
         if opted_in { endpoint.destinations } else { &[] }
     }
 

@@ -33,17 +33,17 @@ pub(crate) const MINIMUM: usize = 2;
 
 /// Most bytes of lines of the pages of one list that are in flight or not stored yet: 88 pages of
 /// users, at 1.1 MiB of lines a page.
-const MOST_UNDER_WAY: usize = 96 * 1024 * 1024;
+const MAX_UNDER_WAY: usize = 96 * 1024 * 1024;
 /// How many of the latest stores are averaged.
 const LATEST_STORES: usize = 8;
 /// The number of pages that are stored together grows by one for every 16 pages that have been
 /// stored.
 const STORED_PER_EXTRA_PAGE: usize = 16;
 /// Most pages stored together, so that reading them again after a kill stays cheap.
-const MOST_TOGETHER: usize = 32;
+const MAX_TOGETHER: usize = 32;
 /// Most walks of a list that collect pages: each of them holds compressors and their output, 1 MiB
 /// of memory. If there are more walks, each page is stored by itself.
-const MOST_COLLECTING: usize = 16;
+const MAX_COLLECTING: usize = 16;
 
 impl ReadAhead {
     /// No page is stored yet. `most` is the most pages of a list to read ahead.
@@ -108,18 +108,18 @@ impl ReadAhead {
     /// rate limit.
     #[must_use]
     pub fn limit(&self, needed: usize) -> usize {
-        let that_fit = MOST_UNDER_WAY / self.largest.load(Ordering::Relaxed);
+        let that_fit = MAX_UNDER_WAY / self.largest.load(Ordering::Relaxed);
         (needed + MINIMUM).min(self.most).min(that_fit.max(1))
     }
 
     /// How many pages each of `walks` concurrent walks should store together.
     #[must_use]
     pub fn pages_together(&self, walks: usize) -> usize {
-        if walks > MOST_COLLECTING {
+        if walks > MAX_COLLECTING {
             return 1;
         }
         let safe = self.stored.load(Ordering::Relaxed) / STORED_PER_EXTRA_PAGE;
-        (safe / walks.max(1)).clamp(1, MOST_TOGETHER)
+        (safe / walks.max(1)).clamp(1, MAX_TOGETHER)
     }
 
     /// Returns when a store has ended since it was first polled.

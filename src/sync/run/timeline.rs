@@ -123,7 +123,7 @@ impl fmt::Display for HeldBackBy {
             Self::MaxConcurrency => "max_concurrency",
             Self::Concurrency => "concurrency",
             Self::Bytes => "bytes",
-            Self::ReadAhead => "at_stake",
+            Self::ReadAhead => "read_ahead",
             Self::Store => "store",
             Self::Order => "order",
         })

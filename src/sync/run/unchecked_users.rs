@@ -19,7 +19,7 @@ impl UncheckedUsers {
         };
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let remembered: usize = all.values().map(Vec::len).sum();
-        if remembered + users.len() <= MOST_REMEMBERED {
+        if remembered + users.len() <= MAX_REMEMBERED {
             all.insert(stored.part.key.clone(), users);
         }
     }
@@ -32,4 +32,4 @@ impl UncheckedUsers {
 }
 
 /// Most users that an invocation remembers: 2 MiB. The parts of other segments are read back.
-const MOST_REMEMBERED: usize = 256 * 1024;
+const MAX_REMEMBERED: usize = 256 * 1024;

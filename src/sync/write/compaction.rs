@@ -26,7 +26,7 @@ use crate::sync::checkpoint::document::progress_of;
 use crate::sync::checkpoint::list_progress::Segment;
 use crate::sync::error::SyncError;
 use crate::sync::run::Run;
-use crate::sync::write::segment::{FULL_PART, Number, each_line, store_part, whole_key};
+use crate::sync::write::segment::{FULL_PART, SegmentId, each_line, store_part, whole_key};
 
 /// How many small segments are joined into one.
 const JOINED: usize = 8;
@@ -130,7 +130,7 @@ async fn store_joined(
     segments: &[Segment],
 ) -> Result<Segment, SyncError> {
     let last = &segments[segments.len() - 1];
-    let number = Number { window, sequence: last.sequence };
+    let number = SegmentId { window, sequence: last.sequence };
     let mut parts = BTreeMap::new();
     // If the lease is lost, the new holder may have joined these segments and removed their parts:
     // report the lost lease, not lost parts.

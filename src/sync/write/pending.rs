@@ -17,7 +17,7 @@ use crate::sync::error::SyncError;
 use crate::sync::run::Run;
 use crate::sync::write::compaction::remove_parts;
 use crate::sync::write::row_ids;
-use crate::sync::write::segment::{Dangling, Number, SegmentBuilder};
+use crate::sync::write::segment::{Dangling, SegmentBuilder, SegmentId};
 use crate::translate::Role;
 
 /// The pages of one window that will be stored as one segment.
@@ -28,14 +28,14 @@ pub(crate) struct PendingPages<'a> {
     window: u32,
     /// Clerk's count of the list before its walk, if its pages do not state it.
     counted: Option<u64>,
-    /// The segment of all pages.
-    whole: SegmentBuilder<'a>,
+    /// The segment that all pages will become.
+    segment: SegmentBuilder<'a>,
     /// The drafts that are stored, as the checkpoint names them.
     drafts: Vec<Segment>,
     /// The pages for the next draft; `None` if no drafts are wanted.
     draft: Option<SegmentBuilder<'a>>,
-    /// Pages that are neither stored nor in a draft.
-    waiting: usize,
+    /// Pages that are in no segment and no draft.
+    unsaved: usize,
     newest: Option<Newest>,
     /// Rows of these pages that the window has already.
     doubled: u64,
@@ -65,10 +65,10 @@ impl<'a> PendingPages<'a> {
             endpoint,
             window,
             counted,
-            whole: SegmentBuilder::new(run, endpoint),
+            segment: SegmentBuilder::new(run, endpoint),
             drafts: Vec::new(),
             draft: None,
-            waiting: 0,
+            unsaved: 0,
             newest: None,
             doubled: 0,
             owned: 0,
@@ -76,23 +76,23 @@ impl<'a> PendingPages<'a> {
     }
 
     /// Whether every page is stored, if only in a draft.
-    pub(crate) const fn is_empty(&self) -> bool {
+    pub(crate) const fn all_saved(&self) -> bool {
         self.newest.is_none()
     }
 
-    /// Pages that are neither stored nor in a draft.
-    pub(crate) const fn waiting(&self) -> usize {
-        self.waiting
+    /// Pages that are in no segment and no draft.
+    pub(crate) const fn unsaved(&self) -> usize {
+        self.unsaved
     }
 
     /// All pages of the segment, including those in drafts.
     pub(crate) const fn pages(&self) -> usize {
-        self.whole.pages()
+        self.segment.pages()
     }
 
     /// Whether the segment is large enough to be stored, whatever the number of pages.
     pub(crate) fn is_full(&self) -> bool {
-        self.whole.is_full()
+        self.segment.is_full()
     }
 
     /// Adds a page. `dangling` counts its rows that are left out. `in_drafts` says, with the first
@@ -108,14 +108,14 @@ impl<'a> PendingPages<'a> {
     ) -> Result<(), SyncError> {
         let run = self.run;
         run.read_ahead.note_page(batch.page.records.size());
-        if in_drafts && self.whole.pages() == 0 {
+        if in_drafts && self.segment.pages() == 0 {
             self.draft = Some(SegmentBuilder::new(run, self.endpoint));
         }
-        for builder in [Some(&mut self.whole), self.draft.as_mut()].into_iter().flatten() {
+        for builder in [Some(&mut self.segment), self.draft.as_mut()].into_iter().flatten() {
             builder.add_dangling(dangling);
             builder.add(&batch.page)?;
         }
-        self.waiting += 1;
+        self.unsaved += 1;
         self.doubled += batch.doubled;
         let by_owner = batch.mode == PagingMode::ByOwner;
         self.owned += batch.total.filter(|_| by_owner).unwrap_or_default();
@@ -134,10 +134,11 @@ impl<'a> PendingPages<'a> {
     /// # Errors
     /// [`SyncError`].
     pub(crate) async fn store_draft(&mut self) -> Result<usize, SyncError> {
-        let Some(draft) = self.draft.take().filter(|_| !self.is_empty()) else { return Ok(0) };
+        let Some(draft) = self.draft.take().filter(|_| !self.all_saved()) else { return Ok(0) };
         self.draft = Some(SegmentBuilder::new(self.run, self.endpoint));
         let stored = draft.store(self.next_number()).await?;
         let (segment, ids) = (stored.segment.clone(), stored.ids);
+        // Replaces no drafts, so it is always named.
         self.commit(stored.segment, stored.roles, &[]).await?;
         row_ids::index_ids(self.run, self.endpoint, &ids);
         self.drafts.extend(segment);
@@ -150,17 +151,17 @@ impl<'a> PendingPages<'a> {
     /// # Errors
     /// [`SyncError`].
     pub(crate) async fn store(&mut self) -> Result<usize, SyncError> {
-        if self.is_empty() {
+        if self.all_saved() {
             return Ok(0);
         }
         let (run, endpoint) = (self.run, self.endpoint);
-        let whole = std::mem::replace(&mut self.whole, SegmentBuilder::new(run, endpoint));
+        let segment = std::mem::replace(&mut self.segment, SegmentBuilder::new(run, endpoint));
         let drafts = std::mem::take(&mut self.drafts);
-        let stored = whole.store(self.next_number()).await?;
+        let stored = segment.store(self.next_number()).await?;
         let added = stored.segment.clone();
         if !self.commit(stored.segment, stored.roles, &drafts).await? {
-            // A draft has been replaced meanwhile, so the drafts stay, and the pages in none become
-            // one more.
+            // Another task has changed one of the drafts (`insert`, `check_users`), and the segment would undo that.
+            // So the drafts stay as segments, and the unsaved pages become one more.
             let pages = self.store_draft().await?;
             (self.draft, self.drafts) = (None, Vec::new());
             return Ok(pages);
@@ -174,8 +175,8 @@ impl<'a> PendingPages<'a> {
         Ok(self.stored())
     }
 
-    fn next_number(&self) -> Number {
-        self.run.list(self.endpoint.name(), |list| Number {
+    fn next_number(&self) -> SegmentId {
+        self.run.list(self.endpoint.name(), |list| SegmentId {
             window: self.window,
             sequence: list.window(self.window).next_sequence(),
         })
@@ -216,7 +217,7 @@ impl<'a> PendingPages<'a> {
         if is_new || newest.mode == PagingMode::ByOwner {
             run.work_limit.note_progress();
         }
-        run.progress.show(|| run.leased.read(summary::row_counts), run.stats().requests);
+        run.progress.show(|| run.leased.with_checkpoint(summary::row_counts), run.stats().requests);
         let (rows, ended) = run.list(name, |list| (list.rows(), list.stage == Stage::Comparing));
         if ended {
             info!(clerk.path = self.endpoint.path, rows, "list read to its end");
@@ -256,6 +257,6 @@ impl<'a> PendingPages<'a> {
     /// Forgets the pages that have just been stored; returns how many were pending.
     fn stored(&mut self) -> usize {
         (self.newest, self.doubled, self.owned) = (None, 0, 0);
-        std::mem::take(&mut self.waiting)
+        std::mem::take(&mut self.unsaved)
     }
 }

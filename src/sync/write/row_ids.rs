@@ -225,7 +225,7 @@ async fn store(
 }
 
 fn whole_key(run: &Run, list: ListName, sha256: &Sha256Hex) -> String {
-    let folder = run.leased.read(|checkpoint| snapshot_folder(&checkpoint.snapshot_id));
+    let folder = run.leased.with_checkpoint(|checkpoint| snapshot_folder(&checkpoint.snapshot_id));
     format!("{folder}{}", ids_key(list, sha256))
 }
 

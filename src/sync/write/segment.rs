@@ -56,16 +56,16 @@ pub(crate) struct SegmentBuilder<'a> {
 /// The rows and grants of a page that are left out because what they refer to no longer exists.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Dangling {
-    /// Missing a user or a machine.
+    /// The user or machine that would hold them no longer exists.
     pub principals: u64,
-    /// Missing an organization, or what a grant is held on.
+    /// What they are held on no longer exists: an organization, a permission or a machine.
     pub resources: u64,
 }
 
 /// The position of a segment in its list. It becomes part of the part names, so that their order is
 /// that of the rows.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Number {
+pub(crate) struct SegmentId {
     /// The number of its window.
     pub window: u32,
     /// Its sequence number in the window.
@@ -176,7 +176,7 @@ impl<'a> SegmentBuilder<'a> {
     ///
     /// # Errors
     /// [`SyncError::LeaseLost`] or [`SyncError::Store`].
-    pub(crate) async fn store(self, number: Number) -> Result<StoredSegment, SyncError> {
+    pub(crate) async fn store(self, number: SegmentId) -> Result<StoredSegment, SyncError> {
         let (Some(first), Some(last)) = (self.first, self.last) else {
             return Ok(StoredSegment { roles: self.roles, ..StoredSegment::default() });
         };
@@ -249,7 +249,7 @@ pub(crate) async fn each_line(
 
 /// A part's key below `SNAPSHOT_URL`.
 pub(crate) fn whole_key(run: &Run, stored: &StoredPart) -> String {
-    run.leased.read(|checkpoint| {
+    run.leased.with_checkpoint(|checkpoint| {
         format!("{}{}", snapshot_folder(&checkpoint.snapshot_id), stored.part.key)
     })
 }
@@ -262,15 +262,16 @@ pub(crate) async fn store_part(
     run: &Run,
     dataset: Dataset,
     section: u16,
-    number: Number,
+    number: SegmentId,
     finished: FinishedPart,
 ) -> Result<(Dataset, StoredPart), SyncError> {
-    let Number { window, sequence } = number;
+    let SegmentId { window, sequence } = number;
     let position = PartPosition { section, window, sequence };
     let sha256 = finished.sha256.to_string();
     let key = part_key(dataset, position, &sha256, extension(run.output.compression))?;
-    let path =
-        run.leased.read(|checkpoint| format!("{}{key}", snapshot_folder(&checkpoint.snapshot_id)));
+    let path = run
+        .leased
+        .with_checkpoint(|checkpoint| format!("{}{key}", snapshot_folder(&checkpoint.snapshot_id)));
     let bytes = finished.bytes.len() as u64;
     run.store.put(&path, finished.bytes, ContentType::Ndjson, Condition::Any).await?;
     let part = Part {

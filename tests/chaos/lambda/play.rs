@@ -37,7 +37,7 @@ const LONGEST: Duration = Duration::from_secs(900);
 /// When an invocation is killed that waits for an answer that never comes, to save 900 seconds.
 const HANGING: Duration = Duration::from_millis(1_500);
 /// Once all faults are gone, a run is complete within this many invocations.
-const MOST_INVOCATIONS: usize = 8;
+const MAX_INVOCATIONS: usize = 8;
 /// Longer than a lease, and than any pause a schedule asks for.
 const A_WHILE: Duration = Duration::from_secs(6_000);
 /// Between the deliveries of an event that failed (AWS documentation, "Error handling for
@@ -583,7 +583,7 @@ impl Stage {
             assert!(redacted || held.eq(&expected), "{name} differs from its source");
         }
         if self.function.changes != "off" {
-            self.pay_owed().await;
+            self.write_pending_feed().await;
         }
         assert_eq!(self.proxy.shown(), None, "the key was shown to AWS");
         let mut objects = self.bucket.objects().await;
@@ -599,7 +599,7 @@ impl Stage {
     }
 
     /// The newest snapshot has its feed, and the action makes those of the others.
-    async fn pay_owed(&mut self) {
+    async fn write_pending_feed(&mut self) {
         let mut environment = self.environment().await;
         let event = json!({"action": "changes"});
         let id = self.next_request_id();
@@ -618,7 +618,7 @@ impl Stage {
 
     async fn finish(&mut self, first: Value) {
         let mut event = first;
-        for _ in 0..MOST_INVOCATIONS {
+        for _ in 0..MAX_INVOCATIONS {
             self.wait(A_WHILE).await;
             self.deliver(event, None, Delivery::Once).await;
             let last = self.played.lock().expect("not poisoned").ends.last().cloned();

@@ -12,7 +12,7 @@ use crate::support::scene::{PAST_THE_LEASE, Scene, Stage};
 use crate::support::world::World;
 
 /// More invocations than any run here needs: an endless run fails the test.
-const MOST_INVOCATIONS: u64 = 100;
+const MAX_INVOCATIONS: u64 = 100;
 
 /// The positions of the lists, as the next invocation will find them.
 fn place(world: &World) -> Value {
@@ -25,7 +25,7 @@ fn place(world: &World) -> Value {
 /// Each must leave the run further than it found it.
 async fn repeat_within(stage: &Stage, seconds: f64) -> u64 {
     let event = json!({"time_budget_seconds": seconds});
-    for invocation in 1..=MOST_INVOCATIONS {
+    for invocation in 1..=MAX_INVOCATIONS {
         let stood = place(&stage.world);
         let answer = stage.world.handle(event.clone()).await.expect("sync");
         assert_eq!(answer["invocations"], invocation);
@@ -36,7 +36,7 @@ async fn repeat_within(stage: &Stage, seconds: f64) -> u64 {
         assert_eq!(answer["reason"], "time_budget", "{answer:#}");
         assert_ne!(place(&stage.world), stood, "no progress: {answer:#}");
     }
-    panic!("not complete after {MOST_INVOCATIONS} invocations");
+    panic!("not complete after {MAX_INVOCATIONS} invocations");
 }
 
 #[tokio::test(start_paused = true)]
@@ -60,7 +60,7 @@ async fn a_deadline_that_leaves_nothing_but_the_reserve_makes_progress_in_time()
     let mut invocations = 0;
     loop {
         invocations += 1;
-        assert!(invocations <= MOST_INVOCATIONS, "no end");
+        assert!(invocations <= MAX_INVOCATIONS, "no end");
         let (began, stood) = (Instant::now(), place(&stage.world));
         let answer = stage.world.handle_until(json!({}), Some(deadline)).await.expect("sync");
         assert!(began.elapsed() < deadline, "killed in the middle of it: {:?}", began.elapsed());
@@ -169,7 +169,7 @@ async fn a_run_cut_at_every_store_call_in_turn_still_completes() {
     let mut cuts = 0;
     // One call later each time, so that each invocation gets a little further than the last.
     while !scene.is_over(&stage.world) {
-        assert!(cuts <= MOST_INVOCATIONS, "no end");
+        assert!(cuts <= MAX_INVOCATIONS, "no end");
         if stage.cut_at_store_call(cuts + 1, Side::After).await.is_none() {
             cuts += 1;
         }

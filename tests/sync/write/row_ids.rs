@@ -24,7 +24,7 @@ const MEMBERSHIPS: &str = "/v1/organization_memberships";
 const USERS: usize = 900;
 /// The most parts that are read before something is stored: those of one file, and those already
 /// requested.
-const MOST_PARTS_READ: usize = 32 + 16;
+const MAX_PARTS_READ: usize = 32 + 16;
 
 /// An instance in which every page is short, so that a small budget makes many parts.
 fn instance() -> Sandbox {
@@ -145,7 +145,7 @@ async fn the_smallest_budget_makes_progress_reading_ids_and_reads_no_part_twice(
         let from = world.store.calls().len();
         let answer = smallest(&world).await;
         let read = reads(&world, from, "/users/part-");
-        assert!(read <= MOST_PARTS_READ, "{read} parts in one invocation");
+        assert!(read <= MAX_PARTS_READ, "{read} parts in one invocation");
         parts_read += read;
         invocations += 1;
         if answer["status"] == "complete" {

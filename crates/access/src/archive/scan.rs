@@ -15,9 +15,9 @@ use crate::progress::Progress;
 
 /// Most bytes of parts that are in memory at once, so that sixteen large parts do not fill it. A part that is larger
 /// is read alone.
-const MOST_BYTES: u64 = 24 * 1024 * 1024;
+const MAX_BYTES: u64 = 24 * 1024 * 1024;
 
-/// The unit in which [`MOST_BYTES`] are counted, in bytes: a semaphore counts in 32 bits.
+/// The unit in which [`MAX_BYTES`] are counted, in bytes: a semaphore counts in 32 bits.
 const UNIT: u64 = 1024;
 
 /// How many parts are worked on at once: as many as there are processors.
@@ -161,7 +161,7 @@ struct Limits {
 impl Limits {
     fn new() -> Self {
         Self {
-            memory: Arc::new(Semaphore::new((MOST_BYTES / UNIT) as usize)),
+            memory: Arc::new(Semaphore::new((MAX_BYTES / UNIT) as usize)),
             processors: Semaphore::new(processors()),
         }
     }
@@ -179,7 +179,7 @@ where
     R: Fn(&mut Lines) -> Result<T, ScanError> + Send + Sync + 'static,
 {
     let limits = &shared.1;
-    let room = part.bytes.min(MOST_BYTES).div_ceil(UNIT);
+    let room = part.bytes.min(MAX_BYTES).div_ceil(UNIT);
     // Neither semaphore is ever closed, and without a permit the work would merely be less bounded.
     let memory = Arc::clone(&limits.memory);
     let room = memory.acquire_many_owned(u32::try_from(room).unwrap_or(1)).await.ok();

@@ -18,7 +18,7 @@ use crate::lines::user::User;
 use crate::list_of_people::{By, ListOfPeople};
 use crate::memberships::membership::UserOfHolder;
 use crate::output::{Cell, Column, List, Row};
-use crate::ranked::{MOST_BYTES, Picked, Ranked};
+use crate::ranked::{MAX_BYTES, Picked, Ranked};
 use crate::session::{Outcome, Session};
 use crate::texts::Texts;
 
@@ -113,7 +113,7 @@ pub async fn run(arguments: &Arguments, session: &mut Session<'_>) -> Result<Out
     let mut written = Written::default();
     let mut lowest = None;
     loop {
-        let mut batch = Ranked::new(MOST_BYTES, lowest);
+        let mut batch = Ranked::new(MAX_BYTES, lowest);
         let (archive, progress) = (session.archive.clone(), session.progress);
         let matched = {
             let (read, mut matched) = (comparison.reader(), 0);

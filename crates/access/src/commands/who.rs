@@ -255,13 +255,13 @@ struct Ids {
 }
 
 /// Above this many ids, reading each grant is faster than looking for each id.
-const MOST_FINDERS: usize = 8;
+const MAX_FINDERS: usize = 8;
 
 impl Ids {
     fn new(ids: impl Iterator<Item = String>) -> Self {
         let ids: BTreeSet<String> = ids.collect();
         let finders = match ids.len() {
-            0..=MOST_FINDERS => ids.iter().map(|id| Finder::new(id).into_owned()).collect(),
+            0..=MAX_FINDERS => ids.iter().map(|id| Finder::new(id).into_owned()).collect(),
             _ => Vec::new(),
         };
         Self { ids, finders }

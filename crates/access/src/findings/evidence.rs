@@ -15,7 +15,7 @@ use crate::progress::Progress;
 use crate::texts::{Interner, Texts, hash_of};
 
 /// Most grants that a finding about an organization or a role key names. Its detail says how many there are.
-pub const MOST_GRANTS: usize = 20;
+pub const MAX_GRANTS: usize = 20;
 
 /// Whose grants are wanted.
 #[derive(Debug, Default)]
@@ -137,12 +137,12 @@ impl Evidence {
         if is_privileged
             && let Some(number) = facts.organizations.find(&grant.organization)
             && wanted.organizations.contains_key(&number)
-            && self.administrators.get(&number).is_none_or(|held| held.len() < MOST_GRANTS)
+            && self.administrators.get(&number).is_none_or(|held| held.len() < MAX_GRANTS)
         {
             let held = self.texts.hold(grant);
             self.administrators.entry(number).or_default().push(held);
         }
-        if grant.role.is_none() && self.without_role.len() < MOST_GRANTS {
+        if grant.role.is_none() && self.without_role.len() < MAX_GRANTS {
             let membership = grant.membership.as_deref().map(|id| hash_of(&people.hasher(), id));
             let is_wanted = |hash: &u64| wanted.without_role.binary_search(hash).is_ok();
             if membership.as_ref().is_some_and(is_wanted) {
@@ -164,10 +164,10 @@ impl Evidence {
         numbers.sort_unstable_by_key(|(number, _)| *number);
         for (number, held) in numbers {
             let known = self.administrators.entry(number).or_default();
-            let room = MOST_GRANTS.saturating_sub(known.len());
+            let room = MAX_GRANTS.saturating_sub(known.len());
             known.extend(held.iter().take(room).map(|held| texts.add_held(&part.texts, *held)));
         }
-        let room = MOST_GRANTS.saturating_sub(self.without_role.len());
+        let room = MAX_GRANTS.saturating_sub(self.without_role.len());
         let held = part.without_role.iter().take(room);
         self.without_role.extend(held.map(|held| texts.add_held(&part.texts, *held)));
     }

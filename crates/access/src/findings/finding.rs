@@ -3,7 +3,7 @@
 use clerk_snapshot::resource::Dataset;
 use serde::Serialize;
 
-use super::evidence::{Evidence, MOST_GRANTS};
+use super::evidence::{Evidence, MAX_GRANTS};
 use super::grants::Counts;
 use super::people::{Activity, RULES};
 use super::things::Said;
@@ -150,8 +150,8 @@ fn of_organization(Counts { members, administrators }: Counts) -> String {
         0 if members == 0 => "Has no member.".to_owned(),
         0 => format!("Has {of}, none of them privileged."),
         _ => {
-            let shown = if administrators as usize > MOST_GRANTS {
-                format!(" The first {MOST_GRANTS} are named.")
+            let shown = if administrators as usize > MAX_GRANTS {
+                format!(" The first {MAX_GRANTS} are named.")
             } else {
                 String::new()
             };

@@ -33,7 +33,7 @@ use self::pick::Pick;
 use crate::archive::{Archive, Lines, ScanError};
 use crate::error::Error;
 use crate::progress::Progress;
-use crate::ranked::MOST_BYTES;
+use crate::ranked::MAX_BYTES;
 use crate::rules::{Rule, Settings};
 
 /// Looks for findings in one snapshot.
@@ -89,7 +89,7 @@ impl Search {
         &self,
         emit: &mut dyn FnMut(&Finding<'_>) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        self.each_in_batches(MOST_BYTES, emit).await
+        self.each_in_batches(MAX_BYTES, emit).await
     }
 
     async fn each_in_batches(
@@ -287,7 +287,7 @@ mod tests {
         let progress = Progress::default();
         let search = Search::new(settings, needs, archive, snapshot, progress).await.unwrap();
         let mut answers = Vec::new();
-        for most_bytes in [MOST_BYTES, 20_000, 3_000] {
+        for most_bytes in [MAX_BYTES, 20_000, 3_000] {
             let mut findings = Vec::new();
             let mut emit = |finding: &Finding<'_>| {
                 let text = serde_json::to_string(finding).unwrap();

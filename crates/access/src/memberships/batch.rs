@@ -17,7 +17,7 @@ use crate::texts::{Interner, Texts};
 
 /// Most bytes of a batch with its users: with the program, its buffers and the organizations, half of the 96 MiB that
 /// docs/access.md states are left.
-pub const MOST_BYTES: usize = 40 * 1024 * 1024;
+pub const MAX_BYTES: usize = 40 * 1024 * 1024;
 
 /// Bytes that the name, the address and the places of a user take beside the id, on average.
 const BYTES_OF_USER: usize = 64;

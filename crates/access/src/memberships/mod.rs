@@ -20,7 +20,7 @@ use std::sync::Arc;
 use clerk_snapshot::reader::Snapshot;
 use clerk_snapshot::resource::Dataset;
 
-use self::batch::{Batch, MOST_BYTES};
+use self::batch::{Batch, MAX_BYTES};
 use self::membership::{Membership, Order};
 use self::part::PartRows;
 use self::people::People;
@@ -60,7 +60,7 @@ impl Memberships {
         order: Order,
         emit: &mut dyn FnMut(&Membership<'_>) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        self.each_in_batches(selection, order, MOST_BYTES, emit).await
+        self.each_in_batches(selection, order, MAX_BYTES, emit).await
     }
 
     async fn each_in_batches(

@@ -101,10 +101,10 @@ impl TableWriter {
 
 /// Most characters of a cell. Nobody reads more in a table, and widths that add up to 65,536 are too much for its
 /// layout.
-const MOST_CHARACTERS: usize = 2_000;
+const MAX_CHARACTERS: usize = 2_000;
 
 fn cut(text: &str) -> String {
-    match text.char_indices().nth(MOST_CHARACTERS) {
+    match text.char_indices().nth(MAX_CHARACTERS) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
     }

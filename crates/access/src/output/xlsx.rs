@@ -13,10 +13,10 @@ use super::list::{Cell, List, Row};
 use crate::envelope::Envelope;
 
 /// Most rows of a sheet, the line of column names included.
-const MOST_ROWS: u32 = 1_048_576;
+const MAX_ROWS: u32 = 1_048_576;
 
 /// Most characters of a cell, in UTF-16 units.
-const MOST_CHARACTERS: usize = 32_767;
+const MAX_CHARACTERS: usize = 32_767;
 
 /// The end of a text that is too long for a cell.
 const CUT: &str = "… (cut)";
@@ -58,7 +58,7 @@ impl XlsxWriter {
 
     pub(super) fn row(&mut self, row: &impl Row) -> Result<(), OutputError> {
         for cells in row.cells() {
-            if self.row == MOST_ROWS
+            if self.row == MAX_ROWS
                 && let Some(list) = self.list
             {
                 self.add_sheet(list)?;
@@ -185,10 +185,10 @@ fn without_panic(write: impl FnOnce() -> Result<(), OutputError>) -> Result<(), 
 /// The text, cut where it is too long for a cell.
 fn fitting(text: &str) -> String {
     let units = |text: &str| text.chars().map(char::len_utf16).sum::<usize>();
-    if text.len() <= MOST_CHARACTERS || units(text) <= MOST_CHARACTERS {
+    if text.len() <= MAX_CHARACTERS || units(text) <= MAX_CHARACTERS {
         return text.to_owned();
     }
-    let mut room = MOST_CHARACTERS - units(CUT);
+    let mut room = MAX_CHARACTERS - units(CUT);
     let fits = text.chars().take_while(|character| {
         let fits = character.len_utf16() <= room;
         room = room.saturating_sub(character.len_utf16());

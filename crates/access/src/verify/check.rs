@@ -47,13 +47,13 @@ pub struct Problems {
 }
 
 /// Most problems that are put into words.
-const MOST_IN_WORDS: usize = 3;
+const MAX_IN_WORDS: usize = 3;
 
 impl Problems {
     /// Adds a problem. `words` is called only for the first few.
     pub fn add(&mut self, words: impl FnOnce() -> String) {
         self.count += 1;
-        if self.first.len() < MOST_IN_WORDS {
+        if self.first.len() < MAX_IN_WORDS {
             self.first.push(words());
         }
     }
@@ -61,7 +61,7 @@ impl Problems {
     /// Adds the problems of another part.
     pub fn append(&mut self, other: Self) {
         self.count += other.count;
-        let room = MOST_IN_WORDS.saturating_sub(self.first.len());
+        let room = MAX_IN_WORDS.saturating_sub(self.first.len());
         self.first.extend(other.first.into_iter().take(room));
     }
 

@@ -11,7 +11,7 @@ pub struct Ids {
 }
 
 /// Most ids that occur twice and are looked at more closely.
-const MOST_SUSPECTED: usize = 1_000;
+const MAX_SUSPECTED: usize = 1_000;
 
 impl Ids {
     /// Room for so many ids, so that the list need not grow to twice its size.
@@ -39,7 +39,7 @@ impl Ids {
     pub fn sort(&mut self) -> Vec<u64> {
         self.hashes.sort_unstable();
         let pairs = self.hashes.windows(2).filter(|pair| pair[0] == pair[1]);
-        let mut suspected: Vec<u64> = pairs.map(|pair| pair[0]).take(MOST_SUSPECTED).collect();
+        let mut suspected: Vec<u64> = pairs.map(|pair| pair[0]).take(MAX_SUSPECTED).collect();
         suspected.dedup();
         suspected
     }

@@ -12,7 +12,7 @@ use p256::pkcs8::{DecodePublicKey as _, PrivateKeyInfo};
 use crate::error::{ArgumentError, Error};
 
 /// Most bytes of a file that is read as a public key. One of P-256 has 91 in DER and 178 in PEM.
-const MOST_BYTES: u64 = 64 * 1024;
+const MAX_BYTES: u64 = 64 * 1024;
 
 /// Reads a public key of ECDSA P-256: a SubjectPublicKeyInfo, in PEM as `openssl pkey -pubout` writes it, or in DER as
 /// AWS KMS returns it. `path` is relative to `folder`.
@@ -36,14 +36,14 @@ pub fn read(path: &Path, folder: &Path) -> Result<VerifyingKey, Error> {
 fn read_file(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     // One byte more than is accepted tells that there are more.
-    File::open(path)?.take(MOST_BYTES + 1).read_to_end(&mut bytes)?;
+    File::open(path)?.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
 /// What a file holds that is not the public key which is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 enum KeyProblem {
-    #[error("has more than {MOST_BYTES} bytes, which no public key has; give the file of the key")]
+    #[error("has more than {MAX_BYTES} bytes, which no public key has; give the file of the key")]
     TooLong,
     #[error("is empty; give the file of the key")]
     Empty,
@@ -69,7 +69,7 @@ enum KeyProblem {
 }
 
 fn parse(bytes: &[u8]) -> Result<VerifyingKey, KeyProblem> {
-    if bytes.len() as u64 > MOST_BYTES {
+    if bytes.len() as u64 > MAX_BYTES {
         return Err(KeyProblem::TooLong);
     }
     match std::str::from_utf8(bytes) {

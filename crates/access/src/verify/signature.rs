@@ -11,7 +11,7 @@ use super::targets::Target;
 use crate::archive::Archive;
 
 /// Most bytes of a signature of ECDSA P-256 in DER: two numbers of 33 bytes, and three headers of two.
-const MOST_BYTES: usize = 72;
+const MAX_BYTES: usize = 72;
 
 /// Checks that one of `keys` made the signature beside a snapshot's manifest. `manifest_sha256` is that of the
 /// manifest's bytes; `None` if it could not be opened.
@@ -53,7 +53,7 @@ fn signer(
     sha256: &Sha256Hex,
     keys: &[VerifyingKey],
 ) -> Result<usize, SignatureProblem> {
-    if bytes.len() > MOST_BYTES {
+    if bytes.len() > MAX_BYTES {
         return Err(SignatureProblem::TooLong { bytes: bytes.len() });
     }
     let signature = Signature::from_der(bytes).map_err(|_| SignatureProblem::NotASignature)?;
@@ -64,7 +64,7 @@ fn signer(
 /// What is wrong with a signature, after its address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 enum SignatureProblem {
-    #[error("has {bytes} bytes, and a signature has at most {MOST_BYTES}")]
+    #[error("has {bytes} bytes, and a signature has at most {MAX_BYTES}")]
     TooLong { bytes: usize },
     #[error("is not a signature of ECDSA P-256 in DER")]
     NotASignature,

@@ -10,7 +10,7 @@ use crate::reader::{Damage, PartLines, ReadError, Snapshot, VerifiedPart};
 use crate::resource::Dataset;
 
 /// Most parts that are read side by side: past it, the network is no longer what is waited for.
-const MOST_AT_ONCE: usize = 16;
+const MAX_AT_ONCE: usize = 16;
 
 /// Some parts of a dataset, one after another.
 pub(super) struct Cursor<'a> {
@@ -33,8 +33,8 @@ impl<'a> Cursor<'a> {
         let all = snapshot.parts(dataset);
         let chosen: Vec<_> = places.iter().filter_map(|&place| all.get(place as usize)).collect();
         let largest = chosen.iter().map(|part| part.bytes).max().unwrap_or_default().max(1);
-        let at_once = usize::try_from(limits.read_ahead_bytes / largest).unwrap_or(MOST_AT_ONCE);
-        let parts = snapshot.read_parts(chosen, at_once.clamp(1, MOST_AT_ONCE));
+        let at_once = usize::try_from(limits.read_ahead_bytes / largest).unwrap_or(MAX_AT_ONCE);
+        let parts = snapshot.read_parts(chosen, at_once.clamp(1, MAX_AT_ONCE));
         Self { side, parts, places: places.into(), current: None }
     }
 

@@ -18,7 +18,7 @@ use crate::timestamp::Timestamp;
 /// The format tag of [`Summary`].
 pub const CHANGES_FORMAT: &str = "clerk-sync/changes/1";
 /// Most records in [`Summary::highlights`]: what fits into a message.
-pub const MOST_HIGHLIGHTS: usize = 20;
+pub const MAX_HIGHLIGHTS: usize = 20;
 /// Permissions that let their holder give access to others, or take away everybody's.
 pub const PRIVILEGED: [&str; 3] =
     ["org:sys_memberships:manage", "org:sys_profile:delete", "org:sys_domains:manage"];
@@ -42,7 +42,7 @@ pub struct Summary {
     pub events: BTreeMap<String, u64>,
     /// Grants added with one of [`PRIVILEGED`].
     pub privileged_granted: u64,
-    /// The most important records, at most [`MOST_HIGHLIGHTS`], without `fields`, `before` and `after`.
+    /// The most important records, at most [`MAX_HIGHLIGHTS`], without `fields`, `before` and `after`.
     pub highlights: Vec<Box<RawValue>>,
     /// The files that hold the records, if they were written to any.
     pub parts: Vec<ChangesPart>,
@@ -204,7 +204,7 @@ impl Tally {
 
     fn highlight(&mut self, change: &Change<'_>, is_privileged: bool) {
         let Some(importance) = importance(change, is_privileged) else { return };
-        let is_full = self.highlights.len() == MOST_HIGHLIGHTS;
+        let is_full = self.highlights.len() == MAX_HIGHLIGHTS;
         if is_full && self.highlights.last().is_some_and(|(last, _)| *last <= importance) {
             return;
         }
@@ -212,7 +212,7 @@ impl Tally {
         let Ok(record) = serde_json::value::to_raw_value(&bare) else { return };
         let place = self.highlights.partition_point(|(own, _)| *own <= importance);
         self.highlights.insert(place, (importance, record));
-        self.highlights.truncate(MOST_HIGHLIGHTS);
+        self.highlights.truncate(MAX_HIGHLIGHTS);
     }
 }
 

@@ -13,7 +13,7 @@ use super::rehearsal::Rehearsal;
 use super::temporary::{Temporary, is_leftover, make_folder, sync_parent};
 use crate::key::{check_key, check_prefix};
 use crate::{
-    Condition, DeleteCondition, FolderProblem, Listed, MOST_BYTES_READ, Object, Operation,
+    Condition, DeleteCondition, FolderProblem, Listed, MAX_BYTES_READ, Object, Operation,
     StoreError, StoreErrorKind, Stored, Version,
 };
 
@@ -343,14 +343,14 @@ impl Tree {
     }
 }
 
-/// The content of a file; `None` if it is larger than [`MOST_BYTES_READ`].
+/// The content of a file; `None` if it is larger than [`MAX_BYTES_READ`].
 fn read_whole(path: &Path) -> io::Result<Option<Vec<u8>>> {
     let file = File::open(path)?;
-    if file.metadata()?.len() > MOST_BYTES_READ {
+    if file.metadata()?.len() > MAX_BYTES_READ {
         return Ok(None);
     }
     let mut bytes = Vec::new();
-    file.take(MOST_BYTES_READ).read_to_end(&mut bytes)?;
+    file.take(MAX_BYTES_READ).read_to_end(&mut bytes)?;
     Ok(Some(bytes))
 }
 

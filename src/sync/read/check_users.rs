@@ -28,7 +28,7 @@ use crate::sync::error::{Stop, SyncError};
 use crate::sync::read::list_walk::fetch_missing;
 use crate::sync::references::resolve;
 use crate::sync::run::Run;
-use crate::sync::write::segment::{Number, each_line, store_part};
+use crate::sync::write::segment::{SegmentId, each_line, store_part};
 
 /// Segments that are read back concurrently. A part is 4 MiB at most.
 const READ_AT_ONCE: usize = 4;
@@ -44,7 +44,7 @@ struct Unchecked {
 ///
 /// # Errors
 /// [`Stop`]; segments that were checked before are not checked again.
-pub(crate) async fn settle(run: &Run) -> Result<(), Stop> {
+pub(crate) async fn check_users(run: &Run) -> Result<(), Stop> {
     let memberships = endpoint(Resource::OrganizationMemberships);
     let unchecked = run.list(memberships.name(), unchecked_of);
     if unchecked.is_empty() {
@@ -115,7 +115,7 @@ async fn leave_out_gone(
     memberships: &'static Endpoint,
     Unchecked { window, segment }: &Unchecked,
 ) -> Result<(), SyncError> {
-    let number = Number { window: *window, sequence: segment.sequence };
+    let number = SegmentId { window: *window, sequence: segment.sequence };
     let mut left_out = LeftOut::default();
     let mut parts = BTreeMap::new();
     for destination in run.destinations(memberships) {
@@ -163,8 +163,7 @@ impl LeftOut {
     fn apply_to(&self, segment: &mut Segment, parts: BTreeMap<Dataset, StoredPart>) {
         segment.parts = parts;
         segment.dangling_principals += self.lines_of_memberships.len() as u64;
-        // A membership with an unresolved role key has a single line, without that key. The count
-        // can
+        // A membership with an unresolved role key has a single line, without that key. The count can
         // be corrected only if the segment has a single such key.
         let unresolved = self.lines_of_memberships.values().filter(|&&lines| lines == 1).count();
         if let (1, Some(mut only)) =
