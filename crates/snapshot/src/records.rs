@@ -101,12 +101,10 @@ impl Records {
         self.lines.iter().flatten().map(|lines| lines.bytes.len()).sum()
     }
 
-    /// Releases spare capacity, which can be as much as the lines take, except for an eighth: the next page in the same
-    /// buffer is often a little larger.
+    /// Releases spare capacity, which can be as much as the lines take.
     pub fn shrink(&mut self) {
         for lines in self.lines.iter_mut().flatten() {
-            let size = lines.bytes.len();
-            lines.bytes.shrink_to(size + size / 8);
+            lines.bytes.shrink_to_fit();
             lines.ends.shrink_to_fit();
         }
     }
