@@ -19,7 +19,7 @@ import yaml
 ACCESS = "users,organizations,organization_roles,organization_permissions,organization_memberships"
 
 # More names would hide the question.
-MOST_SECRETS = 20
+MAX_SECRETS = 20
 
 NOBODY = "nobody"
 
@@ -115,9 +115,9 @@ class Asker:
         return likely[0] if len(likely) == 1 else ""
 
     def _which_secret(self) -> str:
-        listed = [f"  {number}  {secret.name}" for number, secret in enumerate(self.secrets[:MOST_SECRETS], 1)]
-        if len(self.secrets) > MOST_SECRETS:
-            listed.append(f"  and {len(self.secrets) - MOST_SECRETS} more")
+        listed = [f"  {number}  {secret.name}" for number, secret in enumerate(self.secrets[:MAX_SECRETS], 1)]
+        if len(self.secrets) > MAX_SECRETS:
+            listed.append(f"  and {len(self.secrets) - MAX_SECRETS} more")
         how = "its number, its name or its ARN" if listed else "its name or its ARN"
         return "\n".join([f"\n1 of 3: which secret contains Clerk's secret key? ({how})", *listed])
 
@@ -127,7 +127,7 @@ class Asker:
         if not answer:
             raise Refused("Name the secret that contains Clerk's secret key: SECRET=<name or ARN>")
         named = {secret.name: secret.arn for secret in self.secrets}
-        numbered = {str(number): secret.arn for number, secret in enumerate(self.secrets[:MOST_SECRETS], 1)}
+        numbered = {str(number): secret.arn for number, secret in enumerate(self.secrets[:MAX_SECRETS], 1)}
         arn = named.get(answer) or numbered.get(answer) or answer
         if not arn.startswith("arn:"):
             found = self.find(arn)

@@ -1,7 +1,7 @@
 """Asks Clerk: GET requests, and no others. Nothing here has a method, an argument or a body that
 could express another.
 
-Requests go one at a time, far below the limit, and there are at most MOST_REQUESTS of them.
+Requests go one at a time, far below the limit, and there are at most MAX_REQUESTS of them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .lists import Query
 from .settings import Settings
 
 # For everything but reaching the limit, which is off by default.
-MOST_REQUESTS = 120
+MAX_REQUESTS = 120
 
 # The program waits as long for the first byte of an answer.
 TIME_OUT_SECONDS = 30
@@ -115,7 +115,7 @@ class Clerk:
         raise AssertionError("the last attempt returns or raises")
 
     def _send(self, path: str, query: Query, key: str | None) -> Answer:
-        if self.requests >= MOST_REQUESTS:
+        if self.requests >= MAX_REQUESTS:
             raise Spent
         time.sleep(max(0.0, self._next_turn - time.monotonic()))
         self._next_turn = time.monotonic() + self._settings.interval_seconds

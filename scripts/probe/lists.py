@@ -106,11 +106,11 @@ def resources(root: pathlib.Path) -> dict[str, str]:
 
 def _list(entry: Record, names: dict[str, str]) -> List:
     fields = entry.fields
-    resource, part = names[fields["resource"].name], fields["part"]
+    resource, index = names[fields["resource"].name], fields["index"]
     paging, ascends, count_path = _paging(fields["paging"])
     needed = {"id", *fields["needed"], *(["created_at"] if ascends else [])}
     return List(
-        name=resource if part == 0 else f"{resource}.{part}",
+        name=resource if index == 0 else f"{resource}.{index}",
         resource=resource,
         path=fields["path"],
         query=_query(fields["query"]),
@@ -136,7 +136,7 @@ def _paging(paging: Symbol | Call | Record) -> tuple[str, bool, str | None]:
             return "cursor", True, count_path
         case Call("Paging::Offset", [Symbol("Order::Creation" | "Order::Any") as order]):
             return "offset", order.name == "Creation", None
-        case Symbol("Paging::Whole"):
+        case Symbol("Paging::SinglePage"):
             return "whole", False, None
     raise NotUnderstood("a way of paging is not known")
 
@@ -146,10 +146,10 @@ def _by_owner(by_owner: Record | None, names: dict[str, str]) -> ByOwner | None:
         return None
     fields = by_owner.fields
     parameter = path = None
-    match fields["part"]:
-        case Call("PartOfOwner::Filter", [str(parameter)]):
+    match fields["rows"]:
+        case Call("RowsOfOwner::Filter", [str(parameter)]):
             pass
-        case Call("PartOfOwner::Path", [Code(text)]):
+        case Call("RowsOfOwner::Path", [Code(text)]):
             path = _path_by_id(text)
         case _:
             raise NotUnderstood("how an owner's rows are asked for is not known")
@@ -171,7 +171,7 @@ def _row_request(request: Record) -> RowRequest:
 
 def _row(rows: Call) -> str:
     match rows:
-        case Call("Rows::Single" | "Rows::Whole", [Code(text), *_]):
+        case Call("Rows::Single" | "Rows::PageAtOnce", [Code(text), *_]):
             found = re.search(r"read_(?:row|page)::<(\w+::\w+)", text)
             if found:
                 return found[1]

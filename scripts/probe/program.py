@@ -13,7 +13,7 @@ from . import lists, settings
 from .assumptions import ASSUMPTIONS
 from .checks import CHECKS
 from .checks.each_list import read_lists
-from .clerk import MOST_REQUESTS, Clerk, NoAnswer, Spent
+from .clerk import MAX_REQUESTS, Clerk, NoAnswer, Spent
 from .codes import Codes
 from .findings import Findings, NotShown, Odd, Verdict, broken, not_shown
 from .instance import Instance
@@ -49,7 +49,7 @@ explains every assumption.
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="live",
-        description=USAGE.format(most=MOST_REQUESTS),
+        description=USAGE.format(most=MAX_REQUESTS),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
@@ -110,9 +110,9 @@ def ask() -> int:
     known = lists.read(ROOT), Shapes(ROOT), Codes(ROOT), withheld(ROOT)
     version = program_version(ROOT)
     clerk = Clerk(told, f"clerk-sync/{version} (make live)")
-    longest = MOST_REQUESTS * told.interval_seconds
+    longest = MAX_REQUESTS * told.interval_seconds
     print(
-        f"Reading Clerk: at most {MOST_REQUESTS} requests, in about {longest:.0f} s.",
+        f"Reading Clerk: at most {MAX_REQUESTS} requests, in about {longest:.0f} s.",
         file=sys.stderr,
     )
     greeting = clerk.ask("/instance")
@@ -129,7 +129,7 @@ def ask() -> int:
 def examine(seen: Instance) -> Findings:
     """Runs every check. Each assumption has a finding in the end."""
     findings = Findings()
-    spent = f"{MOST_REQUESTS} requests were not enough"
+    spent = f"{MAX_REQUESTS} requests were not enough"
     try:
         read_lists(seen)
     except Spent:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from .assumptions import ASSUMPTIONS
 from .checks.connection import kind_of
 from .checks.each_list import absent_fields, order_of
-from .clerk import MOST_REQUESTS
+from .clerk import MAX_REQUESTS
 from .findings import Findings, Verdict
 from .instance import Instance, Read
 from .words import magnitude
@@ -37,7 +37,7 @@ def _head(seen: Instance, findings: Findings, version: str) -> Iterator[str]:
     why = ", ".join(
         f"{count} × {reason}" for reason, count in sorted(seen.clerk.asked_again.items())
     )
-    yield f"- {seen.clerk.requests} of at most {MOST_REQUESTS} requests, all of them GET" + (
+    yield f"- {seen.clerk.requests} of at most {MAX_REQUESTS} requests, all of them GET" + (
         f"; {again} of them because of {why}" if again else ""
     )
     holds, broken, unknown = (findings.count(verdict) for verdict in Verdict)

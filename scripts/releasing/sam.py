@@ -19,7 +19,7 @@ NESTED = ("alarms", "catalog", "dashboard", "latest", "notices", "queries", "sta
 DIRECTLY = ("alarms", "catalog", "dashboard", "notices", "state-machine")
 
 # CloudFormation takes no larger one in a request that holds the template itself.
-MOST_BYTES = 51_200
+MAX_BYTES = 51_200
 
 PLACE = "https://s3.${AWS::Region}.${AWS::URLSuffix}/${CodeBucket}/${CodePrefix}"
 
@@ -99,8 +99,8 @@ def templates(root: pathlib.Path) -> dict[str, str]:
     found["deploy/catalog.yaml"] = catalog(found["deploy/catalog.yaml"])
     found["template.yaml"] = outermost((root / "template.yaml").read_text("utf-8"))
     for name, text in found.items():
-        if len(text.encode()) > MOST_BYTES:
-            raise TemplateChanged(f"{name} is larger than {MOST_BYTES} bytes in the release. Shorten it.")
+        if len(text.encode()) > MAX_BYTES:
+            raise TemplateChanged(f"{name} is larger than {MAX_BYTES} bytes in the release. Shorten it.")
     return found
 
 

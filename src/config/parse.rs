@@ -78,7 +78,7 @@ pub(crate) const LONGEST_TIME_BUDGET: Duration = Duration::from_secs(YEAR);
 /// A Lambda function runs for at most 900 seconds, so a longer reserve or lease is a mistake.
 const LONGEST_INVOCATION_SECONDS: f64 = 900.0;
 /// Higher than any limit of Clerk; far from overflowing the arithmetic of the rate limiter.
-const MOST_REQUESTS_PER_10S: u32 = 1_000_000;
+const MAX_REQUESTS_PER_10S: u32 = 1_000_000;
 /// Each request in flight may hold a page of several megabytes, so more than this is a mistake.
 const HIGHEST_MAX_CONCURRENCY: usize = 1000;
 
@@ -201,7 +201,7 @@ fn clerk_settings(reader: &mut Reader<'_>) -> Option<ClerkSettings> {
     let api_version = reader
         .optional(SETTING_API_VERSION, API_VERSIONS, api_version)
         .unwrap_or_else(|| DEFAULT_API_VERSION.to_owned());
-    let requests_per_10s = reader.integer(SETTING_REQUESTS_PER_10S, 1..=MOST_REQUESTS_PER_10S);
+    let requests_per_10s = reader.integer(SETTING_REQUESTS_PER_10S, 1..=MAX_REQUESTS_PER_10S);
     let rate_share =
         reader.optional(SETTING_RATE_SHARE, RATE_SHARES, rate_share).unwrap_or(DEFAULT_RATE_SHARE);
     let max_concurrency = reader.integer(SETTING_MAX_CONCURRENCY, 1..=HIGHEST_MAX_CONCURRENCY);

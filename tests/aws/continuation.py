@@ -24,11 +24,11 @@ from .scene import Failed, Scene, expect
 from .stack import definition
 
 # Replaces the definition's 150 where the limit matters.
-MOST_INVOCATIONS = 5
+MAX_INVOCATIONS = 5
 
 
 def prove(scene: Scene) -> None:
-    machine = Machine(scene.aws, MOST_INVOCATIONS)
+    machine = Machine(scene.aws, MAX_INVOCATIONS)
     for scenario in SCENARIOS:
         try:
             scenario(machine)
@@ -179,12 +179,12 @@ def skipped(machine: Machine) -> None:
 
 def busy_more_often_than_the_bound(machine: Machine) -> None:
     """Waiting for another invocation is not a failure, and does not count against the limit."""
-    busy = [says("busy", held_until=in_a_second())] * (MOST_INVOCATIONS + 2)
-    partial = [says("partial", reason="time_budget")] * (MOST_INVOCATIONS - 1)
+    busy = [says("busy", held_until=in_a_second())] * (MAX_INVOCATIONS + 2)
+    partial = [says("partial", reason="time_budget")] * (MAX_INVOCATIONS - 1)
     ended = machine.run(script(*busy, *partial, *busy, says("complete")))
     expect_end(ended, "done")
     (outcome,) = outcomes(ended)
-    expect(outcome["invocations"] == MOST_INVOCATIONS, outcome)
+    expect(outcome["invocations"] == MAX_INVOCATIONS, outcome)
 
 
 def clerk_names_a_time(machine: Machine) -> None:
@@ -235,7 +235,7 @@ def never_done(machine: Machine) -> None:
     ended = machine.run(script(says("partial", reason="time_budget")))
     expect_end(ended, "failed", error="InstanceFailed")
     (outcome,) = outcomes(ended)
-    expect(outcome["invocations"] == MOST_INVOCATIONS, outcome)
+    expect(outcome["invocations"] == MAX_INVOCATIONS, outcome)
 
 
 def not_the_answer_of_a_sync(machine: Machine) -> None:

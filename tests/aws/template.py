@@ -169,7 +169,7 @@ def what_is_refused() -> None:
 
 # What CloudFormation accepts in a request that holds the template itself (AWS documentation, "AWS CloudFormation
 # quotas"). Tools that send it so cannot deploy a larger one.
-MOST_BYTES = 51_200
+MAX_BYTES = 51_200
 
 # As long as addresses in the bucket that SAM creates.
 ADDRESS = "https://s3.ap-southeast-1.amazonaws.com/aws-sam-cli-managed-default-samclisourcebucket-0123456789ab"
@@ -187,8 +187,8 @@ def templates_are_small_enough() -> None:
             if resource["Type"] == STACK:
                 resource["Properties"]["TemplateURL"] = ADDRESS
         sizes[f"packaged template {number}"] = len(yaml.safe_dump(without_nested(one), sort_keys=False).encode())
-    large = {name: size for name, size in sizes.items() if size > MOST_BYTES}
-    expect(not large, f"larger than {MOST_BYTES} bytes: {large}")
+    large = {name: size for name, size in sizes.items() if size > MAX_BYTES}
+    expect(not large, f"larger than {MAX_BYTES} bytes: {large}")
 
 
 # Schemas of files that are no datasets.

@@ -13,7 +13,7 @@ from ..findings import Finding, NotShown, judged, not_shown
 from ..instance import Instance
 
 # A development instance answers 100 requests in ten seconds.
-MOST_REQUESTS = 150
+MAX_REQUESTS = 150
 
 # One connection alone may be too slow to reach the limit.
 _CONNECTIONS = 6
@@ -29,7 +29,7 @@ def limit(seen: Instance) -> Iterator[Finding]:
     burst = Burst(seen, path)
     refused = burst.run()
     if refused is None:
-        raise NotShown(f"{MOST_REQUESTS} requests at once were all answered")
+        raise NotShown(f"{MAX_REQUESTS} requests at once were all answered")
     yield judged("rate_limit", refused.code == "too_many_requests", seen.refusal(refused))
     wait = refused.retry_after
     if wait is None:
@@ -50,7 +50,7 @@ class Burst:
     def __init__(self, seen: Instance, path: str):
         self._seen, self._path = seen, path
         self._lock = threading.Lock()
-        self._left = MOST_REQUESTS
+        self._left = MAX_REQUESTS
         self._refused: Answer | None = None
 
     def run(self) -> Answer | None:

@@ -13,7 +13,7 @@ from ..pages import page_of, text
 from ..words import some
 
 # As `lookup` asks for.
-_MOST_ROWS = "100"
+_MAX_ROWS = "100"
 
 # What `lookup` puts into a path.
 _PATH_SAFE = re.compile(r"[A-Za-z0-9_-]+")
@@ -77,7 +77,7 @@ def _finds(seen: Instance, request: RowRequest, row: dict) -> bool:
         return True
     path, query = request.filled(values)
     if request.answer != "row":
-        query = (*query, ("limit", _MOST_ROWS))
+        query = (*query, ("limit", _MAX_ROWS))
     answer = seen.clerk.ask(path, query)
     if answer.status != 200:
         return False
@@ -87,7 +87,7 @@ def _finds(seen: Instance, request: RowRequest, row: dict) -> bool:
         page = page_of(answer)
     except Odd:
         return False
-    is_filtered = request.answer == "among" or len(page.rows) < int(_MOST_ROWS)
+    is_filtered = request.answer == "among" or len(page.rows) < int(_MAX_ROWS)
     return row["id"] in page.ids and is_filtered
 
 

@@ -225,7 +225,7 @@ impl ListProgress {
     }
 
     /// The window with this number, or the last one if there is none with it any more
-    /// ([`join_windows`](Self::join_windows)).
+    /// (`join_windows`).
     #[must_use]
     pub fn window(&self, number: u32) -> &Window {
         &self.windows[self.place_of(number)]

@@ -112,7 +112,7 @@ def speaks_tls(scene: Scene) -> None:
 def stops_in_time(scene: Scene) -> None:
     """It never sends more requests than it says."""
     fewer = (
-        "import sys, probe.clerk; probe.clerk.MOST_REQUESTS = 40; "
+        "import sys, probe.clerk; probe.clerk.MAX_REQUESTS = 40; "
         "from probe.program import main; sys.exit(main([]))"
     )
     with sandbox(scene) as clerk:

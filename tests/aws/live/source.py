@@ -29,7 +29,7 @@ FOLDERS = ("src/clerk/wire", "src/translate/plain")
 
 # A change of the source, and what is then said.
 CHANGES = (
-    ("src/lists/table.rs", "paging: Paging::Whole,", "paging: Paging::Spiral,", "a way of paging"),
+    ("src/lists/table.rs", "paging: Paging::SinglePage,", "paging: Paging::Spiral,", "a way of paging"),
     ("src/lists/table.rs", "&[PAGINATED]", "paginated!()", "stands where a comma"),
     ("src/lists/table.rs", "read_row::<plain::Machine<", "read::<plain::Machine<", "rows are read"),
     ("src/lists/table.rs", "plain::RoleSet<", "plain::RoleGroup<", "0 structs are called"),
