@@ -33,8 +33,8 @@ struct State {
     expected: HashMap<String, usize>,
 }
 
-/// The total room in bytes: ten pages of users of ordinary size, or one page of 14 MB, the largest known, at a time.
-const ROOM: usize = 20 * 1024 * 1024;
+/// The total room in bytes: eight pages of users of ordinary size, or one page of 14 MB, the largest known, at a time.
+const ROOM: usize = 17 * 1024 * 1024;
 /// The smallest step in bytes by which a body's room grows.
 const STEP: usize = 64 * 1024;
 
