@@ -38,11 +38,7 @@ impl SyncInvocation<'_> {
     }
 
     /// Writes what changed with the newest published snapshot, if that is owed, and returns a sentence that says so.
-    pub(crate) async fn write_pending_feed(
-        &self,
-        found: &Found,
-        limit: TimeLimit,
-    ) -> Option<String> {
+    pub(crate) async fn write_owed_feed(&self, found: &Found, limit: TimeLimit) -> Option<String> {
         let latest = found.latest.latest.as_ref()?;
         let made = self.feeds(limit)?.make_owed(latest).await;
         self.note_made(&made, latest.completed_at);

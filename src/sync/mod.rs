@@ -109,7 +109,7 @@ pub async fn sync(
                 // The other half is for the run that begins.
                 let limit = TimeLimit::half_of_what_is_left(&invocation.work_limit);
                 sync.list_newest(&found, &limit).await;
-                sync.write_pending_feed(&found, limit).await;
+                sync.write_owed_feed(&found, limit).await;
             }
             sync.run(*begin, found).await
         }
@@ -124,7 +124,7 @@ impl SyncInvocation<'_> {
     async fn catch_up(&self, found: Found, mut answer: SyncAnswer) -> SyncAnswer {
         let limit = TimeLimit::all_that_is_left(&self.invocation.work_limit);
         let is_listed = self.list_newest(&found, &limit).await;
-        let written = self.write_pending_feed(&found, limit).await;
+        let written = self.write_owed_feed(&found, limit).await;
         // First the checkpoint: no snapshot that a checkpoint names is removed.
         self.remove_spent(found).await;
         if is_listed {

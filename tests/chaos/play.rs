@@ -502,7 +502,7 @@ impl Stage {
         self.finish(json!({"restart": true})).await;
         self.judge.assert_exact();
         if self.changes != "off" {
-            self.write_pending_feed().await;
+            self.write_owed_feed().await;
         }
         let objects = self.world.memory.objects();
         if let Some(signer) = &self.signer {
@@ -517,7 +517,7 @@ impl Stage {
     }
 
     /// The newest snapshot has its feed, and the action makes those of the others.
-    async fn write_pending_feed(&self) {
+    async fn write_owed_feed(&self) {
         let newest = latest_id(&self.world.memory.objects()).expect("published");
         let answer =
             self.world.handle(json!({"action": "changes"})).await.expect("no faults are left");

@@ -583,7 +583,7 @@ impl Stage {
             assert!(redacted || held.eq(&expected), "{name} differs from its source");
         }
         if self.function.changes != "off" {
-            self.write_pending_feed().await;
+            self.write_owed_feed().await;
         }
         assert_eq!(self.proxy.shown(), None, "the key was shown to AWS");
         let mut objects = self.bucket.objects().await;
@@ -599,7 +599,7 @@ impl Stage {
     }
 
     /// The newest snapshot has its feed, and the action makes those of the others.
-    async fn write_pending_feed(&mut self) {
+    async fn write_owed_feed(&mut self) {
         let mut environment = self.environment().await;
         let event = json!({"action": "changes"});
         let id = self.next_request_id();
