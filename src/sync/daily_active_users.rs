@@ -14,6 +14,7 @@ use clerk_snapshot::resource::{Dataset, Resource};
 use clerk_snapshot::timestamp::Day;
 use clerk_snapshot::timestamp::{MILLIS_OF_DAY, Timestamp};
 
+use crate::lists::endpoint::Destination;
 use crate::lists::page::RowKey;
 use crate::sync::checkpoint::daily_counts::DailyCounts;
 use crate::sync::checkpoint::list_progress::{ListProgress, Segment, Window};
@@ -60,11 +61,10 @@ async fn store_records(
     let started_at = run.leased.with_checkpoint(|checkpoint| checkpoint.started_at);
     let mut part = PartBuilder::new(run.output.compression)?;
     part.add_lines(records.bytes(dataset), (started_at, run.clock.now()))?;
-    run.leased.assure_held().await?;
     let number = SegmentId { window: 0, sequence: 0 };
     let mut parts = BTreeMap::new();
     if let Some(finished) = part.finish()? {
-        parts.extend([store_part(run, dataset, 0, number, finished).await?]);
+        parts.extend([store_part(run, &Destination::of(dataset), number, finished).await?]);
     }
     let key = |day| Ok::<_, SyncError>(RowKey { id: date_of(day)?, created_at: None });
     Ok(Segment {

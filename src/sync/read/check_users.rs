@@ -121,15 +121,7 @@ async fn leave_out_gone(
     for destination in run.destinations(memberships) {
         let Some(stored) = segment.parts.get(&destination.dataset) else { continue };
         if let Some(finished) = without_gone(run, stored, &mut left_out).await? {
-            run.leased.assure_held().await?;
-            parts.extend([store_part(
-                run,
-                destination.dataset,
-                destination.section,
-                number,
-                finished,
-            )
-            .await?]);
+            parts.extend([store_part(run, destination, number, finished).await?]);
         }
     }
     let gone = left_out.lines_of_memberships.len();

@@ -117,15 +117,12 @@ async fn merge_parts(
         return Ok(None);
     };
     let before = places(run, own, page, rows).await?;
-    run.leased.assure_held().await?;
     let mut parts = BTreeMap::new();
     for (position, destination) in destinations.iter().enumerate() {
         let Some(stored) = segment.parts.get(&destination.dataset) else { continue };
         let merged = merge(run, stored, &before, page, position, destination.dataset).await?;
         if let Some(finished) = merged.finish()? {
-            let stored =
-                store_part(run, destination.dataset, destination.section, number, finished);
-            parts.extend([stored.await?]);
+            parts.extend([store_part(run, destination, number, finished).await?]);
         }
     }
     Ok(Some(parts))

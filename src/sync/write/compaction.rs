@@ -137,15 +137,7 @@ async fn store_joined(
     run.leased.assure_held().await?;
     for destination in run.destinations(endpoint) {
         if let Some(finished) = join_parts(run, segments, destination.dataset).await? {
-            run.leased.assure_held().await?;
-            parts.extend([store_part(
-                run,
-                destination.dataset,
-                destination.section,
-                number,
-                finished,
-            )
-            .await?]);
+            parts.extend([store_part(run, destination, number, finished).await?]);
         }
     }
     let sum = |count: fn(&Segment) -> u64| segments.iter().map(count).sum();

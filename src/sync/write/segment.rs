@@ -17,7 +17,7 @@ use clerk_store::{Condition, ContentType};
 use futures_util::future::join_all;
 
 use crate::clock::Clock;
-use crate::lists::endpoint::Endpoint;
+use crate::lists::endpoint::{Destination, Endpoint};
 use crate::lists::id_index::hash_of;
 use crate::lists::page::{ReadPage, RowKey};
 use crate::paging::reader::fetched;
@@ -187,10 +187,9 @@ impl<'a> SegmentBuilder<'a> {
         for (destination, part) in destinations.iter().zip(self.parts) {
             finished.extend(part.finish()?.map(|part| (destination, part)));
         }
-        self.run.leased.assure_held().await?;
-        let storing = finished.into_iter().map(|(destination, part)| {
-            store_part(self.run, destination.dataset, destination.section, number, part)
-        });
+        let storing = finished
+            .into_iter()
+            .map(|(destination, part)| store_part(self.run, destination, number, part));
         // All of them are awaited even if one fails, so that no write is under way when the error
         // is handled and the folder is listed.
         let parts: BTreeMap<Dataset, StoredPart> =
@@ -254,17 +253,17 @@ pub(crate) fn whole_key(run: &Run, stored: &StoredPart) -> String {
     })
 }
 
-/// Stores a part under a name made of its position and its checksum.
+/// Stores a part under a name made of its position and its checksum, if the lease is held.
 ///
 /// # Errors
-/// [`SyncError::Store`], or [`SyncError::Internal`] if the numbers of part names are used up.
+/// [`SyncError::LeaseLost`], [`SyncError::Store`], or [`SyncError::Internal`] if the numbers of part names are used up.
 pub(crate) async fn store_part(
     run: &Run,
-    dataset: Dataset,
-    section: u16,
+    &Destination { dataset, section, .. }: &Destination,
     number: SegmentId,
     finished: FinishedPart,
 ) -> Result<(Dataset, StoredPart), SyncError> {
+    run.leased.assure_held().await?;
     let SegmentId { window, sequence } = number;
     let position = PartPosition { section, window, sequence };
     let sha256 = finished.sha256.to_string();
