@@ -5,7 +5,7 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use clerk_snapshot::digest::Sha256Hex;
+use crc_fast::{CrcAlgorithm, Digest as Crc};
 use sha2::{Digest as _, Sha256};
 
 use super::lock::{FolderLock, LOCK_FILE, LockError};
@@ -17,8 +17,12 @@ use crate::{
     StoreError, StoreErrorKind, Stored, Version,
 };
 
-/// Bytes read at a time to hash a file.
-const HASH_BUFFER_BYTES: usize = 32 * 1024;
+/// Bytes of a file read at a time.
+const READ_BUFFER_BYTES: usize = 32 * 1024;
+
+/// What the version of a file is made of. It tells writes of this program apart, which nobody forges, and it is made
+/// of every checkpoint twice, so speed counts.
+const VERSION_ALGORITHM: CrcAlgorithm = CrcAlgorithm::Crc64Nvme;
 
 /// Attempts at a write. Another process's cleanup may remove a folder while it is empty, just before a subfolder or the
 /// temporary file is created in it; it would have to do so this often for the write to fail.
@@ -253,8 +257,8 @@ impl Tree {
     }
 
     fn is_at(&self, path: &Path, version: &Version) -> io::Result<bool> {
-        match hash_file(path) {
-            Ok(stored) => Ok(stored.sha256.is_some_and(|hash| version_named(&hash) == *version)),
+        match version_of_file(path) {
+            Ok(stored) => Ok(stored == *version),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(error) => Err(error),
         }
@@ -355,25 +359,37 @@ fn read_whole(path: &Path) -> io::Result<Option<Vec<u8>>> {
 }
 
 fn version_of(bytes: &[u8]) -> Version {
-    version_named(&Sha256::digest(bytes).into())
+    let mut crc = Crc::new(VERSION_ALGORITHM);
+    crc.update(bytes);
+    version_from(&crc)
 }
 
-fn version_named(sha256: &[u8; 32]) -> Version {
-    Version::new(Sha256Hex(*sha256).to_string())
+fn version_of_file(path: &Path) -> io::Result<Version> {
+    let mut crc = Crc::new(VERSION_ALGORITHM);
+    read_in_steps(path, |bytes| crc.update(bytes))?;
+    Ok(version_from(&crc))
+}
+
+fn version_from(crc: &Crc) -> Version {
+    Version::new(format!("{:016x}-{}", crc.finalize(), crc.get_amount()))
 }
 
 fn hash_file(path: &Path) -> io::Result<Stored> {
-    let mut file = File::open(path)?;
     let mut hasher = Sha256::new();
-    let mut buffer = vec![0; HASH_BUFFER_BYTES];
+    let bytes = read_in_steps(path, |bytes| hasher.update(bytes))?;
+    Ok(Stored { bytes, sha256: Some(hasher.finalize().into()) })
+}
+
+/// Calls `visit` with the content of a file, step by step, and returns the number of its bytes.
+fn read_in_steps(path: &Path, mut visit: impl FnMut(&[u8])) -> io::Result<u64> {
+    let mut file = File::open(path)?;
+    let mut buffer = vec![0; READ_BUFFER_BYTES];
     let mut bytes = 0;
     loop {
         match file.read(&mut buffer)? {
-            0 => {
-                return Ok(Stored { bytes, sha256: Some(hasher.finalize().into()) });
-            }
+            0 => return Ok(bytes),
             read => {
-                hasher.update(&buffer[..read]);
+                visit(&buffer[..read]);
                 bytes += read as u64;
             }
         }
