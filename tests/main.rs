@@ -65,6 +65,7 @@ mod sync {
     }
     mod run {
         mod latency;
+        mod memory;
         mod resume;
         mod store_faults;
     }

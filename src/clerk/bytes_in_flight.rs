@@ -1,10 +1,10 @@
-//! Limits how many bytes of response bodies, and of the lines made from them, are in memory at once. A page of users
-//! with large metadata can be many megabytes, and a small function has little memory.
+//! Limits how many bytes of response bodies, and of the lines and parts made from them, are in memory at once. A page of
+//! users with large metadata can be many megabytes, and a small function has little memory.
 //!
 //! - A body reserves room when it arrives, not when it is requested: many requests may wait for a distant server while
 //!   few bodies are being read.
-//! - A body that finds no room is not read any further, so its server has to wait.
-//! - A page keeps the room of its lines until it is stored.
+//! - A body that finds no room is not read any further, so its server has to wait. What has arrived of it counts.
+//! - A page keeps the room of its lines until they are compressed, and a part counts while it is being stored.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,6 +27,8 @@ pub struct BytesInFlight {
 #[derive(Debug, Default)]
 struct State {
     held: usize,
+    /// The bytes that have arrived of bodies that wait for room to start.
+    arrived: usize,
     /// Whether some body has exceeded the limit.
     overdrawn: bool,
     /// The expected size of a body in bytes, by list.
@@ -48,18 +50,44 @@ impl BytesInFlight {
             urgency,
             held: 0,
             used: 0,
+            arrived: 0,
             overdrawn: false,
             waited: Duration::ZERO,
         }
     }
 
-    /// The bytes held, and whether a body is waiting for room to start.
+    /// Counts bytes that are in memory anyway, without waiting for room, for as long as the result exists. Whoever holds
+    /// it must not wait for a body.
+    pub fn count(self: &Arc<Self>, bytes: usize) -> Held {
+        self.lock().held += bytes;
+        Held { of: Arc::clone(self), bytes }
+    }
+
+    /// The bytes in memory, and whether a body is waiting for room to start.
     pub fn usage(&self) -> (usize, bool) {
-        (self.lock().held, self.entrance.try_lock().is_err())
+        let state = self.lock();
+        let bytes = state.held + state.arrived;
+        drop(state);
+        (bytes, self.entrance.try_lock().is_err())
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Bytes that count as held until this is dropped.
+#[derive(Debug)]
+#[must_use]
+pub struct Held {
+    of: Arc<BytesInFlight>,
+    bytes: usize,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.of.lock().held -= self.bytes;
+        self.of.freed.notify_waiters();
     }
 }
 
@@ -71,6 +99,8 @@ pub struct Room {
     urgency: Urgency,
     held: usize,
     used: usize,
+    /// What of the body counts as arrived.
+    arrived: usize,
     overdrawn: bool,
     waited: Duration,
 }
@@ -86,6 +116,10 @@ impl Room {
         self.used += more;
         if self.used <= self.held {
             return;
+        }
+        if self.held == 0 {
+            self.of.lock().arrived += more;
+            self.arrived += more;
         }
         let (of, urgency, began) = (Arc::clone(&self.of), self.urgency.clone(), Instant::now());
         let waits_for_entrance = self.held == 0 && !urgency.is_set();
@@ -118,6 +152,7 @@ impl Room {
     pub(super) fn hold(&mut self, bytes: usize) {
         let mut state = self.of.lock();
         state.held = state.held - self.held + bytes;
+        state.arrived -= std::mem::take(&mut self.arrived);
         state.overdrawn &= !self.overdrawn;
         (self.held, self.used, self.overdrawn) = (bytes, bytes, false);
         drop(state);
@@ -133,7 +168,7 @@ impl Room {
         } else {
             (self.used - self.held).max(STEP)
         };
-        let fits = state.held + wanted <= ROOM;
+        let fits = state.held + (state.arrived - self.arrived) + wanted <= ROOM;
         let may_overdraw = !begins || self.urgency.is_set();
         if !fits && may_overdraw && !state.overdrawn {
             state.overdrawn = true;
@@ -142,6 +177,7 @@ impl Room {
         let taken = fits || self.overdrawn || (begins && state.held == 0);
         if taken {
             state.held += wanted;
+            state.arrived -= std::mem::take(&mut self.arrived);
             self.held += wanted;
         }
         taken
@@ -169,6 +205,7 @@ impl Drop for Room {
     fn drop(&mut self) {
         let mut state = self.of.lock();
         state.held -= self.held;
+        state.arrived -= self.arrived;
         state.overdrawn &= !self.overdrawn;
         drop(state);
         self.of.freed.notify_waiters();
@@ -258,6 +295,30 @@ mod tests {
         waiting.clear();
         drop(late);
         assert!(takes(&mut further, 1).await);
+    }
+
+    /// What has arrived of bodies that wait counts, and so does a part while it is stored. One body is read even so.
+    #[tokio::test(start_paused = true)]
+    async fn what_waits_and_what_is_stored_counts() {
+        let bytes = Arc::new(BytesInFlight::default());
+        learn(&bytes, "/users", 2 * MEGABYTE);
+        let part = bytes.count(16 * MEGABYTE);
+        let mut rooms: Vec<Room> =
+            (0..20).map(|_| bytes.room("/users", Urgency::default())).collect();
+        for room in &mut rooms {
+            assert!(!takes(room, MEGABYTE).await, "the part takes the room");
+        }
+        assert_eq!(bytes.usage().0, 36 * MEGABYTE);
+        drop(part);
+        assert!(takes(&mut rooms[0], 0).await);
+        assert!(
+            !takes(&mut rooms[1], 0).await,
+            "19 MB have arrived, so one body is read at a time"
+        );
+        rooms.truncate(12);
+        assert!(takes(&mut rooms[2], 0).await, "10 MB have arrived, and one body is being read");
+        drop(rooms);
+        assert_eq!(bytes.usage().0, 0);
     }
 
     /// If all bodies turn out to be larger than the room, one continues, then the next.

@@ -24,7 +24,7 @@ use crate::secret_source::SecretSource;
 use crate::work_limit::WorkLimit;
 
 use super::answer_codes::{Meaning, meaning_of};
-use super::bytes_in_flight::{BytesInFlight, Room};
+use super::bytes_in_flight::{BytesInFlight, Held, Room};
 use super::concurrency::{self, Concurrency, Place};
 use super::error::{ClerkError, Fault, Refusal, Unreadable};
 use super::latency::{Latencies, Latency};
@@ -135,7 +135,7 @@ pub struct Counted {
 pub struct Usage {
     /// Slots for requests in flight.
     pub places: concurrency::Usage,
-    /// Bytes of bodies, and of pages waiting to be stored.
+    /// Bytes of bodies, of pages waiting to be stored, and of parts being stored.
     pub bytes_held: usize,
     /// Whether a body waits for room to start.
     pub waits_for_room: bool,
@@ -211,6 +211,12 @@ impl Client {
     /// How many times the key has changed. If the number has grown, the secret was rotated.
     pub async fn key_changes(&self) -> u32 {
         self.key.current.lock().await.generation
+    }
+
+    /// Counts bytes that are in memory anyway among those of bodies, for as long as the result exists. Whoever holds it
+    /// must not wait for an answer.
+    pub fn count_bytes(&self, bytes: usize) -> Held {
+        self.bytes.count(bytes)
     }
 
     /// How the client's slots and memory are used right now.

@@ -263,6 +263,7 @@ pub(crate) async fn store_part(
     number: SegmentId,
     finished: FinishedPart,
 ) -> Result<(Dataset, StoredPart), SyncError> {
+    let _held = run.client.count_bytes(finished.bytes.len());
     run.leased.assure_held().await?;
     let SegmentId { window, sequence } = number;
     let position = PartPosition { section, window, sequence };
