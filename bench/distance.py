@@ -75,10 +75,11 @@ def run(bench: Workbench) -> Report:
     wide = bench.sandbox(dataclasses.replace(population, metadata_bytes=METADATA_BYTES))
     wide_pages = measure(bench, wide, LARGE_MS, 1.0)
     beside = loops(bench)
-    large = measure(bench, bench.sandbox(bench.large), LARGE_MS, 1.0)
+    largest = bench.sandbox(bench.large)
+    large = [measure(bench, largest, LARGE_MS, 1.0) for _ in bench.times()]
     return Report(
         [*described(population, runs), *beside, *others(wide_pages, through_tls, large)],
-        verdicts([*runs, wide_pages, large], large),
+        verdicts([*runs, wide_pages, *large], large),
     )
 
 
@@ -162,11 +163,11 @@ def row(run: Run) -> list[str]:
     ]
 
 
-def others(wide: Run, through_tls: Run, large: Run) -> list[str]:
+def others(wide: Run, through_tls: Run, large: list[Run]) -> list[str]:
     named = {
-        f"users of {METADATA_BYTES:,} bytes of metadata, so that a page is two megabytes": wide,
-        "through TLS, to a process behind a delay": through_tls,
-        str(large.population): large,
+        f"users of {METADATA_BYTES:,} bytes of metadata, so that a page is two megabytes": [wide],
+        "through TLS, to a process behind a delay": [through_tls],
+        str(large[0].population): large,
     }
     return [
         "Other runs at the whole limit. A relay between the two processes makes the delay: it holds back "
@@ -175,21 +176,30 @@ def others(wide: Run, through_tls: Run, large: Run) -> list[str]:
         "",
         *table(
             ["what", "latency", "wall", "at the rate", "429", "in flight", "peak memory"],
-            [
-                [what, *(cell for index, cell in enumerate(row(run)) if index not in (1, 4, 5))]
-                for what, run in named.items()
-            ],
+            [[what, *row_of_several(runs)] for what, runs in named.items()],
         ),
     ]
 
 
-def verdicts(runs: list[Run], large: Run) -> dict[str, Verdict]:
+def row_of_several(runs: list[Run]) -> list[str]:
+    return [
+        f"{runs[0].latency_ms} ms",
+        Figure(run.seconds for run in runs).text("s"),
+        f"{runs[0].at_the_rate:.1f} s",
+        f"{sum(run.refused for run in runs) / sum(run.asked for run in runs) * 100:.2f} %",
+        Figure(run.in_flight for run in runs).count(),
+        Figure(run.copied.finished.peak_bytes for run in runs).mebibytes(),
+    ]
+
+
+def verdicts(runs: list[Run], large: list[Run]) -> dict[str, Verdict]:
     judged = [run for run in runs if run.latency_ms in JUDGED_MS and run.population == runs[0].population]
     slowest = max(judged, key=lambda run: run.seconds / run.allowed)
     refused = max(run.refused / run.asked for run in runs)
     hungriest = max(
         runs, key=lambda run: run.copied.finished.peak_bytes / run.population.allowed_memory
     )
+    large_seconds = Figure(run.seconds for run in large)
     peak, allowed = hungriest.copied.finished.peak_bytes, hungriest.population.allowed_memory
     return {
         NEAR: Verdict(
@@ -205,7 +215,9 @@ def verdicts(runs: list[Run], large: Run) -> dict[str, Verdict]:
             f"{peak / allowed:.2f} times the target",
         ),
         LARGE: Verdict(
-            f"{large.seconds:.1f} s", large.seconds <= LARGE_SECONDS, f"{large.seconds - LARGE_SECONDS:.1f} s over"
+            large_seconds.text("s"),
+            large_seconds.median <= LARGE_SECONDS,
+            f"{large_seconds.median - LARGE_SECONDS:.1f} s over",
         ),
     }
 
