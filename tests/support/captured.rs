@@ -1,9 +1,15 @@
 //! Captures the log of the current thread.
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use tracing::Level;
+use tracing::subscriber::NoSubscriber;
+use tracing::{Dispatch, Level};
+
+/// Never dropped, so that there is always a second subscriber. With one alone, the thread that first reaches a log
+/// statement decides for all threads whether it is enabled (tracing-core, `Rebuilder::JustOne`), and most tests log
+/// nothing.
+static SECOND: OnceLock<Dispatch> = OnceLock::new();
 
 /// Everything that is logged while it lives, at every level and from every crate.
 pub(crate) struct Captured {
@@ -27,6 +33,7 @@ impl io::Write for Sink {
 impl Captured {
     /// Starts capturing.
     pub(crate) fn start() -> Self {
+        SECOND.get_or_init(|| Dispatch::new(NoSubscriber::default()));
         let lines = Arc::new(Mutex::new(Vec::new()));
         let sink = Arc::clone(&lines);
         let subscriber = tracing_subscriber::fmt()
