@@ -53,6 +53,17 @@ def uncommitted() -> str:
     return _git("status", "--porcelain")
 
 
+def what_changed_since(begun: str) -> str | None:
+    """Why what was built since that commit is not a release of it."""
+    changed = uncommitted() or (f"The last commit is {commit()}, and was {begun}." if commit() != begun else "")
+    if not changed:
+        return None
+    return (
+        f"This changed while the release was built:\n{changed}\nSo its files may not be those of one commit. Run it "
+        "again and leave the folder alone, or run it in a clone of its own."
+    )
+
+
 def _git(*words: str) -> str:
     found = subprocess.run(["git", *words], check=False, capture_output=True, text=True)
     if found.returncode:

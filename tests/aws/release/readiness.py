@@ -56,8 +56,21 @@ def prove(scene: Scene) -> list[str]:
         refused = clone.release(*(fault.arguments or ("--verify",)), **fault.environment)
         expect(refused.returncode == 1 and fault.says in refused.stderr, f"{fault.what}: {refused}")
         expect(not (clone.folder / names.folder(version)).exists(), f"{fault.what}: something was written")
+    what_changes_meanwhile_is_noticed(clone)
     shutil.rmtree(clone.folder)
-    return [f"{len(planted)} reasons not to release are noticed before anything is built"]
+    return [
+        f"{len(planted)} reasons not to release are noticed before anything is built",
+        "a file that changes and a commit that comes while it is built are noticed before anything is signed",
+    ]
+
+
+def what_changes_meanwhile_is_noticed(clone: Clone) -> None:
+    clone.git("reset", "--quiet", "--hard", "sound")
+    expect(clone.what_changed() == "None", clone.what_changed())
+    (clone.folder / "README.md").write_text("changed", encoding="utf-8")
+    expect("README.md" in clone.what_changed(), clone.what_changed())
+    clone.git("commit", "--quiet", "--all", "--message", "meanwhile")
+    expect("The last commit is" in clone.what_changed(), clone.what_changed())
 
 
 class Clone:
@@ -103,6 +116,21 @@ class Clone:
     def git(self, *words: str) -> None:
         identity = ["-c", "user.name=test", "-c", "user.email=test@example.com", "-c", "commit.gpgsign=false"]
         subprocess.run(["git", *identity, *words], cwd=self.folder, check=True)
+
+    def what_changed(self) -> str:
+        """What is said at the end of a release that began with the commit `sound`."""
+        program = (
+            "import subprocess; from releasing import project; "
+            "print(project.what_changed_since(subprocess.getoutput('git rev-parse sound')))"
+        )
+        return subprocess.run(
+            [sys.executable, "-c", program],
+            cwd=self.folder,
+            env=os.environ | {"PYTHONPATH": "scripts"},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
 
     def release(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         own = {name: value for name, value in os.environ.items() if not name.startswith("MINISIGN_")}
