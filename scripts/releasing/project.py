@@ -55,12 +55,13 @@ def uncommitted() -> str:
 
 def what_changed_since(begun: str) -> str | None:
     """Why what was built since that commit is not a release of it."""
-    changed = uncommitted() or (f"The last commit is {commit()}, and was {begun}." if commit() != begun else "")
-    if not changed:
+    changed, now = uncommitted(), commit()
+    if not changed and now == begun:
         return None
+    what = changed or f"the last commit, from {begun} to {now}"
     return (
-        f"This changed while the release was built:\n{changed}\nSo its files may not be those of one commit. Run it "
-        "again and leave the folder alone, or run it in a clone of its own."
+        f"This changed while the release was built:\n{what}\nIts files may therefore come from several states of the "
+        "sources. Build the release again in a clone that nobody changes meanwhile."
     )
 
 

@@ -50,17 +50,17 @@ impl BytesInFlight {
             urgency,
             held: 0,
             used: 0,
-            arrived: 0,
             overdrawn: false,
             waited: Duration::ZERO,
         }
     }
 
-    /// Counts bytes that are in memory anyway, without waiting for room, for as long as the result exists. Whoever holds
-    /// it must not wait for a body.
-    pub fn count(self: &Arc<Self>, bytes: usize) -> Held {
-        self.lock().held += bytes;
-        Held { of: Arc::clone(self), bytes }
+    /// Room for bytes that are in memory already, so it is granted at once, even if there is none. Whoever holds it must
+    /// not wait for a body.
+    pub fn room_already_taken(self: &Arc<Self>, bytes: usize) -> Room {
+        let mut room = self.room("", Urgency::default());
+        room.hold(bytes);
+        room
     }
 
     /// The bytes in memory, and whether a body is waiting for room to start.
@@ -76,31 +76,15 @@ impl BytesInFlight {
     }
 }
 
-/// Bytes that count as held until this is dropped.
-#[derive(Debug)]
-#[must_use]
-pub struct Held {
-    of: Arc<BytesInFlight>,
-    bytes: usize,
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.of.lock().held -= self.bytes;
-        self.of.freed.notify_waiters();
-    }
-}
-
 /// The room of one body. Dropping it releases the room.
 #[derive(Debug)]
+#[must_use]
 pub struct Room {
     of: Arc<BytesInFlight>,
     list: String,
     urgency: Urgency,
     held: usize,
     used: usize,
-    /// What of the body counts as arrived.
-    arrived: usize,
     overdrawn: bool,
     waited: Duration,
 }
@@ -119,7 +103,6 @@ impl Room {
         }
         if self.held == 0 {
             self.of.lock().arrived += more;
-            self.arrived += more;
         }
         let (of, urgency, began) = (Arc::clone(&self.of), self.urgency.clone(), Instant::now());
         let waits_for_entrance = self.held == 0 && !urgency.is_set();
@@ -151,12 +134,17 @@ impl Room {
     /// Replaces the body's reservation with `bytes`, the size of what was made from it.
     pub(super) fn hold(&mut self, bytes: usize) {
         let mut state = self.of.lock();
+        state.arrived -= self.arrived();
         state.held = state.held - self.held + bytes;
-        state.arrived -= std::mem::take(&mut self.arrived);
         state.overdrawn &= !self.overdrawn;
         (self.held, self.used, self.overdrawn) = (bytes, bytes, false);
         drop(state);
         self.of.freed.notify_waiters();
+    }
+
+    /// The bytes that have arrived, if the body has not started: those that [`State::arrived`] includes.
+    const fn arrived(&self) -> usize {
+        if self.held == 0 { self.used } else { 0 }
     }
 
     fn try_take(&mut self) -> bool {
@@ -168,7 +156,7 @@ impl Room {
         } else {
             (self.used - self.held).max(STEP)
         };
-        let fits = state.held + (state.arrived - self.arrived) + wanted <= ROOM;
+        let fits = state.held + (state.arrived - self.arrived()) + wanted <= ROOM;
         let may_overdraw = !begins || self.urgency.is_set();
         if !fits && may_overdraw && !state.overdrawn {
             state.overdrawn = true;
@@ -176,8 +164,8 @@ impl Room {
         }
         let taken = fits || self.overdrawn || (begins && state.held == 0);
         if taken {
+            state.arrived -= self.arrived();
             state.held += wanted;
-            state.arrived -= std::mem::take(&mut self.arrived);
             self.held += wanted;
         }
         taken
@@ -204,8 +192,8 @@ impl Room {
 impl Drop for Room {
     fn drop(&mut self) {
         let mut state = self.of.lock();
+        state.arrived -= self.arrived();
         state.held -= self.held;
-        state.arrived -= self.arrived;
         state.overdrawn &= !self.overdrawn;
         drop(state);
         self.of.freed.notify_waiters();
@@ -227,7 +215,7 @@ mod tests {
 
     fn learn(bytes: &Arc<BytesInFlight>, list: &str, size: usize) {
         let mut room = bytes.room(list, Urgency::default());
-        room.used = size;
+        room.hold(size);
         room.complete();
     }
 
@@ -297,12 +285,13 @@ mod tests {
         assert!(takes(&mut further, 1).await);
     }
 
-    /// What has arrived of bodies that wait counts, and so does a part while it is stored. One body is read even so.
+    /// Bodies that wait count as far as they have arrived, and so do parts that are being stored. One body is read even
+    /// so.
     #[tokio::test(start_paused = true)]
-    async fn what_waits_and_what_is_stored_counts() {
+    async fn bodies_that_wait_and_parts_being_stored_count() {
         let bytes = Arc::new(BytesInFlight::default());
         learn(&bytes, "/users", 2 * MEGABYTE);
-        let part = bytes.count(16 * MEGABYTE);
+        let part = bytes.room_already_taken(16 * MEGABYTE);
         let mut rooms: Vec<Room> =
             (0..20).map(|_| bytes.room("/users", Urgency::default())).collect();
         for room in &mut rooms {

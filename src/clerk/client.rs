@@ -24,7 +24,7 @@ use crate::secret_source::SecretSource;
 use crate::work_limit::WorkLimit;
 
 use super::answer_codes::{Meaning, meaning_of};
-use super::bytes_in_flight::{BytesInFlight, Held, Room};
+use super::bytes_in_flight::{BytesInFlight, Room};
 use super::concurrency::{self, Concurrency, Place};
 use super::error::{ClerkError, Fault, Refusal, Unreadable};
 use super::latency::{Latencies, Latency};
@@ -213,10 +213,10 @@ impl Client {
         self.key.current.lock().await.generation
     }
 
-    /// Counts bytes that are in memory anyway among those of bodies, for as long as the result exists. Whoever holds it
+    /// Counts bytes that are in memory already towards the limit for bodies, until the room is dropped. Whoever holds it
     /// must not wait for an answer.
-    pub fn count_bytes(&self, bytes: usize) -> Held {
-        self.bytes.count(bytes)
+    pub fn count_bytes(&self, bytes: usize) -> Room {
+        self.bytes.room_already_taken(bytes)
     }
 
     /// How the client's slots and memory are used right now.

@@ -51,7 +51,7 @@ struct Sample {
     max_concurrency: usize,
     /// Most pages of one list that may be read ahead.
     read_ahead: usize,
-    /// Bytes of response bodies and of pages that wait to be stored.
+    /// Bytes of response bodies, of pages that wait to be stored, and of parts that are being stored.
     bytes_held: usize,
     /// Whether a response body waits for memory.
     waits_for_room: bool,

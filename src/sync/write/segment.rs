@@ -253,7 +253,7 @@ pub(crate) fn whole_key(run: &Run, stored: &StoredPart) -> String {
     })
 }
 
-/// Stores a part under a name made of its position and its checksum, if the lease is held.
+/// Stores a part under a name made of its position and its checksum. First makes sure that the lease is held, because the write is not conditional on it.
 ///
 /// # Errors
 /// [`SyncError::LeaseLost`], [`SyncError::Store`], or [`SyncError::Internal`] if the numbers of part names are used up.
@@ -263,7 +263,7 @@ pub(crate) async fn store_part(
     number: SegmentId,
     finished: FinishedPart,
 ) -> Result<(Dataset, StoredPart), SyncError> {
-    let _held = run.client.count_bytes(finished.bytes.len());
+    let _counted = run.client.count_bytes(finished.bytes.len());
     run.leased.assure_held().await?;
     let SegmentId { window, sequence } = number;
     let position = PartPosition { section, window, sequence };

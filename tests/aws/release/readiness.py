@@ -70,7 +70,7 @@ def what_changes_meanwhile_is_noticed(clone: Clone) -> None:
     (clone.folder / "README.md").write_text("changed", encoding="utf-8")
     expect("README.md" in clone.what_changed(), clone.what_changed())
     clone.git("commit", "--quiet", "--all", "--message", "meanwhile")
-    expect("The last commit is" in clone.what_changed(), clone.what_changed())
+    expect("the last commit, from" in clone.what_changed(), clone.what_changed())
 
 
 class Clone:

@@ -20,8 +20,8 @@ use crate::{
 /// Bytes of a file read at a time.
 const READ_BUFFER_BYTES: usize = 32 * 1024;
 
-/// What the version of a file is made of. It tells writes of this program apart, which nobody forges, and it is made
-/// of every checkpoint twice, so speed counts.
+/// The checksum in a file's version. Every write of a checkpoint calculates it twice, so it must be fast. It need not
+/// resist forgery: whoever could forge one can write to the folder (docs/decisions/0011-folder-lock.md).
 const VERSION_ALGORITHM: CrcAlgorithm = CrcAlgorithm::Crc64Nvme;
 
 /// Attempts at a write. Another process's cleanup may remove a folder while it is empty, just before a subfolder or the
@@ -380,7 +380,7 @@ fn hash_file(path: &Path) -> io::Result<Stored> {
     Ok(Stored { bytes, sha256: Some(hasher.finalize().into()) })
 }
 
-/// Calls `visit` with the content of a file, step by step, and returns the number of its bytes.
+/// Calls `visit` with a file's content, a buffer at a time, and returns its size in bytes.
 fn read_in_steps(path: &Path, mut visit: impl FnMut(&[u8])) -> io::Result<u64> {
     let mut file = File::open(path)?;
     let mut buffer = vec![0; READ_BUFFER_BYTES];
