@@ -137,7 +137,8 @@ class Checkout:
 
 
 def build(config: str, architecture: str) -> list[str]:
-    return ["build", "--config-env", config, "--parameter-overrides", f"Architecture={architecture}"]
+    override = ["--parameter-overrides", f"Architecture={architecture}"]
+    return ["build", "--config-env", config, "--build-in-source", *override]
 
 
 def deploy(config: str) -> list[str]:
