@@ -16,6 +16,7 @@ from bench.population import Population
 
 from ..lambda_runtime import Environment
 from ..scene import Failed, Scene, expect
+from ..sources import copy_sources
 from ..stack import ROOT
 from . import image, manifests
 from .certificates import Authority
@@ -89,17 +90,7 @@ def the_build_has_what_cargo_needs(scene: Scene, containerfile: str) -> None:
     """Cargo finds the whole workspace in what is copied, and its lock file fits."""
     context = scene.scratch / "context"
     context.mkdir()
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z", "--", *image.copied(containerfile)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    for name in listed.stdout.split("\0"):
-        if name and (ROOT / name).is_file():
-            (context / name).parent.mkdir(parents=True, exist_ok=True)
-            (context / name).write_bytes((ROOT / name).read_bytes())
+    copy_sources(context, *image.copied(containerfile))
     command = ["cargo", "metadata", "--locked", "--offline", "--format-version", "1", "--quiet"]
     found = subprocess.run(command, cwd=context, capture_output=True, text=True, check=False)
     expect(found.returncode == 0, f"Cargo cannot build from what the image copies: {found.stderr}")

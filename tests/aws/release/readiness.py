@@ -11,6 +11,7 @@ import sys
 from dataclasses import dataclass, field
 
 from ..scene import Scene, expect
+from ..sources import copy_sources
 from ..stack import ROOT
 from .scripts import names, project
 
@@ -78,17 +79,7 @@ class Clone:
 
     def __init__(self, folder: pathlib.Path):
         self.folder = folder
-        listed = subprocess.run(
-            ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        for name in listed.stdout.split("\0"):
-            if name and (ROOT / name).is_file():
-                (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(ROOT / name, folder / name)
+        copy_sources(folder)
         (folder / ".venv").symlink_to((ROOT / ".venv").resolve())
         self.git("init", "--quiet")
         self.commit()
