@@ -55,7 +55,7 @@ fuzz: ## fuzz every parser of outside input for ten seconds each (SECONDS=300: l
 	@scripts/fuzz --seconds $(SECONDS)
 
 test-aws: ## test the deployment as far as possible without an AWS account
-	@scripts/python-environment test aws terraform cross release
+	@scripts/python-environment test aws terraform lambda cross release sam
 	@cargo build --workspace --bins --examples --locked --quiet
 	@.venv/bin/python -B -m tests.aws $(PROOF)
 

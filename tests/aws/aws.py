@@ -116,7 +116,7 @@ class Aws:
         self._moto = DomainDispatcherApplication(backend)
         self._turn = threading.Lock()
         self._server = make_server(
-            "127.0.0.1", 0, self._answer, threaded=True, request_handler=MotoRequestHandler
+            "127.0.0.1", 0, self.answer, threaded=True, request_handler=MotoRequestHandler
         )
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         # Where moto's Step Functions look for Lambda.
@@ -179,7 +179,8 @@ class Aws:
         """Refuses the next requests for an action, named as in the header X-Amz-Target."""
         self.refused[target] = times
 
-    def _answer(self, environ: dict[str, Any], start_response: Callable) -> Iterable[bytes]:
+    def answer(self, environ: dict[str, Any], start_response: Callable) -> Iterable[bytes]:
+        """Answers a request, as a WSGI application."""
         path = environ["PATH_INFO"]
         query = urllib.parse.parse_qs(environ["QUERY_STRING"])
         self.requests.append(Request(environ["REQUEST_METHOD"], path, query))
@@ -223,4 +224,7 @@ def _named(parameter: str) -> Callable[[Any], str]:
 
 def _output_of(stack: Any, attribute: str) -> str:
     """An attribute of a nested stack: `Outputs.` and a name."""
-    return stack.output_map[attribute.removeprefix("Outputs.")].value
+    name = attribute.removeprefix("Outputs.")
+    if name not in stack.template_dict.get("Outputs", {}):
+        raise LookupError(f"{stack.name} has no output {name}")
+    return stack.output_map[name].value

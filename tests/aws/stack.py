@@ -135,7 +135,11 @@ _Loader.yaml_implicit_resolvers = {
 
 
 def load(path: pathlib.Path) -> dict[str, Any]:
-    return yaml.load(path.read_text(encoding="utf-8"), _Loader)
+    return parsed(path.read_text(encoding="utf-8"))
+
+
+def parsed(text: str) -> dict[str, Any]:
+    return yaml.load(text, _Loader)
 
 
 def definition() -> dict[str, Any]:
@@ -166,18 +170,23 @@ def package_nested(template: dict[str, Any], folder: pathlib.Path) -> None:
 
 def translated(parameters: dict[str, str]) -> dict[str, Any]:
     """What CloudFormation's transform makes of it. The templates of nested stacks need none."""
+    given = packaged()
+    nested = given.pop("Nested")
+    return transformed(given, parameters) | {"Nested": nested}
+
+
+def transformed(template: dict[str, Any], parameters: dict[str, str]) -> dict[str, Any]:
+    """What CloudFormation's transform makes of a template."""
     import boto3
     from samtranslator.parser.parser import Parser
     from samtranslator.translator.translator import Translator
 
     session = boto3.session.Session(region_name=REGION)
     translator = Translator({}, Parser(), boto_session=session)
-    given = packaged()
-    nested = given.pop("Nested")
-    template = translator.translate(given, dict(parameters))
+    found = translator.translate(template, dict(parameters))
     # To nobody; it would complain otherwise.
     translator.metrics.publish()
-    return template | {"Nested": nested}
+    return found
 
 
 def templates(template: dict[str, Any]) -> Iterator[dict[str, Any]]:
