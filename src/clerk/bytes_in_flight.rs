@@ -57,6 +57,7 @@ impl BytesInFlight {
 
     /// Room for bytes that are in memory already, so it is granted at once, even if there is none. Whoever holds it must
     /// not wait for a body.
+    #[must_use]
     pub fn room_already_taken(self: &Arc<Self>, bytes: usize) -> Room {
         let mut room = self.room("", Urgency::default());
         room.hold(bytes);
@@ -78,7 +79,6 @@ impl BytesInFlight {
 
 /// The room of one body. Dropping it releases the room.
 #[derive(Debug)]
-#[must_use]
 pub struct Room {
     of: Arc<BytesInFlight>,
     list: String,

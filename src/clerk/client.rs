@@ -215,6 +215,7 @@ impl Client {
 
     /// Counts bytes that are in memory already towards the limit for bodies, until the room is dropped. Whoever holds it
     /// must not wait for an answer.
+    #[must_use]
     pub fn count_bytes(&self, bytes: usize) -> Room {
         self.bytes.room_already_taken(bytes)
     }

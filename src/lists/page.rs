@@ -10,7 +10,7 @@ use clerk_snapshot::resource::{Dataset, Resource};
 use clerk_snapshot::timestamp::Timestamp;
 use clerk_snapshot::timestamp::{Day, day_of};
 use clerk_store::quoted::Quoted;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::clerk::bytes_in_flight::Room;
@@ -135,8 +135,8 @@ impl Unknown {
 }
 
 /// Identifies a row and its position in an ascending list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "(String, Option<i64>)", into = "(String, Option<i64>)")]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(from = "(String, Option<i64>)")]
 pub struct RowKey {
     /// Clerk's id.
     pub id: String,
@@ -150,9 +150,9 @@ impl From<(String, Option<i64>)> for RowKey {
     }
 }
 
-impl From<RowKey> for (String, Option<i64>) {
-    fn from(key: RowKey) -> Self {
-        (key.id, key.created_at)
+impl Serialize for RowKey {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        (&self.id, self.created_at).serialize(serializer)
     }
 }
 

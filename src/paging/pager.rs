@@ -19,7 +19,7 @@ use crate::lists::id_index::hash_of;
 use crate::lists::list_error::ListError;
 use crate::lists::page::{ReadPage, ReadRow, RowKey};
 use crate::paging::created_range::CreatedRange;
-use crate::paging::position::{PagingMode, Position};
+use crate::paging::position::{PagingMode, Position, TAIL_ROWS};
 use crate::paging::reader::{Asked, Reader, fetch};
 use crate::paging::ties::Ties;
 use crate::work_limit::StopReason;
@@ -418,7 +418,6 @@ impl Pager {
             return self.batch_without_rows(page);
         }
         let newest = self.position.tail.last().and_then(|key| key.created_at);
-        let known_again = page.rows.iter().any(|row| self.remembers(&row.key));
         let repeated = rows_repeated(&page);
         for row in &mut page.rows {
             // Rows older than the last one taken appeared meanwhile. Reconciliation finds them.
@@ -434,7 +433,8 @@ impl Pager {
         } else if page.rows.is_empty() {
             !begun && (all_seen || confirming)
         } else {
-            !full && (all_seen || (known_again && new == 0))
+            let known_again = || page.rows.iter().any(|row| self.remembers(&row.key));
+            !full && (all_seen || (new == 0 && known_again()))
         };
         let got_on = new > 0 || last;
         let too_many = self.position.stalled.count_round(got_on).is_err();
@@ -584,9 +584,12 @@ impl Pager {
     }
 
     fn batch(&mut self, page: ReadPage, new: u64, doubled: u64, last: bool) -> Batch {
-        for row in page.kept_rows() {
+        let kept = page.kept_rows().count();
+        for (index, row) in page.kept_rows().enumerate() {
             self.ties.take(&row.key);
-            self.position.remember(row.key.clone());
+            if index + TAIL_ROWS >= kept {
+                self.position.remember(row.key.clone());
+            }
         }
         if self.mode == PagingMode::Cursor {
             self.position.offset += new;

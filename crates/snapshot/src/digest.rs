@@ -37,19 +37,25 @@ impl ContentDigest {
     }
 }
 
-impl std::fmt::Display for ContentDigest {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl From<ContentDigest> for Sha256Hex {
+    fn from(digest: ContentDigest) -> Self {
         let mut bytes = [0; 32];
-        for (chunk, word) in bytes.chunks_exact_mut(8).zip(self.0) {
+        for (chunk, word) in bytes.chunks_exact_mut(8).zip(digest.0) {
             chunk.copy_from_slice(&word.to_be_bytes());
         }
-        Sha256Hex(bytes).fmt(formatter)
+        Self(bytes)
+    }
+}
+
+impl std::fmt::Display for ContentDigest {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        Sha256Hex::from(*self).fmt(formatter)
     }
 }
 
 impl Serialize for ContentDigest {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        Sha256Hex::from(*self).serialize(serializer)
     }
 }
 
@@ -73,21 +79,32 @@ impl Sha256Hex {
 
 impl std::fmt::Display for Sha256Hex {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // Formatted in one go, because every checkpoint writes two of these per part.
+        formatter.pad(text_of(&self.digits()))
+    }
+}
+
+impl Serialize for Sha256Hex {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(text_of(&self.digits()))
+    }
+}
+
+impl Sha256Hex {
+    /// The digits, on the stack, because every checkpoint writes two checksums per part.
+    fn digits(self) -> [u8; 64] {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let mut text = [0; 64];
         for (pair, byte) in text.chunks_exact_mut(2).zip(self.0) {
             pair[0] = DIGITS[usize::from(byte >> 4)];
             pair[1] = DIGITS[usize::from(byte & 0xf)];
         }
-        formatter.pad(std::str::from_utf8(&text).map_err(|_| std::fmt::Error)?)
+        text
     }
 }
 
-impl Serialize for Sha256Hex {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
+fn text_of(digits: &[u8; 64]) -> &str {
+    // The fallback is never used: the digits are ASCII.
+    std::str::from_utf8(digits).unwrap_or_default()
 }
 
 impl<'de> Deserialize<'de> for Sha256Hex {

@@ -16,7 +16,7 @@ use crate::buffers::{Buffer, Buffers};
 const LEVEL: u32 = 1;
 /// Binary logarithm of the window in bytes: the largest that gzip knows.
 const WINDOW_BITS: u8 = 15;
-/// Bytes by which the output grows at least.
+/// The compressor always has room for at least this many bytes of output.
 const OUTPUT_STEP: usize = 32 * 1024;
 /// Most unused compressors that are kept.
 const MAX_KEPT: usize = 4;
@@ -30,7 +30,11 @@ static OUTPUTS: LazyLock<Buffers> = LazyLock::new(Buffers::default);
 /// A gzip file being written into memory.
 pub(crate) struct GzipEncoder {
     compressor: Compress,
+    /// The file so far, followed by room for more. The room is set to zero only once, when `output` grows: flate2's own
+    /// way to append to a vector sets all of its spare capacity to zero at each call.
     output: Buffer,
+    /// Bytes of the file so far.
+    size: usize,
 }
 
 impl GzipEncoder {
@@ -38,9 +42,7 @@ impl GzipEncoder {
         let unused = UNUSED.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let compressor =
             unused.unwrap_or_else(|| Compress::new_gzip(Compression::new(LEVEL), WINDOW_BITS));
-        let mut output = OUTPUTS.take();
-        output.clear();
-        Self { compressor, output }
+        Self { compressor, output: OUTPUTS.take(), size: 0 }
     }
 
     /// Compresses `bytes`. Some of them may stay in the compressor.
@@ -58,8 +60,8 @@ impl GzipEncoder {
     }
 
     /// The bytes of the output so far.
-    pub(crate) fn size(&self) -> usize {
-        self.output.len()
+    pub(crate) const fn size(&self) -> usize {
+        self.size
     }
 
     /// The whole file.
@@ -73,13 +75,19 @@ impl GzipEncoder {
         if unused.len() < MAX_KEPT {
             unused.push(self.compressor);
         }
+        self.output.truncate(self.size);
         Ok(Bytes::from_owner(self.output))
     }
 
     fn compress(&mut self, bytes: &[u8], flush: FlushCompress) -> io::Result<Status> {
-        // The compressor uses the spare capacity alone.
-        self.output.reserve(OUTPUT_STEP);
-        Ok(self.compressor.compress_vec(bytes, &mut self.output, flush)?)
+        if self.output.len() < self.size + OUTPUT_STEP {
+            self.output.resize(self.size + OUTPUT_STEP, 0);
+        }
+        let before = self.compressor.total_out();
+        let status = self.compressor.compress(bytes, &mut self.output[self.size..], flush)?;
+        // No more than there was room for, so it fits into a usize.
+        self.size += (self.compressor.total_out() - before) as usize;
+        Ok(status)
     }
 }
 

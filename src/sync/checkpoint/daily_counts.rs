@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use clerk_snapshot::timestamp::Day;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::lists::page::ReadRow;
 
 /// How many users were last active on each UTC day. Days without users are left out.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "Vec<(Day, u64)>", into = "Vec<(Day, u64)>")]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(from = "Vec<(Day, u64)>")]
 pub struct DailyCounts(BTreeMap<Day, u64>);
 
 impl From<Vec<(Day, u64)>> for DailyCounts {
@@ -19,9 +19,9 @@ impl From<Vec<(Day, u64)>> for DailyCounts {
     }
 }
 
-impl From<DailyCounts> for Vec<(Day, u64)> {
-    fn from(counts: DailyCounts) -> Self {
-        counts.0.into_iter().collect()
+impl Serialize for DailyCounts {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(&self.0)
     }
 }
 
