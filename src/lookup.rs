@@ -25,7 +25,7 @@ use crate::lists::page::{PageContext, ReadPage};
 use crate::lists::row_request::{Answered, RowRequest, filled};
 use crate::lists::table::endpoint;
 use crate::paging::created_range::CreatedRange;
-use crate::paging::pager::{Beginning, Pager, PagerStop};
+use crate::paging::pager::{Pager, PagerStart, PagerStop};
 use crate::paging::position::{PagingMode, Position};
 use crate::paging::reader::Reader;
 use crate::redaction::Redaction;
@@ -307,7 +307,7 @@ impl Search<'_> {
             clock: self.clock.clone(),
             work_limit: Arc::clone(&self.work_limit),
         };
-        let beginning = Beginning {
+        let start = PagerStart {
             range: CreatedRange::default(),
             mode: PagingMode::Offset,
             position: Position::default(),
@@ -315,7 +315,7 @@ impl Search<'_> {
             expected: None,
             ties: None,
         };
-        let mut walk = Pager::new(reader, beginning);
+        let mut walk = Pager::new(reader, start);
         loop {
             match walk.next().await {
                 Ok(Some(batch)) => {

@@ -13,7 +13,7 @@ use crate::lists::list_error::ListError;
 use crate::lists::page::{ReadPage, RowKey};
 use crate::lists::row_request::{filled, is_path_safe};
 use crate::paging::created_range::CreatedRange;
-use crate::paging::pager::{Allowed, Batch, Beginning, Pager, PagerStop};
+use crate::paging::pager::{Allowed, Batch, Pager, PagerStart, PagerStop};
 use crate::paging::position::{OwnerPosition, PagingMode, Position};
 use crate::paging::reader::Reader;
 
@@ -55,7 +55,7 @@ impl ByOwnerPager {
         let owners_reader = owners.clone();
         let owners = Pager::new(
             owners,
-            Beginning {
+            PagerStart {
                 range: CreatedRange::default(),
                 mode,
                 rows: position.offset,
@@ -175,7 +175,7 @@ impl ByOwnerPager {
 
     fn begin(&mut self, owner: RowKey, position: Position) {
         let reader = rows_of_owner(&self.reader, self.part, &owner.id);
-        let beginning = Beginning {
+        let start = PagerStart {
             range: CreatedRange::default(),
             mode: PagingMode::Offset,
             rows: position.offset,
@@ -183,7 +183,7 @@ impl ByOwnerPager {
             expected: None,
             ties: None,
         };
-        let mut pager = Pager::new(reader, beginning);
+        let mut pager = Pager::new(reader, start);
         pager.ask();
         self.begun.push_back(Begun { owner, pager });
     }
@@ -241,7 +241,7 @@ impl ByOwnerPager {
         self.unsaved += 1;
         Batch {
             page: ReadPage::empty(&self.reader.context.datasets),
-            doubled: 0,
+            duplicates: 0,
             position: self.position.clone(),
             mode: PagingMode::ByOwner,
             total: None,

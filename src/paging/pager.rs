@@ -64,7 +64,7 @@ pub struct Pager {
 
 /// Where a pager starts.
 #[derive(Debug)]
-pub struct Beginning {
+pub struct PagerStart {
     /// The part of the list to read; position and counts refer to this part.
     pub range: CreatedRange,
     /// How pages are requested.
@@ -127,7 +127,7 @@ pub struct Batch {
     /// The page; rows that were already known are not marked as kept.
     pub page: ReadPage,
     /// Rows that were listed again because inserted rows had moved them.
-    pub doubled: u64,
+    pub duplicates: u64,
     /// Position of the pager after this page.
     pub position: Position,
     /// Paging mode from here on.
@@ -183,8 +183,8 @@ impl PagerStop {
 impl Pager {
     /// A pager with one page in flight at a time, until [`allow`](Self::allow) raises that.
     #[must_use]
-    pub fn new(reader: Reader, beginning: Beginning) -> Self {
-        let Beginning { range, mode, position, rows, expected, ties } = beginning;
+    pub fn new(reader: Reader, start: PagerStart) -> Self {
+        let PagerStart { range, mode, position, rows, expected, ties } = start;
         let last = position.tail.last();
         Self {
             page_rows: reader.endpoint.page_rows,
@@ -470,7 +470,7 @@ impl Pager {
         };
         let wanted_again = self.position.offset.saturating_sub(offset);
         let stepped_back = std::mem::take(&mut self.step_back) > 0;
-        let doubled = if stepped_back { 0 } else { (from as u64).saturating_sub(wanted_again) };
+        let duplicates = if stepped_back { 0 } else { (from as u64).saturating_sub(wanted_again) };
         let repeated = rows_repeated(&page);
         for (index, row) in page.rows.iter_mut().enumerate() {
             row.kept &= index >= from && self.range.contains(row) && !self.is_stored(&row.key);
@@ -506,7 +506,7 @@ impl Pager {
             self.position.stalled.count_round(got_on).map_err(|_| self.ends_before_its_total())?;
         }
         self.position.offset = behind;
-        Ok(self.batch(page, new, doubled + repeated, last))
+        Ok(self.batch(page, new, duplicates + repeated, last))
     }
 
     /// Whether fewer rows are left after this offset than after any before. The end of a list that grows as fast as it
@@ -583,7 +583,7 @@ impl Pager {
         self.batch(ReadPage { rows: Vec::new(), records, ..page }, 0, 0, false)
     }
 
-    fn batch(&mut self, page: ReadPage, new: u64, doubled: u64, last: bool) -> Batch {
+    fn batch(&mut self, page: ReadPage, new: u64, duplicates: u64, last: bool) -> Batch {
         let kept = page.kept_rows().count();
         for (index, row) in page.kept_rows().enumerate() {
             self.ties.take(&row.key);
@@ -596,7 +596,7 @@ impl Pager {
         }
         self.rows += new;
         Batch {
-            doubled,
+            duplicates,
             position: self.position.clone(),
             mode: self.mode,
             total: page.total,

@@ -8,7 +8,7 @@ use crate::lists::page::PageContext;
 use crate::lists::table::endpoint;
 use crate::paging::by_owner::ByOwnerPager;
 use crate::paging::created_range::CreatedRange;
-use crate::paging::pager::{Allowed, Batch, Beginning, Pager, PagerStop, Taken};
+use crate::paging::pager::{Allowed, Batch, Pager, PagerStart, PagerStop, Taken};
 use crate::paging::position::PagingMode;
 use crate::paging::reader::Reader;
 use crate::sync::run::Run;
@@ -32,16 +32,16 @@ pub(crate) enum ListPager {
 }
 
 impl ListPager {
-    /// A pager that continues from `beginning`, in the mode that it states.
-    pub(crate) fn new(run: &Run, list: &'static Endpoint, beginning: Beginning) -> Self {
+    /// A pager that continues from `start`, in the mode that it states.
+    pub(crate) fn new(run: &Run, list: &'static Endpoint, start: PagerStart) -> Self {
         match list.by_owner {
-            Some(by_owner) if beginning.mode == PagingMode::ByOwner => {
+            Some(by_owner) if start.mode == PagingMode::ByOwner => {
                 let owners = owners(run, by_owner);
                 let pager =
-                    ByOwnerPager::new(run.reader(list), by_owner.rows, owners, beginning.position);
+                    ByOwnerPager::new(run.reader(list), by_owner.rows, owners, start.position);
                 Self::ByOwner(Box::new(pager))
             }
-            _ => Self::Window(Box::new(Pager::new(run.reader(list), beginning))),
+            _ => Self::Window(Box::new(Pager::new(run.reader(list), start))),
         }
     }
 

@@ -19,7 +19,7 @@ use crate::lists::page::ReadPage;
 use crate::lists::table::REFERENCES;
 use crate::lists::table::endpoint;
 use crate::paging::created_range::CreatedRange;
-use crate::paging::pager::{Allowed, Batch, Beginning, PagerStop};
+use crate::paging::pager::{Allowed, Batch, PagerStart, PagerStop};
 use crate::paging::position::PagingMode;
 use crate::sync::checkpoint::list_progress::{ListProgress, Stage};
 use crate::sync::error::{Stop, SyncError};
@@ -252,8 +252,8 @@ async fn walk_window(
     counted: Option<u64>,
     queue: &WindowQueue<'_>,
 ) -> Result<WindowWalked, WalkFailure> {
-    let beginning = run.list(endpoint.name(), |list| beginning(list, window, counted));
-    let mut pager = ListPager::new(run, endpoint, beginning);
+    let start = run.list(endpoint.name(), |list| pager_start(list, window, counted));
+    let mut pager = ListPager::new(run, endpoint, start);
     pager.skip(stored_after_position(run, endpoint, window).await?);
     let pending = PendingPages::new(run, endpoint, window, counted);
     let walk =
@@ -262,9 +262,9 @@ async fn walk_window(
 }
 
 /// Where the walk of a window continues.
-fn beginning(list: &ListProgress, window: u32, counted: Option<u64>) -> Beginning {
+fn pager_start(list: &ListProgress, window: u32, counted: Option<u64>) -> PagerStart {
     let window = list.window(window);
-    Beginning {
+    PagerStart {
         range: window.range,
         mode: list.mode,
         position: window.position.clone(),

@@ -49,8 +49,8 @@ pub(crate) async fn reconcile(run: &Run, endpoint: &'static Endpoint) -> Result<
     let (rows, mode) = run.list(name, |list| (list.rows(), list.mode));
     let counted = count_now(run, endpoint, mode).await?;
     let agree = rows == counted;
-    let is_doubled = agree && has_doubled_rows(run, endpoint).await?;
-    let stage = stage_after_comparison(run, endpoint, agree && !is_doubled);
+    let has_duplicates = agree && finds_duplicates(run, endpoint).await?;
+    let stage = stage_after_comparison(run, endpoint, agree && !has_duplicates);
     if stage == Stage::Drifted {
         let path = endpoint.path;
         warn!(clerk.path = path, rows, counted, "Clerk changes faster than repairs can follow");
@@ -76,7 +76,7 @@ pub(crate) async fn reconcile(run: &Run, endpoint: &'static Endpoint) -> Result<
     // A comparison that fails is no progress: the first repair of an invocation may begin whatever
     // the budget says.
     run.may_go_on()?;
-    if is_doubled || endpoint.paging == Paging::SinglePage {
+    if has_duplicates || endpoint.paging == Paging::SinglePage {
         info!(clerk.path = endpoint.path, rows, counted, "rows differ; reading the list again");
         run.commit_list(name, ListProgress::restart).await?;
         return Ok(Next::FollowStage);
@@ -148,7 +148,7 @@ fn stage_after_comparison(run: &Run, endpoint: &'static Endpoint, agrees: bool) 
 /// Whether a list without an order has stored a row twice. The row moved while the list was read,
 /// so another row may have been missed although the counts agree. Compares all ids with each other,
 /// as hashes of 8 bytes. A list of one page cannot have this problem.
-async fn has_doubled_rows(run: &Run, endpoint: &'static Endpoint) -> Result<bool, Stop> {
+async fn finds_duplicates(run: &Run, endpoint: &'static Endpoint) -> Result<bool, Stop> {
     let rows = run.list(endpoint.name(), ListProgress::rows);
     let mode = run.list(endpoint.name(), |list| list.mode);
     let is_one_list = endpoint.paging == Paging::Offset(Order::Any) && mode == PagingMode::Offset;

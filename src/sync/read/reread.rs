@@ -7,7 +7,7 @@ use tracing::warn;
 use crate::lists::endpoint::{Endpoint, Order, Paging};
 use crate::lists::id_index::hash_of;
 use crate::lists::page::{ReadPage, ReadRow, RowKey};
-use crate::paging::pager::{Beginning, Pager, PagerStop};
+use crate::paging::pager::{Pager, PagerStart, PagerStop};
 use crate::paging::position::{PagingMode, Position};
 use crate::sync::checkpoint::document::progress_of;
 use crate::sync::checkpoint::list_progress::{ListProgress, Segment, Window};
@@ -52,15 +52,15 @@ async fn replace(
     index: usize,
 ) -> Result<bool, Stop> {
     let name = endpoint.name();
-    let (mut beginning, mut edge, number) = run.list(name, |list| {
+    let (mut start, mut edge, number) = run.list(name, |list| {
         let of = &list.windows[window];
         let number = SegmentId { window: of.number, sequence: of.segments[index].sequence };
-        (beginning(list, window, index), Edge::of(endpoint, of, index), number)
+        (pager_start(list, window, index), Edge::of(endpoint, of, index), number)
     });
     let neighbours = run.list(name, |list| Neighbours::of(&list.windows[window], index));
-    beginning.ties = ids_of(run, endpoint, &neighbours.before).await?;
+    start.ties = ids_of(run, endpoint, &neighbours.before).await?;
     edge.behind = ids_of(run, endpoint, &neighbours.behind).await?.into_iter().flatten().collect();
-    let Some(reread) = read_to_edge(run, endpoint, beginning, &edge).await? else {
+    let Some(reread) = read_to_edge(run, endpoint, start, &edge).await? else {
         return Ok(false);
     };
     let Reread { segment, position, total } = reread;
@@ -98,14 +98,14 @@ struct Reread<'a> {
     total: Option<u64>,
 }
 
-/// Reads from `beginning` to the edge of a segment; `None` if the pager lost its position.
+/// Reads from `start` to the edge of a segment; `None` if the pager lost its position.
 async fn read_to_edge<'a>(
     run: &'a Run,
     endpoint: &'static Endpoint,
-    beginning: Beginning,
+    start: PagerStart,
     edge: &Edge,
 ) -> Result<Option<Reread<'a>>, Stop> {
-    let mut pager = Pager::new(run.reader(endpoint), beginning);
+    let mut pager = Pager::new(run.reader(endpoint), start);
     let mut reread =
         Reread { segment: SegmentBuilder::new(run, endpoint), position: None, total: None };
     let mut within = true;
@@ -128,11 +128,11 @@ async fn read_to_edge<'a>(
 }
 
 /// Where to begin reading a segment again.
-fn beginning(list: &ListProgress, window: usize, index: usize) -> Beginning {
+fn pager_start(list: &ListProgress, window: usize, index: usize) -> PagerStart {
     let window = &list.windows[window];
     let before = &window.segments[..index];
     let rows = before.iter().map(|segment| segment.rows).sum();
-    Beginning {
+    PagerStart {
         range: window.range,
         mode: list.mode,
         position: Position {

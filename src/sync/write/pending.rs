@@ -38,7 +38,7 @@ pub(crate) struct PendingPages<'a> {
     unsaved: usize,
     newest: Option<Newest>,
     /// Rows of these pages that the window has already.
-    doubled: u64,
+    duplicates: u64,
     /// Clerk's counts of the owners whose rows have been read to the end, added up.
     owned: u64,
 }
@@ -70,7 +70,7 @@ impl<'a> PendingPages<'a> {
             draft: None,
             unsaved: 0,
             newest: None,
-            doubled: 0,
+            duplicates: 0,
             owned: 0,
         }
     }
@@ -116,7 +116,7 @@ impl<'a> PendingPages<'a> {
             builder.add(&batch.page)?;
         }
         self.unsaved += 1;
-        self.doubled += batch.doubled;
+        self.duplicates += batch.duplicates;
         let by_owner = batch.mode == PagingMode::ByOwner;
         self.owned += batch.total.filter(|_| by_owner).unwrap_or_default();
         self.newest = Some(Newest {
@@ -233,7 +233,7 @@ impl<'a> PendingPages<'a> {
         window.expected = newest.total.or(window.expected).or(self.counted);
         window.ended = newest.last;
         list.divisible &= !newest.last;
-        list.duplicates_dropped += self.doubled;
+        list.duplicates_dropped += self.duplicates;
         list.source_count.before = list.source_count.before.or(self.counted).or(newest.total);
         if list.mode == PagingMode::Cursor {
             // What one window's pager has found out about the server applies to all windows.
@@ -256,7 +256,7 @@ impl<'a> PendingPages<'a> {
 
     /// Forgets the pages that have just been stored; returns how many were pending.
     fn stored(&mut self) -> usize {
-        (self.newest, self.doubled, self.owned) = (None, 0, 0);
+        (self.newest, self.duplicates, self.owned) = (None, 0, 0);
         std::mem::take(&mut self.unsaved)
     }
 }
