@@ -197,6 +197,31 @@ async fn a_holder_frozen_at_any_request_past_its_lease_changes_nothing_when_it_w
     }
 }
 
+/// Parts are not written on any condition, so it makes sure of the lease first.
+#[tokio::test(start_paused = true)]
+async fn a_holder_frozen_at_any_request_past_its_lease_stores_no_part_when_it_wakes_up() {
+    let scene = Scene::small().await;
+    for request in 1..=scene.requests {
+        let what = format!("frozen at request {request}");
+        let stage = scene.stage();
+        let fuse = Fuse::blowing_at(request);
+        let burning = Arc::clone(&fuse);
+        scene.sandbox.on_request(move |_, _| {
+            burning.step();
+        });
+        let holder = frozen(&stage.world, &fuse, &what).await;
+        stage.world.complete().await;
+        let stored = parts_stored(&stage.world);
+        fuse.mend();
+        let _answer_or_error = holder.await;
+        assert_eq!(parts_stored(&stage.world), stored, "{what}");
+    }
+}
+
+fn parts_stored(world: &World) -> usize {
+    world.store.keys_put().iter().filter(|key| key.contains("/part-")).count()
+}
+
 /// Also if a write of its own is in flight and reaches the store late.
 #[tokio::test(start_paused = true)]
 async fn a_holder_frozen_at_any_store_call_past_its_lease_changes_nothing_when_it_wakes_up() {
