@@ -9,8 +9,9 @@ use clerk_snapshot::resource::Dataset;
 
 use super::{change_row, changes, needs};
 use crate::archive::{ChooseError, order};
-use crate::envelope::{Incomplete, SnapshotFacts};
+use crate::envelope::SnapshotFacts;
 use crate::error::Error;
+use crate::incomplete::{Incomplete, NOT_COMPARED, PREVIOUS_GONE};
 use crate::session::{Outcome, Session};
 
 /// Arguments of `history`.
@@ -148,11 +149,7 @@ async fn oldest_first(span: Option<&Span>, session: &Session<'_>) -> Result<Foun
 /// What cannot be told of the time before the oldest snapshot that the chain leads to.
 fn before_hole(oldest: &Snapshot) -> impl Iterator<Item = Incomplete> {
     let datasets = DATASETS.iter().filter(|it| oldest.manifest().datasets.contains_key(it));
-    datasets.map(|&dataset| Incomplete {
-        dataset: dataset.into(),
-        status: "not_compared".to_owned(),
-        reason: Some("previous_gone".to_owned()),
-    })
+    datasets.map(|&dataset| Incomplete::new(dataset, NOT_COMPARED, Some(PREVIOUS_GONE.to_owned())))
 }
 
 /// Whether it is the subject, where it is held, the role, or the membership that a grant comes from.
