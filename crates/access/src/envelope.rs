@@ -9,6 +9,7 @@ use clerk_snapshot::timestamp::Timestamp;
 use serde::Serialize;
 
 use crate::incomplete::{self, BY_A_NEWER_VERSION, Incomplete, NOT_IN_SNAPSHOT, Named, PARTIAL};
+use crate::unmatched::Unmatched;
 
 /// What every answer says first.
 #[derive(Debug, Clone, Serialize)]
@@ -50,15 +51,6 @@ pub struct SnapshotFacts {
     pub manifest_sha256: Sha256Hex,
     /// The Clerk instance.
     pub instance: Instance,
-}
-
-/// An argument that nothing in the snapshot matches, so that an empty answer is no surprise.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Unmatched {
-    /// The argument's name, such as `in`.
-    pub argument: &'static str,
-    /// Its value.
-    pub value: String,
 }
 
 /// Something that an answer needs.
@@ -152,9 +144,7 @@ impl Envelope {
                 "NOT COMPLETE: {missing} What is not listed here may exist all the same."
             ));
         }
-        for Unmatched { argument, value } in &self.unmatched {
-            sentences.push(format!("Nothing in this snapshot matches {argument} {value:?}."));
-        }
+        sentences.extend(self.unmatched.iter().map(Unmatched::sentence));
         sentences.extend(self.notes.iter().cloned());
         sentences
     }
