@@ -2,11 +2,11 @@
 
 use std::ffi::OsString;
 
+use clerk_store::nearest::nearest;
 use clerk_store::quoted::{Quoted, for_terminal, looks_like_a_key};
 
 use crate::error::Error;
 use crate::event::{Event, InvalidEvent};
-use crate::nearest::nearest;
 
 /// The words that are commands. A file of such a name is given as `./check`.
 pub const COMMANDS: [&str; 7] =

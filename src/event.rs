@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clerk_snapshot::layout::is_snapshot_id;
 use clerk_snapshot::resource::Resource;
+use clerk_store::nearest::quoted_with_suggestion;
 use clerk_store::quoted::{Quoted, looks_like_a_key};
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
@@ -16,7 +17,6 @@ use crate::config::{LONGEST_TIME_BUDGET, resource_names};
 use crate::lists::endpoint::Endpoint;
 use crate::lists::row_request::{PATH_SAFE, RowRequest, is_path_safe};
 use crate::lists::table::{ENDPOINTS, endpoint};
-use crate::nearest::quoted_with_suggestion;
 
 /// One request to this program (docs/reference.md, Events).
 #[derive(Clone, Debug, PartialEq, Eq)]

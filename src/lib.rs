@@ -73,7 +73,6 @@ pub mod response;
 pub mod telemetry;
 
 pub mod clock;
-mod nearest;
 pub mod panics;
 pub mod redaction;
 pub mod time_budget;

@@ -11,6 +11,7 @@ use clerk_snapshot::compression::Compression;
 use clerk_snapshot::redaction::Personal;
 use clerk_snapshot::resource::Resource;
 use clerk_snapshot::timestamp::Timestamp;
+use clerk_store::nearest::quoted_with_suggestion;
 use clerk_store::quoted::{Quoted, looks_like_a_key};
 use clerk_store::{Encryption, S3Options, SnapshotUrl};
 use url::{Host, Url};
@@ -21,7 +22,6 @@ use super::environment::{
 };
 use super::problem::{InvalidConfig, Problem};
 use super::{ClerkSettings, Config, KeySetting, LogLevel, StoreConfig};
-use crate::nearest::quoted_with_suggestion;
 use crate::secret_key::SecretKey;
 use crate::translate::MetadataBags;
 

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use clerk_snapshot::reader::Snapshot;
 use clerk_snapshot::resource::Dataset;
+use clerk_store::nearest::nearest;
 use serde::Serialize;
 
 use crate::archive::{Archive, Lines, ScanError};
 use crate::error::ArgumentError;
-use crate::lines::catalogue::Keyed;
+use crate::lines::catalogue::{Keyed, PermissionOfRole};
 use crate::lines::grant::PermissionKey;
 use crate::progress::Progress;
 
@@ -81,11 +82,28 @@ impl Roles {
     /// # Errors
     /// [`ArgumentError::Ambiguous`].
     pub fn choose(&self, text: &str) -> Result<RoleFilter, ArgumentError> {
-        let roles: Vec<&Keyed> = self.by_id.values().collect();
-        let found = choose("role", "key", text, &roles)?;
-        let ids: BTreeSet<_> = found.iter().map(|role| role.id.clone()).collect();
+        let ids: BTreeSet<_> = self.ids_of(text)?.into_iter().collect();
         let text = ids.is_empty().then(|| text.to_owned());
         Ok(RoleFilter { ids, text })
+    }
+
+    /// The ids of the roles that a text names.
+    ///
+    /// # Errors
+    /// [`ArgumentError::Ambiguous`].
+    pub fn ids_of(&self, text: &str) -> Result<Vec<String>, ArgumentError> {
+        let found = choose("role", "key", text, &self.by_id.values().collect::<Vec<_>>())?;
+        Ok(found.into_iter().map(|role| role.id.clone()).collect())
+    }
+
+    /// The key that a text was probably meant to be.
+    #[must_use]
+    pub fn nearest(&self, text: &str) -> Option<&str> {
+        nearest_key(text, self.by_id.values().map(|role| role.profile.key.as_str()))
+    }
+
+    fn all_permissions(&self) -> impl Iterator<Item = &PermissionOfRole> {
+        self.by_id.values().flat_map(|role| role.profile.permissions.iter().flatten())
     }
 }
 
@@ -106,36 +124,86 @@ impl RoleFilter {
     }
 }
 
-/// PERMISSION: an id, a key, or a name that one permission has. Returns its key, and whether the snapshot has a
-/// permission or a role with it. A text that names none is taken for a key: memberships may carry keys of permissions
-/// that the snapshot has not got.
-///
-/// # Errors
-/// [`ScanError`], or [`ArgumentError::Ambiguous`] in the inner result.
-pub async fn choose_permission(
-    text: &str,
-    roles: &Roles,
-    archive: &Archive,
-    snapshot: &Snapshot,
-    progress: &Progress,
-) -> Result<Result<(PermissionKey, bool), ArgumentError>, ScanError> {
-    let permissions =
-        read_keyed(archive, snapshot, Dataset::OrganizationPermissions, progress).await?;
-    let permissions: Vec<&Keyed> = permissions.iter().collect();
-    Ok(choose("permission", "key", text, &permissions).map(|found| {
+/// The permissions of a snapshot.
+#[derive(Debug, Clone, Default)]
+pub struct Permissions {
+    all: Vec<Keyed>,
+}
+
+/// Which permission is asked for.
+#[derive(Debug, Clone)]
+pub struct ChosenPermission {
+    /// Its key.
+    pub key: PermissionKey,
+    /// Whether the snapshot has a permission, or a role with a permission, of that id, key or name.
+    pub is_known: bool,
+}
+
+impl Permissions {
+    /// Reads the permissions of a snapshot.
+    ///
+    /// # Errors
+    /// [`ScanError`].
+    pub async fn read(
+        archive: &Archive,
+        snapshot: &Snapshot,
+        progress: &Progress,
+    ) -> Result<Self, ScanError> {
+        let dataset = Dataset::OrganizationPermissions;
+        Ok(Self { all: read_keyed(archive, snapshot, dataset, progress).await? })
+    }
+
+    /// PERMISSION: an id, a key, or a name that one permission has. A text that names none is taken for a key:
+    /// memberships may carry keys of permissions that the snapshot has not got.
+    ///
+    /// # Errors
+    /// [`ArgumentError::Ambiguous`].
+    pub fn choose(&self, text: &str, roles: &Roles) -> Result<ChosenPermission, ArgumentError> {
+        let found = self.named(text)?;
         let of_roles = || {
-            let permissions =
-                roles.by_id.values().flat_map(|role| role.profile.permissions.iter().flatten());
-            let mut named =
-                permissions.filter(|permission| permission.id == text || permission.key == text);
+            let mut named = roles.all_permissions().filter(|it| it.id == text || it.key == text);
             named.next().map(|permission| permission.key.clone())
         };
         let known =
             found.first().map(|permission| permission.profile.key.clone()).or_else(of_roles);
         let is_known = known.is_some();
-        (PermissionKey::new(&known.unwrap_or_else(|| text.to_owned())), is_known)
-    }))
+        let key = PermissionKey::new(&known.unwrap_or_else(|| text.to_owned()));
+        Ok(ChosenPermission { key, is_known })
+    }
+
+    /// The ids of the permissions that a text names.
+    ///
+    /// # Errors
+    /// [`ArgumentError::Ambiguous`].
+    pub fn ids_of(&self, text: &str) -> Result<Vec<String>, ArgumentError> {
+        Ok(self.named(text)?.into_iter().map(|permission| permission.id.clone()).collect())
+    }
+
+    /// The key, of all permissions or those of roles, that a text was probably meant to be.
+    #[must_use]
+    pub fn nearest<'a>(&'a self, text: &str, roles: &'a Roles) -> Option<&'a str> {
+        let own = self.all.iter().map(|permission| permission.profile.key.as_str());
+        let of_roles = roles.all_permissions().map(|permission| permission.key.as_str());
+        nearest_key(text, own.chain(of_roles))
+    }
+
+    fn named(&self, text: &str) -> Result<Vec<&Keyed>, ArgumentError> {
+        choose("permission", "key", text, &self.all.iter().collect::<Vec<_>>())
+    }
 }
+
+/// The key that a text was probably meant to be. All keys begin with `org:`, which says nothing of how near they are,
+/// and which people leave out.
+fn nearest_key<'a>(text: &str, keys: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let bare = |key: &'a str| key.strip_prefix(KEY_PREFIX).unwrap_or(key);
+    let keys: Vec<&str> = keys.collect();
+    let text = text.strip_prefix(KEY_PREFIX).unwrap_or(text);
+    let near = nearest(text, keys.iter().map(|key| bare(key)))?;
+    keys.into_iter().find(|key| bare(key) == near)
+}
+
+/// How the keys of roles and permissions begin.
+const KEY_PREFIX: &str = "org:";
 
 /// Those with the id, else with the key, else with the name, which must then be one.
 fn choose<'a>(

@@ -1,11 +1,15 @@
 //! What every answer says first: the snapshot that was taken, and whether the answer is complete.
 
+use clerk_snapshot::compare::verdict::NOT_IN_RESOURCES;
 use clerk_snapshot::digest::Sha256Hex;
 use clerk_snapshot::manifest::{DatasetStatus, Instance, Manifest};
 use clerk_snapshot::reader::Snapshot;
 use clerk_snapshot::resource::{Dataset, Resource};
 use clerk_snapshot::timestamp::Timestamp;
 use serde::Serialize;
+
+use crate::incomplete::{self, BY_A_NEWER_VERSION, Incomplete, NOT_IN_SNAPSHOT, Named, PARTIAL};
+use crate::unmatched::Unmatched;
 
 /// What every answer says first.
 #[derive(Debug, Clone, Serialize)]
@@ -48,39 +52,6 @@ pub struct SnapshotFacts {
     /// The Clerk instance.
     pub instance: Instance,
 }
-
-/// A dataset that the answer needs and that is not whole.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Incomplete {
-    /// The dataset.
-    pub dataset: Named,
-    /// `skipped`, `failed`, `drifted`, `partial`, `not_in_snapshot`, `not_compared` or `unknown`.
-    pub status: String,
-    /// Why, if it is known.
-    pub reason: Option<String>,
-}
-
-/// A dataset by its name: those that this version does not know are behind those that it knows.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(untagged)]
-pub enum Named {
-    /// One that this version knows.
-    Known(Dataset),
-    /// One that a newer version wrote.
-    Unknown(String),
-}
-
-/// An argument that nothing in the snapshot matches, so that an empty answer is no surprise.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Unmatched {
-    /// The argument's name, such as `in`.
-    pub argument: &'static str,
-    /// Its value.
-    pub value: String,
-}
-
-/// The reason of a dataset that this version does not know.
-pub const BY_A_NEWER_VERSION: &str = "newer_version";
 
 /// Something that an answer needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,17 +96,16 @@ impl Envelope {
 
     /// Adds the datasets of these names, which this version does not know, to an answer that needs everything.
     pub fn add_unknown<'a>(&mut self, names: impl IntoIterator<Item = &'a String>) {
-        self.add_incomplete(names.into_iter().map(|name| Incomplete {
-            dataset: Named::Unknown(name.clone()),
-            status: "unknown".to_owned(),
-            reason: Some(BY_A_NEWER_VERSION.to_owned()),
+        self.add_incomplete(names.into_iter().map(|name| {
+            let reason = Some(BY_A_NEWER_VERSION.to_owned());
+            Incomplete::new(Named::Unknown(name.clone()), "unknown", reason)
         }));
     }
 
     /// Adds what is missing, each thing once, however many snapshots lack it.
     pub fn add_incomplete(&mut self, incomplete: impl IntoIterator<Item = Incomplete>) {
         for missing in incomplete {
-            if !self.incomplete.contains(&missing) {
+            if !self.incomplete.iter().any(|known| known.reads_as(&missing)) {
                 self.incomplete.push(missing);
                 self.complete = false;
             }
@@ -169,16 +139,12 @@ impl Envelope {
     pub fn warnings(&self) -> Vec<String> {
         let mut sentences = Vec::new();
         if !self.complete {
-            let datasets: Vec<_> = self.incomplete.iter().map(ToString::to_string).collect();
-            let datasets =
-                if datasets.is_empty() { "see above".to_owned() } else { datasets.join("; ") };
+            let missing = incomplete::sentences(&self.incomplete).join(" ");
             sentences.push(format!(
-                "NOT COMPLETE: {datasets}. What is not listed here may exist all the same."
+                "NOT COMPLETE: {missing} What is not listed here may exist all the same."
             ));
         }
-        for Unmatched { argument, value } in &self.unmatched {
-            sentences.push(format!("Nothing in this snapshot matches {argument} {value:?}."));
-        }
+        sentences.extend(self.unmatched.iter().map(Unmatched::sentence));
         sentences.extend(self.notes.iter().cloned());
         sentences
     }
@@ -207,31 +173,6 @@ impl std::fmt::Display for SnapshotFacts {
     }
 }
 
-impl From<Dataset> for Named {
-    fn from(dataset: Dataset) -> Self {
-        Self::Known(dataset)
-    }
-}
-
-impl std::fmt::Display for Named {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Known(dataset) => formatter.write_str(dataset.name()),
-            Self::Unknown(name) => formatter.write_str(name),
-        }
-    }
-}
-
-impl std::fmt::Display for Incomplete {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "{} is {}", self.dataset, self.status.replace('_', " "))?;
-        match &self.reason {
-            Some(reason) => write!(formatter, " ({reason})"),
-            None => Ok(()),
-        }
-    }
-}
-
 /// Which of the needed datasets are not whole.
 #[must_use]
 pub fn incomplete(manifest: &Manifest, needs: &[Need]) -> Vec<Incomplete> {
@@ -244,7 +185,7 @@ fn incomplete_need(manifest: &Manifest, need: Need) -> Option<Incomplete> {
         Need::Memberships => Dataset::Grants,
     };
     let (status, reason) = match manifest.datasets.get(&dataset) {
-        None => ("not_in_snapshot", Some("not_in_resources".to_owned())),
+        None => (NOT_IN_SNAPSHOT, Some(NOT_IN_RESOURCES.to_owned())),
         Some(entry) => match entry.status {
             DatasetStatus::Skipped
             | DatasetStatus::Failed
@@ -255,13 +196,10 @@ fn incomplete_need(manifest: &Manifest, need: Need) -> Option<Incomplete> {
                 let memberships = Resource::OrganizationMemberships;
                 let says_nothing =
                     need == Need::Memberships && !manifest.resources.contains(&memberships);
-                return says_nothing.then(|| Incomplete {
-                    dataset: dataset.into(),
-                    status: "partial".to_owned(),
-                    reason: Some(memberships.name().to_owned()),
-                });
+                let reason = Some(memberships.name().to_owned());
+                return says_nothing.then(|| Incomplete::new(dataset, PARTIAL, reason));
             }
         },
     };
-    Some(Incomplete { dataset: dataset.into(), status: status.to_owned(), reason })
+    Some(Incomplete::new(dataset, status, reason))
 }

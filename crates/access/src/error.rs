@@ -142,7 +142,9 @@ impl Error {
             Self::Place(_) => ("InvalidConfig", 2),
             Self::Argument(_) => ("InvalidEvent", 2),
             Self::Choose(error) => match error {
-                ChooseError::NotFound { .. } | ChooseError::Empty { .. } => ("SnapshotNotFound", 2),
+                ChooseError::NotFound { .. }
+                | ChooseError::Empty { .. }
+                | ChooseError::OnlyOne { .. } => ("SnapshotNotFound", 2),
                 ChooseError::Ambiguous { .. } => ("InvalidEvent", 2),
                 ChooseError::Read(error) => read_error(error),
                 ChooseError::List(_) => ("StoreUnavailable", 1),

@@ -11,8 +11,8 @@
 //! - [`rules`] says what findings are, [`findings`] looks for them; [`ranked`] picks rows in order in bounded memory.
 //! - [`verify`] holds a snapshot against what was written, with the [`schemas`] of its lines.
 //! - [`statistics`] counts; [`list_of_people`] reads a list from elsewhere; [`flat`] makes rows of records.
-//! - [`envelope`] is what each answer says first; [`output`] writes it in the formats that there are, and [`ocsf`] makes
-//!   events of changes.
+//! - [`envelope`] is what each answer says first: also what it lacks ([`incomplete`]), and what arguments name nothing
+//!   ([`unmatched`]). [`output`] writes it in the formats that there are, and [`ocsf`] makes events of changes.
 //! - [`mcp`] asks the same questions for agents.
 //! - [`progress`] shows how far long work is; [`error`] is what can go wrong.
 
@@ -25,6 +25,7 @@ pub mod environment;
 pub mod error;
 pub mod findings;
 pub mod flat;
+pub mod incomplete;
 pub mod lines;
 pub mod list_of_people;
 pub mod mcp;
@@ -43,4 +44,5 @@ pub mod schemas;
 pub mod session;
 pub mod statistics;
 pub mod texts;
+pub mod unmatched;
 pub mod verify;

@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 
 use clerk_snapshot::reader::Snapshot;
 use clerk_snapshot::resource::Dataset;
+use clerk_store::nearest::nearest;
 use serde::Serialize;
 
 use crate::archive::{Archive, Lines, ScanError};
@@ -178,6 +179,15 @@ impl Organizations {
                 example: self.ids.get(first).to_owned(),
             }),
         }
+    }
+
+    /// What a text was probably meant to be: a slug, or a name in another case.
+    #[must_use]
+    pub fn nearest(&self, text: &str) -> Option<&str> {
+        let numbers = || 0..u32::try_from(self.ids.len()).unwrap_or(u32::MAX);
+        let slug = nearest(text, numbers().map(|number| self.slugs.get(number)));
+        let mut names = numbers().map(|number| self.names.get(number));
+        slug.or_else(|| names.find(|name| names::equal(name, text)))
     }
 
     /// Bytes of memory.

@@ -91,3 +91,42 @@ async fn a_membership_without_permissions_has_those_of_its_role() {
         assert_eq!(answer["holders"][0]["user"]["id"], "user_1");
     }
 }
+
+// Promise: a mistyped argument gets the suggestion of what there is, also for programs; where nothing is near, the answer
+// says what lists what there is.
+#[tokio::test]
+async fn a_mistyped_argument_gets_a_suggestion() {
+    let (place, _) = place().await;
+    for (question, nearest, told) in [
+        (
+            &["can", "org:sys_profile:deleet"][..],
+            json!("org:sys_profile:delete"),
+            "the permission \"org:sys_profile:deleet\". Did you mean org:sys_profile:delete?",
+        ),
+        (
+            &["holders", "--role", "admin"],
+            json!("org:admin"),
+            "--role \"admin\". Did you mean org:admin?",
+        ),
+        (&["holders", "--role", "org:memebr"], json!("org:member"), "Did you mean org:member?"),
+        (
+            &["holders", "--role", "viewer"],
+            json!(null),
+            "--role \"viewer\". clerk-access export organization_roles lists those that there are.",
+        ),
+        (
+            &["can", "org:billing:pay"],
+            json!(null),
+            "clerk-access export organization_permissions lists those that there are.",
+        ),
+        (
+            &["access", "--in", "nowhere"],
+            json!(null),
+            "--in \"nowhere\". clerk-access export organizations lists those that there are.",
+        ),
+    ] {
+        let answer = place.ask(question).await;
+        assert_eq!(answer.answered()["unmatched"][0]["nearest"], nearest, "{question:?}");
+        assert!(answer.stderr.contains(told), "{question:?}: {answer:?}");
+    }
+}

@@ -154,10 +154,11 @@ async fn every_format_says_that_it_is_not_complete() {
     assert_eq!(table.status, 5);
     let mut lines = table.stdout.lines();
     assert!(lines.next().unwrap().contains(stored.id()));
-    assert!(lines.next().unwrap().contains("NOT COMPLETE: users is drifted"));
+    assert!(lines.next().unwrap().contains("NOT COMPLETE: Clerk changed users faster"));
     let csv = place.ask(&["holders", "-o", "csv"]).await;
     assert!(
-        csv.stderr.contains(stored.id()) && csv.stderr.contains("NOT COMPLETE: users is drifted")
+        csv.stderr.contains(stored.id())
+            && csv.stderr.contains("NOT COMPLETE: Clerk changed users faster")
     );
     let ndjson = place.ask(&["holders", "-o", "ndjson"]).await;
     let last: serde_json::Value =

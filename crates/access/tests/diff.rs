@@ -1,6 +1,7 @@
 //! `diff` and `history`.
 
 use clerk_snapshot::manifest::DatasetStatus;
+use clerk_snapshot::redaction::{Personal, RedactionKey, shown_key_id};
 use clerk_snapshot::resource::Dataset;
 use clerk_snapshot::testing::{SnapshotBuilder, Stored, records};
 use serde_json::{Value, json};
@@ -263,6 +264,65 @@ async fn the_history_of_a_thing_is_told_from_the_beginning() {
         named(&[("role_granted", "ada"), ("role_revoked", "ada")])
     );
     assert_eq!(events(&history("nobody").await), []);
+}
+
+// Promise: a history is asked for by whatever names somebody or something elsewhere, also by the name that is only in
+// older snapshots, and an answer about nothing says that nothing is called so.
+#[tokio::test]
+async fn a_history_is_found_by_every_name() {
+    let (place, _) = place();
+    let history = async |text: &str| place.ask(&["history", text]).await.answered();
+    for (text, id) in [
+        ("ADA@example.com", "ada"),
+        ("bob@example.com", "bob"),
+        ("Acme", "org_1"),
+        ("org:admin", "role_1"),
+    ] {
+        let named = history(text).await;
+        assert_eq!(events(&named), events(&history(id).await), "{text}");
+        assert!(!events(&named).is_empty(), "{text}");
+        assert!(named["unmatched"].is_null(), "{text}");
+    }
+    for id in
+        ["ada", "orgmem_ada", "orgmem_bob", "org_1", "role_2", "organization:org_1:member:user:ada"]
+    {
+        assert!(history(id).await["unmatched"].is_null(), "{id}");
+    }
+    let nobody = place.ask(&["history", "eve@example.com"]).await;
+    assert_eq!(
+        nobody.answered()["unmatched"],
+        json!([{"argument": "id", "value": "eve@example.com"}])
+    );
+    assert!(
+        nobody.stderr.contains("Nothing in these snapshots matches \"eve@example.com\""),
+        "{nobody:?}"
+    );
+}
+
+// Promise: where the snapshots have hashes, an address finds a history with their key, and without it is refused.
+#[tokio::test]
+async fn a_history_is_found_by_what_hashes_stand_for() {
+    let key = RedactionKey::parse("0123456789abcdef0123456789abcdef").unwrap();
+    let redacted = |day: u32, grants: Vec<Value>| {
+        let mut ada = records::user("user_1");
+        ada["profile"]["primary_email"] = key.hash(Personal::Email, "ada@example.com").into();
+        ada["profile"]["emails"] = json!([]);
+        let mut snapshot = snapshot(day, &[], grants).with(Dataset::Users, [ada]);
+        let settings = snapshot.manifest.settings.as_mut().unwrap();
+        settings.redact = vec!["email".to_owned(), "name".to_owned()];
+        snapshot.manifest.redaction_key_id = shown_key_id(&key.id());
+        snapshot
+    };
+    let mut place = Place::new();
+    let first = place.publish(&redacted(1, Vec::new()));
+    place.publish(&redacted(2, member("user_1", ADMIN)).after(&first));
+    let refused = place.ask(&["history", "ada@example.com"]).await;
+    assert_eq!(refused.error_type(2), "InvalidEvent");
+    place.input = b"0123456789abcdef0123456789abcdef".to_vec();
+    let question = ["history", "ada@example.com", "--redaction-key-file", "-"];
+    assert_eq!(events(&place.ask(&question).await.answered()).len(), 2);
+    let unknown = place.ask(&["history", "orgmem_9"]).await.answered();
+    assert_eq!(unknown["unmatched"][0]["value"], "orgmem_9", "an id needs no key");
 }
 
 // Promise: if a snapshot between others is gone, the history of what is behind it is not told, and the answer says so. If

@@ -139,7 +139,7 @@ async fn what_is_missing_or_damaged_is_said() {
     let missing = place.ask(&["export", "api_keys"]).await;
     assert_eq!(missing.status, 5);
     assert!(missing.stdout.starts_with("id,display_name,"));
-    assert!(missing.stderr.contains("api_keys is not in snapshot"), "{missing:?}");
+    assert!(missing.stderr.contains("NOT COMPLETE: The snapshot has no api_keys"), "{missing:?}");
     let drifted = SnapshotBuilder::on_day(21)
         .with(Dataset::Users, [records::user("user_1")])
         .with_status(Dataset::Users, DatasetStatus::Drifted, None);

@@ -1,5 +1,6 @@
 //! The program itself, as a process.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 
 use clerk_snapshot::testing::SnapshotBuilder;
@@ -43,6 +44,51 @@ fn it_exits_with_the_status_of_the_answer() {
     assert_eq!(status(&["holders"]), Some(5), "nothing of what it needs");
     place.write("latest.json", b"{}");
     assert_eq!(status(&["holders"]), Some(6));
+}
+
+// Promise: somebody who may not read the snapshots is told to get the right to read them, and no more; each file is named
+// once.
+#[test]
+fn a_reader_without_the_right_to_read_needs_no_right_to_write() {
+    let place = Place::new();
+    place.publish(&World::new().snapshot(20));
+    for (key, question) in [("latest.json", "stats"), ("snapshots", "snapshots")] {
+        let path = place.path(key);
+        let before = std::fs::metadata(&path).unwrap().permissions();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o000)).unwrap();
+        // The superuser may read anything, unless that right is given up.
+        let mut command = match std::fs::read(place.path("latest.json")).is_ok() {
+            true => without_privileges(),
+            false => program(),
+        };
+        let Ok(output) =
+            command.args(["--url", place.path("").to_str().unwrap(), question]).output()
+        else {
+            return;
+        };
+        std::fs::set_permissions(&path, before).unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        if told.starts_with("setpriv: ") {
+            return;
+        }
+        assert_eq!(output.status.code(), Some(1), "{told}");
+        assert!(
+            told.contains("give the user that runs this program the right to read there"),
+            "{told}"
+        );
+        assert_eq!(told.matches("file://").count(), 1, "{told}");
+    }
+}
+
+/// The program as somebody to whom permissions apply.
+fn without_privileges() -> Command {
+    let mut command = Command::new("setpriv");
+    command.args([
+        "--bounding-set=-dac_override,-dac_read_search",
+        "--inh-caps=-dac_override,-dac_read_search",
+        env!("CARGO_BIN_EXE_clerk-access"),
+    ]);
+    command
 }
 
 // Promise: a reader that stops early, as `head` does, is no error.

@@ -162,6 +162,44 @@ async fn a_snapshot_that_is_not_there_is_not_found() {
     assert_eq!(answer.error_type(2), "SnapshotNotFound");
 }
 
+/// Questions about a snapshot that is named by when it was published.
+const BY_TIME: [&[&str]; 7] = [
+    &["diff"],
+    &["diff", "2026-10-01"],
+    &["--snapshot", "previous", "holders"],
+    &["--snapshot", "-1d", "holders"],
+    &["verify", "previous"],
+    &["verify", "2026-10-01"],
+    &["verify", "-1d"],
+];
+
+// Promise: where nothing is published, whatever is asked for, the error says that the place may be the wrong one.
+#[tokio::test]
+async fn an_empty_place_is_named_whatever_is_asked_for() {
+    let place = Place::new();
+    for question in BY_TIME.into_iter().chain([&["history", "user_1"][..], &["stats"]]) {
+        let answer = place.ask(question).await;
+        assert_eq!(answer.error_type(2), "SnapshotNotFound");
+        let says = "there is no published snapshot in ";
+        let is_said = answer.stderr.contains(says) && answer.stderr.contains("check --url");
+        assert!(is_said, "{question:?}: {answer:?}");
+    }
+}
+
+// Promise: where one snapshot alone is published, what needs the one before it says so, and when there will be one.
+#[tokio::test]
+async fn a_first_snapshot_has_none_before_it() {
+    let place = Place::new();
+    place.publish(&SnapshotBuilder::on_day(1));
+    for question in [BY_TIME[0], BY_TIME[2], BY_TIME[4]] {
+        let answer = place.ask(question).await;
+        assert_eq!(answer.error_type(2), "SnapshotNotFound");
+        for says in ["only one snapshot is published in ", "run clerk-sync sync again later"] {
+            assert!(answer.stderr.contains(says), "{question:?}: {answer:?}");
+        }
+    }
+}
+
 // Promise: a manifest that is not the one that was published is exit status 6, also if it is asked for by its id.
 #[tokio::test]
 async fn a_forged_manifest_is_damage() {

@@ -195,9 +195,9 @@ impl fmt::Display for StoreError {
             StoreErrorKind::AccessDenied { expected_owner, .. } => {
                 write!(
                     formatter,
-                    "{operation} {url}: {kind}; allow {} (and, for a bucket with its own KMS key, kms:Decrypt \
-                     and kms:GenerateDataKey){}",
+                    "{operation} {url}: {kind}; allow {} (and, for a bucket with its own KMS key, {}){}",
                     operation.permission(),
+                    operation.key_permission(),
                     operation.denial_hint()
                 )?;
                 match expected_owner {
@@ -263,6 +263,14 @@ pub enum Operation {
 }
 
 impl Operation {
+    /// Whether the right to read is all that it needs.
+    pub(crate) const fn only_reads(self) -> bool {
+        match self {
+            Self::Get | Self::List | Self::Verify => true,
+            Self::Put | Self::Delete | Self::RemoveLeftovers => false,
+        }
+    }
+
     /// The IAM actions that S3 requires. A conditional write or removal also requires the right to read.
     const fn permission(self) -> &'static str {
         match self {
@@ -273,6 +281,11 @@ impl Operation {
                 "s3:ListBucket on the bucket, for SNAPSHOT_URL's prefix"
             }
         }
+    }
+
+    /// The actions that KMS requires of it, if the bucket has a key of its own.
+    const fn key_permission(self) -> &'static str {
+        if self.only_reads() { "kms:Decrypt" } else { "kms:Decrypt and kms:GenerateDataKey" }
     }
 
     /// S3 does not reveal whether an object exists to a caller without the right to list.
@@ -339,11 +352,14 @@ pub enum Shortcoming {
 /// Why a folder refused an operation. Displays with what to do about it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum FolderProblem {
-    /// The user lacks the permission.
+    /// The user lacks the permission to write, or to change what is there.
     #[error(
         "permission denied; give the user that runs this program the right to read and write there"
     )]
     PermissionDenied,
+    /// The user lacks the permission to read, which is all that this operation needs.
+    #[error("permission denied; give the user that runs this program the right to read there")]
+    ReadingDenied,
     /// The file system is mounted read-only.
     #[error("the file system is read-only; choose another folder in SNAPSHOT_URL")]
     ReadOnly,

@@ -4,13 +4,14 @@
 //! - [`StoreSource`] lets readers of snapshots read from a store.
 //! - [`conformance`] proves that a store keeps the conditions that publishing relies on.
 //! - [`aws`] loads the AWS settings and classifies failed calls; [`no_answer`] says why a server could not be reached.
-//! - [`quoted`] makes foreign text safe for errors and logs.
+//! - [`quoted`] makes foreign text safe for errors and logs; [`nearest`] suggests what a mistyped name was meant to be.
 
 pub mod aws;
 pub mod conformance;
 mod error;
 mod folder;
 mod key;
+pub mod nearest;
 pub mod no_answer;
 pub mod quoted;
 mod s3;

@@ -22,31 +22,25 @@ impl Archive {
         let not_found =
             |wanted: String| ChooseError::NotFound { wanted, url: self.url().to_owned() };
         match which {
-            Which::Latest => match self.chain_snapshot(|_| true).await? {
-                Some(snapshot) => Ok(snapshot),
-                None => Err(ChooseError::Empty { url: self.url().to_owned() }),
-            },
+            Which::Latest => self.first_published(|_| true, self.empty()).await,
             Which::Previous => {
                 let mut passed = 0;
-                let previous = self.chain_snapshot(|_| {
+                let is_second = |_: &Snapshot| {
                     passed += 1;
                     passed == 2
-                });
-                previous
-                    .await?
-                    .ok_or_else(|| not_found("published before the latest one".to_owned()))
+                };
+                self.first_published(is_second, self.only_one()).await
             }
             Which::Before(end) => {
-                let found = self.chain_snapshot(|snapshot| snapshot.manifest().completed_at < *end);
-                found
-                    .await?
-                    .ok_or_else(|| not_found(format!("published and completed before {end}")))
+                let none = not_found(format!("published and completed before {end}"));
+                let is_before = |snapshot: &Snapshot| snapshot.manifest().completed_at < *end;
+                self.first_published(is_before, none).await
             }
             Which::Age(age) => {
                 let last = now - *age;
-                let found =
-                    self.chain_snapshot(|snapshot| snapshot.manifest().completed_at <= last);
-                found.await?.ok_or_else(|| not_found(format!("published and completed by {last}")))
+                let none = not_found(format!("published and completed by {last}"));
+                let is_by = |snapshot: &Snapshot| snapshot.manifest().completed_at <= last;
+                self.first_published(is_by, none).await
             }
             Which::Id(beginning) => {
                 let id = self.complete_id(beginning).await?;
@@ -85,6 +79,37 @@ impl Archive {
     /// [`ChooseError::List`].
     pub async fn being_removed(&self) -> Result<BTreeSet<String>, ChooseError> {
         being_removed(&**self.source()).await.map_err(ChooseError::List)
+    }
+
+    /// The first published snapshot, newest first, that is wanted. If there is none, that is `none`, unless nothing at
+    /// all is published: then the place may be the wrong one.
+    async fn first_published(
+        &self,
+        mut is_wanted: impl FnMut(&Snapshot) -> bool,
+        none: ChooseError,
+    ) -> Result<Snapshot, ChooseError> {
+        let mut is_empty = true;
+        let found = self.chain_snapshot(|snapshot| {
+            is_empty = false;
+            is_wanted(snapshot)
+        });
+        match found.await? {
+            Some(snapshot) => Ok(snapshot),
+            None if is_empty => Err(self.empty()),
+            None => Err(none),
+        }
+    }
+
+    /// Nothing is published.
+    #[must_use]
+    pub fn empty(&self) -> ChooseError {
+        ChooseError::Empty { url: self.url().to_owned() }
+    }
+
+    /// The snapshot before the latest one is asked for, and there is none.
+    #[must_use]
+    pub fn only_one(&self) -> ChooseError {
+        ChooseError::OnlyOne { url: self.url().to_owned() }
     }
 
     /// The first published snapshot, newest first, that is wanted.
@@ -143,6 +168,15 @@ pub enum ChooseError {
         /// Where it was looked for.
         url: String,
     },
+    /// The snapshot before the latest one is asked for, which `diff` does if it is not told otherwise.
+    #[error(
+        "only one snapshot is published in {url}, and none before it, to which it could be compared; \
+         run clerk-sync sync again later"
+    )]
+    OnlyOne {
+        /// Where it was looked for.
+        url: String,
+    },
     /// Several ids begin like that.
     #[error(
         "{count} snapshots have ids that begin with {beginning}, such as {first} and {second}; give more of the id"
@@ -161,6 +195,6 @@ pub enum ChooseError {
     #[error(transparent)]
     Read(#[from] ReadError),
     /// The store could not list the snapshots.
-    #[error("the snapshots cannot be listed; see the cause and try again")]
+    #[error("the snapshots cannot be listed")]
     List(#[source] SourceError),
 }

@@ -8,12 +8,12 @@ use serde::Serialize;
 
 use super::needs;
 use super::who::{KeyFile, assert_findable, person};
-use crate::envelope::Unmatched;
 use crate::error::Error;
 use crate::memberships::membership::{Membership, Order};
 use crate::memberships::selection::Selection;
 use crate::output::{Cell, Column, List, Output, Row};
 use crate::session::{Outcome, Session};
+use crate::unmatched::Unmatched;
 
 /// Arguments of `access`.
 #[derive(Debug, Args)]
@@ -87,15 +87,14 @@ pub async fn run(arguments: &Arguments, session: &mut Session<'_>) -> Result<Out
                 assert_findable(text, &arguments.key, snapshot.manifest())?;
                 // Where the users are not whole, the text may still be the id of one in the memberships.
                 ids.extend(envelope.lacks(Dataset::Users).then(|| text.clone()));
-                envelope.unmatched.push(Unmatched { argument: "user", value: text.clone() });
+                envelope.unmatched.push(Unmatched::new("user", text));
             }
             Some(ids)
         }
     };
     let memberships = needs::memberships(session, &snapshot).await?;
     let asked = arguments.organization.as_deref();
-    let organization =
-        needs::organization(asked, &memberships.organizations, &mut envelope.unmatched)?;
+    let organization = needs::organization(asked, &memberships, &mut envelope.unmatched)?;
     let selection = Selection { organization, users, ..Selection::default() };
     let rows = (&LIST, write);
     needs::list(&memberships, selection, Order::Membership, envelope, rows, session).await

@@ -1,14 +1,15 @@
 //! `can`: who has a permission, where, and through which role.
 
 use clap::Args;
+use clerk_snapshot::resource::Dataset;
 
 use super::{holder, needs};
-use crate::catalogue;
-use crate::envelope::Unmatched;
+use crate::catalogue::Permissions;
 use crate::error::Error;
 use crate::memberships::membership::Order;
 use crate::memberships::selection::Selection;
 use crate::session::{Outcome, Session};
+use crate::unmatched::Unmatched;
 
 /// Arguments of `can`.
 #[derive(Debug, Args)]
@@ -32,19 +33,18 @@ pub async fn run(arguments: &Arguments, session: &mut Session<'_>) -> Result<Out
     let mut envelope = session.envelope(&snapshot, needs::MEMBERS);
     let memberships = needs::memberships(session, &snapshot).await?;
     let text = &arguments.permission;
-    let roles = &memberships.roles;
-    let permission =
-        catalogue::choose_permission(text, roles, &session.archive, &snapshot, &session.progress)
-            .await?;
-    let (permission, is_known) = permission?;
-    if !is_known {
-        envelope.unmatched.push(Unmatched { argument: "permission", value: text.clone() });
+    let permissions = Permissions::read(&session.archive, &snapshot, &session.progress).await?;
+    let permission = permissions.choose(text, &memberships.roles)?;
+    if !permission.is_known {
+        let unmatched = Unmatched::new("permission", text);
+        let nearest = permissions.nearest(text, &memberships.roles);
+        let listed_in = [Dataset::OrganizationPermissions, Dataset::OrganizationRoles];
+        envelope.unmatched.push(unmatched.suggesting(nearest, &listed_in, snapshot.manifest()));
     }
     let asked = arguments.organization.as_deref();
-    let organization =
-        needs::organization(asked, &memberships.organizations, &mut envelope.unmatched)?;
+    let organization = needs::organization(asked, &memberships, &mut envelope.unmatched)?;
     let selection =
-        Selection { organization, permission: Some(permission), ..Selection::default() };
+        Selection { organization, permission: Some(permission.key), ..Selection::default() };
     let rows = (&holder::LIST, holder::write);
     needs::list(&memberships, selection, Order::Person, envelope, rows, session).await
 }

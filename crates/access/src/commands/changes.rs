@@ -11,8 +11,8 @@ use clerk_snapshot::resource::Dataset;
 use super::change_names::Names;
 use super::change_row::ChangeRow;
 use super::fold::{self, Folded};
-use crate::envelope::{BY_A_NEWER_VERSION, Incomplete, Named};
 use crate::error::Error;
+use crate::incomplete::{BY_A_NEWER_VERSION, Incomplete, NOT_COMPARED, Named, PARTIAL};
 use crate::ocsf::Event;
 use crate::ocsf::record::Record;
 use crate::output::{Output, OutputError};
@@ -37,40 +37,34 @@ impl Asked<'_> {
     }
 }
 
-/// The status of a dataset about which a comparison says nothing.
-const NOT_COMPARED: &str = "not_compared";
-
 /// Which datasets a comparison does not say everything about.
 #[must_use]
 pub fn incomplete(from: &Snapshot, to: &Snapshot, asked: Asked<'_>) -> Vec<Incomplete> {
     let unknown = from.unknown_datasets().iter().chain(to.unknown_datasets());
-    let unknown = unknown.filter(|_| matches!(asked, Asked::Everything)).map(|name| Incomplete {
-        dataset: Named::Unknown(name.clone()),
-        status: NOT_COMPARED.to_owned(),
-        reason: Some(BY_A_NEWER_VERSION.to_owned()),
+    let unknown = unknown.filter(|_| matches!(asked, Asked::Everything)).map(|name| {
+        let reason = Some(BY_A_NEWER_VERSION.to_owned());
+        Incomplete::between(Named::Unknown(name.clone()), NOT_COMPARED, reason)
     });
     let (from, to) = (from.manifest(), to.manifest());
     let datasets = Dataset::ALL.iter().filter(|&&dataset| asked.has(dataset));
     let known = datasets.filter_map(|&dataset| {
         let is_there = [from, to].iter().any(|side| side.datasets.contains_key(&dataset));
         if !is_there {
-            return matches!(asked, Asked::Named(_)).then(|| Incomplete {
-                dataset: dataset.into(),
-                status: NOT_COMPARED.to_owned(),
-                reason: Some(NOT_IN_RESOURCES.to_owned()),
-            });
+            let reason = Some(NOT_IN_RESOURCES.to_owned());
+            return matches!(asked, Asked::Named(_))
+                .then(|| Incomplete::between(dataset, NOT_COMPARED, reason));
         }
         let Verdict { result, reason, .. } = Verdict::on(dataset, from, to);
         let status = match result {
             DatasetResult::NotCompared => NOT_COMPARED,
-            DatasetResult::Partial => "partial",
+            DatasetResult::Partial => PARTIAL,
             DatasetResult::Compared | DatasetResult::Baseline => {
                 let drifted = [from, to].into_iter().filter_map(|side| side.datasets.get(&dataset));
                 let mut drifted = drifted.filter(|entry| entry.status == DatasetStatus::Drifted);
                 drifted.next().map(|_| "drifted")?
             }
         };
-        Some(Incomplete { dataset: dataset.into(), status: status.to_owned(), reason })
+        Some(Incomplete::between(dataset, status, reason))
     });
     known.chain(unknown).collect()
 }

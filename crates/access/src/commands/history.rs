@@ -7,19 +7,28 @@ use clerk_snapshot::compare::{Change, Classes, Comparison};
 use clerk_snapshot::reader::{Link, Snapshot};
 use clerk_snapshot::resource::Dataset;
 
-use super::{change_row, changes, needs};
+use super::who::{KeyFile, assert_findable, person};
+use super::{change_row, changes, needs, subject};
 use crate::archive::{ChooseError, order};
-use crate::envelope::{Incomplete, SnapshotFacts};
+use crate::envelope::SnapshotFacts;
 use crate::error::Error;
+use crate::incomplete::{Incomplete, NOT_COMPARED, PREVIOUS_GONE};
 use crate::session::{Outcome, Session};
+use crate::unmatched::Unmatched;
 
 /// Arguments of `history`.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  clerk-access history user_2b2QcAmhY53tOfeQZ7FyFrNFt1c")]
+#[command(after_help = "Examples:\n  clerk-access history ada@example.com\n  \
+    clerk-access history org:admin\n  clerk-access history orgmem_2b2QcAmhY53tOfeQZ7FyFrNFt1c")]
 pub struct Arguments {
-    /// The id of a user, an organization, a role or a membership
+    /// A person as for who, an organization as for --in, a role as for --role, or the id of any of them or of a
+    /// membership
     #[arg(value_name = "ID")]
     pub id: String,
+
+    /// Where the key of hashes is.
+    #[command(flatten)]
+    pub key: KeyFile,
 
     /// Only the published snapshots from one to another: their ids.
     #[arg(skip)]
@@ -69,9 +78,15 @@ pub async fn run(arguments: &Arguments, session: &mut Session<'_>) -> Result<Out
         ));
     }
     envelope.from = Some(SnapshotFacts::of(oldest)).filter(|_| snapshots.len() > 1);
+    let mut ids = ids(arguments, &snapshots, session).await?;
+    if ids.is_empty() {
+        assert_findable(&arguments.id, &arguments.key, newest.manifest())?;
+        envelope.unmatched.push(Unmatched::new("id", &arguments.id));
+    }
+    // Also where the text names somebody, it may be the id of what is gone.
+    ids.insert(arguments.id.clone());
     session.output.begin(&envelope, &change_row::HISTORY)?;
-    let id = arguments.id.as_str();
-    let is_wanted = |change: &Change<'_>| is_about(id, change);
+    let is_wanted = |change: &Change<'_>| is_about(&ids, change);
     let instance_id = &newest.manifest().instance.id;
     let mut writer = changes::Writer::new(&mut session.output, &is_wanted, instance_id);
     for (from, to) in pairs() {
@@ -148,17 +163,30 @@ async fn oldest_first(span: Option<&Span>, session: &Session<'_>) -> Result<Foun
 /// What cannot be told of the time before the oldest snapshot that the chain leads to.
 fn before_hole(oldest: &Snapshot) -> impl Iterator<Item = Incomplete> {
     let datasets = DATASETS.iter().filter(|it| oldest.manifest().datasets.contains_key(it));
-    datasets.map(|&dataset| Incomplete {
-        dataset: dataset.into(),
-        status: "not_compared".to_owned(),
-        reason: Some("previous_gone".to_owned()),
-    })
+    datasets.map(|&dataset| Incomplete::new(dataset, NOT_COMPARED, Some(PREVIOUS_GONE.to_owned())))
 }
 
-/// Whether it is the subject, where it is held, the role, or the membership that a grant comes from.
-fn is_about(id: &str, change: &Change<'_>) -> bool {
-    change.subject.id == id
-        || change.target.as_ref().is_some_and(|target| target.id == id)
-        || change.role.as_ref().is_some_and(|role| role.id == id)
-        || change.pair.as_deref() == Some(id)
+/// The ids of what is asked for, by the newest snapshot in which it is called so; none if it is in none of them.
+async fn ids(
+    arguments: &Arguments,
+    snapshots: &[Snapshot],
+    session: &mut Session<'_>,
+) -> Result<BTreeSet<String>, Error> {
+    let Some(newest) = snapshots.last() else { return Ok(BTreeSet::new()) };
+    let person = person(&arguments.id, &arguments.key, newest, session)?;
+    for snapshot in snapshots.iter().rev() {
+        let ids = subject::ids(&person, snapshot, session).await?;
+        if !ids.is_empty() {
+            return Ok(ids);
+        }
+    }
+    Ok(BTreeSet::new())
+}
+
+/// Whether one of them is the subject, where it is held, the role, or the membership that a grant comes from.
+fn is_about(ids: &BTreeSet<String>, change: &Change<'_>) -> bool {
+    ids.contains(&*change.subject.id)
+        || change.target.as_ref().is_some_and(|target| ids.contains(&*target.id))
+        || change.role.as_ref().is_some_and(|role| ids.contains(&*role.id))
+        || change.pair.as_deref().is_some_and(|pair| ids.contains(pair))
 }

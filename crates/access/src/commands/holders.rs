@@ -1,13 +1,14 @@
 //! `holders`: who holds a role, or anything, in an organization or everywhere.
 
 use clap::Args;
+use clerk_snapshot::resource::Dataset;
 
 use super::{holder, needs};
-use crate::envelope::Unmatched;
 use crate::error::Error;
 use crate::memberships::membership::Order;
 use crate::memberships::selection::Selection;
 use crate::session::{Outcome, Session};
+use crate::unmatched::Unmatched;
 
 /// Arguments of `holders`.
 #[derive(Debug, Args)]
@@ -37,11 +38,13 @@ pub async fn run(arguments: &Arguments, session: &mut Session<'_>) -> Result<Out
     if let (Some(roles), Some(role)) = (&roles, &arguments.role)
         && roles.is_unknown()
     {
-        envelope.unmatched.push(Unmatched { argument: "role", value: role.clone() });
+        let nearest = memberships.roles.nearest(role);
+        let unmatched = Unmatched::new("role", role);
+        let listed_in = [Dataset::OrganizationRoles];
+        envelope.unmatched.push(unmatched.suggesting(nearest, &listed_in, snapshot.manifest()));
     }
     let asked = arguments.organization.as_deref();
-    let organization =
-        needs::organization(asked, &memberships.organizations, &mut envelope.unmatched)?;
+    let organization = needs::organization(asked, &memberships, &mut envelope.unmatched)?;
     let selection = Selection { organization, roles, ..Selection::default() };
     let rows = (&holder::LIST, holder::write);
     needs::list(&memberships, selection, Order::Person, envelope, rows, session).await

@@ -19,6 +19,7 @@ pub mod mcp;
 pub mod needs;
 pub mod snapshots;
 pub mod stats;
+pub mod subject;
 pub mod verify;
 pub mod who;
 

@@ -6,7 +6,7 @@ use clerk_snapshot::reader::Snapshot;
 use clerk_snapshot::resource::Dataset;
 
 use crate::catalogue::Roles;
-use crate::envelope::{Envelope, Need, Unmatched};
+use crate::envelope::{Envelope, Need};
 use crate::error::Error;
 use crate::memberships::Memberships;
 use crate::memberships::membership::{Membership, Order};
@@ -14,6 +14,7 @@ use crate::memberships::selection::Selection;
 use crate::organizations::Organizations;
 use crate::output::{List, Output};
 use crate::session::{Outcome, Session};
+use crate::unmatched::Unmatched;
 
 /// Who is a member of what in which role.
 pub const MEMBERS: &[Need] = &[
@@ -47,13 +48,16 @@ pub async fn memberships(session: &Session<'_>, snapshot: &Snapshot) -> Result<M
 /// [`Error::Argument`] if several organizations have that name.
 pub fn organization(
     text: Option<&str>,
-    organizations: &Organizations,
+    memberships: &Memberships,
     unmatched: &mut Vec<Unmatched>,
 ) -> Result<Option<String>, Error> {
     let Some(text) = text else { return Ok(None) };
+    let Memberships { organizations, snapshot, .. } = memberships;
     let id = organizations.choose(text)?;
     if id.is_none() {
-        unmatched.push(Unmatched { argument: "in", value: text.to_owned() });
+        let (nearest, manifest) = (organizations.nearest(text), snapshot.manifest());
+        let listed_in = [Dataset::Organizations];
+        unmatched.push(Unmatched::new("in", text).suggesting(nearest, &listed_in, manifest));
     }
     Ok(Some(id.unwrap_or(text).to_owned()))
 }

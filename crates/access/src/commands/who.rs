@@ -18,7 +18,7 @@ use serde_json::value::RawValue;
 use super::needs;
 use crate::archive::{Lines, ScanError};
 use crate::catalogue::{RoleOfHolder, Roles};
-use crate::envelope::{Envelope, Unmatched};
+use crate::envelope::Envelope;
 use crate::error::{ArgumentError, Error};
 use crate::lines::grant::{Grant, permission_keys};
 use crate::names;
@@ -26,6 +26,7 @@ use crate::organizations::{OrganizationOfHolder, Organizations};
 use crate::output::{Cell, Column, List, Row};
 use crate::people::{Found, Person};
 use crate::session::{Outcome, Session};
+use crate::unmatched::Unmatched;
 
 /// Arguments of `who`.
 #[derive(Debug, Args)]
@@ -130,7 +131,7 @@ pub async fn run(arguments: &Arguments, session: &mut Session<'_>) -> Result<Out
     people.retain(|user| !user.is_unknown() || held.contains_key(&user.id));
     if people.is_empty() {
         assert_findable(&arguments.person, &arguments.key, snapshot.manifest())?;
-        envelope.unmatched.push(Unmatched { argument: "person", value: arguments.person.clone() });
+        envelope.unmatched.push(Unmatched::new("person", &arguments.person));
     }
     let wanted: BTreeSet<&str> =
         held.values().flatten().map(|held| held.organization.as_str()).collect();
@@ -162,6 +163,9 @@ pub fn person(
     Ok(Person::new(text, key.as_ref()))
 }
 
+/// How the ids begin that a history is asked for by. They are never replaced.
+const IDS: [&str; 5] = ["user_", "org_", "orgmem_", "role_", "perm_"];
+
 /// Nobody was found. In a snapshot with hashes in place of names and addresses, that means nothing unless their key was
 /// given.
 ///
@@ -171,7 +175,7 @@ pub fn assert_findable(text: &str, key: &KeyFile, manifest: &Manifest) -> Result
     let kind = if text.contains('@') { Personal::Email } else { Personal::Name };
     let redact = manifest.settings.as_ref().map(|settings| settings.redact.as_slice());
     let is_redacted = redact.unwrap_or_default().iter().any(|redacted| redacted == kind.name());
-    if !is_redacted || text.starts_with("user_") {
+    if !is_redacted || IDS.iter().any(|beginning| text.starts_with(beginning)) {
         return Ok(());
     }
     if manifest.redaction_key_id.is_none() {

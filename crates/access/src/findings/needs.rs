@@ -4,7 +4,8 @@ use clerk_snapshot::manifest::Manifest;
 use clerk_snapshot::redaction::Personal;
 use clerk_snapshot::resource::Dataset;
 
-use crate::envelope::{Incomplete, Need, incomplete};
+use crate::envelope::{Need, incomplete};
+use crate::incomplete::{Incomplete, PARTIAL};
 use crate::rules::{Rule, Settings};
 
 /// How a rule uses a dataset.
@@ -105,17 +106,11 @@ impl Needs {
         self.speaking.contains(&rule)
     }
 
-    /// What is missing, with the rules that need it in the reason.
+    /// What is missing, with the rules that need it.
     #[must_use]
     pub fn incomplete(&self) -> Vec<Incomplete> {
         let named = self.missing.iter().map(|(missing, rules)| {
-            let rules: Vec<_> = rules.iter().map(|rule| rule.name()).collect();
-            let needed = format!("needed by {}", rules.join(", "));
-            let reason = match &missing.reason {
-                Some(reason) => format!("{reason}; {needed}"),
-                None => needed,
-            };
-            Incomplete { reason: Some(reason), ..missing.clone() }
+            missing.clone().needed_by(rules.iter().map(|rule| rule.name()).collect())
         });
         named.collect()
     }
@@ -127,9 +122,5 @@ fn addresses_are_hashes(manifest: &Manifest) -> bool {
 }
 
 fn hashed_addresses() -> Incomplete {
-    Incomplete {
-        dataset: Dataset::Users.into(),
-        status: "partial".to_owned(),
-        reason: Some("redact: email".to_owned()),
-    }
+    Incomplete::new(Dataset::Users, PARTIAL, Some("redact: email".to_owned()))
 }

@@ -123,7 +123,8 @@ pub fn history(given: &Given, pins: &[String], settings: &Settings) -> Result<As
         [oldest, newest] => Some(Span { oldest: oldest.clone(), newest: newest.clone() }),
         _ => None,
     };
-    let question = Question::History(history::Arguments { id: id.clone(), span });
+    let question =
+        Question::History(history::Arguments { id: id.clone(), key: key(settings), span });
     Ok(Asked { question, which: settings.which.clone(), command: words("history", [id]) })
 }
 

@@ -140,7 +140,8 @@ pub const TOOLS: [Tool; 10] = [
             snapshots, oldest first. Lists `changes`.",
         own_arguments: &[required(
             "id",
-            "The id of a user, an organization, a role or a membership.",
+            "A person as for `who`, an organization as for `in`, a role as for `role`, or the id of any of them or of a \
+             membership.",
         )],
         pins: Pins::Both,
         has_summary: false,

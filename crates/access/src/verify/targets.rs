@@ -70,18 +70,17 @@ pub async fn find(
         let mut times = published.completed_at.iter();
         times.position(|time| time.is_some_and(is_wanted))
     };
-    let (place, wanted) = match which {
-        Which::Latest if published.targets.is_empty() => {
-            return Err(ChooseError::Empty { url: archive.url().to_owned() });
-        }
-        Which::Latest => (Some(0), String::new()),
-        Which::Previous => (Some(1), "published before the latest one".to_owned()),
+    let (place, none) = match which {
+        Which::Latest => (Some(0), archive.empty()),
+        Which::Previous => (Some(1), archive.only_one()),
         Which::Before(end) => {
-            (newest_by(&|time| time < *end), format!("published and completed before {end}"))
+            let wanted = format!("published and completed before {end}");
+            (newest_by(&|time| time < *end), not_found(wanted))
         }
         Which::Age(age) => {
             let last = now - *age;
-            (newest_by(&|time| time <= last), format!("published and completed by {last}"))
+            let wanted = format!("published and completed by {last}");
+            (newest_by(&|time| time <= last), not_found(wanted))
         }
         Which::Id(beginning) => {
             let id = archive.complete_id(beginning).await?;
@@ -89,8 +88,11 @@ pub async fn find(
             return Ok(vec![named.unwrap_or_else(|| Target::of(id, None))]);
         }
     };
-    let target = place.and_then(|place| published.targets.get(place));
-    Ok(vec![target.cloned().ok_or_else(|| not_found(wanted))?])
+    match place.and_then(|place| published.targets.get(place)) {
+        Some(target) => Ok(vec![target.clone()]),
+        None if published.targets.is_empty() => Err(archive.empty()),
+        None => Err(none),
+    }
 }
 
 /// All that are published or have a manifest, newest first.
@@ -113,7 +115,7 @@ async fn everything(archive: &Archive, published: Published) -> Result<Vec<Targe
         others.push(target);
     }
     if published.is_empty() && others.is_empty() {
-        return Err(ChooseError::Empty { url: archive.url().to_owned() });
+        return Err(archive.empty());
     }
     Ok(order::newest_first(published, others, |target| target.made.clone()))
 }

@@ -31,8 +31,9 @@ pub enum ReadError {
         /// What is wrong with it.
         problem: Damage,
     },
-    /// The store gives no usable answer. Retryable: the store's own retries are spent.
-    #[error("{url} cannot be read; see the cause and try again")]
+    /// The store gives no usable answer. Retryable: the store's own retries are spent. Its error, which follows as the
+    /// cause, names the file and says what to do.
+    #[error("the snapshots cannot be read")]
     Unavailable {
         /// Address of the file.
         url: String,

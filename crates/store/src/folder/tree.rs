@@ -330,6 +330,9 @@ impl Tree {
 
     fn failed(&self, operation: Operation, key: &str, error: io::Error) -> StoreError {
         let problem = match error.kind() {
+            io::ErrorKind::PermissionDenied if operation.only_reads() => {
+                FolderProblem::ReadingDenied
+            }
             io::ErrorKind::PermissionDenied => FolderProblem::PermissionDenied,
             io::ErrorKind::ReadOnlyFilesystem => FolderProblem::ReadOnly,
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => FolderProblem::DiskFull,

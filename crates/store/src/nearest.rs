@@ -1,7 +1,8 @@
 //! Suggests the name that a mistyped one was meant to be.
 
-use clerk_store::quoted::{Quoted, looks_like_a_key};
 use strsim::jaro_winkler;
+
+use crate::quoted::{Quoted, looks_like_a_key};
 
 /// Most bytes of a name that is compared; longer ones are no typing mistakes.
 const LONGEST: usize = 64;
@@ -12,7 +13,8 @@ const ALIKE: f64 = 0.85;
 
 /// An item of a list that is none of the `known` names, in quotes, and after it what it was probably meant to be:
 /// `"userz" (did you mean users?)`.
-pub(crate) fn quoted_with_suggestion<'a>(
+#[must_use]
+pub fn quoted_with_suggestion<'a>(
     text: &str,
     known: impl Iterator<Item = &'a str> + Clone,
 ) -> String {
@@ -29,7 +31,8 @@ pub(crate) fn quoted_with_suggestion<'a>(
 }
 
 /// The known name that `text` was probably meant to be, if one is near.
-pub(crate) fn nearest<'a>(text: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+#[must_use]
+pub fn nearest<'a>(text: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     if text.is_empty() || text.len() > LONGEST || looks_like_a_key(text) {
         return None;
     }
