@@ -102,7 +102,9 @@ pub(super) const MISTAKES: [Mistake; 12] = [
 /// The function, with the settings of the program and these.
 async fn function_with(settings: &[(&str, &str)]) -> Option<Told> {
     let stranger = Stranger::new().await;
-    let mut lambda = Lambda::start(&stranger.program()).await;
+    let program =
+        settings.iter().fold(stranger.program(), |it, (name, value)| it.with(name, value));
+    let mut lambda = Lambda::start(&program).await;
     let refused = lambda.invoke("first", json!({}), Duration::from_secs(60)).await;
     let error = refused.expect_err("refused");
     lambda.stop().await;
