@@ -13,6 +13,8 @@ import sys
 
 # The right to manage an organization's members.
 PERMISSION = "org:sys_memberships:manage"
+# What says who can do what.
+RESOURCES = "users,organizations,organization_roles,organization_permissions,organization_memberships"
 # Characters in a line where there is no terminal.
 WIDTH = 120
 
@@ -34,7 +36,7 @@ def main():
     print("  both on your PATH      make install")
     print("  the Lambda function    make run-lambda")
     print("  your own instance      read -rs CLERK_SECRET_KEY && export CLERK_SECRET_KEY")
-    print(f"                         {sys.argv[1]}/clerk-sync sync --into ./mine --resources users")
+    print(f"                         {sys.argv[1]}/clerk-sync sync --into ./mine --resources {RESOURCES}")
 
 
 def pairs(changes, event):

@@ -1,6 +1,7 @@
 //! Tells apart what the command line asks for: an event, a command, help or the version.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
 
 use clerk_store::nearest::nearest;
 use clerk_store::quoted::{Quoted, for_terminal, looks_like_a_key};
@@ -19,7 +20,7 @@ pub(crate) enum Request {
     Version,
     /// Handle the event from this source.
     Event(EventSource),
-    /// Do what these words say; one of [`COMMANDS`] is among them.
+    /// Do what these words say: one of [`COMMANDS`] is among them, or a word that is neither a command nor a file.
     Command(Vec<OsString>),
 }
 
@@ -52,6 +53,9 @@ pub(crate) fn read(
             ))
         };
     }
+    if has_commands && mistyped_command(&arguments).is_some() {
+        return Ok(Request::Command(arguments));
+    }
     let Some(first) = arguments.first() else { return Ok(Request::Event(EventSource::Nothing)) };
     if arguments.len() > 1 {
         return Err("at most one EVENT is handled".to_owned());
@@ -80,6 +84,18 @@ fn with_help_behind(mut arguments: Vec<OsString>) -> Vec<OsString> {
 fn command_in(arguments: &[OsString]) -> Option<&'static str> {
     let word = arguments.iter().find(|argument| *argument != "--json")?;
     COMMANDS.into_iter().find(|command| word == command)
+}
+
+/// The word in a command's place that is neither a command nor a file. A file is seldom called by a bare word, without
+/// a folder and without an ending, so where there is none of that name a command was meant.
+pub(crate) fn mistyped_command(arguments: &[OsString]) -> Option<&OsStr> {
+    let is_for_any =
+        |argument: &OsString| ["--json", "--help", "-h"].iter().any(|it| argument == it);
+    let word = arguments.iter().find(|argument| !is_for_any(argument))?;
+    let shown = word.to_string_lossy();
+    let is_bare = !shown.is_empty() && !shown.starts_with('-') && !shown.contains(['/', '.']);
+    let is_missing = || matches!(Path::new(word).try_exists(), Ok(false));
+    (is_bare && command_in(arguments).is_none() && is_missing()).then_some(word)
 }
 
 impl EventSource {
@@ -163,7 +179,27 @@ mod tests {
             }
             assert_eq!(asked(&[&format!("./{command}")]), file(&format!("./{command}")));
         }
-        assert_eq!(asked(&["checks"]), file("checks"));
+        assert_eq!(asked(&["checks.json"]), file("checks.json"));
+    }
+
+    // A mistyped command is no missing file, whatever stands behind it.
+    #[test]
+    fn a_bare_word_without_a_file_is_taken_for_a_command() {
+        for arguments in [
+            &["snyc"][..],
+            &["--json", "snyc"],
+            &["--help", "snyc"],
+            &["snyc", "--into", "./mine"],
+            &["snyc", "a.json"],
+        ] {
+            let words = arguments.iter().map(OsString::from).collect();
+            assert_eq!(asked(arguments), Ok(Request::Command(words)), "{arguments:?}");
+        }
+        assert!(asked(&["-", "snyc"]).is_err());
+        assert_eq!(asked(&["src"]), file("src"));
+        assert_eq!(asked(&["./snyc"]), file("./snyc"));
+        assert_eq!(asked(&["snyc.json"]), file("snyc.json"));
+        assert_eq!(read([OsString::from("snyc")], false), file("snyc"));
     }
 
     // The function is built without commands, and says so instead of looking for a file.
@@ -179,7 +215,7 @@ mod tests {
     #[test]
     fn a_key_in_place_of_a_file_is_not_shown() {
         let key = format!("sk_{}_planted", "live");
-        for argument in [key.clone(), format!("--key={key}")] {
+        for argument in [format!("./{key}"), format!("--key={key}")] {
             let shown = match asked(&[&argument]) {
                 Ok(Request::Event(source)) => source.event().unwrap_err().message(),
                 Ok(other) => panic!("{other:?}"),

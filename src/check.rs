@@ -210,8 +210,7 @@ async fn check_store(store: &dyn Store) -> Result<String, StoreError> {
     }
     remove_probes(store).await?;
     Ok(format!(
-        "{} can be written, read, listed and cleaned; a second creation, and the replacement and the \
-         removal of a version that is not the newest, are refused",
+        "{} can be written, read, listed and deleted from; conditional writes and deletions work",
         store.url_of("")
     ))
 }

@@ -69,6 +69,7 @@ impl Dependencies {
                 what: "is not set, no profile names a region, and SIGNING_KEY_ID needs one"
                     .to_owned(),
                 accepted: "the region of the KMS key".to_owned(),
+                sentence: None,
             })
             .into(),
             _ => Error::StoreUnavailable(

@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
 
-use clerk_store::StoreError;
 use clerk_store::no_answer::Server;
 use clerk_store::quoted::disturbs_a_line;
+use clerk_store::{StoreError, StoreErrorKind};
 use lambda_runtime::Diagnostic;
 
 use crate::clerk::error::{ClerkError, Fault};
@@ -66,13 +66,25 @@ pub struct Failure {
     source: Option<Box<dyn StdError + Send + Sync>>,
     advice: Option<String>,
     outlook: &'static str,
+    left: Left,
+}
+
+/// What a failure leaves of a run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Left {
+    /// A checkpoint to continue from, as far as it is known.
+    Run,
+    /// Nothing: the run had stored nothing yet, or was not begun.
+    Nothing,
+    /// What failed is no run.
+    NoRun,
 }
 
 impl Failure {
     /// A failure without a cause. `message` says what happened and to what, without a full stop:
     /// "GET /users answered 500 five times".
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), source: None, advice: None, outlook: "" }
+        Self { message: message.into(), source: None, advice: None, outlook: "", left: Left::Run }
     }
 
     /// The same failure with the error behind it, whose `Display` becomes part of the message.
@@ -157,11 +169,50 @@ impl Error {
         }
     }
 
+    /// The same error after a run of which nothing is stored: no later one continues it, and the message must not
+    /// promise that.
+    #[must_use]
+    pub(crate) fn with_nothing_left(self) -> Self {
+        self.leaving(Left::Nothing)
+    }
+
+    /// The same error of an action that is no run.
+    #[must_use]
+    pub(crate) fn outside_a_run(self) -> Self {
+        self.leaving(Left::NoRun)
+    }
+
+    fn leaving(mut self, left: Left) -> Self {
+        if let Some(failure) = self.failure_mut() {
+            failure.left = left;
+        }
+        self
+    }
+
     /// What becomes of the run; empty if there is nothing to say.
     fn outlook(&self) -> &'static str {
-        match self.failure() {
+        let of_a_run = match self.failure() {
             Some(Failure { advice: Some(_), outlook, .. }) => outlook,
             _ => self.usual_outlook(),
+        };
+        match self.failure().map_or(Left::Run, |failure| failure.left) {
+            Left::Nothing if !of_a_run.is_empty() => NOTHING_COPIED,
+            Left::NoRun => "",
+            Left::Run | Left::Nothing => of_a_run,
+        }
+    }
+
+    const fn failure_mut(&mut self) -> Option<&mut Failure> {
+        match self {
+            Self::InvalidConfig(_) | Self::InvalidEvent(_) => None,
+            Self::SecretUnavailable(failure)
+            | Self::ClerkUnauthorized(failure)
+            | Self::ClerkUnavailable(failure)
+            | Self::ClerkProtocol(failure)
+            | Self::StoreUnavailable(failure)
+            | Self::LeaseLost(failure)
+            | Self::StateUnreadable(failure)
+            | Self::Internal(failure) => Some(failure),
         }
     }
 
@@ -191,8 +242,7 @@ impl Error {
                  kms:Decrypt for a customer-managed key)."
             }
             Self::ClerkUnauthorized(_) => {
-                "Put a current secret key of the instance into the secret, or outside Lambda into \
-                 CLERK_SECRET_KEY."
+                "Put a current secret key of the instance where this program reads it."
             }
             Self::ClerkUnavailable(_) => {
                 "If this persists, see Clerk's status page and the network, or lower \
@@ -220,16 +270,19 @@ impl Error {
 
     const fn usual_outlook(&self) -> &'static str {
         match self {
-            Self::ClerkUnauthorized(_) => "The next invocation continues the run.",
+            Self::ClerkUnauthorized(_) => CONTINUES_THE_RUN,
             Self::ClerkUnavailable(_) => PROGRESS_IS_KEPT,
             Self::ClerkProtocol(_) => NOT_PUBLISHED,
-            Self::StoreUnavailable(_) => "The next invocation continues.",
+            Self::StoreUnavailable(_) => CONTINUES,
             _ => "",
         }
     }
 }
 
 const PROGRESS_IS_KEPT: &str = "Progress is kept: the next invocation continues.";
+const CONTINUES: &str = "The next invocation continues.";
+const CONTINUES_THE_RUN: &str = "The next invocation continues the run.";
+const NOTHING_COPIED: &str = "Nothing was copied; run it again afterwards.";
 const NOT_PUBLISHED: &str = "No snapshot was published.";
 
 /// The text, and behind it the sentence, if there is one.
@@ -276,8 +329,10 @@ impl From<Error> for Diagnostic {
 #[must_use]
 pub fn clerk_error(error: ClerkError) -> Error {
     match error.root() {
-        ClerkError::NoOtherKey(_) | ClerkError::Unauthorized { .. } => {
-            Error::ClerkUnauthorized(Failure::new("the secret key is not valid").caused_by(error))
+        root @ (ClerkError::NoOtherKey(_) | ClerkError::Unauthorized { .. }) => {
+            let advice = advice_about_key(root);
+            let failure = Failure::new("the secret key is not valid").caused_by(error);
+            Error::ClerkUnauthorized(failure.advising(advice).with_outlook(CONTINUES_THE_RUN))
         }
         ClerkError::SecretUnavailable { source, .. } => {
             let (advice, outlook) = (source.advice(), source.outlook());
@@ -308,7 +363,7 @@ pub fn clerk_error(error: ClerkError) -> Error {
                 "Look in Clerk's dashboard what this key may read and whether a quota is used \
                      up, or take the resource out of RESOURCES.",
             )
-            .with_outlook("The next invocation continues."),
+            .with_outlook(CONTINUES),
         ),
         ClerkError::Unavailable { last: Fault::NotClerks(_), .. } => Error::ClerkUnavailable(
             Failure::new("something other than Clerk answers").caused_by(error).advising(
@@ -330,6 +385,18 @@ pub fn clerk_error(error: ClerkError) -> Error {
         ),
         ClerkError::Protocol { .. } | ClerkError::Rejected { .. } | ClerkError::Refused { .. } => {
             Error::ClerkProtocol(Failure::new("Clerk could not be understood").caused_by(error))
+        }
+    }
+}
+
+/// Where a key that Clerk accepts has to be put.
+const fn advice_about_key(error: &ClerkError) -> &'static str {
+    match error {
+        ClerkError::Unauthorized { is_from_secret: false, .. } => {
+            "Put a current secret key of the instance into CLERK_SECRET_KEY; Clerk's dashboard shows it under API keys."
+        }
+        _ => {
+            "Put a current secret key of the instance into the secret; Clerk's dashboard shows it under API keys."
         }
     }
 }
@@ -360,15 +427,39 @@ pub fn internal(error: &dyn std::error::Error) -> Error {
 
 /// The documented error for an error of the store.
 pub fn store_unavailable(error: StoreError) -> Error {
-    let advice = error.advice();
+    let (advice, outlook) = advice_about_store(&error.kind);
     Error::StoreUnavailable(
-        Failure::new("the snapshot store failed").caused_by(error).advising(advice),
+        Failure::new("the snapshot store failed")
+            .caused_by(error)
+            .advising(advice)
+            .with_outlook(outlook),
     )
+}
+
+/// What to add to what an error of the store itself says to do, and what becomes of the run.
+const fn advice_about_store(kind: &StoreErrorKind) -> (&'static str, &'static str) {
+    match kind {
+        StoreErrorKind::Unavailable { .. }
+        | StoreErrorKind::ChecksumMismatch
+        | StoreErrorKind::Refused { .. } => {
+            ("If this persists, check SNAPSHOT_URL and the store behind it.", CONTINUES)
+        }
+        StoreErrorKind::PreconditionFailed => {
+            ("If this persists, find out what else writes below SNAPSHOT_URL.", CONTINUES)
+        }
+        StoreErrorKind::AccessDenied { .. } => {
+            ("If the bucket is not yours, correct SNAPSHOT_URL.", CONTINUES)
+        }
+        _ => ("", "Nothing is lost: the next invocation continues."),
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::clerk::error::Refusal;
     use crate::config::{Config, Environment, Place};
     use crate::event::Event;
 
@@ -449,6 +540,35 @@ mod tests {
         let error = Error::ClerkUnavailable(failure);
         assert!(error.message().ends_with("the clock right. Progress is kept."), "{error:?}");
         assert!(error.message_without_outlook().ends_with("the clock right."), "{error:?}");
+    }
+
+    // A message promises that a run is continued only where there is one.
+    #[test]
+    fn nothing_is_continued_where_nothing_is_left() {
+        for (at, error) in all().into_iter().enumerate() {
+            let promised = !error.outlook().is_empty();
+            let message = error.with_nothing_left().message();
+            assert_eq!(message.ends_with(NOTHING_COPIED), promised, "{message}");
+            assert!(!message.contains("continues.") && !message.contains("is kept"), "{message}");
+            let outside = all().remove(at).outside_a_run();
+            assert_eq!(outside.message(), outside.message_without_outlook());
+        }
+    }
+
+    #[test]
+    fn a_key_that_is_refused_is_replaced_where_it_was_read() {
+        for (is_from_secret, place) in
+            [(true, "into the secret;"), (false, "into CLERK_SECRET_KEY;")]
+        {
+            let refused = ClerkError::Unauthorized {
+                endpoint: "/v1/instance".to_owned(),
+                refusal: Refusal::from_body(b""),
+                is_from_secret,
+            };
+            let message = clerk_error(ClerkError::NoOtherKey(Arc::new(refused))).message();
+            assert!(message.contains(place), "{message}");
+            assert!(message.ends_with(CONTINUES_THE_RUN), "{message}");
+        }
     }
 
     #[test]

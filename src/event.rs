@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clerk_snapshot::layout::is_snapshot_id;
 use clerk_snapshot::resource::Resource;
-use clerk_store::nearest::quoted_with_suggestion;
+use clerk_store::nearest::{nearest, quoted_with_suggestion};
 use clerk_store::quoted::{Quoted, looks_like_a_key};
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
@@ -129,8 +129,18 @@ impl Event {
 #[derive(Debug, thiserror::Error)]
 pub struct InvalidEvent {
     problems: Vec<String>,
-    /// The command to correct, such as `clerk-sync lookup`, if the event was to be made from one.
-    command: Option<String>,
+    to_correct: ToCorrect,
+}
+
+/// What has to be corrected.
+#[derive(Debug)]
+enum ToCorrect {
+    /// The event.
+    Event,
+    /// This command, such as `clerk-sync lookup`, which the event was to be made from.
+    Command(String),
+    /// The word in a command's place.
+    CommandsName,
 }
 
 /// Problems that the message names: an event may have any number of fields, and the message is
@@ -159,22 +169,34 @@ impl InvalidEvent {
     /// The same problems, to be corrected in the command that the event was made from.
     #[must_use]
     pub fn on_command_line(self, command: &str) -> Self {
-        Self { command: Some(command.to_owned()), ..self }
+        Self { to_correct: ToCorrect::Command(command.to_owned()), ..self }
+    }
+
+    /// A `word` in a command's place that is neither one of the `commands` nor a file.
+    #[must_use]
+    pub fn no_such_command(word: &str, commands: &[&str]) -> Self {
+        let meant = nearest(word, commands.iter().copied());
+        let hint = meant.map(|command| format!("; did you mean {command}?")).unwrap_or_default();
+        let problem = format!("there is no command or file {}{hint}", Quoted(word));
+        Self { to_correct: ToCorrect::CommandsName, ..Self::one(problem) }
     }
 
     /// What to do about it, a sentence.
     #[must_use]
     pub fn advice(&self) -> Cow<'static, str> {
-        match &self.command {
-            None => "Correct the event; nothing was written.".into(),
-            Some(command) => {
+        match &self.to_correct {
+            ToCorrect::Event => "Correct the event; nothing was written.".into(),
+            ToCorrect::Command(command) => {
                 format!("Correct the command, see {command} --help; nothing was done.").into()
+            }
+            ToCorrect::CommandsName => {
+                "clerk-sync --help lists the commands; nothing was done.".into()
             }
         }
     }
 
     fn one(problem: impl Into<String>) -> Self {
-        Self { problems: vec![problem.into()], command: None }
+        Self { problems: vec![problem.into()], to_correct: ToCorrect::Event }
     }
 
     /// The answer to the event would be too large.
@@ -291,7 +313,7 @@ fn event(fields: &[(&str, &Value)]) -> Result<Event, InvalidEvent> {
 
     match event {
         Some(event) if problems.is_empty() => Ok(event),
-        _ => Err(InvalidEvent { problems, command: None }),
+        _ => Err(InvalidEvent { problems, to_correct: ToCorrect::Event }),
     }
 }
 
@@ -485,7 +507,10 @@ fn ok_or_note<T>(result: Result<T, String>, problems: &mut Vec<String>) -> Optio
 }
 
 /// An array of names, or the same text as in `RESOURCES`.
-fn resources(value: &Value) -> Result<BTreeSet<Resource>, String> {
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn resources(value: &Value) -> Result<BTreeSet<Resource>, String> {
     let wrong = |what: &str| {
         format!("resources {what} (accepted: an array of names, or {})", resource_names())
     };

@@ -36,10 +36,12 @@ pub async fn handle(
         Event::Check => Ok(Response::Check(check(dependencies, config, invocation).await)),
         Event::Status => status(&*dependencies.store, &dependencies.clock).await,
         Event::Lookup(options) => {
-            Ok(Response::Lookup(lookup(dependencies, config, options, invocation).await?))
+            let answer = lookup(dependencies, config, options, invocation).await;
+            Ok(Response::Lookup(answer.map_err(Error::outside_a_run)?))
         }
         Event::Changes(options) => {
-            Ok(Response::Changes(changes(dependencies, config, options, invocation).await?))
+            let answer = changes(dependencies, config, options, invocation).await;
+            Ok(Response::Changes(answer.map_err(Error::outside_a_run)?))
         }
     }
 }
@@ -49,6 +51,10 @@ pub async fn handle(
 /// # Errors
 /// [`Error::StoreUnavailable`] and [`Error::StateUnreadable`].
 pub async fn status(store: &dyn Store, clock: &Clock) -> Result<Response, Error> {
+    read_status(store, clock).await.map_err(Error::outside_a_run)
+}
+
+async fn read_status(store: &dyn Store, clock: &Clock) -> Result<Response, Error> {
     let checkpoint = CheckpointFound::read(store).await?.readable()?;
     let latest = LatestFound::read(store).await?.latest;
     let now = clock.now();

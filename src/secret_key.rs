@@ -101,8 +101,8 @@ pub enum SecretKeyError {
     Empty,
     /// `pk_…`
     #[error(
-        "is a publishable key (pk_…), which opens nothing here; a secret key (sk_live_… or \
-         sk_test_…) is needed"
+        "is a publishable key (pk_…), which opens nothing here; a secret key (sk_live_… or sk_test_…) \
+         is needed, which Clerk's dashboard shows under API keys"
     )]
     Publishable,
     /// `"sk_…"`
@@ -120,7 +120,10 @@ pub enum SecretKeyError {
     )]
     Character,
     /// Anything else.
-    #[error("is not a Clerk secret key: those start with sk_live_ or sk_test_")]
+    #[error(
+        "is not a Clerk secret key: those start with sk_live_ or sk_test_, and Clerk's dashboard \
+         shows them under API keys"
+    )]
     Prefix,
     /// `sk_live_` and no more.
     #[error("is only the beginning of a Clerk secret key; copy it again in full")]

@@ -382,6 +382,8 @@ async fn a_refusal_is_an_error_with_clerks_code_and_never_an_empty_list() {
     world.sandbox.fault(FaultRule::on("/v1/users/*").status(401, "clerk_key_invalid"));
     let error = outcome(&world, "users", json!({"id": "user_1"})).await.unwrap_err();
     assert_eq!(error.name(), "ClerkUnauthorized");
+    // A lookup is no run.
+    assert!(!error.message().contains("invocation"), "{}", error.message());
 }
 
 /// Only Clerk can say that something does not exist, and only about the row itself.

@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use clerk_sandbox::FaultRule;
+use clerk_store::Operation;
 use serde_json::{Value, json};
 
 use crate::support::answers::{ask, cut, large, objects, watched};
+use crate::support::faulty_store::{Effect, Fault};
 use crate::support::world::World;
 
 #[tokio::test(start_paused = true)]
@@ -57,4 +59,17 @@ async fn status_says_until_when_a_run_is_held_or_paused() {
     let partial = ask(&world, json!({})).await;
     let status = ask(&world, json!({"action": "status"})).await;
     assert_eq!(status["run"]["retry_at"], partial["retry_at"]);
+}
+
+// A status is no run, so nothing is said about one.
+#[tokio::test(start_paused = true)]
+async fn a_status_that_fails_speaks_of_the_store_alone() {
+    for key in ["checkpoint.json", "latest.json"] {
+        let world = World::of(5, 2, 4);
+        world.store.fault(Fault::new(Operation::Get, Effect::FailBefore).on_key(key).from(1));
+        let error = world.handle(json!({"action": "status"})).await.expect_err("no answer");
+        let message = error.message();
+        assert!(message.contains(key) && message.contains("SNAPSHOT_URL"), "{message}");
+        assert!(!message.contains("invocation") && !message.contains("copied"), "{message}");
+    }
 }

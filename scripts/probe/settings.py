@@ -93,7 +93,8 @@ def _key(key: str) -> str:
         raise Misuse(f"{KEY} is not set: export {wanted} of a development instance")
     if key.startswith("pk_"):
         raise Misuse(
-            f"{KEY} is a publishable key (pk_…), which opens nothing here: export {wanted}"
+            f"{KEY} is a publishable key (pk_…), which opens nothing here: export {wanted},"
+            " which Clerk's dashboard shows under API keys"
         )
     if key[0] in "\"'`\u201c\u2018":
         raise Misuse(f"{KEY} is in quotation marks: export {wanted} without them")

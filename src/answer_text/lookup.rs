@@ -20,7 +20,7 @@ pub(super) fn write(answer: &LookupAnswer, text: &mut Text) {
         text.rows(grants.iter().map(|grant| grant_row(grant)).collect());
     }
     if answer.records.is_empty() {
-        text.next("check the value, and with clerk-sync check whose key this is");
+        text.next("check the value; clerk-sync check shows which instance the key belongs to");
     } else if answer.grants.is_none() && endpoint(answer.resource).has_grants() {
         text.next("--grants shows its grants, too");
     }

@@ -577,6 +577,7 @@ impl Client {
         let refused = || ClerkError::Unauthorized {
             endpoint: path.to_owned(),
             refusal: Refusal::from_body(&answer.body),
+            is_from_secret: self.key.source.can_rotate(),
         };
         let Some(generation) = generation else { return Err(refused()) };
         let mut current = self.key.current.lock().await;

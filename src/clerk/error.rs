@@ -20,6 +20,8 @@ pub enum ClerkError {
         endpoint: String,
         /// Clerk's code and trace id.
         refusal: Refusal,
+        /// Whether the key was read from a secret, and not from the environment.
+        is_from_secret: bool,
     },
     /// After a 401, the secret held a key of another instance than the one being read. Nothing was read with that key.
     #[error(

@@ -2,6 +2,8 @@
 //! Commands). A file for each.
 
 mod changes;
+mod check;
+mod chosen;
 mod completions;
 mod lookup;
 mod man;
@@ -16,6 +18,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use clerk_store::quoted::looks_like_a_key;
 use serde_json::{Value, json};
 
+use crate::arguments::{COMMANDS, mistyped_command};
 use crate::config::Environment;
 use crate::event::{Event, InvalidEvent};
 
@@ -60,6 +63,9 @@ pub fn read(words: &[OsString], environment: Environment) -> Result<Command, Box
     if words.iter().any(|word| looks_like_a_key(&word.to_string_lossy())) {
         return Err(misuse(InvalidEvent::of_command("clerk-sync", KEY_AS_ARGUMENT)));
     }
+    if let Some(word) = mistyped_command(words) {
+        return Err(misuse(InvalidEvent::no_such_command(&word.to_string_lossy(), &COMMANDS)));
+    }
     let name = OsString::from("clerk-sync");
     let command = match CommandLine::try_parse_from(std::iter::once(&name).chain(words)) {
         Ok(parsed) => parsed.command,
@@ -83,7 +89,9 @@ pub fn read(words: &[OsString], environment: Environment) -> Result<Command, Box
         Word::Sync(arguments) => {
             (arguments.event(), placed(arguments.settings(environment, &current))?)
         }
-        Word::Check => (json!({"action": "check"}), environment),
+        Word::Check(arguments) => {
+            (json!({"action": "check"}), placed(arguments.settings(environment, &current))?)
+        }
         Word::Status(arguments) => {
             let environment = placed(arguments.place.settings(environment, &current))?;
             (json!({"action": "status"}), environment)
@@ -151,8 +159,7 @@ enum Word {
     /// Continue the run in progress, or start one
     Sync(sync::Arguments),
     /// Test the settings, the key, Clerk and the store; copies nothing
-    #[command(after_help = "Example:\n  clerk-sync check")]
-    Check,
+    Check(check::Arguments),
     /// Show the run in progress and the newest snapshot, from the store alone
     Status(status::Arguments),
     /// Show one thing as a snapshot would hold it; writes nothing
@@ -168,7 +175,6 @@ enum Word {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::arguments::COMMANDS;
 
     #[test]
     fn the_words_are_those_that_are_recognised() {

@@ -5,6 +5,7 @@ use std::path::Path;
 use clap::Args;
 use serde_json::{Map, Number, Value};
 
+use super::chosen::Chosen;
 use super::place::Place;
 use crate::config::Environment;
 
@@ -17,9 +18,8 @@ pub(super) struct Arguments {
     #[command(flatten)]
     place: Place,
 
-    /// What to copy, instead of RESOURCES: names separated by commas
-    #[arg(long, value_name = "A,B", value_delimiter = ',')]
-    resources: Option<Vec<String>>,
+    #[command(flatten)]
+    chosen: Chosen,
 
     /// How long to work before pausing, instead of TIME_BUDGET_SECONDS; decimals are accepted
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, value_parser = seconds)]
@@ -42,8 +42,8 @@ impl Arguments {
     /// The event, with a field for each option that is given.
     pub(super) fn event(&self) -> Value {
         let mut event = Map::from_iter([("action".to_owned(), "sync".into())]);
-        if self.resources.is_some() {
-            event.insert("resources".to_owned(), self.names().into());
+        if let Some(names) = self.chosen.field() {
+            event.insert("resources".to_owned(), names);
         }
         if let Some(seconds) = &self.time_budget {
             event.insert("time_budget_seconds".to_owned(), seconds.clone().into());
@@ -70,20 +70,11 @@ impl Arguments {
         environment: Environment,
         current: &Path,
     ) -> Result<Environment, String> {
-        let mut environment = self.place.settings(environment, current)?;
-        if self.resources.is_some() {
-            environment = environment.with("RESOURCES", &self.names().join(","));
-        }
+        let mut environment = self.chosen.settings(self.place.settings(environment, current)?);
         if let Some(seconds) = &self.time_budget {
             environment = environment.with("TIME_BUDGET_SECONDS", &seconds.to_string());
         }
         Ok(environment)
-    }
-
-    /// The items of `--resources`. As in the setting, an empty item does not count.
-    fn names(&self) -> Vec<String> {
-        let items = self.resources.iter().flatten().map(|name| name.trim());
-        items.filter(|name| !name.is_empty()).map(str::to_owned).collect()
     }
 }
 

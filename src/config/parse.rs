@@ -114,7 +114,7 @@ pub(crate) fn snapshot_url_as_set(environment: &Environment) -> Option<&str> {
 /// Reads every setting. What is missing, or wrong, is a problem of the reader.
 fn read(reader: &mut Reader<'_>, place: Place) -> (Option<StoreConfig>, Option<Config>) {
     // In the order of the table in docs/reference.md, which is the order of the reported problems.
-    let snapshot_url = reader.required(SETTING_SNAPSHOT_URL, SNAPSHOT_URLS, snapshot_url);
+    let snapshot_url = reader.required(SETTING_SNAPSHOT_URL, snapshot_urls(place), snapshot_url);
     let resources = match reader.asks_for {
         Asked::Everything => reader.required(SETTING_RESOURCES, &resource_names(), resources),
         Asked::TheStore => reader.optional(SETTING_RESOURCES, &resource_names(), resources),
@@ -214,13 +214,16 @@ fn clerk_settings(reader: &mut Reader<'_>) -> Option<ClerkSettings> {
     })
 }
 
-const SNAPSHOT_URLS: &str = "s3://bucket[/prefix] or file:///absolute/folder";
 const SECRET_IDS: &str = "the name or ARN of a Secrets Manager secret";
 const SECRET_FIELDS: &str =
     "the name of a field of the secret that CLERK_SECRET_ID names, if it is a JSON object";
 const SECRET_KEYS: &str = "the instance's secret key, sk_live_… or sk_test_…";
 const ONE_OF_ID_AND_KEY: &str = "exactly one of CLERK_SECRET_ID and CLERK_SECRET_KEY, which is \
                                  for runs outside Lambda only";
+const NO_KEY: &str = "no Clerk secret key: set CLERK_SECRET_KEY to the key (Clerk's dashboard shows it under API \
+                      keys), or CLERK_SECRET_ID to the name of a secret in AWS Secrets Manager";
+const NO_KEY_IN_LAMBDA: &str = "no Clerk secret key: set CLERK_SECRET_ID to the name or ARN of the secret in AWS \
+                                Secrets Manager that holds it";
 const API_URLS: &str = "an https URL, with or without /v1; http for loopback hosts only";
 const ENDPOINT_URLS: &str = "an address that begins with http:// or https://";
 const API_VERSIONS: &str = "a date, YYYY-MM-DD";
@@ -246,6 +249,16 @@ const SECONDS: Unit = ("seconds", 1.0);
 const MINUTES: Unit = ("minutes", 60.0);
 const HOURS: Unit = ("hours", 3600.0);
 const DAYS: Unit = ("days", 86_400.0);
+
+/// What `SNAPSHOT_URL` accepts, and where there are commands the option that takes any folder.
+const fn snapshot_urls(place: Place) -> &'static str {
+    match place {
+        Place::Program if cfg!(feature = "cli") => {
+            "s3://bucket[/prefix] or file:///absolute/folder; clerk-sync sync --into ./folder takes any folder"
+        }
+        Place::Program | Place::Lambda => "s3://bucket[/prefix] or file:///absolute/folder",
+    }
+}
 
 /// What `RESOURCES` and the `resources` of an event accept.
 pub(crate) fn resource_names() -> String {
@@ -342,7 +355,26 @@ impl Reader<'_> {
     }
 
     fn note(&mut self, variable: &'static str, what: impl Into<String>, accepted: &str) {
-        self.problems.push(Problem { variable, what: what.into(), accepted: accepted.to_owned() });
+        self.problems.push(Problem {
+            variable,
+            what: what.into(),
+            accepted: accepted.to_owned(),
+            sentence: None,
+        });
+    }
+
+    /// Like [`note`](Self::note), in a sentence of its own.
+    fn note_in_words(
+        &mut self,
+        variable: &'static str,
+        what: &str,
+        accepted: &str,
+        sentence: &str,
+    ) {
+        self.note(variable, what, accepted);
+        if let Some(problem) = self.problems.last_mut() {
+            problem.sentence = Some(sentence.to_owned());
+        }
     }
 }
 
@@ -514,7 +546,12 @@ fn key_setting(reader: &mut Reader<'_>, place: Place) -> Option<KeySetting> {
                 "CLERK_SECRET_ID instead",
             );
         } else if !has_id && reader.asks_for == Asked::Everything {
-            reader.note(SETTING_SECRET_ID, "is required but not set", SECRET_IDS);
+            reader.note_in_words(
+                SETTING_SECRET_ID,
+                "is required but not set",
+                SECRET_IDS,
+                NO_KEY_IN_LAMBDA,
+            );
         }
         None
     } else {
@@ -525,10 +562,11 @@ fn key_setting(reader: &mut Reader<'_>, place: Place) -> Option<KeySetting> {
                 ONE_OF_ID_AND_KEY,
             );
         } else if !has_id && !has_key && reader.asks_for == Asked::Everything {
-            reader.note(
+            reader.note_in_words(
                 SETTING_SECRET_ID,
                 "is not set, and neither is CLERK_SECRET_KEY",
                 ONE_OF_ID_AND_KEY,
+                NO_KEY,
             );
         }
         reader.optional(SETTING_SECRET_KEY, SECRET_KEYS, |text| {

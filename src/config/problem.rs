@@ -17,6 +17,8 @@ pub struct Problem {
     pub what: String,
     /// What is accepted instead.
     pub accepted: String,
+    /// The two in one sentence of its own, where that is clearer.
+    pub sentence: Option<String>,
 }
 
 impl InvalidConfig {
@@ -51,6 +53,11 @@ impl fmt::Display for InvalidConfig {
 
 impl fmt::Display for Problem {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{} {} (accepted: {})", self.variable, self.what, self.accepted)
+        match &self.sentence {
+            Some(sentence) => formatter.write_str(sentence),
+            None => {
+                write!(formatter, "{} {} (accepted: {})", self.variable, self.what, self.accepted)
+            }
+        }
     }
 }

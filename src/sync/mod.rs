@@ -94,7 +94,7 @@ pub async fn sync(
         abandoned: OnceLock::new(),
         warnings: Arc::default(),
     };
-    let found = sync.find().await?;
+    let found = sync.find().await.map_err(Error::with_nothing_left)?;
     invocation.metrics.note(|measured| {
         measured.newest_started_at = found.latest.latest.as_ref().map(|latest| latest.started_at);
     });
@@ -142,7 +142,7 @@ impl SyncInvocation<'_> {
             self.abandon(reason);
         }
         if found.is_new() {
-            self.prove_store().await?;
+            self.prove_store().await.map_err(Error::with_nothing_left)?;
         }
         let checkpoint = &begin.checkpoint;
         let resumed = !checkpoint.is_new();
@@ -151,7 +151,10 @@ impl SyncInvocation<'_> {
         let leased = match taken {
             Ok(leased) => leased,
             Err(LeaseError::LeaseLost) => return self.busy_with_another().await,
-            Err(LeaseError::Store(error)) => return Err(store_unavailable(error)),
+            Err(LeaseError::Store(error)) if resumed => return Err(store_unavailable(error)),
+            Err(LeaseError::Store(error)) => {
+                return Err(store_unavailable(error).with_nothing_left());
+            }
             Err(LeaseError::Json(error)) => return Err(internal(&error)),
         };
         let step = tokio::select! {

@@ -145,7 +145,8 @@ impl SyncInvocation<'_> {
         let untouched = leased.with_checkpoint(|checkpoint| {
             checkpoint.lists.is_empty() && checkpoint.abandoned.is_empty()
         });
-        let left = if untouched && self.has_stored_nothing(leased).await {
+        let has_nothing = untouched && self.has_stored_nothing(leased).await;
+        let left = if has_nothing {
             leased.remove().await
         } else {
             self.release_to_next(leased, stats, self.retry_at()).await
@@ -153,7 +154,7 @@ impl SyncInvocation<'_> {
         if let Err(left) = left {
             warn!(error = %left, "the lease could not be released; it will expire");
         }
-        error
+        if has_nothing { error.with_nothing_left() } else { error }
     }
 
     /// Whether the run has stored no parts before its first checkpoint. Such parts must not be

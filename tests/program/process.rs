@@ -147,7 +147,8 @@ async fn a_wrong_configuration_event_or_command_line_ends_with_2_and_does_nothin
         let message = program.run().await.error(2, name);
         assert!(message.contains(named), "{named}: {message}");
     }
-    for wrong in [program.clone().argument("--verbose"), program.argument("one").argument("two")] {
+    for wrong in [program.clone().argument("--verbose"), program.command(&["one.json", "two.json"])]
+    {
         let finished = wrong.run().await;
         assert_eq!((finished.status, finished.stdout.as_str()), (Some(2), ""));
         assert!(finished.stderr.contains("clerk-sync --help"), "{}", finished.stderr);

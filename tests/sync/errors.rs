@@ -48,6 +48,8 @@ async fn fails_without_trace(world: &World, name: &str) -> String {
     let before = world.memory.objects();
     let message = fails(world, json!({}), name).await;
     assert_eq!(world.memory.objects(), before, "a failed first start leaves nothing");
+    assert!(message.ends_with("Nothing was copied; run it again afterwards."), "{message}");
+    assert!(!message.contains("continues") && !message.contains("is kept"), "{message}");
     message
 }
 
@@ -205,7 +207,7 @@ async fn a_refused_key_is_read_once_more_and_leaves_no_trace() {
     world.secret = Arc::clone(&secret) as _;
     world.sandbox.rotate_key("sk_test_another");
     let message = fails_without_trace(&world, "ClerkUnauthorized").await;
-    assert_names(&message, &["401", "clerk_key_invalid", "/instance", "secret"]);
+    assert_names(&message, &["401", "clerk_key_invalid", "/instance", "into the secret;"]);
     assert_eq!(secret.times_read(), 2);
     assert_eq!(world.sandbox.total_requests(), 1, "the same key is not tried again");
 }
@@ -214,7 +216,8 @@ async fn a_refused_key_is_read_once_more_and_leaves_no_trace() {
 async fn a_key_refused_during_a_run_keeps_what_was_read() {
     let world = large();
     refuse_key_from(&world, 2);
-    assert_names(&fails(&world, json!({}), "ClerkUnauthorized").await, &["/users"]);
+    let message = fails(&world, json!({}), "ClerkUnauthorized").await;
+    assert_names(&message, &["/users", "The next invocation continues the run."]);
     world.sandbox.clear_faults();
     assert_continues(&world).await;
 }
@@ -362,6 +365,7 @@ async fn a_part_that_cannot_be_stored_is_named_and_the_run_goes_on_later() {
             world.store.fault(Fault::new(Operation::Put, effect).on_key("/part-").at(call));
             let message = fails(&world, json!({}), "StoreUnavailable").await;
             assert_names(&message, &["memory://snapshots/", "/part-", "SNAPSHOT_URL"]);
+            assert_names(&message, &["The next invocation continues."]);
             world.store.heal();
             assert_continues(&world).await;
         }

@@ -147,22 +147,22 @@ pub(crate) fn read(given: impl Iterator<Item = String>) -> Result<Request, BadAr
         };
         let population = &mut arguments.population;
         match name.as_str() {
-            "--address" => arguments.address = parse(&name, &value()?)?,
-            "--users" => population.users = parse(&name, &value()?)?,
-            "--organizations" => population.organizations = parse(&name, &value()?)?,
-            "--memberships" => population.memberships = parse(&name, &value()?)?,
-            "--roles" => population.roles = parse(&name, &value()?)?,
-            "--permissions" => population.permissions = parse(&name, &value()?)?,
-            "--other-rows" => population.other_rows = parse(&name, &value()?)?,
-            "--metadata-bytes" => population.metadata_bytes = parse(&name, &value()?)?,
-            "--seed" => population.seed = parse(&name, &value()?)?,
-            "--latency-ms" => arguments.latency = Duration::from_millis(parse(&name, &value()?)?),
-            "--jitter-ms" => arguments.jitter = Duration::from_millis(parse(&name, &value()?)?),
-            "--travel-ms" => arguments.travel = Duration::from_millis(parse(&name, &value()?)?),
-            "--workers" => arguments.workers = parse(&name, &value()?)?,
-            "--customer-traffic" => arguments.customer_traffic = parse(&name, &value()?)?,
-            "--limit-per-10s" => arguments.limit = Some(parse(&name, &value()?)?),
-            "--churn" => arguments.churn = parse(&name, &value()?)?,
+            "--address" => arguments.address = address(&name, &value()?)?,
+            "--users" => population.users = number(&name, &value()?)?,
+            "--organizations" => population.organizations = number(&name, &value()?)?,
+            "--memberships" => population.memberships = number(&name, &value()?)?,
+            "--roles" => population.roles = number(&name, &value()?)?,
+            "--permissions" => population.permissions = number(&name, &value()?)?,
+            "--other-rows" => population.other_rows = number(&name, &value()?)?,
+            "--metadata-bytes" => population.metadata_bytes = number(&name, &value()?)?,
+            "--seed" => population.seed = number(&name, &value()?)?,
+            "--latency-ms" => arguments.latency = Duration::from_millis(number(&name, &value()?)?),
+            "--jitter-ms" => arguments.jitter = Duration::from_millis(number(&name, &value()?)?),
+            "--travel-ms" => arguments.travel = Duration::from_millis(number(&name, &value()?)?),
+            "--workers" => arguments.workers = number(&name, &value()?)?,
+            "--customer-traffic" => arguments.customer_traffic = number(&name, &value()?)?,
+            "--limit-per-10s" => arguments.limit = Some(number(&name, &value()?)?),
+            "--churn" => arguments.churn = number(&name, &value()?)?,
             "--key" => arguments.key = Some(value()?),
             "--fault" => arguments.faults.push(parse(&name, &value()?)?),
             _ => return Err(BadArgument::Unknown(name)),
@@ -187,6 +187,17 @@ fn read_demo(mut given: impl Iterator<Item = String>) -> Result<Request, BadArgu
 fn parse<T: FromStr<Err: std::fmt::Display>>(name: &str, text: &str) -> Result<T, BadArgument> {
     text.parse()
         .map_err(|problem: T::Err| BadArgument::BadValue(name.to_owned(), problem.to_string()))
+}
+
+/// The standard library does not say what an address or a number looks like.
+fn address(name: &str, text: &str) -> Result<SocketAddr, BadArgument> {
+    let wanted = "give HOST:PORT with an IP address as HOST, such as 127.0.0.1:8080";
+    text.parse().map_err(|_| BadArgument::BadValue(name.to_owned(), wanted.to_owned()))
+}
+
+fn number<T: FromStr>(name: &str, text: &str) -> Result<T, BadArgument> {
+    let wanted = "give a whole number, 0 or more";
+    text.parse().map_err(|_| BadArgument::BadValue(name.to_owned(), wanted.to_owned()))
 }
 
 /// An invalid argument.
@@ -248,5 +259,19 @@ mod tests {
         assert!(
             matches!(read_all(&["--users", "many"]), Err(BadArgument::BadValue(name, _)) if name == "--users")
         );
+    }
+
+    #[test]
+    fn errors_say_what_to_give() {
+        for (given, wanted) in [
+            (["--address", "8080"], "--address: give HOST:PORT"),
+            (["--address", "localhost:8080"], "such as 127.0.0.1:8080"),
+            (["--users", "many"], "--users: give a whole number"),
+            (["--latency-ms", "-1"], "--latency-ms: give a whole number"),
+            (["--limit-per-10s", ""], "--limit-per-10s: give a whole number"),
+        ] {
+            let said = read_all(&given).unwrap_err().to_string();
+            assert!(said.contains(wanted), "{given:?}: {said}");
+        }
     }
 }

@@ -93,7 +93,8 @@ impl Demo {
             .env("CLERK_API_URL", &self.url)
             .env("CLERK_SECRET_KEY", DEFAULT_KEY)
             .env("CLERK_REQUESTS_PER_10S", "1000");
-        let answer: Value = json_of("clerk-sync sync", &mut command)?;
+        let answer: Value = json_of("clerk-sync sync", &mut command)
+            .map_err(|failed| failed.about_copying_into(&self.folder))?;
         tell(answer["message"].as_str().unwrap_or("The snapshot is published."))
     }
 
@@ -114,7 +115,7 @@ impl Demo {
              what to look at first  {bin}/clerk-access --url {folder} findings\n  \
              is it all there?       {bin}/clerk-access --url {folder} verify --all\n  \
              your own instance      read -rs CLERK_SECRET_KEY && export CLERK_SECRET_KEY\n                         \
-             {bin}/clerk-sync sync --into ./mine --resources users\n"
+             {bin}/clerk-sync sync --into ./mine --resources {RESOURCES}\n"
         ))
     }
 
@@ -172,8 +173,11 @@ fn json_of(what: &'static str, command: &mut Command) -> Result<Value, DemoFaile
         .map_err(|problem| DemoFailed::Starting(what, problem))?;
     let answer: Option<Value> = serde_json::from_slice(&stdout).ok();
     if !status.success() {
-        let message = answer.and_then(|answer| answer["errorMessage"].as_str().map(str::to_owned));
-        return Err(DemoFailed::Ended(what, message.unwrap_or_else(|| status.to_string())));
+        let name = answer.and_then(|answer| answer["errorType"].as_str().map(str::to_owned));
+        return Err(match name {
+            Some(name) => DemoFailed::Said(what, name),
+            None => DemoFailed::Ended(what, status.to_string()),
+        });
     }
     answer.ok_or(DemoFailed::Unreadable(what))
 }
@@ -217,6 +221,10 @@ pub(crate) enum DemoFailed {
     Serving(std::io::Error),
     /// A program cannot be started.
     Starting(&'static str, std::io::Error),
+    /// A program ended with an error of this name, and has already said on standard error what is wrong.
+    Said(&'static str, String),
+    /// Nothing can be kept in this folder; the program that tried has said why.
+    Folder(PathBuf),
     /// A program ended with another status than 0.
     Ended(&'static str, String),
     /// A program's answer is not JSON.
@@ -225,6 +233,16 @@ pub(crate) enum DemoFailed {
     Printing(std::io::Error),
     /// The demo itself was stopped.
     Interrupted,
+}
+
+impl DemoFailed {
+    /// Why a copy failed: an error of the store is one of the folder.
+    fn about_copying_into(self, folder: &Path) -> Self {
+        match self {
+            Self::Said(_, name) if name == "StoreUnavailable" => Self::Folder(folder.to_owned()),
+            other => other,
+        }
+    }
 }
 
 impl fmt::Display for DemoFailed {
@@ -240,6 +258,15 @@ impl fmt::Display for DemoFailed {
             }
             Self::Serving(problem) => write!(formatter, "cannot listen on 127.0.0.1: {problem}"),
             Self::Starting(what, problem) => write!(formatter, "{what} does not start: {problem}"),
+            Self::Said(what, name) => write!(formatter, "{what} ended with {name}, see above"),
+            Self::Folder(folder) => {
+                let folder = folder.display();
+                write!(
+                    formatter,
+                    "the copy cannot be kept in {folder}, see above; make that folder writable, or name another \
+                     folder: clerk-sandbox demo FOLDER"
+                )
+            }
             Self::Ended(what, how) => write!(formatter, "{what} failed: {how}"),
             Self::Unreadable(what) => write!(formatter, "the answer of {what} is not JSON"),
             Self::Printing(problem) => write!(formatter, "cannot write: {problem}"),

@@ -14,7 +14,8 @@ fn program() -> Command {
 fn bad_arguments_end_with_status_2_and_their_name() {
     for (arguments, named) in [
         (&["--userz", "3"][..], "--userz"),
-        (&["--users", "many"], "--users"),
+        (&["--users", "many"], "--users: give a whole number"),
+        (&["--address", "8080"], "--address: give HOST:PORT"),
         (&["--fault", "/v1/users explode"], "explode"),
     ] {
         let output = program().args(arguments).output().unwrap();
@@ -91,4 +92,41 @@ fn it_prints_its_url_serves_and_summarises_on_sigterm() {
     assert!(output.status.success());
     let summary = String::from_utf8(output.stderr).unwrap();
     assert_eq!(summary, "clerk-sandbox: 1 requests, 0 refused by the limit (429), 0 violations\n");
+}
+
+/// clerk-sync has logged what is wrong with the folder, so the demo only says what to do.
+#[cfg(unix)]
+#[test]
+fn a_demo_that_cannot_keep_its_copy_says_once_what_is_wrong_and_names_the_way_out() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let folder = std::env::temp_dir().join(format!("clerk-sandbox-kept-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let sandbox = folder.join("clerk-sandbox");
+    std::fs::copy(env!("CARGO_BIN_EXE_clerk-sandbox"), &sandbox).unwrap();
+    let fails = |name: &str| {
+        let answer = format!(r#"{{"errorType":"{name}","errorMessage":"permission denied"}}"#);
+        let script =
+            format!("#!/bin/sh\necho 'ERROR permission denied' >&2\necho '{answer}'\nexit 1\n");
+        for program in ["clerk-sync", "clerk-access"] {
+            let program = folder.join(program);
+            std::fs::write(&program, &script).unwrap();
+            std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        let output = Command::new(&sandbox).args(["demo", "kept"]).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(said.matches("permission denied").count(), 1, "{said}");
+        said
+    };
+    let (of_the_store, of_clerk) = (fails("StoreUnavailable"), fails("ClerkUnavailable"));
+    std::fs::remove_dir_all(&folder).unwrap();
+    let way_out = "name another folder: clerk-sandbox demo FOLDER";
+    assert!(of_the_store.contains("cannot be kept in kept, see above"), "{of_the_store}");
+    assert!(of_the_store.contains(way_out), "{of_the_store}");
+    assert!(
+        of_clerk.contains("clerk-sync sync ended with ClerkUnavailable, see above"),
+        "{of_clerk}"
+    );
+    assert!(!of_clerk.contains(way_out), "{of_clerk}");
 }

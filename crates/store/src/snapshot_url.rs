@@ -35,6 +35,9 @@ pub enum SnapshotUrlError {
     /// `?` or `#` in an S3 URL.
     #[error("must have neither ? nor #: it is s3://bucket or s3://bucket/prefix and nothing more")]
     QueryOrFragment,
+    /// `?` or `#` in a `file://` URL.
+    #[error("must not have ? or # as they are: in a file URL, write %3F for ? and %23 for #")]
+    UnencodedCharacter,
     /// A control character or backslash.
     #[error("must not contain control characters or backslashes")]
     Character,
@@ -181,7 +184,7 @@ fn parse_folder(rest: &str) -> Result<SnapshotUrl, SnapshotUrlError> {
         return Err(SnapshotUrlError::NotAbsolute);
     };
     if path.contains(['?', '#']) {
-        return Err(SnapshotUrlError::QueryOrFragment);
+        return Err(SnapshotUrlError::UnencodedCharacter);
     }
     let path = path.strip_suffix('/').unwrap_or(path);
     if path.is_empty() {
@@ -295,7 +298,8 @@ mod tests {
             ("file:///srv/a%zz", SnapshotUrlError::PercentEncoding),
             ("file:///srv/a%4", SnapshotUrlError::PercentEncoding),
             ("file:///srv/%ff", SnapshotUrlError::PercentEncoding),
-            ("file:///srv?x", SnapshotUrlError::QueryOrFragment),
+            ("file:///srv?x", SnapshotUrlError::UnencodedCharacter),
+            ("file:///srv/a#b", SnapshotUrlError::UnencodedCharacter),
         ] {
             assert_eq!(text.parse::<SnapshotUrl>(), Err(error), "{text:?}");
         }

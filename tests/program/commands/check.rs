@@ -65,6 +65,20 @@ async fn a_check_leaves_every_folder_as_it_was() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_check_takes_the_options_of_a_sync() {
+    let place = Place::new().await;
+    let words = ["check", "--into", "./new", "--resources", "users"];
+    let program = Program::new("", &place.clerk).with("RESOURCES", "").command(&words);
+    let checks = program.in_folder(place.folder.path()).run().await.answer(0);
+    let checks = checks.as_array().expect("a list");
+    let names: Vec<&str> = checks.iter().filter_map(|it| it["check"].as_str()).collect();
+    assert_eq!(names, ["secret", "instance", "users", "store"]);
+    let detail = checks[3]["detail"].as_str().expect("a detail");
+    assert!(detail.contains("/new can be written, read, listed and deleted from;"), "{detail}");
+    assert!(!place.folder.path().join("new").exists());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_signature_without_a_region_is_found_before_clerk_is_asked() {
     let place = Place::new().await;
     let folder = place.folder.path().join("out");

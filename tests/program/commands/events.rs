@@ -114,6 +114,16 @@ fn an_option_wins_over_the_setting_of_the_same_meaning() {
 }
 
 #[test]
+fn the_options_of_a_check_are_settings() {
+    let asked = asked(&["check", "--into", "/srv/a b", "--resources", "users,"], &WRONG[..2]);
+    assert_eq!(asked.document, json!({"action": "check"}));
+    let environment = asked.environment.with("CLERK_SECRET_ID", "clerk/production");
+    let config = Config::from_environment(&environment, Place::Program).expect("valid");
+    assert_eq!(config.snapshot_url, SnapshotUrl::Folder(PathBuf::from("/srv/a b")));
+    assert_eq!(Vec::from_iter(config.resources), [Resource::Users]);
+}
+
+#[test]
 fn a_setting_without_an_option_stays() {
     for command in [&["sync"][..], &["check"], &["status"], &["changes"]] {
         let asked = asked(command, &WRONG);

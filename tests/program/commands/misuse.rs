@@ -5,7 +5,7 @@ use clerk_sandbox::{Population, Sandbox};
 use crate::support::process::Program;
 
 /// Commands, and words of what must be said about each.
-const WRONG: [(&[&str], &[&str]); 22] = [
+const WRONG: [(&[&str], &[&str]); 25] = [
     (&["sync", "--forse"], &["'--forse'", "--force", "clerk-sync sync --help"]),
     (&["sync", "users"], &["'users'", "clerk-sync sync --help"]),
     (&["sync", "--resources", "userz"], &["\"userz\" (did you mean users?)"]),
@@ -20,7 +20,10 @@ const WRONG: [(&[&str], &[&str]); 22] = [
     (&["sync", "--into", "~/x"], &["--into must not begin with ~", "write \"$HOME\" in its place"]),
     (&["status", "--into", "~"], &["--into must not begin with ~"]),
     (&["changes", "--into", "https://example.com"], &["--into must start with s3://"]),
-    (&["check", "--into", "a"], &["'--into'", "clerk-sync check --help"]),
+    (&["check", "--into", "https://example.com"], &["--into must start with s3://"]),
+    (&["check", "--resources", "userz"], &["\"userz\" (did you mean users?)"]),
+    (&["check", "--resources", ","], &["resources names nothing"]),
+    (&["check", "--force"], &["'--force'", "clerk-sync check --help"]),
     (&["lookup"], &["RESOURCE", "clerk-sync lookup --help"]),
     (&["lookup", "userz", "--id", "user_1"], &["'userz'", "a similar value exists: 'users'"]),
     (
@@ -70,7 +73,8 @@ async fn on_a_terminal_it_is_a_sentence() {
 async fn a_key_among_the_arguments_is_refused_and_not_shown() {
     let key = format!("sk_{}_planted9in9the9tests", "live");
     for words in [
-        &["sync", &*key][..],
+        &[&*key][..],
+        &["sync", &*key],
         &["lookup", "users", "--id", &key],
         &["sync", "--into", &key],
         &["check", &format!("--key={key}")],
@@ -84,13 +88,27 @@ async fn a_key_among_the_arguments_is_refused_and_not_shown() {
     }
 }
 
+/// No settings are needed to be told so, and on a terminal it is said once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_mistyped_command_is_recognised() {
-    let program = Program::bare()
-        .with("SNAPSHOT_URL", "file:///not-used")
-        .with("RESOURCES", "users")
-        .with("CLERK_SECRET_ID", "clerk");
-    let message = program.argument("chekc").run().await.error(2, "InvalidEvent");
-    assert!(message.contains("the file chekc"), "{message}");
-    assert!(message.contains("did you mean the command check? Correct the event"), "{message}");
+    let folder = tempfile::tempdir().expect("a folder");
+    let program = Program::bare().in_folder(folder.path());
+    for (words, said) in [
+        (&["chekc"][..], "there is no command or file \"chekc\"; did you mean check?"),
+        (&["snyc", "--into", "./mine"], "there is no command or file \"snyc\"; did you mean sync?"),
+        (&["--json", "stauts"], "there is no command or file \"stauts\"; did you mean status?"),
+        (&["foo"], "there is no command or file \"foo\"."),
+    ] {
+        let expected = format!("{said} clerk-sync --help lists the commands; nothing was done.");
+        let message = program.clone().command(words).run().await.error(2, "InvalidEvent");
+        assert_eq!(message, expected);
+        let finished = program.clone().command(words).on_terminal().run().await;
+        if !words.contains(&"--json") {
+            assert_eq!(finished.complaint(2), expected);
+            assert_eq!(finished.stderr.lines().count(), 1, "{}", finished.stderr);
+        }
+    }
+    std::fs::write(folder.path().join("foo"), "{\"action\":\"snyc\"}").expect("a file");
+    let message = program.argument("foo").run().await.error(2, "InvalidConfig");
+    assert!(message.contains("SNAPSHOT_URL is required"), "a file is an event: {message}");
 }

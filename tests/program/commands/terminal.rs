@@ -180,7 +180,11 @@ async fn a_lookup_shows_the_record_and_no_data_takes_over_the_terminal() {
     assert!(grant.starts_with(&format!("  user {id} ")) && grant.contains("  since 20"), "{words}");
 
     let finished = place.on_terminal(&["lookup", "users", "--id", "user_nobody"]).run().await;
-    assert_framed(finished.words(0), "not found", "check the value");
+    assert_framed(
+        finished.words(0),
+        "not found",
+        "check the value; clerk-sync check shows which instance",
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -26,7 +26,7 @@ pub(super) const MISTAKES: [Mistake; 5] = [
         "may not write to the folder",
         || Box::pin(no_permission()),
         "permission denied",
-        "give the user that runs this program the right to read and write there",
+        "Nothing was copied; run it again afterwards.",
     ),
     wrong(
         "names a folder that is mounted read-only",

@@ -21,12 +21,18 @@ const fn wrong(
 
 const KEY: &str = "CLERK_SECRET_KEY";
 
-pub(super) const MISTAKES: [Mistake; 11] = [
+pub(super) const MISTAKES: [Mistake; 12] = [
     wrong(
         "gives no key",
         || Box::pin(with_settings(&[(KEY, "")])),
-        "CLERK_SECRET_ID is not set, and neither is CLERK_SECRET_KEY",
-        "(accepted: exactly one of CLERK_SECRET_ID and CLERK_SECRET_KEY",
+        "no Clerk secret key: set CLERK_SECRET_KEY to the key",
+        "(Clerk's dashboard shows it under API keys), or CLERK_SECRET_ID to the name of a secret",
+    ),
+    wrong(
+        "gives the function no secret",
+        || Box::pin(function_with(&[(KEY, "")])),
+        "no Clerk secret key: set CLERK_SECRET_ID",
+        "to the name or ARN of the secret in AWS Secrets Manager that holds it.",
     ),
     wrong(
         "gives a key and a secret",
@@ -38,7 +44,7 @@ pub(super) const MISTAKES: [Mistake; 11] = [
         "gives the publishable key",
         || Box::pin(with_settings(&[(KEY, "pk_test_planted9in9the9tests")])),
         "is a publishable key (pk_…), which opens nothing here",
-        "a secret key (sk_live_… or sk_test_…) is needed",
+        "a secret key (sk_live_… or sk_test_…) is needed, which Clerk's dashboard shows under API keys",
     ),
     wrong(
         "gives a key with spaces",
@@ -78,7 +84,7 @@ pub(super) const MISTAKES: [Mistake; 11] = [
     ),
     wrong(
         "gives the function its key as a variable",
-        || Box::pin(key_in_the_function()),
+        || Box::pin(function_with(&[])),
         "CLERK_SECRET_KEY is refused inside Lambda",
         "(accepted: CLERK_SECRET_ID instead)",
     ),
@@ -88,13 +94,17 @@ pub(super) const MISTAKES: [Mistake; 11] = [
         status: 1,
         name: "ClerkUnauthorized",
         says: "the secret key is not valid",
-        to_do: "Put a current secret key of the instance into the secret",
+        to_do: "Put a current secret key of the instance into CLERK_SECRET_KEY; Clerk's dashboard shows it under API \
+                keys. Nothing was copied; run it again afterwards.",
     },
 ];
 
-async fn key_in_the_function() -> Option<Told> {
+/// The function, with the settings of the program and these.
+async fn function_with(settings: &[(&str, &str)]) -> Option<Told> {
     let stranger = Stranger::new().await;
-    let mut lambda = Lambda::start(&stranger.program()).await;
+    let program =
+        settings.iter().fold(stranger.program(), |it, (name, value)| it.with(name, value));
+    let mut lambda = Lambda::start(&program).await;
     let refused = lambda.invoke("first", json!({}), Duration::from_secs(60)).await;
     let error = refused.expect_err("refused");
     lambda.stop().await;

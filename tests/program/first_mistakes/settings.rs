@@ -14,7 +14,7 @@ const fn wrong(
     Mistake { what, play, status: 2, name: "InvalidConfig", says, to_do }
 }
 
-pub(super) const MISTAKES: [Mistake; 12] = [
+pub(super) const MISTAKES: [Mistake; 13] = [
     wrong(
         "sets nothing at all",
         || Box::pin(async { Told::answered(&Program::bare().run().await) }),
@@ -43,7 +43,13 @@ pub(super) const MISTAKES: [Mistake; 12] = [
         "gives a path as SNAPSHOT_URL",
         || Box::pin(with_settings(&[("SNAPSHOT_URL", "/var/tmp/clerk")])),
         "SNAPSHOT_URL must start with s3:// or file:///",
-        "(accepted: s3://bucket[/prefix] or file:///absolute/folder)",
+        "file:///absolute/folder; clerk-sync sync --into ./folder takes any folder)",
+    ),
+    wrong(
+        "has a # in the folder of a URL",
+        || Box::pin(with_settings(&[("SNAPSHOT_URL", "file:///srv/clerk #1")])),
+        "SNAPSHOT_URL must not have ? or # as they are",
+        "in a file URL, write %3F for ? and %23 for #",
     ),
     wrong(
         "gives a relative folder as a URL",

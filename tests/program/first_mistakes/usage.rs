@@ -14,12 +14,24 @@ const fn wrong(
     Mistake { what, play, status: 2, name: "InvalidEvent", says, to_do }
 }
 
-pub(super) const MISTAKES: [Mistake; 8] = [
+pub(super) const MISTAKES: [Mistake; 10] = [
     wrong(
         "mistypes a command",
-        || Box::pin(run(|program| program.argument("chekc"))),
+        || Box::pin(run(|program| program.argument("snyc"))),
+        "there is no command or file",
+        "\"snyc\"; did you mean sync? clerk-sync --help lists the commands",
+    ),
+    wrong(
+        "mistypes a command that has options",
+        || Box::pin(run(|program| program.command(&["chekc", "--into", "./mine"]))),
+        "there is no command or file",
+        "\"chekc\"; did you mean check?",
+    ),
+    wrong(
+        "mistypes the file of an event",
+        || Box::pin(run(|program| program.argument("event.jsno"))),
         "the event cannot be read from the file",
-        "did you mean the command check?",
+        "Correct the event",
     ),
     wrong(
         "mistypes an option",
@@ -73,7 +85,7 @@ async fn run(change: fn(Program) -> Program) -> Option<Told> {
 }
 
 async fn two_events() -> Option<Told> {
-    let mut told = Told::complained(&Program::bare().command(&["a", "b"]).run().await)?;
+    let mut told = Told::complained(&Program::bare().command(&["a.json", "b.json"]).run().await)?;
     // The sentence of a wrong command line is not a whole one.
     told.message.push('.');
     Some(told)
