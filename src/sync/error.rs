@@ -164,6 +164,9 @@ impl From<TooManyParts> for SyncError {
     }
 }
 
+/// No later invocation could continue the run.
+const START_OVER: &str = "Start over with \"restart\": true.";
+
 /// The documented error for a failed run.
 pub(crate) fn error_of(error: SyncError) -> Error {
     match error {
@@ -172,15 +175,14 @@ pub(crate) fn error_of(error: SyncError) -> Error {
         SyncError::List(failure) => clerk_error(failure.error),
         SyncError::Store(error) => store_unavailable(error),
         error @ SyncError::PartLost(_) => Error::StoreUnavailable(
-            Failure::new("a part of the run in progress is missing or altered; start over with \"restart\": true")
-                .caused_by(error),
+            Failure::new("a part of the run in progress is missing or altered")
+                .caused_by(error)
+                .advising(START_OVER),
         ),
         error @ SyncError::ManifestDiffers(_) => Error::StoreUnavailable(
-            Failure::new(
-                "the run was not published, and latest.json stays as it is; start over with \
-                 \"restart\": true",
-            )
-            .caused_by(error),
+            Failure::new("the run was not published, and latest.json stays as it is")
+                .caused_by(error)
+                .advising(START_OVER),
         ),
         SyncError::Signing(error) => Error::StoreUnavailable(
             Failure::new(

@@ -158,26 +158,6 @@ impl StoreError {
         matches!(self.kind, StoreErrorKind::Unavailable { .. } | StoreErrorKind::ChecksumMismatch)
     }
 
-    /// Advice to append, as a sentence, to what the error itself says.
-    pub const fn advice(&self) -> &'static str {
-        match self.kind {
-            StoreErrorKind::Unavailable { .. }
-            | StoreErrorKind::ChecksumMismatch
-            | StoreErrorKind::Refused { .. } => {
-                "The next invocation continues; if this persists, check SNAPSHOT_URL and the store \
-                 behind it."
-            }
-            StoreErrorKind::PreconditionFailed => {
-                "The next invocation continues; if this persists, find out what else writes below \
-                 SNAPSHOT_URL."
-            }
-            StoreErrorKind::AccessDenied { .. } => {
-                "If the bucket is not yours, correct SNAPSHOT_URL. The next invocation continues."
-            }
-            _ => "Nothing is lost: the next invocation continues.",
-        }
-    }
-
     /// Whether the write or removal was refused because the object is in another state.
     pub const fn is_precondition_failed(&self) -> bool {
         matches!(self.kind, StoreErrorKind::PreconditionFailed)
