@@ -179,7 +179,8 @@ def tells_whom_was_answered(scene: Scene, name: str, outputs: dict[str, str]) ->
     """The alarms go to the created topic. Moto cannot subscribe the address to it; it is among the parameters."""
     topic = outputs["AlarmTopicArn"]
     scene.aws.client("sns").get_topic_attributes(TopicArn=topic)
-    listed = scene.aws.client("cloudformation").describe_stacks()["Stacks"]
+    pages = scene.aws.client("cloudformation").get_paginator("describe_stacks").paginate()
+    listed = [stack for page in pages for stack in page["Stacks"]]
     (alarms,) = [one for one in listed if one["StackName"].startswith(f"{name}-AlarmsStack-")]
     given = {item["ParameterKey"]: item["ParameterValue"] for item in alarms["Parameters"]}
     expect(given["CreatedTopicArn"] == topic, given)
