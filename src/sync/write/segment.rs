@@ -253,7 +253,8 @@ pub(crate) fn whole_key(run: &Run, stored: &StoredPart) -> String {
     })
 }
 
-/// Stores a part under a name made of its position and its checksum. First makes sure that the lease is held, because the write is not conditional on it.
+/// Stores a part under a name made of its position and its checksum. Checks the lease first, because the write is not
+/// conditional on it.
 ///
 /// # Errors
 /// [`SyncError::LeaseLost`], [`SyncError::Store`], or [`SyncError::Internal`] if the numbers of part names are used up.

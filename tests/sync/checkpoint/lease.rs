@@ -197,7 +197,7 @@ async fn a_holder_frozen_at_any_request_past_its_lease_changes_nothing_when_it_w
     }
 }
 
-/// Parts are not written on any condition, so it makes sure of the lease first.
+/// The store cannot refuse a part that comes too late, so the holder must check its lease before it sends one.
 #[tokio::test(start_paused = true)]
 async fn a_holder_frozen_at_any_request_past_its_lease_stores_no_part_when_it_wakes_up() {
     let scene = Scene::small().await;

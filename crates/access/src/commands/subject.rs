@@ -1,4 +1,4 @@
-//! What a text names whose history is asked for: somebody or something, or a membership.
+//! Finds what the argument of `history` names: a person, an organization, a role, a permission or a membership.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,8 +15,8 @@ use crate::organizations::Organizations;
 use crate::people::Person;
 use crate::session::Session;
 
-/// The ids of what `person` names, as a person, an organization, a role or a permission, in a snapshot; or itself, if
-/// that is an id which grants or entitlements name. None if nothing is called so.
+/// The ids of the people, organizations, roles and permissions that the text of `person` names in a snapshot. If it
+/// names none but is an id that grants or entitlements mention, that id. Empty if nothing matches.
 ///
 /// # Errors
 /// [`Error::Scan`], or [`Error::Argument`] if it is the name of several.

@@ -163,7 +163,7 @@ pub fn person(
     Ok(Person::new(text, key.as_ref()))
 }
 
-/// How the ids begin that a history is asked for by. They are never replaced.
+/// How ids begin that `history` accepts. Redaction never replaces an id.
 const IDS: [&str; 5] = ["user_", "org_", "orgmem_", "role_", "perm_"];
 
 /// Nobody was found. In a snapshot with hashes in place of names and addresses, that means nothing unless their key was
