@@ -170,8 +170,7 @@ pub enum ChooseError {
     },
     /// The snapshot before the latest one is asked for, which `diff` does if it is not told otherwise.
     #[error(
-        "only one snapshot is published in {url}, and none before it, to which it could be compared; \
-         run clerk-sync sync again later"
+        "only one snapshot is published in {url}, so there is none before it; run clerk-sync sync again later"
     )]
     OnlyOne {
         /// Where it was looked for.
