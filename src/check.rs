@@ -156,7 +156,7 @@ async fn first_row(
     endpoint: &Endpoint,
     part: Option<(RowsOfOwner, &str)>,
 ) -> Result<ReadPage, ClerkError> {
-    let context = PageContext::for_check();
+    let context = PageContext::without_lines();
     let mut path = Cow::Borrowed(endpoint.path);
     let mut query = endpoint.query.to_vec();
     match part {

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use clerk_store::aws::LazyAwsConfig;
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde_json::Value;
+use serde_json::value::RawValue;
 use tokio::sync::{OnceCell, watch};
 use tokio::time::Instant;
 use tracing::error;
@@ -56,7 +57,7 @@ struct Function {
 }
 
 impl Function {
-    async fn invoke(&self, event: LambdaEvent<Value>) -> Result<Value, Error> {
+    async fn invoke(&self, event: LambdaEvent<Value>) -> Result<Box<RawValue>, Error> {
         self.telemetry.set_invocation(Some(telemetry::Invocation {
             request_id: event.context.request_id.clone(),
             cold_start: !self.started_before.swap(true, Ordering::Relaxed),
@@ -66,7 +67,7 @@ impl Function {
         catch_panic(self.answer(event)).await
     }
 
-    async fn answer(&self, event: LambdaEvent<Value>) -> Result<Value, Error> {
+    async fn answer(&self, event: LambdaEvent<Value>) -> Result<Box<RawValue>, Error> {
         let started = Instant::now();
         let config = Config::from_environment(&self.environment, Place::Lambda)?;
         let request = Event::from_value(&event.payload)?;

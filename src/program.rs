@@ -132,7 +132,7 @@ impl Ended {
     /// Builds it from an answer. A failure is logged, and written in the form that Lambda reports.
     fn of(answered: Result<Response, Error>) -> Self {
         let document = answered.and_then(|response| {
-            let json = response.to_json().map_err(|error| {
+            let json = serde_json::to_string_pretty(&response).map_err(|error| {
                 Error::Internal(Failure::new("the answer could not be written").caused_by(error))
             })?;
             Ok((json, response.exit_status()))
@@ -140,9 +140,9 @@ impl Ended {
         let (json, status) = document.unwrap_or_else(|failure| {
             error!("{}: {}", failure.name(), failure.message());
             let json = json!({"errorType": failure.name(), "errorMessage": failure.message()});
-            (json, failure.exit_status())
+            (format!("{json:#}"), failure.exit_status())
         });
-        Self { document: escaped_json(format!("{json:#}\n")), status }
+        Self { document: escaped_json(json + "\n"), status }
     }
 
     /// The same in words. A failure is a sentence on standard error and nothing on standard output. `place` is where the

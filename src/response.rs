@@ -7,8 +7,7 @@ use clerk_snapshot::manifest::{DatasetStatus, Latest};
 use clerk_snapshot::resource::{Dataset, Resource};
 use clerk_snapshot::timestamp::Timestamp;
 use serde::Serialize;
-use serde_json::Value;
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, to_raw_value};
 
 /// The answer to an event, serialized as JSON.
 #[derive(Debug, Serialize)]
@@ -45,12 +44,13 @@ impl Response {
         }
     }
 
-    /// As a JSON value.
+    /// As JSON. The records of a lookup are copied byte for byte: a `Value` has no room for every number and string that
+    /// Clerk's metadata may hold.
     ///
     /// # Errors
     /// None that an answer can cause: every key is a string.
-    pub fn to_json(&self) -> serde_json::Result<Value> {
-        serde_json::to_value(self)
+    pub fn to_json(&self) -> serde_json::Result<Box<RawValue>> {
+        to_raw_value(self)
     }
 }
 
@@ -117,6 +117,9 @@ pub struct SyncAnswer {
     /// or if that is not written yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub changes: Option<Option<PublishedChanges>>,
+    /// Whether the event asked to restart: the same event once more would start over.
+    #[serde(skip)]
+    pub restarted: bool,
 }
 
 /// What changed since the snapshot before: numbers and ids alone, because the answer is sent on to others.

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::work_limit::{StopReason, WorkLimit};
 
-/// Until when a piece of work may take. It is done as a whole or not at all, so it is given up when this is reached.
+/// How long a piece of work may take. It is done as a whole or not at all, so it is given up when this is reached.
 #[derive(Debug, Clone)]
 pub struct TimeLimit {
     work_limit: Arc<WorkLimit>,

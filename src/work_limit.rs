@@ -98,7 +98,7 @@ impl WorkLimit {
 
     /// Why no new work may begin; `None` if it may. The first progress of an invocation may begin
     /// whatever the budget says.
-    pub fn exhausted(&self) -> Option<StopReason> {
+    pub fn stop_reason(&self) -> Option<StopReason> {
         if self.is_interrupted() {
             Some(StopReason::Interrupted)
         } else if self.halted.load(Ordering::Relaxed) {
@@ -154,19 +154,19 @@ impl WorkLimit {
         why
     }
 
-    /// Sleeps until `moment`.
+    /// Sleeps until `until`.
     ///
     /// # Errors
     /// [`StopReason`]: at once if there is no time for the wait, or at an interrupt.
-    pub async fn sleep_until(&self, moment: Instant) -> Result<(), StopReason> {
+    pub async fn sleep_until(&self, until: Instant) -> Result<(), StopReason> {
         let now = Instant::now();
-        let overdraft = !self.progressed() && moment <= self.first_progress_until;
-        if !overdraft && !self.budget.allows(moment.saturating_duration_since(now)) {
+        let overdraft = !self.progressed() && until <= self.first_progress_until;
+        if !overdraft && !self.budget.allows(until.saturating_duration_since(now)) {
             return Err(StopReason::TimeBudget);
         }
         let mut interrupt = self.interrupt.clone();
         tokio::select! {
-            () = tokio::time::sleep_until(moment) => Ok(()),
+            () = tokio::time::sleep_until(until) => Ok(()),
             () = interrupted(&mut interrupt) => Err(StopReason::Interrupted),
         }
     }

@@ -48,6 +48,25 @@ fn lines(snapshot: &Snapshot, dataset: &str, wanted: impl Fn(&Value) -> bool) ->
     snapshot.datasets[dataset].iter().filter(|row| wanted(row)).map(Value::to_string).collect()
 }
 
+/// Clerk lets users set `unsafe_metadata` to any JSON. Its numbers and strings are copied as they are.
+#[tokio::test(start_paused = true)]
+async fn metadata_that_no_number_or_string_type_holds_is_answered_as_it_is() {
+    let world = World::of(1, 0, 0).with("METADATA", "unsafe");
+    let id = &world.sandbox.ids("users")[0];
+    let row = world.sandbox.row("users", id).expect("it is there");
+    let deep = format!("{}{}", "[".repeat(100), "]".repeat(100));
+    let metadata = format!(
+        r#"{{"big":12345678901234567890123,"exact":1.10,"huge":1e400,"half":"\ud800","deep":{deep}}}"#
+    );
+    let mut row: Value = serde_json::from_str(&row.to_string()).expect("JSON");
+    row["unsafe_metadata"] = json!("HERE");
+    let body = row.to_string().replace(r#""HERE""#, &metadata);
+    world.sandbox.fault(FaultRule::on("/v1/users/*").effect(Effect::Body(body)));
+    let response = world.respond(event("users", json!({"id": id})), None).await.expect("an answer");
+    let json = response.to_json().expect("an answer is JSON");
+    assert!(json.get().contains(&metadata), "{json}");
+}
+
 fn as_lines(answer: &Value) -> Vec<String> {
     answer.as_array().expect("an array").iter().map(Value::to_string).collect()
 }

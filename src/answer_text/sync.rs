@@ -101,9 +101,9 @@ fn next(answer: &SyncAnswer) -> String {
         }
         SyncStatus::Partial => match (answer.reason, answer.retry_at) {
             (Some(PauseReason::RateLimited), Some(at)) => {
-                format!("run the same command again after {at}; it continues")
+                format!("{} after {at}; it continues", again(answer))
             }
-            _ => "run the same command again; it continues where this one stopped".to_owned(),
+            _ => format!("{}; it continues where this one stopped", again(answer)),
         },
         SyncStatus::Busy => match answer.held_until {
             Some(until) => format!("wait for it; if it was killed, run the command again after {until}"),
@@ -113,6 +113,15 @@ fn next(answer: &SyncAnswer) -> String {
         SyncStatus::Held => "if the loss is real, run the command again with --accept-shrink, which \
                              publishes the snapshot; if not, with --restart, which reads everything again"
             .to_owned(),
+    }
+}
+
+/// What continues the run: the same command, unless it would start over.
+const fn again(answer: &SyncAnswer) -> &'static str {
+    if answer.restarted {
+        "run the same command again, without --restart"
+    } else {
+        "run the same command again"
     }
 }
 

@@ -55,8 +55,8 @@ impl BytesInFlight {
         }
     }
 
-    /// Room for bytes that are in memory already, so it is granted at once, even if there is none. Whoever holds it must
-    /// not wait for a body.
+    /// Room for bytes that are in memory already, so it is granted at once, even if there is none. The holder must not
+    /// wait for a body.
     #[must_use]
     pub fn room_already_taken(self: &Arc<Self>, bytes: usize) -> Room {
         let mut room = self.room("", Urgency::default());

@@ -25,7 +25,7 @@ use crate::work_limit::WorkLimit;
 
 use super::answer_codes::{Meaning, meaning_of};
 use super::bytes_in_flight::{BytesInFlight, Room};
-use super::concurrency::{self, Concurrency, Place};
+use super::concurrency::{self, Concurrency, Slot};
 use super::error::{ClerkError, Fault, Refusal, Unreadable};
 use super::latency::{Latencies, Latency};
 use super::pace::Pace;
@@ -134,7 +134,7 @@ pub struct Counted {
 #[derive(Debug, Clone, Copy)]
 pub struct Usage {
     /// Slots for requests in flight.
-    pub places: concurrency::Usage,
+    pub slots: concurrency::Usage,
     /// Bytes of bodies, of pages waiting to be stored, and of parts being stored.
     pub bytes_held: usize,
     /// Whether a body waits for room to start.
@@ -213,8 +213,8 @@ impl Client {
         self.key.current.lock().await.generation
     }
 
-    /// Counts bytes that are in memory already towards the limit for bodies, until the room is dropped. Whoever holds it
-    /// must not wait for an answer.
+    /// Counts bytes that are in memory already towards the limit for bodies, until the room is dropped. The holder must
+    /// not wait for an answer.
     #[must_use]
     pub fn count_bytes(&self, bytes: usize) -> Room {
         self.bytes.room_already_taken(bytes)
@@ -223,7 +223,7 @@ impl Client {
     /// How the client's slots and memory are used right now.
     pub fn usage(&self) -> Usage {
         let (bytes_held, waits_for_room) = self.bytes.usage();
-        Usage { places: self.concurrency.usage(), bytes_held, waits_for_room }
+        Usage { slots: self.concurrency.usage(), bytes_held, waits_for_room }
     }
 
     /// Most requests in flight at once.
@@ -402,8 +402,8 @@ impl Client {
         urgency: &Urgency,
         candidate: Option<&SecretKey>,
     ) -> Result<Asked, ClerkError> {
-        let mut place = match candidate {
-            None => Some(self.concurrency.place(urgency).await),
+        let mut slot = match candidate {
+            None => Some(self.concurrency.slot(urgency).await),
             Some(_) => None,
         };
         let (headers, generation) = match candidate {
@@ -421,8 +421,8 @@ impl Client {
             self.counters.retries.fetch_add(1, Ordering::Relaxed);
         }
         let sent = Instant::now();
-        if let Some(place) = &mut place {
-            place.send(sent);
+        if let Some(slot) = &mut slot {
+            slot.send(sent);
         }
         let answer = tokio::select! {
             biased;
@@ -446,11 +446,11 @@ impl Client {
         }
         if answer.as_ref().is_ok_and(|answer| (200..=299).contains(&answer.status)) {
             room.complete();
-            if let Some(place) = place.take() {
-                place.answered_well(list, sent + took);
+            if let Some(slot) = slot.take() {
+                slot.answered_well(list, sent + took);
             }
         }
-        Ok(Asked { answer: answer.map_err(Fault::from), sent, generation, _place: place })
+        Ok(Asked { answer: answer.map_err(Fault::from), sent, generation, _slot: slot })
     }
 
     /// Waits for a turn and returns the headers and the key's generation. While the secret is being read again nothing
@@ -483,9 +483,9 @@ impl Client {
         }
     }
 
-    async fn sleep_until(&self, path: &str, moment: Instant) -> Result<(), ClerkError> {
+    async fn sleep_until(&self, path: &str, until: Instant) -> Result<(), ClerkError> {
         self.work_limit
-            .sleep_until(moment)
+            .sleep_until(until)
             .await
             .map_err(|why| ClerkError::OutOfTime { endpoint: path.to_owned(), why })
     }
@@ -503,7 +503,7 @@ impl Client {
     async fn handle_answer(
         &self,
         path: &str,
-        Asked { answer, sent, generation, _place }: Asked,
+        Asked { answer, sent, generation, _slot }: Asked,
     ) -> Result<Verdict, ClerkError> {
         let now = Instant::now();
         let answer = match answer {
@@ -515,7 +515,7 @@ impl Client {
                 return Ok(Verdict::Faulty(fault, None));
             }
         };
-        let wait = self.named_wait(&answer);
+        let wait = self.retry_after_wait(&answer);
         let endpoint = || path.to_owned();
         match answer.status {
             status @ 200..=299 if is_web_page(&answer.body) => {
@@ -561,7 +561,7 @@ impl Client {
         }
     }
 
-    fn named_wait(&self, answer: &Answer) -> Option<Duration> {
+    fn retry_after_wait(&self, answer: &Answer) -> Option<Duration> {
         let value = answer.headers.get(RETRY_AFTER)?.to_str().ok()?;
         retry_after(value, self.clock.now().to_date_time())
     }
@@ -709,7 +709,7 @@ struct Asked {
     /// Generation of the key it was sent with; `None` for a candidate.
     generation: Option<u32>,
     /// Kept while another key is being looked for: the request that tests that key uses this slot.
-    _place: Option<Place>,
+    _slot: Option<Slot>,
 }
 
 impl Asked {

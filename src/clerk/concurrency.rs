@@ -29,7 +29,7 @@ pub struct Concurrency {
 struct State {
     limit: f64,
     /// The urgency of each request that holds a slot, the oldest first.
-    places: Vec<Urgency>,
+    slots: Vec<Urgency>,
     /// Whether an urgent request holds a slot beyond the limit.
     is_past_the_limit: bool,
     in_flight: usize,
@@ -96,7 +96,7 @@ impl Concurrency {
             most,
             state: Mutex::new(State {
                 limit: START.min(most),
-                places: Vec::new(),
+                slots: Vec::new(),
                 is_past_the_limit: false,
                 in_flight: 0,
                 waiting: 0,
@@ -115,14 +115,14 @@ impl Concurrency {
     /// - An urgent request may exceed the limit, one such request at a time.
     /// - It never exceeds `MAX_CONCURRENCY`. If all those slots are taken, it makes their oldest holder urgent as well,
     ///   because they may all be waiting for something that waits for this request.
-    pub async fn place(self: &Arc<Self>, urgency: &Urgency) -> Place {
+    pub async fn slot(self: &Arc<Self>, urgency: &Urgency) -> Slot {
         let _waiter = Waiter::new(self);
         loop {
             let is_urgent = urgency.is_set();
             let freed = if is_urgent { &self.freed_for_urgent } else { &self.freed };
             let freed = freed.notified();
-            if let Some(place) = self.try_place(urgency) {
-                return place;
+            if let Some(slot) = self.try_slot(urgency) {
+                return slot;
             }
             tokio::select! {
                 () = freed => {}
@@ -131,9 +131,9 @@ impl Concurrency {
         }
     }
 
-    fn try_place(self: &Arc<Self>, urgency: &Urgency) -> Option<Place> {
+    fn try_slot(self: &Arc<Self>, urgency: &Urgency) -> Option<Slot> {
         let mut state = self.lock();
-        let taken = state.places.len() as f64;
+        let taken = state.slots.len() as f64;
         let is_past_the_limit = taken >= state.limit.floor().max(1.0);
         if is_past_the_limit {
             if !urgency.is_set() {
@@ -147,13 +147,8 @@ impl Concurrency {
             }
             state.is_past_the_limit = true;
         }
-        state.places.push(urgency.clone());
-        Some(Place {
-            of: Arc::clone(self),
-            urgency: urgency.clone(),
-            is_past_the_limit,
-            sent: None,
-        })
+        state.slots.push(urgency.clone());
+        Some(Slot { of: Arc::clone(self), urgency: urgency.clone(), is_past_the_limit, sent: None })
     }
 
     /// How the slots are used right now.
@@ -161,7 +156,7 @@ impl Concurrency {
         let state = self.lock();
         let limit = state.limit.floor().max(1.0) as usize;
         let State { in_flight, waiting, .. } = *state;
-        Usage { limit, places: state.places.len(), in_flight, waiting }
+        Usage { limit, taken: state.slots.len(), in_flight, waiting }
     }
 
     /// Records a 429, a timeout or a 5xx for a request sent at `sent`. Requests sent before the limit was last lowered
@@ -187,7 +182,7 @@ pub struct Usage {
     /// Slots available right now.
     pub limit: usize,
     /// Slots taken by requests in flight, or waiting for their turn.
-    pub places: usize,
+    pub taken: usize,
     /// Requests in flight.
     pub in_flight: usize,
     /// Requests that wait for a slot.
@@ -198,7 +193,7 @@ impl Usage {
     /// Requests that hold a slot or wait for one.
     #[must_use]
     pub const fn asked_for(&self) -> usize {
-        self.places + self.waiting
+        self.taken + self.waiting
     }
 }
 
@@ -220,7 +215,7 @@ impl Drop for Waiter<'_> {
 
 /// A slot for one request in flight.
 #[derive(Debug)]
-pub struct Place {
+pub struct Slot {
     of: Arc<Concurrency>,
     urgency: Urgency,
     is_past_the_limit: bool,
@@ -234,7 +229,7 @@ struct Sent {
     limit_in_use: bool,
 }
 
-impl Place {
+impl Slot {
     /// Marks the request as sent. While it waits for its turn, its slot does not count as in flight.
     pub fn send(&mut self, now: Instant) {
         let mut state = self.of.lock();
@@ -254,11 +249,11 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for Slot {
     fn drop(&mut self) {
         let mut state = self.of.lock();
-        if let Some(this) = state.places.iter().position(|urgency| urgency.is(&self.urgency)) {
-            state.places.remove(this);
+        if let Some(this) = state.slots.iter().position(|urgency| urgency.is(&self.urgency)) {
+            state.slots.remove(this);
         }
         state.is_past_the_limit &= !self.is_past_the_limit;
         state.in_flight -= usize::from(self.sent.is_some());
@@ -271,8 +266,8 @@ impl Drop for Place {
 impl State {
     /// The urgency of the oldest request, unless any request is already urgent.
     fn first_if_none_is_urgent(&self) -> Option<&Urgency> {
-        let is_one_urgent = self.places.iter().any(Urgency::is_set);
-        self.places.first().filter(|_| !is_one_urgent)
+        let is_one_urgent = self.slots.iter().any(Urgency::is_set);
+        self.slots.first().filter(|_| !is_one_urgent)
     }
 
     /// Records a good answer. Returns whether the limit was raised.
@@ -295,7 +290,7 @@ impl State {
                 Some(slowness) if sent.at >= trial.since => {
                     trial.slowness += slowness;
                     trial.answers += 1;
-                    trial.answers >= enough && self.go_on_with_trial(now)
+                    trial.answers >= enough && self.finish_half_of_trial(now)
                 }
                 _ => false,
             };
@@ -314,7 +309,7 @@ impl State {
     }
 
     /// Ends one half of the trial. Returns whether the limit was raised.
-    fn go_on_with_trial(&mut self, now: Instant) -> bool {
+    fn finish_half_of_trial(&mut self, now: Instant) -> bool {
         let Some(trial) = self.trial.take() else { return false };
         let slowness = trial.slowness / f64::from(trial.answers);
         match trial.before {
@@ -383,24 +378,24 @@ mod tests {
 
     use super::*;
 
-    async fn fill(concurrency: &Arc<Concurrency>) -> Vec<Place> {
-        let mut places = Vec::new();
-        while let Ok(mut place) =
-            tokio::time::timeout(Duration::from_millis(1), concurrency.place(&Urgency::default()))
+    async fn fill(concurrency: &Arc<Concurrency>) -> Vec<Slot> {
+        let mut slots = Vec::new();
+        while let Ok(mut slot) =
+            tokio::time::timeout(Duration::from_millis(1), concurrency.slot(&Urgency::default()))
                 .await
         {
-            place.send(Instant::now());
-            places.push(place);
+            slot.send(Instant::now());
+            slots.push(slot);
         }
-        places
+        slots
     }
 
     /// One round: fills the limit, then answers every request after `latency`. Returns how many were sent.
     async fn round(concurrency: &Arc<Concurrency>, latency: Duration) -> usize {
-        let places = fill(concurrency).await;
-        let sent = places.len();
+        let slots = fill(concurrency).await;
+        let sent = slots.len();
         tokio::time::advance(latency).await;
-        places.into_iter().for_each(|place| place.answered_well("/users", Instant::now()));
+        slots.into_iter().for_each(|slot| slot.answered_well("/users", Instant::now()));
         sent
     }
 
@@ -443,9 +438,9 @@ mod tests {
     async fn a_limit_that_is_not_used_does_not_grow() {
         let concurrency = Concurrency::new(32);
         for _ in 0..50 {
-            let mut place = concurrency.place(&Urgency::default()).await;
-            place.send(Instant::now());
-            place.answered_well("/users", Instant::now());
+            let mut slot = concurrency.slot(&Urgency::default()).await;
+            slot.send(Instant::now());
+            slot.answered_well("/users", Instant::now());
         }
         assert_eq!(fill(&concurrency).await.len(), START as usize);
     }
@@ -454,10 +449,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn released_slots_are_reused() {
         let concurrency = Concurrency::new(1);
-        let first = concurrency.place(&Urgency::default()).await;
+        let first = concurrency.slot(&Urgency::default()).await;
         let waiting = tokio::spawn({
             let concurrency = Arc::clone(&concurrency);
-            async move { concurrency.place(&Urgency::default()).await }
+            async move { concurrency.slot(&Urgency::default()).await }
         });
         tokio::task::yield_now().await;
         drop(first);
@@ -471,28 +466,28 @@ mod tests {
         let concurrency = Concurrency::new(START as usize + 1);
         let moment = Duration::from_millis(1);
         let others: Vec<Urgency> = (0..START as usize).map(|_| Urgency::default()).collect();
-        let mut places = Vec::new();
+        let mut slots = Vec::new();
         for urgency in &others {
-            places.push(concurrency.place(urgency).await);
+            slots.push(concurrency.slot(urgency).await);
         }
         let late = Urgency::default();
-        let mut waiting = std::pin::pin!(concurrency.place(&late));
+        let mut waiting = std::pin::pin!(concurrency.slot(&late));
         assert!(tokio::time::timeout(moment, &mut waiting).await.is_err());
         late.set();
         let first = tokio::time::timeout(moment, &mut waiting).await.expect("beyond the limit");
         let next = Urgency::at_once();
-        let mut waiting = std::pin::pin!(concurrency.place(&next));
+        let mut waiting = std::pin::pin!(concurrency.slot(&next));
         assert!(tokio::time::timeout(moment, &mut waiting).await.is_err(), "at the maximum");
-        drop(places.pop());
+        drop(slots.pop());
         assert!(tokio::time::timeout(moment, &mut waiting).await.is_err(), "one at a time");
         assert!(!others.iter().any(Urgency::is_set), "the first urgent request will end by itself");
         drop(first);
         let _second = tokio::time::timeout(moment, &mut waiting).await.expect("its turn");
         let few = Concurrency::new(1);
         let first = Urgency::default();
-        let _place = few.place(&first).await;
+        let _slot = few.slot(&first).await;
         let urgent = Urgency::at_once();
-        assert!(tokio::time::timeout(moment, few.place(&urgent)).await.is_err());
+        assert!(tokio::time::timeout(moment, few.slot(&urgent)).await.is_err());
         assert!(first.is_set(), "the oldest request may be what the urgent one waits for");
     }
 }

@@ -215,8 +215,8 @@ impl Refusal {
             return Self::default();
         };
         Self {
-            code: errors.code().and_then(plain_word),
-            trace_id: errors.clerk_trace_id.as_deref().and_then(plain_word),
+            code: errors.code().as_deref().and_then(plain_word),
+            trace_id: errors.trace_id().as_deref().and_then(plain_word),
         }
     }
 }

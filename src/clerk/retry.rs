@@ -43,18 +43,18 @@ impl RetryPolicy {
 
 /// Longest `Retry-After` that is honoured. Clerk asks for seconds; one faulty header must not stop the snapshots for
 /// more than a day.
-pub const LONGEST_NAMED: Duration = Duration::from_secs(24 * 60 * 60);
+pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Parses a `Retry-After` value: seconds, or an HTTP date relative to `now` (RFC 9110, section 10.2.3), at most
-/// [`LONGEST_NAMED`]. `None` for anything else.
+/// [`MAX_RETRY_AFTER`]. `None` for anything else, and if no time is left to wait: the caller then backs off.
 #[must_use]
 pub fn retry_after(value: &str, now: OffsetDateTime) -> Option<Duration> {
-    named_wait(value.trim(), now).map(|wait| wait.min(LONGEST_NAMED))
+    parsed(value.trim(), now).filter(|wait| !wait.is_zero()).map(|wait| wait.min(MAX_RETRY_AFTER))
 }
 
-fn named_wait(value: &str, now: OffsetDateTime) -> Option<Duration> {
+fn parsed(value: &str, now: OffsetDateTime) -> Option<Duration> {
     if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Some(value.parse().map_or(LONGEST_NAMED, Duration::from_secs));
+        return Some(value.parse().map_or(MAX_RETRY_AFTER, Duration::from_secs));
     }
     if let Ok(seconds) = value.parse::<f64>() {
         return Duration::try_from_secs_f64(seconds).ok();
@@ -86,9 +86,10 @@ mod tests {
             retry_after("Wed, 21 Oct 2015 07:28:10 GMT", now),
             Some(Duration::from_secs(10))
         );
-        assert_eq!(retry_after("Wed, 21 Oct 2015 07:27:00 GMT", now), Some(Duration::ZERO));
-        assert_eq!(retry_after("18446744073709551615", now), Some(LONGEST_NAMED));
-        assert_eq!(retry_after("99999999999999999999999", now), Some(LONGEST_NAMED));
+        assert_eq!(retry_after("Wed, 21 Oct 2015 07:27:00 GMT", now), None);
+        assert_eq!(retry_after("0", now), None);
+        assert_eq!(retry_after("18446744073709551615", now), Some(MAX_RETRY_AFTER));
+        assert_eq!(retry_after("99999999999999999999999", now), Some(MAX_RETRY_AFTER));
         for nonsense in ["", "soon", "-3", "NaN", "inf", "1e400"] {
             assert_eq!(retry_after(nonsense, now), None, "{nonsense}");
         }

@@ -22,7 +22,7 @@ mod user;
 
 pub(crate) use decode::present;
 pub use decode::{DecodeError, Object, decode, decode_object};
-pub use error_body::{ErrorBody, ErrorItem, ErrorMeta};
+pub use error_body::ErrorBody;
 pub use instance::{Instance, TotalCount};
 pub use organization::Organization;
 pub use organization_membership::{MembershipOrganization, OrganizationMembership, PublicUserData};

@@ -30,7 +30,7 @@ pub struct Endpoint {
     pub paging: Paging,
     /// How to read it owner by owner, if Clerk can list it that way.
     pub by_owner: Option<ByOwner>,
-    /// The datasets its rows are written to, ordered by section.
+    /// The datasets its rows are written to. The first is the list's own, from which the ids of its rows are read back.
     pub destinations: &'static [Destination],
     /// Requests for one of its rows, if Clerk has any. Several that take the same fields are tried in turn.
     pub row_requests: &'static [RowRequest],
@@ -150,9 +150,10 @@ pub enum Phase {
     Organizations,
     /// Memberships. They are read in parallel with users; `check_users` checks them afterwards.
     Memberships,
-    /// Lists that no other list refers to or needs.
+    /// All other lists. No list of an earlier phase refers to them, and none of this one.
     Others,
-    /// Lists that rows of other lists may have moved to meanwhile.
+    /// Lists read after all others: rows may have moved to them (revoked invitations), or they refer to a list of
+    /// [`Others`](Self::Others) (what machines may call).
     Last,
     /// Datasets made from other lists once those are complete. No list is requested for them.
     Derived,
@@ -238,7 +239,7 @@ pub struct Destination {
 }
 
 impl Destination {
-    /// A dataset with one list only, whose lines need no other list.
+    /// The first section of a dataset, for lines that need no other list.
     #[must_use]
     pub const fn of(dataset: Dataset) -> Self {
         Self { dataset, section: 0, needs: None }

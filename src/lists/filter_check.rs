@@ -11,7 +11,7 @@ const FIELDS: [&str; 3] = ["status", "user_id", "subject"];
 
 /// The fields that can be compared. A list without such a field has `None`.
 #[derive(Deserialize)]
-struct Narrowed<'a> {
+struct Filtered<'a> {
     #[serde(borrow)]
     status: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -20,7 +20,7 @@ struct Narrowed<'a> {
     subject: Option<&'a RawValue>,
 }
 
-impl Narrowed<'_> {
+impl Filtered<'_> {
     /// The text of a field; `None` if it is of another type, which proves nothing.
     fn field(&self, name: &str) -> Option<Text<'_>> {
         let field = match name {
@@ -42,7 +42,7 @@ pub(crate) fn ignored<'q>(
         return None;
     }
     // A page that does not decode is reported by the code that decodes its rows.
-    let page = wire::decode_page::<wire::Object<Narrowed<'_>>>(body).ok()?;
+    let page = wire::decode_page::<wire::Object<Filtered<'_>>>(body).ok()?;
     let is_other = |name, value| {
         let mut fields = page.rows.iter().filter_map(|row| row.0.field(name));
         fields.any(|field| &*field != value)

@@ -26,7 +26,7 @@ struct Ids {
     /// Start of each bucket in `sorted`, and the end of the last one. A bucket holds the hashes of an equal share of
     /// the value range, about [`IDS_OF_A_SHARE`] since hashes are evenly spread.
     shares: Vec<usize>,
-    /// Ids added since.
+    /// Ids added after the list was sealed.
     added: HashSet<u64>,
 }
 
@@ -101,7 +101,7 @@ impl IdIndex {
         }
     }
 
-    /// Adds rows that were inserted after the list was read. Returns whether the list's ids are known.
+    /// Adds rows that were stored after the list was sealed; does nothing before. Returns whether it is sealed.
     pub fn add(&mut self, resource: Resource, ids: &[u64]) -> bool {
         let Some(Listed::Rows(id_index)) = self.0.get_mut(&resource) else { return false };
         for &hash in ids {

@@ -38,7 +38,7 @@ pub struct PageContext {
 impl PageContext {
     /// A context for checking that a list can be read, without producing lines.
     #[must_use]
-    pub fn for_check() -> Self {
+    pub fn without_lines() -> Self {
         Self {
             translation: Translation::default(),
             datasets: Vec::new(),
@@ -59,7 +59,7 @@ pub struct ReadPage {
     pub records: Records,
     /// When the page was requested and when it had arrived; set by the reader.
     pub fetched: Option<(Timestamp, Timestamp)>,
-    /// The room that its lines take until they are stored; set by the reader.
+    /// The memory reserved for its lines until they are stored; set by the reader.
     pub room: Option<Room>,
     /// Hashes of the users its rows refer to, if users were still being read when this page was decoded.
     pub unchecked_users: Vec<u64>,
@@ -84,7 +84,7 @@ pub struct ReadRow {
     /// How many lines it has in each dataset of the context.
     pub lines: [u32; MAX_DESTINATIONS],
     /// Its references, if at least one was not in the snapshot when the page was decoded.
-    pub unknown: Option<Box<Unknown>>,
+    pub unresolved_references: Option<Box<UnresolvedReferences>>,
     /// Its role key, if no role has that key.
     pub unresolved_role_key: Option<String>,
     /// The day on which the user was last active, if the row is a user.
@@ -106,9 +106,9 @@ impl ReadRow {
     }
 }
 
-/// The ids that a row refers to, at least one of which was not in the snapshot.
+/// All ids that a row refers to, at least one of which was not in the snapshot.
 #[derive(Debug)]
-pub struct Unknown {
+pub struct UnresolvedReferences {
     /// Its user.
     pub user: Option<String>,
     /// Its organization.
@@ -121,7 +121,7 @@ pub struct Unknown {
     pub machines: Vec<String>,
 }
 
-impl Unknown {
+impl UnresolvedReferences {
     /// The ids that belong to `resource`.
     #[must_use]
     pub fn of(&self, resource: Resource) -> Vec<&String> {
@@ -231,16 +231,17 @@ impl ReadPage {
         }
     }
 
-    /// The lines to write for the dataset at index `place` of the context. Borrowed if no row between them is dropped.
-    pub fn kept_lines(&self, place: usize, dataset: Dataset) -> Cow<'_, [u8]> {
+    /// The lines to write for the dataset at index `destination` of the context. Borrowed if no row between them is dropped.
+    pub fn kept_lines(&self, destination: usize, dataset: Dataset) -> Cow<'_, [u8]> {
         let written = |row: &ReadRow| row.is_written() && row.left_out.is_empty();
         let begin = self.rows.iter().position(written).unwrap_or(self.rows.len());
         let end = self.rows.iter().rposition(ReadRow::is_written).map_or(begin, |row| row + 1);
         if self.rows[..begin].iter().all(|row| !row.is_written())
             && self.rows[begin..end].iter().all(written)
         {
-            let count =
-                |rows: &[ReadRow]| rows.iter().map(|row| row.lines[place] as usize).sum::<usize>();
+            let count = |rows: &[ReadRow]| {
+                rows.iter().map(|row| row.lines[destination] as usize).sum::<usize>()
+            };
             let before = count(&self.rows[..begin]);
             let lines = before..before + count(&self.rows[begin..end]);
             return Cow::Borrowed(self.records.bytes_of(dataset, lines));
@@ -248,7 +249,7 @@ impl ReadPage {
         let mut lines = self.records.lines(dataset);
         let mut kept = Vec::new();
         for row in &self.rows {
-            for (index, line) in lines.by_ref().take(row.lines[place] as usize).enumerate() {
+            for (index, line) in lines.by_ref().take(row.lines[destination] as usize).enumerate() {
                 let left_out = dataset == Dataset::Grants && row.left_out.contains(&index);
                 if row.is_written() && !left_out {
                     kept.extend_from_slice(line);
@@ -258,11 +259,11 @@ impl ReadPage {
         Cow::Owned(kept)
     }
 
-    /// The lines of one row for the dataset at index `place` of the context.
-    pub fn lines_of(&self, row: usize, place: usize, dataset: Dataset) -> Vec<u8> {
-        let before: u32 = self.rows[..row].iter().map(|row| row.lines[place]).sum();
+    /// The lines of one row for the dataset at index `destination` of the context.
+    pub fn lines_of(&self, row: usize, destination: usize, dataset: Dataset) -> Vec<u8> {
+        let before: u32 = self.rows[..row].iter().map(|row| row.lines[destination]).sum();
         let lines = self.records.lines(dataset).skip(before as usize);
-        lines.take(self.rows[row].lines[place] as usize).flatten().copied().collect()
+        lines.take(self.rows[row].lines[destination] as usize).flatten().copied().collect()
     }
 
     /// The rows that are new, including dangling ones.
@@ -412,7 +413,8 @@ impl<'c> Reading<'c> {
         }
         let key = RowKey { id: row.id().to_owned(), created_at };
         let belongs_to_nobody = row.belongs_to_nobody();
-        let unknown = if belongs_to_nobody { None } else { self.unknown(row.references()) };
+        let unresolved_references =
+            if belongs_to_nobody { None } else { self.unresolved(row.references()) };
         self.rows.push(ReadRow {
             kept: !is_repeated(&self.rows, &key),
             key,
@@ -421,7 +423,7 @@ impl<'c> Reading<'c> {
             unreadable,
             left_out: Vec::new(),
             lines,
-            unknown: unknown.map(Box::new),
+            unresolved_references: unresolved_references.map(Box::new),
             unresolved_role_key: unresolved.into_keys().next(),
             active_on: row.last_active_at().map(day_of),
             role: row.role().map(Box::new),
@@ -431,11 +433,11 @@ impl<'c> Reading<'c> {
 
     /// The row's references, if any is missing from the snapshot. Also records its user while users are still being
     /// read.
-    fn unknown(&mut self, references: References<'_>) -> Option<Unknown> {
+    fn unresolved(&mut self, references: References<'_>) -> Option<UnresolvedReferences> {
         if self.id_index.is_pending(Resource::Users) {
             self.unchecked_users.extend(references.user.map(hash_of));
         }
-        unknown(references, &self.id_index)
+        unresolved(references, &self.id_index)
     }
 
     fn end(self, total: Option<u64>) -> ReadPage {
@@ -452,7 +454,7 @@ fn is_repeated(rows: &[ReadRow], key: &RowKey) -> bool {
     of_the_same_time.into_iter().any(|row| row.key.id == key.id)
 }
 
-fn unknown(references: References<'_>, id_index: &IdIndex) -> Option<Unknown> {
+fn unresolved(references: References<'_>, id_index: &IdIndex) -> Option<UnresolvedReferences> {
     let mut all = references
         .user
         .map(|id| (Resource::Users, id))
@@ -466,7 +468,7 @@ fn unknown(references: References<'_>, id_index: &IdIndex) -> Option<Unknown> {
                 .chain(&references.machines)
                 .map(|&id| (Resource::Machines, id)),
         );
-    (!all.all(|(resource, id)| id_index.has(resource, id))).then(|| Unknown {
+    (!all.all(|(resource, id)| id_index.has(resource, id))).then(|| UnresolvedReferences {
         user: references.user.map(str::to_owned),
         organization: references.organization.map(str::to_owned),
         permissions: references.permissions.iter().map(|&id| id.to_owned()).collect(),

@@ -381,7 +381,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
     },
 ];
 
-/// An entry with the usual settings: up to 500 rows per page, oldest first, and no list that refers to it.
+/// An entry with the usual settings: up to 500 rows per page, oldest first.
 const fn listed(
     resource: Resource,
     path: &'static str,

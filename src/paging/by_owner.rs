@@ -23,7 +23,7 @@ pub struct ByOwnerPager {
     /// Reads the list; the path or filter differs per owner.
     reader: Reader,
     /// How one owner's rows are requested.
-    part: RowsOfOwner,
+    rows: RowsOfOwner,
     /// Reads the owners' list.
     owners_reader: Reader,
     /// Pager of the owners' list; `None` once it has reached the end.
@@ -49,7 +49,7 @@ impl ByOwnerPager {
     /// A pager that continues at `position`: after an owner, and within the rows of the next one. `owners` reads the
     /// owners' list.
     #[must_use]
-    pub fn new(reader: Reader, part: RowsOfOwner, owners: Reader, mut position: Position) -> Self {
+    pub fn new(reader: Reader, rows: RowsOfOwner, owners: Reader, mut position: Position) -> Self {
         let owner_position = position.owner_position.take();
         let mode = PagingMode::first(owners.endpoint);
         let owners_reader = owners.clone();
@@ -66,7 +66,7 @@ impl ByOwnerPager {
         );
         let mut pager = Self {
             reader,
-            part,
+            rows,
             owners_reader,
             owners: Some(owners),
             waiting: VecDeque::new(),
@@ -92,6 +92,12 @@ impl ByOwnerPager {
         self.unsaved -= pages;
     }
 
+    /// Pages in flight, of the owners' list and of owners' rows.
+    pub(crate) fn in_flight(&self) -> usize {
+        let of_rows = self.begun.iter().map(|begun| begun.pager.in_flight());
+        of_rows.chain(self.owners.as_ref().map(Pager::in_flight)).sum()
+    }
+
     /// The next page of the next owner, or `None` after the last one.
     ///
     /// # Errors
@@ -112,12 +118,12 @@ impl ByOwnerPager {
                     self.unsaved += 1;
                     return Ok(Some(self.hand_out(next, batch)));
                 }
-                Ok(None) => self.pass(next.owner),
+                Ok(None) => self.finish_owner(next.owner),
                 Err(PagerStop::Clerk(failure))
                     if failure.error.says_absent() && self.is_gone(&next.owner).await? =>
                 {
                     debug!("an owner and its rows no longer exist");
-                    self.pass(next.owner);
+                    self.finish_owner(next.owner);
                 }
                 Err(stop) => {
                     self.begun.push_front(next);
@@ -134,9 +140,9 @@ impl ByOwnerPager {
             || (self.begun.len() < self.allowed.in_flight
                 && self.begun.len() + self.unsaved < self.allowed.read_ahead)
         {
-            if let Some(why) = self.reader.work_limit.exhausted() {
+            if let Some(why) = self.reader.work_limit.stop_reason() {
                 let nothing_left = self.begun.is_empty() && !self.is_at_the_end();
-                return if nothing_left { Err(PagerStop::Exhausted(why)) } else { Ok(()) };
+                return if nothing_left { Err(PagerStop::OutOfTime(why)) } else { Ok(()) };
             }
             if let Some(owner) = self.waiting.pop_front() {
                 self.check_path_safety(&owner.id)?;
@@ -174,7 +180,7 @@ impl ByOwnerPager {
     }
 
     fn begin(&mut self, owner: RowKey, position: Position) {
-        let reader = rows_of_owner(&self.reader, self.part, &owner.id);
+        let reader = rows_of_owner(&self.reader, self.rows, &owner.id);
         let start = PagerStart {
             range: CreatedRange::default(),
             mode: PagingMode::Offset,
@@ -190,7 +196,7 @@ impl ByOwnerPager {
 
     fn hand_out(&mut self, next: Begun, batch: Batch) -> Batch {
         if batch.last {
-            self.pass(next.owner);
+            self.finish_owner(next.owner);
         } else {
             let owner_position =
                 OwnerPosition { owner: next.owner.clone(), position: batch.position };
@@ -230,7 +236,7 @@ impl ByOwnerPager {
     }
 
     /// Moves past an owner whose rows have all been returned.
-    fn pass(&mut self, owner: RowKey) {
+    fn finish_owner(&mut self, owner: RowKey) {
         self.position.owner_position = None;
         self.position.offset += 1;
         self.position.remember(owner);
@@ -251,8 +257,8 @@ impl ByOwnerPager {
 }
 
 /// A reader for the rows of one owner.
-pub(crate) fn rows_of_owner(list: &Reader, part: RowsOfOwner, owner: &str) -> Reader {
-    match part {
+pub(crate) fn rows_of_owner(list: &Reader, rows: RowsOfOwner, owner: &str) -> Reader {
+    match rows {
         RowsOfOwner::Path(path_of) => Reader { path: path_of(owner).into(), ..list.clone() },
         RowsOfOwner::Filter(parameter) => {
             Reader { filters: vec![(parameter, owner.to_owned())], ..list.clone() }

@@ -1,8 +1,8 @@
 //! Reads one window of a list in ascending order, from a position on, without losing or repeating a row when others are
 //! inserted or deleted meanwhile.
 //!
-//! - Every page after the first must contain a known row: pages by offset overlap by one row, and a page by cursor must
-//!   not start again from the beginning.
+//! - Every page after the first must join the rows before it: a page by offset repeats a known row, and a page by cursor
+//!   must not start again from the beginning.
 //! - If a page does not join the known rows, the pager steps back until one does.
 
 use std::collections::{HashSet, VecDeque};
@@ -135,7 +135,7 @@ pub struct Batch {
     /// Clerk's count, if the page had one. When paging by owner, the count of one owner's rows, with the last page of
     /// that owner.
     pub total: Option<u64>,
-    /// Whether this is the last page of the list.
+    /// Whether this is the last page of the window.
     pub last: bool,
 }
 
@@ -147,7 +147,7 @@ pub enum PagerStop {
     Clerk(#[from] ListError),
     /// No new request may start, and none is in flight.
     #[error("the invocation's time is up")]
-    Exhausted(StopReason),
+    OutOfTime(StopReason),
     /// None of the last rows taken is in the list any more.
     #[error("the position in {} is lost", .0.path)]
     LostPlace(&'static Endpoint),
@@ -168,7 +168,7 @@ impl PagerStop {
         };
         match self {
             Self::Clerk(failure) => Ok(failure),
-            Self::Exhausted(why) => Err(why),
+            Self::OutOfTime(why) => Err(why),
             Self::LostPlace(endpoint) => Ok(protocol(
                 endpoint,
                 "its pages do not join the rows read before: its rows change faster than they can be read",
@@ -191,7 +191,7 @@ impl Pager {
             next_offset: overlap(position.offset),
             ties: match ties {
                 Some(ids) => Ties::of(last.and_then(|key| key.created_at), ids),
-                None => Ties::behind(&position.tail, rows),
+                None => Ties::at_end_of(&position.tail, rows),
             },
             reader,
             range,
@@ -234,8 +234,9 @@ impl Pager {
 
     /// Progress, if the pager is advancing by cursor so that its window could be split.
     pub(crate) fn taken(&self) -> Option<Taken> {
-        let goes_on = self.mode == PagingMode::Cursor && self.cursor_back == 0 && !self.finished;
-        let expected = self.expected.filter(|_| goes_on)?;
+        let advances_by_cursor =
+            self.mode == PagingMode::Cursor && self.cursor_back == 0 && !self.finished;
+        let expected = self.expected.filter(|_| advances_by_cursor)?;
         Taken::of(&self.position, self.rows, expected, self.range)
     }
 
@@ -267,8 +268,8 @@ impl Pager {
             }
             self.ask_ahead();
             let Some(next) = self.in_flight.pop_front() else {
-                let why = self.reader.work_limit.exhausted().unwrap_or(StopReason::Halted);
-                return Err(PagerStop::Exhausted(why));
+                let why = self.reader.work_limit.stop_reason().unwrap_or(StopReason::Halted);
+                return Err(PagerStop::OutOfTime(why));
             };
             if !self.waits_for_room {
                 next.urgency.set();
@@ -328,7 +329,7 @@ impl Pager {
         // Read ahead only to offsets where a row must exist.
         let is_expected = self.expected.is_some_and(|rows| self.next_offset + 1 < rows);
         let asked = match self.mode {
-            _ if self.reader.work_limit.exhausted().is_some() => return false,
+            _ if self.reader.work_limit.stop_reason().is_some() => return false,
             PagingMode::Cursor if is_first && self.cursor_back > 0 && self.has_no_cursor() => {
                 self.abandon_the_cursor("returns no row after");
                 return self.ask();
@@ -386,7 +387,7 @@ impl Pager {
             Ok(page) => Ok(page?),
             Err(failed) => match failed.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),
-                Err(_cancelled) => Err(PagerStop::Exhausted(StopReason::Halted)),
+                Err(_cancelled) => Err(PagerStop::OutOfTime(StopReason::Halted)),
             },
         }
     }
@@ -421,8 +422,8 @@ impl Pager {
         let repeated = rows_repeated(&page);
         for row in &mut page.rows {
             // Rows older than the last one taken appeared meanwhile. Reconciliation finds them.
-            let is_behind = row.key.created_at.is_none_or(|created| Some(created) >= newest);
-            row.kept &= is_behind && self.range.contains(row) && !self.is_stored(&row.key);
+            let is_late_enough = row.key.created_at.is_none_or(|created| Some(created) >= newest);
+            row.kept &= is_late_enough && self.range.contains(row) && !self.is_stored(&row.key);
         }
         let new = page.kept_rows().count() as u64;
         let full = page.rows.len() as u64 >= self.reader.endpoint.page_rows;
@@ -436,9 +437,9 @@ impl Pager {
             let known_again = || page.rows.iter().any(|row| self.remembers(&row.key));
             !full && (all_seen || (new == 0 && known_again()))
         };
-        let got_on = new > 0 || last;
-        let too_many = self.position.stalled.count_round(got_on).is_err();
-        if !got_on && (full || confirming || too_many) {
+        let has_advanced = new > 0 || last;
+        let too_many = self.position.stalled.count_round(has_advanced).is_err();
+        if !has_advanced && (full || confirming || too_many) {
             // The rows at the cursor may be deleted, which must not look like the end of the list. The same request
             // would return the same page again.
             self.abandon_the_cursor("returns neither a new nor a known row after");
@@ -454,9 +455,9 @@ impl Pager {
     fn begins_again(&self, cursor: &str, rows: &[ReadRow]) -> bool {
         let tail = &self.position.tail;
         let Some(index) = tail.iter().position(|key| key.id == cursor) else { return false };
-        let behind = &tail[index + 1..];
-        let is_behind = |row: &ReadRow| behind.iter().any(|key| key.id == row.key.id);
-        rows.iter().any(|row| self.remembers(&row.key) && !is_behind(row))
+        let later = &tail[index + 1..];
+        let is_later = |row: &ReadRow| later.iter().any(|key| key.id == row.key.id);
+        rows.iter().any(|row| self.remembers(&row.key) && !is_later(row))
             || rows.first().is_some_and(|row| row.key.created_at < tail[index].created_at)
     }
 
@@ -477,18 +478,18 @@ impl Pager {
         }
         let beyond = page.rows.iter().any(|row| self.range.ends_before(row));
         let new = page.rows.iter().filter(|row| row.kept).count() as u64;
-        let behind = offset + page.rows.len() as u64;
+        let end = offset + page.rows.len() as u64;
         let full = page.rows.len() as u64 >= self.reader.endpoint.page_rows;
         // Servers have been seen to send short pages in the middle. Unless the count agrees, the list ends where one
         // more request returns nothing.
-        let goes_on = new > 0 || stepped_back || behind > self.position.offset;
+        let continues = new > 0 || stepped_back || end > self.position.offset;
         let last = match page.total {
             _ if beyond || self.is_whole() => true,
             // A total that is too small must not hide the rows after a full page.
-            Some(total) => !full && behind >= total,
+            Some(total) => !full && end >= total,
             None => {
                 let all_seen = self.expected.is_some_and(|rows| self.rows + new >= rows);
-                !full && (all_seen || !goes_on)
+                !full && (all_seen || !continues)
             }
         };
         // At least one row to overlap and one to advance.
@@ -497,23 +498,26 @@ impl Pager {
             // The pages requested after a short page do not join it.
             self.page_rows = page_rows;
             self.in_flight.clear();
-            self.next_offset = overlap(behind);
+            self.next_offset = overlap(end);
         }
-        let got_on = last || (new > 0 && (full || self.comes_nearer(behind)));
+        let has_advanced = last || (new > 0 && (full || self.comes_nearer(end)));
         // After a step back, pages of rows that have all been taken lead up to the new ones.
-        let is_catching_up = (full || goes_on) && behind <= self.rows;
-        if got_on || !is_catching_up {
-            self.position.stalled.count_round(got_on).map_err(|_| self.ends_before_its_total())?;
+        let is_catching_up = (full || continues) && end <= self.rows;
+        if has_advanced || !is_catching_up {
+            self.position
+                .stalled
+                .count_round(has_advanced)
+                .map_err(|_| self.ends_before_its_total())?;
         }
-        self.position.offset = behind;
+        self.position.offset = end;
         Ok(self.batch(page, new, duplicates + repeated, last))
     }
 
     /// Whether fewer rows are left after this offset than after any before. The end of a list that grows as fast as it
     /// is read is never reached.
-    fn comes_nearer(&mut self, behind: u64) -> bool {
+    fn comes_nearer(&mut self, end: u64) -> bool {
         let Some(expected) = self.expected else { return true };
-        let left = expected.saturating_sub(behind);
+        let left = expected.saturating_sub(end);
         let is_nearer = left < self.fewest_left;
         self.fewest_left = self.fewest_left.min(left);
         is_nearer
@@ -546,17 +550,17 @@ impl Pager {
         if !joins {
             return (offset == 0).then_some(0);
         }
-        let behind_known = rows.iter().rposition(known).map_or(0, |index| index + 1);
-        let behind = rows[behind_known..]
+        let after_known = rows.iter().rposition(known).map_or(0, |index| index + 1);
+        let first_new = rows[after_known..]
             .iter()
             .position(|row| row.key.created_at.is_some_and(|created| created >= last_created))
-            .map_or(rows.len(), |index| behind_known + index);
+            .map_or(rows.len(), |index| after_known + index);
         // Rows with the creation time of the last row may or may not have been taken. That is decided if a known row
         // precedes them, or if all rows taken at that time are known.
-        let is_decided = behind_known > 0
+        let is_decided = after_known > 0
             || self.ties.is_complete()
-            || rows.get(behind).is_none_or(|row| row.key.created_at > Some(last_created));
-        is_decided.then_some(behind)
+            || rows.get(first_new).is_none_or(|row| row.key.created_at > Some(last_created));
+        is_decided.then_some(first_new)
     }
 
     /// Requests earlier pages, because this one starts after the known rows: rows before it were deleted.

@@ -36,7 +36,7 @@ pub struct Reader {
     pub context: Arc<PageContext>,
     /// Time stamps for pages.
     pub clock: Clock,
-    /// Ends waiting for answers when the time is up.
+    /// Says when no new request may start.
     pub work_limit: Arc<WorkLimit>,
 }
 

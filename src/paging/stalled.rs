@@ -21,8 +21,8 @@ impl StalledRounds {
     ///
     /// # Errors
     /// [`TooManyRounds`]: the pager must not continue like this.
-    pub fn count_round(&mut self, got_on: bool) -> Result<(), TooManyRounds> {
-        if got_on {
+    pub fn count_round(&mut self, has_advanced: bool) -> Result<(), TooManyRounds> {
+        if has_advanced {
             *self = Self::default();
             return Ok(());
         }

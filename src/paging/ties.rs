@@ -20,7 +20,7 @@ const MAX_ROWS: usize = 100_000;
 
 impl Ties {
     /// The ties at the end of `tail`, after `rows` rows in total.
-    pub(crate) fn behind(tail: &[RowKey], rows: u64) -> Self {
+    pub(crate) fn at_end_of(tail: &[RowKey], rows: u64) -> Self {
         let created_at = tail.last().and_then(|key| key.created_at);
         let here = || tail.iter().filter(|key| key.created_at == created_at);
         Self {

@@ -15,7 +15,7 @@ use crate::sync::checkpoint::summary;
 use crate::sync::context::SyncInvocation;
 use crate::sync::decide::Found;
 use crate::sync::publish::Complete;
-use crate::sync::state::CheckpointFound;
+use crate::sync::state::{CheckpointFound, LatestFound};
 
 impl SyncInvocation<'_> {
     /// `busy`: another invocation took the lease first.
@@ -49,16 +49,22 @@ impl SyncInvocation<'_> {
         })
     }
 
-    /// `skipped`: a fresh enough snapshot exists. `None` if a new one is due or asked for.
-    pub(crate) fn skip(&self, found: &Found, now: Timestamp) -> Option<SyncAnswer> {
-        let latest = found.latest.latest.as_ref()?;
-        let due = latest.started_at + self.config.snapshot_interval;
+    /// When the next snapshot is due; `None` if it is due now, or asked for.
+    pub(crate) fn next_due(&self, latest: &LatestFound) -> Option<Timestamp> {
+        let now = self.dependencies.clock.now();
+        let started_at = latest.latest.as_ref()?.started_at;
+        let due = started_at + self.config.snapshot_interval;
         // A snapshot that was started further ahead than the interval shows that one of the clocks
         // is wrong, so its age is unknown.
-        let ahead = latest.started_at.saturating_duration_since(now);
-        if !self.options.is_plain() || now >= due || ahead >= self.config.snapshot_interval {
-            return None;
-        }
+        let ahead = started_at.saturating_duration_since(now);
+        let is_fresh = now < due && ahead < self.config.snapshot_interval;
+        (self.options.is_plain() && is_fresh).then_some(due)
+    }
+
+    /// `skipped`: a fresh enough snapshot exists. `None` if a new one is due or asked for.
+    pub(crate) fn skip(&self, found: &Found) -> Option<SyncAnswer> {
+        let latest = found.latest.latest.as_ref()?;
+        let due = self.next_due(&found.latest)?;
         let records = found.published.as_ref().map_or_else(BTreeMap::new, |published| {
             let named =
                 |(name, &records): (&String, &u64)| Some((Dataset::from_name(name)?, records));
@@ -162,6 +168,7 @@ impl SyncInvocation<'_> {
             next_due_at: None,
             shrunk: None,
             changes: None,
+            restarted: self.options.restart,
         }
     }
 }

@@ -98,8 +98,6 @@ impl SyncInvocation<'_> {
         if let Some(bytes) = latest.unreadable.clone() {
             self.set_aside("latest", bytes).await.map_err(store_unavailable)?;
         }
-        let guarded = self.config.shrink_guard_percent > 0.0 && !self.options.accept_shrink;
-        let published = if guarded { latest.published_counts(store).await? } else { None };
         let (checkpoint, spent) = match checkpoint {
             Some((checkpoint, version)) => match self.publication(&checkpoint, &latest) {
                 Some(published) => {
@@ -108,6 +106,15 @@ impl SyncInvocation<'_> {
                 None => (Some((checkpoint, version)), None),
             },
             None => (None, set_aside),
+        };
+        let is_guarded = self.config.shrink_guard_percent > 0.0 && !self.options.accept_shrink;
+        let published = if is_guarded {
+            latest.published_counts(store).await?
+        } else if checkpoint.is_none() && self.next_due(&latest).is_some() {
+            // Only for the answer, which is `skipped`.
+            latest.published_counts(store).await.unwrap_or_default()
+        } else {
+            None
         };
         Ok(Found { checkpoint, spent, latest, published })
     }
@@ -151,7 +158,7 @@ impl SyncInvocation<'_> {
         let latest = found.latest.latest.as_ref();
         let follows = latest.map(PublishedSnapshot::of);
         let Some((checkpoint, version)) = &found.checkpoint else {
-            if let Some(answer) = self.skip(found, now) {
+            if let Some(answer) = self.skip(found) {
                 return Decision::Skip(Box::new(answer));
             }
             let (condition, abandoned) = match &found.spent {
@@ -201,6 +208,8 @@ impl SyncInvocation<'_> {
         let is_unfollowed =
             succession.is_some_and(|it| found.named_beside(snapshot_id).contradicts(it));
         let age = now.saturating_duration_since(*started_at);
+        // It is published as it was read, however long ago and under whatever settings.
+        let is_accepted = self.options.accept_shrink && completed.is_some();
         if self.options.restart {
             Some("the event asks to restart")
         } else if is_overtaken {
@@ -208,6 +217,8 @@ impl SyncInvocation<'_> {
             Some("a newer snapshot has been published since it was begun")
         } else if is_unfollowed {
             Some("latest.json no longer names the snapshot that the run follows")
+        } else if is_accepted {
+            None
         } else if age >= self.config.snapshot_max_age {
             Some("it is older than SNAPSHOT_MAX_AGE_HOURS")
         } else if checkpoint.config_fingerprint

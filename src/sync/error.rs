@@ -82,9 +82,10 @@ impl Stop {
         }
     }
 
-    /// Whether a request failed that was only one of several ways to find something out.
+    /// Whether a request failed in a way that concerns only itself: the run goes on if the caller can do
+    /// without its answer.
     #[must_use]
-    pub(crate) fn is_not_answered(&self) -> bool {
+    pub(crate) fn may_be_ignored(&self) -> bool {
         matches!(
             self.list_error().map(|failure| &failure.error),
             Some(
@@ -96,7 +97,7 @@ impl Stop {
         )
     }
 
-    /// The reason after a failed request for the instance.
+    /// Why the run stops after the request for the instance failed.
     #[must_use]
     pub fn of_instance(error: ClerkError) -> Self {
         Pause::of(&error).map_or_else(|| SyncError::Instance(error).into(), Self::Pause)

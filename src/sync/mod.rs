@@ -1,6 +1,12 @@
 //! A `sync`: finds the run in progress or starts one, reads what is missing from Clerk, and
 //! publishes.
 //!
+//! A *run* makes one snapshot and may take several *invocations*. Its state is the *checkpoint*, which
+//! only the invocation that holds the *lease* may write. A *window* is a range of creation times of a
+//! list; to *walk* it is to read its pages from the stored position to its end. Pages that are stored
+//! together are a *segment*, with a file (a *part*) for each dataset; a *draft* is a small segment that a
+//! later one replaces.
+//!
 //! In the order in which it happens:
 //!
 //! - [`state`] reads the checkpoint of the run in progress and `latest.json`; `decide` chooses
@@ -100,10 +106,7 @@ pub async fn sync(
     });
     match sync.decide(&found) {
         Decision::Skip(answer) => Ok(sync.catch_up(found, *answer).await),
-        Decision::Wait(answer) => {
-            sync.remove_spent(found).await;
-            Ok(*answer)
-        }
+        Decision::Wait(answer) => Ok(*answer),
         Decision::Begin(begin) => {
             if begin.checkpoint.is_new() {
                 // The other half is for the run that begins.
@@ -247,7 +250,7 @@ impl SyncInvocation<'_> {
                 read = read::read_everything(&run) => read?,
                 never = run::timeline::log(&run) => match never {},
             }
-            if let Some(why) = self.invocation.work_limit.exhausted() {
+            if let Some(why) = self.invocation.work_limit.stop_reason() {
                 return Err(Stop::Pause(Pause::OutOfTime(why)));
             }
         }

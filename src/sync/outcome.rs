@@ -17,7 +17,7 @@ use crate::sync::checkpoint::lease::{LeaseError, LeasedCheckpoint};
 use crate::sync::context::{Step, SyncInvocation};
 use crate::sync::error::{Pause, SyncError, error_of};
 use crate::sync::publish::PublishOutcome;
-use crate::sync::publish::cleanup::remove_if_given_up;
+use crate::sync::publish::cleanup::remove_if_abandoned;
 use crate::work_limit::StopReason;
 
 impl SyncInvocation<'_> {
@@ -138,7 +138,7 @@ impl SyncInvocation<'_> {
     async fn fail(&self, leased: &LeasedCheckpoint, stats: RunStats, error: SyncError) -> Error {
         if matches!(error, SyncError::LeaseLost) {
             let id = leased.with_checkpoint(|checkpoint| checkpoint.snapshot_id.clone());
-            remove_if_given_up(&*self.dependencies.store, &id).await;
+            remove_if_abandoned(&*self.dependencies.store, &id).await;
             return error_of(error);
         }
         let error = error_of(error);
@@ -157,9 +157,9 @@ impl SyncInvocation<'_> {
         if has_nothing { error.with_nothing_left() } else { error }
     }
 
-    /// Whether the run has stored no parts before its first checkpoint. Such parts must not be
-    /// removed here: if this invocation was frozen and has lost its lease, they belong to the
-    /// invocation that continued the run, and published it.
+    /// Whether the run's folder is empty. Parts may be stored although the checkpoint names no list yet.
+    /// They and the checkpoint then stay: if this invocation was frozen and has lost its lease, they
+    /// belong to the one that continued the run.
     async fn has_stored_nothing(&self, leased: &LeasedCheckpoint) -> bool {
         let folder = leased.with_checkpoint(|checkpoint| snapshot_folder(&checkpoint.snapshot_id));
         self.dependencies.store.list(&folder).await.is_ok_and(|parts| parts.is_empty())

@@ -173,6 +173,19 @@ def partial_three_times_then_complete(machine: Machine) -> None:
     expect(outcome["invocations"] == 4, outcome)
 
 
+def a_restart_happens_once(machine: Machine) -> None:
+    """The next invocation continues the run that the first one began."""
+    events = []
+    scripted = script(says("partial", reason="time_budget"), says("partial", reason="time_budget"), says("complete"))
+
+    def function(event: Any) -> Answer:
+        events.append(event)
+        return scripted(event)
+
+    expect_end(machine.run(function, event={"restart": True}), "done")
+    expect(events == [{"restart": True}, {}, {}], events)
+
+
 def skipped(machine: Machine) -> None:
     expect_end(machine.run(script(says("skipped"))), "done")
 
@@ -284,6 +297,7 @@ def an_announcement_that_fails(machine: Machine) -> None:
 
 SCENARIOS = (
     partial_three_times_then_complete,
+    a_restart_happens_once,
     skipped,
     busy_more_often_than_the_bound,
     clerk_names_a_time,

@@ -218,7 +218,8 @@ async fn retry_after_of_a_503_is_honoured_too() {
 /// server.
 #[tokio::test(start_paused = true)]
 async fn an_unusable_retry_after_means_backing_off() {
-    for retry_after in [None, Some("soon"), Some("-5"), Some("")] {
+    let past = "Thu, 20 Nov 2025 11:00:00 GMT";
+    for retry_after in [None, Some("soon"), Some("-5"), Some(""), Some("0"), Some(past)] {
         fastrand::seed(7);
         let world = world_refusing(2..=9, retry_after);
         let started = Instant::now();

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use clerk_sandbox::{DEFAULT_KEY, Effect, FaultRule, Population, Sandbox};
 use clerk_sync::clerk::client::{Client, ClientSettings};
-use clerk_sync::clerk::concurrency::{Concurrency, Place};
+use clerk_sync::clerk::concurrency::{Concurrency, Slot};
 use clerk_sync::clerk::pace::{Pace, WINDOW};
 use clerk_sync::clerk::retry::RetryPolicy;
 use clerk_sync::clerk::urgency::Urgency;
@@ -144,7 +144,7 @@ proptest! {
     ) {
         paused(async {
             let concurrency = Concurrency::new(most);
-            let mut in_flight: Vec<(Place, Instant)> = Vec::new();
+            let mut in_flight: Vec<(Slot, Instant)> = Vec::new();
             for (what, millis, which) in steps {
                 match what {
                     0 | 1 => {
@@ -152,12 +152,12 @@ proptest! {
                         if which % 3 == 0 {
                             urgency.set();
                         }
-                        let place = concurrency.place(&urgency);
-                        let place = tokio::time::timeout(Duration::from_millis(1), place);
-                        match place.await {
-                            Ok(mut place) => {
-                                place.send(Instant::now());
-                                in_flight.push((place, Instant::now()));
+                        let slot = concurrency.slot(&urgency);
+                        let slot = tokio::time::timeout(Duration::from_millis(1), slot);
+                        match slot.await {
+                            Ok(mut slot) => {
+                                slot.send(Instant::now());
+                                in_flight.push((slot, Instant::now()));
                             }
                             Err(_) => assert!(!in_flight.is_empty(), "there was room"),
                         }
@@ -165,9 +165,9 @@ proptest! {
                     _ if in_flight.is_empty() => {}
                     _ => {
                         tokio::time::advance(Duration::from_millis(millis)).await;
-                        let (place, sent) = in_flight.swap_remove(which % in_flight.len());
+                        let (slot, sent) = in_flight.swap_remove(which % in_flight.len());
                         if what == 2 {
-                            place.answered_well("/users", Instant::now());
+                            slot.answered_well("/users", Instant::now());
                         } else {
                             concurrency.overloaded(sent, Instant::now());
                         }

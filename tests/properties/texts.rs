@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clerk_snapshot::timestamp::Timestamp;
 use clerk_store::SnapshotUrl;
-use clerk_sync::clerk::retry::{LONGEST_NAMED, retry_after};
+use clerk_sync::clerk::retry::{MAX_RETRY_AFTER, retry_after};
 use clerk_sync::config::{Config, Environment, Place, SETTINGS};
 use clerk_sync::event::Event;
 use proptest::collection::vec;
@@ -64,10 +64,10 @@ proptest! {
     #[test]
     fn a_retry_after_is_bounded_and_exact(seconds in any::<u64>(), at in 0..4_000_000_000_i64, wait in 0..200_000_i64) {
         let now = OffsetDateTime::from_unix_timestamp(at).unwrap();
-        let bounded = Duration::from_secs(seconds).min(LONGEST_NAMED);
+        let bounded = Duration::from_secs(seconds).min(MAX_RETRY_AFTER);
         prop_assert_eq!(retry_after(&seconds.to_string(), now), Some(bounded));
         let date = (now + Duration::from_secs(wait as u64)).format(&Rfc2822).unwrap();
-        let bounded = Duration::from_secs(wait as u64).min(LONGEST_NAMED);
+        let bounded = Duration::from_secs(wait as u64).min(MAX_RETRY_AFTER);
         for date in [date.replace("+0000", "GMT"), date] {
             prop_assert_eq!(retry_after(&date, now), Some(bounded), "{}", date);
         }
@@ -92,7 +92,7 @@ proptest! {
     #[test]
     fn no_text_makes_a_parser_panic(text in any::<String>(), index in any::<usize>()) {
         let now = OffsetDateTime::UNIX_EPOCH;
-        prop_assert!(retry_after(&text, now).is_none_or(|wait| wait <= LONGEST_NAMED));
+        prop_assert!(retry_after(&text, now).is_none_or(|wait| wait <= MAX_RETRY_AFTER));
         let _ = text.parse::<Timestamp>();
         for url in [text.clone(), format!("s3://{text}"), format!("file:///{text}")] {
             if let Ok(url) = url.parse::<SnapshotUrl>() {

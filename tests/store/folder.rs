@@ -129,6 +129,7 @@ async fn a_folder_is_locked_by_a_hidden_file_that_stays_and_is_never_listed() {
         entries.any(|entry| entry.unwrap().file_name().to_string_lossy().ends_with(".tmp"))
     };
     while !temporary() {
+        assert!(!writer.is_finished(), "it did not wait for the lock");
         tokio::task::yield_now().await;
     }
     assert_eq!(text_of(&store, CHECKPOINT).await.unwrap(), "1");

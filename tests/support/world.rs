@@ -142,7 +142,8 @@ impl World {
         deadline_in: Option<Duration>,
     ) -> Result<Value, Error> {
         let response = self.respond(event, deadline_in).await?;
-        Ok(response.to_json().expect("an answer is JSON"))
+        let json = response.to_json().expect("an answer is JSON");
+        Ok(serde_json::from_str(json.get()).expect("an answer is JSON"))
     }
 
     /// The handler's response itself.

@@ -159,6 +159,9 @@ async fn skipped_says_when_the_next_snapshot_is_due_and_reads_no_key() {
     assert_answer(&answer, "skipped", &["next_due_at"]);
     assert_eq!(answer["next_due_at"], (begun + Duration::from_secs(3600)).to_string());
     assert_eq!(answer["snapshot_id"], first["snapshot_id"]);
+    assert_eq!(answer["records"], first["records"]);
+    let without_guard = world.clone().with("SHRINK_GUARD_PERCENT", "0");
+    assert_eq!(ask(&without_guard, json!({})).await["records"], first["records"]);
     assert_eq!(objects(&world), before);
     assert_eq!(world.sandbox.total_requests(), asked);
     assert_eq!(secret.times_read(), 1);

@@ -12,7 +12,7 @@ use clerk_snapshot::resource::Resource;
 use clerk_snapshot::timestamp::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::clerk::retry::LONGEST_NAMED;
+use crate::clerk::retry::MAX_RETRY_AFTER;
 use crate::lists::endpoint::ListName;
 use crate::lists::table::endpoint;
 use crate::paging::position::PagingMode;
@@ -54,7 +54,7 @@ pub struct Checkpoint {
     /// there is a key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redaction_key_id: Option<String>,
-    /// Counts the writes, so that no two versions of the file are equal.
+    /// Counts the changes, so that no two versions of the file are equal.
     pub revision: u64,
     /// The lease.
     pub lease: Lease,
@@ -162,8 +162,8 @@ pub struct Lease {
     pub until: Option<Timestamp>,
 }
 
-/// The longest lease: `LEASE_SECONDS` is at most 900.
-const LONGEST_LEASE: Duration = Duration::from_secs(900);
+/// The longest time that a lease can seem to be held: `LEASE_SECONDS` is at most 900, and clocks differ.
+const LONGEST_LEASE: Duration = Duration::from_secs(900 + 60);
 
 impl Lease {
     /// Until when the lease is held, if it is held at `now`.
@@ -222,7 +222,7 @@ impl Checkpoint {
     /// than any accepted wait was written by a wrong clock, and is ignored.
     #[must_use]
     pub fn paused_until(&self, now: Timestamp) -> Option<Timestamp> {
-        self.retry_at.filter(|&until| until > now && until <= now + LONGEST_NAMED)
+        self.retry_at.filter(|&until| until > now && until <= now + MAX_RETRY_AFTER)
     }
 }
 

@@ -46,7 +46,7 @@ struct Written {
 /// A checkpoint that could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum LeaseError {
-    /// Another invocation has taken the lease. Nothing more may be written.
+    /// Another invocation has taken the lease or removed the checkpoint. Nothing more may be written.
     #[error("another invocation has taken over the run")]
     LeaseLost,
     /// The store failed. Whether the write took effect is unknown.
@@ -136,8 +136,8 @@ impl LeasedCheckpoint {
         }
     }
 
-    /// Renews the lease for as long as it is polled, at intervals shorter than a quarter of its
-    /// length. Returns only if the lease is lost.
+    /// Renews the lease whenever a sixth of its length has passed since the last write, for as long as
+    /// it is polled. Returns only if the lease is lost.
     pub async fn renew(&self) {
         let interval = self.lease_length / 6;
         loop {
@@ -233,7 +233,8 @@ impl LeasedCheckpoint {
             match put.await {
                 Ok(version) => break version,
                 // The condition may fail because one of our own attempts took effect and its
-                // response was lost. Our token in the file tells.
+                // response was lost. The token in the
+                // file shows which.
                 Err(error) if error.is_precondition_failed() => match self.stored_by().await? {
                     StoredBy::Us(it) if it.bytes == bytes => break it.version,
                     StoredBy::Us(it)

@@ -93,17 +93,17 @@ pub enum Stage {
     Comparing,
     /// Rows and counts agree.
     Verified,
-    /// They do not, even after the last repair.
+    /// They do not, and no further repair is possible.
     Drifted,
     /// Clerk refused the list.
     Refused {
         /// Clerk's code.
         code: String,
     },
-    /// The list could not be read. It is not essential, so the rest of the snapshot is published
-    /// without it.
+    /// The list could not be read, or not in time. It is not essential, so the rest of the snapshot is
+    /// published without it.
     Failed {
-        /// Which endpoint, and what was wrong with its response.
+        /// Why, as a sentence for the manifest.
         reason: String,
     },
 }
@@ -219,21 +219,21 @@ impl ListProgress {
     /// The index in `windows` of the window with this number; of the last window if there is none
     /// with it any more.
     #[must_use]
-    pub fn place_of(&self, number: u32) -> usize {
-        let behind = self.windows.partition_point(|window| window.number < number);
-        behind.min(self.windows.len().saturating_sub(1))
+    pub fn index_of(&self, number: u32) -> usize {
+        let index = self.windows.partition_point(|window| window.number < number);
+        index.min(self.windows.len().saturating_sub(1))
     }
 
     /// The window with this number, or the last one if there is none with it any more
     /// (`join_windows`).
     #[must_use]
     pub fn window(&self, number: u32) -> &Window {
-        &self.windows[self.place_of(number)]
+        &self.windows[self.index_of(number)]
     }
 
     /// Like [`window`](Self::window), to be changed.
     pub fn window_mut(&mut self, number: u32) -> &mut Window {
-        let position = self.place_of(number);
+        let position = self.index_of(number);
         &mut self.windows[position]
     }
 
@@ -244,7 +244,7 @@ impl ListProgress {
         self.windows.iter().filter(|window| !window.ended).count().max(1)
     }
 
-    /// Lets these windows be walked further: rows may be missing behind their last row.
+    /// Lets these windows be walked further: rows may be missing after their last row.
     pub fn reopen(&mut self, windows: Range<usize>) {
         self.stage = Stage::Walking;
         let is_only_one = self.windows.len() == 1;

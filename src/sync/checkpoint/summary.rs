@@ -130,14 +130,16 @@ fn walked(list: &ListProgress) -> Walked {
 }
 
 /// `failed` if a list of its own resource failed, `skipped` if a list that it needs is left out,
-/// `drifted` if a list of its own drifted.
+/// `drifted` if one of these drifted.
 fn status(checkpoint: &Checkpoint, dataset: Dataset) -> DatasetStatus {
-    let mut lists = sources(checkpoint, dataset).filter_map(|(_, list)| list);
+    let has_drifted = |list: ListName| {
+        checkpoint.lists.get(&list).is_some_and(|list| list.stage == Stage::Drifted)
+    };
     if failure(checkpoint, dataset).is_some() {
         DatasetStatus::Failed
     } else if gaps(checkpoint, dataset).next().is_some() {
         DatasetStatus::Skipped
-    } else if lists.any(|list| list.stage == Stage::Drifted) {
+    } else if needed(checkpoint, dataset).any(has_drifted) {
         DatasetStatus::Drifted
     } else {
         DatasetStatus::Verified
@@ -160,17 +162,21 @@ fn failure(checkpoint: &Checkpoint, dataset: Dataset) -> Option<String> {
         .next()
 }
 
-/// The reasons why lists that a dataset needs are left out.
-fn gaps(checkpoint: &Checkpoint, dataset: Dataset) -> impl Iterator<Item = String> {
-    let needed = sources(checkpoint, dataset).flat_map(move |(endpoint, _)| {
+/// The lists that a dataset is made of, and those that it needs besides.
+fn needed(checkpoint: &Checkpoint, dataset: Dataset) -> impl Iterator<Item = ListName> {
+    sources(checkpoint, dataset).flat_map(move |(endpoint, _)| {
         let destinations =
             endpoint.destinations.iter().filter(move |destination| destination.dataset == dataset);
         destinations
             .flat_map(|destination| destination.needs)
             .map(ListName::from)
             .chain([endpoint.name()])
-    });
-    needed.filter_map(|list| match &checkpoint.lists.get(&list)?.stage {
+    })
+}
+
+/// The reasons why lists that a dataset needs are left out.
+fn gaps(checkpoint: &Checkpoint, dataset: Dataset) -> impl Iterator<Item = String> {
+    needed(checkpoint, dataset).filter_map(|list| match &checkpoint.lists.get(&list)?.stage {
         Stage::Refused { code: reason } | Stage::Failed { reason } => Some(reason.clone()),
         _ => None,
     })

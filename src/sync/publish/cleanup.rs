@@ -52,10 +52,11 @@ pub(crate) async fn clean_up(
     result.is_ok()
 }
 
-/// Removes the files of a run whose lease is lost, if another invocation has given the run up meanwhile: what this one
-/// stored after that one had cleaned up, nobody would look for. A run that goes on, or was published, keeps its files.
-pub(crate) async fn remove_if_given_up(store: &dyn Store, snapshot_id: &str) {
-    let removed = match is_given_up(store, snapshot_id).await {
+/// Removes the files of a run whose lease is lost, if another invocation has abandoned the run: nobody else would look
+/// for files that this one stored after that one had cleaned up. A run that continues, or was published, keeps its
+/// files.
+pub(crate) async fn remove_if_abandoned(store: &dyn Store, snapshot_id: &str) {
+    let removed = match is_abandoned(store, snapshot_id).await {
         Ok(false) => Ok(()),
         Ok(true) => remove_except(store, snapshot_id, &BTreeSet::new()).await,
         Err(error) => Err(error),
@@ -66,7 +67,7 @@ pub(crate) async fn remove_if_given_up(store: &dyn Store, snapshot_id: &str) {
 }
 
 /// Whether the checkpoint is that of another run, or gone, although this one was not published. It cannot come back.
-async fn is_given_up(store: &dyn Store, snapshot_id: &str) -> Result<bool, StoreError> {
+async fn is_abandoned(store: &dyn Store, snapshot_id: &str) -> Result<bool, StoreError> {
     #[derive(Deserialize)]
     struct Named {
         snapshot_id: String,

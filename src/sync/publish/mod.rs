@@ -157,10 +157,10 @@ impl Publisher {
         };
         let settle = |checkpoint: &mut Checkpoint| {
             // A latest.json that already names this snapshot was not written by this program.
-            let standing = found.latest.as_ref().filter(|it| it.snapshot_id != snapshot_id);
-            if let Some(standing) = standing {
-                checkpoint.abandoned.remove(&standing.snapshot_id);
-                checkpoint.follows = Some(PublishedSnapshot::of(standing));
+            let existing = found.latest.as_ref().filter(|it| it.snapshot_id != snapshot_id);
+            if let Some(existing) = existing {
+                checkpoint.abandoned.remove(&existing.snapshot_id);
+                checkpoint.follows = Some(PublishedSnapshot::of(existing));
             }
             if let Some(completed) = &mut checkpoint.completed {
                 completed.succession = Some(Succession { previous: previous.clone() });
@@ -180,10 +180,10 @@ impl Publisher {
         }
         self.leased.with_checkpoint(|checkpoint| {
             let Checkpoint { snapshot_id, started_at, follows, .. } = checkpoint;
-            if let Some(standing) = &found.latest
-                && overtakes(standing, snapshot_id, *started_at, follows.as_ref())
+            if let Some(existing) = &found.latest
+                && overtakes(existing, snapshot_id, *started_at, follows.as_ref())
             {
-                return Err(SyncError::Superseded(standing.snapshot_id.clone()));
+                return Err(SyncError::Superseded(existing.snapshot_id.clone()));
             }
             let named = found.named_beside(snapshot_id);
             if succession(checkpoint).is_some_and(|settled| named.contradicts(settled)) {
@@ -201,9 +201,9 @@ impl Publisher {
         match put {
             Ok(_) => Ok(Sha256Hex::of(&bytes)),
             Err(error) if error.is_precondition_failed() => match self.store.get(key).await? {
-                Some(standing) if standing.bytes == bytes => Ok(Sha256Hex::of(&bytes)),
-                Some(standing) if is_of_older_version(&standing.bytes, manifest)? => {
-                    Ok(Sha256Hex::of(&standing.bytes))
+                Some(existing) if existing.bytes == bytes => Ok(Sha256Hex::of(&bytes)),
+                Some(existing) if is_of_older_version(&existing.bytes, manifest)? => {
+                    Ok(Sha256Hex::of(&existing.bytes))
                 }
                 Some(_) => Err(SyncError::ManifestDiffers(self.store.url_of(key))),
                 None => Err(error.into()),
@@ -274,9 +274,9 @@ impl Publisher {
             match put {
                 Ok(_) => return Ok(false),
                 Err(error) => match LatestFound::read_leniently(&*self.store).await {
-                    Ok(standing) if standing.latest.as_ref() == Some(latest) => return Ok(true),
-                    Ok(standing) if error.is_precondition_failed() && attempts < MAX_ATTEMPTS => {
-                        found = standing;
+                    Ok(existing) if existing.latest.as_ref() == Some(latest) => return Ok(true),
+                    Ok(existing) if error.is_precondition_failed() && attempts < MAX_ATTEMPTS => {
+                        found = existing;
                     }
                     Ok(_) | Err(_) => return Err(error.into()),
                 },
@@ -292,7 +292,7 @@ fn succession(checkpoint: &Checkpoint) -> Option<&Succession> {
 
 /// Whether these are the bytes that a version wrote which did not know the newest fields, for a run that
 /// such a version completed.
-fn is_of_older_version(standing: &[u8], manifest: &Manifest) -> Result<bool, SyncError> {
+fn is_of_older_version(existing: &[u8], manifest: &Manifest) -> Result<bool, SyncError> {
     const NEWEST: [&str; 3] = ["previous", "settings", "redaction_key_id"];
     if manifest.settings.is_some() {
         return Ok(false);
@@ -306,7 +306,7 @@ fn is_of_older_version(standing: &[u8], manifest: &Manifest) -> Result<bool, Syn
         NEWEST.iter().any(|field| line == format!("  \"{field}\": null,\n").as_bytes())
     };
     let older = json.split_inclusive(|&byte| byte == b'\n').filter(|line| !is_newest(line));
-    Ok(older.flatten().eq(standing))
+    Ok(older.flatten().eq(existing))
 }
 
 /// The manifest depends on the checkpoint alone, so that every invocation writes the same bytes.

@@ -6,9 +6,9 @@
 //!
 //! - An invocation remembers the users of the segments it stores, as hashes of 8 bytes. If the
 //!   snapshot has all of them, the segment is checked. A segment whose users it does not remember
-//!   is read back: an earlier invocation stored it, or there were too many to remember.
+//!   is read back.
 //! - A user that the snapshot does not have was created or deleted during the run. The sync
-//!   requests that user by id. If the user no longer exists, it stores the part again without the
+//!   reads the list of users further, and requests by id those that are still missing. If the user no longer exists, it stores the part again without the
 //!   user's grants, and counts the membership as dangling, as
 //!   [`resolve`](crate::sync::references::resolve) does for memberships that are read later.
 
@@ -62,7 +62,7 @@ pub(crate) async fn check_users(run: &Run) -> Result<(), Stop> {
         unchecked.into_iter().partition(|it| remembers_all_users(run, &it.segment));
     commit_checked(run, memberships, &checked).await?;
     for some in unchecked.chunks(READ_AT_ONCE) {
-        run.may_go_on()?;
+        run.check_time_left()?;
         let reading = some.iter().map(|it| missing_users(run, &it.segment));
         for (it, missing) in some.iter().zip(join_all(reading).await) {
             let missing = missing?;
@@ -115,13 +115,13 @@ async fn leave_out_gone(
     memberships: &'static Endpoint,
     Unchecked { window, segment }: &Unchecked,
 ) -> Result<(), SyncError> {
-    let number = SegmentId { window: *window, sequence: segment.sequence };
+    let id = SegmentId { window: *window, sequence: segment.sequence };
     let mut left_out = LeftOut::default();
     let mut parts = BTreeMap::new();
     for destination in run.destinations(memberships) {
         let Some(stored) = segment.parts.get(&destination.dataset) else { continue };
         if let Some(finished) = without_gone(run, stored, &mut left_out).await? {
-            parts.extend([store_part(run, destination, number, finished).await?]);
+            parts.extend([store_part(run, destination, id, finished).await?]);
         }
     }
     let gone = left_out.lines_of_memberships.len();

@@ -30,7 +30,7 @@ use crate::sync::run::Run;
 pub(crate) async fn leave_out_if_too_slow(run: &Run, list: &'static Endpoint) -> Result<(), Stop> {
     let is_by_owner = run.list(list.name(), |list| list.mode == PagingMode::ByOwner);
     let Some(by_owner) = list.by_owner.filter(|_| is_by_owner) else { return Ok(()) };
-    let Some(owners) = count_of_owners(run, list, by_owner).await? else { return Ok(()) };
+    let Some(owners) = owners_to_read(run, list, by_owner).await? else { return Ok(()) };
     let passed = run.list(list.name(), |list| {
         list.windows.iter().map(|window| window.position.offset).sum::<u64>()
     });
@@ -82,7 +82,7 @@ enum Decision {
 }
 
 /// The number of owners, if Clerk states it. Requested once a run.
-async fn count_of_owners(
+async fn owners_to_read(
     run: &Run,
     list: &'static Endpoint,
     by_owner: ByOwner,

@@ -15,8 +15,9 @@ use crate::sync::checkpoint::list_progress::{ListProgress, Stage};
 use crate::sync::error::{Stop, SyncError};
 use crate::sync::run::Run;
 
-/// The lists without which a snapshot says nothing about access. If one of them cannot be read, no
-/// snapshot is published.
+/// The lists that must not fail: without them a snapshot says nothing about access. If one of them cannot
+/// be read, the run ends with an error. If the instance does not have its feature, it is skipped all the
+/// same.
 const ESSENTIAL: [Resource; 5] = [
     Resource::Users,
     Resource::Organizations,
@@ -25,7 +26,7 @@ const ESSENTIAL: [Resource; 5] = [
     Resource::OrganizationMemberships,
 ];
 
-/// Whether no snapshot is published without this list.
+/// Whether the run ends with an error if this list cannot be read.
 pub(crate) fn is_essential(list: ListName) -> bool {
     ESSENTIAL.contains(&endpoint(list).resource)
 }

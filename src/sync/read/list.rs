@@ -13,8 +13,8 @@
 //! 4. [`PendingPages`](crate::sync::write::pending::PendingPages) collects pages, compresses their
 //!    lines, stores them as a segment (a part for each dataset), and then commits the checkpoint: it
 //!    names the parts and the position after them. Until there are enough pages for a segment, it
-//!    stores drafts, which the segment replaces. `compact` joins segments that stayed small, and
-//!    `row_ids` stores the ids of rows that grants refer to.
+//!    stores drafts, which the segment replaces. `compact` joins segments that stayed small (of lists
+//!    read by owner), and `row_ids` stores the ids of rows that grants refer to.
 //! 5. When every window has ended, [`reconcile`] compares the number of rows with Clerk's count. If
 //!    they differ it names segments to read again, which [`read_again`] does, and windows to walk
 //!    further.
@@ -32,8 +32,7 @@ use crate::sync::read::reconcile::{Next, reconcile};
 use crate::sync::read::reread::read_again;
 use crate::sync::run::Run;
 
-/// Copies a list until it is done, that is verified or drifted, or left out because Clerk does not
-/// list it.
+/// Copies a list until it is done: verified, drifted, or left out.
 ///
 /// # Errors
 /// [`Stop`]; pages that were read before are stored.

@@ -19,7 +19,7 @@ pub(crate) fn owners(run: &Run, by_owner: ByOwner) -> Reader {
         true => vec![("last_active_at_after", run.active_after().to_string())],
         false => Vec::new(),
     };
-    let context = Arc::new(PageContext::for_check());
+    let context = Arc::new(PageContext::without_lines());
     Reader { context, filters, ..run.reader(endpoint(by_owner.owners)) }
 }
 
@@ -69,11 +69,11 @@ impl ListPager {
         }
     }
 
-    /// Pages of a window that are in flight; 0 by owner, where they are not counted.
+    /// Pages in flight; by owner, also those of the owners' list.
     pub(crate) fn in_flight(&self) -> usize {
         match self {
             Self::Window(pager) => pager.in_flight(),
-            Self::ByOwner(_) => 0,
+            Self::ByOwner(pager) => pager.in_flight(),
         }
     }
 

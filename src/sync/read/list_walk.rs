@@ -56,10 +56,10 @@ pub(crate) fn walk_to_end<'a>(
     // for users, which memberships do not wait for (`check_users`).
     async move {
         let name = endpoint.name();
-        let counted = count_before(run, endpoint).await?;
+        let count_before = requested_count_before(run, endpoint).await?;
         forecast::leave_out_if_too_slow(run, endpoint).await?;
         while !run.list(name, ListProgress::is_left_out) {
-            match walk_windows(run, endpoint, counted).await {
+            match walk_windows(run, endpoint, count_before).await {
                 Ok(Walked::ToTheEnd) => break,
                 Ok(Walked::ReadyToDivideList) => divide_list(run, endpoint).await?,
                 Err(failure) => match fall_back(run, endpoint, failure).await? {
@@ -74,11 +74,14 @@ pub(crate) fn walk_to_end<'a>(
 }
 
 /// Clerk's count of a list before its walk, requested if the list's pages do not state it.
-async fn count_before(run: &Run, endpoint: &'static Endpoint) -> Result<Option<u64>, Stop> {
+async fn requested_count_before(
+    run: &Run,
+    endpoint: &'static Endpoint,
+) -> Result<Option<u64>, Stop> {
     let counted = run.list(endpoint.name(), |list| list.source_count.before);
     match endpoint.paging {
         Paging::Cursor { count_path } if counted.is_none() => {
-            run.may_go_on()?;
+            run.check_time_left()?;
             Ok(Some(reconcile::count(run, endpoint, count_path, CreatedRange::default()).await?))
         }
         _ => Ok(counted),
@@ -207,15 +210,15 @@ async fn fall_back(
 async fn walk_windows(
     run: &Run,
     endpoint: &'static Endpoint,
-    counted: Option<u64>,
+    count_before: Option<u64>,
 ) -> Result<Walked, WalkFailure> {
     let queue = WindowQueue::new(run, endpoint);
     let mut walking = FuturesUnordered::new();
     let mut outcome = Ok(Walked::ToTheEnd);
     loop {
-        while walking.len() < most_walks(run, endpoint) && outcome.is_ok() {
+        while walking.len() < most_in_flight(run, endpoint) && outcome.is_ok() {
             let Some(window) = queue.take() else { break };
-            walking.push(walk_window(run, endpoint, window, counted, &queue));
+            walking.push(walk_window(run, endpoint, window, count_before, &queue));
         }
         tokio::select! {
             walked = walking.next() => match walked {
@@ -240,7 +243,7 @@ async fn walk_windows(
 }
 
 /// Most windows of a list to walk at a time: enough to fill the rate limit.
-fn most_walks(run: &Run, endpoint: &'static Endpoint) -> usize {
+fn most_in_flight(run: &Run, endpoint: &'static Endpoint) -> usize {
     run.read_ahead.limit(run.pages_to_fill(endpoint)).max(1)
 }
 
@@ -249,27 +252,35 @@ async fn walk_window(
     run: &Run,
     endpoint: &'static Endpoint,
     window: u32,
-    counted: Option<u64>,
+    count_before: Option<u64>,
     queue: &WindowQueue<'_>,
 ) -> Result<WindowWalked, WalkFailure> {
-    let start = run.list(endpoint.name(), |list| pager_start(list, window, counted));
+    let start = run.list(endpoint.name(), |list| pager_start(list, window, count_before));
     let mut pager = ListPager::new(run, endpoint, start);
     pager.skip(stored_after_position(run, endpoint, window).await?);
-    let pending = PendingPages::new(run, endpoint, window, counted);
-    let walk =
-        WindowWalk { run, endpoint, window, counted, queue, pager, pending, divisible_from: 0 };
+    let pending = PendingPages::new(run, endpoint, window, count_before);
+    let walk = WindowWalk {
+        run,
+        endpoint,
+        window,
+        count_before,
+        queue,
+        pager,
+        pending,
+        divisible_from: 0,
+    };
     walk.read_to_end().await
 }
 
 /// Where the walk of a window continues.
-fn pager_start(list: &ListProgress, window: u32, counted: Option<u64>) -> PagerStart {
+fn pager_start(list: &ListProgress, window: u32, count_before: Option<u64>) -> PagerStart {
     let window = list.window(window);
     PagerStart {
         range: window.range,
         mode: list.mode,
         position: window.position.clone(),
         rows: window.rows(),
-        expected: window.expected.or(counted),
+        expected: window.expected.or(count_before),
         ties: None,
     }
 }
@@ -281,7 +292,7 @@ struct WindowWalk<'a> {
     /// The window's number.
     window: u32,
     /// Clerk's count of the list before its walk, if it was requested.
-    counted: Option<u64>,
+    count_before: Option<u64>,
     /// The windows that wait to be walked.
     queue: &'a WindowQueue<'a>,
     pager: ListPager,
@@ -294,9 +305,11 @@ impl WindowWalk<'_> {
     async fn read_to_end(mut self) -> Result<WindowWalked, WalkFailure> {
         let (run, endpoint) = (self.run, self.endpoint);
         loop {
-            self.divide_window_if_wanted().await?;
+            if let Err(stop) = self.divide_window_if_wanted().await {
+                return Err(self.stopped_by(stop).await);
+            }
             let ahead = Ahead::of(run, endpoint, self.pager.in_flight());
-            let list_is_to_be_divided = windows_wanted(run, endpoint, self.counted) > 1;
+            let list_is_to_be_divided = windows_wanted(run, endpoint, self.count_before) > 1;
             self.pager.allow(if list_is_to_be_divided {
                 // The next page will belong to another window.
                 Allowed { in_flight: 1, read_ahead: 1 }
@@ -332,12 +345,15 @@ impl WindowWalk<'_> {
     ) -> Result<Option<WindowWalked>, WalkFailure> {
         let (run, endpoint) = (self.run, self.endpoint);
         let last = batch.last;
-        let dangling = fetch_references(run, &mut batch.page).await?;
+        let dangling = match fetch_references(run, &mut batch.page).await {
+            Ok(dangling) => dangling,
+            Err(stop) => return Err(self.stopped_by(stop).await),
+        };
         self.pending.add(batch, dangling, ahead.unsaved < ahead.together)?;
         let is_complete = last
             || self.pending.pages() >= ahead.together
             || self.pending.is_full()
-            || run.work_limit.exhausted().is_some();
+            || run.work_limit.stop_reason().is_some();
         if !is_complete && self.pending.unsaved() < ahead.unsaved {
             return Ok(None);
         }
@@ -355,6 +371,14 @@ impl WindowWalk<'_> {
         let is_at_rest = is_complete && self.pager.is_at_rest();
         let yields = has_progressed && is_at_rest && self.queue.has_longer_than(self.window);
         Ok(yields.then_some(WindowWalked::Yielded(self.window)))
+    }
+
+    /// Stores the pages that were read before `stop`, which ends the walk between two pages.
+    async fn stopped_by(&mut self, stop: Stop) -> WalkFailure {
+        match self.pending.store().await {
+            Ok(_) => stop.into(),
+            Err(error) => error.into(),
+        }
     }
 
     fn stored_rows(&self) -> u64 {
@@ -380,7 +404,7 @@ impl WindowWalk<'_> {
     /// left before it tries again.
     async fn divide_window_if_wanted(&mut self) -> Result<(), Stop> {
         let (run, endpoint, window) = (self.run, self.endpoint, self.window);
-        let Some(taken) = self.pager.taken().filter(|_| run.work_limit.exhausted().is_none())
+        let Some(taken) = self.pager.taken().filter(|_| run.work_limit.stop_reason().is_none())
         else {
             return Ok(());
         };
@@ -389,13 +413,13 @@ impl WindowWalk<'_> {
             return Ok(());
         }
         let open = run.list(endpoint.name(), ListProgress::open_windows);
-        let more = most_walks(run, endpoint).saturating_sub(open);
+        let more = most_in_flight(run, endpoint).saturating_sub(open);
         self.queue.want(more.min(run.requests_to_spare(endpoint)));
         let Some(wanted) = self.queue.pieces_wanted(window, &taken) else { return Ok(()) };
         let divided = divide_window(run, endpoint, window, &taken, wanted).await;
-        let behind = divided.as_deref().unwrap_or_default();
-        self.queue.divided(wanted, behind);
-        let is_divided = !behind.is_empty();
+        let added = divided.as_deref().unwrap_or_default();
+        self.queue.divided(wanted, added);
+        let is_divided = !added.is_empty();
         divided?;
         if !is_divided {
             self.divisible_from = taken.rows + (taken.expected - taken.rows) / 4;
@@ -431,9 +455,9 @@ impl Ahead {
         let meanwhile = run.client.requests_in(run.read_ahead.storing());
         let unsaved = ((meanwhile + MINIMUM) / walks).clamp(1, together);
         let is_by_owner = run.list(endpoint.name(), |list| list.mode == PagingMode::ByOwner);
-        let mut in_flight = (most_walks(run, endpoint) / walks).max(1);
+        let mut in_flight = (most_in_flight(run, endpoint) / walks).max(1);
         if resolve::refers_to_pending_list(run, endpoint.name()) {
-            let by_others = run.client.usage().places.asked_for().saturating_sub(own_in_flight);
+            let by_others = run.client.usage().slots.asked_for().saturating_sub(own_in_flight);
             in_flight = in_flight.saturating_sub(by_others).max(1);
         }
         Self {
@@ -446,9 +470,9 @@ impl Ahead {
     }
 }
 
-/// How many windows of a list are walked at the moment.
+/// How many windows of a list are walked now.
 fn concurrent_walks(run: &Run, endpoint: &'static Endpoint) -> usize {
-    run.list(endpoint.name(), ListProgress::open_windows).min(most_walks(run, endpoint))
+    run.list(endpoint.name(), ListProgress::open_windows).min(most_in_flight(run, endpoint))
 }
 
 /// Fetches the rows that a page refers to and the snapshot does not have yet. Rows of the page whose
@@ -466,9 +490,8 @@ pub(crate) async fn fetch_references(run: &Run, page: &mut ReadPage) -> Result<D
     Ok(resolve::mark_dangling(run, page))
 }
 
-/// Fetches rows that appeared during the run. Rows that were created during the run stand at the end
-/// of their list, which is walked further. Rows with an earlier creation time are requested by id and
-/// inserted in their place.
+/// Fetches rows that appeared during the run. Most stand at the end of their list, which is walked
+/// further. The others are requested by id and inserted where their creation time belongs.
 ///
 /// # Errors
 /// [`Stop`].

@@ -39,11 +39,11 @@ pub async fn read_everything(run: &Run) -> Result<(), Stop> {
     read_lists(run, not_done(run, &needed), Phase::follows).await?;
     check_users(run).await?;
     // Lists that grants refer to may have grown: a row that was fetched for another list (`fetch_missing`) sets
-    // its own list back to `Walking`. They are compared once more, one phase after the other, so that no list
+    // its own list back to `Walking` or `Comparing`. They are compared once more, one phase after the other, so that no list
     // grows while it is compared.
     run.remembered_ids.clear();
     read_lists(run, not_done(run, &needed), |phase, other| other < phase).await?;
-    run.may_go_on()?;
+    run.check_time_left()?;
     daily_active_users::write(run).await?;
     let completed = Completed {
         at: run.clock.now(),
@@ -109,7 +109,7 @@ fn is_next(list: ListName, open: &[ListName], follows: fn(Phase, Phase) -> bool)
 }
 
 async fn read_list(run: &Run, list: ListName) -> Result<(), Stop> {
-    run.may_go_on()?;
+    run.check_time_left()?;
     resolve::load_referenced_ids(run, list).await?;
     copy_list(run, list).await?;
     resolve::load_awaited_ids(run, list).await

@@ -44,20 +44,25 @@ pub(crate) struct Repair {
 /// # Errors
 /// [`Stop`].
 pub(crate) async fn reconcile(run: &Run, endpoint: &'static Endpoint) -> Result<Next, Stop> {
-    run.may_go_on()?;
+    run.check_time_left()?;
     let name = endpoint.name();
     let (rows, mode) = run.list(name, |list| (list.rows(), list.mode));
     let counted = count_now(run, endpoint, mode).await?;
     let agree = rows == counted;
     let has_duplicates = agree && finds_duplicates(run, endpoint).await?;
     let stage = stage_after_comparison(run, endpoint, agree && !has_duplicates);
-    if stage == Stage::Drifted {
-        let path = endpoint.path;
-        warn!(clerk.path = path, rows, counted, "Clerk changes faster than repairs can follow");
-    }
     if mode != PagingMode::ByOwner && strategy::answers_in_part(run, endpoint, &stage).await? {
         run.commit_list(name, |list| list.restart_by_owner(endpoint)).await?;
         return Ok(Next::FollowStage);
+    }
+    if stage == Stage::Drifted {
+        let path = endpoint.path;
+        warn!(
+            clerk.path = path,
+            rows,
+            counted,
+            "the list still differs from Clerk's count, and cannot be repaired further"
+        );
     }
     if stage == Stage::Drifted && rows == 0 {
         let detail = "it lists no row though its count says there are some".to_owned();
@@ -75,7 +80,7 @@ pub(crate) async fn reconcile(run: &Run, endpoint: &'static Endpoint) -> Result<
     }
     // A comparison that fails is no progress: the first repair of an invocation may begin whatever
     // the budget says.
-    run.may_go_on()?;
+    run.check_time_left()?;
     if has_duplicates || endpoint.paging == Paging::SinglePage {
         info!(clerk.path = endpoint.path, rows, counted, "rows differ; reading the list again");
         run.commit_list(name, ListProgress::restart).await?;
@@ -160,7 +165,7 @@ async fn finds_duplicates(run: &Run, endpoint: &'static Endpoint) -> Result<bool
     Ok(ids.windows(2).any(|pair| pair[0] == pair[1]))
 }
 
-/// The first run of segments whose rows have moved, and the windows before it that may have ended
+/// The first group of neighbouring segments whose rows have moved, and the windows before it that may have ended
 /// too early. If no segment has moved, the last window.
 async fn find_repair(run: &Run, endpoint: &'static Endpoint) -> Result<Repair, Stop> {
     let name = endpoint.name();
@@ -181,16 +186,16 @@ async fn find_repair(run: &Run, endpoint: &'static Endpoint) -> Result<Repair, S
             moved = middle;
         }
     }
-    let behind = aligned.checked_sub(1).map(|before| probed[before]);
+    let last_aligned = aligned.checked_sub(1).map(|before| probed[before]);
     let last = probed.get(aligned).copied();
     // A window that ended too early lies between the last aligned segment and the first one that has
-    // moved, or behind all segments.
+    // moved, or after all segments.
     let windows = run.list(name, |list| {
-        let first = behind.map_or(0, |end| ends[end].window);
+        let first = last_aligned.map_or(0, |end| ends[end].window);
         first..last.map_or(list.windows.len(), |end| ends[end].window)
     });
     let segments = last.map_or(Vec::new(), |last| {
-        let first = behind.map_or(0, |before| before + 1);
+        let first = last_aligned.map_or(0, |before| before + 1);
         ends[first..=last].iter().map(|end| (end.window, end.segment)).collect()
     });
     Ok(Repair { segments, windows })
@@ -203,7 +208,7 @@ struct End {
     /// Rows of the list up to here.
     rows: u64,
     last: RowKey,
-    /// The first row behind it.
+    /// The first row after it.
     next: Option<RowKey>,
 }
 
@@ -243,7 +248,7 @@ impl Probe {
         match count(run, endpoint, count_path, longest_ago).await {
             Ok(0) => Ok(Self::Count(count_path)),
             Ok(_) => Ok(Self::Row),
-            Err(stop) if stop.is_not_answered() => Ok(Self::Row),
+            Err(stop) if stop.may_be_ignored() => Ok(Self::Row),
             Err(stop) => Err(stop),
         }
     }

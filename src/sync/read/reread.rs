@@ -52,19 +52,20 @@ async fn replace(
     index: usize,
 ) -> Result<bool, Stop> {
     let name = endpoint.name();
-    let (mut start, mut edge, number) = run.list(name, |list| {
+    let (mut start, mut edge, id) = run.list(name, |list| {
         let of = &list.windows[window];
-        let number = SegmentId { window: of.number, sequence: of.segments[index].sequence };
-        (pager_start(list, window, index), Edge::of(endpoint, of, index), number)
+        let id = SegmentId { window: of.number, sequence: of.segments[index].sequence };
+        (pager_start(list, window, index), Edge::of(endpoint, of, index), id)
     });
     let neighbours = run.list(name, |list| Neighbours::of(&list.windows[window], index));
     start.ties = ids_of(run, endpoint, &neighbours.before).await?;
-    edge.behind = ids_of(run, endpoint, &neighbours.behind).await?.into_iter().flatten().collect();
+    edge.later_tied_ids =
+        ids_of(run, endpoint, &neighbours.after).await?.into_iter().flatten().collect();
     let Some(reread) = read_to_edge(run, endpoint, start, &edge).await? else {
         return Ok(false);
     };
     let Reread { segment, position, total } = reread;
-    let stored = segment.store(number).await?;
+    let stored = segment.store(id).await?;
     let replacement = stored.segment.clone();
     run.commit(|checkpoint| {
         stored.roles.into_iter().for_each(|role| checkpoint.roles.push(role));
@@ -147,11 +148,11 @@ fn pager_start(list: &ListProgress, window: usize, index: usize) -> PagerStart {
     }
 }
 
-/// The segments before and behind one that may have rows with the creation time of its first and
+/// The segments before and after one that may have rows with the creation time of its first and
 /// its last row. If rows were deleted, only the ids tell which segment such a row belongs to.
 struct Neighbours {
     before: Vec<Segment>,
-    behind: Vec<Segment>,
+    after: Vec<Segment>,
 }
 
 impl Neighbours {
@@ -162,7 +163,7 @@ impl Neighbours {
         let end = segments[index].last.created_at;
         Self {
             before: segments[..index].iter().rev().take_while(reach).cloned().collect(),
-            behind: segments[index + 1..]
+            after: segments[index + 1..]
                 .iter()
                 .take_while(|segment| segment.first.created_at == end)
                 .cloned()
@@ -195,25 +196,25 @@ struct Edge {
     is_by_creation: bool,
     /// Rows of a full page.
     page_rows: u64,
-    /// The ids of the first rows of the segments behind it.
-    others: HashSet<String>,
-    /// The hashed ids of all rows of those segments behind it that begin at the creation time it
-    /// ends with, by [`hash_of`].
-    behind: HashSet<u64>,
+    /// The ids of the first rows of the later segments.
+    later_first_ids: HashSet<String>,
+    /// The hashed ids of all rows of those later segments that begin at the creation time it ends
+    /// with, by [`hash_of`].
+    later_tied_ids: HashSet<u64>,
     /// Whether it is the last segment of its window.
     is_last: bool,
 }
 
 impl Edge {
     fn of(endpoint: &Endpoint, window: &Window, index: usize) -> Self {
-        let behind = &window.segments[index + 1..];
+        let later = &window.segments[index + 1..];
         Self {
             is_by_creation: endpoint.paging != Paging::Offset(Order::Any),
             page_rows: endpoint.page_rows,
             last: window.segments[index].last.clone(),
-            others: behind.iter().map(|segment| segment.first.id.clone()).collect(),
-            behind: HashSet::new(),
-            is_last: behind.is_empty(),
+            later_first_ids: later.iter().map(|segment| segment.first.id.clone()).collect(),
+            later_tied_ids: HashSet::new(),
+            is_last: later.is_empty(),
         }
     }
 
@@ -225,9 +226,10 @@ impl Edge {
         }
         let mut within = true;
         for row in &mut page.rows {
-            let beyond = self.others.contains(&row.key.id)
-                || (!self.behind.is_empty() && self.behind.contains(&hash_of(&row.key.id)))
-                || self.is_before(row);
+            let beyond = self.later_first_ids.contains(&row.key.id)
+                || (!self.later_tied_ids.is_empty()
+                    && self.later_tied_ids.contains(&hash_of(&row.key.id)))
+                || self.is_created_after_it(row);
             within &= !beyond;
             row.kept &= within;
             within &= row.key.id != self.last.id;
@@ -240,11 +242,14 @@ impl Edge {
     /// because no count says where to stop.
     fn is_passed(&self, page: &ReadPage) -> bool {
         (page.rows.len() as u64) < self.page_rows
-            && page.rows.iter().any(|row| row.key.id == self.last.id || self.is_before(row))
+            && page
+                .rows
+                .iter()
+                .any(|row| row.key.id == self.last.id || self.is_created_after_it(row))
     }
 
     /// Whether a row was created later than the last row of the segment.
-    fn is_before(&self, row: &ReadRow) -> bool {
+    fn is_created_after_it(&self, row: &ReadRow) -> bool {
         self.is_by_creation
             && matches!(
                 (row.key.created_at, self.last.created_at),

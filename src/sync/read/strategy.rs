@@ -43,7 +43,7 @@ pub(crate) async fn is_slow_enough_to_change(
     if latency.recent < SLOW || latency.recent < best * TIMES_SLOWER {
         return Ok(false);
     }
-    let Some(owners) = count_of_owners(run, by_owner).await? else { return Ok(false) };
+    let Some(owners) = owners_listed(run, by_owner).await? else { return Ok(false) };
     let as_it_is = run.client.time_for(left.div_ceil(PAGE_ROWS), latency.recent);
     let by_owners = run.client.time_for(owners, best);
     if as_it_is <= by_owners {
@@ -106,7 +106,7 @@ pub(crate) async fn is_refused_as_a_whole(
         | ClerkError::Unavailable { last: Fault::NotClerks(400 | 422), .. }
         | ClerkError::NotClerk { .. }
         | ClerkError::Protocol { .. } => true,
-        ClerkError::Refused { .. } => first_part_is_answered(run, endpoint, by_owner).await?,
+        ClerkError::Refused { .. } => first_owner_is_answered(run, endpoint, by_owner).await?,
         _ => false,
     };
     if changes {
@@ -120,7 +120,7 @@ pub(crate) async fn is_refused_as_a_whole(
 
 /// Whether Clerk serves the rows of one owner at least. If not, it refuses the list itself, which
 /// is then skipped and not taken for empty.
-async fn first_part_is_answered(
+async fn first_owner_is_answered(
     run: &Run,
     endpoint: &'static Endpoint,
     by_owner: ByOwner,
@@ -201,7 +201,7 @@ fn is_read_as_a_whole(run: &Run, endpoint: &'static Endpoint) -> bool {
 }
 
 /// How many owners there are; `None` if Clerk does not list them.
-async fn count_of_owners(run: &Run, by_owner: ByOwner) -> Result<Option<u64>, Stop> {
+async fn owners_listed(run: &Run, by_owner: ByOwner) -> Result<Option<u64>, Stop> {
     let counted = run.list(by_owner.owners, |list| list.source_count.after);
     if counted.is_some() {
         return Ok(counted);

@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 use crate::lists::endpoint::Endpoint;
 use crate::paging::pager::Taken;
 use crate::sync::checkpoint::list_progress::{ListProgress, Window};
-use crate::sync::read::windows::{most_pieces, parts_affordable};
+use crate::sync::read::windows::{most_pieces, windows_affordable};
 use crate::sync::run::Run;
 
 /// The numbers of the windows that wait to be walked.
@@ -83,7 +83,7 @@ impl<'a> WindowQueue<'a> {
         self.with(|state, _| state.wanted = more.saturating_sub(state.dividing));
     }
 
-    /// How many parts to divide a window into while it is walked; `None` if no more windows are
+    /// How many pieces to divide a window into while it is walked; `None` if no more windows are
     /// wanted, or if enough others are longer. The caller must call [`divided`](Self::divided)
     /// afterwards.
     pub(crate) fn pieces_wanted(&self, window: u32, taken: &Taken) -> Option<usize> {
@@ -92,27 +92,28 @@ impl<'a> WindowQueue<'a> {
             let others = list.windows.iter().filter(|it| !it.ended && it.number != window);
             let others: Vec<u64> = others.map(left).collect();
             let longer = others.iter().filter(|&&left| left > rows_left).count();
-            let affordable = parts_affordable(list).saturating_sub(state.dividing as u64) as usize;
+            let affordable =
+                windows_affordable(list).saturating_sub(state.dividing as u64) as usize;
             let wanted = state.wanted.min(affordable);
             if longer >= wanted {
                 return None;
             }
-            // So many that a part is as long as the average window will be.
+            // So many that a piece is as long as the average window will be.
             let windows = (others.len() + 1 + wanted) as u64;
             let mean = (others.iter().sum::<u64>() + rows_left) / windows;
-            let parts = (rows_left / mean.max(1)).min(most_pieces(taken)) as usize;
-            let parts = parts.clamp(2, wanted + 1);
-            state.wanted -= parts - 1;
-            state.dividing += parts - 1;
-            Some(parts)
+            let pieces = (rows_left / mean.max(1)).min(most_pieces(taken)) as usize;
+            let pieces = pieces.clamp(2, wanted + 1);
+            state.wanted -= pieces - 1;
+            state.dividing += pieces - 1;
+            Some(pieces)
         })
     }
 
-    /// Ends a division into `parts` parts that was announced by
-    /// [`pieces_wanted`](Self::pieces_wanted). It has added the windows `behind`.
-    pub(crate) fn divided(&self, parts: usize, behind: &[u32]) {
-        self.with(|state, _| state.dividing -= parts - 1);
-        behind.iter().for_each(|&window| self.put(window));
+    /// Ends a division into `pieces` pieces that was announced by
+    /// [`pieces_wanted`](Self::pieces_wanted). It has added the windows `added`.
+    pub(crate) fn divided(&self, pieces: usize, added: &[u32]) {
+        self.with(|state, _| state.dividing -= pieces - 1);
+        added.iter().for_each(|&window| self.put(window));
     }
 
     fn with<T>(&self, action: impl FnOnce(&mut State, &ListProgress) -> T) -> T {

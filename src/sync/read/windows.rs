@@ -39,11 +39,11 @@ const KEPT_BACK: u64 = 6;
 pub(crate) fn windows_wanted(
     run: &Run,
     endpoint: &'static Endpoint,
-    counted: Option<u64>,
+    count_before: Option<u64>,
 ) -> usize {
     let worth = run.list(endpoint.name(), |list| match list.windows.as_slice() {
         [window] if list.divisible && !window.ended => {
-            let rows = window.expected.or(counted).unwrap_or(0);
+            let rows = window.expected.or(count_before).unwrap_or(0);
             let left = rows.saturating_sub(window.rows());
             let affordable = windows_for(requests_left(list, rows).saturating_sub(KEPT_BACK));
             (left / (PAGES_OF_A_WINDOW * PAGE_ROWS)).min(affordable) as usize
@@ -65,7 +65,7 @@ const fn windows_for(requests: u64) -> u64 {
 }
 
 /// How many more windows a list can afford.
-pub(crate) fn parts_affordable(list: &ListProgress) -> u64 {
+pub(crate) fn windows_affordable(list: &ListProgress) -> u64 {
     let rows = list.windows.iter().filter_map(|window| window.expected).sum();
     windows_for(requests_left(list, rows))
 }
@@ -98,7 +98,7 @@ pub(crate) async fn divide_list(run: &Run, endpoint: &'static Endpoint) -> Resul
     Ok(())
 }
 
-/// Most parts that the rest of a window can be divided into.
+/// Most pieces that the rest of a window can be divided into.
 pub(crate) const fn most_pieces(taken: &Taken) -> u64 {
     taken.expected.saturating_sub(taken.rows) / LEAST
 }
@@ -122,10 +122,10 @@ pub(crate) async fn divide_window(
         Err(Stop::Pause(_)) => return Ok(Vec::new()),
         Err(stop) => return Err(stop),
     };
-    let mut behind = Vec::new();
+    let mut added = Vec::new();
     run.commit_list(endpoint.name(), |list| {
         list.edges_asked += wanted as u32 - 1;
-        behind = list.divide(window, &edges);
+        added = list.divide(window, &edges);
     })
     .await?;
     let left = taken.expected.saturating_sub(taken.rows);
@@ -133,10 +133,10 @@ pub(crate) async fn divide_window(
         clerk.path = endpoint.path,
         window,
         left,
-        parts = behind.len() + 1,
+        pieces = added.len() + 1,
         "dividing a window again"
     );
-    Ok(behind)
+    Ok(added)
 }
 
 /// A creation time in milliseconds since 1970, and how many rows were created before it.
@@ -153,7 +153,7 @@ async fn find_edges(
     if !matches!(endpoint.paging, Paging::Cursor { .. }) {
         return Ok(Vec::new());
     }
-    run.may_go_on()?;
+    run.check_time_left()?;
     let reader = Reader { filters: taken.range.query(), ..run.reader(endpoint) };
     let left = taken.expected.saturating_sub(taken.rows);
     let rows = (1..wanted as u64).map(|number| taken.rows + left * number / wanted as u64);
@@ -170,7 +170,7 @@ async fn find_edges(
                 if !run.work_limit.progressed() => {}
             // The list can be read without windows. If Clerk does not respond at all, the walk will
             // fail.
-            Err(stop) if stop.is_not_answered() => {
+            Err(stop) if stop.may_be_ignored() => {
                 warn!(
                     clerk.path = endpoint.path,
                     row,
@@ -199,10 +199,10 @@ fn edges(found: Vec<Edge>, taken: &Taken) -> Vec<Edge> {
 }
 
 impl ListProgress {
-    /// Ends a window at the first edge, and adds a window behind each edge. Returns the numbers of
+    /// Ends a window at the first edge, and adds a window after each edge. Returns the numbers of
     /// the new windows: none if there are too few free numbers before the next window.
     fn divide(&mut self, number: u32, edges: &[Edge]) -> Vec<u32> {
-        let position = self.place_of(number);
+        let position = self.index_of(number);
         let next = self.windows.get(position + 1).map_or(MAX_WINDOWS, |next| next.number);
         // Spread over the free numbers, so that each new window can be divided again.
         let step = (next - number) / (edges.len() as u32 + 1);
@@ -211,7 +211,7 @@ impl ListProgress {
         }
         let window = &mut self.windows[position];
         let (until, all) = (window.range.until, window.expected);
-        let behind: Vec<Window> = (1..)
+        let added: Vec<Window> = (1..)
             .zip(edges)
             .map(|(part, &(from, rows))| {
                 let next = edges.get(part as usize);
@@ -226,8 +226,8 @@ impl ListProgress {
             window.range.until = Some(created);
             window.expected = Some(rows);
         }
-        let numbers = behind.iter().map(|window| window.number).collect();
-        self.windows.splice(position + 1..position + 1, behind);
+        let numbers = added.iter().map(|window| window.number).collect();
+        self.windows.splice(position + 1..position + 1, added);
         numbers
     }
 
@@ -265,7 +265,7 @@ mod tests {
             unreadable: Vec::new(),
             left_out: Vec::new(),
             lines: [0; MAX_DESTINATIONS],
-            unknown: None,
+            unresolved_references: None,
             unresolved_role_key: None,
             active_on: None,
             role: None,
@@ -292,7 +292,7 @@ mod tests {
             let mut list = ListProgress::new(PagingMode::Cursor);
             list.windows[0].expected = Some(rows);
             for _ in 0..10 {
-                let more = parts_affordable(&list);
+                let more = windows_affordable(&list);
                 list.edges_asked += more as u32;
                 list.windows.extend((0..more).map(|_| Window::default()));
             }

@@ -1,5 +1,5 @@
-//! Inserts rows into stored segments: rows that grants refer to and that were created during the
-//! run with an earlier creation time.
+//! Inserts rows into stored segments: rows that grants refer to, and that Clerk now lists before rows
+//! that are stored already.
 //!
 //! No row that is stored leaves its segment.
 
@@ -77,8 +77,8 @@ async fn insert_into(
         let window = &list.windows[window];
         (window.number, window.segments[index].clone())
     });
-    let number = SegmentId { window: number, sequence: segment.sequence };
-    let Some(parts) = merge_parts(run, endpoint, number, &segment, page, rows).await? else {
+    let id = SegmentId { window: number, sequence: segment.sequence };
+    let Some(parts) = merge_parts(run, endpoint, id, &segment, page, rows).await? else {
         return Ok(());
     };
     let merged = with_rows(run, endpoint, segment, parts, page, rows);
@@ -105,7 +105,7 @@ async fn insert_into(
 async fn merge_parts(
     run: &Run,
     endpoint: &'static Endpoint,
-    number: SegmentId,
+    id: SegmentId,
     segment: &Segment,
     page: &ReadPage,
     rows: &[usize],
@@ -122,7 +122,7 @@ async fn merge_parts(
         let Some(stored) = segment.parts.get(&destination.dataset) else { continue };
         let merged = merge(run, stored, &before, page, position, destination.dataset).await?;
         if let Some(finished) = merged.finish()? {
-            parts.extend([store_part(run, destination, number, finished).await?]);
+            parts.extend([store_part(run, destination, id, finished).await?]);
         }
     }
     Ok(Some(parts))

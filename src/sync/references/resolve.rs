@@ -86,19 +86,21 @@ pub(crate) fn mark_dangling(run: &Run, page: &mut ReadPage) -> Dangling {
     let id_index = run.id_index();
     let is_gone = |resource, id: &String| !id_index.has(resource, id);
     for row in &mut page.rows {
-        let Some(unknown) = row.unknown.as_ref().filter(|_| row.kept) else { continue };
-        let no_user = unknown.user.iter().any(|id| is_gone(Resource::Users, id));
+        let Some(references) = row.unresolved_references.as_ref().filter(|_| row.kept) else {
+            continue;
+        };
+        let no_user = references.user.iter().any(|id| is_gone(Resource::Users, id));
         let no_organization =
-            unknown.organization.iter().any(|id| is_gone(Resource::Organizations, id));
-        let no_machine = unknown.machine.iter().any(|id| is_gone(Resource::Machines, id));
+            references.organization.iter().any(|id| is_gone(Resource::Organizations, id));
+        let no_machine = references.machine.iter().any(|id| is_gone(Resource::Machines, id));
         row.dangling = no_user || no_organization || no_machine;
         let gone = |resource, ids: &[String]| -> Vec<usize> {
             let ids = ids.iter().enumerate().filter(|(_, id)| is_gone(resource, id));
             ids.map(|(index, _)| index).collect()
         };
         // A row has permissions or machines, never both.
-        row.left_out = gone(Resource::OrganizationPermissions, &unknown.permissions);
-        row.left_out.extend(gone(Resource::Machines, &unknown.machines));
+        row.left_out = gone(Resource::OrganizationPermissions, &references.permissions);
+        row.left_out.extend(gone(Resource::Machines, &references.machines));
         let resources = usize::from(no_organization) + row.left_out.len();
         dangling.principals += u64::from(no_user || no_machine);
         dangling.resources += resources as u64;
@@ -110,14 +112,14 @@ pub(crate) fn mark_dangling(run: &Run, page: &mut ReadPage) -> Dangling {
 pub(crate) fn missing(run: &Run, page: &ReadPage, resource: Resource) -> BTreeSet<String> {
     let id_index = run.id_index();
     page.kept_rows()
-        .filter_map(|row| row.unknown.as_ref())
-        .flat_map(|unknown| unknown.of(resource))
+        .filter_map(|row| row.unresolved_references.as_ref())
+        .flat_map(|references| references.of(resource))
         .filter(|id| !id_index.has(resource, id))
         .cloned()
         .collect()
 }
 
-/// Whether the snapshot has the row with this id.
+/// Whether the snapshot has the row with this id, or may have it ([`IdIndex::has`]).
 pub(crate) fn is_known(run: &Run, resource: Resource, id: &str) -> bool {
     run.id_index().has(resource, id)
 }

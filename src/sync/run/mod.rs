@@ -46,7 +46,7 @@ use crate::sync::run::warnings::Warnings;
 use crate::translate::{MetadataBags, Translation};
 use crate::work_limit::WorkLimit;
 
-/// The work of one invocation on a run.
+/// What one invocation needs to work on a run. The run itself is the [`Checkpoint`].
 #[derive(Debug)]
 pub struct Run {
     /// Where everything is written.
@@ -129,8 +129,8 @@ impl Run {
     ///
     /// # Errors
     /// [`Stop::Pause`] if it may not.
-    pub fn may_go_on(&self) -> Result<(), Stop> {
-        self.work_limit.exhausted().map_or(Ok(()), |why| Err(Stop::Pause(Pause::OutOfTime(why))))
+    pub fn check_time_left(&self) -> Result<(), Stop> {
+        self.work_limit.stop_reason().map_or(Ok(()), |why| Err(Stop::Pause(Pause::OutOfTime(why))))
     }
 
     /// What the run has spent up to now.
@@ -185,7 +185,7 @@ impl Run {
     /// How many more pages of a list would fill the rate limit, in addition to all requests in
     /// flight or waiting.
     pub fn requests_to_spare(&self, endpoint: &Endpoint) -> usize {
-        self.pages_to_fill(endpoint).saturating_sub(self.client.usage().places.asked_for())
+        self.pages_to_fill(endpoint).saturating_sub(self.client.usage().slots.asked_for())
     }
 
     /// A reader for the pages of a list.

@@ -65,10 +65,10 @@ impl Sample {
         let latency = run.client.latest_latency();
         let needed = run.client.requests_to_fill(latency, run.read_ahead.storing_unhindered());
         Self {
-            in_flight: usage.places.in_flight,
-            in_turn: usage.places.places - usage.places.in_flight,
+            in_flight: usage.slots.in_flight,
+            in_turn: usage.slots.taken - usage.slots.in_flight,
             needed,
-            limit: usage.places.limit,
+            limit: usage.slots.limit,
             max_concurrency: run.client.max_concurrency(),
             read_ahead: run.read_ahead.limit(needed),
             bytes_held: usage.bytes_held,

@@ -46,7 +46,7 @@ pub(crate) async fn compact(
     window: u32,
 ) -> Result<(), SyncError> {
     let name = endpoint.name();
-    while run.work_limit.exhausted().is_none() {
+    while run.work_limit.stop_reason().is_none() {
         let next = run.list(name, |list| {
             // Segments of a list that is read as a whole are large, and may have to be read again
             // one by one.
@@ -130,14 +130,14 @@ async fn store_joined(
     segments: &[Segment],
 ) -> Result<Segment, SyncError> {
     let last = &segments[segments.len() - 1];
-    let number = SegmentId { window, sequence: last.sequence };
+    let id = SegmentId { window, sequence: last.sequence };
     let mut parts = BTreeMap::new();
     // If the lease is lost, the new holder may have joined these segments and removed their parts:
     // report the lost lease, not lost parts.
     run.leased.assure_held().await?;
     for destination in run.destinations(endpoint) {
         if let Some(finished) = join_parts(run, segments, destination.dataset).await? {
-            parts.extend([store_part(run, destination, number, finished).await?]);
+            parts.extend([store_part(run, destination, id, finished).await?]);
         }
     }
     let sum = |count: fn(&Segment) -> u64| segments.iter().map(count).sum();

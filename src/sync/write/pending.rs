@@ -27,7 +27,7 @@ pub(crate) struct PendingPages<'a> {
     /// The window's number.
     window: u32,
     /// Clerk's count of the list before its walk, if its pages do not state it.
-    counted: Option<u64>,
+    count_before: Option<u64>,
     /// The segment that all pages will become.
     segment: SegmentBuilder<'a>,
     /// The drafts that are stored, as the checkpoint names them.
@@ -52,19 +52,19 @@ struct Newest {
 }
 
 impl<'a> PendingPages<'a> {
-    /// No pages yet. `counted` is Clerk's count of the list before its walk, if its pages do not
+    /// No pages yet. `count_before` is Clerk's count of the list before its walk, if its pages do not
     /// state it.
     pub(crate) fn new(
         run: &'a Run,
         endpoint: &'static Endpoint,
         window: u32,
-        counted: Option<u64>,
+        count_before: Option<u64>,
     ) -> Self {
         Self {
             run,
             endpoint,
             window,
-            counted,
+            count_before,
             segment: SegmentBuilder::new(run, endpoint),
             drafts: Vec::new(),
             draft: None,
@@ -136,7 +136,7 @@ impl<'a> PendingPages<'a> {
     pub(crate) async fn store_draft(&mut self) -> Result<usize, SyncError> {
         let Some(draft) = self.draft.take().filter(|_| !self.all_saved()) else { return Ok(0) };
         self.draft = Some(SegmentBuilder::new(self.run, self.endpoint));
-        let stored = draft.store(self.next_number()).await?;
+        let stored = draft.store(self.next_id()).await?;
         let (segment, ids) = (stored.segment.clone(), stored.ids);
         // Replaces no drafts, so it is always named.
         self.commit(stored.segment, stored.roles, &[]).await?;
@@ -157,11 +157,11 @@ impl<'a> PendingPages<'a> {
         let (run, endpoint) = (self.run, self.endpoint);
         let segment = std::mem::replace(&mut self.segment, SegmentBuilder::new(run, endpoint));
         let drafts = std::mem::take(&mut self.drafts);
-        let stored = segment.store(self.next_number()).await?;
+        let stored = segment.store(self.next_id()).await?;
         let added = stored.segment.clone();
         if !self.commit(stored.segment, stored.roles, &drafts).await? {
-            // Another task has changed one of the drafts (`insert`, `check_users`), and the segment would undo that.
-            // So the drafts stay as segments, and the unsaved pages become one more.
+            // If a draft was changed since it was stored, the segment would undo that. The drafts then stay as
+            // segments, and the unsaved pages become one more.
             let pages = self.store_draft().await?;
             (self.draft, self.drafts) = (None, Vec::new());
             return Ok(pages);
@@ -175,7 +175,7 @@ impl<'a> PendingPages<'a> {
         Ok(self.stored())
     }
 
-    fn next_number(&self) -> SegmentId {
+    fn next_id(&self) -> SegmentId {
         self.run.list(self.endpoint.name(), |list| SegmentId {
             window: self.window,
             sequence: list.window(self.window).next_sequence(),
@@ -230,11 +230,11 @@ impl<'a> PendingPages<'a> {
     fn update(&self, list: &mut ListProgress, newest: &Newest, is_new: bool) {
         let window = list.window_mut(self.window);
         window.position = newest.position.clone();
-        window.expected = newest.total.or(window.expected).or(self.counted);
+        window.expected = newest.total.or(window.expected).or(self.count_before);
         window.ended = newest.last;
         list.divisible &= !newest.last;
         list.duplicates_dropped += self.duplicates;
-        list.source_count.before = list.source_count.before.or(self.counted).or(newest.total);
+        list.source_count.before = list.source_count.before.or(self.count_before).or(newest.total);
         if list.mode == PagingMode::Cursor {
             // What one window's pager has found out about the server applies to all windows.
             list.mode = newest.mode;

@@ -145,7 +145,7 @@ async fn from_files(
         if !is_used {
             unusable.push(sha256);
         }
-        run.may_go_on()?;
+        run.check_time_left()?;
     }
     Ok(unusable)
 }
@@ -186,10 +186,10 @@ async fn from_parts(
         collected.add(part);
         // Lets the lease be renewed: parsing a part takes a while.
         tokio::task::yield_now().await;
-        if collected.fill_a_file() || run.may_go_on().is_err() {
+        if collected.fill_a_file() || run.check_time_left().is_err() {
             store(run, list, &std::mem::take(&mut collected), unusable).await?;
         }
-        run.may_go_on()?;
+        run.check_time_left()?;
     }
     // A single part is read as fast as a file.
     if collected.parts.len() > 1 || !unusable.is_empty() {

@@ -172,11 +172,11 @@ impl<'a> SegmentBuilder<'a> {
         self.parts.iter().map(PartBuilder::size).sum::<usize>() >= FULL_PART
     }
 
-    /// Stores the parts under a number. The caller then commits the checkpoint that names them.
+    /// Stores the parts at this position of the list. The caller then commits the checkpoint that names them.
     ///
     /// # Errors
     /// [`SyncError::LeaseLost`] or [`SyncError::Store`].
-    pub(crate) async fn store(self, number: SegmentId) -> Result<StoredSegment, SyncError> {
+    pub(crate) async fn store(self, id: SegmentId) -> Result<StoredSegment, SyncError> {
         let (Some(first), Some(last)) = (self.first, self.last) else {
             return Ok(StoredSegment { roles: self.roles, ..StoredSegment::default() });
         };
@@ -189,14 +189,14 @@ impl<'a> SegmentBuilder<'a> {
         }
         let storing = finished
             .into_iter()
-            .map(|(destination, part)| store_part(self.run, destination, number, part));
+            .map(|(destination, part)| store_part(self.run, destination, id, part));
         // All of them are awaited even if one fails, so that no write is under way when the error
         // is handled and the folder is listed.
         let parts: BTreeMap<Dataset, StoredPart> =
             join_all(storing).await.into_iter().collect::<Result<_, _>>()?;
         Ok(StoredSegment {
             segment: Some(Segment {
-                sequence: number.sequence,
+                sequence: id.sequence,
                 rows: self.rows,
                 first,
                 last,
@@ -261,12 +261,12 @@ pub(crate) fn whole_key(run: &Run, stored: &StoredPart) -> String {
 pub(crate) async fn store_part(
     run: &Run,
     &Destination { dataset, section, .. }: &Destination,
-    number: SegmentId,
+    id: SegmentId,
     finished: FinishedPart,
 ) -> Result<(Dataset, StoredPart), SyncError> {
     let _counted = run.client.count_bytes(finished.bytes.len());
     run.leased.assure_held().await?;
-    let SegmentId { window, sequence } = number;
+    let SegmentId { window, sequence } = id;
     let position = PartPosition { section, window, sequence };
     let sha256 = finished.sha256.to_string();
     let key = part_key(dataset, position, &sha256, extension(run.output.compression))?;

@@ -53,6 +53,12 @@ async fn a_sync_says_how_it_ended_what_there_is_and_what_to_do_next() {
         "run the same command again; it continues where this one stopped",
     );
     assert!(words.contains("because the time budget ran out"), "{words}");
+    let restarted = place.on_terminal(&["sync", "--restart", "--time-budget", "0"]).run().await;
+    assert_framed(
+        restarted.words(75),
+        "partial",
+        "run the same command again, without --restart; it continues where this one stopped",
+    );
     assert!(
         words.lines().any(|line| line.starts_with("  users ") && line.ends_with(" of 40")),
         "{words}"

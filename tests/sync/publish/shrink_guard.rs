@@ -113,6 +113,27 @@ async fn a_loss_within_the_guard_counts_from_the_snapshot_published_last() {
     assert_eq!(restarted["shrunk"], json!({"users": {"before": 20, "after": 9}}));
 }
 
+/// Whoever accepts a held snapshot has looked at that one. It is published, and nothing else, even if a plain sync would
+/// start over because of its age or of other settings.
+#[tokio::test(start_paused = true)]
+async fn an_accepted_snapshot_is_the_one_that_was_held_however_old_it_is() {
+    for (hours, metadata) in [(25, ""), (0, "public")] {
+        let world = published(40).await;
+        shrink(&world, "users", 0);
+        assert_held(&world, "users", 40, 0).await;
+        let held = world.sync().await.expect("an answer");
+        tokio::time::advance(Duration::from_secs(hours * 3600)).await;
+        let world = world.with("METADATA", metadata);
+        world.sandbox.add_user(world.sandbox.latest() + 1);
+        world.sandbox.clear_requests();
+        let accepted = world.handle(json!({"accept_shrink": true})).await.expect("an answer");
+        assert_eq!(accepted["status"], "complete", "{accepted:#}");
+        assert_eq!(accepted["snapshot_id"], held["snapshot_id"]);
+        assert_eq!(world.sandbox.total_requests(), 0);
+        assert_eq!(world.published().expect("published").datasets["users"].len(), 0);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn growth_is_never_held() {
     let world = published(25).await;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use clerk_sandbox::{ChurnPlan, Effect, FaultRule, Sandbox};
 use serde_json::{Value, json};
 
-use crate::support::pieces::{complete, complete_in_pieces};
+use crate::support::pieces::{complete, complete_in_pieces, ends};
 use crate::support::plain::{FIRST, add, before_request, every_second, plain};
 use crate::support::snapshot::Snapshot;
 use crate::support::source::{Source, assert_closed, membership_ids};
@@ -124,6 +124,37 @@ async fn many_rows_that_appear_at_once_are_all_fetched() {
     assert_equals(&snapshot, &sandbox, "230 users");
     let requests = sandbox.total_requests();
     assert!(requests < 40, "{requests} requests: they are fetched together, not one by one");
+}
+
+/// The time is up when a page arrives that refers to a row that is still to be fetched. So the page cannot be stored, but
+/// every page before it is.
+#[tokio::test(start_paused = true)]
+async fn pages_before_a_row_that_cannot_be_fetched_in_time_are_stored() {
+    // After this many pages, two are stored together.
+    for page in 44..=47 {
+        let what = format!("page {page}");
+        let sandbox = plain(2_100, ORGANIZATIONS, 25_000);
+        let world = world(&sandbox).with("MAX_CONCURRENCY", "1");
+        let interrupt = world.interrupt.clone();
+        // Every page but the first repeats a row.
+        let rows_before = 1 + 499 * (page - 1);
+        before_request(&sandbox, MEMBERSHIPS_PATH, page as u64, move |sandbox| {
+            add(sandbox, "organizations", "org_late", FIRST - 1000);
+            let in_the_page = every_second(rows_before + 100) + 1;
+            sandbox.add_membership("org_late", "users_000003", "org:admin", in_the_page).unwrap();
+            interrupt.send_replace(true);
+        });
+        let answer = ends(&world, json!({})).await.expect("an interrupted sync answers");
+        assert_eq!(answer["status"], "partial", "{what}");
+        let stored: Value =
+            serde_json::from_slice(&world.memory.objects()["checkpoint.json"]).expect("JSON");
+        let segments = &stored["lists"]["organization_memberships"]["windows"][0]["stretches"];
+        let rows = segments.as_array().expect("segments").iter();
+        let rows: u64 = rows.map(|segment| segment["rows"].as_u64().expect("a number")).sum();
+        assert_eq!(rows, rows_before as u64, "{what}");
+        world.interrupt.send_replace(false);
+        assert_equals(&complete(&world, &what).await, &sandbox, &what);
+    }
 }
 
 /// References are resolved only for types that are opted in.
@@ -370,6 +401,17 @@ async fn a_missing_permission_is_counted_and_only_its_grant_is_left_out() {
     assert_eq!(snapshot.datasets["grants"].len() + 1, whole.datasets["grants"].len());
     assert_eq!(snapshot.manifest["referential"]["dangling_resources"], 1);
     assert_eq!(snapshot.manifest["verified"], true);
+}
+
+/// Entitlements are made of the organizations and the roles, which are read for them even if they are not opted in.
+#[tokio::test(start_paused = true)]
+async fn entitlements_of_drifted_roles_are_drifted() {
+    let world = World::of(3, 2, 2).with("RESOURCES", "organizations");
+    world.sandbox.fault(FaultRule::on("/v1/organization_roles").effect(Effect::ShiftTotal(-1)));
+    let snapshot = world.complete().await;
+    assert_eq!(snapshot.manifest["datasets"]["organizations"]["status"], "verified");
+    assert_eq!(snapshot.manifest["datasets"]["entitlements"]["status"], "drifted");
+    assert_eq!(snapshot.manifest["verified"], false);
 }
 
 #[tokio::test(start_paused = true)]

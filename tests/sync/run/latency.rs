@@ -105,7 +105,28 @@ async fn a_whole_run_takes_no_longer_than_its_rate_requires() {
         assert!(requests <= most, "{latency:?}, share {share}: {requests} requests of {most}");
         let refused = seen.requests.iter().filter(|request| request.status == Some(429)).count();
         assert_eq!(refused, 0, "{latency:?}, share {share}");
+        let times = |path| {
+            let of_it = seen.requests.iter().filter(|request| request.path == path);
+            of_it.map(|request| request.at).collect::<Vec<_>>()
+        };
+        let first_memberships = times("/v1/organization_memberships").into_iter().min();
+        let last_users = times("/v1/users").into_iter().max();
+        assert!(first_memberships < last_users, "memberships do not wait for the last users");
     }
+}
+
+/// Clerk takes twenty seconds for a page of users, and does not list all memberships, so that they are read by owner while
+/// users are still read. They use what the users leave of the rate.
+#[tokio::test(start_paused = true)]
+async fn a_list_by_owner_uses_what_the_last_users_leave() {
+    let sandbox = plain(20_000, 3_000, 4_000);
+    sandbox.fault(FaultRule::on("/v1/users").delay(Duration::from_secs(20)));
+    let memberships = FaultRule::on("/v1/organization_memberships").past_offset(400);
+    sandbox.fault(memberships.status(504, "gateway_timeout"));
+    let seen = Seen::of(&sandbox, Duration::from_millis(300), 1.0).await;
+    // The first page of users is still in flight; thirty requests would use the whole rate.
+    let by_owner = seen.in_flight(seen.began + Duration::from_secs(19));
+    assert!(by_owner > 20, "{by_owner} requests are in flight");
 }
 
 /// Users signed up ever more slowly, and a fifth of them were imported within two seconds. All
