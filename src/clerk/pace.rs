@@ -47,7 +47,7 @@ struct LimitHit {
 }
 
 /// How late a turn may be used without delaying the next one, so that late timers (they tick in milliseconds) do not
-/// lower the rate.
+/// lower the rate. No more than this is caught up after a pause or a time without requests.
 const CATCH_UP: Duration = Duration::from_millis(40);
 /// Fraction of the allowance to aim for. The rest absorbs network jitter, which moves requests from one of the server's
 /// windows into the next.
@@ -104,8 +104,6 @@ impl Pace {
                 return Err(NotYet { until, paused: true });
             }
             state.paused_until = None;
-            // Requests held back by the pause must not be sent as a burst.
-            state.next = state.next.map(|next| next.max(now));
         }
         let next = state.next.unwrap_or(now);
         if now < next {

@@ -232,6 +232,25 @@ async fn an_unusable_retry_after_means_backing_off() {
     }
 }
 
+/// The few attempts after an error of Clerk's are not spent at once, either.
+#[tokio::test(start_paused = true)]
+async fn an_error_that_names_no_wait_is_followed_by_one() {
+    for retry_after in [None, Some("0"), Some("Thu, 20 Nov 2025 11:00:00 GMT")] {
+        fastrand::seed(7);
+        let sandbox = plain(1100, 10, 600);
+        sandbox.fault(FaultRule::on("/v1/users").calls(2, 5).effect(Effect::Refuse {
+            status: 503,
+            code: "service_unavailable".to_owned(),
+            retry_after: retry_after.map(str::to_owned),
+        }));
+        let world = World::new(sandbox).with("CLERK_REQUESTS_PER_10S", "1000");
+        let started = Instant::now();
+        complete(&world, "503").await;
+        let waited = started.elapsed();
+        assert!(waited > seconds(1) / 2, "{retry_after:?}: only {waited:?} in four waits");
+    }
+}
+
 /// Endless refusals become an error after few requests.
 #[tokio::test(start_paused = true)]
 async fn endless_429s_are_clerk_unavailable() {

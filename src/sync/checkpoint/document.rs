@@ -218,6 +218,13 @@ impl Checkpoint {
         latest.snapshot_id == self.snapshot_id && self.completed.is_some()
     }
 
+    /// Forgets all roles if `list` is that of the roles: its rows are read again, or it is left out.
+    pub fn forget_roles_of(&mut self, list: ListName) {
+        if list == ListName::from(Resource::OrganizationRoles) {
+            self.roles = RoleCatalogue::default();
+        }
+    }
+
     /// Until when Clerk asked for no requests, if that is later than `now`. A time further ahead
     /// than any accepted wait was written by a wrong clock, and is ignored.
     #[must_use]

@@ -68,6 +68,9 @@ async fn replace(
     let stored = segment.store(id).await?;
     let replacement = stored.segment.clone();
     run.commit(|checkpoint| {
+        if progress_of(checkpoint, name).segments().count() == 1 {
+            checkpoint.forget_roles_of(name);
+        }
         stored.roles.into_iter().for_each(|role| checkpoint.roles.push(role));
         let list = progress_of(checkpoint, name);
         list.rows_repaired += stored.segment.as_ref().map_or(0, |segment| segment.rows);

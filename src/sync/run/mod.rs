@@ -163,7 +163,14 @@ impl Run {
         change: impl FnOnce(&mut ListProgress),
     ) -> Result<(), SyncError> {
         let list = list.into();
-        self.commit(|checkpoint| change(progress_of(checkpoint, list))).await
+        self.commit(|checkpoint| {
+            let progress = progress_of(checkpoint, list);
+            change(progress);
+            if progress.segments().next().is_none() {
+                checkpoint.forget_roles_of(list);
+            }
+        })
+        .await
     }
 
     /// The time, in milliseconds since 1970, after which users must have been active to have their

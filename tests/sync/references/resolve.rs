@@ -403,6 +403,25 @@ async fn a_missing_permission_is_counted_and_only_its_grant_is_left_out() {
     assert_eq!(snapshot.manifest["verified"], true);
 }
 
+/// The count of the roles was wrong, so they are read again, and one of them has been deleted since.
+#[tokio::test(start_paused = true)]
+async fn a_role_that_is_gone_when_the_roles_are_read_again_is_in_no_record() {
+    let world = World::of(3, 2, 2);
+    let roles = "/v1/organization_roles";
+    world.sandbox.add_role("org:brief", "Brief", &[], world.sandbox.latest() + 1);
+    let brief = world.sandbox.ids("organization_roles").pop().expect("there are roles");
+    world.sandbox.fault(FaultRule::on(roles).call(1).effect(Effect::ShiftTotal(-1)));
+    before_request(&world.sandbox, roles, 2, move |sandbox| {
+        assert!(sandbox.delete("organization_roles", &brief));
+    });
+    let snapshot = world.complete().await;
+    assert_eq!(snapshot.manifest["verified"], true);
+    assert!(world.sandbox.request_count(roles) > 1, "the roles are read again");
+    let named =
+        snapshot.datasets.values().flatten().filter(|row| row.to_string().contains("org:brief"));
+    assert_eq!(named.count(), 0);
+}
+
 /// Entitlements are made of the organizations and the roles, which are read for them even if they are not opted in.
 #[tokio::test(start_paused = true)]
 async fn entitlements_of_drifted_roles_are_drifted() {
