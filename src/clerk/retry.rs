@@ -60,7 +60,7 @@ fn parsed(value: &str, now: OffsetDateTime) -> Option<Duration> {
         return Duration::try_from_secs_f64(seconds).ok();
     }
     let at = OffsetDateTime::parse(value, &Rfc2822).ok()?;
-    Some(Duration::try_from(at - now).unwrap_or(Duration::ZERO))
+    Duration::try_from(at - now).ok()
 }
 
 #[cfg(test)]

@@ -91,7 +91,7 @@ def the_build_has_what_cargo_needs(scene: Scene, containerfile: str) -> None:
     context = scene.scratch / "context"
     context.mkdir()
     copy_sources(context, *image.copied(containerfile))
-    command = ["cargo", "metadata", "--locked", "--offline", "--format-version", "1", "--quiet"]
+    command = ["cargo", "metadata", "--locked", "--format-version", "1", "--quiet"]
     found = subprocess.run(command, cwd=context, capture_output=True, text=True, check=False)
     expect(found.returncode == 0, f"Cargo cannot build from what the image copies: {found.stderr}")
 
