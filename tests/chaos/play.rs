@@ -401,7 +401,8 @@ impl Stage {
         let held_until: Timestamp =
             answer["held_until"].as_str().and_then(|it| it.parse().ok()).expect("a time");
         let has_passed = held_until <= self.world.clock.now();
-        if self.judge.raced || !self.frozen.is_empty() || has_passed {
+        // One that was frozen has the clock that it began with, and clocks may have jumped since.
+        if self.judge.raced || self.judge.thawed || !self.frozen.is_empty() || has_passed {
             return;
         }
         if let Some(at_work) = self.at_work {
