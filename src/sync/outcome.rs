@@ -137,10 +137,9 @@ impl SyncInvocation<'_> {
     /// so that a wrong setting leaves no trace. Returns the documented error.
     async fn fail(&self, leased: &LeasedCheckpoint, stats: RunStats, error: SyncError) -> Error {
         if matches!(error, SyncError::LeaseLost) {
-            let id = leased.with_checkpoint(|checkpoint| checkpoint.snapshot_id.clone());
-            remove_if_abandoned(&*self.dependencies.store, &id).await;
-            return error_of(error);
+            return self.lease_lost(leased).await;
         }
+        let misses_a_part = matches!(error, SyncError::PartLost(_));
         let error = error_of(error);
         let untouched = leased.with_checkpoint(|checkpoint| {
             checkpoint.lists.is_empty() && checkpoint.abandoned.is_empty()
@@ -151,10 +150,20 @@ impl SyncInvocation<'_> {
         } else {
             self.release_to_next(leased, stats, self.retry_at()).await
         };
-        if let Err(left) = left {
-            warn!(error = %left, "the lease could not be released; it will expire");
+        match left {
+            // The part is gone because another invocation has finished or abandoned the run.
+            Err(LeaseError::LeaseLost) if misses_a_part => return self.lease_lost(leased).await,
+            Err(left) => warn!(error = %left, "the lease could not be released; it will expire"),
+            Ok(()) => {}
         }
         if has_nothing { error.with_nothing_left() } else { error }
+    }
+
+    /// Cleans up after a run that another invocation has taken over.
+    async fn lease_lost(&self, leased: &LeasedCheckpoint) -> Error {
+        let id = leased.with_checkpoint(|checkpoint| checkpoint.snapshot_id.clone());
+        remove_if_abandoned(&*self.dependencies.store, &id).await;
+        error_of(SyncError::LeaseLost)
     }
 
     /// Whether the run's folder is empty. Parts may be stored although the checkpoint names no list yet.

@@ -261,6 +261,33 @@ async fn a_holder_frozen_while_its_run_is_given_up_leaves_nothing() {
     assert!(late > 0, "no write came late");
 }
 
+/// Others finished the run while its holder slept, and newer snapshots took its place, so that its parts are gone. The
+/// holder says that it lost the run, and not that somebody must start over.
+#[tokio::test(start_paused = true)]
+async fn a_holder_frozen_until_its_snapshot_is_removed_says_that_it_lost_the_run() {
+    let scene = Scene::small().await;
+    let mut lost = 0;
+    for call in AFTER_TAKING..=scene.store_calls {
+        let what = format!("frozen after store call {call}");
+        let mut stage = scene.stage();
+        stage.world = stage.world.clone().with("KEEP_SNAPSHOTS", "2");
+        let world = &stage.world;
+        let fuse = stage.fuse_at_store_call(call, Side::After);
+        let holder = frozen(world, &fuse, &what).await;
+        for _ in 0..3 {
+            tokio::time::advance(Duration::from_secs(1)).await;
+            world.complete().await;
+        }
+        fuse.mend();
+        match holder.await {
+            Err(Error::LeaseLost(_)) => lost += 1,
+            Ok(answer) => assert_eq!(answer["status"], "complete", "{what}: {answer:#}"),
+            Err(error) => panic!("{what}: {error:?}"),
+        }
+    }
+    assert!(lost > 0, "no holder lost its lease");
+}
+
 /// A part that such a write adds to a published snapshot harms nobody, and is removed with the next
 /// snapshot.
 #[tokio::test(start_paused = true)]
