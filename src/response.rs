@@ -44,8 +44,8 @@ impl Response {
         }
     }
 
-    /// As JSON. The records of a lookup are copied byte for byte: a `Value` has no room for every number and string that
-    /// Clerk's metadata may hold.
+    /// As JSON. The records of a lookup are copied byte for byte: a `Value` cannot hold every number and string that Clerk's
+    /// metadata may have.
     ///
     /// # Errors
     /// None that an answer can cause: every key is a string.

@@ -231,7 +231,8 @@ impl ReadPage {
         }
     }
 
-    /// The lines to write for the dataset at index `destination` of the context. Borrowed if no row between them is dropped.
+    /// The lines to write for the dataset at index `destination` of the context. Borrowed if no row between them is
+    /// dropped.
     pub fn kept_lines(&self, destination: usize, dataset: Dataset) -> Cow<'_, [u8]> {
         let written = |row: &ReadRow| row.is_written() && row.left_out.is_empty();
         let begin = self.rows.iter().position(written).unwrap_or(self.rows.len());

@@ -82,8 +82,8 @@ impl Stop {
         }
     }
 
-    /// Whether a request failed in a way that concerns only itself: the run goes on if the caller can do
-    /// without its answer.
+    /// Whether a request failed in a way that concerns only itself: the run continues if the caller can
+    /// do without its answer.
     #[must_use]
     pub(crate) fn may_be_ignored(&self) -> bool {
         matches!(

@@ -162,7 +162,8 @@ pub struct Lease {
     pub until: Option<Timestamp>,
 }
 
-/// The longest time that a lease can seem to be held: `LEASE_SECONDS` is at most 900, and clocks differ.
+/// The longest time that a lease can seem to be held: `LEASE_SECONDS` is at most 900, and clocks differ by up to
+/// a minute.
 const LONGEST_LEASE: Duration = Duration::from_secs(900 + 60);
 
 impl Lease {
@@ -218,7 +219,8 @@ impl Checkpoint {
         latest.snapshot_id == self.snapshot_id && self.completed.is_some()
     }
 
-    /// Forgets all roles if `list` is that of the roles: its rows are read again, or it is left out.
+    /// Forgets all roles if `list` is that of the roles. Called when none of its rows is kept: they are
+    /// read again, or the list is left out.
     pub fn forget_roles_of(&mut self, list: ListName) {
         if list == ListName::from(Resource::OrganizationRoles) {
             self.roles = RoleCatalogue::default();

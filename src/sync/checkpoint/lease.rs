@@ -233,8 +233,7 @@ impl LeasedCheckpoint {
             match put.await {
                 Ok(version) => break version,
                 // The condition may fail because one of our own attempts took effect and its
-                // response was lost. The token in the
-                // file shows which.
+                // response was lost. The token in the file shows whose the file is.
                 Err(error) if error.is_precondition_failed() => match self.stored_by().await? {
                     StoredBy::Us(it) if it.bytes == bytes => break it.version,
                     StoredBy::Us(it)

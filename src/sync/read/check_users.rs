@@ -8,9 +8,10 @@
 //!   snapshot has all of them, the segment is checked. A segment whose users it does not remember
 //!   is read back.
 //! - A user that the snapshot does not have was created or deleted during the run. The sync
-//!   reads the list of users further, and requests by id those that are still missing. If the user no longer exists, it stores the part again without the
-//!   user's grants, and counts the membership as dangling, as
-//!   [`resolve`](crate::sync::references::resolve) does for memberships that are read later.
+//!   reads the list of users further, and requests by id those that are still missing. If the user no
+//!   longer exists, it stores the part again without the user's grants, and counts the membership as
+//!   dangling, as [`resolve`](crate::sync::references::resolve) does for memberships that are read
+//!   later.
 
 use std::collections::{BTreeMap, BTreeSet};
 

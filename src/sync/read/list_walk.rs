@@ -337,7 +337,8 @@ impl WindowWalk<'_> {
         }
     }
 
-    /// Adds a page to the pending ones, and stores them if it is time. `Some` if the walk ends before the end of the window.
+    /// Adds a page to the pending ones, and stores them if it is time. `Some` if the walk ends before
+    /// the end of the window.
     async fn add_page(
         &mut self,
         mut batch: Batch,

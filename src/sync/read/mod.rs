@@ -39,8 +39,8 @@ pub async fn read_everything(run: &Run) -> Result<(), Stop> {
     read_lists(run, not_done(run, &needed), Phase::follows).await?;
     check_users(run).await?;
     // Lists that grants refer to may have grown: a row that was fetched for another list (`fetch_missing`) sets
-    // its own list back to `Walking` or `Comparing`. They are compared once more, one phase after the other, so that no list
-    // grows while it is compared.
+    // its own list back to `Walking` or `Comparing`. They are compared once more, one phase after the other, so
+    // that no list grows while it is compared.
     run.remembered_ids.clear();
     read_lists(run, not_done(run, &needed), |phase, other| other < phase).await?;
     run.check_time_left()?;

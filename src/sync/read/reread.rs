@@ -68,6 +68,7 @@ async fn replace(
     let stored = segment.store(id).await?;
     let replacement = stored.segment.clone();
     run.commit(|checkpoint| {
+        // All rows of the list are replaced.
         if progress_of(checkpoint, name).segments().count() == 1 {
             checkpoint.forget_roles_of(name);
         }

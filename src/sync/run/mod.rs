@@ -166,6 +166,7 @@ impl Run {
         self.commit(|checkpoint| {
             let progress = progress_of(checkpoint, list);
             change(progress);
+            // The catalogue has the roles whose rows are stored, and no others.
             if progress.segments().next().is_none() {
                 checkpoint.forget_roles_of(list);
             }

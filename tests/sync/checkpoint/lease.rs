@@ -235,10 +235,10 @@ async fn a_holder_frozen_at_any_store_call_past_its_lease_changes_nothing_when_i
     }
 }
 
-/// The run was given up while its holder slept: what the holder stores when it wakes up is removed by itself, because
-/// nobody else would look for it.
+/// Another invocation abandoned the run while its holder was frozen. The holder removes what it stores when it wakes up,
+/// because nobody else would look for it.
 #[tokio::test(start_paused = true)]
-async fn a_holder_frozen_while_its_run_is_given_up_leaves_nothing() {
+async fn a_holder_frozen_while_its_run_is_abandoned_leaves_nothing() {
     let scene = Scene::small().await;
     let mut late = 0;
     for side in [Side::Before, Side::After] {

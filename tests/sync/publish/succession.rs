@@ -208,7 +208,7 @@ async fn publishes(world: &World, itself: Option<&str>, event: Value, what: &str
 /// A manifest that says what it follows cannot be changed, so that of a run that would follow another
 /// snapshot is never published.
 #[tokio::test(start_paused = true)]
-async fn a_run_whose_manifest_names_another_snapshot_by_now_is_given_up() {
+async fn a_run_whose_manifest_names_another_snapshot_by_now_is_abandoned() {
     let scene = Scene::small().await;
     for moved in Moved::ALL {
         let what = format!("{moved:?}");
