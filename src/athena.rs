@@ -78,15 +78,15 @@ impl Listed {
 
 /// Writes the lists of the parts of the newest published snapshot, unless they are there. A dataset that is not in it, or
 /// has no records, has an empty list, which is a table without rows. What Athena makes of a table whose location has no
-/// file is nowhere documented.
+/// file is nowhere documented. Returns whether it wrote them.
 ///
 /// # Errors
 /// [`AthenaError`]. Some lists may have been written by then.
-pub async fn list_snapshot(store: &Arc<dyn Store>, latest: &Latest) -> Result<(), AthenaError> {
+pub async fn list_snapshot(store: &Arc<dyn Store>, latest: &Latest) -> Result<bool, AthenaError> {
     let marker = store.get(MARKER_KEY).await?;
     let names = |object: &Object| serde_json::from_slice::<Listed>(&object.bytes).ok();
     if marker.as_ref().and_then(names) == Some(Listed::of(latest)) {
-        return Ok(());
+        return Ok(false);
     }
     let source: Arc<dyn Source> = Arc::new(StoreSource::new(Arc::clone(store)));
     let sha256 = Some(&latest.manifest_sha256);
@@ -107,7 +107,7 @@ pub async fn list_snapshot(store: &Arc<dyn Store>, latest: &Latest) -> Result<()
             "older feeds have no list for Athena yet; the next snapshot's sync writes them"
         );
     }
-    Ok(())
+    Ok(true)
 }
 
 /// Writes the lists, and then the marker, over what was there.

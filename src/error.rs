@@ -74,7 +74,7 @@ pub struct Failure {
 enum Left {
     /// A checkpoint to continue from, as far as it is known.
     Run,
-    /// Nothing: the run had stored nothing yet, or was not begun.
+    /// Nothing of this invocation: it was to begin a run, or could not find out whether there is one.
     Nothing,
     /// What failed is no run.
     NoRun,

@@ -12,6 +12,7 @@ use clerk_store::quoted::{Quoted, looks_like_a_key};
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::config::{LONGEST_TIME_BUDGET, resource_names};
 use crate::lists::endpoint::Endpoint;
@@ -251,7 +252,8 @@ impl fmt::Display for InvalidEvent {
     }
 }
 
-/// The fields of an object in their order, including those that occur twice.
+/// The fields of an object in their order, including those that occur twice. A value that [`Value`] cannot hold (half of
+/// a surrogate pair, a number out of range, more than 128 levels) counts as `null`, which no field of an event may be.
 struct Fields(Vec<(String, Value)>);
 
 impl<'de> Deserialize<'de> for Fields {
@@ -267,8 +269,8 @@ impl<'de> Deserialize<'de> for Fields {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
                 let mut fields = Vec::new();
-                while let Some(field) = map.next_entry()? {
-                    fields.push(field);
+                while let Some((name, value)) = map.next_entry::<String, Box<RawValue>>()? {
+                    fields.push((name, serde_json::from_str(value.get()).unwrap_or_default()));
                 }
                 Ok(Fields(fields))
             }

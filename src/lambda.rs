@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use clerk_store::aws::LazyAwsConfig;
 use lambda_runtime::{LambdaEvent, service_fn};
-use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio::sync::{OnceCell, watch};
 use tokio::time::Instant;
@@ -57,7 +56,7 @@ struct Function {
 }
 
 impl Function {
-    async fn invoke(&self, event: LambdaEvent<Value>) -> Result<Box<RawValue>, Error> {
+    async fn invoke(&self, event: LambdaEvent<Box<RawValue>>) -> Result<Box<RawValue>, Error> {
         self.telemetry.set_invocation(Some(telemetry::Invocation {
             request_id: event.context.request_id.clone(),
             cold_start: !self.started_before.swap(true, Ordering::Relaxed),
@@ -67,10 +66,11 @@ impl Function {
         catch_panic(self.answer(event)).await
     }
 
-    async fn answer(&self, event: LambdaEvent<Value>) -> Result<Box<RawValue>, Error> {
+    async fn answer(&self, event: LambdaEvent<Box<RawValue>>) -> Result<Box<RawValue>, Error> {
         let started = Instant::now();
         let config = Config::from_environment(&self.environment, Place::Lambda)?;
-        let request = Event::from_value(&event.payload)?;
+        // Not parsed by the runtime, which would report what it cannot parse under the name of its own error.
+        let request = Event::from_json(event.payload.get().as_bytes())?;
         let dependencies = self
             .dependencies
             .get_or_init(|| Dependencies::open(&config, LazyAwsConfig::of_environment()))

@@ -1,4 +1,4 @@
-//! clerk-sync copies who has access to what in a Clerk instance to S3 or a folder, as NDJSON with a
+//! clerk-sync copies a Clerk instance's access data (who has access to what) to S3 or a folder, as NDJSON with a
 //! manifest.
 //!
 //! The modules, in the order in which data flows through them:
@@ -13,7 +13,7 @@
 //! - [`sync`] is the main job: it continues the run in progress or starts one, reads Clerk's lists,
 //!   checkpoints as it goes, and publishes the snapshot. [`check`] tests whether a sync would work;
 //!   [`lookup`] reads one resource and writes nothing. [`changes`] writes what changed with each
-//!   published snapshot, and [`athena`] lists of its files.
+//!   published snapshot, and [`athena`] writes lists of its files.
 //! - [`lists`] is the table of Clerk's lists, and [`paging`] reads one of them page by page.
 //! - [`clerk`] sends the requests, all of them GET, with the [`secret_key`] that [`secret_source`]
 //!   reads. [`signing`] signs manifests. [`work_limit`] and [`time_limit`] stop the work in time.
@@ -25,7 +25,7 @@
 //!   [`invocation_metrics`] show what happens meanwhile.
 //! - All of them use [`clock`], [`time_budget`] and [`panics`].
 //!
-//! Two crates beside this one use no code of it: `clerk-access` asks the snapshots, and
+//! Two crates beside this one use no code of it: `clerk-access` queries snapshots, and
 //! `clerk-sandbox` is the synthetic Clerk of the tests.
 //!
 //! To see how a row gets from Clerk into a part, read [`sync`] and then `src/sync/read/list.rs`.

@@ -404,12 +404,21 @@ mod tests {
     #[test]
     fn a_human_line_has_time_level_message_and_fields() {
         let text = human(|| {
-            tracing::warn!(dataset = "users", requests = 17, why = "a \"b\"", none = "", "slow");
+            let (words, pair) = ("two words", "a=b");
+            tracing::warn!(
+                dataset = "users",
+                requests = 17,
+                why = "\"b\"",
+                none = "",
+                words,
+                pair,
+                "slow"
+            );
         });
         assert_eq!(
             text,
-            "2026-11-20T12:00:00.000Z  WARN slow dataset=users requests=17 why=\"a \\\"b\\\"\" \
-             none=\"\"\n"
+            "2026-11-20T12:00:00.000Z  WARN slow dataset=users requests=17 why=\"\\\"b\\\"\" \
+             none=\"\" words=\"two words\" pair=\"a=b\"\n"
         );
     }
 

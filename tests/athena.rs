@@ -228,6 +228,24 @@ async fn a_snapshot_stays_while_the_lists_name_it() {
     assert_eq!(objects.keys().filter(|key| key.ends_with("/manifest.json")).count(), 1);
 }
 
+/// Once the lists are written, by a `sync` that publishes nothing, that snapshot is removed.
+#[tokio::test(start_paused = true)]
+async fn a_snapshot_that_only_the_lists_kept_is_removed_when_they_are_written() {
+    let world = world(&small()).with("KEEP_SNAPSHOTS", "1");
+    world.complete().await;
+    pass(2).await;
+    let refused = Effect::Refuse(403, "AccessDenied");
+    world.store.fault(Fault::new(Operation::Put, refused).on_key("athena/latest/").from(1));
+    world.complete().await;
+    assert_eq!(world.snapshots().len(), 2, "the lists name the older one");
+    world.store.heal();
+    let world = world.with("SNAPSHOT_INTERVAL_MINUTES", "60");
+    let answer = world.sync().await.expect("an answer");
+    assert_eq!(answer["status"], "skipped");
+    assert_listed(&world.memory.objects());
+    assert_eq!(world.snapshots().len(), 1);
+}
+
 /// After another `sync`, which has nothing else to do, the lists are those of the newest snapshot.
 async fn assert_put_right(world: &World, what: &str) {
     pass(PAST_THE_LEASE.as_secs()).await;

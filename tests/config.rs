@@ -118,6 +118,25 @@ fn an_endpoint_of_kms_is_checked_only_if_it_is_used() {
     assert_eq!(complaints(&[wrong], Place::Program), [""; 0]);
     let used = [wrong, ("SIGNING_KEY_ID", "alias/evidence")];
     assert_eq!(complaints(&used, Place::Program), ["AWS_ENDPOINT_URL_KMS"]);
+    // Neither a secret nor a bucket.
+    let key = key("test");
+    let no_other = [
+        ("SNAPSHOT_URL", "file:///var/tmp/clerk"),
+        ("CLERK_SECRET_ID", ""),
+        ("CLERK_SECRET_KEY", &key),
+    ];
+    let with = |more: &[(&'static str, &'static str)]| {
+        complaints(&[&no_other[..], more].concat(), Place::Program)
+    };
+    let signing = ("SIGNING_KEY_ID", "alias/evidence");
+    for wrong in ["localhost:1", "mailto:somebody", "ftp://localhost", "http://"] {
+        let of_all = ("AWS_ENDPOINT_URL", wrong);
+        assert_eq!(with(&[of_all]), [""; 0]);
+        assert_eq!(with(&[of_all, signing]), ["AWS_ENDPOINT_URL"], "{wrong}");
+    }
+    for accepted in ["http://localhost:1", "https://kms.example.org"] {
+        assert_eq!(with(&[("AWS_ENDPOINT_URL", accepted), signing]), [""; 0], "{accepted}");
+    }
 }
 
 // `--help` is made from the table, so the table must be true.
@@ -390,6 +409,8 @@ fn numbers_have_bounds() {
         ),
         ("SNAPSHOT_MAX_AGE_HOURS", ["0", "8760"], ["-1", "8761", "x", "inf", "1e300", "nan"]),
         ("SHRINK_GUARD_PERCENT", ["0", "100"], ["-1", "101", "x", "inf", "50%", "nan"]),
+        ("KEEP_SNAPSHOTS", ["1", "1000000"], ["0", "1000001", "-1", "1.5", "most", "inf"]),
+        ("SESSIONS_LOOKBACK_DAYS", ["0", "365"], ["-1", "365.1", "x", "inf", "1e300", "nan"]),
     ] {
         for value in accepted {
             assert!(complaints(&[(variable, value)], Place::Program).is_empty());
@@ -397,6 +418,15 @@ fn numbers_have_bounds() {
         for value in wrong.into_iter().filter(|value| !value.is_empty()) {
             refused(variable, value);
         }
+    }
+}
+
+#[test]
+fn names_have_a_greatest_length() {
+    let (longest, longer) = ("a".repeat(2048), "a".repeat(2049));
+    for variable in ["CLERK_SECRET_ID", "SIGNING_KEY_ID"] {
+        assert_eq!(complaints(&[(variable, &longest)], Place::Program), [""; 0], "{variable}");
+        refused(variable, &longer);
     }
 }
 

@@ -36,6 +36,28 @@ fn an_empty_object_is_a_plain_sync() {
     assert_eq!(Event::from_json(b" {\n}\n").unwrap(), plain_sync());
 }
 
+/// JSON that many parsers refuse: half of a surrogate pair, a number out of range, two hundred levels.
+fn odd_json() -> [String; 3] {
+    [
+        r#""\ud800""#.to_owned(),
+        "1e400".to_owned(),
+        format!("{}{}", "[".repeat(200), "]".repeat(200)),
+    ]
+}
+
+#[test]
+fn json_that_a_parser_may_refuse_is_judged_by_where_it_stands() {
+    for odd in odd_json() {
+        let of_a_scheduler = format!(r#"{{"source": "aws.events", "detail": {{"odd": {odd}}}}}"#);
+        assert_eq!(Event::from_json(of_a_scheduler.as_bytes()).unwrap(), plain_sync(), "{odd}");
+        for (name, says) in [("forse", "forse"), ("restart", "restart"), ("action", "action")] {
+            let event = format!(r#"{{"{name}": {odd}}}"#);
+            let message = Event::from_json(event.as_bytes()).unwrap_err().to_string();
+            assert!(message.contains(says), "{event}: {message}");
+        }
+    }
+}
+
 #[test]
 fn an_event_of_a_scheduler_is_a_plain_sync_whatever_it_holds() {
     // Amazon EventBridge user guide: the event of a rule that runs on a schedule.
@@ -191,4 +213,25 @@ fn a_refusal_is_short_escaped_and_shows_no_key() {
     let message = refused(&json!({ "line\nbreak": 1, &key: 2, "action": &key }));
     assert!(message.contains(r"line\nbreak"), "{message}");
     assert!(!message.contains('\n') && !message.contains(&key), "{message}");
+}
+
+#[test]
+fn values_have_a_greatest_length_and_size() {
+    let lookup =
+        |length| json!({"action": "lookup", "resource": "users", "username": "a".repeat(length)});
+    read(&lookup(512));
+    assert!(refused(&lookup(513)).contains("username is not usable"));
+    let longest = 365 * 24 * 60 * 60;
+    read(&json!({"time_budget_seconds": longest}));
+    assert!(refused(&json!({"time_budget_seconds": longest + 1})).contains("time_budget_seconds"));
+}
+
+/// The message names the resources that can be looked up, and no other.
+#[test]
+fn a_lookup_without_a_resource_says_which_there_are() {
+    let message = refused(&json!({"action": "lookup"}));
+    let (_, accepted) = message.split_once("accepted: one of ").expect("the accepted names");
+    let accepted: BTreeSet<&str> = accepted.trim_end_matches(')').split(", ").collect();
+    assert!(accepted.contains("users") && accepted.contains("organization_memberships"));
+    assert!(!accepted.contains("daily_active_users"), "{accepted:?}");
 }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use clerk_sandbox::{Effect, FaultRule, Population, Sandbox};
+use clerk_sandbox::{DEFAULT_KEY, Effect, FaultRule, Population, Sandbox};
 use clerk_snapshot::resource::Resource;
 use clerk_sync::error::Error;
 use clerk_sync::lists::endpoint::Endpoint;
@@ -13,7 +13,9 @@ use serde_json::{Value, json};
 
 use crate::support::captured::Captured;
 use crate::support::plain::plain;
+use crate::support::scripted_secret::ScriptedSecret;
 use crate::support::snapshot::Snapshot;
+use crate::support::two_instances::{CHANGED_KEY, TwoInstances};
 use crate::support::world::World;
 
 /// A user with memberships in several organizations, organizations with members of all roles, and
@@ -437,6 +439,55 @@ async fn a_404_for_a_list_or_from_a_proxy_is_an_error() {
         assert_eq!(error.name(), "ClerkProtocol", "{path}: {error:?}");
         assert!(error.message().contains("404"), "{}", error.message());
     }
+}
+
+/// The user is deleted between the request for it and the one for its memberships.
+#[tokio::test(start_paused = true)]
+async fn a_user_that_vanishes_meanwhile_is_not_found() {
+    let world = World::new(instance());
+    let user = world.sandbox.ids("users").remove(3);
+    let memberships = format!("/v1/users/{user}/organization_memberships");
+    world.sandbox.fault(FaultRule::on(memberships).status(404, "resource_not_found"));
+    let answer = looked_up(&world, "users", json!({"id": user, "grants": true})).await;
+    assert_eq!((&answer["records"], &answer["grants"]), (&json!([]), &json!([])));
+    assert!(answer["message"].as_str().expect("a sentence").starts_with("Found no record"));
+}
+
+/// The key changes between the request for the user and the one for its memberships, to that of another instance. The
+/// answer is of one instance alone.
+#[tokio::test(start_paused = true)]
+async fn a_lookup_whose_key_changes_begins_anew() {
+    let (before, after) = (plain(520, 4, 540), plain(520, 4, 0));
+    before.set_instance("ins_before", "production");
+    after.set_instance("ins_after", "production");
+    let user = "users_000003";
+    assert!(before.count("organization_memberships") > 0);
+    before.on_request(move |sandbox, request| {
+        if request.path == format!("/v1/users/{user}") {
+            sandbox.rotate_key("sk_test_nobody_has");
+        }
+    });
+    let mut world =
+        World::new(before.clone()).with_secret(ScriptedSecret::new([DEFAULT_KEY, CHANGED_KEY]));
+    world.transport = TwoInstances::new(&before, &after);
+    let answer = looked_up(&world, "users", json!({"id": user, "grants": true})).await;
+    assert_eq!(answer["records"].as_array().map(Vec::len), Some(1));
+    assert_eq!(answer["grants"], json!([]), "the other instance has no memberships");
+    assert!(after.request_count(&format!("/v1/users/{user}")) > 0, "the user is of it, too");
+}
+
+/// A page that says that there are more rows than it lists proves nothing about the others.
+#[tokio::test(start_paused = true)]
+async fn a_page_with_a_part_of_the_rows_is_an_error() {
+    let world = World::new(instance());
+    let organization = world.sandbox.memberships()[0]["organization"]["id"].clone();
+    let user = world.sandbox.memberships()[0]["public_user_data"]["user_id"].clone();
+    let fields = json!({"organization_id": organization, "user_id": user});
+    let found = looked_up(&world, "organization_memberships", fields.clone()).await;
+    assert_ne!(found["records"], json!([]));
+    world.sandbox.fault(FaultRule::on("/v1/organizations/*").effect(Effect::ShiftTotal(1)));
+    let error = outcome(&world, "organization_memberships", fields).await.unwrap_err();
+    assert_eq!(error.name(), "ClerkProtocol", "{error:?}");
 }
 
 /// A server that ignores a filter lists whichever rows come first.

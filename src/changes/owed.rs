@@ -19,12 +19,16 @@ impl Feeds {
     /// # Errors
     /// [`FeedError`].
     pub async fn make_owed(&self, newest: &Latest) -> Result<Option<Feed>, FeedError> {
-        let standing = self.store.get(CHANGES_LATEST_KEY).await?;
-        let named = standing.and_then(|object| named(&object.bytes));
-        if named.is_some_and(|named| named.to == newest.snapshot_id) {
+        if self.newest_named().await?.as_ref() == Some(&newest.snapshot_id) {
             return Ok(None);
         }
         self.make_of(newest).await
+    }
+
+    /// The snapshot that the feed which `changes/latest.json` names leads to.
+    async fn newest_named(&self) -> Result<Option<String>, FeedError> {
+        let standing = self.store.get(CHANGES_LATEST_KEY).await?;
+        Ok(standing.and_then(|object| named(&object.bytes)).map(|named| named.to))
     }
 
     /// Makes the feed of the newest published snapshot, unless it is there. `None`: it is the first snapshot.
@@ -59,7 +63,7 @@ impl Feeds {
     }
 
     /// Ids of the published snapshots whose feed is owed, newest first: all that have none, back to the first snapshot
-    /// or to one that is gone.
+    /// or to one that is gone. The newest one's feed is also owed if `changes/latest.json` does not name it.
     ///
     /// # Errors
     /// [`FeedError`].
@@ -67,15 +71,19 @@ impl Feeds {
         let listed = self.store.list(CHANGES_FOLDER).await?;
         let made: BTreeSet<&str> =
             listed.iter().filter_map(|it| feed_of_summary(&it.key)).collect();
+        let named = self.newest_named().await?;
         let mut owed = Vec::new();
+        let mut is_newest = true;
         let mut chain = Chain::from_latest(Arc::clone(&self.source));
         loop {
             match chain.next().await {
                 Ok(Some(Link::Snapshot(snapshot))) => {
                     let has_feed = snapshot.manifest().previous.is_some();
-                    if has_feed && !made.contains(snapshot.id()) {
+                    let is_named = !is_newest || named.as_deref() == Some(snapshot.id());
+                    if has_feed && !(made.contains(snapshot.id()) && is_named) {
                         owed.push(snapshot.id().to_owned());
                     }
+                    is_newest = false;
                 }
                 Err(error @ ReadError::Unavailable { .. }) => return Err(error.into()),
                 // The chain ends where a snapshot is gone or damaged.

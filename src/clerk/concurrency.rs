@@ -445,6 +445,41 @@ mod tests {
         assert_eq!(fill(&concurrency).await.len(), START as usize);
     }
 
+    #[test]
+    fn the_usual_concurrency_follows_the_rate() {
+        let usual: Vec<usize> =
+            [1.0, 250.0, 500.0, 501.0, 1000.0, 1e6].map(usual_concurrency).into();
+        assert_eq!(usual, [32, 32, 64, 65, 128, 128]);
+    }
+
+    /// A request that is given up no longer counts as asked for.
+    #[tokio::test(start_paused = true)]
+    async fn requests_that_wait_count_as_asked_for_until_they_are_given_up() {
+        let concurrency = Concurrency::new(1);
+        let first = concurrency.slot(&Urgency::default()).await;
+        let (urgency, moment) = (Urgency::default(), Duration::from_millis(1));
+        {
+            let mut waiting = std::pin::pin!(concurrency.slot(&urgency));
+            assert!(tokio::time::timeout(moment, &mut waiting).await.is_err());
+            assert_eq!(concurrency.usage().asked_for(), 2);
+        }
+        assert_eq!(concurrency.usage().asked_for(), 1);
+        drop(first);
+        assert_eq!(concurrency.usage().asked_for(), 0);
+    }
+
+    /// The end of an ordinary request does not take the urgent one's place beyond the limit.
+    #[tokio::test(start_paused = true)]
+    async fn an_urgent_request_exceeds_the_limit_after_ordinary_ones_have_ended() {
+        let concurrency = Concurrency::new(32);
+        let mut slots = fill(&concurrency).await;
+        drop(slots.pop());
+        slots.extend(fill(&concurrency).await);
+        let urgent = Urgency::at_once();
+        let beyond = tokio::time::timeout(Duration::from_millis(1), concurrency.slot(&urgent));
+        assert!(beyond.await.is_ok(), "no urgent request is in flight");
+    }
+
     /// Releasing a slot wakes a waiter.
     #[tokio::test(start_paused = true)]
     async fn released_slots_are_reused() {

@@ -334,6 +334,20 @@ mod tests {
     }
 
     #[test]
+    fn a_line_holds_as_many_whole_words_as_fit() {
+        let wrapped = |sentence: &str| {
+            let mut text = String::new();
+            push_wrapped(&mut text, sentence);
+            text
+        };
+        assert_eq!(wrapped("two words"), "      two words\n");
+        let (long, full) = ("x".repeat(40), "y".repeat(WIDTH - INDENT.len() - 41));
+        assert_eq!(wrapped(&format!("{long} {full} z")), format!("      {long} {full}\n      z\n"));
+        assert_eq!(wrapped(&format!("{long} {full}z")), format!("      {long}\n      {full}z\n"));
+        assert_eq!(wrapped(&"a ".repeat(40)).lines().map(str::len).collect::<Vec<_>>(), [79, 11]);
+    }
+
+    #[test]
     fn help_names_every_resource() {
         for resource in Resource::ALL {
             assert!(help().contains(resource.name()));

@@ -23,40 +23,40 @@ enum Listed {
 #[derive(Debug)]
 struct Ids {
     sorted: Vec<u64>,
-    /// Start of each bucket in `sorted`, and the end of the last one. A bucket holds the hashes of an equal share of
-    /// the value range, about [`IDS_OF_A_SHARE`] since hashes are evenly spread.
-    shares: Vec<usize>,
+    /// Start of each bucket in `sorted`, and the end of the last one. A bucket holds the hashes of an equal part of
+    /// the value range, about [`IDS_PER_BUCKET`] since hashes are evenly spread.
+    bucket_starts: Vec<usize>,
     /// Ids added after the list was sealed.
     added: HashSet<u64>,
 }
 
 /// One cache line of hashes per bucket. The bucket starts cost half a byte per id.
-const IDS_OF_A_SHARE: usize = 16;
+const IDS_PER_BUCKET: usize = 16;
 
 impl Ids {
     fn new(mut ids: Vec<u64>) -> Self {
         ids.sort_unstable();
-        let shares = ids.len() / IDS_OF_A_SHARE + 1;
-        let mut begins = vec![0; shares + 1];
+        let buckets = ids.len() / IDS_PER_BUCKET + 1;
+        let mut bucket_starts = vec![0; buckets + 1];
         for &hash in &ids {
-            begins[share(hash, shares) + 1] += 1;
+            bucket_starts[bucket_of(hash, buckets) + 1] += 1;
         }
-        for index in 1..begins.len() {
-            begins[index] += begins[index - 1];
+        for index in 1..bucket_starts.len() {
+            bucket_starts[index] += bucket_starts[index - 1];
         }
-        Self { sorted: ids, shares: begins, added: HashSet::new() }
+        Self { sorted: ids, bucket_starts, added: HashSet::new() }
     }
 
     fn has(&self, hash: u64) -> bool {
-        let share = share(hash, self.shares.len() - 1);
-        self.sorted[self.shares[share]..self.shares[share + 1]].contains(&hash)
+        let bucket = bucket_of(hash, self.bucket_starts.len() - 1);
+        self.sorted[self.bucket_starts[bucket]..self.bucket_starts[bucket + 1]].contains(&hash)
             || self.added.contains(&hash)
     }
 }
 
-/// Bucket of a hash when all 64-bit numbers are divided into `shares` equal buckets.
-const fn share(hash: u64, shares: usize) -> usize {
-    ((hash as u128 * shares as u128) >> 64) as usize
+/// Bucket of a hash when all 64-bit numbers are divided into this many equal buckets.
+const fn bucket_of(hash: u64, buckets: usize) -> usize {
+    ((hash as u128 * buckets as u128) >> 64) as usize
 }
 
 impl IdIndex {
@@ -66,7 +66,7 @@ impl IdIndex {
     }
 
     /// Marks a list as still being read: until it is [sealed](Self::seal), any id may be in it.
-    pub fn await_rows(&mut self, resource: Resource) {
+    pub fn mark_pending(&mut self, resource: Resource) {
         self.0.insert(resource, Listed::Pending);
     }
 
@@ -188,7 +188,7 @@ mod tests {
     #[test]
     fn a_list_that_is_being_read_may_hold_any_id() {
         let mut id_index = IdIndex::default();
-        id_index.await_rows(Resource::Users);
+        id_index.mark_pending(Resource::Users);
         assert!(id_index.has(Resource::Users, "user_2") && id_index.is_pending(Resource::Users));
         assert!(
             !id_index.add(Resource::Users, &[hash_of("user_1")]),

@@ -301,10 +301,10 @@ pub fn read_page<'a, R: Row + Deserialize<'a>>(
     context: &PageContext,
     needed: Needed,
 ) -> Option<ReadPage> {
-    let mut reading = Reading::new(context, needed);
-    let add = |wire::Object(row): wire::Object<R>| reading.add(row, None, Vec::new());
+    let mut decoder = PageDecoder::new(context, needed);
+    let add = |wire::Object(row): wire::Object<R>| decoder.add(row, None, Vec::new());
     let total_count = wire::decode_rows(body, add).ok()?;
-    Some(reading.end(total_count))
+    Some(decoder.end(total_count))
 }
 
 /// Decodes one row.
@@ -324,15 +324,15 @@ pub fn read_rows(
     read: RowReader,
 ) -> Result<ReadPage, PageError> {
     let page: wire::Page<&RawValue> = wire::decode_page(body)?;
-    let mut reading = Reading::new(context, needed);
+    let mut decoder = PageDecoder::new(context, needed);
     for (index, raw) in page.rows.into_iter().enumerate() {
         let added = match read(raw.get()) {
-            Ok(row) => reading.add(row, Some(raw), Vec::new()),
-            Err(problem) => reading.add_repaired(raw, problem, read),
+            Ok(row) => decoder.add(row, Some(raw), Vec::new()),
+            Err(problem) => decoder.add_repaired(raw, problem, read),
         };
         added.map_err(|problem| PageError::Row(RowError::new(index, raw, problem)))?;
     }
-    Ok(reading.end(page.total_count))
+    Ok(decoder.end(page.total_count))
 }
 
 /// The [`RowReader`] of a row type.
@@ -347,7 +347,7 @@ pub fn read_row<'a, R: Row + Deserialize<'a> + 'a>(
 }
 
 /// A page being decoded.
-struct Reading<'c> {
+struct PageDecoder<'c> {
     context: &'c PageContext,
     needed: Needed,
     /// Locked once per page.
@@ -359,7 +359,7 @@ struct Reading<'c> {
     written: [u64; MAX_DESTINATIONS],
 }
 
-impl<'c> Reading<'c> {
+impl<'c> PageDecoder<'c> {
     fn new(context: &'c PageContext, needed: Needed) -> Self {
         Self {
             context,

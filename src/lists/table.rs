@@ -29,7 +29,8 @@ fn memberships_of_organization(organization: &str) -> String {
     format!("/organizations/{organization}/memberships")
 }
 
-/// Every list. If a dataset has rows of several lists, its source count is that of the list read last.
+/// Every list. If a dataset has rows of several resources, its source count is that of the last of
+/// them, in the order of this table.
 pub const ENDPOINTS: &[Endpoint] = &[
     Endpoint {
         resource: Resource::OrganizationPermissions,
@@ -529,9 +530,9 @@ mod tests {
     fn every_resource_numbers_its_lists_from_zero() {
         for &resource in Resource::ALL {
             let lists = ENDPOINTS.iter().filter(|endpoint| endpoint.resource == resource);
-            let parts: Vec<u8> = lists.map(|endpoint| endpoint.index).collect();
-            assert!(!parts.is_empty(), "{resource} has no list");
-            assert_eq!(parts, (0..parts.len() as u8).collect::<Vec<_>>(), "{resource}");
+            let indexes: Vec<u8> = lists.map(|endpoint| endpoint.index).collect();
+            assert!(!indexes.is_empty(), "{resource} has no list");
+            assert_eq!(indexes, (0..indexes.len() as u8).collect::<Vec<_>>(), "{resource}");
         }
     }
 

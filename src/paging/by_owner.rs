@@ -111,10 +111,12 @@ impl ByOwnerPager {
             };
             next.pager.allow(Allowed {
                 in_flight: self.allowed.in_flight.saturating_sub(self.begun.len()),
-                read_ahead: self.allowed.read_ahead.saturating_sub(self.begun.len()),
+                read_ahead: self.allowed.read_ahead.saturating_sub(self.begun.len() + self.unsaved),
             });
             match next.pager.next().await {
                 Ok(Some(batch)) => {
+                    // `self` counts the pages of all owners that are not stored yet.
+                    next.pager.stored(1);
                     self.unsaved += 1;
                     return Ok(Some(self.hand_out(next, batch)));
                 }

@@ -20,7 +20,7 @@ use crate::lists::list_error::ListError;
 use crate::lists::page::{ReadPage, ReadRow, RowKey};
 use crate::paging::created_range::CreatedRange;
 use crate::paging::position::{PagingMode, Position, TAIL_ROWS};
-use crate::paging::reader::{Asked, Reader, fetch};
+use crate::paging::reader::{PageRequest, Reader, fetch};
 use crate::paging::ties::Ties;
 use crate::work_limit::StopReason;
 
@@ -65,7 +65,7 @@ pub struct Pager {
 /// Where a pager starts.
 #[derive(Debug)]
 pub struct PagerStart {
-    /// The part of the list to read; position and counts refer to this part.
+    /// The range of the list to read; position and counts refer to it.
     pub range: CreatedRange,
     /// How pages are requested.
     pub mode: PagingMode,
@@ -90,7 +90,7 @@ pub struct Allowed {
 
 #[derive(Debug)]
 struct InFlight {
-    asked: Asked,
+    asked: PageRequest,
     urgency: Urgency,
     answer: AbortOnDrop<Result<ReadPage, ListError>>,
 }
@@ -150,7 +150,7 @@ pub enum PagerStop {
     OutOfTime(StopReason),
     /// None of the last rows taken is in the list any more.
     #[error("the position in {} is lost", .0.path)]
-    LostPlace(&'static Endpoint),
+    LostPosition(&'static Endpoint),
     /// The server does not apply the filters that define a window.
     #[error("{} is not filtered by creation time", .0.path)]
     Unfiltered(&'static Endpoint),
@@ -169,7 +169,7 @@ impl PagerStop {
         match self {
             Self::Clerk(failure) => Ok(failure),
             Self::OutOfTime(why) => Err(why),
-            Self::LostPlace(endpoint) => Ok(protocol(
+            Self::LostPosition(endpoint) => Ok(protocol(
                 endpoint,
                 "its pages do not join the rows read before: its rows change faster than they can be read",
             )),
@@ -278,7 +278,7 @@ impl Pager {
                 Ok(page) => page,
                 Err(PagerStop::Clerk(failure))
                     if failure.error.rejects_the_request()
-                        && matches!(next.asked, Asked::Cursor(Some(_))) =>
+                        && matches!(next.asked, PageRequest::Cursor(Some(_))) =>
                 {
                     self.cursor_rejected();
                     continue;
@@ -294,8 +294,8 @@ impl Pager {
                 return Err(PagerStop::Unfiltered(self.reader.endpoint));
             }
             let batch = match next.asked {
-                Asked::Offset(offset) => self.join_by_offset(offset, page)?,
-                Asked::Cursor(cursor) => self.join_by_cursor(cursor.as_deref(), page),
+                PageRequest::Offset(offset) => self.join_by_offset(offset, page)?,
+                PageRequest::Cursor(cursor) => self.join_by_cursor(cursor.as_deref(), page),
             };
             if self.rows > MAX_ROWS {
                 return Err(self
@@ -334,17 +334,17 @@ impl Pager {
                 self.abandon_the_cursor("returns no row after");
                 return self.ask();
             }
-            PagingMode::Cursor if is_first => Asked::Cursor(self.cursor()),
+            PagingMode::Cursor if is_first => PageRequest::Cursor(self.cursor()),
             // The next cursor is known only when the page has arrived.
             PagingMode::Cursor => return false,
             PagingMode::Offset | PagingMode::ByOwner
                 if is_first || (self.step_back == 0 && is_expected && !self.is_whole()) =>
             {
-                Asked::Offset(self.next_offset)
+                PageRequest::Offset(self.next_offset)
             }
             PagingMode::Offset | PagingMode::ByOwner => return false,
         };
-        if let Asked::Offset(offset) = asked {
+        if let PageRequest::Offset(offset) = asked {
             self.next_offset = offset + self.page_rows - 1;
         }
         let urgency = Urgency::default();
@@ -567,7 +567,7 @@ impl Pager {
     fn step_back(&mut self) -> Result<(), PagerStop> {
         let from = self.position.offset;
         if self.step_back >= from || self.position.stalled.count_round(false).is_err() {
-            return Err(PagerStop::LostPlace(self.reader.endpoint));
+            return Err(PagerStop::LostPosition(self.reader.endpoint));
         }
         self.step_back = if self.step_back == 0 { 8 } else { self.step_back * 4 };
         info!(

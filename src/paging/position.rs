@@ -27,7 +27,7 @@ pub struct Position {
 pub struct OwnerPosition {
     /// The owner.
     pub owner: RowKey,
-    /// The position in the owner's part of the list.
+    /// The position in the owner's rows.
     #[serde(rename = "place")]
     pub position: Position,
 }

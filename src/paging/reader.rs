@@ -26,7 +26,7 @@ pub struct Reader {
     pub client: Arc<Client>,
     /// The list.
     pub endpoint: &'static Endpoint,
-    /// Path of the list, or of one owner's part of it.
+    /// Path of the list, or of one owner's rows.
     pub path: Cow<'static, str>,
     /// Whether that path supports the endpoint's `order_by`. If not, its rows have no defined order.
     pub ordered: bool,
@@ -78,12 +78,12 @@ impl Reader {
 
 /// Which page was requested.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Asked {
+pub(crate) enum PageRequest {
     Offset(u64),
     Cursor(Option<String>),
 }
 
-impl fmt::Display for Asked {
+impl fmt::Display for PageRequest {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Offset(offset) => write!(formatter, "the page at offset {offset}"),
@@ -96,7 +96,7 @@ impl fmt::Display for Asked {
 pub(crate) async fn fetch(
     reader: Reader,
     range: CreatedRange,
-    asked: Asked,
+    asked: PageRequest,
     urgency: Urgency,
 ) -> Result<ReadPage, ListError> {
     let mut position = Vec::new();
@@ -104,9 +104,9 @@ pub(crate) async fn fetch(
         position.push(("limit", reader.endpoint.page_rows.to_string()));
         position.extend(range.query());
         match &asked {
-            Asked::Offset(offset) => position.push(("offset", offset.to_string())),
-            Asked::Cursor(Some(cursor)) => position.push(("starting_after", cursor.clone())),
-            Asked::Cursor(None) => {}
+            PageRequest::Offset(offset) => position.push(("offset", offset.to_string())),
+            PageRequest::Cursor(Some(cursor)) => position.push(("starting_after", cursor.clone())),
+            PageRequest::Cursor(None) => {}
         }
     }
     let mut query = reader.query();
@@ -126,9 +126,9 @@ pub(crate) async fn fetch(
 }
 
 /// An empty page of a list that has rows there is a fault, not the end of the list.
-fn not_cut_short(page: &ReadPage, asked: &Asked) -> Result<(), Unreadable> {
+fn not_cut_short(page: &ReadPage, asked: &PageRequest) -> Result<(), Unreadable> {
     match (asked, page.total) {
-        (Asked::Offset(offset), Some(total)) if page.rows.is_empty() && *offset < total => {
+        (PageRequest::Offset(offset), Some(total)) if page.rows.is_empty() && *offset < total => {
             Err(Unreadable("the page is empty though `total_count` says there are rows".to_owned()))
         }
         _ => Ok(()),
@@ -144,7 +144,7 @@ pub async fn row_at(
     index: u64,
 ) -> Result<(Option<RowKey>, Option<u64>), ListError> {
     let position = [("limit", "1".to_owned()), ("offset", index.to_string())];
-    let page = look(reader, &position, &Asked::Offset(index)).await?;
+    let page = look(reader, &position, &PageRequest::Offset(index)).await?;
     Ok((page.rows.into_iter().next().map(|row| row.key), page.total))
 }
 
@@ -154,14 +154,14 @@ pub async fn row_at(
 /// Those of any request.
 pub async fn first_rows(reader: &Reader, most: u64) -> Result<Vec<RowKey>, ListError> {
     let position = [("limit", most.to_string())];
-    let page = look(reader, &position, &Asked::Cursor(None)).await?;
+    let page = look(reader, &position, &PageRequest::Cursor(None)).await?;
     Ok(page.rows.into_iter().map(|row| row.key).collect())
 }
 
 async fn look(
     reader: &Reader,
     position: &[(&str, String)],
-    asked: &Asked,
+    asked: &PageRequest,
 ) -> Result<ReadPage, ListError> {
     let mut query = reader.query();
     query.extend(position.iter().map(|(name, value)| (*name, value.as_str())));

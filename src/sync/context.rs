@@ -1,6 +1,6 @@
 //! The context of one `sync`: its dependencies, settings and options, and what is known so far.
 //!
-//! The methods of [`SyncInvocation`] are beside what they do: `mod.rs` (run, publish), `decide.rs` (`find`, `decide`),
+//! The methods of [`SyncInvocation`] are beside what they do: `mod.rs` (run, read, finish), `decide.rs` (`load_state`, `decide`),
 //! `answer.rs` (answers), `outcome.rs` (`conclude`), `feed.rs`, `athena.rs` and `old_snapshots.rs` (what follows
 //! publishing).
 
@@ -29,7 +29,7 @@ pub(crate) struct SyncInvocation<'a> {
     pub invocation: &'a Invocation,
     pub started: Instant,
     /// Set once there is a client for Clerk.
-    pub reading: Mutex<Option<Reading>>,
+    pub client_use: Mutex<Option<ClientUse>>,
     /// Why the run in progress was abandoned, if it was.
     pub abandoned: OnceLock<&'static str>,
     /// Warnings that become part of the answer.
@@ -37,7 +37,7 @@ pub(crate) struct SyncInvocation<'a> {
 }
 
 /// The client, which counts the requests of this invocation, and what the run had spent before.
-pub(crate) struct Reading {
+pub(crate) struct ClientUse {
     pub client: Arc<Client>,
     pub before: RunStats,
 }
@@ -57,16 +57,16 @@ impl SyncInvocation<'_> {
         self.abandoned.get_or_init(|| reason);
     }
 
-    pub(crate) fn note_reading(&self, client: &Arc<Client>, before: RunStats) {
-        *self.reading.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some(Reading { client: Arc::clone(client), before });
+    pub(crate) fn note_client(&self, client: &Arc<Client>, before: RunStats) {
+        *self.client_use.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some(ClientUse { client: Arc::clone(client), before });
     }
 
     /// What the run has spent, including this invocation.
     pub(crate) fn stats(&self, leased: &LeasedCheckpoint) -> RunStats {
-        let reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*reading {
-            Some(reading) => stats(&reading.client, reading.before, self.started),
+        let client_use = self.client_use.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*client_use {
+            Some(client_use) => stats(&client_use.client, client_use.before, self.started),
             None => {
                 let before = leased.with_checkpoint(|checkpoint| checkpoint.stats);
                 RunStats {

@@ -19,14 +19,14 @@ use crate::lists::page::RowKey;
 use crate::sync::checkpoint::daily_counts::DailyCounts;
 use crate::sync::checkpoint::list_progress::{ListProgress, Segment, Window};
 use crate::sync::error::SyncError;
-use crate::sync::run::Run;
+use crate::sync::run::RunContext;
 use crate::sync::write::segment::{SegmentId, store_part};
 
 /// Writes a record for each day. The users must be done.
 ///
 /// # Errors
 /// [`SyncError`].
-pub(crate) async fn write(run: &Run) -> Result<(), SyncError> {
+pub(crate) async fn write(run: &RunContext) -> Result<(), SyncError> {
     let Some(days) = run.days_counted() else { return Ok(()) };
     let (mut daily, left_out, values) = run.list(Resource::Users, |users| {
         let mut daily = ListProgress::new(users.mode);
@@ -48,7 +48,7 @@ pub(crate) async fn write(run: &Run) -> Result<(), SyncError> {
 
 /// Stores the records as the only segment of the dataset.
 async fn store_records(
-    run: &Run,
+    run: &RunContext,
     days: &RangeInclusive<Day>,
     values: &[u64],
 ) -> Result<Segment, SyncError> {

@@ -69,12 +69,12 @@ pub(crate) struct Begin {
 }
 
 impl SyncInvocation<'_> {
-    /// Reads the checkpoint and `latest.json`. Sets files aside that cannot be understood, and cleans up after a run
+    /// Reads the checkpoint and `latest.json`. Also sets files aside that cannot be understood, and cleans up after a run
     /// that was published and whose invocation was interrupted before it could.
     ///
     /// # Errors
     /// [`Error`]: the store, or a checkpoint or `latest.json` that cannot be understood, unless the event allows it.
-    pub(crate) async fn find(&self) -> Result<Found, Error> {
+    pub(crate) async fn load_state(&self) -> Result<Found, Error> {
         let store = &*self.dependencies.store;
         let latest = async {
             if self.options.accept_shrink {
@@ -206,7 +206,7 @@ impl SyncInvocation<'_> {
             .is_some_and(|latest| overtakes(latest, snapshot_id, *started_at, follows.as_ref()));
         let succession = completed.as_ref().and_then(|completed| completed.succession.as_ref());
         let is_unfollowed =
-            succession.is_some_and(|it| found.named_beside(snapshot_id).contradicts(it));
+            succession.is_some_and(|it| found.predecessor_of(snapshot_id).contradicts(it));
         let age = now.saturating_duration_since(*started_at);
         // It is published as it was read, however long ago and under whatever settings.
         let is_accepted = self.options.accept_shrink && completed.is_some();

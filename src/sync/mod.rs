@@ -3,9 +3,11 @@
 //!
 //! A *run* makes one snapshot and may take several *invocations*. Its state is the *checkpoint*, which
 //! only the invocation that holds the *lease* may write. A *window* is a range of creation times of a
-//! list; to *walk* it is to read its pages from the stored position to its end. Pages that are stored
-//! together are a *segment*, with a file (a *part*) for each dataset; a *draft* is a small segment that a
-//! later one replaces.
+//! list; to *walk* it is to read its pages from the stored position to its end. A row becomes *records*, one line
+//! each, in one or more *datasets*. Pages that are stored together are a *segment*, with a file (a *part*) for each
+//! dataset; a *draft* is a small segment that a later one replaces. A record of the dataset of *grants* says that a
+//! *principal* (a user, a machine) holds something on a *resource* (an organization, a permission); it is *dangling* if
+//! Clerk no longer has one of the two.
 //!
 //! In the order in which it happens:
 //!
@@ -21,10 +23,9 @@
 //!   manifest names.
 //! - `outcome` releases the lease, unless the run is over and its checkpoint removed, and builds the
 //!   result; `answer` words it, and [`error`] maps failures to the documented errors.
-//! - After that, without the lease, `athena` writes lists of the snapshot's files, `feed` what changed
-//!   since the snapshot before, and `old_snapshots` removes older ones. What an earlier
-//!   invocation did not get to, the next one does before it begins a run (the lists and the feed), or if it
-//!   has nothing to do.
+//! - After that, without the lease, `athena` lists the snapshot's files, `feed` writes what changed since the
+//!   previous snapshot, and `old_snapshots` removes older ones. If an invocation ends first, a later one
+//!   catches up: before it starts a run (lists and feed only), or when no snapshot is due.
 
 mod answer;
 mod athena;
@@ -65,6 +66,7 @@ use crate::event::SyncOptions;
 use crate::invocation::Invocation;
 use crate::redaction::Redaction;
 use crate::response::SyncAnswer;
+use crate::sync::athena::ListsOfFiles;
 use crate::sync::checkpoint::document::{Checkpoint, PublishedSnapshot};
 use crate::sync::checkpoint::lease::{LeaseError, LeasedCheckpoint};
 use crate::sync::checkpoint::summary;
@@ -77,7 +79,7 @@ use crate::sync::publish::{Complete, PublishOutcome, Publisher};
 use crate::sync::run::read_ahead::ReadAhead;
 use crate::sync::run::remembered_ids::RememberedIds;
 use crate::sync::run::unchecked_users::UncheckedUsers;
-use crate::sync::run::{Output, Run};
+use crate::sync::run::{Output, RunContext};
 use crate::time_limit::TimeLimit;
 
 /// Handles one `sync` event.
@@ -96,11 +98,11 @@ pub async fn sync(
         options,
         invocation,
         started: Instant::now(),
-        reading: Mutex::new(None),
+        client_use: Mutex::new(None),
         abandoned: OnceLock::new(),
         warnings: Arc::default(),
     };
-    let found = sync.find().await.map_err(Error::with_nothing_left)?;
+    let found = sync.load_state().await.map_err(Error::with_nothing_left)?;
     invocation.metrics.note(|measured| {
         measured.newest_started_at = found.latest.latest.as_ref().map(|latest| latest.started_at);
     });
@@ -126,13 +128,14 @@ impl SyncInvocation<'_> {
     /// Does what earlier invocations did not get to after they had published. There is no run to begin or to continue.
     async fn catch_up(&self, found: Found, mut answer: SyncAnswer) -> SyncAnswer {
         let limit = TimeLimit::all_that_is_left(&self.invocation.work_limit);
-        let is_listed = self.list_newest(&found, &limit).await;
+        let lists = self.list_newest(&found, &limit).await;
         let written = self.write_owed_feed(&found, limit).await;
         // First the checkpoint: no snapshot that a checkpoint names is removed.
         self.remove_spent(found).await;
-        if is_listed {
-            // A feed that is written no longer needs the older snapshot that it compares with.
-            let trigger = if written.is_some() { Trigger::Due } else { Trigger::Unfinished };
+        if lists != ListsOfFiles::Stale {
+            // Lists and a feed that have been written no longer need the older snapshots.
+            let is_due = lists == ListsOfFiles::Written || written.is_some();
+            let trigger = if is_due { Trigger::Due } else { Trigger::Unfinished };
             self.remove_old_snapshots(trigger).await;
         }
         answer.message.extend(written);
@@ -171,9 +174,9 @@ impl SyncInvocation<'_> {
         }
         let mut answer = self.conclude(&leased, step).await?;
         if let Some(latest) = published {
-            let is_listed = self.list_published(&latest, &mut answer).await;
+            let lists = self.list_published(&latest, &mut answer).await;
             self.add_changes(&latest, &mut answer).await;
-            if is_listed {
+            if lists != ListsOfFiles::Stale {
                 self.remove_old_snapshots(Trigger::Due).await;
             }
         }
@@ -272,8 +275,8 @@ impl SyncInvocation<'_> {
         leased: &Arc<LeasedCheckpoint>,
         client: Arc<Client>,
         redaction: Option<Redaction>,
-    ) -> Result<Run, Stop> {
-        self.note_reading(&client, leased.with_checkpoint(|checkpoint| checkpoint.stats));
+    ) -> Result<RunContext, Stop> {
+        self.note_client(&client, leased.with_checkpoint(|checkpoint| checkpoint.stats));
         let now = self.dependencies.clock.now();
         if let Some(retry_at) = leased.with_checkpoint(|checkpoint| checkpoint.paused_until(now)) {
             client.pause_for(retry_at.saturating_duration_since(now));
@@ -290,7 +293,7 @@ impl SyncInvocation<'_> {
         }
         // A run that was restarted has spent nothing yet.
         let before = leased.with_checkpoint(|checkpoint| checkpoint.stats);
-        self.note_reading(&client, before);
+        self.note_client(&client, before);
         self.invocation.progress.begin(|| leased.with_checkpoint(summary::row_counts));
         let run = self.open_run(leased, client, redaction, before);
         run.commit(|checkpoint| {
@@ -328,8 +331,8 @@ impl SyncInvocation<'_> {
         client: Arc<Client>,
         redaction: Option<Redaction>,
         before: RunStats,
-    ) -> Run {
-        Run {
+    ) -> RunContext {
+        RunContext {
             store: Arc::clone(&self.dependencies.store),
             leased: Arc::clone(leased),
             work_limit: Arc::clone(&self.invocation.work_limit),

@@ -6,8 +6,8 @@ use crate::sync::publish::retention::{Retention, Trigger};
 use crate::time_limit::TimeLimit;
 
 impl SyncInvocation<'_> {
-    /// Removes published snapshots that are not to be kept. Whatever becomes of it, the answer stays the same.
-    pub(crate) async fn remove_old_snapshots(&self, occasion: Trigger) {
+    /// Removes published snapshots that are not to be kept. Failures are only logged.
+    pub(crate) async fn remove_old_snapshots(&self, trigger: Trigger) {
         let Some(keep) = self.config.keep_snapshots else { return };
         let limit = TimeLimit::all_that_is_left(&self.invocation.work_limit);
         let retention = Retention {
@@ -17,6 +17,6 @@ impl SyncInvocation<'_> {
             limit,
             metrics: &self.invocation.metrics,
         };
-        retention.enforce(occasion).await;
+        retention.enforce(trigger).await;
     }
 }

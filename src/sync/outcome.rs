@@ -66,8 +66,9 @@ impl SyncInvocation<'_> {
 
     /// Adds the requests and the outcome to the metrics.
     fn measure(&self, step: &Result<Step, SyncError>) {
-        let reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
-        let counted = reading.as_ref().map(|reading| reading.client.counted()).unwrap_or_default();
+        let client_use = self.client_use.lock().unwrap_or_else(PoisonError::into_inner);
+        let counted =
+            client_use.as_ref().map(|client_use| client_use.client.counted()).unwrap_or_default();
         self.invocation.metrics.note(|measured| {
             measured.requests = counted.requests;
             measured.retries = counted.retries;
@@ -129,8 +130,8 @@ impl SyncInvocation<'_> {
 
     /// The end of a pause that Clerk asked for and that is not over.
     fn retry_at(&self) -> Option<Timestamp> {
-        let reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
-        reading.as_ref()?.client.retry_at()
+        let client_use = self.client_use.lock().unwrap_or_else(PoisonError::into_inner);
+        client_use.as_ref()?.client.retry_at()
     }
 
     /// Releases the lease after a failure, or removes a checkpoint that nothing is stored in yet,

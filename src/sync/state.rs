@@ -41,14 +41,14 @@ pub struct LatestFound {
     pub unreadable: Option<bytes::Bytes>,
 }
 
-/// Which snapshot `latest.json` names, apart from the one that is to take its place.
+/// Which snapshot comes before another one, as `latest.json` says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Named {
-    /// There is no `latest.json`.
+pub enum Predecessor {
+    /// None: there is no `latest.json`.
     Nothing,
-    /// Another one.
+    /// This one.
     Snapshot(Previous),
-    /// It cannot be understood, or names no other one.
+    /// `latest.json` cannot be understood, or names the snapshot itself.
     Unknown,
 }
 
@@ -120,18 +120,18 @@ impl LatestFound {
         Ok(Self { latest, version: Some(object.version), unreadable })
     }
 
-    /// Which snapshot it names that this one would take the place of.
+    /// The snapshot that it names, unless that is `snapshot_id` itself.
     #[must_use]
-    pub fn named_beside(&self, snapshot_id: &str) -> Named {
+    pub fn predecessor_of(&self, snapshot_id: &str) -> Predecessor {
         match &self.latest {
-            None if self.version.is_none() => Named::Nothing,
+            None if self.version.is_none() => Predecessor::Nothing,
             Some(Latest { snapshot_id: named, manifest_sha256, .. })
                 if named != snapshot_id && is_snapshot_id(named) =>
             {
                 let (snapshot_id, manifest_sha256) = (named.clone(), *manifest_sha256);
-                Named::Snapshot(Previous { snapshot_id, manifest_sha256 })
+                Predecessor::Snapshot(Previous { snapshot_id, manifest_sha256 })
             }
-            _ => Named::Unknown,
+            _ => Predecessor::Unknown,
         }
     }
 
@@ -160,8 +160,8 @@ impl LatestFound {
     }
 }
 
-impl Named {
-    /// Whether a manifest that says this of its snapshot's succession would be wrong. What is unknown
+impl Predecessor {
+    /// Whether `latest.json` contradicts the succession that is already stored. What is unknown
     /// contradicts nothing.
     #[must_use]
     pub fn contradicts(&self, succession: &Succession) -> bool {

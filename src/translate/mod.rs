@@ -14,6 +14,8 @@ mod user;
 mod verbatim;
 mod withheld;
 
+use std::collections::HashSet;
+
 use serde_json::value::RawValue;
 
 pub use metadata_bags::MetadataBags;
@@ -143,6 +145,12 @@ fn raw_of(
 /// Converts a time of Clerk's; `None` if there is none.
 fn timestamp(time: Option<Time>) -> Option<Timestamp> {
     time.and_then(Time::timestamp)
+}
+
+/// The ids without those that are repeated: each becomes one grant, whose id must be unique.
+fn distinct<'a>(ids: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let mut seen = HashSet::new();
+    ids.filter(|id| seen.insert(*id)).collect()
 }
 
 /// The name as Clerk sent it, unless it is blank.

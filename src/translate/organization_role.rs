@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::organization_permission::assigned;
-use super::{References, Role, Row, Translation, non_blank, raw_of, timestamp};
+use super::{References, Role, Row, Translation, distinct, non_blank, raw_of, timestamp};
 use crate::clerk::wire::{OrganizationRole, Time};
 use crate::redaction::Redaction;
 
@@ -23,8 +23,7 @@ impl Row for OrganizationRole<'_> {
     }
 
     fn references(&self) -> References<'_> {
-        let permissions = self.permissions.iter().flatten().map(|it| &*it.id).collect();
-        References { permissions, ..References::default() }
+        References { permissions: permission_ids(self), ..References::default() }
     }
 
     fn role(&self) -> Option<Role> {
@@ -54,15 +53,20 @@ impl Row for OrganizationRole<'_> {
         };
         records.push(Dataset::OrganizationRoles, &record);
 
-        for permission in self.permissions.iter().flatten() {
+        for permission in permission_ids(self) {
             let grant = GrantRecord {
                 created_at,
                 updated_at,
-                ..GrantRecord::new(assigned(&permission.id), this)
+                ..GrantRecord::new(assigned(permission), this)
             };
             records.push(Dataset::Grants, &grant);
         }
     }
+}
+
+/// The permissions that it grants.
+fn permission_ids<'a>(role: &'a OrganizationRole<'_>) -> Vec<&'a str> {
+    distinct(role.permissions.iter().flatten().map(|permission| &*permission.id))
 }
 
 /// Name, else key, else id.

@@ -55,6 +55,40 @@ async fn a_cut_at_any_store_call_leaves_a_whole_feed_in_the_end() {
     }
 }
 
+/// The power fails after a feed's summary and before `changes/latest.json`: the feed is still owed, and the action
+/// `changes` pays that, too.
+#[tokio::test(start_paused = true)]
+async fn a_feed_that_nothing_points_to_is_owed() {
+    let (world, _) = changed("access").await;
+    for _ in 0..2 {
+        pass(2).await;
+        world.complete().await;
+    }
+    let whole = world.memory.objects();
+    let newest = world.published().expect("published").latest["snapshot_id"].clone();
+    for standing in [None, Some("older"), Some("damaged")] {
+        let again = again(&world, &whole);
+        match standing {
+            None => drop(again.memory.take_away("changes/latest.json")),
+            Some("older") => {
+                let latest: Value = serde_json::from_slice(&whole["changes/latest.json"]).unwrap();
+                let from = latest["from"].as_str().unwrap();
+                let older = json!({
+                    "summary": format!("changes/{from}/summary.json"), "from": "", "to": from,
+                    "summary_sha256": latest["summary_sha256"],
+                });
+                again.memory.plant("changes/latest.json", older.to_string());
+            }
+            Some(damaged) => again.memory.plant("changes/latest.json", damaged),
+        }
+        let answer = again.handle(json!({"action": "changes"})).await.expect("an answer");
+        assert_eq!(answer["made"], json!([newest]), "{standing:?}: {answer:#}");
+        assert_eq!(again.memory.objects(), whole, "{standing:?}");
+        let answer = again.handle(json!({"action": "changes"})).await.expect("an answer");
+        assert_eq!((&answer["made"], &answer["owed"]), (&json!([]), &json!(0)), "{standing:?}");
+    }
+}
+
 /// The same Clerk, and a store of its own with these objects.
 fn again(world: &World, objects: &BTreeMap<String, Bytes>) -> World {
     let again = World::new(world.sandbox.clone()).with("CHANGES", "access");

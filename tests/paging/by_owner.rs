@@ -180,6 +180,27 @@ async fn reading_by_owner_continues_where_it_stopped() {
     }
 }
 
+/// The pages of a large organization are requested ahead from its first page to its last, not only until as many pages
+/// have been read as may be read ahead.
+#[tokio::test(start_paused = true)]
+async fn the_pages_of_a_large_organization_are_requested_ahead_to_the_end() {
+    const PAGES: u32 = 60;
+    const LATENCY: Duration = Duration::from_millis(50);
+    let sandbox = plain(499 * PAGES as usize, 1, 499 * PAGES as usize);
+    let world = world(&sandbox).with("MAX_CONCURRENCY", "4");
+    sandbox.set_latency(LATENCY, Duration::ZERO);
+    sandbox.fault(nothing_at_large_offsets());
+    let snapshot = complete(&world, "large").await;
+    assert_eq!(grants(&snapshot)["walk"], "by_owner");
+    let requests = sandbox.requests().into_iter();
+    let of_owner = requests.filter(|request| request.path.ends_with("/memberships"));
+    let times: Vec<_> = of_owner.map(|request| request.at).collect();
+    assert!(times.len() >= PAGES as usize, "{} pages", times.len());
+    // The second half, one page after the other, would take thirty times the latency.
+    let second_half = times[times.len() - 1] - times[times.len() / 2];
+    assert!(second_half <= LATENCY * PAGES / 2 / 2, "{second_half:?}");
+}
+
 /// A deleted organization takes its memberships along, and a new one adds its own.
 #[tokio::test(start_paused = true)]
 async fn organizations_created_and_deleted_meanwhile_are_followed() {

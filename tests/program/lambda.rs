@@ -193,6 +193,22 @@ async fn every_sync_reports_metrics_whatever_the_log_level() {
     assert!(of("status").is_empty(), "status is not a sync");
 }
 
+/// Lambda passes on any JSON. What the program cannot make sense of has the documented name as well.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn json_that_a_parser_may_refuse_is_an_invalid_event() {
+    let account = Account::small("lambda-odd-json", DEFAULT_KEY).await;
+    let mut lambda = Lambda::start(&account.function()).await;
+    let deep = format!(r#"{{"a": {}1{}}}"#, "[".repeat(200), "]".repeat(200));
+    let twice = r#"{"action": "sync", "action": "sync"}"#;
+    for event in [r#"{"a": "\ud800"}"#, r#"{"a": 1e400}"#, &deep, twice, "7", "null", "[]"] {
+        let error = lambda.invoke_with_json("odd", event, LONG).await.expect_err("refused");
+        assert_eq!(error["errorType"], "InvalidEvent", "{event}: {error:#}");
+    }
+    let scheduled = r#"{"source": "aws.events", "detail": {"a": ["\ud800", 1e400]}}"#;
+    let answer = lambda.invoke_with_json("scheduled", scheduled, LONG).await.expect("a sync");
+    assert_eq!(answer["status"], "complete", "{answer:#}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_log_line_is_json_with_time_level_message_and_request() {
     let account = Account::small("lambda-log", DEFAULT_KEY).await;

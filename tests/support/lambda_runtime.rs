@@ -34,7 +34,8 @@ pub(crate) type Ended = watch::Receiver<Option<Arc<Finished>>>;
 struct Delivery {
     request_id: String,
     deadline_ms: u128,
-    event: Value,
+    /// JSON.
+    event: String,
 }
 
 /// A request that the function posted: its path below the API's version, and its body.
@@ -107,6 +108,18 @@ impl Lambda {
         outcome.expect("an answer in time").expect("the process lives on")
     }
 
+    /// Like [`Lambda::invoke`], with an event that [`Value`] cannot hold.
+    pub(crate) async fn invoke_with_json(
+        &mut self,
+        request_id: &str,
+        event: &str,
+        deadline_in: Duration,
+    ) -> Result<Value, Value> {
+        self.deliver_json(request_id, event.to_owned(), SystemTime::now() + deadline_in).await;
+        let outcome = tokio::time::timeout(PATIENCE, self.outcome(request_id)).await;
+        outcome.expect("an answer in time").expect("the process lives on")
+    }
+
     /// Returns once the process has ended.
     pub(crate) async fn has_ended(&mut self) {
         self.ended.wait_for(Option::is_some).await.expect("it is waited for");
@@ -114,6 +127,10 @@ impl Lambda {
 
     /// Hands an event to the function.
     pub(crate) async fn deliver(&self, request_id: &str, event: Value, deadline: SystemTime) {
+        self.deliver_json(request_id, event.to_string(), deadline).await;
+    }
+
+    async fn deliver_json(&self, request_id: &str, event: String, deadline: SystemTime) {
         let deadline_ms = deadline.duration_since(UNIX_EPOCH).expect("after 1970").as_millis();
         let delivery = Delivery { request_id: request_id.to_owned(), deadline_ms, event };
         self.events.send(delivery).await.expect("the interface is served");
@@ -214,7 +231,7 @@ fn next(delivery: &Delivery) -> String {
          Lambda-Runtime-Trace-Id: Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Sampled=0\r\n",
         delivery.request_id, delivery.deadline_ms
     );
-    answer("200 OK", &headers, &delivery.event.to_string())
+    answer("200 OK", &headers, &delivery.event)
 }
 
 fn answer(status: &str, headers: &str, body: &str) -> String {

@@ -43,6 +43,9 @@ fn odd_values() -> Vec<Value> {
         json!([]),
         json!(["odd"]),
         json!([[7], {"id": 7}]),
+        json!([[]]),
+        json!([[["odd"]], [{}]]),
+        json!([{}, "odd"]),
     ]
 }
 

@@ -421,6 +421,15 @@ fn a_role_in_full() {
     assert_eq!(lines(&records, Dataset::Grants), [grant("perm_1"), grant("perm_2")]);
 }
 
+/// The id of a grant is unique.
+#[test]
+fn a_permission_that_a_role_lists_twice_is_granted_once() {
+    let role = r#"{"id":"role_1","key":"org:admin","permissions":[
+      {"id":"perm_1","key":"a"},{"id":"perm_2","key":"b"},{"id":"perm_1","key":"a"}]}"#;
+    let records = translate::<OrganizationRole<'_>>(role, &Translation::default());
+    assert_eq!(records.count(Dataset::Grants), 2);
+}
+
 #[test]
 fn a_role_without_a_list_of_permissions_has_no_grants() {
     let role = r#"{"id":"role_1","key":"org:admin"}"#;

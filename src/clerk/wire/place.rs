@@ -14,6 +14,8 @@ use serde_json::Error;
 pub(super) struct Step<'a> {
     json: &'a str,
     newest: Newest,
+    /// Offset just after the bracket or comma before the field or element.
+    after: usize,
     /// Offset of the value's first byte, once some of it has been read.
     begin: Option<usize>,
 }
@@ -34,7 +36,7 @@ pub(super) fn path_of<'a>(json: &'a str, error: &Error, is_lacking: bool) -> Vec
     let before: usize =
         json.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();
     let read = &json.as_bytes()[..json.len().min(before + error.column())];
-    let step = |newest| Step { json, newest, begin: None };
+    let step = |newest, after| Step { json, newest, after, begin: None };
     let mut open: Vec<Step<'_>> = Vec::new();
     let mut closed = None;
     let mut at = 0;
@@ -49,8 +51,8 @@ pub(super) fn path_of<'a>(json: &'a str, error: &Error, is_lacking: bool) -> Vec
                 continue;
             }
             b',' => {
-                if let Some(Step { newest, begin, .. }) = newest {
-                    *begin = None;
+                if let Some(Step { newest, after, begin, .. }) = newest {
+                    (*after, *begin) = (at, None);
                     *newest = match *newest {
                         Newest::Element(index) => Newest::Element(index + 1),
                         Newest::Field(_) | Newest::Unnamed => Newest::Unnamed,
@@ -64,8 +66,8 @@ pub(super) fn path_of<'a>(json: &'a str, error: &Error, is_lacking: bool) -> Vec
             _ => {
                 newest.into_iter().for_each(|it| it.begin = it.begin.or(Some(begin)));
                 match byte {
-                    b'{' => open.push(step(Newest::Unnamed)),
-                    b'[' => open.push(step(Newest::Element(0))),
+                    b'{' => open.push(step(Newest::Unnamed, at)),
+                    b'[' => open.push(step(Newest::Element(0), at)),
                     _ => {}
                 }
             }
@@ -98,7 +100,7 @@ impl<'a> Step<'a> {
     /// Range of the value in the JSON.
     pub(super) fn value(&self) -> Option<Range<usize>> {
         let bytes = self.json.as_bytes();
-        let behind = self.key().map_or(0, |key| key.end);
+        let behind = self.key().map_or(self.after, |key| key.end);
         let is_between = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b':');
         let begin = match self.begin {
             Some(begin) => begin,
@@ -162,7 +164,7 @@ pub(super) fn written(path: &[Step<'_>]) -> String {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
-mod tests {
+pub(super) mod tests {
     use serde::Deserialize;
     use serde_json::{Value, json};
 
@@ -172,10 +174,11 @@ mod tests {
     use crate::translate::plain;
 
     /// Copies of `row`, each with one value replaced or left out, in every possible way.
-    fn spoiled(row: &Value) -> Vec<Value> {
+    pub(in crate::clerk::wire) fn spoiled(row: &Value) -> Vec<Value> {
         let mut all: Vec<Value> = ["", "x"].map(Value::from).into();
         all.extend([json!(null), json!(7), json!(1.5), json!(u64::MAX), json!(true)]);
         all.extend([json!({}), json!([]), json!([7, "x"]), json!({"x": {"id": [{}]}})]);
+        all.extend([json!([[]]), json!([[["x"]], {}]), json!([{"x": [[]]}, [{}]])]);
         match row {
             Value::Object(fields) => {
                 for (key, value) in fields {

@@ -72,7 +72,8 @@ pub struct Checkpoint {
     /// Ids of the snapshots of abandoned runs whose files are still to be removed.
     pub abandoned: BTreeSet<String>,
     /// The published snapshot that this one will replace: the newest one when the run began, or one
-    /// that was published since. It decides even if the clocks say otherwise.
+    /// that was published since. It decides even if the clocks say otherwise. It may still change;
+    /// [`Completed::succession`] no longer does.
     #[serde(default)]
     pub follows: Option<PublishedSnapshot>,
 }
@@ -137,7 +138,7 @@ pub struct Completed {
     /// The settings that shaped its records; `None` if an older version completed it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settings: Option<Settings>,
-    /// Which snapshot it takes the place of. `None` until that is settled, which it is once, before the
+    /// Which snapshot it takes the place of, as its manifest says. `None` until that is fixed, once, just before the
     /// manifest is written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub succession: Option<Succession>,

@@ -30,8 +30,8 @@ pub struct ListProgress {
     pub source_count: SourceCount,
     /// Rows that Clerk returned again because other rows had moved them.
     pub duplicates_dropped: u64,
-    /// Rows that were read more than once, or inserted, because the snapshot and Clerk did not agree: by repairs,
-    /// restarts and insertions of late rows.
+    /// Rows that were read more than once, or inserted, because the snapshot and Clerk did not agree: by repairs
+    /// ([`restart`](Self::restart) included) and insertions of late rows.
     pub rows_repaired: u64,
     /// Repairs tried so far.
     pub repairs: u32,
@@ -178,7 +178,7 @@ impl ListProgress {
         }
     }
 
-    /// The list from its beginning. Everything that was read before is discarded, but not the
+    /// The list from its beginning. Everything that was read before is discarded, its counts included, but not the
     /// number of restarts. New parts continue the numbering, so that no name is used twice: an
     /// invocation that has lost the lease may still remove a part that it joined.
     #[must_use]

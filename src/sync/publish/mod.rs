@@ -35,7 +35,7 @@ use crate::sync::checkpoint::document::{
 use crate::sync::checkpoint::lease::LeasedCheckpoint;
 use crate::sync::checkpoint::summary;
 use crate::sync::error::SyncError;
-use crate::sync::state::{LatestFound, Named, PublishedCounts};
+use crate::sync::state::{LatestFound, Predecessor, PublishedCounts};
 
 /// What publishing needs. It does not need Clerk, or the key.
 #[derive(Debug)]
@@ -151,9 +151,9 @@ impl Publisher {
             return Ok(previous);
         }
         let snapshot_id = self.leased.with_checkpoint(|checkpoint| checkpoint.snapshot_id.clone());
-        let previous = match found.named_beside(&snapshot_id) {
-            Named::Snapshot(previous) => Some(previous),
-            Named::Nothing | Named::Unknown => None,
+        let previous = match found.predecessor_of(&snapshot_id) {
+            Predecessor::Snapshot(previous) => Some(previous),
+            Predecessor::Nothing | Predecessor::Unknown => None,
         };
         let settle = |checkpoint: &mut Checkpoint| {
             // A latest.json that already names this snapshot was not written by this program.
@@ -185,7 +185,7 @@ impl Publisher {
             {
                 return Err(SyncError::Superseded(existing.snapshot_id.clone()));
             }
-            let named = found.named_beside(snapshot_id);
+            let named = found.predecessor_of(snapshot_id);
             if succession(checkpoint).is_some_and(|settled| named.contradicts(settled)) {
                 return Err(SyncError::Unfollowed(self.store.url_of(LATEST_KEY)));
             }

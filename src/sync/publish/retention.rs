@@ -1,4 +1,4 @@
-//! Removes published snapshots that are older than the newest few (`KEEP_SNAPSHOTS`).
+//! Removes published snapshots except the newest few (`KEEP_SNAPSHOTS`).
 //!
 //! - The chain of `previous` says which snapshots are published, and in which order. What is behind a gap in it stays.
 //! - The oldest goes first, its manifest last: after an interruption the chain still leads to what is left.
@@ -26,7 +26,7 @@ use crate::sync::checkpoint::document::{CHECKPOINT_KEY, Checkpoint};
 use crate::sync::publish::cleanup::{remove, remove_except};
 use crate::time_limit::TimeLimit;
 
-/// Removes published snapshots but the newest so many.
+/// Removes published snapshots except the newest `keep`.
 pub(crate) struct Retention<'a> {
     pub(crate) store: &'a Arc<dyn Store>,
     pub(crate) keep: NonZeroUsize,
@@ -39,9 +39,10 @@ pub(crate) struct Retention<'a> {
 /// Why snapshots may have to be removed now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Trigger {
-    /// A snapshot was published, or what the removal of older ones waited for is done.
+    /// A snapshot was published, or a list or a feed was written that older snapshots were kept for.
     Due,
-    /// None. What an earlier invocation has begun is finished, which costs one listing if there is no such thing.
+    /// Nothing new. Only removals that an earlier invocation began are finished; if there are none, this costs one
+    /// listing.
     Unfinished,
 }
 
@@ -68,9 +69,9 @@ enum RetentionError {
 
 impl Retention<'_> {
     /// Removes the snapshots for as long as there is time. Nothing depends on it, so a failure is logged.
-    pub(crate) async fn enforce(&self, occasion: Trigger) {
+    pub(crate) async fn enforce(&self, trigger: Trigger) {
         let removed = tokio::select! {
-            removed = self.remove_all_but_newest(occasion) => removed,
+            removed = self.remove_all_but_newest(trigger) => removed,
             _ = self.limit.reached() => {
                 warn!("there was no time left to remove all older snapshots; a later sync goes on");
                 return;
@@ -86,10 +87,10 @@ impl Retention<'_> {
         }
     }
 
-    async fn remove_all_but_newest(&self, occasion: Trigger) -> Result<u64, RetentionError> {
+    async fn remove_all_but_newest(&self, trigger: Trigger) -> Result<u64, RetentionError> {
         let store = &**self.store;
         let begun = begun(store).await?;
-        if occasion == Trigger::Unfinished && begun.is_empty() {
+        if trigger == Trigger::Unfinished && begun.is_empty() {
             return Ok(0);
         }
         let published = published(self.store).await?;
@@ -148,8 +149,8 @@ async fn begun(store: &dyn Store) -> Result<BTreeSet<String>, StoreError> {
     Ok(ids.map(str::to_owned).collect())
 }
 
-/// Says that a snapshot is being removed. This stays until all snapshots are removed that are to be: so long, a later
-/// invocation goes on.
+/// Says that a snapshot is being removed. The file stays until every snapshot that is due is removed, so that a later
+/// invocation can go on.
 async fn announce(store: &dyn Store, snapshot_id: &str) -> Result<(), RetentionError> {
     #[derive(Serialize)]
     struct Removal<'a> {

@@ -28,7 +28,7 @@ use crate::sync::checkpoint::list_progress::{ListProgress, Segment, StoredPart, 
 use crate::sync::error::{Stop, SyncError};
 use crate::sync::read::list_walk::fetch_missing;
 use crate::sync::references::resolve;
-use crate::sync::run::Run;
+use crate::sync::run::RunContext;
 use crate::sync::write::segment::{SegmentId, each_line, store_part};
 
 /// Segments that are read back concurrently. A part is 4 MiB at most.
@@ -45,7 +45,7 @@ struct Unchecked {
 ///
 /// # Errors
 /// [`Stop`]; segments that were checked before are not checked again.
-pub(crate) async fn check_users(run: &Run) -> Result<(), Stop> {
+pub(crate) async fn check_users(run: &RunContext) -> Result<(), Stop> {
     let memberships = endpoint(Resource::OrganizationMemberships);
     let unchecked = run.list(memberships.name(), unchecked_of);
     if unchecked.is_empty() {
@@ -88,7 +88,7 @@ fn unchecked_of(list: &ListProgress) -> Vec<Unchecked> {
 }
 
 /// Whether this invocation remembers the users of a segment, and the snapshot has all of them.
-fn remembers_all_users(run: &Run, segment: &Segment) -> bool {
+fn remembers_all_users(run: &RunContext, segment: &Segment) -> bool {
     let id_index = run.id_index();
     run.unchecked_users
         .take(segment)
@@ -96,7 +96,7 @@ fn remembers_all_users(run: &Run, segment: &Segment) -> bool {
 }
 
 /// The ids of the users that a segment refers to and the snapshot does not have.
-async fn missing_users(run: &Run, segment: &Segment) -> Result<BTreeSet<String>, Stop> {
+async fn missing_users(run: &RunContext, segment: &Segment) -> Result<BTreeSet<String>, Stop> {
     let mut missing = BTreeSet::new();
     for stored in segment.parts.values() {
         let note_missing = |grant: Grant, _: &[u8]| {
@@ -112,7 +112,7 @@ async fn missing_users(run: &Run, segment: &Segment) -> Result<BTreeSet<String>,
 
 /// Stores the parts of a segment again without the grants of users that the snapshot does not have.
 async fn leave_out_gone(
-    run: &Run,
+    run: &RunContext,
     memberships: &'static Endpoint,
     Unchecked { window, segment }: &Unchecked,
 ) -> Result<(), SyncError> {
@@ -172,7 +172,7 @@ impl LeftOut {
 
 /// A part without the grants whose user the snapshot does not have; `None` if no grant is left.
 async fn without_gone(
-    run: &Run,
+    run: &RunContext,
     stored: &StoredPart,
     left_out: &mut LeftOut,
 ) -> Result<Option<FinishedPart>, SyncError> {
@@ -204,7 +204,7 @@ struct Object {
 
 /// Reads a part back and passes its grants to `take` in order, each with its line.
 async fn each_grant(
-    run: &Run,
+    run: &RunContext,
     stored: &StoredPart,
     mut take: impl FnMut(Grant, &[u8]) -> Result<(), SyncError>,
 ) -> Result<(), SyncError> {
@@ -222,7 +222,7 @@ async fn each_grant(
 
 /// Stores that the users of these segments are checked.
 async fn commit_checked(
-    run: &Run,
+    run: &RunContext,
     memberships: &'static Endpoint,
     checked: &[Unchecked],
 ) -> Result<(), SyncError> {

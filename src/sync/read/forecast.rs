@@ -18,7 +18,7 @@ use crate::paging::reader::row_at;
 use crate::sync::error::Stop;
 use crate::sync::read::left_out;
 use crate::sync::read::list_pager::owners;
-use crate::sync::run::Run;
+use crate::sync::run::RunContext;
 
 /// Compares the time that the rest of a list takes by owner with the time until the run is
 /// abandoned. If it does not fit, logs a warning, and leaves the list out unless it is essential.
@@ -26,8 +26,11 @@ use crate::sync::run::Run;
 ///
 /// # Errors
 /// [`Stop::Pause`] if the owners cannot be counted now; or as
-/// [`Run::commit_list`].
-pub(crate) async fn leave_out_if_too_slow(run: &Run, list: &'static Endpoint) -> Result<(), Stop> {
+/// [`RunContext::commit_list`].
+pub(crate) async fn leave_out_if_too_slow(
+    run: &RunContext,
+    list: &'static Endpoint,
+) -> Result<(), Stop> {
     let is_by_owner = run.list(list.name(), |list| list.mode == PagingMode::ByOwner);
     let Some(by_owner) = list.by_owner.filter(|_| is_by_owner) else { return Ok(()) };
     let Some(owners) = owners_to_read(run, list, by_owner).await? else { return Ok(()) };
@@ -83,7 +86,7 @@ enum Decision {
 
 /// The number of owners, if Clerk states it. Requested once a run.
 async fn owners_to_read(
-    run: &Run,
+    run: &RunContext,
     list: &'static Endpoint,
     by_owner: ByOwner,
 ) -> Result<Option<u64>, Stop> {
@@ -104,7 +107,7 @@ async fn owners_to_read(
     }
 }
 
-async fn count(run: &Run, by_owner: ByOwner) -> Result<Option<u64>, Stop> {
+async fn count(run: &RunContext, by_owner: ByOwner) -> Result<Option<u64>, Stop> {
     let reader = owners(run, by_owner);
     let list = endpoint(by_owner.owners);
     match list.paging {

@@ -13,7 +13,7 @@ use crate::lists::list_error::ListError;
 use crate::lists::table::endpoint;
 use crate::sync::checkpoint::list_progress::{ListProgress, Stage};
 use crate::sync::error::{Stop, SyncError};
-use crate::sync::run::Run;
+use crate::sync::run::RunContext;
 
 /// The lists that must not fail: without them a snapshot says nothing about access. If one of them cannot
 /// be read, the run ends with an error. If the instance does not have its feature, it is skipped all the
@@ -64,7 +64,7 @@ impl AskedAgain {
     /// Whether to request a list once more: it has rows, and more than at any earlier attempt. A
     /// list that restarts again and again reaches some number of rows every time, and must not be
     /// retried for ever.
-    fn is_due(&mut self, run: &Run, list: ListName) -> bool {
+    fn is_due(&mut self, run: &RunContext, list: ListName) -> bool {
         let rows = run.list(list, ListProgress::rows);
         let most = self.0.entry(list).or_default();
         let is_due = rows > *most;
@@ -80,7 +80,7 @@ impl AskedAgain {
 /// # Errors
 /// The failure itself if the run ends with it, or another [`Stop`].
 pub(crate) async fn leave_out(
-    run: &Run,
+    run: &RunContext,
     reading: ListName,
     failure: ListError,
     asked_again: &mut AskedAgain,
@@ -104,13 +104,13 @@ pub(crate) async fn leave_out(
 /// Leaves out a list that is not essential: its dataset becomes `failed`, with this `reason`.
 ///
 /// # Errors
-/// As [`Run::commit_list`].
-pub(crate) async fn fail(run: &Run, list: ListName, reason: String) -> Result<(), Stop> {
+/// As [`RunContext::commit_list`].
+pub(crate) async fn fail(run: &RunContext, list: ListName, reason: String) -> Result<(), Stop> {
     end_at(run, list, Stage::Failed { reason }).await
 }
 
 /// Discards what was read of a list, and puts the list in a stage in which it is not read.
-async fn end_at(run: &Run, list: ListName, stage: Stage) -> Result<(), Stop> {
+async fn end_at(run: &RunContext, list: ListName, stage: Stage) -> Result<(), Stop> {
     run.commit_list(list, |progress| {
         *progress = ListProgress { stage, ..ListProgress::new(progress.mode) };
     })

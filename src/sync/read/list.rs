@@ -8,10 +8,11 @@
 //! 2. In each window, a [`ListPager`](crate::sync::read::list_pager::ListPager) requests page after
 //!    page, several of them ahead. [`Endpoint::read`](crate::lists::endpoint::Endpoint::read)
 //!    parses a page and translates its rows to lines of NDJSON.
-//! 3. [`fetch_references`](crate::sync::read::list_walk::fetch_references) fetches the users and
-//!    organizations that the page's rows refer to and the snapshot does not have yet.
+//! 3. [`fetch_references`](crate::sync::read::list_walk::fetch_references) fetches the rows of other
+//!    lists (users, organizations, permissions, machines) that the page's rows refer to and the
+//!    snapshot does not have yet.
 //! 4. [`PendingPages`](crate::sync::write::pending::PendingPages) collects pages, compresses their
-//!    lines, stores them as a segment (a part for each dataset), and then commits the checkpoint: it
+//!    lines, stores them as a segment (a part for each dataset), and then commits the checkpoint, which
 //!    names the parts and the position after them. Until there are enough pages for a segment, it
 //!    stores drafts, which the segment replaces. `compact` joins segments that stayed small (of lists
 //!    read by owner), and `row_ids` stores the ids of rows that grants refer to.
@@ -30,13 +31,13 @@ use crate::sync::read::left_out::{AskedAgain, leave_out};
 use crate::sync::read::list_walk::walk_to_end;
 use crate::sync::read::reconcile::{Next, reconcile};
 use crate::sync::read::reread::read_again;
-use crate::sync::run::Run;
+use crate::sync::run::RunContext;
 
 /// Copies a list until it is done: verified, drifted, or left out.
 ///
 /// # Errors
 /// [`Stop`]; pages that were read before are stored.
-pub(crate) async fn copy_list(run: &Run, name: ListName) -> Result<(), Stop> {
+pub(crate) async fn copy_list(run: &RunContext, name: ListName) -> Result<(), Stop> {
     let endpoint = endpoint(name);
     let mut asked_again = AskedAgain::default();
     while !run.list(name, ListProgress::is_done) {

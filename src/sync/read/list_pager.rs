@@ -11,10 +11,10 @@ use crate::paging::created_range::CreatedRange;
 use crate::paging::pager::{Allowed, Batch, Pager, PagerStart, PagerStop, Taken};
 use crate::paging::position::PagingMode;
 use crate::paging::reader::Reader;
-use crate::sync::run::Run;
+use crate::sync::run::RunContext;
 
 /// A reader for the owners of a list. Only their ids are needed.
-pub(crate) fn owners(run: &Run, by_owner: ByOwner) -> Reader {
+pub(crate) fn owners(run: &RunContext, by_owner: ByOwner) -> Reader {
     let filters = match by_owner.active_only {
         true => vec![("last_active_at_after", run.active_after().to_string())],
         false => Vec::new(),
@@ -33,7 +33,7 @@ pub(crate) enum ListPager {
 
 impl ListPager {
     /// A pager that continues from `start`, in the mode that it states.
-    pub(crate) fn new(run: &Run, list: &'static Endpoint, start: PagerStart) -> Self {
+    pub(crate) fn new(run: &RunContext, list: &'static Endpoint, start: PagerStart) -> Self {
         match list.by_owner {
             Some(by_owner) if start.mode == PagingMode::ByOwner => {
                 let owners = owners(run, by_owner);

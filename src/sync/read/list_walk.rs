@@ -32,7 +32,7 @@ use crate::sync::read::window_queue::WindowQueue;
 use crate::sync::read::windows::{divide_list, divide_window, most_pieces, windows_wanted};
 use crate::sync::references::insert::{insert, stored_after_position};
 use crate::sync::references::resolve::{self, IDS_PER_REQUEST};
-use crate::sync::run::Run;
+use crate::sync::run::RunContext;
 use crate::sync::run::read_ahead::MINIMUM;
 use crate::sync::write::compaction::compact;
 use crate::sync::write::pending::PendingPages;
@@ -48,7 +48,7 @@ const MAX_RESTARTS: u32 = 2;
 /// # Errors
 /// [`Stop`].
 pub(crate) fn walk_to_end<'a>(
-    run: &'a Run,
+    run: &'a RunContext,
     endpoint: &'static Endpoint,
 ) -> BoxFuture<'a, Result<(), Stop>> {
     // Boxed because it is recursive: while memberships are walked, users and organizations are, too. That is never the
@@ -75,7 +75,7 @@ pub(crate) fn walk_to_end<'a>(
 
 /// Clerk's count of a list before its walk, requested if the list's pages do not state it.
 async fn requested_count_before(
-    run: &Run,
+    run: &RunContext,
     endpoint: &'static Endpoint,
 ) -> Result<Option<u64>, Stop> {
     let counted = run.list(endpoint.name(), |list| list.source_count.before);
@@ -106,7 +106,7 @@ enum WindowWalked {
 /// Why a walk failed.
 enum WalkFailure {
     /// The pager cannot find the rows that it had reached.
-    LostPlace,
+    LostPosition,
     /// Clerk ignores the filters that bound the window, or fails because of them.
     Unfiltered,
     /// Clerk fails or is slow for the whole list, or at large offsets, but not for one owner's rows.
@@ -123,9 +123,9 @@ impl<E: Into<Stop>> From<E> for WalkFailure {
 impl WalkFailure {
     /// Classifies what stopped a pager. May send requests to find out whether another way to read
     /// the list would work.
-    async fn classify(run: &Run, endpoint: &'static Endpoint, stop: PagerStop) -> Self {
+    async fn classify(run: &RunContext, endpoint: &'static Endpoint, stop: PagerStop) -> Self {
         let stop = match stop {
-            PagerStop::LostPlace(_) => return Self::LostPlace,
+            PagerStop::LostPosition(_) => return Self::LostPosition,
             PagerStop::Unfiltered(_) => return Self::Unfiltered,
             stop => Stop::from(stop),
         };
@@ -146,9 +146,15 @@ impl WalkFailure {
     /// Whether the whole run ends, and not only the walk of this list.
     fn ends_the_run(&self) -> bool {
         match self {
-            Self::LostPlace | Self::Unfiltered | Self::ReadByOwner => false,
+            Self::LostPosition | Self::Unfiltered | Self::ReadByOwner => false,
             Self::Stop(stop) => left_out::ends_the_run(stop),
         }
+    }
+
+    /// Whether it is to be reported instead of an earlier failure of another window: the run ends with an error, while
+    /// the earlier one only asked for another way to read the list.
+    fn outweighs(&self, earlier: &Self) -> bool {
+        matches!(self, Self::Stop(Stop::Fail(_))) && !matches!(earlier, Self::Stop(_))
     }
 }
 
@@ -162,7 +168,7 @@ enum Fallback {
 
 /// Chooses another way to read a list after its walk has failed, and stores the choice.
 async fn fall_back(
-    run: &Run,
+    run: &RunContext,
     endpoint: &'static Endpoint,
     failure: WalkFailure,
 ) -> Result<Fallback, Stop> {
@@ -175,17 +181,17 @@ async fn fall_back(
         }
         // Rows that grants refer to must stay, so the list cannot restart. Rows that are missing from
         // it are requested by id.
-        WalkFailure::LostPlace | WalkFailure::Unfiltered if run.others_refer_to(name) => {
+        WalkFailure::LostPosition | WalkFailure::Unfiltered if run.rows_must_stay(name) => {
             run.commit_list(name, |list| list.stage = Stage::Comparing).await?;
             return Ok(Fallback::Compare);
         }
-        WalkFailure::LostPlace | WalkFailure::Unfiltered
+        WalkFailure::LostPosition | WalkFailure::Unfiltered
             if run.list(name, |list| list.windows.len() > 1) =>
         {
             warn!(clerk.path = endpoint.path, "reading the rest of the list without windows");
             run.commit_list(name, ListProgress::join_windows).await?;
         }
-        WalkFailure::LostPlace if run.list(name, |list| list.restarts) < MAX_RESTARTS => {
+        WalkFailure::LostPosition if run.list(name, |list| list.restarts) < MAX_RESTARTS => {
             warn!(clerk.path = endpoint.path, "rows moved too far; reading the list again");
             run.commit_list(name, |list| {
                 *list = list.restarted(match list.mode {
@@ -196,10 +202,10 @@ async fn fall_back(
             })
             .await?;
         }
-        WalkFailure::LostPlace | WalkFailure::Unfiltered => {
+        WalkFailure::LostPosition | WalkFailure::Unfiltered => {
             // The next sync may find that the list no longer changes, so it may restart it again.
             run.commit_list(name, |list| list.restarts = 0).await?;
-            return Err(PagerStop::LostPlace(endpoint).into());
+            return Err(PagerStop::LostPosition(endpoint).into());
         }
     }
     Ok(Fallback::WalkAgain)
@@ -208,7 +214,7 @@ async fn fall_back(
 /// Walks the windows that have not ended, or else the last one further. As many are walked at a time
 /// as the rate limit allows, those with the most rows left first.
 async fn walk_windows(
-    run: &Run,
+    run: &RunContext,
     endpoint: &'static Endpoint,
     count_before: Option<u64>,
 ) -> Result<Walked, WalkFailure> {
@@ -231,7 +237,7 @@ async fn walk_windows(
                         // The other walks store the pages that are in flight.
                         run.work_limit.halt();
                     }
-                    if outcome.is_ok() {
+                    if outcome.as_ref().err().is_none_or(|first| failure.outweighs(first)) {
                         outcome = Err(failure);
                     }
                 }
@@ -243,13 +249,13 @@ async fn walk_windows(
 }
 
 /// Most windows of a list to walk at a time: enough to fill the rate limit.
-fn most_in_flight(run: &Run, endpoint: &'static Endpoint) -> usize {
+fn most_in_flight(run: &RunContext, endpoint: &'static Endpoint) -> usize {
     run.read_ahead.limit(run.pages_to_fill(endpoint)).max(1)
 }
 
 /// Walks one window to its end, or until a window in the queue has more rows left.
 async fn walk_window(
-    run: &Run,
+    run: &RunContext,
     endpoint: &'static Endpoint,
     window: u32,
     count_before: Option<u64>,
@@ -287,7 +293,7 @@ fn pager_start(list: &ListProgress, window: u32, count_before: Option<u64>) -> P
 
 /// The walk of one window: pages from the pager, through `pending`, into the store.
 struct WindowWalk<'a> {
-    run: &'a Run,
+    run: &'a RunContext,
     endpoint: &'static Endpoint,
     /// The window's number.
     window: u32,
@@ -319,7 +325,7 @@ impl WindowWalk<'_> {
             });
             self.pager.wait_for_room(concurrent_walks(run, endpoint) > 1);
             let has_begun = run.list(endpoint.name(), |list| list.rows() > 0);
-            if list_is_to_be_divided && has_begun && self.pending.all_saved() {
+            if list_is_to_be_divided && has_begun && self.pending.all_stored() {
                 return Ok(WindowWalked::ReadyToDivideList);
             }
             match self.pager.next().await {
@@ -449,7 +455,7 @@ impl Ahead {
     /// As far as the rate limit and the memory allow. A list whose rows refer to a list that is still
     /// being read uses only the part of the rate that other lists leave; `own_in_flight` is how many
     /// of the requests in flight are its own.
-    fn of(run: &Run, endpoint: &'static Endpoint, own_in_flight: usize) -> Self {
+    fn of(run: &RunContext, endpoint: &'static Endpoint, own_in_flight: usize) -> Self {
         let walks = concurrent_walks(run, endpoint);
         let together = run.read_ahead.pages_together(walks);
         // The pages that arrive while others are stored, and two more.
@@ -472,16 +478,19 @@ impl Ahead {
 }
 
 /// How many windows of a list are walked now.
-fn concurrent_walks(run: &Run, endpoint: &'static Endpoint) -> usize {
+fn concurrent_walks(run: &RunContext, endpoint: &'static Endpoint) -> usize {
     run.list(endpoint.name(), ListProgress::open_windows).min(most_in_flight(run, endpoint))
 }
 
-/// Fetches the rows that a page refers to and the snapshot does not have yet. Rows of the page whose
-/// user or organization no longer exists are marked as dangling, and counted.
+/// Fetches the rows of other lists that a page refers to ([`REFERENCES`]) and the snapshot does not have yet. Rows of the
+/// page that refer to something that no longer exists are marked as dangling, and counted.
 ///
 /// # Errors
 /// [`Stop`].
-pub(crate) async fn fetch_references(run: &Run, page: &mut ReadPage) -> Result<Dangling, Stop> {
+pub(crate) async fn fetch_references(
+    run: &RunContext,
+    page: &mut ReadPage,
+) -> Result<Dangling, Stop> {
     for resource in REFERENCES.iter().flat_map(|(_, to)| to.iter().copied()) {
         let missing = resolve::missing(run, page, resource);
         if !missing.is_empty() {
@@ -497,7 +506,7 @@ pub(crate) async fn fetch_references(run: &Run, page: &mut ReadPage) -> Result<D
 /// # Errors
 /// [`Stop`].
 pub(crate) async fn fetch_missing(
-    run: &Run,
+    run: &RunContext,
     resource: Resource,
     ids: BTreeSet<String>,
 ) -> Result<(), Stop> {

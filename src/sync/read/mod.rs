@@ -27,14 +27,14 @@ use crate::sync::error::{Pause, Stop, SyncError};
 use crate::sync::read::check_users::check_users;
 use crate::sync::read::list::copy_list;
 use crate::sync::references::resolve;
-use crate::sync::run::Run;
+use crate::sync::run::RunContext;
 use crate::work_limit::StopReason;
 
 /// Reads every list that is needed and not done, and stores that the run is complete.
 ///
 /// # Errors
 /// [`Stop`]; pages that were read before are stored.
-pub async fn read_everything(run: &Run) -> Result<(), Stop> {
+pub async fn read_everything(run: &RunContext) -> Result<(), Stop> {
     let needed = run.leased.with_checkpoint(|checkpoint| lists_needed(&checkpoint.resources));
     read_lists(run, not_done(run, &needed), Phase::follows).await?;
     check_users(run).await?;
@@ -62,7 +62,7 @@ pub async fn read_everything(run: &Run) -> Result<(), Stop> {
 }
 
 /// The needed lists that Clerk serves and that are not done, in the order in which they start.
-fn not_done(run: &Run, needed: &BTreeSet<ListName>) -> Vec<ListName> {
+fn not_done(run: &RunContext, needed: &BTreeSet<ListName>) -> Vec<ListName> {
     let is_open =
         |&list: &ListName| endpoint(list).is_read() && !run.list(list, ListProgress::is_done);
     let mut lists: Vec<ListName> = needed.iter().copied().filter(is_open).collect();
@@ -76,7 +76,7 @@ const LISTS_AT_ONCE: usize = 4;
 /// Reads lists concurrently, unless one `follows` the other. If one fails, the others store the
 /// pages in flight; the most significant failure is returned.
 async fn read_lists(
-    run: &Run,
+    run: &RunContext,
     mut waiting: Vec<ListName>,
     follows: fn(Phase, Phase) -> bool,
 ) -> Result<(), Stop> {
@@ -108,11 +108,11 @@ fn is_next(list: ListName, open: &[ListName], follows: fn(Phase, Phase) -> bool)
     !open.iter().any(|&other| follows(phase, endpoint(other).phase))
 }
 
-async fn read_list(run: &Run, list: ListName) -> Result<(), Stop> {
+async fn read_list(run: &RunContext, list: ListName) -> Result<(), Stop> {
     run.check_time_left()?;
     resolve::load_referenced_ids(run, list).await?;
     copy_list(run, list).await?;
-    resolve::load_awaited_ids(run, list).await
+    resolve::load_ids_if_pending(run, list).await
 }
 
 /// The rank of a failure; the lowest is reported.

@@ -16,7 +16,7 @@ use crate::sync::checkpoint::document::progress_of;
 use crate::sync::checkpoint::list_progress::{ListProgress, Stage};
 use crate::sync::error::Stop;
 use crate::sync::read::strategy;
-use crate::sync::run::Run;
+use crate::sync::run::RunContext;
 use crate::sync::write::row_ids;
 
 /// Repairs of one list before it becomes drifted.
@@ -43,7 +43,7 @@ pub(crate) struct Repair {
 ///
 /// # Errors
 /// [`Stop`].
-pub(crate) async fn reconcile(run: &Run, endpoint: &'static Endpoint) -> Result<Next, Stop> {
+pub(crate) async fn reconcile(run: &RunContext, endpoint: &'static Endpoint) -> Result<Next, Stop> {
     run.check_time_left()?;
     let name = endpoint.name();
     let (rows, mode) = run.list(name, |list| (list.rows(), list.mode));
@@ -94,7 +94,11 @@ pub(crate) async fn reconcile(run: &Run, endpoint: &'static Endpoint) -> Result<
 }
 
 /// Clerk's count of a list, requested unless the pages have just stated it.
-async fn count_now(run: &Run, endpoint: &'static Endpoint, mode: PagingMode) -> Result<u64, Stop> {
+async fn count_now(
+    run: &RunContext,
+    endpoint: &'static Endpoint,
+    mode: PagingMode,
+) -> Result<u64, Stop> {
     match endpoint.paging {
         Paging::Cursor { count_path } => {
             count(run, endpoint, count_path, CreatedRange::default()).await
@@ -119,7 +123,7 @@ async fn count_now(run: &Run, endpoint: &'static Endpoint, mode: PagingMode) -> 
 /// # Errors
 /// [`Stop`].
 pub(crate) async fn count(
-    run: &Run,
+    run: &RunContext,
     endpoint: &'static Endpoint,
     path: &'static str,
     range: CreatedRange,
@@ -136,14 +140,14 @@ pub(crate) async fn count(
 }
 
 /// The stage of a list after a comparison.
-fn stage_after_comparison(run: &Run, endpoint: &'static Endpoint, agrees: bool) -> Stage {
+fn stage_after_comparison(run: &RunContext, endpoint: &'static Endpoint, agrees: bool) -> Stage {
     let name = endpoint.name();
     let (repairs, mode) = run.list(name, |list| (list.repairs, list.mode));
     // By owner, a row's offset says nothing about its place, so only the end of the list is repaired.
     let most_repairs = if mode == PagingMode::ByOwner { 1 } else { MAX_REPAIRS };
     if agrees {
         Stage::Verified
-    } else if repairs >= most_repairs || run.others_refer_to(name) {
+    } else if repairs >= most_repairs || run.rows_must_stay(name) {
         Stage::Drifted
     } else {
         Stage::Comparing
@@ -153,7 +157,7 @@ fn stage_after_comparison(run: &Run, endpoint: &'static Endpoint, agrees: bool) 
 /// Whether a list without an order has stored a row twice. The row moved while the list was read,
 /// so another row may have been missed although the counts agree. Compares all ids with each other,
 /// as hashes of 8 bytes. A list of one page cannot have this problem.
-async fn finds_duplicates(run: &Run, endpoint: &'static Endpoint) -> Result<bool, Stop> {
+async fn finds_duplicates(run: &RunContext, endpoint: &'static Endpoint) -> Result<bool, Stop> {
     let rows = run.list(endpoint.name(), ListProgress::rows);
     let mode = run.list(endpoint.name(), |list| list.mode);
     let is_one_list = endpoint.paging == Paging::Offset(Order::Any) && mode == PagingMode::Offset;
@@ -167,7 +171,7 @@ async fn finds_duplicates(run: &Run, endpoint: &'static Endpoint) -> Result<bool
 
 /// The first group of neighbouring segments whose rows have moved, and the windows before it that may have ended
 /// too early. If no segment has moved, the last window.
-async fn find_repair(run: &Run, endpoint: &'static Endpoint) -> Result<Repair, Stop> {
+async fn find_repair(run: &RunContext, endpoint: &'static Endpoint) -> Result<Repair, Stop> {
     let name = endpoint.name();
     // Counted before any request, so that a search that never gets further ends as well.
     run.commit_list(name, |list| list.repairs += 1).await?;
@@ -238,7 +242,7 @@ enum Probe {
 }
 
 impl Probe {
-    async fn of(run: &Run, endpoint: &'static Endpoint) -> Result<Self, Stop> {
+    async fn of(run: &RunContext, endpoint: &'static Endpoint) -> Result<Self, Stop> {
         if run.list(endpoint.name(), |list| list.mode) == PagingMode::ByOwner {
             return Ok(Self::Nowhere);
         }
@@ -269,7 +273,7 @@ impl Probe {
 
     async fn is_aligned(
         &self,
-        run: &Run,
+        run: &RunContext,
         endpoint: &'static Endpoint,
         end: &End,
     ) -> Result<bool, Stop> {
@@ -288,7 +292,7 @@ impl Probe {
     }
 }
 
-async fn note_total(run: &Run, name: ListName, total: Option<u64>) -> Result<(), Stop> {
+async fn note_total(run: &RunContext, name: ListName, total: Option<u64>) -> Result<(), Stop> {
     if total.is_some() && total != run.list(name, |list| list.source_count.after) {
         run.commit(|checkpoint| progress_of(checkpoint, name).source_count.after = total).await?;
     }

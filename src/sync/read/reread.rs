@@ -14,7 +14,7 @@ use crate::sync::checkpoint::list_progress::{ListProgress, Segment, Window};
 use crate::sync::error::{Stop, SyncError};
 use crate::sync::read::list_walk::fetch_references;
 use crate::sync::read::reconcile::Repair;
-use crate::sync::run::Run;
+use crate::sync::run::RunContext;
 use crate::sync::write::row_ids;
 use crate::sync::write::segment::{SegmentBuilder, SegmentId};
 
@@ -24,7 +24,7 @@ use crate::sync::write::segment::{SegmentBuilder, SegmentId};
 /// # Errors
 /// [`Stop`].
 pub(crate) async fn read_again(
-    run: &Run,
+    run: &RunContext,
     endpoint: &'static Endpoint,
     repair: Repair,
 ) -> Result<(), Stop> {
@@ -46,7 +46,7 @@ pub(crate) async fn read_again(
 /// Reads a segment again, from the end of the previous one to the start of the next one, and replaces
 /// it. `false` if the pager lost its position on the way; the segment then stays as it is.
 async fn replace(
-    run: &Run,
+    run: &RunContext,
     endpoint: &'static Endpoint,
     window: usize,
     index: usize,
@@ -105,7 +105,7 @@ struct Reread<'a> {
 
 /// Reads from `start` to the edge of a segment; `None` if the pager lost its position.
 async fn read_to_edge<'a>(
-    run: &'a Run,
+    run: &'a RunContext,
     endpoint: &'static Endpoint,
     start: PagerStart,
     edge: &Edge,
@@ -118,7 +118,7 @@ async fn read_to_edge<'a>(
         let mut batch = match pager.next().await {
             Ok(Some(batch)) => batch,
             Ok(None) => break,
-            Err(PagerStop::LostPlace(_) | PagerStop::Unfiltered(_)) => return Ok(None),
+            Err(PagerStop::LostPosition(_) | PagerStop::Unfiltered(_)) => return Ok(None),
             Err(stop) => return Err(stop.into()),
         };
         within = edge.clip(&mut batch.page);
@@ -178,7 +178,7 @@ impl Neighbours {
 
 /// The ids of all rows of some segments, by [`hash_of`]; `None` if they are not stored.
 async fn ids_of(
-    run: &Run,
+    run: &RunContext,
     endpoint: &'static Endpoint,
     segments: &[Segment],
 ) -> Result<Option<Vec<u64>>, Stop> {
@@ -265,7 +265,7 @@ impl Edge {
 /// Gives up reading a segment again: the counts are compared once more, and in the end the list
 /// becomes drifted. A list without an order restarts instead, because nothing else tells where a
 /// segment of it lies.
-async fn leave_unread(run: &Run, endpoint: &'static Endpoint) -> Result<(), SyncError> {
+async fn leave_unread(run: &RunContext, endpoint: &'static Endpoint) -> Result<(), SyncError> {
     warn!(clerk.path = endpoint.path, "rows moved too far to read a part of the list again");
     match endpoint.paging {
         Paging::Offset(Order::Any) => run.commit_list(endpoint.name(), ListProgress::restart).await,

@@ -18,7 +18,7 @@ use crate::paging::reader::{first_rows, row_at};
 use crate::sync::checkpoint::list_progress::{ListProgress, Stage};
 use crate::sync::error::Stop;
 use crate::sync::read::list_pager::owners;
-use crate::sync::run::Run;
+use crate::sync::run::RunContext;
 
 /// A response that comes within this time is never slow.
 const SLOW: Duration = Duration::from_secs(1);
@@ -31,7 +31,7 @@ const TIMES_SLOWER: u32 = 4;
 /// # Errors
 /// [`Stop`], if the owners cannot be counted.
 pub(crate) async fn is_slow_enough_to_change(
-    run: &Run,
+    run: &RunContext,
     endpoint: &'static Endpoint,
 ) -> Result<bool, Stop> {
     let Some(by_owner) = by_owner(run, endpoint, WholeList::Complete) else { return Ok(false) };
@@ -59,7 +59,7 @@ pub(crate) async fn is_slow_enough_to_change(
 
 /// Whether a request failed because of its offset: the beginning of the list can be read.
 pub(crate) async fn fails_at_large_offsets(
-    run: &Run,
+    run: &RunContext,
     endpoint: &'static Endpoint,
     stop: &Stop,
 ) -> bool {
@@ -75,13 +75,17 @@ pub(crate) async fn fails_at_large_offsets(
 }
 
 /// Whether a request failed because of the filters that bound a window: it succeeds without them.
-pub(crate) async fn fails_in_windows(run: &Run, endpoint: &'static Endpoint, stop: &Stop) -> bool {
+pub(crate) async fn fails_in_windows(
+    run: &RunContext,
+    endpoint: &'static Endpoint,
+    stop: &Stop,
+) -> bool {
     let in_windows = run.list(endpoint.name(), |list| list.windows.len() > 1);
     in_windows && only_fails_there(run, endpoint, stop).await
 }
 
 /// Whether a request failed, and a request for the first row of the list succeeds.
-async fn only_fails_there(run: &Run, endpoint: &'static Endpoint, stop: &Stop) -> bool {
+async fn only_fails_there(run: &RunContext, endpoint: &'static Endpoint, stop: &Stop) -> bool {
     let did_not_answer = matches!(
         stop.list_error().map(|failure| &failure.error),
         Some(ClerkError::Unavailable { last: Fault::Transport(_) | Fault::Status(_), .. })
@@ -94,7 +98,7 @@ async fn only_fails_there(run: &Run, endpoint: &'static Endpoint, stop: &Stop) -
 /// # Errors
 /// [`Stop`], if this cannot be found out.
 pub(crate) async fn is_refused_as_a_whole(
-    run: &Run,
+    run: &RunContext,
     endpoint: &'static Endpoint,
     stop: &Stop,
 ) -> Result<bool, Stop> {
@@ -121,7 +125,7 @@ pub(crate) async fn is_refused_as_a_whole(
 /// Whether Clerk serves the rows of one owner at least. If not, it refuses the list itself, which
 /// is then skipped and not taken for empty.
 async fn first_owner_is_answered(
-    run: &Run,
+    run: &RunContext,
     endpoint: &'static Endpoint,
     by_owner: ByOwner,
 ) -> Result<bool, Stop> {
@@ -141,12 +145,12 @@ async fn first_owner_is_answered(
 
 /// Whether Clerk refuses a list that the run does not read, or no longer reads. No dataset depends
 /// on it.
-fn is_left_out(run: &Run, failure: &ListError) -> bool {
+fn is_left_out(run: &RunContext, failure: &ListError) -> bool {
     matches!(failure.error, ClerkError::Refused { .. }) && !run.reads(failure.list)
 }
 
 /// Owners to try when a list seems to lack rows.
-const OWNERS_ASKED: u64 = 5;
+const OWNERS_TRIED: u64 = 5;
 
 /// Whether Clerk has served only a part of a list: the counts never agree, or the list is empty
 /// although one of the first owners has rows in it.
@@ -154,7 +158,7 @@ const OWNERS_ASKED: u64 = 5;
 /// # Errors
 /// [`Stop`].
 pub(crate) async fn answers_in_part(
-    run: &Run,
+    run: &RunContext,
     endpoint: &'static Endpoint,
     stage: &Stage,
 ) -> Result<bool, Stop> {
@@ -175,12 +179,12 @@ pub(crate) async fn answers_in_part(
 
 /// Whether one of the first owners has rows in the list.
 async fn some_own_rows(
-    run: &Run,
+    run: &RunContext,
     endpoint: &'static Endpoint,
     by_owner: ByOwner,
 ) -> Result<bool, Stop> {
     let list = run.reader(endpoint);
-    for owner in first_rows(&owners(run, by_owner), OWNERS_ASKED).await? {
+    for owner in first_rows(&owners(run, by_owner), OWNERS_TRIED).await? {
         let (_, total) = row_at(&rows_of_owner(&list, by_owner.rows, &owner.id), 0).await?;
         if total.is_some_and(|total| total > 0) {
             return Ok(true);
@@ -191,17 +195,17 @@ async fn some_own_rows(
 
 /// How the list could be read by owner, if Clerk serves its whole as `whole` says and it is not
 /// read by owner yet.
-fn by_owner(run: &Run, endpoint: &'static Endpoint, whole: WholeList) -> Option<ByOwner> {
+fn by_owner(run: &RunContext, endpoint: &'static Endpoint, whole: WholeList) -> Option<ByOwner> {
     endpoint.by_owner.filter(|it| it.whole == whole && is_read_as_a_whole(run, endpoint))
 }
 
 /// Whether the list could be read by owner, and is not yet.
-fn is_read_as_a_whole(run: &Run, endpoint: &'static Endpoint) -> bool {
+fn is_read_as_a_whole(run: &RunContext, endpoint: &'static Endpoint) -> bool {
     endpoint.by_owner.is_some() && run.list(endpoint.name(), |list| list.mode == PagingMode::Offset)
 }
 
 /// How many owners there are; `None` if Clerk does not list them.
-async fn owners_listed(run: &Run, by_owner: ByOwner) -> Result<Option<u64>, Stop> {
+async fn owners_listed(run: &RunContext, by_owner: ByOwner) -> Result<Option<u64>, Stop> {
     let counted = run.list(by_owner.owners, |list| list.source_count.after);
     if counted.is_some() {
         return Ok(counted);

@@ -10,11 +10,11 @@ use crate::lists::endpoint::Endpoint;
 use crate::paging::pager::Taken;
 use crate::sync::checkpoint::list_progress::{ListProgress, Window};
 use crate::sync::read::windows::{most_pieces, windows_affordable};
-use crate::sync::run::Run;
+use crate::sync::run::RunContext;
 
 /// The numbers of the windows that wait to be walked.
 pub(crate) struct WindowQueue<'a> {
-    run: &'a Run,
+    run: &'a RunContext,
     endpoint: &'static Endpoint,
     state: Mutex<State>,
     added: Notify,
@@ -32,7 +32,7 @@ struct State {
 impl<'a> WindowQueue<'a> {
     /// A queue of the windows that have not ended, or else of the last one: a list can always be
     /// walked further at its end.
-    pub(crate) fn new(run: &'a Run, endpoint: &'static Endpoint) -> Self {
+    pub(crate) fn new(run: &'a RunContext, endpoint: &'static Endpoint) -> Self {
         let windows = run.list(endpoint.name(), |list| {
             let open = list.windows.iter().filter(|window| !window.ended);
             let mut open: Vec<u32> = open.map(|window| window.number).collect();

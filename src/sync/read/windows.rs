@@ -18,7 +18,7 @@ use crate::paging::reader::{Reader, row_at};
 use crate::paging::stalled::StalledRounds;
 use crate::sync::checkpoint::list_progress::{ListProgress, Window};
 use crate::sync::error::{Pause, Stop};
-use crate::sync::run::Run;
+use crate::sync::run::RunContext;
 use crate::work_limit::StopReason;
 
 /// Fewest pages of a window in the first division.
@@ -37,7 +37,7 @@ const KEPT_BACK: u64 = 6;
 
 /// How many windows to walk the rest of a list in; 1 if it should stay as it is.
 pub(crate) fn windows_wanted(
-    run: &Run,
+    run: &RunContext,
     endpoint: &'static Endpoint,
     count_before: Option<u64>,
 ) -> usize {
@@ -74,7 +74,7 @@ pub(crate) fn windows_affordable(list: &ListProgress) -> u64 {
 ///
 /// # Errors
 /// [`Stop`]. If the server does not return rows by offset, the list stays undivided.
-pub(crate) async fn divide_list(run: &Run, endpoint: &'static Endpoint) -> Result<(), Stop> {
+pub(crate) async fn divide_list(run: &RunContext, endpoint: &'static Endpoint) -> Result<(), Stop> {
     let name = endpoint.name();
     let wanted = windows_wanted(run, endpoint, None);
     let begun = run.list(name, |list| {
@@ -108,9 +108,9 @@ pub(crate) const fn most_pieces(taken: &Taken) -> u64 {
 /// numbers are free.
 ///
 /// # Errors
-/// As [`Run::commit`].
+/// As [`RunContext::commit`].
 pub(crate) async fn divide_window(
-    run: &Run,
+    run: &RunContext,
     endpoint: &'static Endpoint,
     window: u32,
     taken: &Taken,
@@ -145,7 +145,7 @@ type Edge = (i64, u64);
 /// Requests the edges between up to `wanted` windows, of which the first has read the rows in
 /// `taken`. Leaves out edges that the server does not return.
 async fn find_edges(
-    run: &Run,
+    run: &RunContext,
     endpoint: &'static Endpoint,
     taken: &Taken,
     wanted: usize,

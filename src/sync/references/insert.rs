@@ -19,7 +19,7 @@ use crate::sync::checkpoint::document::progress_of;
 use crate::sync::checkpoint::json_error::Malformed;
 use crate::sync::checkpoint::list_progress::{ListProgress, Segment, Stage, StoredPart};
 use crate::sync::error::SyncError;
-use crate::sync::run::Run;
+use crate::sync::run::RunContext;
 use crate::sync::write::row_ids::{add_segment, of_segment};
 use crate::sync::write::segment::{SegmentId, each_line, store_part};
 
@@ -29,7 +29,7 @@ use crate::sync::write::segment::{SegmentId, each_line, store_part};
 /// # Errors
 /// [`SyncError`].
 pub(crate) async fn insert(
-    run: &Run,
+    run: &RunContext,
     endpoint: &'static Endpoint,
     page: &ReadPage,
 ) -> Result<(), SyncError> {
@@ -67,7 +67,7 @@ type Before = BTreeMap<Option<String>, Vec<usize>>;
 /// Inserts some rows of a page, in ascending order of their creation time, into one segment: stores its
 /// parts again with the new lines, and replaces it in the checkpoint.
 async fn insert_into(
-    run: &Run,
+    run: &RunContext,
     endpoint: &'static Endpoint,
     (window, index): (usize, usize),
     page: &ReadPage,
@@ -103,7 +103,7 @@ async fn insert_into(
 /// Stores the parts of a segment again, with the lines of the new rows. `None` if the list's rows are
 /// not written at all.
 async fn merge_parts(
-    run: &Run,
+    run: &RunContext,
     endpoint: &'static Endpoint,
     id: SegmentId,
     segment: &Segment,
@@ -130,7 +130,7 @@ async fn merge_parts(
 
 /// The segment with the new rows counted and `parts` in place of its own.
 fn with_rows(
-    run: &Run,
+    run: &RunContext,
     endpoint: &'static Endpoint,
     segment: Segment,
     parts: BTreeMap<Dataset, StoredPart>,
@@ -191,7 +191,7 @@ impl Line {
 
 /// Finds the rows that the new ones go before, in the part of the list's own dataset.
 async fn places(
-    run: &Run,
+    run: &RunContext,
     own: &StoredPart,
     page: &ReadPage,
     rows: &[usize],
@@ -213,7 +213,7 @@ async fn places(
 
 /// The lines of a stored part with the lines of the new rows inserted.
 async fn merge(
-    run: &Run,
+    run: &RunContext,
     stored: &StoredPart,
     before: &Before,
     page: &ReadPage,
@@ -247,7 +247,7 @@ async fn merge(
 /// # Errors
 /// [`SyncError::Store`] or [`SyncError::PartLost`] if a part cannot be read.
 pub(crate) async fn stored_after_position(
-    run: &Run,
+    run: &RunContext,
     endpoint: &'static Endpoint,
     window: u32,
 ) -> Result<HashSet<u64>, SyncError> {

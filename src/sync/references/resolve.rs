@@ -18,7 +18,7 @@ use crate::lists::table::endpoint;
 use crate::lists::table::referred_to_by;
 use crate::sync::checkpoint::list_progress::ListProgress;
 use crate::sync::error::Stop;
-use crate::sync::run::Run;
+use crate::sync::run::RunContext;
 use crate::sync::write::row_ids;
 use crate::sync::write::segment::Dangling;
 
@@ -26,7 +26,7 @@ use crate::sync::write::segment::Dangling;
 pub(crate) const IDS_PER_REQUEST: usize = 100;
 
 /// Whether a list's rows refer to a list that is still being read.
-pub(crate) fn refers_to_pending_list(run: &Run, list: ListName) -> bool {
+pub(crate) fn refers_to_pending_list(run: &RunContext, list: ListName) -> bool {
     let id_index = run.id_index();
     referred_to_by(list).any(|resource| id_index.is_pending(resource))
 }
@@ -36,7 +36,7 @@ pub(crate) fn refers_to_pending_list(run: &Run, list: ListName) -> bool {
 ///
 /// # Errors
 /// As [`row_ids::load`].
-pub(crate) async fn load_referenced_ids(run: &Run, list: ListName) -> Result<(), Stop> {
+pub(crate) async fn load_referenced_ids(run: &RunContext, list: ListName) -> Result<(), Stop> {
     for resource in referred_to_by(list) {
         let is_opted_in = run.leased.with_checkpoint(|checkpoint| {
             [resource, endpoint(list).resource]
@@ -49,7 +49,7 @@ pub(crate) async fn load_referenced_ids(run: &Run, list: ListName) -> Result<(),
         if run.list(resource, ListProgress::is_done) {
             load_ids(run, resource).await?;
         } else {
-            change_ids(run).await_rows(resource);
+            change_ids(run).mark_pending(resource);
         }
     }
     Ok(())
@@ -59,29 +59,29 @@ pub(crate) async fn load_referenced_ids(run: &Run, list: ListName) -> Result<(),
 ///
 /// # Errors
 /// As [`row_ids::load`].
-pub(crate) async fn load_awaited_ids(run: &Run, list: ListName) -> Result<(), Stop> {
+pub(crate) async fn load_ids_if_pending(run: &RunContext, list: ListName) -> Result<(), Stop> {
     let resource = endpoint(list).resource;
-    let is_awaited = ListName::from(resource) == list && run.id_index().is_pending(resource);
-    if is_awaited { load_ids(run, resource).await } else { Ok(()) }
+    let is_pending = ListName::from(resource) == list && run.id_index().is_pending(resource);
+    if is_pending { load_ids(run, resource).await } else { Ok(()) }
 }
 
 /// Loads the ids of the rows of a list that the snapshot has.
 ///
 /// # Errors
 /// As [`row_ids::load`].
-pub(crate) async fn load_ids(run: &Run, resource: Resource) -> Result<(), Stop> {
+pub(crate) async fn load_ids(run: &RunContext, resource: Resource) -> Result<(), Stop> {
     let ids = row_ids::load(run, endpoint(resource)).await?;
     change_ids(run).seal(resource, ids);
     Ok(())
 }
 
-fn change_ids(run: &Run) -> RwLockWriteGuard<'_, IdIndex> {
+fn change_ids(run: &RunContext) -> RwLockWriteGuard<'_, IdIndex> {
     run.id_index.write().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Marks the rows of a page that refer to something that no longer exists, and counts them. What
 /// was missing must have been fetched before.
-pub(crate) fn mark_dangling(run: &Run, page: &mut ReadPage) -> Dangling {
+pub(crate) fn mark_dangling(run: &RunContext, page: &mut ReadPage) -> Dangling {
     let mut dangling = Dangling::default();
     let id_index = run.id_index();
     let is_gone = |resource, id: &String| !id_index.has(resource, id);
@@ -109,7 +109,7 @@ pub(crate) fn mark_dangling(run: &Run, page: &mut ReadPage) -> Dangling {
 }
 
 /// The ids of one resource type that a page's rows refer to and the snapshot does not have.
-pub(crate) fn missing(run: &Run, page: &ReadPage, resource: Resource) -> BTreeSet<String> {
+pub(crate) fn missing(run: &RunContext, page: &ReadPage, resource: Resource) -> BTreeSet<String> {
     let id_index = run.id_index();
     page.kept_rows()
         .filter_map(|row| row.unresolved_references.as_ref())
@@ -120,7 +120,7 @@ pub(crate) fn missing(run: &Run, page: &ReadPage, resource: Resource) -> BTreeSe
 }
 
 /// Whether the snapshot has the row with this id, or may have it ([`IdIndex::has`]).
-pub(crate) fn is_known(run: &Run, resource: Resource, id: &str) -> bool {
+pub(crate) fn is_known(run: &RunContext, resource: Resource, id: &str) -> bool {
     run.id_index().has(resource, id)
 }
 
@@ -140,7 +140,7 @@ const fn id_filter(resource: Resource) -> Option<&'static str> {
 /// # Errors
 /// [`Stop`].
 pub(crate) async fn page_by_id(
-    run: &Run,
+    run: &RunContext,
     endpoint: &'static Endpoint,
     ids: &[String],
 ) -> Result<Option<ReadPage>, Stop> {

@@ -46,9 +46,10 @@ use crate::sync::run::warnings::Warnings;
 use crate::translate::{MetadataBags, Translation};
 use crate::work_limit::WorkLimit;
 
-/// What one invocation needs to work on a run. The run itself is the [`Checkpoint`].
+/// What one invocation needs to work on a run: connections, limits, and what it has in memory. The run's own state is the
+/// [`Checkpoint`].
 #[derive(Debug)]
-pub struct Run {
+pub struct RunContext {
     /// Where everything is written.
     pub store: Arc<dyn Store>,
     /// Sends requests to Clerk.
@@ -109,7 +110,7 @@ pub struct Output {
     pub dau_lookback_days: u16,
 }
 
-impl Run {
+impl RunContext {
     /// Changes the checkpoint, updates its request counts, and stores it.
     ///
     /// # Errors
@@ -156,7 +157,7 @@ impl Run {
     /// Changes one list's progress and stores the checkpoint.
     ///
     /// # Errors
-    /// As [`Run::commit`].
+    /// As [`RunContext::commit`].
     pub async fn commit_list(
         &self,
         list: impl Into<ListName>,
@@ -247,10 +248,14 @@ impl Run {
         !self.referring_to(list).is_empty()
     }
 
-    /// Whether grants that refer to the rows of a list have been stored and checked. From then on
-    /// no row may leave the list.
-    pub(crate) fn others_refer_to(&self, list: ListName) -> bool {
-        let are_users = list == ListName::from(Resource::Users);
+    /// Whether no row may leave a list any more: grants that refer to its rows have been stored and
+    /// checked, or pages in memory were checked against its ids when they were decoded.
+    pub(crate) fn rows_must_stay(&self, list: ListName) -> bool {
+        let resource = endpoint(list).resource;
+        if ListName::from(resource) == list && self.id_index().is_sealed(resource) {
+            return true;
+        }
+        let are_users = resource == Resource::Users;
         let refers = |segment: &Segment| !(are_users && segment.users_unchecked);
         let mut referring = self.referring_to(list).into_iter();
         referring.any(|from| self.list(from, |list| list.segments().any(refers)))

@@ -18,13 +18,13 @@ pub struct ReadAhead {
     stored: AtomicUsize,
     /// Bytes of the lines of the largest page.
     largest: AtomicUsize,
-    /// How long the latest stores took, newest first.
+    /// How long the latest writes of pages to the store took, newest first.
     storing: Mutex<VecDeque<Duration>>,
-    /// Stores in progress.
+    /// Such writes in progress.
     stores: AtomicUsize,
     /// Most pages of a list to read ahead.
     most: usize,
-    /// Notified when a store has ended, and the limits may have grown.
+    /// Notified when such a write has ended, and the limits may have grown.
     grown: Notify,
 }
 
@@ -34,8 +34,8 @@ pub(crate) const MINIMUM: usize = 2;
 /// Most bytes of lines of the pages of one list that are in flight or not stored yet: 88 pages of
 /// users, at 1.1 MiB of lines a page.
 const MAX_UNDER_WAY: usize = 96 * 1024 * 1024;
-/// How many of the latest stores are averaged.
-const LATEST_STORES: usize = 8;
+/// How many of the latest writes are averaged.
+const LATEST_WRITES: usize = 8;
 /// The number of pages that are stored together grows by one for every 16 pages that have been
 /// stored.
 const STORED_PER_EXTRA_PAGE: usize = 16;
@@ -80,7 +80,7 @@ impl ReadAhead {
         self.stores.fetch_sub(1, Ordering::Relaxed);
         self.stored.fetch_add(pages, Ordering::Relaxed);
         let mut latest = self.storing.lock().unwrap_or_else(PoisonError::into_inner);
-        latest.truncate(LATEST_STORES - 1);
+        latest.truncate(LATEST_WRITES - 1);
         latest.push_front(took);
         drop(latest);
         self.grown.notify_waiters();

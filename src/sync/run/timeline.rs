@@ -9,13 +9,13 @@ use std::time::Duration;
 use tokio::time::MissedTickBehavior;
 use tracing::{Level, debug, enabled};
 
-use crate::sync::run::Run;
+use crate::sync::run::RunContext;
 
 /// Time from one line to the next.
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// Logs a line a second for as long as it is polled, if the level is enabled.
-pub(crate) async fn log(run: &Run) -> Infallible {
+pub(crate) async fn log(run: &RunContext) -> Infallible {
     if !enabled!(Level::DEBUG) {
         return future::pending().await;
     }
@@ -60,7 +60,7 @@ struct Sample {
 }
 
 impl Sample {
-    fn of(run: &Run) -> Self {
+    fn of(run: &RunContext) -> Self {
         let usage = run.client.usage();
         let latency = run.client.latest_latency();
         let needed = run.client.requests_to_fill(latency, run.read_ahead.storing_unhindered());

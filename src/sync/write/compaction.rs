@@ -25,7 +25,7 @@ use crate::sync::checkpoint::daily_counts::DailyCounts;
 use crate::sync::checkpoint::document::progress_of;
 use crate::sync::checkpoint::list_progress::Segment;
 use crate::sync::error::SyncError;
-use crate::sync::run::Run;
+use crate::sync::run::RunContext;
 use crate::sync::write::segment::{FULL_PART, SegmentId, each_line, store_part, whole_key};
 
 /// How many small segments are joined into one.
@@ -41,7 +41,7 @@ const LARGE: u64 = FULL_PART as u64 / JOINED as u64;
 /// # Errors
 /// [`SyncError::LeaseLost`], [`SyncError::Store`], or [`SyncError::PartLost`] if a part is missing or altered.
 pub(crate) async fn compact(
-    run: &Run,
+    run: &RunContext,
     endpoint: &'static Endpoint,
     window: u32,
 ) -> Result<(), SyncError> {
@@ -124,7 +124,7 @@ fn size(segment: &Segment) -> u64 {
 /// Stores the parts of one segment in place of several. It gets the number of the last of them, so
 /// that no number is used twice.
 async fn store_joined(
-    run: &Run,
+    run: &RunContext,
     endpoint: &'static Endpoint,
     window: u32,
     segments: &[Segment],
@@ -167,7 +167,7 @@ async fn store_joined(
 /// One part with the lines of several, in order. Its digest must equal the sum of theirs, which
 /// proves that it has all lines.
 async fn join_parts(
-    run: &Run,
+    run: &RunContext,
     segments: &[Segment],
     dataset: Dataset,
 ) -> Result<Option<FinishedPart>, SyncError> {
@@ -190,7 +190,7 @@ async fn join_parts(
 
 /// Removes the parts of segments that were joined. If that fails, they are removed when the
 /// snapshot is published.
-pub(crate) async fn remove_parts(run: &Run, small: &[Segment], joined: &Segment) {
+pub(crate) async fn remove_parts(run: &RunContext, small: &[Segment], joined: &Segment) {
     let parts = small.iter().flat_map(|segment| segment.parts.values());
     // If only one segment has a part of a dataset, the joined part has the same content and key.
     let keys: BTreeSet<&str> = joined.parts.values().map(|stored| &*stored.part.key).collect();

@@ -14,7 +14,7 @@ use crate::sync::checkpoint::document::progress_of;
 use crate::sync::checkpoint::list_progress::{ListProgress, Segment, Stage};
 use crate::sync::checkpoint::summary;
 use crate::sync::error::SyncError;
-use crate::sync::run::Run;
+use crate::sync::run::RunContext;
 use crate::sync::write::compaction::remove_parts;
 use crate::sync::write::row_ids;
 use crate::sync::write::segment::{Dangling, SegmentBuilder, SegmentId};
@@ -22,7 +22,7 @@ use crate::translate::Role;
 
 /// The pages of one window that will be stored as one segment.
 pub(crate) struct PendingPages<'a> {
-    run: &'a Run,
+    run: &'a RunContext,
     endpoint: &'static Endpoint,
     /// The window's number.
     window: u32,
@@ -55,7 +55,7 @@ impl<'a> PendingPages<'a> {
     /// No pages yet. `count_before` is Clerk's count of the list before its walk, if its pages do not
     /// state it.
     pub(crate) fn new(
-        run: &'a Run,
+        run: &'a RunContext,
         endpoint: &'static Endpoint,
         window: u32,
         count_before: Option<u64>,
@@ -76,7 +76,7 @@ impl<'a> PendingPages<'a> {
     }
 
     /// Whether every page is stored, if only in a draft.
-    pub(crate) const fn all_saved(&self) -> bool {
+    pub(crate) const fn all_stored(&self) -> bool {
         self.newest.is_none()
     }
 
@@ -134,7 +134,7 @@ impl<'a> PendingPages<'a> {
     /// # Errors
     /// [`SyncError`].
     pub(crate) async fn store_draft(&mut self) -> Result<usize, SyncError> {
-        let Some(draft) = self.draft.take().filter(|_| !self.all_saved()) else { return Ok(0) };
+        let Some(draft) = self.draft.take().filter(|_| !self.all_stored()) else { return Ok(0) };
         self.draft = Some(SegmentBuilder::new(self.run, self.endpoint));
         let stored = draft.store(self.next_id()).await?;
         let (segment, ids) = (stored.segment.clone(), stored.ids);
@@ -142,7 +142,7 @@ impl<'a> PendingPages<'a> {
         self.commit(stored.segment, stored.roles, &[]).await?;
         row_ids::index_ids(self.run, self.endpoint, &ids);
         self.drafts.extend(segment);
-        Ok(self.stored())
+        Ok(self.forget_stored())
     }
 
     /// Stores all pages as one segment in place of its drafts, and starts the next one. Returns the
@@ -151,7 +151,7 @@ impl<'a> PendingPages<'a> {
     /// # Errors
     /// [`SyncError`].
     pub(crate) async fn store(&mut self) -> Result<usize, SyncError> {
-        if self.all_saved() {
+        if self.all_stored() {
             return Ok(0);
         }
         let (run, endpoint) = (self.run, self.endpoint);
@@ -172,7 +172,7 @@ impl<'a> PendingPages<'a> {
             row_ids::add_segment(run, endpoint, segment, stored.ids).await?;
             remove_parts(run, &drafts, segment).await;
         }
-        Ok(self.stored())
+        Ok(self.forget_stored())
     }
 
     fn next_id(&self) -> SegmentId {
@@ -255,7 +255,7 @@ impl<'a> PendingPages<'a> {
     }
 
     /// Forgets the pages that have just been stored; returns how many were pending.
-    fn stored(&mut self) -> usize {
+    fn forget_stored(&mut self) -> usize {
         (self.newest, self.duplicates, self.owned) = (None, 0, 0);
         std::mem::take(&mut self.unsaved)
     }

@@ -27,7 +27,7 @@ use crate::sync::checkpoint::ids_file::{IdsOfPart, decode, encode, ids_key};
 use crate::sync::checkpoint::json_error::Malformed;
 use crate::sync::checkpoint::list_progress::{Segment, StoredPart};
 use crate::sync::error::{Stop, SyncError};
-use crate::sync::run::Run;
+use crate::sync::run::RunContext;
 use crate::sync::run::remembered_ids::Collected;
 use crate::sync::write::segment::each_line;
 
@@ -44,7 +44,7 @@ const PARTS_AT_ONCE: u64 = 16;
 /// # Errors
 /// [`SyncError::LeaseLost`] or [`SyncError::Store`].
 pub(crate) async fn add_segment(
-    run: &Run,
+    run: &RunContext,
     endpoint: &'static Endpoint,
     segment: &Segment,
     ids: Vec<u64>,
@@ -65,7 +65,7 @@ pub(crate) async fn add_segment(
 
 /// Adds ids to the index: grants may refer to these rows from now on. Returns whether the index has
 /// all ids of the list; if not, they are loaded from the parts when they are needed.
-pub(crate) fn index_ids(run: &Run, endpoint: &'static Endpoint, ids: &[u64]) -> bool {
+pub(crate) fn index_ids(run: &RunContext, endpoint: &'static Endpoint, ids: &[u64]) -> bool {
     run.id_index.write().unwrap_or_else(PoisonError::into_inner).add(endpoint.resource, ids)
 }
 
@@ -74,7 +74,7 @@ pub(crate) fn index_ids(run: &Run, endpoint: &'static Endpoint, ids: &[u64]) -> 
 /// # Errors
 /// [`Stop::Pause`] when time is up; the ids that were read until then are in files.
 /// [`SyncError::Store`] or [`SyncError::PartLost`] if a part cannot be read.
-pub(crate) async fn load(run: &Run, endpoint: &'static Endpoint) -> Result<Vec<u64>, Stop> {
+pub(crate) async fn load(run: &RunContext, endpoint: &'static Endpoint) -> Result<Vec<u64>, Stop> {
     let list = endpoint.name();
     let parts: Vec<StoredPart> = run.list(list, |list| {
         list.segments().filter_map(|segment| own_part(endpoint, segment)).cloned().collect()
@@ -122,7 +122,7 @@ impl Loading {
 /// Takes ids from the list's files. Returns the files that are of no use: missing, damaged, of
 /// another format, or of parts that have all been replaced.
 async fn from_files(
-    run: &Run,
+    run: &RunContext,
     list: ListName,
     loading: &mut Loading,
 ) -> Result<Vec<Sha256Hex>, Stop> {
@@ -152,7 +152,7 @@ async fn from_files(
 
 /// The ids in a file; `None` if it is missing or does not have its checksum or format.
 async fn read_file(
-    run: &Run,
+    run: &RunContext,
     list: ListName,
     sha256: Sha256Hex,
 ) -> Result<Option<Vec<IdsOfPart>>, SyncError> {
@@ -163,7 +163,7 @@ async fn read_file(
 
 /// Takes the ids that are still missing from the parts, and writes them to files.
 async fn from_parts(
-    run: &Run,
+    run: &RunContext,
     list: ListName,
     loading: &mut Loading,
     unusable: &[Sha256Hex],
@@ -200,7 +200,7 @@ async fn from_parts(
 
 /// Writes ids to a file, and commits a checkpoint that names it in place of the unusable files.
 async fn store(
-    run: &Run,
+    run: &RunContext,
     list: ListName,
     collected: &Collected,
     unusable: &[Sha256Hex],
@@ -224,7 +224,7 @@ async fn store(
     Ok(())
 }
 
-fn whole_key(run: &Run, list: ListName, sha256: &Sha256Hex) -> String {
+fn whole_key(run: &RunContext, list: ListName, sha256: &Sha256Hex) -> String {
     let folder = run.leased.with_checkpoint(|checkpoint| snapshot_folder(&checkpoint.snapshot_id));
     format!("{folder}{}", ids_key(list, sha256))
 }
@@ -240,7 +240,7 @@ fn own_part<'a>(endpoint: &Endpoint, segment: &'a Segment) -> Option<&'a StoredP
 /// # Errors
 /// [`SyncError::Store`] or [`SyncError::PartLost`] if a part cannot be read.
 pub(crate) async fn of_segment(
-    run: &Run,
+    run: &RunContext,
     endpoint: &Endpoint,
     segment: &Segment,
 ) -> Result<Option<Vec<u64>>, SyncError> {
@@ -250,7 +250,7 @@ pub(crate) async fn of_segment(
     }
 }
 
-async fn read_ids(run: &Run, stored: &StoredPart) -> Result<Vec<u64>, SyncError> {
+async fn read_ids(run: &RunContext, stored: &StoredPart) -> Result<Vec<u64>, SyncError> {
     let mut ids = Vec::new();
     each_line(run, stored, |line| {
         ids.push(hash_of(&id_of(line)?));

@@ -24,12 +24,12 @@ use crate::paging::reader::fetched;
 use crate::sync::checkpoint::daily_counts::DailyCounts;
 use crate::sync::checkpoint::list_progress::{Segment, StoredPart};
 use crate::sync::error::SyncError;
-use crate::sync::run::Run;
+use crate::sync::run::RunContext;
 use crate::translate::Role;
 
 /// A segment that is not stored yet.
 pub(crate) struct SegmentBuilder<'a> {
-    run: &'a Run,
+    run: &'a RunContext,
     endpoint: &'static Endpoint,
     /// Empty before the first page: a compressor takes 256 KiB, and a walk that waits for its first
     /// page needs none.
@@ -90,7 +90,7 @@ pub(crate) const FULL_PART: usize = 4 * 1024 * 1024;
 
 impl<'a> SegmentBuilder<'a> {
     /// An empty segment.
-    pub(crate) fn new(run: &'a Run, endpoint: &'static Endpoint) -> Self {
+    pub(crate) fn new(run: &'a RunContext, endpoint: &'static Endpoint) -> Self {
         Self {
             run,
             endpoint,
@@ -219,7 +219,7 @@ impl<'a> SegmentBuilder<'a> {
 ///
 /// # Errors
 /// [`SyncError::PartLost`] if it is missing or does not have its checksum, or [`SyncError::Store`].
-pub(crate) async fn read_part(run: &Run, stored: &StoredPart) -> Result<Bytes, SyncError> {
+pub(crate) async fn read_part(run: &RunContext, stored: &StoredPart) -> Result<Bytes, SyncError> {
     let key = whole_key(run, stored);
     let object = run.store.get(&key).await?;
     object
@@ -233,7 +233,7 @@ pub(crate) async fn read_part(run: &Run, stored: &StoredPart) -> Result<Bytes, S
 /// # Errors
 /// As [`read_part`], and those of `take`.
 pub(crate) async fn each_line(
-    run: &Run,
+    run: &RunContext,
     stored: &StoredPart,
     mut take: impl FnMut(&str) -> Result<(), SyncError>,
 ) -> Result<(), SyncError> {
@@ -247,7 +247,7 @@ pub(crate) async fn each_line(
 }
 
 /// A part's key below `SNAPSHOT_URL`.
-pub(crate) fn whole_key(run: &Run, stored: &StoredPart) -> String {
+pub(crate) fn whole_key(run: &RunContext, stored: &StoredPart) -> String {
     run.leased.with_checkpoint(|checkpoint| {
         format!("{}{}", snapshot_folder(&checkpoint.snapshot_id), stored.part.key)
     })
@@ -259,7 +259,7 @@ pub(crate) fn whole_key(run: &Run, stored: &StoredPart) -> String {
 /// # Errors
 /// [`SyncError::LeaseLost`], [`SyncError::Store`], or [`SyncError::Internal`] if the numbers of part names are used up.
 pub(crate) async fn store_part(
-    run: &Run,
+    run: &RunContext,
     &Destination { dataset, section, .. }: &Destination,
     id: SegmentId,
     finished: FinishedPart,

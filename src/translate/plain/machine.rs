@@ -7,7 +7,7 @@ use clerk_snapshot::resource::Dataset;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::super::{References, Row, Translation, non_blank, timestamp};
+use super::super::{References, Row, Translation, distinct, non_blank, timestamp};
 use super::{About, Plain};
 use crate::clerk::wire::{Object, Text, Time, identifier, optional_identifier};
 use crate::redaction::Redaction;
@@ -89,8 +89,8 @@ struct Called<'a> {
 }
 
 impl Scopes<'_> {
-    fn called(&self) -> impl Iterator<Item = &str> {
-        self.scoped_machines.iter().flatten().filter_map(|machine| machine.id.as_deref())
+    fn called(&self) -> Vec<&str> {
+        distinct(self.scoped_machines.iter().flatten().filter_map(|machine| machine.id.as_deref()))
     }
 }
 
@@ -104,11 +104,7 @@ impl Row for Scopes<'_> {
     }
 
     fn references(&self) -> References<'_> {
-        References {
-            machine: Some(&self.id),
-            machines: self.called().collect(),
-            ..References::default()
-        }
+        References { machine: Some(&self.id), machines: self.called(), ..References::default() }
     }
 
     /// Contains no personal data.
@@ -136,4 +132,19 @@ impl Row for Scopes<'_> {
 const fn call(machine_id: &str) -> EntitlementId<'_> {
     let resource = ObjectReference { object_type: ObjectType::Machine, id: machine_id };
     EntitlementId { resource, slug: "call" }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_that_is_listed_twice_may_be_called_once() {
+        let row =
+            r#"{"id":"mch_1","scoped_machines":[{"id":"mch_2"},{"id":"mch_2"},{},{"id":"mch_3"}]}"#;
+        let scopes: Scopes<'_> = serde_json::from_str(row).unwrap();
+        assert_eq!(scopes.called(), ["mch_2", "mch_3"]);
+        assert_eq!(scopes.references().machines, ["mch_2", "mch_3"]);
+    }
 }

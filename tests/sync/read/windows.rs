@@ -7,7 +7,7 @@ use std::time::Duration;
 use clerk_sandbox::{ChurnPlan, DeletedCursor, Effect, FaultRule, LoggedRequest, Rules, Sandbox};
 use serde_json::{Value, json};
 
-use crate::support::pieces::{complete, complete_in_pieces};
+use crate::support::pieces::{complete, complete_in_pieces, ends};
 use crate::support::plain::{FIRST, add, before_request, every_second, fill};
 use crate::support::snapshot::Snapshot;
 use crate::support::source::Source;
@@ -232,6 +232,24 @@ async fn servers_whose_filters_fail_are_read_without_windows() {
         let snapshot = complete(&world(&sandbox), what).await;
         assert_same(&snapshot, &sandbox, what);
     }
+}
+
+/// Windows fail one after the other while Clerk goes down: after the first, the list can still be read without windows;
+/// after the others it cannot. The outage is reported, and the next invocation continues.
+#[tokio::test(start_paused = true)]
+async fn an_outage_is_reported_even_if_only_filters_failed_at_first() {
+    let sandbox = steady();
+    let world = world(&sandbox);
+    let in_window = FaultRule::on("/v1/users").with_parameter("created_at_after");
+    sandbox.fault(in_window.status(500, "internal_error"));
+    // The request for the first row, which shows whether the list can be read at all.
+    let first_row = FaultRule::on("/v1/users").with_value("limit", "1").with_value("offset", "0");
+    sandbox.fault(first_row.calls(2, u64::MAX).status(503, "unavailable"));
+    let error = ends(&world, json!({})).await.expect_err("Clerk is down");
+    assert_eq!(error.name(), "ClerkUnavailable");
+    assert!(windows(&sandbox).len() > 2, "{:?}", windows(&sandbox));
+    sandbox.clear_faults();
+    assert_same(&complete(&world, "after the outage").await, &sandbox, "after the outage");
 }
 
 /// Users are inserted, backdated and deleted while windows are read, and a deleted cursor is
