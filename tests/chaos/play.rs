@@ -143,6 +143,8 @@ struct Frozen {
     work: JoinHandle<Result<Value, Error>>,
     /// The snapshot published at that time.
     latest: Option<Value>,
+    /// Whether its event accepts losses.
+    accepts: bool,
 }
 
 /// How an invocation ended.
@@ -340,7 +342,8 @@ impl Stage {
             End::Frozen => {
                 let watch = Arc::clone(watch);
                 let latest = latest_id(&self.world.memory.objects());
-                self.frozen.push(Frozen { gate, watch, work, latest });
+                let accepts = self.judge.accepts;
+                self.frozen.push(Frozen { gate, watch, work, latest, accepts });
             }
             End::PowerCut | End::Killed => {
                 work.abort();
@@ -440,16 +443,19 @@ impl Stage {
     }
 
     async fn thaw(&mut self) {
-        for Frozen { gate, watch, work, latest } in std::mem::take(&mut self.frozen) {
+        let accepts_now = self.judge.accepts;
+        for Frozen { gate, watch, work, latest, accepts } in std::mem::take(&mut self.frozen) {
             gate.open();
             let end = ended_within(FOR_EVER, work).await;
             self.armed.rival = true;
             self.judge.thawed = true;
             self.judge.latest_when_frozen = latest;
+            self.judge.accepts = accepts;
             self.note(&end, &watch, true);
             self.judge.latest_when_frozen = None;
             self.judge.thawed = false;
         }
+        self.judge.accepts = accepts_now;
     }
 
     fn heal(&mut self) {
