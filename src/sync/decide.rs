@@ -75,6 +75,16 @@ impl SyncInvocation<'_> {
     /// # Errors
     /// [`Error`]: the store, or a checkpoint or `latest.json` that cannot be understood, unless the event allows it.
     pub(crate) async fn load_state(&self) -> Result<Found, Error> {
+        loop {
+            if let Some(found) = self.load_unless_published_meanwhile().await? {
+                return Ok(found);
+            }
+        }
+    }
+
+    /// `None`: the snapshot that `latest.json` named could not be read, and another one was published meanwhile. The one
+    /// before may be removed then (`KEEP_SNAPSHOTS`).
+    async fn load_unless_published_meanwhile(&self) -> Result<Option<Found>, Error> {
         let store = &*self.dependencies.store;
         let latest = async {
             if self.options.accept_shrink {
@@ -109,14 +119,19 @@ impl SyncInvocation<'_> {
         };
         let is_guarded = self.config.shrink_guard_percent > 0.0 && !self.options.accept_shrink;
         let published = if is_guarded {
-            latest.published_counts(store).await?
+            match latest.published_counts(store).await {
+                Err(Error::StateUnreadable(_)) if latest.has_changed(store).await? => {
+                    return Ok(None);
+                }
+                counts => counts?,
+            }
         } else if checkpoint.is_none() && self.next_due(&latest).is_some() {
             // Only for the answer, which is `skipped`.
             latest.published_counts(store).await.unwrap_or_default()
         } else {
             None
         };
-        Ok(Found { checkpoint, spent, latest, published })
+        Ok(Some(Found { checkpoint, spent, latest, published }))
     }
 
     /// The published snapshot of a checkpoint whose run is published and whose lease is not held.

@@ -135,6 +135,15 @@ impl LatestFound {
         }
     }
 
+    /// Whether the file is another one by now.
+    ///
+    /// # Errors
+    /// [`Error::StoreUnavailable`].
+    pub async fn has_changed(&self, store: &dyn Store) -> Result<bool, Error> {
+        let now = Self::read_leniently(store).await.map_err(store_unavailable)?;
+        Ok(now.version != self.version)
+    }
+
     /// Reads the counts of the snapshot it names.
     ///
     /// # Errors

@@ -288,6 +288,36 @@ async fn a_holder_frozen_until_its_snapshot_is_removed_says_that_it_lost_the_run
     assert!(lost > 0, "no holder lost its lease");
 }
 
+/// An invocation that froze before it had begun a run, while others published and the snapshot that it saw was removed,
+/// does not call anything damaged: it looks again.
+#[tokio::test(start_paused = true)]
+async fn an_invocation_frozen_before_its_run_sees_what_is_published_now() {
+    let scene = Scene::small().await;
+    for side in [Side::Before, Side::After] {
+        for call in 1..AFTER_TAKING {
+            let what = format!("frozen {side:?} store call {call}");
+            let mut stage = scene.stage();
+            stage.world = stage.world.clone().with("KEEP_SNAPSHOTS", "1");
+            let world = &stage.world;
+            let fuse = stage.fuse_at_store_call(call, side);
+            let holder = frozen(world, &fuse, &what).await;
+            for _ in 0..2 {
+                tokio::time::advance(Duration::from_secs(1)).await;
+                world.complete().await;
+            }
+            fuse.mend();
+            match holder.await {
+                Err(Error::LeaseLost(_)) => {}
+                Ok(answer) => {
+                    let ends = ["complete", "busy"].contains(&answer["status"].as_str().unwrap());
+                    assert!(ends, "{what}: {answer:#}");
+                }
+                Err(error) => panic!("{what}: {error:?}"),
+            }
+        }
+    }
+}
+
 /// A part that such a write adds to a published snapshot harms nobody, and is removed with the next
 /// snapshot.
 #[tokio::test(start_paused = true)]

@@ -22,14 +22,25 @@ pub async fn read_latest(source: &dyn Source) -> Result<Option<Latest>, ReadErro
     parse(&bytes).map(Some).map_err(|problem| ReadError::Damaged { url: url(), problem })
 }
 
-/// Opens the snapshot that `latest.json` names; `None` if nothing was published yet.
+/// Opens the snapshot that `latest.json` names; `None` if nothing was published yet. If a newer one is published and this
+/// one removed before it is opened, the newer one is opened.
 ///
 /// # Errors
 /// Those of [`read_latest`] and [`Snapshot::open`].
 pub async fn open_latest(source: &Arc<dyn Source>) -> Result<Option<Snapshot>, ReadError> {
-    let Some(latest) = read_latest(&**source).await? else { return Ok(None) };
-    let sha256 = Some(&latest.manifest_sha256);
-    Snapshot::open(Arc::clone(source), &latest.snapshot_id, sha256).await.map(Some)
+    let mut latest = read_latest(&**source).await?;
+    while let Some(named) = latest {
+        let sha256 = Some(&named.manifest_sha256);
+        let failure = match Snapshot::open(Arc::clone(source), &named.snapshot_id, sha256).await {
+            Err(failure @ (ReadError::NotFound { .. } | ReadError::Removed { .. })) => failure,
+            opened => return opened.map(Some),
+        };
+        latest = read_latest(&**source).await?;
+        if latest.as_ref() == Some(&named) {
+            return Err(failure);
+        }
+    }
+    Ok(None)
 }
 
 fn parse(bytes: &[u8]) -> Result<Latest, Damage> {
