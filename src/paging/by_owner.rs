@@ -109,8 +109,9 @@ impl ByOwnerPager {
                 self.finished = true;
                 return Ok(Some(self.end()));
             };
+            let of_others: usize = self.begun.iter().map(|begun| begun.pager.unanswered()).sum();
             next.pager.allow(Allowed {
-                in_flight: self.allowed.in_flight.saturating_sub(self.begun.len()),
+                in_flight: self.allowed.in_flight.saturating_sub(of_others),
                 read_ahead: self.allowed.read_ahead.saturating_sub(self.begun.len() + self.unsaved),
             });
             match next.pager.next().await {

@@ -251,6 +251,11 @@ impl Pager {
         self.in_flight.len()
     }
 
+    /// Pages in flight whose answer has not arrived yet.
+    pub(crate) fn unanswered(&self) -> usize {
+        self.in_flight.iter().filter(|page| !page.answer.0.is_finished()).count()
+    }
+
     /// Whether nothing is in flight.
     #[must_use]
     pub fn is_at_rest(&self) -> bool {

@@ -14,7 +14,8 @@ use crate::time_limit::TimeLimit;
 /// The state of the lists after an attempt to write them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ListsOfFiles {
-    /// They already named the newest snapshot's files, or `ATHENA_LATEST` is off.
+    /// They already named the newest snapshot's files, or there are to be none: `ATHENA_LATEST` is off, or nothing is
+    /// published.
     UpToDate,
     /// They have just been written.
     Written,

@@ -76,15 +76,15 @@ impl SyncInvocation<'_> {
     /// [`Error`]: the store, or a checkpoint or `latest.json` that cannot be understood, unless the event allows it.
     pub(crate) async fn load_state(&self) -> Result<Found, Error> {
         loop {
-            if let Some(found) = self.load_unless_published_meanwhile().await? {
+            if let Some(found) = self.try_load_state().await? {
                 return Ok(found);
             }
         }
     }
 
-    /// `None`: the snapshot that `latest.json` named could not be read, and another one was published meanwhile. The one
-    /// before may be removed then (`KEEP_SNAPSHOTS`).
-    async fn load_unless_published_meanwhile(&self) -> Result<Option<Found>, Error> {
+    /// `None`: the snapshot that `latest.json` named could not be read, and another one was published meanwhile.
+    /// `KEEP_SNAPSHOTS` may have removed the earlier one.
+    async fn try_load_state(&self) -> Result<Option<Found>, Error> {
         let store = &*self.dependencies.store;
         let latest = async {
             if self.options.accept_shrink {

@@ -135,7 +135,7 @@ impl LatestFound {
         }
     }
 
-    /// Whether the file is another one by now.
+    /// Whether `latest.json` has been replaced since it was read.
     ///
     /// # Errors
     /// [`Error::StoreUnavailable`].

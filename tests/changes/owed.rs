@@ -56,7 +56,7 @@ async fn a_cut_at_any_store_call_leaves_a_whole_feed_in_the_end() {
 }
 
 /// The power fails after a feed's summary and before `changes/latest.json`: the feed is still owed, and the action
-/// `changes` pays that, too.
+/// `changes` completes it, too.
 #[tokio::test(start_paused = true)]
 async fn a_feed_that_nothing_points_to_is_owed() {
     let (world, _) = changed("access").await;

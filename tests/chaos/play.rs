@@ -211,7 +211,9 @@ impl Stage {
                 self.store.fault(fault.clone());
                 self.armed.store = true;
                 self.armed.hangs |= fault.effect() == Effect::Hang;
-                self.judge.undeletable |= fault.is_of(Operation::Delete);
+                // What cannot be listed cannot be deleted. A single failure is tried again.
+                self.judge.undeletable |= fault.is_of(Operation::Delete)
+                    || (fault.is_of(Operation::List) && fault.is_lasting());
             }
             Act::StoreForGood(fault) => {
                 self.store.fault(fault.clone());

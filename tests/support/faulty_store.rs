@@ -107,6 +107,11 @@ impl Fault {
         self.operation == operation
     }
 
+    /// Whether it strikes every call from some call on.
+    pub(crate) const fn is_lasting(&self) -> bool {
+        self.last == u64::MAX
+    }
+
     /// Its effect.
     pub(crate) const fn effect(&self) -> Effect {
         self.effect

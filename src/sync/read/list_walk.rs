@@ -22,7 +22,7 @@ use crate::paging::created_range::CreatedRange;
 use crate::paging::pager::{Allowed, Batch, PagerStart, PagerStop};
 use crate::paging::position::PagingMode;
 use crate::sync::checkpoint::list_progress::{ListProgress, Stage};
-use crate::sync::error::{Stop, SyncError};
+use crate::sync::error::{Pause, Stop, SyncError};
 use crate::sync::read::forecast;
 use crate::sync::read::left_out;
 use crate::sync::read::list_pager::ListPager;
@@ -151,10 +151,12 @@ impl WalkFailure {
         }
     }
 
-    /// Whether it is to be reported instead of an earlier failure of another window: the run ends with an error, while
-    /// the earlier one only asked for another way to read the list.
+    /// Whether it is to be reported instead of an earlier failure of another window: it says why the run cannot go on now,
+    /// while the earlier one only asked for another way to read the list.
     fn outweighs(&self, earlier: &Self) -> bool {
-        matches!(self, Self::Stop(Stop::Fail(_))) && !matches!(earlier, Self::Stop(_))
+        let says_why =
+            matches!(self, Self::Stop(Stop::Fail(_) | Stop::Pause(Pause::RateLimited(_))));
+        says_why && self.ends_the_run() && !matches!(earlier, Self::Stop(_))
     }
 }
 
