@@ -302,9 +302,9 @@ impl Source for OneMomentBehind {
 #[tokio::test]
 async fn the_newest_is_opened_although_the_one_before_was_just_removed() {
     let (memory, _) = store();
-    let older = SnapshotBuilder::on_day(1).with(Dataset::Users, users(1)).store(&memory);
+    let older = SnapshotBuilder::on_day(1).with(Dataset::Users, users(1)).publish(&memory);
     let latest_before = memory.object(layout::LATEST_KEY);
-    let newer = SnapshotBuilder::on_day(2).with(Dataset::Users, users(2)).store(&memory);
+    let newer = SnapshotBuilder::on_day(2).with(Dataset::Users, users(2)).publish(&memory);
     memory.remove(&layout::manifest_key(older.id()));
     let behind = || -> Arc<dyn Source> {
         let latest_before = std::sync::Mutex::new(latest_before.clone());
