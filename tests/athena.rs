@@ -207,9 +207,9 @@ async fn a_list_that_was_the_same_before_is_put_right_by_the_next_sync() {
     assert!(brought_back > 0, "no invocation that slept has written an older list");
 }
 
-/// Lists that still name an older snapshot keep it from being removed.
-#[tokio::test(start_paused = true)]
-async fn a_snapshot_stays_while_the_lists_name_it() {
+/// Two snapshots are published, of which one is to be kept. The store refused the lists of the newer one. Also returns
+/// the answer of the `sync` that published it.
+async fn with_lists_of_the_older_of_two() -> (World, Value) {
     let world = world(&small()).with("KEEP_SNAPSHOTS", "1");
     world.complete().await;
     pass(2).await;
@@ -217,6 +217,13 @@ async fn a_snapshot_stays_while_the_lists_name_it() {
     world.store.fault(Fault::new(Operation::Put, refused).on_key("athena/latest/").from(1));
     let answer = world.sync().await.expect("an answer");
     assert_eq!(answer["status"], "complete", "it is published all the same");
+    (world, answer)
+}
+
+/// Lists that still name an older snapshot keep it from being removed.
+#[tokio::test(start_paused = true)]
+async fn a_snapshot_stays_while_the_lists_name_it() {
+    let (world, answer) = with_lists_of_the_older_of_two().await;
     let message = answer["message"].as_str().expect("a sentence");
     assert!(message.contains("lists for Athena still name an older snapshot"), "{message}");
     assert_listed_whole(&world.memory.objects());
@@ -231,12 +238,7 @@ async fn a_snapshot_stays_while_the_lists_name_it() {
 /// Once the lists are written, by a `sync` that publishes nothing, that snapshot is removed.
 #[tokio::test(start_paused = true)]
 async fn a_snapshot_that_only_the_lists_kept_is_removed_when_they_are_written() {
-    let world = world(&small()).with("KEEP_SNAPSHOTS", "1");
-    world.complete().await;
-    pass(2).await;
-    let refused = Effect::Refuse(403, "AccessDenied");
-    world.store.fault(Fault::new(Operation::Put, refused).on_key("athena/latest/").from(1));
-    world.complete().await;
+    let (world, _) = with_lists_of_the_older_of_two().await;
     assert_eq!(world.snapshots().len(), 2, "the lists name the older one");
     world.store.heal();
     let world = world.with("SNAPSHOT_INTERVAL_MINUTES", "60");

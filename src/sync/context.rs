@@ -1,8 +1,8 @@
 //! The context of one `sync`: its dependencies, settings and options, and what is known so far.
 //!
-//! The methods of [`SyncInvocation`] are beside what they do: `mod.rs` (run, read, finish), `decide.rs` (`load_state`, `decide`),
-//! `answer.rs` (answers), `outcome.rs` (`conclude`), `feed.rs`, `athena.rs` and `old_snapshots.rs` (what follows
-//! publishing).
+//! The methods of [`SyncInvocation`] are beside what they do: `mod.rs` (run, read, finish), `decide.rs` (`load_state`,
+//! `decide`), `answer.rs` (answers), `outcome.rs` (`conclude`), `feed.rs`, `athena.rs` and `old_snapshots.rs` (what
+//! follows publishing).
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 

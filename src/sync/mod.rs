@@ -6,8 +6,8 @@
 //! list; to *walk* it is to read its pages from the stored position to its end. A row becomes *records*, one line
 //! each, in one or more *datasets*. Pages that are stored together are a *segment*, with a file (a *part*) for each
 //! dataset; a *draft* is a small segment that a later one replaces. A record of the dataset of *grants* says that a
-//! *principal* (a user, a machine) holds something on a *resource* (an organization, a permission); it is *dangling* if
-//! Clerk no longer has one of the two.
+//! *principal* (a user, a role, a machine) holds something on a *resource* (an organization, a permission, a machine); it
+//! is *dangling* if Clerk no longer has one of the two.
 //!
 //! In the order in which it happens:
 //!
@@ -24,8 +24,8 @@
 //! - `outcome` releases the lease, unless the run is over and its checkpoint removed, and builds the
 //!   result; `answer` words it, and [`error`] maps failures to the documented errors.
 //! - After that, without the lease, `athena` lists the snapshot's files, `feed` writes what changed since the
-//!   previous snapshot, and `old_snapshots` removes older ones. If an invocation ends first, a later one
-//!   catches up: before it starts a run (lists and feed only), or when no snapshot is due.
+//!   previous snapshot, and `old_snapshots` removes older ones. If an invocation ends before that, a later
+//!   one catches up: before it starts a run (lists and feed only), or when no snapshot is due.
 
 mod answer;
 mod athena;

@@ -104,8 +104,7 @@ impl Lambda {
         deadline: SystemTime,
     ) -> Result<Value, Value> {
         self.deliver(request_id, event, deadline).await;
-        let outcome = tokio::time::timeout(PATIENCE, self.outcome(request_id)).await;
-        outcome.expect("an answer in time").expect("the process lives on")
+        self.answered(request_id).await
     }
 
     /// Like [`Lambda::invoke`], with an event that [`Value`] cannot hold.
@@ -116,6 +115,10 @@ impl Lambda {
         deadline_in: Duration,
     ) -> Result<Value, Value> {
         self.deliver_json(request_id, event.to_owned(), SystemTime::now() + deadline_in).await;
+        self.answered(request_id).await
+    }
+
+    async fn answered(&mut self, request_id: &str) -> Result<Value, Value> {
         let outcome = tokio::time::timeout(PATIENCE, self.outcome(request_id)).await;
         outcome.expect("an answer in time").expect("the process lives on")
     }

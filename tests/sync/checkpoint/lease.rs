@@ -261,6 +261,14 @@ async fn a_holder_frozen_while_its_run_is_abandoned_leaves_nothing() {
     assert!(late > 0, "no write came late");
 }
 
+/// Publishes this many snapshots, a second apart.
+async fn publish_snapshots(how_many: usize, world: &World) {
+    for _ in 0..how_many {
+        tokio::time::advance(Duration::from_secs(1)).await;
+        world.complete().await;
+    }
+}
+
 /// Others finished the run while its holder slept, and newer snapshots took its place, so that its parts are gone. The
 /// holder says that it lost the run, and not that somebody must start over.
 #[tokio::test(start_paused = true)]
@@ -274,10 +282,7 @@ async fn a_holder_frozen_until_its_snapshot_is_removed_says_that_it_lost_the_run
         let world = &stage.world;
         let fuse = stage.fuse_at_store_call(call, Side::After);
         let holder = frozen(world, &fuse, &what).await;
-        for _ in 0..3 {
-            tokio::time::advance(Duration::from_secs(1)).await;
-            world.complete().await;
-        }
+        publish_snapshots(3, world).await;
         fuse.mend();
         match holder.await {
             Err(Error::LeaseLost(_)) => lost += 1,
@@ -301,10 +306,7 @@ async fn an_invocation_frozen_before_its_run_sees_what_is_published_now() {
             let world = &stage.world;
             let fuse = stage.fuse_at_store_call(call, side);
             let holder = frozen(world, &fuse, &what).await;
-            for _ in 0..2 {
-                tokio::time::advance(Duration::from_secs(1)).await;
-                world.complete().await;
-            }
+            publish_snapshots(2, world).await;
             fuse.mend();
             match holder.await {
                 Err(Error::LeaseLost(_)) => {}
