@@ -99,7 +99,9 @@ async fn check(
         let chain = manifest::check_previous(archive, snapshot).await;
         checks.push(chain.map_err(ChooseError::from)?);
         match content::check(archive, snapshot, progress).await {
-            Err(ScanError::Read(ReadError::Removed { url })) if target.is_latest() => {
+            Err(ScanError::Read(ReadError::Removed { url }))
+                if target.is_latest(archive).await.map_err(ChooseError::from)? =>
+            {
                 // Nobody removes what latest.json names, whatever a file says.
                 let mut missing = Problems::default();
                 missing.add(|| format!("{url}: {}", Damage::Missing));

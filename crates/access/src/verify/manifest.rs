@@ -13,7 +13,8 @@ use crate::archive::Archive;
 /// Opens a snapshot and checks its manifest. If it cannot be opened, the check says why.
 ///
 /// # Errors
-/// [`ReadError::Unavailable`]; [`ReadError::Removed`] if the snapshot was removed since it was found.
+/// [`ReadError::Unavailable`]; [`ReadError::Removed`] if the snapshot was removed since it was found;
+/// [`ReadError::Damaged`] if it is missing, and `latest.json` cannot be understood.
 pub async fn check(
     archive: &Archive,
     target: &Target,
@@ -26,7 +27,7 @@ pub async fn check(
         Err(error @ (ReadError::Unavailable { .. } | ReadError::Removed { .. })) => {
             return Err(error);
         }
-        Err(ReadError::NotFound { url }) if !target.is_latest() => {
+        Err(ReadError::NotFound { url }) if !target.is_latest(archive).await? => {
             return Err(ReadError::Removed { url });
         }
         Err(ReadError::NotFound { url }) => {

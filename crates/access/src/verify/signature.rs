@@ -17,7 +17,8 @@ const MAX_BYTES: usize = 72;
 /// manifest's bytes; `None` if it could not be opened.
 ///
 /// # Errors
-/// [`ReadError::Unavailable`]; [`ReadError::Removed`] if it is missing because the snapshot is being removed.
+/// [`ReadError::Unavailable`]; [`ReadError::Removed`] if it is missing because the snapshot is being removed;
+/// [`ReadError::Damaged`] if it is missing, and `latest.json` cannot be understood.
 pub async fn check(
     archive: &Archive,
     target: &Target,
@@ -29,7 +30,9 @@ pub async fn check(
     let mut problems = Problems::default();
     let mut detail = String::new();
     match (source.read(&key).await, manifest_sha256) {
-        (Ok(None), _) if !target.is_latest() && is_removed(source, &target.id).await? => {
+        (Ok(None), _)
+            if is_removed(source, &target.id).await? && !target.is_latest(archive).await? =>
+        {
             return Err(ReadError::Removed { url });
         }
         (Err(source), _) => return Err(ReadError::Unavailable { url, source }),

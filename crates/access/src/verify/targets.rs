@@ -24,10 +24,13 @@ pub struct Target {
 }
 
 impl Target {
-    /// Whether `latest.json` names it. Such a snapshot is never removed.
-    #[must_use]
-    pub fn is_latest(&self) -> bool {
-        self.named.as_ref().is_some_and(|named| named.latest.is_some())
+    /// Whether `latest.json` named it and still does. Such a snapshot is never removed.
+    ///
+    /// # Errors
+    /// Those of [`read_latest`].
+    pub async fn is_latest(&self, archive: &Archive) -> Result<bool, ReadError> {
+        let latest = self.named.as_ref().and_then(|named| named.latest.as_ref());
+        Ok(latest.is_some() && read_latest(&**archive.source()).await?.as_ref() == latest)
     }
 }
 
@@ -125,6 +128,19 @@ impl Target {
         Self { made: order::made_by_id(&id), unknown: Vec::new(), id, named }
     }
 
+    /// What `latest.json` names; `None` if nothing was published yet.
+    async fn latest(archive: &Archive) -> Result<Option<Self>, ReadError> {
+        let latest = read_latest(&**archive.source()).await?;
+        Ok(latest.map(|latest| {
+            let named = Named {
+                manifest_sha256: latest.manifest_sha256,
+                by: "latest.json".to_owned(),
+                latest: Some(latest.clone()),
+            };
+            Self::of(latest.snapshot_id, Some(named))
+        }))
+    }
+
     fn note(&mut self, snapshot: &Snapshot) {
         self.made = order::made(snapshot.manifest());
         self.unknown = snapshot.unknown_datasets().to_vec();
@@ -134,23 +150,22 @@ impl Target {
 impl Published {
     async fn follow(archive: &Archive) -> Result<Self, ChooseError> {
         let mut published = Self::default();
-        let latest = read_latest(&**archive.source()).await?;
-        let mut next = latest.map(|latest| {
-            let named = Named {
-                manifest_sha256: latest.manifest_sha256,
-                by: "latest.json".to_owned(),
-                latest: Some(latest.clone()),
-            };
-            Target::of(latest.snapshot_id, Some(named))
-        });
+        let mut next = Target::latest(archive).await?;
         while let Some(mut target) = next.take() {
             if published.targets.iter().any(|passed| passed.id == target.id) {
                 break;
             }
             let is_first = published.targets.is_empty();
             match Snapshot::open(Arc::clone(archive.source()), &target.id, None).await {
-                // A removed snapshot ends the chain; that latest.json names one that is not there is damage.
+                // A removed snapshot ends the chain.
                 Err(ReadError::NotFound { .. } | ReadError::Removed { .. }) if !is_first => break,
+                // A newer one was published, and this one was removed before it was opened.
+                Err(ReadError::NotFound { .. } | ReadError::Removed { .. })
+                    if !target.is_latest(archive).await? =>
+                {
+                    next = Target::latest(archive).await?;
+                    continue;
+                }
                 Err(error @ ReadError::Unavailable { .. }) => return Err(error.into()),
                 Err(_) => published.completed_at.push(None),
                 Ok(snapshot) => {
@@ -174,4 +189,61 @@ fn before(snapshot: &Snapshot) -> Option<Target> {
         latest: None,
     };
     Some(Target::of(previous.snapshot_id.clone(), Some(named)))
+}
+
+#[cfg(test)]
+mod tests {
+    use clerk_snapshot::layout::{manifest_key, removal_key};
+    use clerk_snapshot::resource::Dataset;
+    use clerk_snapshot::testing::{MemorySource, SnapshotBuilder, records};
+
+    use super::*;
+    use crate::verify::manifest;
+
+    fn snapshot(day: u32) -> SnapshotBuilder {
+        SnapshotBuilder::on_day(day).with(Dataset::Users, [records::user("ada")])
+    }
+
+    async fn found(archive: &Archive, all: bool) -> Vec<String> {
+        let now = "2026-11-25T12:00:00Z".parse().unwrap();
+        let targets = find(archive, &Which::Latest, all, now).await.unwrap();
+        targets.into_iter().map(|target| target.id).collect()
+    }
+
+    // Promise: the newest snapshot is found although the one before was the newest a moment ago, and was removed since.
+    #[tokio::test]
+    async fn the_newest_is_found_although_the_one_before_was_just_removed() {
+        for removing in [false, true] {
+            for all in [false, true] {
+                let (memory, later) = (Arc::new(MemorySource::default()), MemorySource::default());
+                let older = snapshot(1).publish(&memory);
+                let newer = snapshot(2).after(&older).publish(&later);
+                if removing {
+                    later.put(removal_key(older.id()), "{}");
+                }
+                memory.replace_before_read(manifest_key(older.id()), &later);
+                let archive = Archive::of(memory, 1);
+                assert_eq!(found(&archive, all).await, [newer.id()], "all: {all}");
+            }
+        }
+    }
+
+    // Promise: what was the newest snapshot and was removed since is no damage. What `latest.json` still names is.
+    #[tokio::test]
+    async fn the_newest_may_be_removed_once_another_is() {
+        let (memory, later) = (Arc::new(MemorySource::default()), MemorySource::default());
+        let older = snapshot(1).publish(&memory);
+        let newer = snapshot(2).after(&older).publish(&later);
+        let archive = Archive::of(Arc::clone(&memory) as _, 1);
+        let target = Target::latest(&archive).await.unwrap().unwrap();
+        assert_eq!(target.id, older.id());
+        memory.replace_before_read(manifest_key(older.id()), &later);
+        let removed = manifest::check(&archive, &target).await;
+        assert!(matches!(removed, Err(ReadError::Removed { .. })), "{removed:?}");
+
+        let target = Target::latest(&archive).await.unwrap().unwrap();
+        memory.remove(&manifest_key(newer.id()));
+        let (check, snapshot) = manifest::check(&archive, &target).await.unwrap();
+        assert!(!check.ok && snapshot.is_none(), "{check:?}");
+    }
 }

@@ -270,49 +270,17 @@ async fn a_chain_that_leads_back_or_out_ends() {
     }
 }
 
-/// A source that answers the first read of `latest.json` as it was a moment ago.
-#[derive(Debug)]
-struct OneMomentBehind {
-    now: Arc<MemorySource>,
-    latest_before: std::sync::Mutex<Option<bytes::Bytes>>,
-}
-
-#[async_trait::async_trait]
-impl Source for OneMomentBehind {
-    fn url_of(&self, key: &str) -> String {
-        self.now.url_of(key)
-    }
-
-    async fn read(&self, key: &str) -> Result<Option<bytes::Bytes>, crate::source::SourceError> {
-        if key == layout::LATEST_KEY
-            && let Some(before) = self.latest_before.lock().unwrap().take()
-        {
-            return Ok(Some(before));
-        }
-        self.now.read(key).await
-    }
-
-    async fn list(&self, prefix: &str) -> Result<Vec<String>, crate::source::SourceError> {
-        self.now.list(prefix).await
-    }
-}
-
 // Promise: a snapshot that is removed between the read of latest.json and that of its manifest is not missed, because a
 // newer one has taken its place.
 #[tokio::test]
 async fn the_newest_is_opened_although_the_one_before_was_just_removed() {
-    let (memory, _) = store();
+    let ((memory, source), (later, _)) = (store(), store());
     let older = SnapshotBuilder::on_day(1).with(Dataset::Users, users(1)).publish(&memory);
-    let latest_before = memory.object(layout::LATEST_KEY);
-    let newer = SnapshotBuilder::on_day(2).with(Dataset::Users, users(2)).publish(&memory);
-    memory.remove(&layout::manifest_key(older.id()));
-    let behind = || -> Arc<dyn Source> {
-        let latest_before = std::sync::Mutex::new(latest_before.clone());
-        Arc::new(OneMomentBehind { now: Arc::clone(&memory), latest_before })
-    };
-    let opened = open_latest(&behind()).await.unwrap().expect("a snapshot");
+    let newer = SnapshotBuilder::on_day(2).with(Dataset::Users, users(2)).publish(&later);
+    memory.replace_before_read(layout::manifest_key(older.id()), &later);
+    let opened = open_latest(&source).await.unwrap().expect("a snapshot");
     assert_eq!(opened.id(), newer.id());
-    memory.put(layout::LATEST_KEY, latest_before.clone().unwrap());
-    let missing = open_latest(&behind()).await;
+    memory.remove(&layout::manifest_key(newer.id()));
+    let missing = open_latest(&source).await;
     assert!(matches!(missing, Err(ReadError::NotFound { .. })), "{missing:?}");
 }

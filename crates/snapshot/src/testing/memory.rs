@@ -16,6 +16,7 @@ pub struct MemorySource(Mutex<Content>);
 struct Content {
     objects: BTreeMap<String, Bytes>,
     unavailable: BTreeSet<String>,
+    before_reads: BTreeMap<String, BTreeMap<String, Bytes>>,
     reads: Vec<String>,
 }
 
@@ -47,6 +48,12 @@ impl MemorySource {
         self.content().unavailable.insert(key.into());
     }
 
+    /// Just before the next read of this object, others leave here what `other` has, and nothing else.
+    pub fn replace_before_read(&self, key: impl Into<String>, other: &Self) {
+        let objects = other.content().objects.clone();
+        self.content().before_reads.insert(key.into(), objects);
+    }
+
     /// The keys that were read since the last call, in order.
     pub fn take_reads(&self) -> Vec<String> {
         std::mem::take(&mut self.content().reads)
@@ -66,6 +73,9 @@ impl Source for MemorySource {
     async fn read(&self, key: &str) -> Result<Option<Bytes>, SourceError> {
         let mut content = self.content();
         content.reads.push(key.to_owned());
+        if let Some(objects) = content.before_reads.remove(key) {
+            content.objects = objects;
+        }
         if content.unavailable.contains(key) {
             return Err("the memory gives no answer".into());
         }
