@@ -7,7 +7,7 @@ use clerk_sync::secret_key::SecretKey;
 use clerk_sync::secret_source::{SecretError, SecretSource as _, SecretsManager};
 
 use crate::support::moto::Moto;
-use crate::support::unreachable::unreachable_aws;
+use crate::support::unreachable::Nobody;
 
 const PLANTED: &str = "sk_test_planted0not0a0key";
 
@@ -76,7 +76,8 @@ async fn a_secret_that_cannot_be_read_is_named_and_its_value_never_shown() {
     create_secret(&config, "deleted", PLANTED).await;
     let client = aws_sdk_secretsmanager::Client::new(&config);
     client.delete_secret().secret_id("deleted").send().await.unwrap();
-    let unreachable = unreachable_aws().await;
+    let nobody = Nobody::new();
+    let unreachable = nobody.aws_config().await;
     for (config, name, message, retryable) in [
         (&config, "never-made", "secret never-made does not exist", false),
         (&config, "deleted", "marked for deletion", false),

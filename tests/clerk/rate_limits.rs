@@ -320,6 +320,22 @@ async fn the_wait_continues_in_the_next_invocation() {
     assert_silent_after_refusals(&world.sandbox, seconds(60));
 }
 
+/// A pause further ahead than any that Clerk can ask for was written by a wrong clock. Nobody waits for its end.
+#[tokio::test(start_paused = true)]
+async fn a_pause_that_a_wrong_clock_wrote_is_ignored() {
+    let longest = seconds(24 * 60 * 60);
+    for (ahead, is_kept) in [(longest, true), (longest + Duration::from_millis(1), false)] {
+        let world = world_refusing(2..=2, Some("60"));
+        let event = json!({ "time_budget_seconds": 10 });
+        ends(&world, event.clone()).await.unwrap();
+        let until = (world.clock.now() + ahead).to_string();
+        world.edit_checkpoint(|checkpoint| checkpoint["retry_at"] = until.clone().into());
+        let answer = ends(&world, event).await.unwrap();
+        assert_eq!(answer["status"] == "complete", !is_kept, "{ahead:?}: {answer:#}");
+        assert_eq!(answer["retry_at"] == *until, is_kept, "{ahead:?}: {answer:#}");
+    }
+}
+
 /// Starting over does not forget the pause that Clerk asked for.
 #[tokio::test(start_paused = true)]
 async fn a_restart_does_not_forget_the_wait() {

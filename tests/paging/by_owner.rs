@@ -85,6 +85,8 @@ async fn slow_or_failing_large_offsets_switch_to_reading_by_owner() {
         assert_eq!(grants(&usual)["walk"], "offset", "{what}");
         sandbox.clear_requests();
         sandbox.fault(fault);
+        // When the failed attempts are made again decides how many pages are in flight.
+        fastrand::seed(7);
         let snapshot = complete(&world(&sandbox), what).await;
         assert_eq!(grants(&snapshot)["walk"], "by_owner", "{what}");
         assert_eq!(grants(&snapshot)["status"], "verified", "{what}");
@@ -263,18 +265,25 @@ async fn a_part_that_clerk_refuses_skips_the_dataset() {
     assert_eq!(grants(&snapshot)["reason"], "organization_not_enabled_in_instance");
 }
 
-/// A 404 for the rows of an owner is an error as long as the owner exists.
+/// A 404 for the rows of an owner is an error as long as the owner exists, and also if nobody says whether it does.
 #[tokio::test(start_paused = true)]
 async fn a_404_never_means_that_an_owner_owns_nothing() {
     let of_clerk = FaultRule::on(PARTS).call(5).status(404, "resource_not_found");
     // The owner's rows are requested again, and are answered after this many failures.
     let of_a_proxy = FaultRule::on(PARTS).calls(5, 60).effect(Effect::Html(404));
-    for (fault, name, what) in
-        [(of_clerk, "ClerkProtocol", "Clerk's"), (of_a_proxy, "ClerkUnavailable", "a proxy's")]
-    {
+    let no_answer = |number: usize| {
+        let owner = FaultRule::on(format!("/v1/organizations/organizations_{number:06}"));
+        owner.status(500, "internal_clerk_error")
+    };
+    let and_no_answer = (0..20).map(no_answer).chain([of_clerk.clone()]).collect();
+    for (faults, name, what) in [
+        (vec![of_clerk], "ClerkProtocol", "Clerk's"),
+        (vec![of_a_proxy], "ClerkUnavailable", "a proxy's"),
+        (and_no_answer, "ClerkUnavailable", "Clerk's, and the owner is not answered"),
+    ] {
         let sandbox = instance();
         sandbox.fault(nothing_at_large_offsets());
-        sandbox.fault(fault);
+        faults.into_iter().for_each(|fault| sandbox.fault(fault));
         let world = two_in_flight(&sandbox);
         let error = ends(&world, json!({})).await.expect_err(what);
         assert_eq!(error.name(), name, "{what}: {error:?}");

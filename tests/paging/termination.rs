@@ -21,6 +21,7 @@ use crate::support::captured::Captured;
 use crate::support::faulty_store::FaultyStore;
 use crate::support::pieces::{complete, ends};
 use crate::support::plain::{FIRST, add, every_second, fill, plain};
+use crate::support::snapshot::Snapshot;
 use crate::support::world::World;
 
 const DELETED_CURSORS: [DeletedCursor; 4] = [
@@ -288,6 +289,51 @@ async fn a_part_that_cannot_be_read_again_does_not_fail_the_run() {
     held.sort_unstable();
     there.sort_unstable();
     assert!(held == there);
+    let repaired = &snapshot.manifest["datasets"][list]["rows_repaired"];
+    assert_eq!(repaired, 1200, "what was read before counts as read in vain");
+}
+
+/// Clerk shows a row a second time in place of another one, so that its count agrees although a row is missing. A list
+/// without an order is read once more.
+#[tokio::test(start_paused = true)]
+async fn a_list_that_counts_a_row_twice_is_read_again() {
+    let list = "allowlist_identifiers";
+    let sandbox = plain(0, 0, 0);
+    for number in 0..1200 {
+        sandbox.add_sample(list, every_second(number)).expect("there is a sample");
+    }
+    let newest = sandbox.ids(list).pop().expect("a row");
+    let twice = Effect::EditRow { row: 100, pointer: "/id".to_owned(), value: Some(newest.into()) };
+    let later = FaultRule::on("/v1/allowlist_identifiers").past_offset(900).call(1);
+    sandbox.fault(later.effect(twice));
+    let world = alone(&sandbox, list).with("MAX_CONCURRENCY", "1");
+    assert_read_again(&complete(&world, list).await, &sandbox, list, 1200);
+}
+
+/// A list that is answered as one page has a row less than Clerk counts. It is read once more.
+#[tokio::test(start_paused = true)]
+async fn a_single_page_with_too_few_rows_is_read_again() {
+    let list = "blocklist_identifiers";
+    let sandbox = plain(0, 0, 0);
+    for number in 0..20 {
+        sandbox.add_sample(list, every_second(number)).expect("there is a sample");
+    }
+    let rule = FaultRule::on("/v1/blocklist_identifiers").call(1);
+    sandbox.fault(rule.effect(Effect::HideRow(3)));
+    assert_read_again(&complete(&alone(&sandbox, list), list).await, &sandbox, list, 19);
+}
+
+/// Every row is there once, after this many were read in vain.
+fn assert_read_again(snapshot: &Snapshot, sandbox: &Sandbox, list: &str, in_vain: u64) {
+    let (mut held, mut there) = (snapshot.ids(list), sandbox.ids(list));
+    held.sort_unstable();
+    there.sort_unstable();
+    assert!(held == there, "{} rows of {}", held.len(), there.len());
+    let dataset = &snapshot.manifest["datasets"][list];
+    assert_eq!(
+        (&dataset["status"], &dataset["rows_repaired"]),
+        (&"verified".into(), &in_vain.into())
+    );
 }
 
 /// Whenever some rows of a list without an order have been read, all of them are replaced:

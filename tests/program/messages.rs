@@ -13,6 +13,7 @@ use clerk_sync::secret_source::{SecretError, SecretSource, SecretsManager};
 use crate::support::moto::{self, Moto};
 use crate::support::process::Program;
 use crate::support::stand_in::{StandIn, answer};
+use crate::support::unreachable::Nobody;
 
 /// No message may hold this text, which is in every part of an answer that a server can choose.
 const MARKER: &str = "ada@example.com";
@@ -321,16 +322,18 @@ async fn credentials_that_could_not_be_obtained_say_why() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_clerk_that_cannot_be_reached_is_not_called_overloaded() {
     let place = tempfile::tempdir().expect("a folder");
-    let nobody = StandIn::new(|_| String::new()).await.address().to_owned();
+    let nobody = Nobody::new();
     let program = |folder: &str, clerk: &str| {
         Program::bare()
             .with("SNAPSHOT_URL", &format!("file://{}", place.path().join(folder).display()))
             .with("RESOURCES", "users")
             .with("CLERK_SECRET_KEY", DEFAULT_KEY)
             .with("CLERK_API_URL", clerk)
+            // A name server that does not answer must not take longer than the program waits.
+            .with("RES_OPTIONS", "timeout:1 attempts:1")
     };
     let unknown = program("unknown", "https://no-such-host.invalid");
-    let refused = program("refused", &format!("http://{nobody}"));
+    let refused = program("refused", &nobody.url());
     let (unknown, refused) = tokio::join!(unknown.run(), refused.run());
     for (finished, says) in [
         (&unknown, "the host's name was not found"),

@@ -246,14 +246,15 @@ async fn a_process_killed_at_ten_random_requests_ends_with_the_same_digests() {
     place.sandbox.clear_requests();
     let program = place.program().with("LEASE_SECONDS", "2");
     let mut random = fastrand::Rng::with_seed(20_261_120);
-    let mut killed_at = Vec::new();
-    while killed_at.len() < KILLS as usize {
-        let request = random.u64(1..=5);
-        let finished = program.run_and_signal("KILL", &place.sandbox, request).await;
-        match finished.status {
-            None => killed_at.push(request),
-            Some(75) => wait_for_the_lease(&finished.answer(75)).await,
-            _ => panic!("{killed_at:?} did not keep it from completing: {finished:?}"),
+    let killed_at: Vec<u64> = (0..KILLS).map(|_| random.u64(1..=5)).collect();
+    for request in &killed_at {
+        loop {
+            let finished = program.run_and_signal("KILL", &place.sandbox, *request).await;
+            match finished.status {
+                None => break,
+                Some(75) => wait_for_the_lease(&finished.answer(75)).await,
+                _ => panic!("{killed_at:?} did not keep it from completing: {finished:?}"),
+            }
         }
     }
     finish(&program).await;

@@ -16,7 +16,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::support::moto::{self, Moto};
 use crate::support::store_calls::{CHECKPOINT, PART, assert_refused, put};
-use crate::support::unreachable::unreachable_aws;
+use crate::support::unreachable::Nobody;
 
 #[tokio::test]
 async fn an_s3_store_keeps_to_its_prefix() {
@@ -99,7 +99,8 @@ async fn without_a_region_or_credentials_the_message_says_so() {
 
 #[tokio::test]
 async fn a_store_that_does_not_answer_is_unavailable() {
-    let config = unreachable_aws().await;
+    let nobody = Nobody::new();
+    let config = nobody.aws_config().await;
     let store: Arc<dyn Store> = Arc::new(S3Store::new(&config, "bucket", "").unwrap());
     let (got, written, listed, verified, deleted) = tokio::join!(
         store.get(CHECKPOINT),

@@ -39,11 +39,6 @@ impl StandIn {
         Self { address, requests, server }
     }
 
-    /// Host and port.
-    pub(crate) fn address(&self) -> &str {
-        &self.address
-    }
-
     /// `http://…`
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)

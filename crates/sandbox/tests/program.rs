@@ -6,6 +6,11 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Command, Stdio};
 
+#[path = "../../../tests/support/executable.rs"]
+mod executable;
+
+use executable::{copy_program, write_program};
+
 fn program() -> Command {
     Command::new(env!("CARGO_BIN_EXE_clerk-sandbox"))
 }
@@ -42,7 +47,7 @@ fn a_demo_without_the_other_programs_says_what_to_do() {
     let folder = std::env::temp_dir().join(format!("clerk-sandbox-alone-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let alone = folder.join("clerk-sandbox");
-    std::fs::copy(env!("CARGO_BIN_EXE_clerk-sandbox"), &alone).unwrap();
+    copy_program(env!("CARGO_BIN_EXE_clerk-sandbox").as_ref(), &alone);
     let output = Command::new(&alone).arg("demo").current_dir(&folder).output().unwrap();
     let left = std::fs::read_dir(&folder).unwrap().count();
     std::fs::remove_dir_all(&folder).unwrap();
@@ -98,20 +103,16 @@ fn it_prints_its_url_serves_and_summarises_on_sigterm() {
 #[cfg(unix)]
 #[test]
 fn a_demo_that_cannot_keep_its_copy_says_once_what_is_wrong_and_names_the_way_out() {
-    use std::os::unix::fs::PermissionsExt as _;
-
     let folder = std::env::temp_dir().join(format!("clerk-sandbox-kept-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let sandbox = folder.join("clerk-sandbox");
-    std::fs::copy(env!("CARGO_BIN_EXE_clerk-sandbox"), &sandbox).unwrap();
+    copy_program(env!("CARGO_BIN_EXE_clerk-sandbox").as_ref(), &sandbox);
     let fails = |name: &str| {
         let answer = format!(r#"{{"errorType":"{name}","errorMessage":"permission denied"}}"#);
         let script =
             format!("#!/bin/sh\necho 'ERROR permission denied' >&2\necho '{answer}'\nexit 1\n");
         for program in ["clerk-sync", "clerk-access"] {
-            let program = folder.join(program);
-            std::fs::write(&program, &script).unwrap();
-            std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+            write_program(&folder.join(program), &script);
         }
         let output = Command::new(&sandbox).args(["demo", "kept"]).output().unwrap();
         assert_eq!(output.status.code(), Some(1));

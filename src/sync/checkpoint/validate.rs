@@ -183,9 +183,12 @@ mod tests {
     #[test]
     fn numbers_are_small_enough_to_count_on() {
         let countable = |json: &str| serde_json::from_str::<Countable>(json).is_ok();
-        for json in
-            ["{}", r#"{"a":[0,-1,1.5,"99999999999999999999",null,true]}"#, "9007199254740992"]
-        {
+        for json in [
+            "{}",
+            r#"{"a":[0,-1,1.5,"99999999999999999999",null,true]}"#,
+            "9007199254740992",
+            "-9007199254740992",
+        ] {
             assert!(countable(json), "{json}");
         }
         for json in

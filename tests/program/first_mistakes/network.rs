@@ -5,6 +5,7 @@ use clerk_sandbox::FaultRule;
 use super::{Mistake, Stranger, Told, judge_all};
 use crate::support::stand_in::{StandIn, answer};
 use crate::support::tls::{Authority, Shown, TlsFront};
+use crate::support::unreachable::Nobody;
 
 const fn wrong(
     what: &'static str,
@@ -109,12 +110,14 @@ pub(super) const MISTAKES: [Mistake; 14] = [
 /// A sync from a Clerk at this address.
 async fn at(clerk: &str) -> Option<Told> {
     let stranger = Stranger::new().await;
-    Told::answered(&stranger.program().with("CLERK_API_URL", clerk).run().await)
+    let program = stranger.program().with("CLERK_API_URL", clerk);
+    // A name server that does not answer must not take longer than the program waits.
+    let program = program.with("RES_OPTIONS", "timeout:1 attempts:1");
+    Told::answered(&program.run().await)
 }
 
 async fn nobody_listens() -> Option<Told> {
-    let address = StandIn::new(|_| String::new()).await.address().to_owned();
-    at(&format!("http://{address}")).await
+    at(&Nobody::new().url()).await
 }
 
 async fn not_tls() -> Option<Told> {
@@ -147,8 +150,7 @@ async fn proxy_that_wants_a_password() -> Option<Told> {
 }
 
 async fn proxy_that_is_gone() -> Option<Told> {
-    let address = StandIn::new(|_| String::new()).await.address().to_owned();
-    through(&format!("http://{address}")).await
+    through(&Nobody::new().url()).await
 }
 
 async fn through(proxy: &str) -> Option<Told> {

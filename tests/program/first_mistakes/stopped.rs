@@ -1,5 +1,7 @@
 //! Runs that are stopped: by Ctrl-C at any moment, by a budget that is too small, by a machine that dies.
 
+use std::time::Duration;
+
 use super::{Mistake, Stranger, Told, judge_all};
 
 pub(super) const MISTAKES: [Mistake; 3] = [
@@ -31,6 +33,8 @@ pub(super) const MISTAKES: [Mistake; 3] = [
 
 async fn interrupted() -> Option<Told> {
     let stranger = Stranger::new().await;
+    // So that the signal arrives before the run ends.
+    stranger.sandbox.set_latency(Duration::from_millis(100), Duration::ZERO);
     Told::answered(&stranger.program().run_and_signal("INT", &stranger.sandbox, 2).await)
 }
 

@@ -2,11 +2,12 @@
 
 use std::collections::HashSet;
 use std::fs;
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::{Mistake, Told, judge_all};
+use crate::support::executable::{copy_program, write_program};
 use crate::support::process::{Finished, finished};
 
 const fn wrong(
@@ -72,9 +73,7 @@ async fn script(script: &str, programs: &[(&str, &str)]) -> Option<Told> {
         symlink(on_path(name), bin.join(name)).expect("a link");
     }
     for (name, body) in programs {
-        let file = bin.join(name);
-        fs::write(&file, format!("#!/bin/sh\n{body}\n")).expect("a file");
-        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).expect("it is mine");
+        write_program(&bin.join(name), &format!("#!/bin/sh\n{body}\n"));
     }
     let copy = place.path().join("repository");
     copy_scripts(&copy);
@@ -99,8 +98,7 @@ fn copy_scripts(to: &Path) {
         for entry in fs::read_dir(root.join(folder)).expect("a folder") {
             let path = entry.expect("an entry").path();
             if path.is_file() {
-                let name = path.file_name().expect("a file has a name");
-                fs::copy(&path, to.join(folder).join(name)).expect("a copy");
+                copy_program(&path, &to.join(folder));
             }
         }
     }

@@ -320,6 +320,28 @@ async fn an_invocation_frozen_before_its_run_sees_what_is_published_now() {
     }
 }
 
+/// Somebody writes the checkpoint again as it is, as a replication of buckets does. Its version is another one then, and
+/// the run goes on, whatever its holder was about to do.
+#[tokio::test(start_paused = true)]
+async fn a_checkpoint_written_again_as_it_is_stays_its_holders() {
+    let scene = Scene::small().await;
+    for call in AFTER_TAKING..=scene.store_calls {
+        let what = format!("before store call {call}");
+        let stage = scene.stage();
+        let world = &stage.world;
+        let fuse = stage.fuse_at_store_call(call, Side::Before);
+        let mut holder = Box::pin(world.sync());
+        assert!(until_blown(&fuse, &mut holder).await.is_none(), "{what}: it ended");
+        if let Some(bytes) = world.memory.objects().remove("checkpoint.json") {
+            world.memory.plant("checkpoint.json", bytes);
+        }
+        fuse.mend();
+        let answer = holder.await.unwrap_or_else(|error| panic!("{what}: {error:?}"));
+        assert_eq!(answer["status"], "complete", "{what}: {answer:#}");
+        assert!(!world.has_checkpoint(), "{what}");
+    }
+}
+
 /// A part that such a write adds to a published snapshot harms nobody, and is removed with the next
 /// snapshot.
 #[tokio::test(start_paused = true)]

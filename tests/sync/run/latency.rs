@@ -39,6 +39,8 @@ fn world(sandbox: &Sandbox, latency: Duration, share: f64) -> World {
 
 impl Seen {
     async fn of(sandbox: &Sandbox, latency: Duration, share: f64) -> Self {
+        // When failed requests are made again.
+        fastrand::seed(7);
         let world = world(sandbox, latency, share);
         let began = Instant::now();
         let snapshot = complete(&world, &format!("{latency:?}, share {share}")).await;
