@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use clerk_sandbox::{Effect, FaultRule};
+use clerk_sandbox::{Effect, FaultRule, Sandbox};
 use serde_json::{Value, json};
 
 use crate::support::further_lists::{
@@ -11,7 +11,7 @@ use crate::support::further_lists::{
 };
 use crate::support::lists::API_KEYS;
 use crate::support::pieces::{complete, complete_in_pieces};
-use crate::support::plain::{FIRST, plain};
+use crate::support::plain::{FIRST, add, before_request, plain};
 use crate::support::sessions::{refusing_sessions_of_all, with_sessions};
 
 #[tokio::test(start_paused = true)]
@@ -106,6 +106,54 @@ async fn an_owner_that_was_read_in_part_is_not_read_again_from_the_beginning() {
             && request.rows > 1
     });
     assert_eq!(from_the_beginning.count(), 1);
+}
+
+/// Clerk leaves an owner out of its list of owners. No count of anybody's keys says so, but Clerk counts more owners than
+/// it lists: the dataset does not claim to be complete. The others' keys are there.
+#[tokio::test(start_paused = true)]
+async fn keys_are_not_verified_if_an_owner_is_not_listed() {
+    for owners in ["users", "organizations", "machines"] {
+        for calls in [1, u64::MAX] {
+            let what = format!("{owners}, {calls} calls");
+            let sandbox = populated();
+            let hidden = hidden_owner(&sandbox, owners);
+            // Not those that count the owners.
+            let pages = FaultRule::on(format!("/v1/{owners}")).with_value("limit", "500");
+            sandbox.fault(pages.calls(1, calls).effect(Effect::HideRow(hidden)));
+            let snapshot = complete(&world(&sandbox, &["api_keys"]), &what).await;
+            let entry = &snapshot.manifest["datasets"]["api_keys"];
+            assert_eq!(entry["status"], "drifted", "{what}: {entry:#}");
+            assert!(snapshot.datasets["api_keys"].len() < sandbox.count("api_keys"), "{what}");
+        }
+    }
+}
+
+/// The place in its list of an owner who has keys.
+fn hidden_owner(sandbox: &Sandbox, owners: &str) -> usize {
+    let keys = sandbox.rows("api_keys");
+    let has_keys = |id: &String| keys.iter().any(|key| key["subject"] == *id);
+    let place = sandbox.ids(owners).iter().position(has_keys);
+    place.expect("somebody has keys")
+}
+
+/// An owner who was created after the owners were listed is found before the dataset is called complete.
+#[tokio::test(start_paused = true)]
+async fn the_keys_of_an_owner_created_meanwhile_are_read() {
+    let sandbox = populated();
+    // Counted before they are listed, and when all have been read.
+    before_request(&sandbox, "/v1/users/count", 2, |sandbox| {
+        let newest =
+            sandbox.rows("users").iter().filter_map(|row| row["created_at"].as_i64()).max();
+        add(sandbox, "users", "user_created_meanwhile", newest.expect("a user") + 1);
+        let mut key = sandbox.rows("api_keys").pop().expect("a key");
+        key["id"] = "ak_created_meanwhile".into();
+        key["subject"] = "user_created_meanwhile".into();
+        sandbox.insert("api_keys", key).expect("the id is new");
+    });
+    let snapshot = complete(&world(&sandbox, &["api_keys"]), "created meanwhile").await;
+    assert_eq!(snapshot.manifest["datasets"]["api_keys"]["status"], "verified");
+    assert_eq!(sorted(snapshot.ids("api_keys")), sorted(sandbox.ids("api_keys")));
+    assert!(snapshot.ids("api_keys").contains(&"ak_created_meanwhile".to_owned()));
 }
 
 #[tokio::test(start_paused = true)]

@@ -34,9 +34,7 @@ pub(crate) async fn leave_out_if_too_slow(
     let is_by_owner = run.list(list.name(), |list| list.mode == PagingMode::ByOwner);
     let Some(by_owner) = list.by_owner.filter(|_| is_by_owner) else { return Ok(()) };
     let Some(owners) = owners_to_read(run, list, by_owner).await? else { return Ok(()) };
-    let passed = run.list(list.name(), |list| {
-        list.windows.iter().map(|window| window.position.offset).sum::<u64>()
-    });
+    let passed = owners_passed(run, list);
     let started_at = run.leased.with_checkpoint(|checkpoint| checkpoint.started_at);
     let forecast = Forecast {
         owners: owners.saturating_sub(passed),
@@ -95,7 +93,7 @@ async fn owners_to_read(
     if let Some(owners) = known.or(listed.filter(|_| !by_owner.active_only)) {
         return Ok(Some(owners));
     }
-    let counted = count(run, by_owner).await;
+    let counted = count_owners(run, by_owner).await;
     match counted {
         Err(stop @ Stop::Pause(_)) => Err(stop),
         // If the owners cannot be listed at all, the walk will report it.
@@ -107,7 +105,16 @@ async fn owners_to_read(
     }
 }
 
-async fn count(run: &RunContext, by_owner: ByOwner) -> Result<Option<u64>, Stop> {
+/// How many owners a list that is read by owner has moved past.
+pub(crate) fn owners_passed(run: &RunContext, list: &'static Endpoint) -> u64 {
+    run.list(list.name(), |list| list.windows.iter().map(|window| window.position.offset).sum())
+}
+
+/// How many owners there are now; `None` if Clerk does not say.
+///
+/// # Errors
+/// [`Stop`].
+pub(crate) async fn count_owners(run: &RunContext, by_owner: ByOwner) -> Result<Option<u64>, Stop> {
     let reader = owners(run, by_owner);
     let list = endpoint(by_owner.owners);
     match list.paging {

@@ -6,7 +6,7 @@ use std::ops::Range;
 use tracing::{info, warn};
 
 use crate::clerk::wire;
-use crate::lists::endpoint::{Endpoint, ListName, Order, Paging};
+use crate::lists::endpoint::{ByOwner, Endpoint, ListName, Order, Paging};
 use crate::lists::list_error::ListError;
 use crate::lists::page::RowKey;
 use crate::paging::created_range::CreatedRange;
@@ -15,7 +15,7 @@ use crate::paging::reader::row_at;
 use crate::sync::checkpoint::document::progress_of;
 use crate::sync::checkpoint::list_progress::{ListProgress, Stage};
 use crate::sync::error::Stop;
-use crate::sync::read::strategy;
+use crate::sync::read::{forecast, strategy};
 use crate::sync::run::RunContext;
 use crate::sync::write::row_ids;
 
@@ -48,7 +48,7 @@ pub(crate) async fn reconcile(run: &RunContext, endpoint: &'static Endpoint) -> 
     let name = endpoint.name();
     let (rows, mode) = run.list(name, |list| (list.rows(), list.mode));
     let counted = count_now(run, endpoint, mode).await?;
-    let agree = rows == counted;
+    let agree = rows == counted && has_all_owners(run, endpoint, mode).await?;
     let has_duplicates = agree && finds_duplicates(run, endpoint).await?;
     let stage = stage_after_comparison(run, endpoint, agree && !has_duplicates);
     if mode != PagingMode::ByOwner && strategy::answers_in_part(run, endpoint, &stage).await? {
@@ -64,7 +64,7 @@ pub(crate) async fn reconcile(run: &RunContext, endpoint: &'static Endpoint) -> 
             "the list still differs from Clerk's count, and cannot be repaired further"
         );
     }
-    if stage == Stage::Drifted && rows == 0 {
+    if stage == Stage::Drifted && rows == 0 && counted > 0 {
         let detail = "it lists no row though its count says there are some".to_owned();
         return Err(run.reader(endpoint).protocol(detail).into());
     }
@@ -91,6 +91,27 @@ pub(crate) async fn reconcile(run: &RunContext, endpoint: &'static Endpoint) -> 
         rows, counted, "counts differ; looking for the rows that moved"
     );
     find_repair(run, endpoint).await.map(Next::ReadAgain)
+}
+
+/// Whether a list that is read by owner has moved past as many owners as Clerk counts. The counts of the rows of each
+/// owner say nothing about an owner that Clerk left out of a page. If the list is counted as a whole, they need not.
+/// Owners by activity have no end to be compared: users become active, in any place of the list, while it is read.
+async fn has_all_owners(
+    run: &RunContext,
+    endpoint: &'static Endpoint,
+    mode: PagingMode,
+) -> Result<bool, Stop> {
+    let is_meant = |by_owner: &ByOwner| {
+        mode == PagingMode::ByOwner && !by_owner.active_only && !endpoint.is_counted_as_a_whole()
+    };
+    let Some(by_owner) = endpoint.by_owner.filter(is_meant) else { return Ok(true) };
+    let passed = forecast::owners_passed(run, endpoint);
+    let counted = forecast::count_owners(run, by_owner).await?.unwrap_or_default();
+    if counted > passed {
+        let owners = by_owner.owners.name();
+        info!(clerk.path = endpoint.path, owners, counted, passed, "Clerk counts more owners");
+    }
+    Ok(counted <= passed)
 }
 
 /// Clerk's count of a list, requested unless the pages have just stated it.
@@ -143,8 +164,10 @@ pub(crate) async fn count(
 fn stage_after_comparison(run: &RunContext, endpoint: &'static Endpoint, agrees: bool) -> Stage {
     let name = endpoint.name();
     let (repairs, mode) = run.list(name, |list| (list.repairs, list.mode));
-    // By owner, a row's offset says nothing about its place, so only the end of the list is repaired.
-    let most_repairs = if mode == PagingMode::ByOwner { 1 } else { MAX_REPAIRS };
+    // By owner, a row's offset says nothing about its place, so only the end of the list is repaired. What that can
+    // find is new owners.
+    let once = mode == PagingMode::ByOwner && endpoint.is_counted_as_a_whole();
+    let most_repairs = if once { 1 } else { MAX_REPAIRS };
     if agrees {
         Stage::Verified
     } else if repairs >= most_repairs || run.rows_must_stay(name) {
