@@ -76,6 +76,36 @@ async fn sessions_are_read_user_by_user_if_only_the_whole_list_is_refused() {
     }
 }
 
+/// If nobody has a session, Clerk's empty list is believed once a few users have been asked about.
+#[tokio::test(start_paused = true)]
+async fn sessions_that_nobody_has_are_not_looked_for_user_by_user() {
+    let (sandbox, _) = with_sessions(60);
+    for session in sandbox.ids("sessions") {
+        assert!(sandbox.delete("sessions", &session), "it is there");
+    }
+    let snapshot = complete(&world(&sandbox, &["sessions"]), "no sessions").await;
+    let entry = &snapshot.manifest["datasets"]["sessions"];
+    assert_eq!((&entry["status"], &entry["walk"]), (&json!("verified"), &json!("offset")));
+    let asked = sandbox.request_count("/v1/sessions");
+    assert!(asked <= 1 + 5, "{asked} requests");
+}
+
+/// If Clerk refuses the sessions and also refuses to list the users, nobody can be asked about. The sessions are skipped
+/// with their own code, and nothing else is.
+#[tokio::test(start_paused = true)]
+async fn sessions_are_skipped_if_their_users_are_refused_too() {
+    for (status, code) in REFUSALS {
+        let (sandbox, _) = with_sessions(60);
+        sandbox.fault(FaultRule::on("/v1/sessions").status(status, code));
+        sandbox.fault(FaultRule::on("/v1/users").status(422, "a_feature_not_enabled"));
+        let snapshot = complete(&world(&sandbox, &["sessions", "domains"]), code).await;
+        let datasets = &snapshot.manifest["datasets"];
+        let said = (&datasets["sessions"]["status"], &datasets["sessions"]["reason"]);
+        assert_eq!(said, (&json!("skipped"), &json!(code)), "{datasets:#}");
+        assert_eq!(datasets["domains"]["status"], "verified", "{datasets:#}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn sessions_are_read_user_by_user_if_large_offsets_fail() {
     let (sandbox, of_the_active) = with_sessions(600);

@@ -57,12 +57,11 @@ pub(crate) async fn reconcile(run: &RunContext, endpoint: &'static Endpoint) -> 
     }
     if stage == Stage::Drifted {
         let path = endpoint.path;
-        warn!(
-            clerk.path = path,
-            rows,
-            counted,
-            "the list still differs from Clerk's count, and cannot be repaired further"
-        );
+        let problem = match rows == counted {
+            true => "rows may be missing although Clerk counts as many",
+            false => "the list still differs from Clerk's count",
+        };
+        warn!(clerk.path = path, rows, counted, "{problem}, and it cannot be repaired further");
     }
     if stage == Stage::Drifted && rows == 0 && counted > 0 {
         let detail = "it lists no row though its count says there are some".to_owned();
@@ -93,9 +92,9 @@ pub(crate) async fn reconcile(run: &RunContext, endpoint: &'static Endpoint) -> 
     find_repair(run, endpoint).await.map(Next::ReadAgain)
 }
 
-/// Whether a list that is read by owner has moved past as many owners as Clerk counts. The counts of the rows of each
-/// owner say nothing about an owner that Clerk left out of a page. If the list is counted as a whole, they need not.
-/// Owners by activity have no end to be compared: users become active, in any place of the list, while it is read.
+/// Whether a list that is read by owner has moved past as many owners as Clerk counts. If Clerk counts the rows of each
+/// owner alone, no such count shows that a page of owners left one out. Owners that are listed by their activity are
+/// not compared: users become active in any place of their list while it is read.
 async fn has_all_owners(
     run: &RunContext,
     endpoint: &'static Endpoint,
