@@ -813,7 +813,7 @@ fn read(objects: &Objects, key: &str) -> Option<Value> {
 }
 
 /// Whether a snapshot has been published after the one of an answer: it began no earlier, or it names that one as the
-/// one before. The latter is so if the clock was set back between the two.
+/// one before. The second tells if the clock was set back between the two.
 fn is_past(answer: &Value, objects: &Objects) -> bool {
     let (own, latest) = (&answer["snapshot_id"], read(objects, "latest.json"));
     let Some(latest) = latest else { return false };

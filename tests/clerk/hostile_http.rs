@@ -154,7 +154,7 @@ async fn a_body_without_end_is_read_only_up_to_the_limit() {
     }
 }
 
-/// Bytes that the buffers of both sockets may hold, and those of the programs. Linux says what it allows at most.
+/// Bytes that the buffers of both sockets and of both programs may hold. Linux states the limits of the former.
 fn socket_buffers() -> u64 {
     const OF_THE_PROGRAMS: u64 = 2 * 1024 * 1024;
     let most = |name: &str| {

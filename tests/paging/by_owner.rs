@@ -85,7 +85,7 @@ async fn slow_or_failing_large_offsets_switch_to_reading_by_owner() {
         assert_eq!(grants(&usual)["walk"], "offset", "{what}");
         sandbox.clear_requests();
         sandbox.fault(fault);
-        // When the failed attempts are made again decides how many pages are in flight.
+        // The seed decides when failed requests are retried, and so how many pages are in flight.
         fastrand::seed(7);
         let snapshot = complete(&world(&sandbox), what).await;
         assert_eq!(grants(&snapshot)["walk"], "by_owner", "{what}");

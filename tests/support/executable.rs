@@ -1,5 +1,5 @@
-//! Files to execute. Other programs write them: a file that this process has open to be written cannot be executed, and
-//! a child that another test has just started holds it open for a moment, too.
+//! Executable files. Child processes write them: nobody can execute a file that is open for writing, and a file that this
+//! process writes may still be open in a child that another test has just started.
 
 use std::io::Write as _;
 use std::path::Path;

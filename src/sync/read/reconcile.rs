@@ -108,7 +108,10 @@ async fn has_all_owners(
     let counted = forecast::count_owners(run, by_owner).await?.unwrap_or_default();
     if counted > passed {
         let owners = by_owner.owners.name();
-        info!(clerk.path = endpoint.path, owners, counted, passed, "Clerk counts more owners");
+        info!(
+            clerk.path = endpoint.path,
+            owners, counted, passed, "Clerk counts more owners than were read"
+        );
     }
     Ok(counted <= passed)
 }
@@ -163,8 +166,8 @@ pub(crate) async fn count(
 fn stage_after_comparison(run: &RunContext, endpoint: &'static Endpoint, agrees: bool) -> Stage {
     let name = endpoint.name();
     let (repairs, mode) = run.list(name, |list| (list.repairs, list.mode));
-    // By owner, a row's offset says nothing about its place, so only the end of the list is repaired. What that can
-    // find is new owners.
+    // By owner, a row's offset says nothing about its place, so a repair only reads the list further. It finds owners
+    // that were created meanwhile.
     let once = mode == PagingMode::ByOwner && endpoint.is_counted_as_a_whole();
     let most_repairs = if once { 1 } else { MAX_REPAIRS };
     if agrees {

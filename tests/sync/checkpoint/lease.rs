@@ -320,8 +320,8 @@ async fn an_invocation_frozen_before_its_run_sees_what_is_published_now() {
     }
 }
 
-/// Somebody writes the checkpoint again as it is, as a replication of buckets does. Its version is another one then, and
-/// the run goes on, whatever its holder was about to do.
+/// Somebody writes the checkpoint again without changing it, as replication between buckets does, so that it has a new
+/// version. The run goes on, whatever its holder was about to do.
 #[tokio::test(start_paused = true)]
 async fn a_checkpoint_written_again_as_it_is_stays_its_holders() {
     let scene = Scene::small().await;

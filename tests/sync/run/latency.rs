@@ -39,7 +39,7 @@ fn world(sandbox: &Sandbox, latency: Duration, share: f64) -> World {
 
 impl Seen {
     async fn of(sandbox: &Sandbox, latency: Duration, share: f64) -> Self {
-        // When failed requests are made again.
+        // The seed decides when failed requests are retried.
         fastrand::seed(7);
         let world = world(sandbox, latency, share);
         let began = Instant::now();

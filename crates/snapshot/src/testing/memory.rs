@@ -48,7 +48,7 @@ impl MemorySource {
         self.content().unavailable.insert(key.into());
     }
 
-    /// Just before the next read of this object, others leave here what `other` has, and nothing else.
+    /// Just before the next read of this object, replaces all objects with those of `other`.
     pub fn replace_before_read(&self, key: impl Into<String>, other: &Self) {
         let objects = other.content().objects.clone();
         self.content().before_reads.insert(key.into(), objects);
