@@ -62,6 +62,8 @@ struct Trial {
     since: Instant,
     slowness: f64,
     answers: u32,
+    /// Most requests in flight since it began.
+    in_flight: usize,
 }
 
 /// Initial limit. It is low because the latency seen first is the baseline for all later answers.
@@ -234,7 +236,11 @@ impl Slot {
     pub fn send(&mut self, now: Instant) {
         let mut state = self.of.lock();
         state.in_flight += 1;
-        let limit_in_use = state.in_flight as f64 >= IN_USE * state.limit.floor();
+        let in_flight = state.in_flight;
+        if let Some(trial) = &mut state.trial {
+            trial.in_flight = trial.in_flight.max(in_flight);
+        }
+        let limit_in_use = in_flight as f64 >= IN_USE * state.limit.floor();
         self.sent = Some(Sent { at: now, limit_in_use });
     }
 
@@ -299,7 +305,7 @@ impl State {
             return false;
         }
         if slowness > SLOW {
-            self.trial = Some(Trial::new(None, now));
+            self.trial = Some(Trial::new(None, now, self.in_flight));
             return false;
         }
         let before = self.limit;
@@ -314,8 +320,8 @@ impl State {
         let slowness = trial.slowness / f64::from(trial.answers);
         match trial.before {
             None if slowness > SLOW => {
-                self.trial = Some(Trial::new(Some((self.limit, slowness)), now));
-                let used = self.limit.min(self.in_flight as f64);
+                self.trial = Some(Trial::new(Some((self.limit, slowness)), now, self.in_flight));
+                let used = self.limit.min(trial.in_flight as f64);
                 self.limit = (used / slowness.min(DEEPEST_TRIAL)).ceil();
                 self.last_cut = Some(now);
                 false
@@ -336,8 +342,8 @@ impl State {
 }
 
 impl Trial {
-    fn new(before: Option<(f64, f64)>, since: Instant) -> Self {
-        Self { before, since, slowness: 0.0, answers: 0 }
+    fn new(before: Option<(f64, f64)>, since: Instant, in_flight: usize) -> Self {
+        Self { before, since, slowness: 0.0, answers: 0, in_flight }
     }
 }
 
@@ -402,13 +408,74 @@ mod tests {
     /// The limit never exceeds the user's setting, however good the answers are.
     #[tokio::test(start_paused = true)]
     async fn grows_to_the_maximum_and_no_further() {
-        let concurrency = Concurrency::new(32);
-        let mut rounds = Vec::new();
-        for _ in 0..6 {
-            rounds.push(round(&concurrency, Duration::from_secs(1)).await);
-        }
-        assert_eq!(rounds, [4, 7, 11, 17, 26, 32]);
+        let sent = rounds(&Concurrency::new(32), &[1; 6]).await;
+        assert_eq!(sent, [4, 7, 11, 17, 26, 32]);
         assert_eq!(fill(&Concurrency::new(2)).await.len(), 2);
+    }
+
+    /// Rounds that take this many seconds; returns how many requests each sent.
+    async fn rounds(concurrency: &Arc<Concurrency>, seconds: &[u64]) -> Vec<usize> {
+        let mut sent = Vec::new();
+        for &seconds in seconds {
+            sent.push(round(concurrency, Duration::from_secs(seconds)).await);
+        }
+        sent
+    }
+
+    /// A trial lowers the limit by the factor by which answers have become slower, even if it ends when most of the
+    /// requests in flight have just been answered.
+    #[tokio::test(start_paused = true)]
+    async fn a_trial_halves_the_limit_at_most() {
+        let concurrency = Concurrency::new(32);
+        let sent = rounds(&concurrency, &[1, 1, 1, 1, 1, 1, 3, 3, 1]).await;
+        assert_eq!(sent[5..], [32, 32, 32, 16]);
+    }
+
+    /// The limit grows on after a few slow answers: latency is an average, and a trial that finds it back to normal
+    /// changes nothing.
+    #[tokio::test(start_paused = true)]
+    async fn a_few_slow_answers_do_not_lower_the_limit() {
+        assert_eq!(rounds(&Concurrency::new(32), &[1, 5, 1]).await, [4, 7, 11]);
+        let sent = rounds(&Concurrency::new(32), &[1, 1, 1, 3, 1, 1]).await;
+        assert_eq!(sent, [4, 7, 11, 17, 17, 18]);
+    }
+
+    /// The first answers may be slow, for example because connections are opened. Faster ones become the baseline.
+    #[tokio::test(start_paused = true)]
+    async fn a_queue_is_noticed_although_the_first_answers_were_slow() {
+        let concurrency = Concurrency::new(128);
+        let sent = rounds(&concurrency, &[4, 1, 1, 1, 1, 2, 2, 2]).await;
+        assert!(sent[7] < sent[5], "{sent:?}");
+    }
+
+    /// Requests that were sent before an overload say nothing about the limit that it left.
+    #[tokio::test(start_paused = true)]
+    async fn answers_to_requests_sent_before_an_overload_do_not_raise_the_limit() {
+        let concurrency = Concurrency::new(32);
+        let sent = Instant::now();
+        let mut slots = fill(&concurrency).await;
+        tokio::time::advance(Duration::from_secs(1)).await;
+        concurrency.overloaded(sent, Instant::now());
+        drop(slots.pop());
+        slots.into_iter().for_each(|slot| slot.answered_well("/users", Instant::now()));
+        assert_eq!(fill(&concurrency).await.len(), START as usize / 2);
+    }
+
+    /// Requests that wait are told when the limit grows.
+    #[tokio::test(start_paused = true)]
+    async fn waiting_requests_use_a_limit_that_grows() {
+        let concurrency = Concurrency::new(32);
+        for _ in 0..12 {
+            let concurrency = Arc::clone(&concurrency);
+            tokio::spawn(async move {
+                let mut slot = concurrency.slot(&Urgency::default()).await;
+                slot.send(Instant::now());
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                slot.answered_well("/users", Instant::now());
+            });
+        }
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        assert_eq!(concurrency.usage().in_flight, 7);
     }
 
     /// An overload halves the limit once for all requests that met it, and never below one.
@@ -426,11 +493,8 @@ mod tests {
             concurrency.overloaded(Instant::now(), Instant::now());
         }
         assert_eq!(fill(&concurrency).await.len(), 1);
-        let mut rounds = Vec::new();
-        for _ in 0..4 {
-            rounds.push(round(&concurrency, Duration::from_secs(1)).await);
-        }
-        assert_eq!(rounds, [1, 2, 2, 3], "from then on by about one per round");
+        let sent = rounds(&concurrency, &[1; 4]).await;
+        assert_eq!(sent, [1, 2, 2, 3], "from then on by about one per round");
     }
 
     /// A slot whose request waits for its turn does not count as in use.

@@ -55,7 +55,8 @@ pub struct Pager {
     /// Rows after the position that are already stored, as the [`hash_of`] their ids.
     stored_after: HashSet<u64>,
     allowed: Allowed,
-    /// Whether pages may wait for room as long as they like, because no page that holds room waits for this pager.
+    /// Whether a page with none in flight behind it may wait for room as long as it likes, because no page that holds
+    /// room waits for this pager.
     waits_for_room: bool,
     /// Pages returned but not stored yet.
     unsaved: usize,
@@ -221,8 +222,9 @@ impl Pager {
         self.allowed = allowed;
     }
 
-    /// Sets whether the next page may wait for room as long as it likes. It may if other windows of the list are read
-    /// in parallel, because their pages, which hold the room, are stored independently of this one.
+    /// Sets whether the next page may wait for room as long as it likes, unless pages in flight behind it hold room
+    /// until it is stored. It may if other windows of the list are read in parallel, because their pages are stored
+    /// independently of this one.
     pub(crate) const fn wait_for_room(&mut self, waits: bool) {
         self.waits_for_room = waits;
     }
@@ -256,12 +258,6 @@ impl Pager {
         self.in_flight.iter().filter(|page| !page.answer.0.is_finished()).count()
     }
 
-    /// Whether nothing is in flight.
-    #[must_use]
-    pub fn is_at_rest(&self) -> bool {
-        self.in_flight.is_empty()
-    }
-
     /// The next page, or `None` after the last one.
     ///
     /// # Errors
@@ -276,7 +272,7 @@ impl Pager {
                 let why = self.reader.work_limit.stop_reason().unwrap_or(StopReason::Halted);
                 return Err(PagerStop::OutOfTime(why));
             };
-            if !self.waits_for_room {
+            if !self.waits_for_room || !self.in_flight.is_empty() {
                 next.urgency.set();
             }
             let page = match Self::arrival(next.answer).await {
@@ -632,5 +628,27 @@ struct AbortOnDrop<T>(JoinHandle<T>);
 impl<T> Drop for AbortOnDrop<T> {
     fn drop(&mut self) {
         self.0.abort();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    /// A request that nobody waits for any more does not go on, in Lambda beside those of the next invocation.
+    #[tokio::test(start_paused = true)]
+    async fn a_request_in_flight_ends_with_its_pager() {
+        let (held, let_go) = oneshot::channel::<()>();
+        let request = tokio::spawn(async move {
+            let _held = held;
+            std::future::pending::<()>().await;
+        });
+        drop(AbortOnDrop(request));
+        let ended = tokio::time::timeout(Duration::from_secs(60), let_go).await;
+        assert!(ended.expect("the request ends").is_err());
     }
 }

@@ -26,6 +26,7 @@ use crate::lists::table::endpoint;
 use crate::sync::checkpoint::json_error::Malformed;
 use crate::sync::checkpoint::list_progress::{ListProgress, Segment, StoredPart, Window};
 use crate::sync::error::{Stop, SyncError};
+use crate::sync::read::left_out::{AskedAgain, leave_out};
 use crate::sync::read::list_walk::fetch_missing;
 use crate::sync::references::resolve;
 use crate::sync::run::RunContext;
@@ -41,11 +42,25 @@ struct Unchecked {
     segment: Segment,
 }
 
-/// Checks the users of all memberships that were stored unchecked. The list of users must be done.
+/// Checks the users of all memberships that were stored unchecked. The list of users must be done. If Clerk does not
+/// serve it any more, it is left out, and nothing is checked.
 ///
 /// # Errors
 /// [`Stop`]; segments that were checked before are not checked again.
 pub(crate) async fn check_users(run: &RunContext) -> Result<(), Stop> {
+    let mut asked_again = AskedAgain::default();
+    loop {
+        match check_unchecked(run).await {
+            Err(Stop::Fail(SyncError::List(failure))) => {
+                leave_out(run, Resource::Users.into(), failure, &mut asked_again).await?;
+            }
+            checked => return checked,
+        }
+    }
+}
+
+/// Checks the users of the memberships that are still unchecked.
+async fn check_unchecked(run: &RunContext) -> Result<(), Stop> {
     let memberships = endpoint(Resource::OrganizationMemberships);
     let unchecked = run.list(memberships.name(), unchecked_of);
     if unchecked.is_empty() {

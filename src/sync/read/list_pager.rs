@@ -101,14 +101,6 @@ impl ListPager {
         }
     }
 
-    /// Whether the pager can be dropped without losing pages that are in flight.
-    pub(crate) fn is_at_rest(&self) -> bool {
-        match self {
-            Self::Window(pager) => pager.is_at_rest(),
-            Self::ByOwner(_) => false,
-        }
-    }
-
     /// The next page, or `None` after the last one.
     ///
     /// # Errors

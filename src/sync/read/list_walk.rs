@@ -88,18 +88,10 @@ async fn requested_count_before(
     }
 }
 
-/// How the walk of all windows ended.
+/// How the walk of one window, or of all windows of a list, ended.
 enum Walked {
     ToTheEnd,
     /// The rows that are stored are enough to find the edges of windows.
-    ReadyToDivideList,
-}
-
-/// How the walk of one window ended.
-enum WindowWalked {
-    ToTheEnd,
-    /// Another window has more rows left and should be walked first.
-    Yielded(u32),
     ReadyToDivideList,
 }
 
@@ -231,9 +223,8 @@ async fn walk_windows(
         tokio::select! {
             walked = walking.next() => match walked {
                 None => return outcome,
-                Some(Ok(WindowWalked::ToTheEnd)) => {}
-                Some(Ok(WindowWalked::Yielded(window))) => queue.put(window),
-                Some(Ok(WindowWalked::ReadyToDivideList)) => outcome = Ok(Walked::ReadyToDivideList),
+                Some(Ok(Walked::ToTheEnd)) => {}
+                Some(Ok(Walked::ReadyToDivideList)) => outcome = Ok(Walked::ReadyToDivideList),
                 Some(Err(failure)) => {
                     if failure.ends_the_run() {
                         // The other walks store the pages that are in flight.
@@ -255,14 +246,14 @@ fn most_in_flight(run: &RunContext, endpoint: &'static Endpoint) -> usize {
     run.read_ahead.limit(run.pages_to_fill(endpoint)).max(1)
 }
 
-/// Walks one window to its end, or until a window in the queue has more rows left.
+/// Walks one window to its end, or until the list can be divided into windows.
 async fn walk_window(
     run: &RunContext,
     endpoint: &'static Endpoint,
     window: u32,
     count_before: Option<u64>,
     queue: &WindowQueue<'_>,
-) -> Result<WindowWalked, WalkFailure> {
+) -> Result<Walked, WalkFailure> {
     let start = run.list(endpoint.name(), |list| pager_start(list, window, count_before));
     let mut pager = ListPager::new(run, endpoint, start);
     pager.skip(stored_after_position(run, endpoint, window).await?);
@@ -310,7 +301,7 @@ struct WindowWalk<'a> {
 }
 
 impl WindowWalk<'_> {
-    async fn read_to_end(mut self) -> Result<WindowWalked, WalkFailure> {
+    async fn read_to_end(mut self) -> Result<Walked, WalkFailure> {
         let (run, endpoint) = (self.run, self.endpoint);
         loop {
             if let Err(stop) = self.divide_window_if_wanted().await {
@@ -328,15 +319,11 @@ impl WindowWalk<'_> {
             self.pager.wait_for_room(concurrent_walks(run, endpoint) > 1);
             let has_begun = run.list(endpoint.name(), |list| list.rows() > 0);
             if list_is_to_be_divided && has_begun && self.pending.all_stored() {
-                return Ok(WindowWalked::ReadyToDivideList);
+                return Ok(Walked::ReadyToDivideList);
             }
             match self.pager.next().await {
-                Ok(Some(batch)) => {
-                    if let Some(walked) = self.add_page(batch, &ahead).await? {
-                        return Ok(walked);
-                    }
-                }
-                Ok(None) => return Ok(WindowWalked::ToTheEnd),
+                Ok(Some(batch)) => self.add_page(batch, &ahead).await?,
+                Ok(None) => return Ok(Walked::ToTheEnd),
                 Err(stop) => {
                     self.pending.store().await?;
                     return Err(WalkFailure::classify(run, endpoint, stop).await);
@@ -345,13 +332,8 @@ impl WindowWalk<'_> {
         }
     }
 
-    /// Adds a page to the pending ones, and stores them if it is time. `Some` if the walk ends before
-    /// the end of the window.
-    async fn add_page(
-        &mut self,
-        mut batch: Batch,
-        ahead: &Ahead,
-    ) -> Result<Option<WindowWalked>, WalkFailure> {
+    /// Adds a page to the pending ones, and stores them if it is time.
+    async fn add_page(&mut self, mut batch: Batch, ahead: &Ahead) -> Result<(), WalkFailure> {
         let (run, endpoint) = (self.run, self.endpoint);
         let last = batch.last;
         let dangling = match fetch_references(run, &mut batch.page).await {
@@ -364,22 +346,14 @@ impl WindowWalk<'_> {
             || self.pending.is_full()
             || run.work_limit.stop_reason().is_some();
         if !is_complete && self.pending.unsaved() < ahead.unsaved {
-            return Ok(None);
+            return Ok(());
         }
-        let before = self.stored_rows();
         self.store(is_complete).await?;
-        if last {
-            // The pager returns `None` next, which ends the walk.
-            return Ok(None);
-        }
-        if strategy::is_slow_enough_to_change(run, endpoint).await? {
+        // After the last page the pager returns `None` next, which ends the walk.
+        if !last && strategy::is_slow_enough_to_change(run, endpoint).await? {
             return Err(WalkFailure::ReadByOwner);
         }
-        // A walk that makes no progress counts its attempts in the pager, so it must not yield.
-        let has_progressed = self.stored_rows() > before;
-        let is_at_rest = is_complete && self.pager.is_at_rest();
-        let yields = has_progressed && is_at_rest && self.queue.has_longer_than(self.window);
-        Ok(yields.then_some(WindowWalked::Yielded(self.window)))
+        Ok(())
     }
 
     /// Stores the pages that were read before `stop`, which ends the walk between two pages.
@@ -388,10 +362,6 @@ impl WindowWalk<'_> {
             Ok(_) => stop.into(),
             Err(error) => error.into(),
         }
-    }
-
-    fn stored_rows(&self) -> u64 {
-        self.run.list(self.endpoint.name(), |list| list.window(self.window).rows())
     }
 
     /// Stores the pending pages: as a segment if it is complete, otherwise as a draft.
@@ -423,8 +393,8 @@ impl WindowWalk<'_> {
         }
         let open = run.list(endpoint.name(), ListProgress::open_windows);
         let more = most_in_flight(run, endpoint).saturating_sub(open);
-        self.queue.want(more.min(run.requests_to_spare(endpoint)));
-        let Some(wanted) = self.queue.pieces_wanted(window, &taken) else { return Ok(()) };
+        let more = more.min(run.requests_to_spare(endpoint));
+        let Some(wanted) = self.queue.pieces_wanted(window, &taken, more) else { return Ok(()) };
         let divided = divide_window(run, endpoint, window, &taken, wanted).await;
         let added = divided.as_deref().unwrap_or_default();
         self.queue.divided(wanted, added);

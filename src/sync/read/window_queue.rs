@@ -1,6 +1,6 @@
 //! The windows of a list that wait to be walked; the one with the most rows left is next.
 //!
-//! Also counts how many more windows could be walked than exist, so that the walks divide theirs.
+//! Also decides which walk divides its window, and into how many pieces, if more windows could be walked than exist.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -23,8 +23,6 @@ pub(crate) struct WindowQueue<'a> {
 #[derive(Default)]
 struct State {
     windows: Vec<u32>,
-    /// Windows that could be walked in addition, if they existed.
-    wanted: usize,
     /// Windows that divisions in progress will add.
     dividing: usize,
 }
@@ -59,34 +57,15 @@ impl<'a> WindowQueue<'a> {
         })
     }
 
-    /// Adds a window: a new one, or one whose walk has yielded.
-    pub(crate) fn put(&self, window: u32) {
-        self.with(|state, _| state.windows.push(window));
-        self.added.notify_one();
-    }
-
     /// Returns when a window has been added.
     pub(crate) async fn added(&self) {
         self.added.notified().await;
     }
 
-    /// Whether a window in the queue has more rows left than `window`.
-    pub(crate) fn has_longer_than(&self, window: u32) -> bool {
-        self.with(|State { windows, .. }, list| {
-            let walked = left(list.window(window));
-            windows.iter().any(|&other| left(list.window(other)) > walked)
-        })
-    }
-
-    /// Sets how many more windows could be walked than exist.
-    pub(crate) fn want(&self, more: usize) {
-        self.with(|state, _| state.wanted = more.saturating_sub(state.dividing));
-    }
-
-    /// How many pieces to divide a window into while it is walked; `None` if no more windows are
-    /// wanted, or if enough others are longer. The caller must call [`divided`](Self::divided)
-    /// afterwards.
-    pub(crate) fn pieces_wanted(&self, window: u32, taken: &Taken) -> Option<usize> {
+    /// How many pieces to divide a window into while it is walked, if `more` windows could be walked
+    /// than exist; `None` if divisions in progress add as many, or if enough others are longer. The
+    /// caller must call [`divided`](Self::divided) afterwards.
+    pub(crate) fn pieces_wanted(&self, window: u32, taken: &Taken, more: usize) -> Option<usize> {
         let rows_left = taken.expected.saturating_sub(taken.rows);
         self.with(|state, list| {
             let others = list.windows.iter().filter(|it| !it.ended && it.number != window);
@@ -94,7 +73,7 @@ impl<'a> WindowQueue<'a> {
             let longer = others.iter().filter(|&&left| left > rows_left).count();
             let affordable =
                 windows_affordable(list).saturating_sub(state.dividing as u64) as usize;
-            let wanted = state.wanted.min(affordable);
+            let wanted = more.saturating_sub(state.dividing).min(affordable);
             if longer >= wanted {
                 return None;
             }
@@ -103,7 +82,6 @@ impl<'a> WindowQueue<'a> {
             let mean = (others.iter().sum::<u64>() + rows_left) / windows;
             let pieces = (rows_left / mean.max(1)).min(most_pieces(taken)) as usize;
             let pieces = pieces.clamp(2, wanted + 1);
-            state.wanted -= pieces - 1;
             state.dividing += pieces - 1;
             Some(pieces)
         })
@@ -112,8 +90,11 @@ impl<'a> WindowQueue<'a> {
     /// Ends a division into `pieces` pieces that was announced by
     /// [`pieces_wanted`](Self::pieces_wanted). It has added the windows `added`.
     pub(crate) fn divided(&self, pieces: usize, added: &[u32]) {
-        self.with(|state, _| state.dividing -= pieces - 1);
-        added.iter().for_each(|&window| self.put(window));
+        self.with(|state, _| {
+            state.dividing -= pieces - 1;
+            state.windows.extend(added);
+        });
+        self.added.notify_one();
     }
 
     fn with<T>(&self, action: impl FnOnce(&mut State, &ListProgress) -> T) -> T {

@@ -1,7 +1,10 @@
 //! Promise: memberships are read concurrently with users, and their users are checked afterwards.
 //! The snapshot has no grants of users who were deleted meanwhile, and all others.
 
-use clerk_sandbox::Sandbox;
+use std::time::Duration;
+
+use clerk_sandbox::{FaultRule, Sandbox};
+use clerk_store::Operation;
 use serde_json::{Value, json};
 
 use crate::support::pieces::{complete, ends};
@@ -19,7 +22,7 @@ const GONE: &str = "users_003800";
 
 fn instance() -> Sandbox {
     let sandbox = plain(USERS, 12, MEMBERSHIPS);
-    sandbox.set_latency(std::time::Duration::from_millis(300), std::time::Duration::ZERO);
+    sandbox.set_latency(Duration::from_millis(300), Duration::ZERO);
     sandbox
 }
 
@@ -30,11 +33,13 @@ fn world(sandbox: &Sandbox) -> World {
 /// Deletes a user of the last page after the user's memberships were read and before that page is
 /// requested.
 fn delete_meanwhile(sandbox: &Sandbox) {
-    before_request(sandbox, "/v1/users", 8, |sandbox| {
-        let read = sandbox.request_count("/v1/organization_memberships");
-        assert!(read >= 8, "memberships are not read concurrently with users: {read} pages");
-        assert!(sandbox.delete("users", GONE), "the user is there");
-    });
+    before_request(sandbox, "/v1/users", 8, delete_one);
+}
+
+fn delete_one(sandbox: &Sandbox) {
+    let read = sandbox.request_count("/v1/organization_memberships");
+    assert!(read >= 8, "memberships are not read concurrently with users: {read} pages");
+    assert!(sandbox.delete("users", GONE), "the user is there");
 }
 
 fn dangling_principals(snapshot: &Snapshot) -> u64 {
@@ -64,6 +69,31 @@ async fn the_grants_of_a_user_deleted_meanwhile_are_left_out() {
     let snapshot = complete(&world(&sandbox), "at once").await;
     assert_gone(&snapshot);
     assert_settled(&snapshot, &sandbox, "at once");
+}
+
+/// Clerk refuses the users only when the missing one is looked for: users are skipped, and the grants stay.
+#[tokio::test(start_paused = true)]
+async fn users_refused_while_the_missing_ones_are_looked_for_are_skipped() {
+    let sandbox = instance();
+    sandbox.on_request(|sandbox, request| {
+        let number = sandbox.request_count(&request.path);
+        match request.path.as_str() {
+            "/v1/users" if number == 8 => delete_one(sandbox),
+            // The users are complete, and are compared.
+            "/v1/users/count" if number == 2 => {
+                sandbox.fault(FaultRule::on("/v1/users").status(403, "feature_not_enabled"));
+            }
+            _ => {}
+        }
+    });
+    let snapshot = complete(&world(&sandbox), "refused").await;
+    let users = &snapshot.manifest["datasets"]["users"];
+    assert_eq!(
+        (&users["status"], &users["reason"]),
+        (&json!("skipped"), &json!("feature_not_enabled"))
+    );
+    assert_eq!(dangling_principals(&snapshot), 0);
+    assert_eq!(membership_ids(&snapshot).len(), MEMBERSHIPS);
 }
 
 /// What is left out does not count as a grant whose role is unknown either.
@@ -118,6 +148,49 @@ async fn a_continued_run_checks_the_grants_already_stored() {
     assert_settled(&snapshot, &sandbox, "in pieces");
 }
 
+/// As soon as the users are done, the users of each further page are checked as it arrives. A later invocation reads
+/// only those memberships back that were stored before.
+#[tokio::test(start_paused = true)]
+async fn memberships_are_checked_as_they_arrive_once_the_users_are_done() {
+    const PATH: &str = "/v1/organization_memberships";
+    // Two pages of users and 25 of memberships.
+    let sandbox = plain(600, 20, 12_000);
+    sandbox.set_latency(Duration::from_millis(300), Duration::ZERO);
+    sandbox.fault(FaultRule::on("/v1/users").delay(Duration::from_secs(1)));
+    let world = world(&sandbox).with("MAX_CONCURRENCY", "2");
+    before_request(&sandbox, PATH, 22, {
+        let interrupt = world.interrupt.clone();
+        move |_| {
+            interrupt.send_replace(true);
+        }
+    });
+    let answer = ends(&world, json!({})).await.expect("an interrupted sync answers");
+    assert_eq!(answer["reason"], "interrupted", "{answer:#}");
+    let objects = world.memory.objects();
+    let stored: Value = serde_json::from_slice(&objects["checkpoint.json"]).expect("JSON");
+    let segments = &stored["lists"]["organization_memberships"]["windows"][0]["stretches"];
+    let segments = segments.as_array().expect("segments");
+    let unchecked = segments.iter().filter(|it| it["users_unchecked"] == true).count();
+    // The users take some four seconds, in which a page of memberships arrives every 0.3 seconds.
+    assert!((1..=12).contains(&unchecked), "{unchecked} segments are unchecked");
+    assert!(segments.len() >= 18, "{} segments", segments.len());
+    sandbox.on_request(|_, _| ());
+    world.interrupt.send_replace(false);
+    let calls_before = world.store.calls().len();
+    let snapshot = complete(&world, "continued").await;
+    assert_eq!(snapshot.manifest["verified"], true);
+    assert_eq!(dangling_principals(&snapshot), 0);
+    assert_eq!(membership_ids(&snapshot), sandbox.ids("organization_memberships"));
+    assert_closed(&snapshot, "continued");
+    assert_eq!(grants_read_back(&world, calls_before), unchecked);
+}
+
+/// How many parts with grants were read back, from the n-th call of the store on.
+fn grants_read_back(world: &World, from: usize) -> usize {
+    let calls = world.store.calls().split_off(from).into_iter();
+    calls.filter(|call| call.operation == Operation::Get && call.key.contains("/grants/")).count()
+}
+
 /// If no user is gone, no part is read back.
 #[tokio::test(start_paused = true)]
 async fn nothing_is_read_back_if_no_user_is_gone() {
@@ -126,8 +199,5 @@ async fn nothing_is_read_back_if_no_user_is_gone() {
     let snapshot = complete(&world, "at rest").await;
     assert_eq!(dangling_principals(&snapshot), 0);
     assert_settled(&snapshot, &sandbox, "at rest");
-    let read_back = |key: &str| key.contains("/grants/");
-    let calls = world.store.calls();
-    let gets = calls.iter().filter(|call| call.operation == clerk_store::Operation::Get);
-    assert_eq!(gets.filter(|call| read_back(&call.key)).count(), 0);
+    assert_eq!(grants_read_back(&world, 0), 0);
 }

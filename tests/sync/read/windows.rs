@@ -5,10 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use clerk_sandbox::{ChurnPlan, DeletedCursor, Effect, FaultRule, LoggedRequest, Rules, Sandbox};
+use clerk_store::Operation;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
+use crate::support::faulty_store::{self, Fault};
 use crate::support::pieces::{complete, complete_in_pieces, ends};
 use crate::support::plain::{FIRST, add, before_request, every_second, fill};
+use crate::support::scene::{PAST_THE_LEASE, cut_at_request};
 use crate::support::snapshot::Snapshot;
 use crate::support::source::Source;
 use crate::support::world::World;
@@ -129,6 +133,7 @@ async fn a_user_on_the_edge_of_two_windows_is_in_one() {
         let snapshot = complete(&world, &what).await;
         assert_same(&snapshot, &sandbox, &what);
         assert!(windows(&sandbox).len() >= 2, "{what}: {:?}", windows(&sandbox));
+        assert_eq!(entry(&snapshot)["walk"], "windows", "{what}");
         assert_eq!(entry(&snapshot)["rows_repaired"], 0, "{what}");
     }
 }
@@ -193,6 +198,13 @@ async fn servers_that_do_not_filter_or_do_not_know_the_cursor_are_read_another_w
         assert_same(&snapshot, &sandbox, what);
         let requests = sandbox.total_requests();
         assert!(requests < 150, "{what}: {requests} requests");
+        if ["after is ignored", "before is ignored", "both are ignored"].contains(&what) {
+            // The first answer shows it: the users after it are read by cursor, without windows.
+            let by_offset = pages(&sandbox).iter().any(|page| parameter(page, "offset").is_some());
+            assert!(!by_offset, "{what}: users are requested by offset");
+        }
+        // The list is not divided again.
+        assert!(looks(&sandbox) <= 8, "{what}: {} looks", looks(&sandbox));
     }
 }
 
@@ -231,7 +243,40 @@ async fn servers_whose_filters_fail_are_read_without_windows() {
         sandbox.fault(fault);
         let snapshot = complete(&world(&sandbox), what).await;
         assert_same(&snapshot, &sandbox, what);
+        assert!(looks(&sandbox) < 20, "{what}: {} looks", looks(&sandbox));
     }
+}
+
+/// The time is up while the edges of windows are looked up. The next invocation looks them up again, and does not read
+/// the rest of the list one page after the other.
+#[tokio::test(start_paused = true)]
+async fn windows_that_were_not_found_in_time_are_found_by_the_next_invocation() {
+    let sandbox = steady();
+    let world = world(&sandbox);
+    let look = FaultRule::on("/v1/users").with_value("limit", "1");
+    sandbox.fault(look.delay(Duration::from_secs(60)));
+    let begun = ends(&world, json!({ "time_budget_seconds": 1 })).await.expect("an answer");
+    assert_eq!(begun["status"], "partial", "{begun:#}");
+    assert!(looks(&sandbox) > 0, "no edge was looked up");
+    sandbox.clear_faults();
+    assert_same(&complete(&world, "continued").await, &sandbox, "continued");
+    assert!(windows(&sandbox).len() > 2, "{:?}", windows(&sandbox));
+}
+
+/// Requests for the edges of windows are counted in the checkpoint, so that all invocations together stay within the
+/// limit on them.
+#[tokio::test(start_paused = true)]
+async fn every_request_for_an_edge_is_counted() {
+    let sandbox = steady();
+    let world = world(&sandbox);
+    sandbox.set_latency(Duration::from_millis(50), Duration::ZERO);
+    // Long enough for two divisions: of the list, and of its first window.
+    let begun = ends(&world, json!({ "time_budget_seconds": 0.3 })).await.expect("an answer");
+    assert_eq!(begun["status"], "partial", "{begun:#}");
+    assert!(looks(&sandbox) > 3, "{} looks: no window is divided again", looks(&sandbox));
+    let stored = &world.memory.objects()["checkpoint.json"];
+    let checkpoint: Value = serde_json::from_slice(stored).expect("JSON");
+    assert_eq!(checkpoint["lists"]["users"]["edges_asked"], looks(&sandbox));
 }
 
 /// Windows fail one after the other while Clerk goes down: after the first, the list can still be read without windows;
@@ -250,6 +295,21 @@ async fn an_outage_is_reported_even_if_only_filters_failed_at_first() {
     assert!(windows(&sandbox).len() > 2, "{:?}", windows(&sandbox));
     sandbox.clear_faults();
     assert_same(&complete(&world, "after the outage").await, &sandbox, "after the outage");
+}
+
+/// Clerk refuses the key while several windows are read. That is reported, although the other windows stop because
+/// of it without an error.
+#[tokio::test(start_paused = true)]
+async fn a_refused_key_is_reported_although_other_windows_stop_after_it() {
+    let sandbox = steady();
+    let world = world(&sandbox);
+    let in_window = FaultRule::on("/v1/users").with_parameter("created_at_after");
+    sandbox.fault(in_window.call(8).status(401, "clerk_key_invalid"));
+    let error = ends(&world, json!({})).await.expect_err("the key is refused");
+    assert_eq!(error.name(), "ClerkUnauthorized");
+    assert!(windows(&sandbox).len() > 2, "{:?}", windows(&sandbox));
+    sandbox.clear_faults();
+    assert_same(&complete(&world, "continued").await, &sandbox, "continued");
 }
 
 /// Users are inserted, backdated and deleted while windows are read, and a deleted cursor is
@@ -283,15 +343,15 @@ async fn interruptions_while_windows_change_lose_and_double_no_user() {
     }
 }
 
-/// Sorted by name, parts are in the order of their rows, even with more than a hundred windows.
-#[tokio::test(start_paused = true)]
-async fn more_than_a_hundred_windows_keep_their_parts_in_order() {
-    const WINDOWS: usize = 120;
-    let sandbox = Sandbox::empty();
-    fill(&sandbox, "users", 2900, every_hour_and_a_half);
-    let world = world(&sandbox);
-    let begun = world.handle(json!({ "time_budget_seconds": 0 })).await.expect("an answer");
+/// Begins a run, which reads a page or two, and returns the answer.
+async fn begin(world: &World) -> Value {
+    let begun = ends(world, json!({ "time_budget_seconds": 0 })).await.expect("an answer");
     assert_eq!(begun["status"], "partial", "{begun:#}");
+    begun
+}
+
+/// Divides the rest of the users, of whom fewer than 1,500 have been read, at these creation times.
+fn divide_at(world: &World, edges: &[i64]) {
     world.edit_checkpoint(|checkpoint| {
         let users = &mut checkpoint["lists"]["users"];
         users["divisible"] = json!(false);
@@ -303,20 +363,215 @@ async fn more_than_a_hundred_windows_keep_their_parts_in_order() {
             .map(|segment| segment["rows"].as_u64().expect("a count"))
             .sum();
         assert!(rows < 1500, "{rows} rows are read already");
-        let edge = |number: usize| every_hour_and_a_half(1500 + 10 * number);
-        window["bounds"]["until"] = json!(edge(0));
+        window["bounds"]["until"] = json!(edges[0]);
         let mut windows = vec![window];
-        for number in 1..WINDOWS {
-            let until = (number + 1 < WINDOWS).then(|| edge(number));
+        for (index, from) in edges.iter().enumerate() {
             windows.push(json!({
-                "number": number,
-                "bounds": { "from": edge(number - 1), "until": until },
+                "number": index + 1,
+                "bounds": { "from": from, "until": edges.get(index + 1) },
                 "expected": null, "place": { "offset": 0, "tail": [] }, "ended": false,
                 "stretches": [],
             }));
         }
         users["windows"] = json!(windows);
     });
+}
+
+/// Says how many rows each window has.
+fn expect_rows(world: &World, rows: &[usize]) {
+    world.edit_checkpoint(|checkpoint| {
+        let windows = &mut checkpoint["lists"]["users"]["windows"];
+        for (window, rows) in windows.as_array_mut().expect("windows").iter_mut().zip(rows) {
+            window["expected"] = json!(rows);
+        }
+    });
+}
+
+/// An instance whose pages of users are cut to fifteen.
+fn with_short_pages(users: usize) -> Sandbox {
+    let sandbox = Sandbox::empty();
+    fill(&sandbox, "users", users, every_hour_and_a_half);
+    sandbox.fault(FaultRule::on("/v1/users").truncate_page(15));
+    sandbox
+}
+
+/// Begins a run in `windows` windows of `rows` users each. The first page or two of the first one have been read, and
+/// nothing has been requested since.
+async fn begin_in_windows(world: &World, windows: usize, rows: usize) {
+    begin(world).await;
+    let edges: Vec<i64> = (1..windows).map(|number| every_hour_and_a_half(number * rows)).collect();
+    divide_at(world, &edges);
+    expect_rows(world, &vec![rows; windows]);
+    world.sandbox.clear_requests();
+}
+
+/// Adds a user with this many bytes of metadata.
+fn add_large(sandbox: &Sandbox, number: usize, bytes: usize) {
+    let created_at = every_hour_and_a_half(number);
+    let user = json!({
+        "object": "user", "id": format!("user_{number:06}"), "created_at": created_at,
+        "updated_at": created_at, "public_metadata": { "text": "x".repeat(bytes) },
+    });
+    sandbox.insert("users", user).expect("the id is new");
+}
+
+/// Windows are read ahead by offset, as if the server did not know the cursor. A page that is late is
+/// read although the pages behind it, which wait for it, have filled the memory.
+#[tokio::test(start_paused = true)]
+async fn a_late_page_of_a_window_is_read_although_those_behind_it_fill_the_memory() {
+    let sandbox = Sandbox::empty();
+    (0..7_500).for_each(|number| add_large(&sandbox, number, 4_000));
+    let world = world(&sandbox).with("METADATA", "public");
+    begin(&world).await;
+    divide_at(&world, &[every_hour_and_a_half(1500)]);
+    world.edit_checkpoint(|checkpoint| {
+        let users = &mut checkpoint["lists"]["users"];
+        users["way"] = json!("offset");
+        users["windows"][0]["expected"] = json!(1500);
+    });
+    let late = FaultRule::on("/v1/users").with_parameter("created_at_after");
+    sandbox.fault(late.with_value("offset", "499").delay(Duration::from_secs(20)));
+    assert_same(&complete(&world, "a late page").await, &sandbox, "a late page");
+    assert_eq!(sandbox.faults_struck(), 1, "a page is late");
+}
+
+/// The store does not answer while six windows are read, each with a page of four megabytes. Only as many pages are
+/// read as fit into memory beside the parts that wait for the store.
+#[tokio::test(start_paused = true)]
+async fn windows_share_the_memory_with_the_parts_being_stored() {
+    const ROOM: usize = 17 * 1024 * 1024;
+    let sandbox = Sandbox::empty();
+    (0..1_000).for_each(|number| add_large(&sandbox, number, 0));
+    (1_000..4_000).for_each(|number| add_large(&sandbox, number, 8_000));
+    let world = world(&sandbox).with("METADATA", "public");
+    begin(&world).await;
+    let edges: Vec<i64> = (2..8).map(|number| every_hour_and_a_half(number * 500)).collect();
+    divide_at(&world, &edges);
+    world.edit_checkpoint(|checkpoint| {
+        checkpoint["lists"]["users"]["windows"][0]["ended"] = json!(true);
+    });
+    let never = faulty_store::Effect::Hang;
+    world.store.fault(Fault::new(Operation::Put, never).on_key("part-").from(1));
+    let synced = tokio::time::timeout(Duration::from_secs(10), world.sync()).await;
+    assert!(synced.is_err(), "the store never answers: {synced:?}");
+    let calls = world.store.calls().into_iter();
+    let waiting = calls.filter(|call| call.effect == Some(never));
+    let parts: Vec<usize> =
+        waiting.map(|call| call.bytes.expect("the bytes of a part").len()).collect();
+    let (bytes, largest) = (parts.iter().sum::<usize>(), parts.iter().max());
+    assert!(largest > Some(&4_000_000), "{parts:?}");
+    assert!(Some(bytes) <= largest.map(|largest| ROOM + largest), "{parts:?}");
+}
+
+/// Three requests may be in flight, so three windows are read at a time: each of them takes memory. While a page of a
+/// window is being stored, the next one is requested.
+#[tokio::test(start_paused = true)]
+async fn as_many_windows_are_read_at_a_time_as_requests_may_be_in_flight() {
+    const WINDOWS: usize = 12;
+    // Three pages, of fifteen, fourteen and thirteen new rows.
+    const ROWS: usize = 42;
+    let what = "three at a time";
+    let sandbox = with_short_pages(WINDOWS * ROWS);
+    let world = world(&sandbox).with("MAX_CONCURRENCY", "3");
+    sandbox.set_latency(Duration::from_millis(500), Duration::ZERO);
+    begin_in_windows(&world, WINDOWS, ROWS).await;
+    // Each store takes a second.
+    let lingers = faulty_store::Effect::Linger;
+    world.store.fault(Fault::new(Operation::Put, lingers).on_key("part-").from(1));
+    let began = Instant::now();
+    assert_same(&complete(&world, what).await, &sandbox, what);
+    // Four windows one after the other, each of which takes three stores and the first answer. A second is for the
+    // requests before and after them.
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(17), "{took:?}");
+    let pages = pages(&sandbox);
+    let mut spans: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
+    for (number, page) in pages.iter().enumerate() {
+        let window = parameter(page, "created_at_before").unwrap_or_default();
+        spans.entry(window).and_modify(|span| span.1 = number).or_insert((number, number));
+    }
+    assert_eq!(spans.len(), WINDOWS, "{spans:?}");
+    let open = |number: usize| {
+        spans.values().filter(|(first, last)| (*first..=*last).contains(&number)).count()
+    };
+    assert!((0..pages.len()).map(open).max() <= Some(3), "{spans:?}");
+}
+
+/// A run is killed while four windows are read. Each of them requests the page again that was in flight, and no other,
+/// although pages are stored together by then.
+#[tokio::test(start_paused = true)]
+async fn a_kill_costs_each_window_no_more_than_a_page() {
+    const WINDOWS: usize = 4;
+    const ROWS: usize = 600;
+    let sandbox = with_short_pages(WINDOWS * ROWS);
+    let in_windows = async |sandbox: &Sandbox| {
+        let world = world(sandbox);
+        sandbox.set_latency(Duration::from_millis(50), Duration::ZERO);
+        begin_in_windows(&world, WINDOWS, ROWS).await;
+        world
+    };
+    let whole = complete(&in_windows(&sandbox).await, "uninterrupted").await;
+    let needed = pages(&sandbox).len();
+    let parts = entry(&whole)["parts"].as_array().expect("parts").len();
+    assert!(parts < needed, "{needed} pages in {parts} parts: none are stored together");
+    // Four pages are requested at a time, and two of a window are stored together from the 32nd time on.
+    for round in 35..=37 {
+        let what = format!("killed while the pages of round {round} are in flight");
+        let world = in_windows(&sandbox).await;
+        // The first request is the one for the instance.
+        let last_of_round = (1 + WINDOWS * round) as u64;
+        assert!(cut_at_request(&world, last_of_round).await.is_none(), "{what}");
+        tokio::time::advance(PAST_THE_LEASE).await;
+        let snapshot = complete(&world, &what).await;
+        assert_eq!(snapshot.digests(), whole.digests(), "{what}");
+        let asked = pages(&sandbox).len();
+        assert!(asked <= needed + WINDOWS + 1, "{what}: {asked} pages instead of {needed}");
+    }
+}
+
+/// Clerk refuses the requests for the edges of a long window at first. When a quarter of the rest has been read, they
+/// are sent again, and the window is divided.
+#[tokio::test(start_paused = true)]
+async fn a_window_that_could_not_be_divided_is_divided_later() {
+    let what = "refused at first";
+    let sandbox = Sandbox::empty();
+    fill(&sandbox, "users", 6_000, every_hour_and_a_half);
+    let world = world(&sandbox);
+    begin(&world).await;
+    divide_at(&world, &[every_hour_and_a_half(1_000)]);
+    expect_rows(&world, &[1_000, 5_000]);
+    sandbox.clear_requests();
+    let look = FaultRule::on("/v1/users").with_value("limit", "1");
+    sandbox.fault(look.calls(1, 3).status(422, "form_param_unknown"));
+    assert_same(&complete(&world, what).await, &sandbox, what);
+    assert!(windows(&sandbox).len() > 2, "{:?}", windows(&sandbox));
+}
+
+/// Users sign up after the last page has been read, and the pages of this Clerk are short. The list is read further
+/// until it has as many users as Clerk counts now.
+#[tokio::test(start_paused = true)]
+async fn users_who_signed_up_after_the_last_page_are_read_although_pages_are_short() {
+    let what = "after the last page";
+    let sandbox = with_short_pages(300);
+    before_request(&sandbox, "/v1/users/count", 2, |sandbox| {
+        for number in 300..600 {
+            add(sandbox, "users", &format!("late_{number}"), every_hour_and_a_half(number));
+        }
+    });
+    assert_same(&complete(&world(&sandbox), what).await, &sandbox, what);
+}
+
+/// Sorted by name, parts are in the order of their rows, even with more than a hundred windows.
+#[tokio::test(start_paused = true)]
+async fn more_than_a_hundred_windows_keep_their_parts_in_order() {
+    const WINDOWS: usize = 120;
+    let sandbox = Sandbox::empty();
+    fill(&sandbox, "users", 2900, every_hour_and_a_half);
+    let world = world(&sandbox);
+    let begun = begin(&world).await;
+    let edges: Vec<i64> =
+        (0..WINDOWS - 1).map(|number| every_hour_and_a_half(1500 + 10 * number)).collect();
+    divide_at(&world, &edges);
     let snapshot = complete(&world, "120 windows").await;
     assert_eq!(snapshot.manifest["snapshot_id"], begun["snapshot_id"], "the run is continued");
     assert_same(&snapshot, &sandbox, "120 windows");
@@ -372,6 +627,7 @@ async fn interrupted_windows_continue_where_they_stopped() {
         assert_eq!(snapshot.ids("users"), whole.ids("users"), "{what}");
         let asked = sandbox.request_count("/v1/users");
         assert!(asked <= pages + 2, "{what}: {asked} pages instead of {pages}");
+        assert_eq!(counts(&sandbox), 2, "{what}: once before the list is read, and once after");
     }
 }
 
@@ -421,6 +677,7 @@ async fn users_are_not_divided_if_the_rate_limit_is_the_bottleneck() {
     let world = world(&sandbox).with("CLERK_REQUESTS_PER_10S", "100");
     let snapshot = complete(&world, "100 in 10 s").await;
     assert_same(&snapshot, &sandbox, "100 in 10 s");
+    assert_eq!(windows(&sandbox).len(), 1, "{:?}", windows(&sandbox));
     assert_eq!(counts(&sandbox), 2);
 }
 
