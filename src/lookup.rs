@@ -387,3 +387,20 @@ fn refusal(error: ClerkError) -> Error {
         error => clerk_error(error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // docs/reference.md: the grants in one answer take at most 5 MB.
+    #[test]
+    fn an_answer_holds_five_megabytes_and_no_more() {
+        let line = |bytes: usize| format!("\"{}\"\n", "x".repeat(bytes - 3));
+        let mut lines = Lines::default();
+        lines.add(line(4_000_000).as_bytes()).expect("four megabytes fit");
+        lines.add(line(1_000_000).as_bytes()).expect("five megabytes fit");
+        let error = lines.add(b"1\n").unwrap_err();
+        assert_eq!(error.name(), "InvalidEvent");
+        assert_eq!(lines.lines.len(), 2);
+    }
+}

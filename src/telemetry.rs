@@ -292,6 +292,7 @@ mod tests {
             tracing::info!(
                 clerk.requests = 17,
                 clerk.endpoint = "/users",
+                bytes = 18_446_744_073_709_551_615_u64,
                 verified = true,
                 share = 0.5,
                 "read {} rows",
@@ -304,7 +305,7 @@ mod tests {
                 r#"{"timestamp":"2026-11-20T12:00:00.000Z","level":"INFO","message":"read 500 rows","#,
                 r#""service":"clerk-sync","function_request_id":"request-1","cold_start":true,"#,
                 r#""xray_trace_id":"Root=1-2","clerk.requests":17,"clerk.endpoint":"/users","#,
-                r#""verified":true,"share":0.5}"#,
+                r#""bytes":18446744073709551615,"verified":true,"share":0.5}"#,
                 "\n"
             )
         );
@@ -491,10 +492,13 @@ mod tests {
         let telemetry = Telemetry::default();
         let progress = Progress::unseen();
         telemetry.set_progress(progress.clone());
+        // A line is written while this display is cleared.
+        assert_eq!(locked(&telemetry.progress).message(), progress.message());
         telemetry.write_beside_progress("");
         // The display is released: it can be used again.
         progress.suspend(|| ());
         telemetry.set_progress(Progress::default());
+        assert_eq!(locked(&telemetry.progress).message(), None);
         telemetry.write_beside_progress("");
     }
 }

@@ -2,6 +2,7 @@
 //! missing row is an empty answer, a refusal is an error, and nothing is written.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use clerk_sandbox::{DEFAULT_KEY, Effect, FaultRule, Population, Sandbox};
@@ -461,7 +462,10 @@ async fn a_lookup_whose_key_changes_begins_anew() {
     before.set_instance("ins_before", "production");
     after.set_instance("ins_after", "production");
     let user = "users_000003";
+    let path = format!("/v1/users/{user}");
+    after.update("users", user, |row| row["external_id"] = json!("of_the_other")).expect("a user");
     assert!(before.count("organization_memberships") > 0);
+    // The sandbox still answers the request for the user and refuses the next one.
     before.on_request(move |sandbox, request| {
         if request.path == format!("/v1/users/{user}") {
             sandbox.rotate_key("sk_test_nobody_has");
@@ -469,11 +473,16 @@ async fn a_lookup_whose_key_changes_begins_anew() {
     });
     let mut world =
         World::new(before.clone()).with_secret(ScriptedSecret::new([DEFAULT_KEY, CHANGED_KEY]));
-    world.transport = TwoInstances::new(&before, &after);
+    let transport = TwoInstances::new(&before, &after);
+    world.transport = Arc::clone(&transport) as _;
     let answer = looked_up(&world, "users", json!({"id": user, "grants": true})).await;
+    let asked = transport.asked_with_changed_key();
+    assert_eq!(asked[0], format!("{path}/organization_memberships"), "{asked:?}");
+    assert_eq!(before.request_count(&path), 1);
     assert_eq!(answer["records"].as_array().map(Vec::len), Some(1));
     assert_eq!(answer["grants"], json!([]), "the other instance has no memberships");
-    assert!(after.request_count(&format!("/v1/users/{user}")) > 0, "the user is of it, too");
+    assert!(after.request_count(&path) > 0, "the user is of it, too");
+    assert_eq!(answer["records"][0]["profile"]["external_id"], "of_the_other");
 }
 
 /// A page that says that there are more rows than it lists proves nothing about the others.

@@ -43,6 +43,7 @@ mod sync {
 
     mod read {
         mod check_users;
+        mod comparison;
         mod forecast;
         mod left_out;
         mod refused;

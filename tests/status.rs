@@ -41,6 +41,22 @@ async fn status_reports_run_and_snapshot_from_the_store_alone() {
     assert_eq!(ask(&world, json!({"action": "status"})).await["run"], Value::Null);
 }
 
+/// Daily active users are written all at once: no number of lines is expected of them, not even when the
+/// run is complete and waits to be accepted.
+#[tokio::test(start_paused = true)]
+async fn status_of_a_snapshot_that_is_held_back_expects_users_but_no_days() {
+    let world = World::of(60, 3, 30).with("RESOURCES", "users,daily_active_users");
+    world.complete().await;
+    for id in &world.sandbox.ids("users")[20..] {
+        assert!(world.sandbox.delete("users", id), "the user is there");
+    }
+    assert_eq!(ask(&world, json!({})).await["status"], "held");
+    let status = ask(&world, json!({"action": "status"})).await;
+    let progress = &status["run"]["progress"];
+    assert_eq!(progress["users"], json!({"records": 20, "expected": 20}));
+    assert_eq!(progress["daily_active_users"], json!({"records": 30, "expected": null}));
+}
+
 #[tokio::test(start_paused = true)]
 async fn status_says_until_when_a_run_is_held_or_paused() {
     let world = large();

@@ -155,6 +155,8 @@ mod tests {
             for ids in [hashes, odd] {
                 let found = Ids::new(ids.clone());
                 assert!(ids.iter().all(|&hash| found.has(hash)));
+                let bytes = size_of_val(found.bucket_starts.as_slice());
+                assert!(bytes <= ids.len() / 2 + 16, "{bytes} bytes for {} ids", ids.len());
                 assert!(!found.has(hash_of("organization_1")));
                 assert_eq!(found.has(u64::MAX - 1), ids.contains(&(u64::MAX - 1)));
             }

@@ -61,3 +61,80 @@ impl Ties {
         self.is_complete && self.created_at.is_some()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::paging::position::TAIL_ROWS;
+
+    const EARLIER: i64 = 1000;
+    const LATER: i64 = 2000;
+
+    fn row(number: usize, created_at: i64) -> RowKey {
+        RowKey { id: format!("user_{number}"), created_at: Some(created_at) }
+    }
+
+    /// As many rows of one creation time as a position remembers.
+    fn tail() -> Vec<RowKey> {
+        (0..TAIL_ROWS).map(|number| row(number, EARLIER)).collect()
+    }
+
+    /// A continued pager knows the last rows that were taken. These are all rows of their creation time only if they
+    /// show it: they begin with an earlier time, or with the first row of the list.
+    #[test]
+    fn a_continued_pager_knows_all_ties_only_if_its_position_shows_them() {
+        let mut tail = tail();
+        let rows = tail.len() as u64;
+        assert!(!Ties::at_end_of(&[], 0).is_complete());
+        assert!(Ties::at_end_of(&tail, rows).is_complete());
+        assert!(!Ties::at_end_of(&tail, rows + 1).is_complete());
+        assert!(Ties::at_end_of(&tail, rows + 1).has(&tail[0]));
+        tail[0].created_at = Some(EARLIER - 1);
+        let ties = Ties::at_end_of(&tail, 500);
+        assert!(ties.is_complete());
+        assert!(!ties.has(&tail[0]) && tail[1..].iter().all(|key| ties.has(key)));
+    }
+
+    /// Rows that were taken with the time of the last one are known, and no others.
+    #[test]
+    fn the_rows_taken_with_the_time_of_the_last_one_are_known() {
+        let mut ties = Ties::at_end_of(&[], 0);
+        ties.take(&row(1, EARLIER));
+        assert!(ties.is_complete());
+        ties.take(&row(2, EARLIER));
+        assert!(ties.is_complete());
+        assert!(ties.has(&row(1, EARLIER)) && ties.has(&row(2, EARLIER)));
+        assert!(!ties.has(&row(3, EARLIER)) && !ties.has(&row(1, LATER)));
+        ties.take(&row(4, LATER));
+        assert!(ties.is_complete());
+        assert!(ties.has(&row(4, LATER)));
+        assert!(!ties.has(&row(1, EARLIER)) && !ties.has(&row(1, LATER)));
+    }
+
+    /// If rows are missing from what is known of a time, later rows of that time do not change it. Those of a later
+    /// time do.
+    #[test]
+    fn ties_are_incomplete_until_a_later_time() {
+        let tail = tail();
+        let mut ties = Ties::at_end_of(&tail, 500);
+        ties.take(&row(100, EARLIER));
+        assert!(!ties.is_complete());
+        assert!(ties.has(&tail[0]));
+        ties.take(&row(101, LATER));
+        assert!(ties.is_complete());
+        assert!(ties.has(&row(101, LATER)) && !ties.has(&tail[0]));
+    }
+
+    /// Promise 8: however many rows have one creation time, only so many are remembered.
+    #[test]
+    fn no_more_than_so_many_ties_are_known() {
+        let mut ties = Ties::at_end_of(&[], 0);
+        (1..MAX_ROWS).for_each(|number| ties.take(&row(number, EARLIER)));
+        assert!(ties.is_complete());
+        (MAX_ROWS..MAX_ROWS + 10).for_each(|number| ties.take(&row(number, EARLIER)));
+        assert!(!ties.is_complete());
+        assert_eq!(ties.ids.len(), MAX_ROWS);
+        ties.take(&row(0, LATER));
+        assert!(ties.is_complete());
+    }
+}

@@ -211,3 +211,43 @@ fn line(
     }
     format!("{}\n", Value::Object(object))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The metrics of changes in the line of an invocation, with their values. CloudWatch reads those alone that the
+    /// line lists.
+    fn of_changes(measured: &Measured) -> Vec<(&'static str, Value)> {
+        let labels = Labels { namespace: "ClerkSync", function: "clerk-sync" };
+        let now = Timestamp::from_unix_millis(1_795_176_000_000).expect("a time");
+        let written = lines(labels, measured, Duration::from_secs(3), now, None);
+        let line: Value = serde_json::from_str(&written[0]).expect("JSON");
+        let listed = line["_aws"]["CloudWatchMetrics"][0]["Metrics"].as_array().expect("a list");
+        let names = ["ChangesAdded", "ChangesRemoved", "PrivilegedGranted", "DatasetsLost"];
+        for name in names {
+            let is_listed = listed.iter().any(|metric| metric["Name"] == name);
+            assert_eq!(is_listed, line.get(name).is_some(), "{name}: {line}");
+        }
+        names.into_iter().filter_map(|name| Some((name, line.get(name)?.clone()))).collect()
+    }
+
+    // An alarm on privileged grants or lost datasets sees every feed that was written, and no zero where none was.
+    #[test]
+    fn the_metrics_of_changes_are_sums_and_absent_when_none_were_written() {
+        let first =
+            FeedSizes { added: 1, removed: 20, privileged_granted: 300, datasets_lost: 4_000 };
+        let second = FeedSizes { added: 5, removed: 0, privileged_granted: 2, datasets_lost: 1 };
+        let measured = Measured { feeds: vec![first, second], ..Measured::default() };
+        assert_eq!(
+            of_changes(&measured),
+            [
+                ("ChangesAdded", json!(6)),
+                ("ChangesRemoved", json!(20)),
+                ("PrivilegedGranted", json!(302)),
+                ("DatasetsLost", json!(4_001)),
+            ]
+        );
+        assert!(of_changes(&Measured::default()).is_empty());
+    }
+}

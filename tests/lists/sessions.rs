@@ -4,13 +4,15 @@
 use std::time::Duration;
 
 use clerk_sandbox::{Effect, FaultRule, Sandbox};
+use clerk_store::Operation;
 use serde_json::{Value, json};
 
+use crate::support::faulty_store::{self, Fault};
 use crate::support::further_lists::{REFUSALS, sorted, text, world};
-use crate::support::pieces::{complete, complete_in_pieces};
+use crate::support::pieces::{complete, complete_in_pieces, ends};
 use crate::support::scene::{PAST_THE_LEASE, cut_at_request};
 use crate::support::sessions::{asking_user_by_user, refusing_sessions_of_all, with_sessions};
-use crate::support::world::World;
+use crate::support::world::{START, World};
 
 #[tokio::test(start_paused = true)]
 async fn sessions_are_read_as_one_list_if_clerk_lists_them_all() {
@@ -106,6 +108,28 @@ async fn sessions_are_skipped_if_their_users_are_refused_too() {
     }
 }
 
+/// Any other failure to list the users says nothing about the sessions: the run ends, and continues later.
+#[tokio::test(start_paused = true)]
+async fn sessions_are_not_skipped_if_their_users_cannot_be_listed_for_another_reason() {
+    for (status, code, name) in [
+        (503, "unavailable", "ClerkUnavailable"),
+        (403, "authorization_invalid", "ClerkUnauthorized"),
+    ] {
+        let (sandbox, _) = with_sessions(9);
+        sandbox.fault(FaultRule::on("/v1/sessions").status(403, "feature_not_enabled"));
+        sandbox.fault(FaultRule::on("/v1/users").status(status, code));
+        let world = world(&sandbox, &["sessions"]);
+        let error = ends(&world, json!({})).await.expect_err(name);
+        assert_eq!(error.name(), name, "{error:?}");
+        assert!(error.message().contains("/users"), "{}", error.message());
+        assert!(world.published().is_none(), "{name}");
+        sandbox.clear_faults();
+        let snapshot = complete(&world, name).await;
+        assert_eq!(sorted(snapshot.ids("sessions")), sorted(sandbox.ids("sessions")), "{name}");
+        assert_eq!(snapshot.manifest["datasets"]["sessions"]["status"], "verified", "{name}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn sessions_are_read_user_by_user_if_large_offsets_fail() {
     let (sandbox, of_the_active) = with_sessions(600);
@@ -123,6 +147,33 @@ async fn how_far_sessions_look_back_is_a_setting() {
     let world = world(&sandbox, &["sessions"]).with("SESSIONS_LOOKBACK_DAYS", "40");
     let snapshot = complete(&world, "40 days").await;
     assert_eq!(sorted(snapshot.ids("sessions")), sorted(sandbox.ids("sessions")));
+}
+
+/// Clerk knows on which day a user was last active. All users of the first day that counts are asked about, whether or
+/// not Clerk includes the bound of its filter, and none of the day before.
+#[tokio::test(start_paused = true)]
+async fn sessions_look_back_by_whole_days() {
+    const DAY: i64 = 86_400_000;
+    let (sandbox, of_the_active) = with_sessions(60);
+    refusing_sessions_of_all(&sandbox);
+    let today = START as i64 / DAY * DAY;
+    let first_day = today - 30 * DAY;
+    for (user, last_active) in [("user_000001", first_day), ("user_000002", first_day - DAY)] {
+        let change = |row: &mut Value| row["last_active_at"] = last_active.into();
+        sandbox.update("users", user, change).expect("it is there");
+    }
+    let snapshot = complete(&world(&sandbox, &["sessions"]), "whole days").await;
+    // The first user has one session.
+    let mut expected = of_the_active;
+    expected.splice(1..1, ["sess_000001_1".to_owned(), "sess_000001_0".to_owned()]);
+    assert_eq!(snapshot.ids("sessions"), expected);
+    let before = (first_day - 1).to_string();
+    let mut of_users = sandbox.requests();
+    of_users.retain(|request| request.path.starts_with("/v1/users"));
+    assert!(!of_users.is_empty(), "users are listed");
+    for request in of_users {
+        assert_eq!(request.parameter("last_active_at_after"), Some(&*before), "{request:?}");
+    }
 }
 
 /// Nothing was requested twice because of interruptions, except the instance and one page of users
@@ -155,6 +206,25 @@ async fn sessions_user_by_user_continue_over_many_invocations() {
         let parts = snapshot.manifest["datasets"]["sessions"]["parts"].as_array().expect("parts");
         assert!(parts.len() <= 28, "{} parts", parts.len());
     }
+}
+
+/// While the sessions of some users are stored, those of the next ones are requested: a store that takes its time does
+/// not leave the rate unused.
+#[tokio::test(start_paused = true)]
+async fn users_are_asked_about_while_a_slow_store_writes() {
+    let (world, of_the_active) = asking_user_by_user(600, "1.0");
+    // Every write takes a second.
+    world.store.fault(Fault::new(Operation::Put, faulty_store::Effect::Linger).from(1));
+    let snapshot = complete(&world, "a slow store").await;
+    assert!(snapshot.ids("sessions") == of_the_active, "each once, in the users' order");
+    let requests = world.sandbox.requests().into_iter();
+    let of_users = requests.filter(|request| request.parameter("user_id").is_some());
+    let times: Vec<_> = of_users.map(|request| request.at).collect();
+    assert_eq!(times.len(), 600);
+    // By then, enough of them are stored together. The rate allows almost ten a second, and one store after the other
+    // would leave half of that unused.
+    let last_third = times[599] - times[399];
+    assert!(last_third < Duration::from_secs(28), "{last_third:?}");
 }
 
 /// A kill loses the requests in flight and the rows not yet stored: at this slow rate two requests,

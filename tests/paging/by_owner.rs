@@ -2,13 +2,15 @@
 //! badly at large offsets: this is slower, but every membership is there once.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clerk_sandbox::{Effect, FaultRule, LoggedRequest, Sandbox};
 use serde_json::{Value, json};
 
+use crate::support::further_lists::populated;
 use crate::support::pieces::{complete, complete_in_pieces, ends};
-use crate::support::plain::{FIRST, add, before_request, every_second, plain};
+use crate::support::plain::{FIRST, add, before_request, every_second, fill, plain};
 use crate::support::snapshot::Snapshot;
 use crate::support::source::{assert_closed, membership_ids};
 use crate::support::world::World;
@@ -203,6 +205,33 @@ async fn the_pages_of_a_large_organization_are_requested_ahead_to_the_end() {
     assert!(second_half <= LATENCY * PAGES / 2 / 2, "{second_half:?}");
 }
 
+/// So are those of a large organization with many others behind it, whose first pages wait for it.
+#[tokio::test(start_paused = true)]
+async fn the_pages_of_a_large_organization_are_requested_ahead_whatever_follows() {
+    const PAGES: u32 = 60;
+    const LATENCY: Duration = Duration::from_millis(50);
+    let sandbox = plain(499 * PAGES as usize, 0, 0);
+    fill(&sandbox, "organizations", 40, every_second);
+    for number in 0..499 * PAGES as usize {
+        let user = format!("users_{number:06}");
+        sandbox
+            .add_membership("organizations_000000", &user, "org:admin", every_second(number))
+            .expect("both are there");
+    }
+    let world = world(&sandbox).with("MAX_CONCURRENCY", "8");
+    sandbox.set_latency(LATENCY, Duration::ZERO);
+    sandbox.fault(nothing_at_large_offsets());
+    let snapshot = complete(&world, "large").await;
+    assert_eq!(grants(&snapshot)["walk"], "by_owner");
+    let requests = sandbox.requests().into_iter();
+    let path = "/v1/organizations/organizations_000000/memberships";
+    let times: Vec<_> =
+        requests.filter(|request| request.path == path).map(|request| request.at).collect();
+    assert!(times.len() >= PAGES as usize, "{} pages", times.len());
+    let all = times[times.len() - 1] - times[0];
+    assert!(all <= LATENCY * PAGES / 4, "{all:?}, eight at a time at most");
+}
+
 /// A deleted organization takes its memberships along, and a new one adds its own.
 #[tokio::test(start_paused = true)]
 async fn organizations_created_and_deleted_meanwhile_are_followed() {
@@ -291,5 +320,39 @@ async fn a_404_never_means_that_an_owner_owns_nothing() {
         sandbox.fault(nothing_at_large_offsets());
         assert!(world.published().is_none(), "{what}");
         assert_memberships(&complete(&world, what).await, &sandbox, what);
+    }
+}
+
+/// So many of the keys that were read of an owner are deleted that the next page is beyond the last one. It is not the
+/// end: the unread keys have moved to earlier pages.
+#[tokio::test(start_paused = true)]
+async fn a_page_beyond_the_last_row_does_not_end_an_owner() {
+    const KEYS: usize = 250;
+    let list = "api_keys";
+    let sandbox = plain(1, 0, 0);
+    let sample = populated().rows(list)[0].clone();
+    let id = |number: usize| format!("key_{number:06}");
+    for number in 0..KEYS {
+        let mut key = sample.clone();
+        key["id"] = id(number).into();
+        key["subject"] = sandbox.ids("users")[0].clone().into();
+        key["created_at"] = every_second(number).into();
+        sandbox.insert(list, key).expect("the id is new");
+    }
+    // Two pages have been read, with 199 keys, newest first. The last 79 of these stay.
+    let deleted = AtomicBool::new(false);
+    sandbox.on_request(move |sandbox, request| {
+        let is_third = request.path == "/v1/api_keys" && request.parameter("offset") == Some("198");
+        if is_third && !deleted.swap(true, Ordering::SeqCst) {
+            (KEYS - 120..KEYS).for_each(|number| assert!(sandbox.delete(list, &id(number))));
+        }
+    });
+    let world = world(&sandbox).with("RESOURCES", list).with("MAX_CONCURRENCY", "1");
+    let snapshot = complete(&world, "deleted keys").await;
+    let held = snapshot.ids(list);
+    let there = sandbox.ids(list);
+    assert_eq!(there.len(), KEYS - 120, "nothing was deleted");
+    for key in &there {
+        assert_eq!(held.iter().filter(|held| *held == key).count(), 1, "{key}");
     }
 }

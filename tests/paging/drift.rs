@@ -2,11 +2,15 @@
 //! deleted around it while it is read. However a server ends, shortens or miscounts a list, no rows
 //! go missing and no wrong snapshot is `verified`.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use clerk_sandbox::{ChurnPlan, DeletedCursor, Effect, FaultRule, Rules, Sandbox};
+use clerk_store::Operation;
 use serde_json::{Value, json};
 
+use crate::support::captured::Captured;
+use crate::support::faulty_store::{self, Fault};
 use crate::support::pieces::{complete, complete_in_pieces, ends};
 use crate::support::plain::{
     FIRST, add, add_memberships, before_request, every_second, fill, plain,
@@ -212,8 +216,32 @@ fn assert_same(snapshot: &Snapshot, sandbox: &Sandbox, list: &str, what: &str) {
     );
 }
 
+/// Where each requested page of a list starts: after a row, at an offset, or nowhere, which is at the
+/// beginning.
+fn starts(sandbox: &Sandbox, path: &str) -> Vec<String> {
+    let requests = sandbox.requests();
+    let of_list = requests.iter().filter(|request| request.path == path);
+    let start = of_list.map(|request| {
+        let mut parameters = ["starting_after", "offset"].into_iter();
+        let start = parameters.find_map(|name| Some((name, request.parameter(name)?)));
+        start.map_or(String::new(), |(name, value)| format!("{name}={value}"))
+    });
+    start.collect()
+}
+
+/// The start of a page of users by cursor.
+fn after(number: usize) -> String {
+    format!("starting_after=users_{number:06}")
+}
+
+/// The list was not read again from its beginning because its position was lost.
+fn assert_position_was_kept(log: &Captured, what: &str) {
+    let log = log.text();
+    assert!(!log.contains("rows moved too far; reading the list again"), "{what}: {log}");
+}
+
 /// Deletes rows by their index in the list.
-fn delete(sandbox: &Sandbox, list: &str, rows: std::ops::Range<usize>) {
+fn delete(sandbox: &Sandbox, list: &str, rows: Range<usize>) {
     let ids = sandbox.ids(list);
     for id in &ids[rows.start.min(ids.len())..rows.end.min(ids.len())] {
         assert!(sandbox.delete(list, id));
@@ -361,12 +389,128 @@ async fn rows_read_again_are_few_and_counted() {
     assert!((1..=501).contains(&repaired), "{repaired} rows were read again");
 }
 
+/// Rows that are listed again because others were inserted before them are dropped and counted, also
+/// if the last row read is gone.
+#[tokio::test(start_paused = true)]
+async fn rows_that_are_listed_again_are_counted() {
+    let list = "organizations";
+    for (created_at, gone) in
+        [(every_second as fn(usize) -> i64, 0), (all_at_once as fn(usize) -> i64, 1)]
+    {
+        let what = format!("{gone} rows deleted");
+        let sandbox = with_ties(list, created_at);
+        before_request(&sandbox, "/v1/organizations", 2, move |sandbox| {
+            delete(sandbox, list, 500 - gone..500);
+            (0..3).for_each(|_| insert(sandbox, list, FIRST - 1));
+        });
+        let world = alone(&sandbox, list).with("MAX_CONCURRENCY", "1");
+        let snapshot = complete(&world, &what).await;
+        assert_same(&snapshot, &sandbox, list, &what);
+        let entry = &snapshot.manifest["datasets"][list];
+        assert_eq!(entry["duplicates_dropped"], 3 - gone, "{what}");
+    }
+}
+
+/// In a list without an order, only known rows show where a page is. The last 24 are remembered.
+#[tokio::test(start_paused = true)]
+async fn a_list_without_an_order_is_followed_by_the_rows_that_are_left() {
+    let list = "allowlist_identifiers";
+    let add_one = move |sandbox: &Sandbox, number: usize| {
+        sandbox.add_sample(list, every_second(number)).expect("there is a sample");
+    };
+    for (gone, added) in [(1_usize, 3_usize), (23, 0)] {
+        let what = format!("{gone} rows deleted, {added} added");
+        let sandbox = plain(0, 0, 0);
+        (0..ROWS).for_each(|number| add_one(&sandbox, number));
+        before_request(&sandbox, "/v1/allowlist_identifiers", 2, move |sandbox| {
+            // The newest row is listed first, so these are the last ones read.
+            delete(sandbox, list, ROWS - 500..ROWS - 500 + gone);
+            (0..added).for_each(|number| add_one(sandbox, ROWS + number));
+        });
+        let log = Captured::start();
+        let world = alone(&sandbox, list).with("MAX_CONCURRENCY", "1");
+        let snapshot = complete(&world, &what).await;
+        assert_position_was_kept(&log, &what);
+        let (mut held, mut there) = (snapshot.ids(list), sandbox.ids(list));
+        held.sort_unstable();
+        there.sort_unstable();
+        assert!(held == there, "{what}: {} rows of {}", held.len(), there.len());
+        let entry = &snapshot.manifest["datasets"][list];
+        assert_eq!(entry["status"], "verified", "{what}");
+        // Those of the added rows that took the places of deleted ones moved no other row.
+        assert_eq!(entry["duplicates_dropped"], added.saturating_sub(gone), "{what}");
+    }
+}
+
+/// The steps back become longer, so that a position that moved far is found in a few requests.
+#[tokio::test(start_paused = true)]
+async fn a_position_that_moved_far_is_found_in_a_few_steps() {
+    let list = "organizations";
+    let sandbox = with_rows_of(list);
+    before_request(&sandbox, "/v1/organizations", 3, move |sandbox| {
+        delete(sandbox, list, 699..999);
+    });
+    let world = alone(&sandbox, list).with("MAX_CONCURRENCY", "1");
+    let snapshot = complete(&world, "300 rows deleted").await;
+    assert_same(&snapshot, &sandbox, list, "300 rows deleted");
+    let starts = starts(&sandbox, "/v1/organizations");
+    let expected = [0, 499, 998, 991, 967, 871, 487].map(|offset| format!("offset={offset}"));
+    assert!(starts.starts_with(&expected), "{starts:?}");
+}
+
+/// The row of a refused cursor may be deleted: the two rows before it are tried, and then offsets.
+#[tokio::test(start_paused = true)]
+async fn the_two_rows_before_a_refused_cursor_are_tried() {
+    for (gone, walk) in [(2, "cursor"), (4, "offset")] {
+        let what = format!("{gone} rows deleted");
+        let sandbox = behaving(plain(ROWS, 0, 0), DeletedCursor::Refused);
+        before_request(&sandbox, "/v1/users", 3, move |sandbox| {
+            delete(sandbox, "users", 1000 - gone..1000);
+        });
+        let snapshot = complete(&alone(&sandbox, "users"), &what).await;
+        assert_same(&snapshot, &sandbox, "users", &what);
+        assert_eq!(snapshot.manifest["datasets"]["users"]["walk"], walk, "{what}");
+        let starts = starts(&sandbox, "/v1/users");
+        let mut expected = vec![String::new(), after(499), after(999), after(998), after(997)];
+        if walk == "offset" {
+            expected.push("offset=999".to_owned());
+        } else {
+            assert!(!starts.iter().any(|start| start.starts_with("offset")), "{what}: {starts:?}");
+        }
+        assert!(starts.starts_with(&expected), "{what}: {starts:?}");
+    }
+}
+
+/// Of many users read, all of one time, the position remembers a single one, because those after it
+/// were deleted. If nothing follows it, the users before it are not read once more.
+#[tokio::test(start_paused = true)]
+async fn a_list_is_not_read_again_because_nothing_follows_its_last_row() {
+    let what = "nothing follows";
+    let sandbox = plain(0, 0, 0);
+    fill(&sandbox, "users", 700, |number| every_second(number.saturating_sub(499)));
+    // Clerk counts once before, once after, and three times to find the rows that are gone.
+    before_request(&sandbox, "/v1/users/count", 2, |sandbox| delete(sandbox, "users", 500..700));
+    sandbox.fault(FaultRule::on("/v1/users/count").call(6).effect(Effect::ShiftTotal(1)));
+    let snapshot = complete(&alone(&sandbox, "users"), what).await;
+    assert_same(&snapshot, &sandbox, "users", what);
+    let users = &snapshot.manifest["datasets"]["users"];
+    assert_eq!((&users["status"], &users["rows_repaired"]), (&json!("verified"), &json!(0)));
+    let at_the_end = || [after(499), "offset=499".to_owned()];
+    let expected = [[String::new(), after(499)], at_the_end(), at_the_end()].concat();
+    assert_eq!(starts(&sandbox, "/v1/users"), expected);
+}
+
 // Ties.
 
 /// `created_at` of a list in which all but the first and last 250 rows were created at the same
 /// time.
 fn tied(number: usize) -> i64 {
-    every_second(number.clamp(250, ROWS - 250))
+    every_second(if (250..ROWS - 250).contains(&number) { 250 } else { number })
+}
+
+/// `created_at` of a list in which all rows were created at the same time.
+const fn all_at_once(_: usize) -> i64 {
+    FIRST
 }
 
 fn with_ties(list: &'static str, created_at: impl Fn(usize) -> i64 + Copy) -> Sandbox {
@@ -383,12 +527,13 @@ fn with_ties(list: &'static str, created_at: impl Fn(usize) -> i64 + Copy) -> Sa
 
 #[tokio::test(start_paused = true)]
 async fn rows_created_at_the_same_time_are_each_there_once() {
-    let all_at_once = |_| FIRST;
-    for (list, _, _) in ALONE {
+    for (list, _, dataset) in ALONE {
         for sandbox in [with_ties(list, tied), with_ties(list, all_at_once)] {
             let snapshot = complete(&alone(&sandbox, list), list).await;
             assert_same(&snapshot, &sandbox, list, "ties");
             assert_eq!(snapshot.manifest["verified"], true, "{list}");
+            let walk = if list == "users" { "cursor" } else { "offset" };
+            assert_eq!(snapshot.manifest["datasets"][dataset]["walk"], walk, "{list}");
         }
     }
 }
@@ -445,16 +590,110 @@ async fn changes_that_cancel_each_other_in_the_count_lose_and_double_nothing() {
     }
 }
 
+/// The last row read is deleted, and the next one has the same creation time: it is not skipped, even
+/// where no count would tell.
+#[tokio::test(start_paused = true)]
+async fn rows_of_the_same_time_as_a_deleted_one_are_not_skipped() {
+    const fn in_pairs(number: usize) -> i64 {
+        every_second(number.div_ceil(2))
+    }
+    let list = "organizations";
+    for (created_at, gone, backdated) in
+        [(in_pairs as fn(usize) -> i64, 1, 0), (all_at_once as fn(usize) -> i64, 3, 1)]
+    {
+        let what = format!("{gone} rows deleted, {backdated} backdated");
+        let sandbox = with_ties(list, created_at);
+        sandbox.on_request(move |sandbox, request| {
+            match (request.path.as_str(), sandbox.request_count(&request.path)) {
+                ("/v1/organizations", 2) => delete(sandbox, list, 500 - gone..500),
+                ("/v1/organizations", 3) => {
+                    (0..backdated).for_each(|_| insert(sandbox, list, FIRST - 1));
+                }
+                _ => {}
+            }
+        });
+        let world = alone(&sandbox, list).with("MAX_CONCURRENCY", "1");
+        let snapshot = complete(&world, &what).await;
+        assert_same(&snapshot, &sandbox, list, &what);
+        assert_eq!(snapshot.manifest["verified"], true, "{what}");
+    }
+}
+
+/// As many of the users read are deleted as are still unread, so that the count equals the number of
+/// users read. However Clerk answers the cursors of deleted users, the list does not end there.
+#[tokio::test(start_paused = true)]
+async fn deleted_cursors_are_not_the_end_of_a_list_although_the_count_agrees() {
+    for deleted_cursor in DELETED_CURSORS {
+        let what = format!("{deleted_cursor:?}");
+        let sandbox = behaving(plain(502, 0, 0), deleted_cursor);
+        before_request(&sandbox, "/v1/users", 2, |sandbox| delete(sandbox, "users", 498..500));
+        let snapshot = complete(&alone(&sandbox, "users"), &what).await;
+        assert_same(&snapshot, &sandbox, "users", &what);
+        assert_eq!(snapshot.manifest["verified"], true, "{what}");
+    }
+}
+
+/// A continued run knows only the last 24 rows of those with one creation time. The rows of them that
+/// are left show where it stopped; if there are none, the rows of other times do.
+#[tokio::test(start_paused = true)]
+async fn a_continued_run_finds_its_position_among_rows_of_one_time() {
+    let last = |read: usize| read - 1..read;
+    assert_position_is_found("the last row is deleted", all_at_once, last).await;
+    let fifty_at_a_time = |number: usize| every_second(number / 50);
+    let last_fifty = |read: usize| {
+        let first = (read - 1) / 50 * 50;
+        first..first + 50
+    };
+    assert_position_is_found("all rows of a time are deleted", fifty_at_a_time, last_fifty).await;
+}
+
+/// Deletes organizations between two invocations, by the number of those that were read.
+async fn assert_position_is_found(
+    what: &str,
+    created_at: impl Fn(usize) -> i64 + Copy,
+    gone: impl Fn(usize) -> Range<usize>,
+) {
+    let list = "organizations";
+    let sandbox = with_ties(list, created_at);
+    let world = alone(&sandbox, list).with("MAX_CONCURRENCY", "1");
+    let mut read = 0;
+    while read == 0 {
+        let answer = ends(&world, json!({ "time_budget_seconds": 0 })).await.expect("an answer");
+        assert_eq!(answer["status"], "partial", "{what}: {answer:#}");
+        read = rows_stored(&world, list);
+    }
+    delete(&sandbox, list, gone(read));
+    let log = Captured::start();
+    let snapshot = complete(&world, what).await;
+    assert_position_was_kept(&log, what);
+    assert_same(&snapshot, &sandbox, list, what);
+    assert_eq!(snapshot.manifest["verified"], true, "{what}");
+}
+
+/// The number of rows of a list that the checkpoint names.
+fn rows_stored(world: &World, list: &str) -> usize {
+    let objects = world.memory.objects();
+    let checkpoint: Value =
+        serde_json::from_slice(&objects["checkpoint.json"]).expect("a checkpoint is JSON");
+    let segments = checkpoint["lists"][list]["windows"][0]["stretches"].as_array();
+    let rows = |segment: &Value| segment["rows"].as_u64().expect("a count") as usize;
+    segments.into_iter().flatten().map(rows).sum()
+}
+
 // Servers that page differently than they should.
 
 #[tokio::test(start_paused = true)]
 async fn a_server_that_ignores_the_cursor_is_noticed_and_read_another_way() {
-    for created_at in [every_second, tied, |_| FIRST] {
+    for created_at in [every_second, tied, all_at_once] {
         let sandbox = with_ties("users", created_at);
         sandbox.fault(FaultRule::on("/v1/users").ignore_cursor());
         let snapshot = complete(&alone(&sandbox, "users"), "ignored cursor").await;
         assert_same(&snapshot, &sandbox, "users", "ignored cursor");
         assert_eq!(snapshot.manifest["verified"], true);
+        // The page after the cursor is the first one again. The rest is read from the last row on.
+        assert_eq!(sandbox.request_count("/v1/users"), 4);
+        assert_eq!(snapshot.manifest["datasets"]["users"]["duplicates_dropped"], 0);
+        assert_eq!(snapshot.manifest["datasets"]["users"]["walk"], "offset");
         assert!(sandbox.total_requests() <= fewest_requests(&sandbox));
     }
 }
@@ -483,10 +722,11 @@ async fn a_server_that_forgets_the_cursor_in_the_middle_is_noticed() {
     }
 }
 
-/// A page that is shorter than its position in the list allows is never the last one.
+/// A page that is shorter than its position in the list allows is never the last one. By cursor, the
+/// page that would confirm the end goes on instead.
 #[tokio::test(start_paused = true)]
 async fn short_pages_in_the_middle_are_not_the_end() {
-    for (list, path, _) in ALONE {
+    for (list, path, dataset) in ALONE {
         for page in 1..=3 {
             for rows in [0, 1, 137, 499] {
                 fastrand::seed(7);
@@ -496,6 +736,8 @@ async fn short_pages_in_the_middle_are_not_the_end() {
                 let snapshot = complete(&alone(&sandbox, list), &what).await;
                 assert_same(&snapshot, &sandbox, list, &what);
                 assert_eq!(snapshot.manifest["verified"], true, "{what}");
+                let walk = if list == "users" { "cursor" } else { "offset" };
+                assert_eq!(snapshot.manifest["datasets"][dataset]["walk"], walk, "{what}");
                 let requests = sandbox.total_requests();
                 assert!(requests <= fewest_requests(&sandbox) + 10, "{what}: {requests} requests");
             }
@@ -520,6 +762,41 @@ async fn pages_that_are_silently_capped_are_read_to_the_end() {
             assert!(requests <= most, "{what}: {requests} requests");
         }
     }
+}
+
+/// By offset, with pages of ten rows, as many of the users read are deleted as are still unread, so
+/// that the count equals the number of users read. Pages of known rows after the step back are not
+/// the end.
+#[tokio::test(start_paused = true)]
+async fn short_pages_of_known_rows_after_a_step_back_are_not_the_end() {
+    let sandbox = plain(66, 0, 0);
+    sandbox.fault(FaultRule::on("/v1/users").refuse_cursor());
+    sandbox.fault(FaultRule::on("/v1/users").truncate_page(10));
+    before_request(&sandbox, "/v1/users", 9, |sandbox| delete(sandbox, "users", 44..55));
+    let world = alone(&sandbox, "users").with("MAX_CONCURRENCY", "1");
+    let snapshot = complete(&world, "eleven users deleted").await;
+    assert_same(&snapshot, &sandbox, "users", "eleven users deleted");
+    assert_eq!(snapshot.manifest["verified"], true);
+    assert_eq!(starts(&sandbox, "/v1/users")[8], "offset=54", "55 users had been read");
+}
+
+/// After a step back of 128 rows, more pages of known rows are read than there may be rounds without
+/// progress. They lead to the new rows, so they do not count as such.
+#[tokio::test(start_paused = true)]
+async fn catching_up_over_short_pages_is_no_stall() {
+    let list = "organizations";
+    let sandbox = plain(0, 300, 0);
+    sandbox.fault(FaultRule::on("/v1/organizations").truncate_page(3));
+    before_request(&sandbox, "/v1/organizations", 101, move |sandbox| {
+        delete(sandbox, list, 161..201);
+    });
+    let world = alone(&sandbox, list).with("MAX_CONCURRENCY", "1");
+    let snapshot = complete(&world, "forty rows deleted").await;
+    assert_same(&snapshot, &sandbox, list, "forty rows deleted");
+    assert_eq!(snapshot.manifest["verified"], true);
+    let starts = starts(&sandbox, "/v1/organizations");
+    let expected = [200, 193, 169, 73, 75].map(|offset| format!("offset={offset}"));
+    assert!(starts[100..].starts_with(&expected), "{starts:?}");
 }
 
 /// Two pages that each leave out a row never overlap: the pager goes back to known rows, finds
@@ -592,6 +869,18 @@ async fn a_wrong_count_never_shortens_a_list() {
     }
 }
 
+/// The count of a short list is never reached. The cursor shows again and again where the list ends,
+/// and is not taken for one that the server ignores.
+#[tokio::test(start_paused = true)]
+async fn the_end_of_a_list_of_two_rows_is_confirmed_by_cursor() {
+    let sandbox = plain(2, 0, 0);
+    sandbox.fault(FaultRule::on("/v1/users/count").effect(Effect::ShiftTotal(1)));
+    let snapshot = complete(&alone(&sandbox, "users"), "two users").await;
+    assert_same(&snapshot, &sandbox, "users", "two users");
+    let users = &snapshot.manifest["datasets"]["users"];
+    assert_eq!((&users["status"], &users["walk"]), (&json!("drifted"), &json!("cursor")));
+}
+
 /// A count that is wrong only for some requests: the snapshot is right, and verified.
 #[tokio::test(start_paused = true)]
 async fn a_count_that_is_wrong_for_a_while_is_survived() {
@@ -624,6 +913,7 @@ async fn an_empty_instance_is_a_verified_empty_snapshot() {
         assert_eq!(dataset["reason"], Value::Null, "{name}");
         assert_eq!(dataset["source_count"], json!({ "before": 0, "after": 0 }), "{name}");
     }
+    assert_eq!(starts(&sandbox, "/v1/users"), [""], "one page shows that there is no user");
 }
 
 /// A server that shows a row of each page twice adds no second line.
@@ -638,4 +928,26 @@ async fn a_row_that_a_page_repeats_is_there_once() {
         assert_eq!(entry["status"], "verified", "{list}");
         assert!(entry["duplicates_dropped"].as_u64() > Some(0), "{list}");
     }
+}
+
+// Read-ahead.
+
+/// Clerk answers the next request while a page is being stored, also where only one page at a time can
+/// be requested.
+#[tokio::test(start_paused = true)]
+async fn a_page_is_requested_while_the_one_before_it_is_stored() {
+    let sandbox = plain(1900, 0, 0);
+    sandbox.set_latency(Duration::from_secs(1), Duration::ZERO);
+    let world = alone(&sandbox, "users");
+    // Storing a page takes a second, too.
+    let slow = Fault::new(Operation::Put, faulty_store::Effect::Linger);
+    world.store.fault(slow.on_key("part-").from(1));
+    let snapshot = complete(&world, "a slow store").await;
+    assert_same(&snapshot, &sandbox, "users", "a slow store");
+    let requests = sandbox.requests().into_iter();
+    let of_users = requests.filter(|request| request.path == "/v1/users");
+    let times: Vec<_> = of_users.map(|request| request.at).collect();
+    assert_eq!(times.len(), 4, "{times:?}");
+    let most = Duration::from_millis(1500);
+    assert!(times.windows(2).all(|pair| pair[1] - pair[0] < most), "{times:?}");
 }

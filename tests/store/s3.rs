@@ -3,14 +3,15 @@
 
 use std::fs;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use aws_config::meta::credentials::CredentialsProviderChain;
 use aws_config::profile::ProfileFileCredentialsProvider;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use clerk_store::aws::LazyAwsConfig;
 use clerk_store::{
-    Condition, ContentType, DeleteCondition, Encryption, FolderStore, Operation, S3Options,
-    S3Store, Store, StoreErrorKind, Version, open,
+    Condition, ContentType, DeleteCondition, Encryption, FolderStore, MAX_BYTES_READ, Operation,
+    S3Options, S3Store, Store, StoreErrorKind, Version, open,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -230,6 +231,55 @@ async fn a_condition_on_a_missing_object_is_refused_either_way() {
     }
 }
 
+/// Only an answer about the condition says that somebody else has changed the object. A store that is busy or refuses
+/// everything must not look like a faster writer.
+#[tokio::test]
+async fn other_refusals_of_a_conditional_write_are_not_those_of_its_condition() {
+    let (store, s3) = scripted_s3(&[
+        "403 Forbidden\r\nx-body: AccessDenied",
+        "404 Not Found\r\nx-body: NoSuchBucket",
+        "409 Conflict\r\nx-body: OperationAborted",
+        "404 Not Found\r\nx-body: NoSuchKey",
+    ])
+    .await;
+    let replace = || put(&store, CHECKPOINT, "{}", Condition::Matches(Version::new("\"1\"")));
+    let error = replace().await.unwrap_err();
+    assert!(matches!(error.kind, StoreErrorKind::AccessDenied { .. }), "{error:?}");
+    let error = replace().await.unwrap_err();
+    assert!(matches!(error.kind, StoreErrorKind::NoSuchBucket { .. }), "{error:?}");
+    let error = replace().await.unwrap_err();
+    assert!(matches!(error.kind, StoreErrorKind::Unavailable { .. }), "{error:?}");
+    // A write that requires that there is no object cannot fail because there is none.
+    let error = put(&store, CHECKPOINT, "{}", Condition::Absent).await.unwrap_err();
+    assert!(matches!(error.kind, StoreErrorKind::Refused { status: 404, .. }), "{error:?}");
+    assert_eq!(s3.requests().len(), 4);
+}
+
+/// S3 answers 204 if there is nothing to remove, other servers answer 404.
+#[tokio::test]
+async fn removing_an_object_that_is_gone_succeeds() {
+    let (store, s3) = scripted_s3(&["404 Not Found\r\nx-body: NoSuchKey"]).await;
+    store.delete(CHECKPOINT, DeleteCondition::Any).await.unwrap();
+    assert_eq!(s3.requests().len(), 1);
+}
+
+/// A store without conditional writes answers 501 to them, and the message names them.
+#[tokio::test]
+async fn the_message_about_an_unsupported_write_depends_on_its_condition() {
+    let lacks = "501 Not Implemented\r\nx-body: NotImplemented";
+    for (condition, reason) in [
+        (Condition::Any, "it lacks an operation"),
+        (Condition::Absent, "it lacks conditional writes"),
+        (Condition::Matches(Version::new("\"1\"")), "it lacks conditional writes"),
+    ] {
+        let (store, s3) = scripted_s3(&[lacks]).await;
+        let error = put(&store, CHECKPOINT, "{}", condition).await.unwrap_err();
+        assert!(error.to_string().contains(reason), "{error}");
+        assert!(!error.is_retryable(), "{error}");
+        assert_eq!(s3.requests().len(), 1);
+    }
+}
+
 #[tokio::test]
 async fn a_damaged_object_is_noticed_when_written() {
     let other = "200 OK\r\nETag: \"1\"\r\n\
@@ -248,6 +298,11 @@ async fn refusals_say_what_to_do() {
     for (answer, advice) in [
         ("403 Forbidden\r\nx-body: AccessDenied", "allow s3:GetObject"),
         ("403 Forbidden\r\nx-body: AccessDenied", "without s3:ListBucket"),
+        // The header alone does not mean that the region is wrong.
+        (
+            "403 Forbidden\r\nx-amz-bucket-region: eu-west-1\r\nx-body: AccessDenied",
+            "allow s3:GetObject",
+        ),
         ("403 Forbidden\r\nx-body: InvalidAccessKeyId", "did not accept the credentials"),
         ("400 Bad Request\r\nx-body: ExpiredToken", "did not accept the credentials"),
         (
@@ -256,6 +311,7 @@ async fn refusals_say_what_to_do() {
         ),
         ("400 Bad Request\r\nx-body: AuthorizationHeaderMalformed", "set AWS_REGION"),
         ("404 Not Found\r\nx-body: NoSuchBucket", "bucket bucket does not exist"),
+        ("400 Bad Request\r\nx-body: InvalidArgument", "status 400, code \"InvalidArgument\""),
         (
             "405 Method Not Allowed\r\nx-body: MethodNotAllowed",
             "status 405, code \"MethodNotAllowed\"",
@@ -299,13 +355,55 @@ async fn a_body_that_breaks_off_is_read_again() {
     assert_eq!((object.bytes.len(), s3.requests().len()), (0, 3));
 }
 
+/// A large object has more time to arrive than a small one, but a server that sends a byte now and then does not hold
+/// up a run forever.
+#[tokio::test]
+async fn a_body_is_given_up_when_it_is_slower_than_its_size_allows() {
+    // 160 s at 256 KiB a second, and the 30 s that every body has.
+    const ANNOUNCED: usize = 42_000_000;
+    const ALLOWED: Duration = Duration::from_secs(190);
+    // More than lies in buffers on the way: once it is sent, the body is being read.
+    const AT_ONCE: usize = 32_000_000;
+
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let server = tokio::spawn(async move {
+        let (mut connection, _) = listener.accept().await.unwrap();
+        read_request(&mut connection).await;
+        let head = rendered(&format!("200 OK\r\nETag: \"1\"\r\nx-announce: {ANNOUNCED}"));
+        connection.write_all(head.as_bytes()).await.unwrap();
+        connection.write_all(&vec![b'x'; AT_ONCE]).await.unwrap();
+        tokio::time::pause();
+        // Long enough to be given up before it closes the connection.
+        for _ in 0..800 {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            if connection.write_all(b"x").await.is_err() {
+                return;
+            }
+        }
+    });
+    let store = S3Store::new(&moto::aws_config_for(&url).await, "bucket", "clerk").unwrap();
+    let begun = tokio::time::Instant::now();
+    let error = store.get(CHECKPOINT).await.unwrap_err();
+    let took = begun.elapsed();
+    server.abort();
+    assert!(matches!(error.kind, StoreErrorKind::Unavailable { .. }), "{error:?}");
+    assert!(error.to_string().contains("did not answer in time"), "{error}");
+    assert!((ALLOWED..ALLOWED + Duration::from_secs(10)).contains(&took), "{took:?}");
+}
+
 /// Limit: 256 MiB. This program never writes larger objects, so it does not read them into memory.
 #[tokio::test]
 async fn an_object_that_would_fill_the_memory_is_not_read() {
-    let (s3, _s3) = scripted_s3(&["200 OK\r\nETag: \"1\"\r\nx-announce: 300000000"]).await;
+    let at_the_limit = "200 OK\r\nETag: \"1\"\r\nx-announce: 268435456";
+    let (s3, _s3) = scripted_s3(&[at_the_limit; 3]).await;
+    let error = s3.get(CHECKPOINT).await.unwrap_err();
+    assert!(matches!(error.kind, StoreErrorKind::Unavailable { .. }), "it is read: {error:?}");
+
+    let (s3, _s3) = scripted_s3(&["200 OK\r\nETag: \"1\"\r\nx-announce: 268435457"]).await;
     let folder = tempfile::tempdir().unwrap();
     let file = fs::File::create(folder.path().join(CHECKPOINT)).unwrap();
-    file.set_len(300_000_000).unwrap();
+    file.set_len(MAX_BYTES_READ + 1).unwrap();
     let folder_store: Arc<dyn Store> = Arc::new(FolderStore::new(folder.path()));
     for store in [s3, folder_store] {
         let error = store.get(CHECKPOINT).await.unwrap_err();

@@ -11,7 +11,7 @@ use crate::support::answers::{
     ask, assert_answer, assert_nothing_left_of, cut, keys, large, objects, watched,
 };
 use crate::support::scripted_secret::ScriptedSecret;
-use crate::support::world::World;
+use crate::support::world::{ALL, World};
 
 #[tokio::test(start_paused = true)]
 async fn complete_names_the_snapshot_and_what_it_cost() {
@@ -79,6 +79,41 @@ async fn progress_grows_until_complete_and_counts_every_invocation() {
         if now > 0 {
             assert_eq!(progress["expected"], 2100);
         }
+    }
+}
+
+/// Clerk's counts tell how many entitlements there will be: one for each permission and each machine,
+/// and for each organization one and one more for each role. They tell nothing about grants.
+#[tokio::test(start_paused = true)]
+async fn progress_expects_the_right_number_of_entitlements_and_no_number_of_grants() {
+    for machines_too in [false, true] {
+        let resources = if machines_too { format!("{ALL},machines") } else { ALL.to_owned() };
+        let world = World::of(40, 10, 60).with("RESOURCES", &resources);
+        let count = |list| world.sandbox.count(list);
+        let machines = if machines_too { count("machines") } else { 0 };
+        let of_organizations = count("organizations") * (1 + count("organization_roles"));
+        let entitlements = count("organization_permissions") + of_organizations + machines;
+        let (mut was_expected, mut grants, mut invocations) = (false, Value::Null, 0);
+        let records = loop {
+            let answer = ask(&world, json!({"time_budget_seconds": 0})).await;
+            invocations += 1;
+            assert!(invocations < 50, "every invocation moves forward");
+            if answer["status"] == "complete" {
+                break answer["records"].clone();
+            }
+            let progress = &answer["progress"];
+            let expected = &progress["entitlements"]["expected"];
+            if !expected.is_null() {
+                was_expected = true;
+                assert_eq!(*expected, entitlements, "{resources}: {answer:#}");
+            }
+            assert_eq!(keys(&progress["grants"]), ["records", "expected"], "{resources}");
+            assert_eq!(progress["grants"]["expected"], Value::Null, "{resources}: {answer:#}");
+            grants = progress["grants"]["records"].clone();
+        };
+        assert!(was_expected, "{resources}: the lists were counted before the run was complete");
+        assert_eq!(records["entitlements"], entitlements, "{resources}");
+        assert_eq!(records["grants"], grants, "{resources}: they were read by then as well");
     }
 }
 

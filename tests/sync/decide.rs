@@ -2,12 +2,13 @@
 
 use std::time::{Duration, SystemTime};
 
+use clerk_sandbox::FaultRule;
 use clerk_snapshot::digest::Sha256Hex;
 use clerk_sync::clock::Clock;
 use serde_json::{Value, json};
 
 use crate::support::answers::{
-    ask, assert_answer, assert_nothing_left_of, cut, keys, large, message,
+    ask, assert_answer, assert_nothing_left_of, cut, keys, large, message, objects, watched,
 };
 use crate::support::scripted_secret::ScriptedSecret;
 use crate::support::world::World;
@@ -38,6 +39,41 @@ async fn a_snapshot_or_lease_dated_in_the_future_blocks_nothing() {
     let status = world.handle(json!({"action": "status"})).await.expect("status");
     assert_eq!(status["run"]["held_until"], Value::Null, "{status:#}");
     world.complete().await;
+}
+
+/// The answer `skipped` names the time from which on a snapshot is due.
+#[tokio::test(start_paused = true)]
+async fn a_snapshot_is_due_at_exactly_the_time_that_was_named() {
+    let world = World::of(30, 2, 20).with("SNAPSHOT_INTERVAL_MINUTES", "60");
+    let due = world.clock.now() + Duration::from_secs(3600);
+    world.complete().await;
+    let left = due.saturating_duration_since(world.clock.now());
+    tokio::time::advance(left - Duration::from_millis(1)).await;
+    let answer = ask(&world, json!({})).await;
+    assert_answer(&answer, "skipped", &["next_due_at"]);
+    assert_eq!(answer["next_due_at"], due.to_string());
+    tokio::time::advance(Duration::from_millis(1)).await;
+    assert_answer(&ask(&world, json!({})).await, "complete", &[]);
+}
+
+/// Clerk asked for a pause that is longer than the time left. An earlier sync reads no key, writes nothing, and does
+/// not count as an invocation of the run.
+#[tokio::test(start_paused = true)]
+async fn a_run_that_clerk_asked_to_pause_is_left_as_it_is_until_then() {
+    let (world, secret) = watched(large().with("TIME_BUDGET_SECONDS", "30"));
+    world.sandbox.fault(FaultRule::on("/v1/users").calls(2, 2).too_many_requests(120));
+    let paused = ask(&world, json!({})).await;
+    assert_answer(&paused, "partial", &["reason", "progress", "retry_at"]);
+    let before = objects(&world);
+    let spent = || (world.sandbox.total_requests(), secret.times_read());
+    let spent_before = spent();
+    let early = ask(&world, json!({})).await;
+    assert_answer(&early, "partial", &["reason", "progress", "retry_at"]);
+    for field in ["snapshot_id", "reason", "retry_at", "invocations"] {
+        assert_eq!(early[field], paused[field], "{field}");
+    }
+    assert_eq!(spent(), spent_before);
+    assert_eq!(objects(&world), before);
 }
 
 #[tokio::test(start_paused = true)]

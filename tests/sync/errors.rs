@@ -16,6 +16,7 @@ use clerk_sync::secret_key::SecretKey;
 use clerk_sync::secret_source::{SecretError, SecretSource, SecretsManager};
 use serde_json::{Value, json};
 
+use crate::support::answers::assert_nothing_left_of;
 use crate::support::faulty_store::{Effect, Fault};
 use crate::support::oracle::Oracle;
 use crate::support::scripted_secret::ScriptedSecret;
@@ -222,6 +223,20 @@ async fn a_key_refused_during_a_run_keeps_what_was_read() {
     assert_continues(&world).await;
 }
 
+/// The new run has read nothing yet, but it is to remove the files of the run that was given up.
+#[tokio::test(start_paused = true)]
+async fn a_key_refused_right_after_a_restart_keeps_track_of_the_files_of_the_run_before() {
+    let world = large();
+    let cut = world.handle(json!({"time_budget_seconds": 0})).await.expect("an answer");
+    assert!(!part_keys(&world).is_empty(), "it has stored something");
+    world.sandbox.fault(FaultRule::on("/v1/instance").status(401, "clerk_key_invalid"));
+    fails(&world, json!({"restart": true}), "ClerkUnauthorized").await;
+    assert_ne!(free_run(&world).await, cut["snapshot_id"]);
+    world.sandbox.clear_faults();
+    assert_continues(&world).await;
+    assert_nothing_left_of(&world, &cut);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_key_rotated_during_a_run_is_no_error() {
     let world = large().with_secret(ScriptedSecret::new([DEFAULT_KEY, "sk_test_rotated"]));
@@ -353,6 +368,20 @@ async fn a_store_that_cannot_be_read_or_taken_is_named_and_clerk_is_not_asked() 
         world.store.heal();
         world.complete().await;
     }
+}
+
+/// What an earlier invocation has copied is still there, and the message says so.
+#[tokio::test(start_paused = true)]
+async fn a_run_in_progress_that_cannot_be_taken_continues_later() {
+    let world = large();
+    world.handle(json!({"time_budget_seconds": 0})).await.expect("an answer");
+    let fault = Fault::new(Operation::Put, Effect::FailBefore).on_key("checkpoint.json");
+    world.store.fault(fault.from(1));
+    let message = fails(&world, json!({}), "StoreUnavailable").await;
+    assert_names(&message, &["memory://checkpoint.json", "The next invocation continues."]);
+    assert!(!message.contains("Nothing was copied"), "{message}");
+    world.store.heal();
+    assert_continues(&world).await;
 }
 
 #[tokio::test(start_paused = true)]

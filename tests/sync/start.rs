@@ -1,6 +1,7 @@
 //! Promise: independent steps of the start run concurrently, and nothing is requested, read or
 //! loaded that the run does not need.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -17,8 +18,10 @@ use clerk_sync::secret_key::SecretKey;
 use clerk_sync::secret_source::{SecretError, SecretSource, SecretsManager};
 use serde_json::json;
 use tokio::sync::Barrier;
+use tokio::time::Instant;
 
 use crate::support::faulty_store::{Effect, Fault, FaultyStore};
+use crate::support::further_lists::{self, populated};
 use crate::support::process::Program;
 use crate::support::world::World;
 
@@ -115,6 +118,38 @@ async fn a_check_asks_clerk_while_it_tries_the_store() {
     let checks = checks.as_array().expect("checks");
     assert_eq!(checks.first().expect("a check")["check"], "secret");
     assert_eq!(checks.last().expect("a check")["check"], "store");
+}
+
+/// Lists that do not refer to each other, each with one path.
+const INDEPENDENT: [&str; 12] = [
+    "role_sets",
+    "domains",
+    "redirect_urls",
+    "organization_domains",
+    "allowlist_identifiers",
+    "blocklist_identifiers",
+    "jwt_templates",
+    "oauth_applications",
+    "enterprise_connections",
+    "waitlist_entries",
+    "billing_plans",
+    "billing_subscription_items",
+];
+
+/// Each list that is being read holds pages in memory, so there are four at most (docs/architecture.md).
+#[tokio::test(start_paused = true)]
+async fn independent_lists_are_read_at_the_same_time_but_no_more_than_four() {
+    let latency = Duration::from_secs(1);
+    let sandbox = populated();
+    sandbox.set_latency(latency, Duration::ZERO);
+    further_lists::world(&sandbox, &INDEPENDENT).complete().await;
+    let requests = sandbox.requests();
+    let lists_read_at = |moment: Instant| {
+        let in_flight = requests.iter().filter(|it| it.at <= moment && moment < it.at + latency);
+        in_flight.map(|it| it.path.as_str()).collect::<BTreeSet<_>>().len()
+    };
+    let most = requests.iter().map(|it| lists_read_at(it.at)).max().expect("a request");
+    assert!((3..=4).contains(&most), "{most} lists at a time");
 }
 
 /// A secret that does not exist, or that never finishes being read.

@@ -374,8 +374,8 @@ mod tests {
     fn every_character_is_written_like_serde_json_at_every_position() {
         let characters = (0..0x300).chain(0x1_f600..0x1_f604).filter_map(char::from_u32);
         for character in characters.chain(['\u{2028}', '\u{d7ff}', '\u{ffff}', '\u{10ffff}']) {
-            for before in [0, 1, 15, 16, 17, 31, 40] {
-                for after in [0, 1, 16] {
+            for before in [0, 1, 7, 8, 15, 16, 17, 31, 40] {
+                for after in [0, 1, 7, 9, 16] {
                     let text = format!("{}{character}{}", "a".repeat(before), " ".repeat(after));
                     let expected = serde_json::to_string(&text).unwrap();
                     assert_eq!(written(&text), expected);

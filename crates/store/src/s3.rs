@@ -509,7 +509,45 @@ fn sha256_of_base64(text: &str) -> Option<[u8; 32]> {
 
 #[cfg(test)]
 mod tests {
+    use aws_types::service_config::LoadServiceConfig;
+
     use super::*;
+
+    /// A configuration that has an endpoint for one service alone, as `AWS_ENDPOINT_URL_S3` sets it.
+    #[derive(Debug)]
+    struct EndpointOf(&'static str);
+
+    impl LoadServiceConfig for EndpointOf {
+        fn load_config(&self, key: ServiceConfigKey<'_>) -> Option<String> {
+            (key.service_id() == self.0).then(|| "http://minio:9000".to_owned())
+        }
+    }
+
+    // Servers other than AWS seldom support `bucket.host`, and AWS advises against `host/bucket`.
+    #[test]
+    fn the_bucket_is_in_the_path_only_at_a_configured_endpoint() {
+        let aws = SdkConfig::builder();
+        assert!(!has_own_endpoint(&aws.build()));
+        let of_another_service = SdkConfig::builder().service_config(EndpointOf("KMS"));
+        assert!(!has_own_endpoint(&of_another_service.build()));
+        let of_all_services = SdkConfig::builder().endpoint_url("http://minio:9000");
+        assert!(has_own_endpoint(&of_all_services.build()));
+        let of_s3 = SdkConfig::builder().service_config(EndpointOf("S3"));
+        assert!(has_own_endpoint(&of_s3.build()));
+    }
+
+    // An upload that is never answered ends soon, and a large one may be sent over a slow line.
+    #[test]
+    fn an_upload_has_the_time_that_its_size_takes() {
+        for (bytes, attempt, operation) in [(0, 15, 60), (500, 15, 60), (10 << 20, 55, 140)] {
+            let timeouts = upload_timeouts(bytes);
+            assert_eq!(
+                (timeouts.operation_attempt_timeout(), timeouts.operation_timeout()),
+                (Some(Duration::from_secs(attempt)), Some(Duration::from_secs(operation))),
+                "{bytes} bytes"
+            );
+        }
+    }
 
     #[test]
     fn checksums_are_written_and_read_as_s3_does() {

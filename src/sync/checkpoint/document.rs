@@ -244,3 +244,96 @@ pub fn progress_of(checkpoint: &mut Checkpoint, list: impl Into<ListName>) -> &m
         .entry(list)
         .or_insert_with(|| ListProgress::new(PagingMode::first(endpoint(list))))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sync::checkpoint::list_progress::{Segment, Window};
+
+    /// Some milliseconds after 2026-11-20T12:00:00.000Z.
+    fn at(millis: i64) -> Timestamp {
+        Timestamp::from_unix_millis(1_795_176_000_000 + millis).unwrap()
+    }
+
+    fn checkpoint() -> Checkpoint {
+        Checkpoint {
+            snapshot_id: "20261120T120000Z-3f9a1c".to_owned(),
+            started_at: at(0),
+            config_fingerprint: String::new(),
+            resources: BTreeSet::new(),
+            resources_from_event: false,
+            instance: None,
+            redaction_key_id: None,
+            revision: 0,
+            lease: Lease { holder: String::new(), token: String::new(), until: None },
+            retry_at: None,
+            roles: RoleCatalogue::default(),
+            lists: BTreeMap::new(),
+            stats: RunStats::default(),
+            completed: None,
+            abandoned: BTreeSet::new(),
+            follows: None,
+        }
+    }
+
+    /// Two runs can begin in the same millisecond. Then neither keeps the other from being published.
+    #[test]
+    fn only_a_snapshot_started_later_overtakes_a_run() {
+        let published = |millis| Latest {
+            snapshot_id: "20261120T120000Z-0000aa".to_owned(),
+            manifest: String::new(),
+            manifest_sha256: Sha256Hex::of(b""),
+            started_at: at(millis),
+            completed_at: at(millis),
+            verified: true,
+        };
+        let Checkpoint { snapshot_id, started_at, .. } = checkpoint();
+        let is_overtaken = |millis| overtakes(&published(millis), &snapshot_id, started_at, None);
+        assert_eq!([-1, 0, 1].map(is_overtaken), [false, false, true]);
+        let later = published(1);
+        assert!(!overtakes(&later, &later.snapshot_id, started_at, None), "by itself");
+        let follows = PublishedSnapshot::of(&later);
+        assert!(!overtakes(&later, &snapshot_id, started_at, Some(&follows)), "followed");
+    }
+
+    /// docs/reference.md: a lease that reaches more than 16 minutes into the future is ignored.
+    #[test]
+    fn a_lease_is_held_until_it_ends_if_it_ends_within_sixteen_minutes() {
+        const LONGEST: i64 = 16 * 60 * 1000;
+        let is_held = |millis| {
+            let lease = Lease { until: Some(at(millis)), ..checkpoint().lease };
+            lease.held_until(at(0)) == Some(at(millis))
+        };
+        let held = [-1, 0, 1, LONGEST, LONGEST + 1].map(is_held);
+        assert_eq!(held, [false, false, true, true, false]);
+    }
+
+    /// A pause is over at exactly the time that Clerk named.
+    #[test]
+    fn a_run_is_paused_until_the_time_that_was_named_if_that_is_within_a_day() {
+        const LONGEST: i64 = 24 * 60 * 60 * 1000;
+        let is_paused = |millis| {
+            let paused = Checkpoint { retry_at: Some(at(millis)), ..checkpoint() };
+            paused.paused_until(at(0)) == Some(at(millis))
+        };
+        let paused = [-1, 0, 1, LONGEST, LONGEST + 1].map(is_paused);
+        assert_eq!(paused, [false, false, true, true, false]);
+    }
+
+    /// The file is written many times a second, by functions with little memory.
+    #[test]
+    fn writing_the_file_reserves_no_more_memory_than_its_segments_may_need() {
+        let segment: Segment = serde_json::from_str(
+            r#"{"sequence":0,"rows":2,"first":["user_1",0],"last":["user_2",1],"parts":{}}"#,
+        )
+        .unwrap();
+        for segments in [0, 10] {
+            let window = Window { segments: vec![segment.clone(); segments], ..Window::default() };
+            let list =
+                ListProgress { windows: vec![window], ..ListProgress::new(PagingMode::Cursor) };
+            let lists = BTreeMap::from([(ListName::from(Resource::Users), list)]);
+            let reserved = Checkpoint { lists, ..checkpoint() }.to_json().unwrap().capacity();
+            assert!(reserved <= 64 * 1024, "{reserved} bytes for {segments} segments");
+        }
+    }
+}

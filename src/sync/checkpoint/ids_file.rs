@@ -125,7 +125,10 @@ pub(crate) fn decode(file: &[u8]) -> Option<Vec<IdsOfPart>> {
 
 #[cfg(test)]
 mod tests {
+    use clerk_snapshot::digest::ContentDigest;
+    use clerk_snapshot::part::Part;
     use clerk_snapshot::resource::Resource;
+    use clerk_snapshot::timestamp::Timestamp;
 
     use super::*;
 
@@ -135,6 +138,33 @@ mod tests {
             sha256: Sha256Hex::of(&[number]),
             hashes: (0..rows).map(|row| row.wrapping_mul(0x9e37_79b9_7f4a_7c15)).collect(),
         }
+    }
+
+    /// Ids of other bytes under the same key, or only some of a part's ids, are not used.
+    #[test]
+    fn ids_belong_to_a_part_with_this_key_content_and_number_of_rows() {
+        let ids = part(1, 3);
+        let time = Timestamp::from_unix_millis(0).unwrap();
+        let stored = StoredPart {
+            part: Part {
+                key: ids.key.clone(),
+                records: 3,
+                bytes: 1,
+                sha256: ids.sha256,
+                fetched_from: time,
+                fetched_to: time,
+            },
+            digest: ContentDigest::default(),
+        };
+        assert!(ids.is_of(&stored));
+        let is_of_another = |change: fn(&mut Part)| {
+            let mut other = stored.clone();
+            change(&mut other.part);
+            ids.is_of(&other)
+        };
+        assert!(!is_of_another(|part| part.key.push('x')));
+        assert!(!is_of_another(|part| part.sha256 = Sha256Hex::of(&[9])));
+        assert!(!is_of_another(|part| part.records = 2));
     }
 
     #[test]

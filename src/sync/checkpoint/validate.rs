@@ -179,6 +179,44 @@ impl<'de> Visitor<'de> for Counting {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::paging::position::PagingMode;
+
+    /// Part names contain the number of the window, and sort by it.
+    #[test]
+    fn windows_are_numbered_in_ascending_order_and_below_the_limit_of_part_names() {
+        let in_order = |numbers: &[u32]| {
+            let windows = numbers.iter().map(|&number| Window { number, ..Window::default() });
+            windows_are_in_order(&ListProgress {
+                windows: windows.collect(),
+                ..ListProgress::new(PagingMode::Cursor)
+            })
+        };
+        for numbers in [vec![0], vec![3], vec![0, 1, 5], vec![7, MAX_WINDOWS - 1]] {
+            assert!(in_order(&numbers), "{numbers:?}");
+        }
+        for numbers in [vec![5, 0], vec![0, 5, 3], vec![3, 3], vec![MAX_WINDOWS]] {
+            assert!(!in_order(&numbers), "{numbers:?}");
+        }
+    }
+
+    /// Every row of a segment may be a user who was active on a counted day, and no more than that.
+    #[test]
+    fn a_segment_has_a_number_for_its_parts_and_no_more_active_users_than_rows() {
+        let believed = |sequence: u32, rows: u64, active: &[(i64, u64)]| {
+            let segment = serde_json::json!({
+                "sequence": sequence, "rows": rows, "active": active,
+                "first": ["user_1", 0], "last": ["user_2", 1], "parts": {},
+            });
+            could_be_stored(&serde_json::from_value(segment).unwrap())
+        };
+        assert!(believed(0, 1, &[]));
+        assert!(believed(MAX_SEGMENTS - 1, 10, &[(20_000, 4), (20_001, 6)]));
+        assert!(!believed(MAX_SEGMENTS, 10, &[]));
+        assert!(!believed(0, 0, &[]));
+        assert!(!believed(0, 10, &[(20_000, 11)]));
+        assert!(!believed(0, 10, &[(20_000, 4), (20_001, 7)]));
+        assert!(!believed(0, 10, &[(20_000, u64::MAX), (20_001, 2)]));
+    }
 
     #[test]
     fn numbers_are_small_enough_to_count_on() {
@@ -188,12 +226,19 @@ mod tests {
             r#"{"a":[0,-1,1.5,"99999999999999999999",null,true]}"#,
             "9007199254740992",
             "-9007199254740992",
+            "9007199254740992.0",
+            "-9007199254740992.0",
         ] {
             assert!(countable(json), "{json}");
         }
-        for json in
-            ["9007199254740993", "[{\"a\":[-9007199254740993]}]", "1e300", "99999999999999999999"]
-        {
+        for json in [
+            "9007199254740993",
+            "[{\"a\":[-9007199254740993]}]",
+            "9007199254740994.0",
+            "-9007199254740994.0",
+            "1e300",
+            "99999999999999999999",
+        ] {
             assert!(!countable(json), "{json}");
         }
     }

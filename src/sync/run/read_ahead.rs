@@ -148,6 +148,8 @@ mod tests {
             read_ahead.note_stored(1, Duration::ZERO);
         }
         assert_eq!((read_ahead.pages_together(1), read_ahead.pages_together(17)), (32, 1));
+        // 62 pages, one for every 16 that are stored, are shared by the walks.
+        assert_eq!((read_ahead.pages_together(4), read_ahead.pages_together(16)), (15, 3));
     }
 
     /// Few pages of 14 MB may be read ahead, however many would fill the rate limit.
@@ -161,5 +163,29 @@ mod tests {
         read_ahead.note_page(14_000_000);
         read_ahead.note_page(300_000);
         assert_eq!(read_ahead.limit(1000), 7);
+    }
+
+    /// A store takes as long as the latest ones did on average. Of the time that stores wait for each other, no more
+    /// counts than half of the fastest one.
+    #[test]
+    fn the_latest_stores_say_how_long_one_takes() {
+        let read_ahead = ReadAhead::new(32);
+        let store = |milliseconds| {
+            let before = read_ahead.stores();
+            read_ahead.note_storing();
+            assert_eq!(read_ahead.stores(), before + 1);
+            read_ahead.note_stored(1, Duration::from_millis(milliseconds));
+            assert_eq!(read_ahead.stores(), before);
+        };
+        let expected = || {
+            let (mean, least) = (read_ahead.storing(), read_ahead.storing_unhindered());
+            (mean.as_millis(), least.as_millis())
+        };
+        assert_eq!(read_ahead.stores(), 0);
+        assert_eq!(expected(), (0, 0));
+        [100, 200, 600].into_iter().for_each(store);
+        assert_eq!(expected(), (300, 150));
+        (0..LATEST_WRITES).for_each(|_| store(100));
+        assert_eq!(expected(), (100, 100));
     }
 }

@@ -56,3 +56,34 @@ impl Collected {
         self.ids >= IDS_OF_A_FILE || self.parts.len() >= PARTS_OF_A_FILE
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clerk_snapshot::digest::Sha256Hex;
+
+    use super::*;
+
+    fn fill_a_file(parts: usize, ids_of_each: usize) -> bool {
+        let mut collected = Collected::default();
+        for number in 0..parts {
+            collected.add(IdsOfPart {
+                key: format!("users/part-{number}"),
+                sha256: Sha256Hex::of(b""),
+                hashes: vec![0; ids_of_each].into_boxed_slice(),
+            });
+        }
+        collected.fill_a_file()
+    }
+
+    /// A file is written as soon as there are ids for one, or parts that would have to be read again.
+    #[test]
+    fn so_many_ids_or_parts_fill_a_file() {
+        assert!(!fill_a_file(0, 0));
+        assert!(!fill_a_file(1, IDS_OF_A_FILE - 1));
+        assert!(fill_a_file(1, IDS_OF_A_FILE));
+        assert!(!fill_a_file(3, IDS_OF_A_FILE / 4));
+        assert!(fill_a_file(4, IDS_OF_A_FILE / 4));
+        assert!(!fill_a_file(PARTS_OF_A_FILE - 1, 0));
+        assert!(fill_a_file(PARTS_OF_A_FILE, 0));
+    }
+}

@@ -453,11 +453,11 @@ async fn a_holder_that_wakes_up_beside_its_successor_disturbs_neither_it_nor_rea
 }
 
 /// An invocation that was frozen while it failed, and lost the run to another, removes nothing from
-/// the snapshot that the other one published.
+/// the snapshot that the other one published, and still reports why it failed.
 #[tokio::test(start_paused = true)]
 async fn an_invocation_frozen_while_failing_removes_nothing_published() {
-    let mut froze = 0;
-    for (call, side) in (1..=8).flat_map(|call| [(call, Side::Before), (call, Side::After)]) {
+    let (mut froze, mut failed) = (0, 0);
+    for (call, side) in (1..=20).flat_map(|call| [(call, Side::Before), (call, Side::After)]) {
         let what = format!("frozen {side:?} store call {call}");
         let world = World::of(40, 6, 50);
         world.sandbox.fault(FaultRule::on("/v1/instance").status(401, "clerk_key_invalid"));
@@ -471,15 +471,21 @@ async fn an_invocation_frozen_while_failing_removes_nothing_published() {
             _ = gate.reached() => froze += 1,
             _ = &mut work => continue,
         }
+        let is_refused = world.sandbox.request_count("/v1/instance") > 0;
         world.sandbox.clear_faults();
         tokio::time::advance(PAST_THE_LEASE).await;
         world.complete().await;
         let published = world.memory.objects();
         gate.open();
-        let _how_it_ended = work.await;
+        let ended = work.await;
+        if is_refused {
+            failed += 1;
+            assert!(matches!(ended, Err(Error::ClerkUnauthorized(_))), "{what}: {ended:?}");
+        }
         let objects = world.memory.objects();
         let gone: Vec<_> = published.keys().filter(|key| !objects.contains_key(*key)).collect();
         assert!(gone.is_empty(), "{what}: took {gone:?} away");
     }
     assert!(froze > 6, "an invocation that fails calls the store more often");
+    assert!(failed > 1, "it calls the store after it has failed");
 }

@@ -46,6 +46,24 @@ async fn the_newest_stay_and_the_others_go() {
     assert!(world.published().is_some());
 }
 
+/// A checkpoint that could not be removed names the snapshot that its run took the place of. That one
+/// stays until the checkpoint is gone, however few are to be kept.
+#[tokio::test(start_paused = true)]
+async fn what_a_checkpoint_names_stays() {
+    let (world, mut ids) = published(3).await;
+    let world = world.with("KEEP_SNAPSHOTS", "1");
+    let refused = Effect::Refuse(403, "AccessDenied");
+    let fault = Fault::new(Operation::Delete, refused).on_key("checkpoint.json");
+    world.store.fault(fault.from(1));
+    ids.push(publish(&world).await);
+    assert!(world.has_checkpoint());
+    assert_eq!(world.snapshots(), ids[2..]);
+    world.store.heal();
+    ids.push(publish(&world).await);
+    assert!(!world.has_checkpoint());
+    assert_eq!(world.snapshots(), ids[4..]);
+}
+
 /// Wherever the power fails, what is left is whole, and the next sync goes on.
 #[tokio::test(start_paused = true)]
 async fn a_cut_at_any_store_call_leaves_whole_snapshots() {

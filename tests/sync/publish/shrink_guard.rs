@@ -6,8 +6,11 @@
 use std::time::Duration;
 
 use clerk_sandbox::{FaultRule, Population, Sandbox};
+use clerk_store::Operation;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
+use crate::support::faulty_store::{Effect, Fault};
 use crate::support::world::World;
 
 /// A world that copies only users, with this many published.
@@ -132,6 +135,58 @@ async fn an_accepted_snapshot_is_the_one_that_was_held_however_old_it_is() {
         assert_eq!(world.sandbox.total_requests(), 0);
         assert_eq!(world.published().expect("published").datasets["users"].len(), 0);
     }
+}
+
+/// Nobody has accepted it, so a plain sync reads again.
+#[tokio::test(start_paused = true)]
+async fn a_held_snapshot_that_is_too_old_or_of_other_settings_is_abandoned_by_a_plain_sync() {
+    for (hours, metadata, why) in
+        [(25, "", "SNAPSHOT_MAX_AGE_HOURS"), (0, "public", "configuration")]
+    {
+        let world = published(40).await;
+        shrink(&world, "users", 0);
+        let (held, _) = sync(&world).await;
+        assert_eq!(held["status"], "held", "{held:#}");
+        tokio::time::advance(Duration::from_secs(hours * 3600)).await;
+        let world = world.with("METADATA", metadata);
+        let (again, moved) = sync(&world).await;
+        assert_eq!(again["status"], "held", "{again:#}");
+        assert_ne!(again["snapshot_id"], held["snapshot_id"], "{why}");
+        let message = again["message"].as_str().expect("a message");
+        assert!(message.contains("abandoned") && message.contains(why), "{message}");
+        assert!(!moved, "latest.json stays");
+    }
+}
+
+/// The counts of an answer cover the whole run: also the invocations that ask Clerk for nothing, and
+/// the time that publishing takes.
+#[tokio::test(start_paused = true)]
+async fn a_held_run_counts_all_its_invocations_and_all_their_time() {
+    let assert_spent = |answer: &Value, invocations: u64, time: Duration| {
+        assert_eq!(answer["invocations"], invocations, "{answer:#}");
+        let elapsed = answer["elapsed_ms"].as_u64().expect("milliseconds");
+        let differs = Duration::from_millis(elapsed).abs_diff(time);
+        assert!(differs < Duration::from_millis(5), "{time:?}: {answer:#}");
+    };
+    let world = published(40).await;
+    shrink(&world, "users", 0);
+    world.sandbox.set_latency(Duration::from_secs(1), Duration::ZERO);
+    let began = Instant::now();
+    let (held, _) = sync(&world).await;
+    let reading = began.elapsed();
+    assert!(reading >= Duration::from_secs(2), "{reading:?}");
+    assert_eq!(held["status"], "held", "{held:#}");
+    assert_spent(&held, 1, reading);
+
+    let (again, _) = sync(&world).await;
+    assert_eq!(again["status"], "held", "{again:#}");
+    assert_spent(&again, 2, reading);
+
+    world.store.fault(Fault::new(Operation::Put, Effect::Linger).on_key("latest.json"));
+    let accepted = world.handle(json!({"accept_shrink": true})).await.expect("an answer");
+    assert_eq!(accepted["status"], "complete", "{accepted:#}");
+    assert_spent(&accepted, 3, reading + Duration::from_secs(1));
+    assert_eq!(accepted["requests"], held["requests"]);
 }
 
 #[tokio::test(start_paused = true)]

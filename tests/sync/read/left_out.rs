@@ -163,6 +163,32 @@ async fn temporary_failures_without_end_are_clerk_unavailable() {
     }
 }
 
+/// An outage of pages is no fault of a list's rows, filters or offsets, although its first row can still be
+/// requested: the list is not begun again, nor read in another way.
+#[tokio::test(start_paused = true)]
+async fn an_outage_of_pages_is_clerk_unavailable_although_single_rows_are_answered() {
+    for (list, dataset, pages) in [
+        ("organizations", "organizations", FaultRule::on("/v1/organizations").past_offset(400)),
+        ("users", "users", FaultRule::on("/v1/users").with_parameter("starting_after")),
+        (
+            "organization_memberships",
+            "grants",
+            FaultRule::on("/v1/organization_memberships").with_value("limit", "500"),
+        ),
+    ] {
+        let sandbox = plain(1200, 1200, 700);
+        let world = || World::new(sandbox.clone()).with("RESOURCES", list);
+        let whole = complete(&world(), list).await;
+        sandbox.fault(pages.status(503, "unavailable"));
+        let world = world();
+        fails(&world, "ClerkUnavailable", &[list], list).await;
+        sandbox.clear_faults();
+        let snapshot = complete(&world, list).await;
+        assert_eq!(snapshot.digests(), whole.digests(), "{list}");
+        assert_eq!(entry(&snapshot, dataset)["walk"], entry(&whole, dataset)["walk"], "{list}");
+    }
+}
+
 // ---- Lists that cannot be read
 
 const UNREADABLE: [Trouble; 6] = [

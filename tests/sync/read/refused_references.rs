@@ -235,18 +235,43 @@ async fn organizations_refused_as_owners_are_skipped_with_their_memberships() {
     assert_verified(&snapshot, &["users", "organization_roles"], "by owner");
 }
 
-/// Reading memberships by organization requires the list of organizations.
-#[tokio::test(start_paused = true)]
-async fn memberships_are_read_as_one_list_if_organizations_cannot_be_listed() {
+/// Memberships that Clerk lists more slowly the larger the offset, and organizations that it does not list
+/// from then on.
+fn slow_without_owners(status: u16, code: &'static str) -> Sandbox {
     let sandbox = plain(1300, 20, 3000);
     sandbox.set_latency(Duration::from_millis(50), Duration::ZERO);
     let slower = Effect::DelayPerThousandRows(Duration::from_secs(20));
     sandbox.fault(FaultRule::on(MEMBERSHIPS).effect(slower));
-    before_request(&sandbox, MEMBERSHIPS, 1, |sandbox| {
-        sandbox.fault(FaultRule::on("/v1/organizations").status(403, CODE));
+    before_request(&sandbox, MEMBERSHIPS, 1, move |sandbox| {
+        sandbox.fault(FaultRule::on("/v1/organizations").status(status, code));
     });
+    sandbox
+}
+
+/// Reading memberships by organization requires the list of organizations.
+#[tokio::test(start_paused = true)]
+async fn memberships_are_read_as_one_list_if_organizations_cannot_be_listed() {
+    let sandbox = slow_without_owners(403, CODE);
     let world = world(&sandbox).with("RESOURCES", "organization_memberships");
     let snapshot = complete(&world, "no owners").await;
     assert_eq!(snapshot.manifest["datasets"]["grants"]["walk"], "offset");
     assert_grants_whole(&snapshot, &sandbox, "no owners");
+}
+
+/// Any other failure to list them ends the run, which continues later.
+#[tokio::test(start_paused = true)]
+async fn other_failures_of_organizations_that_are_only_counted_are_errors_of_their_list() {
+    for (status, code, name) in [
+        (403, "authorization_invalid", "ClerkUnauthorized"),
+        (503, "unavailable", "ClerkUnavailable"),
+    ] {
+        let sandbox = slow_without_owners(status, code);
+        let world = world(&sandbox).with("RESOURCES", "organization_memberships");
+        let error = ends(&world, json!({})).await.expect_err(name);
+        assert_eq!(error.name(), name, "{error:?}");
+        assert!(error.message().contains("/organizations"), "{}", error.message());
+        assert!(world.published().is_none(), "{name}");
+        sandbox.clear_faults();
+        assert_grants_whole(&complete(&world, name).await, &sandbox, name);
+    }
 }

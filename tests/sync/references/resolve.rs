@@ -6,11 +6,13 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use clerk_sandbox::{ChurnPlan, Effect, FaultRule, Sandbox};
+use clerk_store::Operation;
 use serde_json::{Value, json};
 
+use crate::support::faulty_store::{self, Fault};
 use crate::support::pieces::{complete, complete_in_pieces, ends};
 use crate::support::plain::{FIRST, add, before_request, every_second, plain};
-use crate::support::snapshot::Snapshot;
+use crate::support::snapshot::{Snapshot, unpacked};
 use crate::support::source::{Source, assert_closed, membership_ids};
 use crate::support::world::World;
 
@@ -36,10 +38,11 @@ fn referential(snapshot: &Snapshot) -> (u64, u64) {
 }
 
 /// The creation times of rows that appear during the run.
-const MOMENTS: [(&str, i64); 4] = [
+const MOMENTS: [(&str, i64); 5] = [
     ("at the end", every_second(USERS) + 500),
     ("at the very beginning", FIRST - 1000),
     ("in the first page", every_second(100) + 1),
+    ("at the time of another row", every_second(100)),
     ("in a later page", every_second(USERS - 20) + 1),
 ];
 
@@ -104,6 +107,89 @@ async fn rows_that_appear_are_also_fetched_after_a_resume() {
     }
 }
 
+/// Users are done before the first memberships are requested, so that a page of memberships is checked as it arrives.
+fn with_users_done_first(sandbox: &Sandbox) {
+    sandbox.fault(FaultRule::on("/v1/organizations").call(1).delay(Duration::from_secs(10)));
+}
+
+/// Where a list continues, and what is read again of it, follows from its segments in the checkpoint: each begins and
+/// ends with the rows that it names, also after a row was inserted before all others, between two of them, or at the
+/// time of the last one.
+#[tokio::test(start_paused = true)]
+async fn the_checkpoint_says_where_a_segment_with_an_inserted_row_begins_and_ends() {
+    for created_at in [FIRST - 1000, every_second(100) + 1, every_second(499)] {
+        let what = format!("a row of {created_at}");
+        let sandbox = instance();
+        with_users_done_first(&sandbox);
+        before_request(&sandbox, MEMBERSHIPS_PATH, 2, move |sandbox| appear(sandbox, created_at));
+        let world = world(&sandbox);
+        // The run ends with all lists done, and is not published.
+        let fault = Fault::new(Operation::Put, faulty_store::Effect::FailBefore);
+        world.store.fault(fault.on_key("manifest.json"));
+        let error = ends(&world, json!({})).await.expect_err("the manifest cannot be stored");
+        assert_eq!(error.name(), "StoreUnavailable", "{what}: {error:?}");
+        let stored: Value =
+            serde_json::from_slice(&world.memory.objects()["checkpoint.json"]).expect("JSON");
+        assert_ends(&world, &stored, "organizations", &what);
+        let rows = assert_ends(&world, &stored, "users", &what);
+        assert_eq!(rows, USERS as u64 + 1, "{what}");
+        let users = &stored["lists"]["users"];
+        assert_eq!(users["rows_repaired"], 1, "{what}: one row was inserted");
+        // By cursor the offset counts the rows that are stored.
+        assert_eq!(users["windows"][0]["place"]["offset"], rows, "{what}");
+        assert_equals(&complete(&world, &what).await, &sandbox, &what);
+    }
+}
+
+/// Every segment of a list begins and ends with the rows that the checkpoint names. Returns the number of rows of all
+/// segments.
+fn assert_ends(world: &World, stored: &Value, list: &str, what: &str) -> u64 {
+    let objects = world.memory.objects();
+    let snapshot_id = stored["snapshot_id"].as_str().expect("an id");
+    let windows = stored["lists"][list]["windows"].as_array().expect("windows").iter();
+    let segments = windows.flat_map(|window| window["stretches"].as_array().expect("segments"));
+    let mut rows = 0;
+    for segment in segments {
+        let key = segment["parts"][list]["key"].as_str().expect("a key");
+        let lines = unpacked(key, &objects[&format!("snapshots/{snapshot_id}/{key}")]);
+        let rows_of_part = lines.lines().map(|line| {
+            let row: Value = serde_json::from_str(line).expect("JSON");
+            row["id"].clone()
+        });
+        let ids: Vec<Value> = rows_of_part.collect();
+        // A key is the id and the creation time.
+        assert_eq!(ids.first(), Some(&segment["first"][0]), "{what}: {list}");
+        assert_eq!(ids.last(), Some(&segment["last"][0]), "{what}: {list}");
+        assert_eq!(segment["rows"], ids.len(), "{what}: {list}");
+        rows += ids.len() as u64;
+    }
+    rows
+}
+
+/// A server that ignores the ids, or lists a row twice, does not make a row appear twice.
+#[tokio::test(start_paused = true)]
+async fn no_row_but_those_asked_for_is_inserted() {
+    for (effect, is_found) in
+        [(Effect::IgnoreParameter("user_id".to_owned()), false), (Effect::RepeatRow(0), true)]
+    {
+        let what = format!("{effect:?}");
+        let sandbox = instance();
+        with_users_done_first(&sandbox);
+        sandbox.fault(FaultRule::on("/v1/users").with_parameter("user_id").effect(effect));
+        let source = Source::of(&sandbox);
+        before_request(&sandbox, MEMBERSHIPS_PATH, 2, |sandbox| {
+            appear(sandbox, every_second(100) + 1);
+        });
+        let snapshot = complete(&world(&sandbox), &what).await;
+        let by_id = sandbox.requests().into_iter().filter(|it| it.parameter("user_id").is_some());
+        assert_eq!(by_id.count(), 1, "{what}");
+        source.assert_kept_by(&snapshot, &what);
+        assert_eq!(snapshot.ids("users").contains(&"user_late".to_owned()), is_found, "{what}");
+        // The user has two memberships.
+        assert_eq!(referential(&snapshot), if is_found { (0, 0) } else { (2, 0) }, "{what}");
+    }
+}
+
 /// More rows than fit into one request by id appear at once, some of them backdated.
 #[tokio::test(start_paused = true)]
 async fn many_rows_that_appear_at_once_are_all_fetched() {
@@ -153,6 +239,9 @@ async fn pages_before_a_row_that_cannot_be_fetched_in_time_are_stored() {
         let rows = segments.as_array().expect("segments").iter();
         let rows: u64 = rows.map(|segment| segment["rows"].as_u64().expect("a number")).sum();
         assert_eq!(rows, rows_before as u64, "{what}");
+        // A list by offset is never divided into windows.
+        let divisible = &stored["lists"]["organization_memberships"]["divisible"];
+        assert_eq!(*divisible, json!(false), "{what}");
         world.interrupt.send_replace(false);
         assert_equals(&complete(&world, &what).await, &sandbox, &what);
     }
@@ -219,6 +308,46 @@ async fn a_row_fetched_by_id_is_not_stored_again_when_its_list_is_read() {
             None => complete(&world(&sandbox), &what).await,
             Some(seconds) => complete_in_pieces(&world(&sandbox), seconds, &what).await.1,
         };
+        assert_equals(&snapshot, &sandbox, &what);
+    }
+}
+
+/// When the list is read further, a row that was fetched by id is not stored again, and every row that was not is
+/// stored, whether or not a grant refers to it. The rows may all have been created at the same time.
+#[tokio::test(start_paused = true)]
+async fn new_rows_behind_those_fetched_by_id_are_stored_once() {
+    for apart in [1000, 0] {
+        let what = format!("{apart} ms apart");
+        let sandbox = plain(USERS, ORGANIZATIONS, 3000);
+        with_users_done_first(&sandbox);
+        // The second page of users is the first one behind a cursor. When the list is read further, it seems to end
+        // with the first new row, and the other two are fetched by id.
+        let short = FaultRule::on("/v1/users").with_parameter("starting_after").call(2);
+        sandbox.fault(short.effect(Effect::TruncatePage(1)));
+        let asked = AtomicUsize::new(0);
+        sandbox.on_request(move |sandbox, request| {
+            if request.path != MEMBERSHIPS_PATH {
+                return;
+            }
+            let page = asked.fetch_add(1, Ordering::SeqCst) + 1;
+            let Some((_, on_it)) = [(1, 10), (6, 2700)].into_iter().find(|it| it.0 == page) else {
+                return;
+            };
+            let created_at = |number: i64| every_second(USERS + 10 * page) + apart * number;
+            for number in 0..3 {
+                let id = format!("user_late_{page}_{number}");
+                add(sandbox, "users", &id, created_at(number));
+                let joined = every_second(on_it) + 1 + number;
+                let organization = "organizations_000001";
+                sandbox.add_membership(organization, &id, "org:member", joined).unwrap();
+            }
+            if page == 6 {
+                add(sandbox, "users", "user_without_memberships", created_at(3));
+            }
+        });
+        let snapshot = complete(&world(&sandbox), &what).await;
+        let by_id = sandbox.requests().into_iter().filter(|it| it.parameter("user_id").is_some());
+        assert_eq!(by_id.count(), 1, "{what}");
         assert_equals(&snapshot, &sandbox, &what);
     }
 }

@@ -141,6 +141,24 @@ async fn a_list_by_owner_uses_what_the_last_users_leave() {
     assert!(last_users > seen.began + Duration::from_secs(seconds.end - 20), "{last_users:?}");
 }
 
+/// The same while memberships are read as one list, in pages of twenty.
+#[tokio::test(start_paused = true)]
+async fn a_list_by_offset_uses_what_the_last_users_leave() {
+    const PATH: &str = "/v1/organization_memberships";
+    let sandbox = plain(600, 20, 9_500);
+    sandbox.fault(FaultRule::on("/v1/users").delay(Duration::from_secs(20)));
+    sandbox.fault(FaultRule::on(PATH).truncate_page(20));
+    let seen = Seen::of(&sandbox, Duration::from_millis(300), 1.0).await;
+    let first = seen.requests.iter().find(|request| request.path == PATH).expect("memberships");
+    // The number of requests in flight has grown by then, and two thirds of the pages are left.
+    // Thirty use the whole rate.
+    let tenths = (20..40).map(|tenth| first.at + Duration::from_millis(100 * tenth));
+    let mut in_flight: Vec<usize> = tenths.map(|moment| seen.in_flight(moment)).collect();
+    in_flight.sort_unstable();
+    let median = in_flight[in_flight.len() / 2];
+    assert!(median > 24, "{median} requests are in flight\n{}", seen.by_second());
+}
+
 /// Users signed up ever more slowly, and a fifth of them were imported within two seconds. All
 /// windows have the same length nevertheless. From the first page of the first window to the end of
 /// the last one, the time with too few requests in flight for the rate adds up to a few answers.

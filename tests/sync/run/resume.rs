@@ -4,11 +4,15 @@
 
 use std::time::Duration;
 
+use clerk_store::Operation;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use crate::support::faulty_store::{Effect, Fault};
 use crate::support::fuse::Side;
+use crate::support::plain::{add, before_request, every_second, plain};
 use crate::support::scene::{PAST_THE_LEASE, Scene, Stage};
+use crate::support::source::{assert_closed, membership_ids};
 use crate::support::world::World;
 
 /// More invocations than any run here needs: an endless run fails the test.
@@ -232,4 +236,40 @@ async fn any_schedule_of_cuts_and_pauses_ends_with_the_same_digests() {
         }
         scene.assert_as_uninterrupted(&stage.world, history.len() as u64, &what);
     }
+}
+
+/// Memberships are read concurrently with users, and their users are checked afterwards. A user who
+/// appears meanwhile in a page that was read, while another one disappears from it, changes no count, and
+/// is requested by id. A run that could not be published after that has nothing more to check.
+#[tokio::test(start_paused = true)]
+async fn a_run_with_checked_memberships_is_published_later_without_reading_clerk_again() {
+    const ROWS: usize = 3_900;
+    let sandbox = plain(ROWS, 12, ROWS);
+    // A user without memberships.
+    add(&sandbox, "users", "users_gone", every_second(10) + 1);
+    sandbox.set_latency(Duration::from_millis(300), Duration::ZERO);
+    // Before the last page of memberships.
+    before_request(&sandbox, "/v1/organization_memberships", 6, |sandbox| {
+        let pages = sandbox.request_count("/v1/users");
+        assert!((2..8).contains(&pages), "users are read at the same time: {pages} pages");
+        assert!(sandbox.delete("users", "users_gone"), "the user is there");
+        add(sandbox, "users", "users_late", every_second(20) + 1);
+        let organization = &sandbox.ids("organizations")[0];
+        let last = every_second(ROWS);
+        sandbox.add_membership(organization, "users_late", "org:member", last).expect("it is new");
+    });
+    let world = World::new(sandbox.clone())
+        .with("CLERK_REQUESTS_PER_10S", "1000")
+        .with("COMPRESSION", "none");
+    world.store.fault(Fault::new(Operation::Put, Effect::FailBefore).on_key("latest.json"));
+    let error = world.sync().await.expect_err("latest.json cannot be moved");
+    assert_eq!(error.name(), "StoreUnavailable", "{error:?}");
+
+    let asked = sandbox.total_requests();
+    let snapshot = world.complete().await;
+    assert_eq!(sandbox.total_requests(), asked, "everything had been read");
+    assert!(snapshot.ids("users").contains(&"users_late".to_owned()));
+    assert_eq!(membership_ids(&snapshot), sandbox.ids("organization_memberships"));
+    assert_eq!(snapshot.manifest["referential"]["dangling_principals"], 0);
+    assert_closed(&snapshot, "checked");
 }

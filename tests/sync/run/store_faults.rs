@@ -176,6 +176,28 @@ async fn a_refusal_of_any_conditional_write_ends_in_a_documented_error() {
     }
 }
 
+/// `latest.json` can never be moved, although nobody else moves it. It is tried a few times; the run is
+/// kept, and published once the store accepts it.
+#[tokio::test(start_paused = true)]
+async fn a_move_of_latest_json_that_is_always_refused_is_given_up_after_a_few_attempts() {
+    let scene = Scene::small().await;
+    let stage = scene.stage();
+    let world = &stage.world;
+    // Not for ever: an endless loop fails the test instead of hanging it.
+    let refused = Fault::new(Operation::Put, Effect::RefusePrecondition).on_key("latest.json");
+    world.store.fault(refused.calls(1, 20));
+    let ended = world.sync().await;
+    assert!(matches!(ended, Err(Error::StoreUnavailable(_))), "{ended:?}");
+    let attempts = world.store.struck();
+    assert!((2..=5).contains(&attempts), "{attempts} attempts");
+    assert!(is_untouched(&scene, world));
+    world.store.heal();
+    let asked = scene.sandbox.total_requests();
+    world.complete().await;
+    assert_eq!(scene.sandbox.total_requests(), asked, "everything had been read");
+    scene.assert_as_uninterrupted(world, 0, "accepted");
+}
+
 /// The run reads everything and stops before it confirms its parts.
 async fn all_but_published(scene: &Scene) -> Stage {
     let stage = scene.stage();

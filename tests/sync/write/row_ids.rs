@@ -297,6 +297,69 @@ async fn a_file_of_ids_that_is_incomplete_is_not_used() {
     assert_complete_without_users(&world, &expected, "less").await;
 }
 
+/// A file that is of no use is not looked for again: even the smallest budget gets past it.
+#[tokio::test(start_paused = true)]
+async fn a_file_of_ids_that_is_gone_is_forgotten() {
+    let world = world(&instance());
+    with_ids_in_files(&world).await;
+    let gone = json!(Sha256Hex::of(b"a file that is gone").to_string());
+    world.edit_checkpoint(|checkpoint| {
+        let files = checkpoint["lists"]["users"]["ids"].as_array_mut().expect("files");
+        files.insert(1, gone.clone());
+    });
+    smallest(&world).await;
+    let stored = checkpoint(&world);
+    let files = list(&stored, "users")["ids"].as_array().expect("files");
+    assert!(files.len() >= 2 && !files.contains(&gone), "{files:?}");
+    let (_, snapshot) = complete_in_pieces(&world, 0.0, "forgotten").await;
+    assert_same(&snapshot, &expected().await, "forgotten");
+}
+
+/// Promise 8: a part is stored as soon as it is large, whatever the number of its pages, and large parts are read back
+/// a few at a time.
+#[tokio::test(start_paused = true)]
+async fn large_parts_are_stored_at_once_and_read_a_few_at_a_time() {
+    const LARGE: usize = 4_300_000;
+    const MOST_BYTES_AT_ONCE: u64 = 16 * 1024 * 1024;
+    let sandbox = plain(650, 12, 300);
+    // Every page has nine new users, so these are in three successive pages, when several are stored together.
+    for number in [400, 409, 418] {
+        let large = |row: &mut Value| row["public_metadata"] = json!({ "text": "x".repeat(LARGE) });
+        sandbox.update("users", &format!("users_{number:06}"), large).expect("it is there");
+    }
+    shorten_pages(&sandbox);
+    // The users are done before the first memberships are requested.
+    let late = FaultRule::on("/v1/organizations").call(1).delay(Duration::from_secs(10));
+    sandbox.fault(late);
+    let world = world(&sandbox).with("METADATA", "public");
+    before_request(&sandbox, MEMBERSHIPS, 1, {
+        let interrupt = world.interrupt.clone();
+        move |_| {
+            interrupt.send_replace(true);
+        }
+    });
+    let answer = world.sync().await.expect("an answer");
+    assert_eq!(answer["reason"], "interrupted", "{answer:#}");
+    let stored = checkpoint(&world);
+    assert_eq!(list(&stored, "users")["stage"], "verified");
+    let windows = list(&stored, "users")["windows"].as_array().expect("windows").iter();
+    let segments = windows.flat_map(|window| window["stretches"].as_array().expect("stretches"));
+    let sizes = segments.map(|it| it["parts"]["users"]["bytes"].as_u64().expect("a size"));
+    let largest = sizes.max().expect("there are parts");
+    assert!(largest < 2 * LARGE as u64, "two large pages are in a part of {largest} bytes");
+    assert!(parts_of_users(&stored) >= 32 + 8, "{} parts", parts_of_users(&stored));
+
+    sandbox.on_request(|_, _| ());
+    world.interrupt.send_replace(false);
+    let from = world.store.calls().len();
+    world.store.fault(Fault::new(Operation::Get, Effect::Hang).on_key("/users/part-").from(1));
+    let synced = tokio::time::timeout(Duration::from_secs(10), world.sync()).await;
+    assert!(synced.is_err(), "the store never answers: {synced:?}");
+    let at_once = reads(&world, from, "/users/part-");
+    assert!(at_once > 1, "{at_once} parts at once");
+    assert!(at_once as u64 * largest <= MOST_BYTES_AT_ONCE, "{at_once} parts of {largest} bytes");
+}
+
 fn restore(world: &World, objects: &BTreeMap<String, Bytes>) {
     for key in world.memory.objects().keys() {
         world.memory.take_away(key);
