@@ -405,14 +405,6 @@ mod tests {
         sent
     }
 
-    /// The limit never exceeds the user's setting, however good the answers are.
-    #[tokio::test(start_paused = true)]
-    async fn grows_to_the_maximum_and_no_further() {
-        let sent = rounds(&Concurrency::new(32), &[1; 6]).await;
-        assert_eq!(sent, [4, 7, 11, 17, 26, 32]);
-        assert_eq!(fill(&Concurrency::new(2)).await.len(), 2);
-    }
-
     /// Rounds that take this many seconds; returns how many requests each sent.
     async fn rounds(concurrency: &Arc<Concurrency>, seconds: &[u64]) -> Vec<usize> {
         let mut sent = Vec::new();
@@ -420,6 +412,14 @@ mod tests {
             sent.push(round(concurrency, Duration::from_secs(seconds)).await);
         }
         sent
+    }
+
+    /// The limit never exceeds the user's setting, however good the answers are.
+    #[tokio::test(start_paused = true)]
+    async fn grows_to_the_maximum_and_no_further() {
+        let sent = rounds(&Concurrency::new(32), &[1; 6]).await;
+        assert_eq!(sent, [4, 7, 11, 17, 26, 32]);
+        assert_eq!(fill(&Concurrency::new(2)).await.len(), 2);
     }
 
     /// A trial lowers the limit by the factor by which answers have become slower, even if it ends when most of the

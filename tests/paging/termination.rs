@@ -6,19 +6,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use async_trait::async_trait;
-use bytes::Bytes;
 use clerk_sandbox::{DeletedCursor, Effect, FaultRule, LoggedRequest, Rules, Sandbox};
-use clerk_store::{
-    Condition, ContentType, DeleteCondition, Listed, Object, Operation, Store, StoreError,
-    StoreErrorKind, Stored, Version,
-};
+use clerk_store::{Operation, Store};
 use clerk_sync::sync::checkpoint::document::CHECKPOINT_KEY;
 use serde_json::{Value, json};
 
 use crate::support::bounded::Bounded;
 use crate::support::captured::Captured;
-use crate::support::faulty_store::FaultyStore;
+use crate::support::changing_versions::ChangingVersions;
+use crate::support::faulty_store::{self, Fault, FaultyStore};
 use crate::support::pieces::{complete, ends};
 use crate::support::plain::{FIRST, add, every_second, fill, plain};
 use crate::support::snapshot::Snapshot;
@@ -407,79 +403,23 @@ async fn a_failing_list_is_not_retried_forever() {
     assert_eq!(asked_again, 2, "for 500 rows, and for 1000");
 }
 
-/// A store that reports another version of the checkpoint on every read, and never replaces it.
-#[derive(Debug)]
-struct ChangesItsVersions {
-    inner: Arc<dyn Store>,
-    reads: AtomicU64,
-}
-
-/// After this many reads the store fails: an endless loop fails its test.
-const MAX_READS: u64 = 1000;
-
-#[async_trait]
-impl Store for ChangesItsVersions {
-    fn url_of(&self, key: &str) -> String {
-        self.inner.url_of(key)
-    }
-
-    async fn get(&self, key: &str) -> Result<Option<Object>, StoreError> {
-        if key != CHECKPOINT_KEY {
-            return self.inner.get(key).await;
-        }
-        let read = self.reads.fetch_add(1, Ordering::SeqCst);
-        if read > MAX_READS {
-            return Err(StoreError::new(
-                Operation::Get,
-                self.url_of(key),
-                StoreErrorKind::PreconditionFailed,
-            ));
-        }
-        let object = self.inner.get(key).await?;
-        Ok(object.map(|it| Object { version: Version::new(format!("read-{read}")), ..it }))
-    }
-
-    async fn put(
-        &self,
-        key: &str,
-        bytes: Bytes,
-        content_type: ContentType,
-        condition: Condition,
-    ) -> Result<Version, StoreError> {
-        match condition {
-            Condition::Matches(_) if key == CHECKPOINT_KEY => Err(StoreError::new(
-                Operation::Put,
-                self.url_of(key),
-                StoreErrorKind::PreconditionFailed,
-            )),
-            condition => self.inner.put(key, bytes, content_type, condition).await,
-        }
-    }
-
-    async fn delete(&self, key: &str, condition: DeleteCondition) -> Result<(), StoreError> {
-        self.inner.delete(key, condition).await
-    }
-
-    async fn list(&self, prefix: &str) -> Result<Vec<Listed>, StoreError> {
-        self.inner.list(prefix).await
-    }
-
-    async fn verify(&self, key: &str) -> Result<Option<Stored>, StoreError> {
-        self.inner.verify(key).await
-    }
-}
-
 /// The checkpoint is always refused and always ours, under ever changing versions.
 #[tokio::test(start_paused = true)]
 async fn a_store_that_changes_its_versions_is_not_written_to_forever() {
     let mut world = alone(&plain(3, 0, 0), "users");
-    let store = Arc::new(ChangesItsVersions {
-        inner: Arc::clone(&world.memory) as Arc<dyn Store>,
-        reads: AtomicU64::new(0),
-    });
-    world.store = FaultyStore::new(Arc::clone(&store) as Arc<dyn Store>);
+    let inner = Arc::clone(&world.memory) as Arc<dyn Store>;
+    world.store = FaultyStore::new(ChangingVersions::around(inner));
+    let on_checkpoint = |operation| {
+        Fault::new(operation, faulty_store::Effect::RefusePrecondition).on_key(CHECKPOINT_KEY)
+    };
+    // Every write but the first one, which creates it.
+    world.store.fault(on_checkpoint(Operation::Put).from(2));
+    // An endless loop fails the test.
+    world.store.fault(on_checkpoint(Operation::Get).from(1000));
     let error = ends(&world, json!({})).await.expect_err("nothing can be stored");
     assert_eq!(error.name(), "StoreUnavailable", "{error}");
-    let reads = store.reads.load(Ordering::SeqCst);
+    let calls = world.store.calls().into_iter();
+    let reads =
+        calls.filter(|call| call.operation == Operation::Get && call.key == CHECKPOINT_KEY).count();
     assert!((4..30).contains(&reads), "{reads} reads");
 }

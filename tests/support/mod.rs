@@ -6,6 +6,7 @@ pub(crate) mod aws_proxy;
 pub(crate) mod bounded;
 pub(crate) mod captured;
 pub(crate) mod chain;
+pub(crate) mod changing_versions;
 pub(crate) mod executable;
 pub(crate) mod faulty_store;
 pub(crate) mod feed;

@@ -181,13 +181,12 @@ fn stage_after_comparison(run: &RunContext, endpoint: &'static Endpoint, agrees:
 
 /// Whether a list without an order has stored a row twice. The row moved while the list was read,
 /// so another row may have been missed although the counts agree. Compares all ids with each other,
-/// as hashes of 8 bytes. A list of one page cannot have this problem. More pages than one are several segments, unless
-/// the server returns fewer rows than were asked for, and their pages are stored together.
+/// as hashes of 8 bytes. A list of one page cannot have this problem. Several pages are several segments, unless the
+/// server returns fewer rows than were asked for and they are stored together.
 async fn finds_duplicates(run: &RunContext, endpoint: &'static Endpoint) -> Result<bool, Stop> {
-    let rows = run.list(endpoint.name(), ListProgress::rows);
-    let mode = run.list(endpoint.name(), |list| list.mode);
+    let (mode, rows, segments) =
+        run.list(endpoint.name(), |list| (list.mode, list.rows(), list.segments().count()));
     let is_one_list = endpoint.paging == Paging::Offset(Order::Any) && mode == PagingMode::Offset;
-    let segments = run.list(endpoint.name(), |list| list.segments().count());
     if !is_one_list || (rows <= endpoint.page_rows && segments <= 1) {
         return Ok(false);
     }

@@ -4,20 +4,15 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use async_trait::async_trait;
-use bytes::Bytes;
 use clerk_snapshot::timestamp::Timestamp;
-use clerk_store::{
-    Condition, ContentType, DeleteCondition, Listed, Object, Operation, Store, StoreError,
-    StoreErrorKind, Stored, Version,
-};
+use clerk_store::{Operation, Store};
 use clerk_sync::sync::checkpoint::document::CHECKPOINT_KEY;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
+use crate::support::changing_versions::ChangingVersions;
 use crate::support::faulty_store::{Effect, Fault, FaultyStore};
 use crate::support::fuse::Side;
 use crate::support::scene::{PAST_THE_LEASE, Scene, Stage, frozen, unnamed};
@@ -96,91 +91,20 @@ async fn one_failed_removal_does_not_affect_the_next_snapshot() {
     }
 }
 
-/// A store that refuses to remove the checkpoint, as if it had another version.
-#[derive(Debug)]
-struct KeepsCheckpoint {
-    inner: Arc<dyn Store>,
-    /// Whether each read of the checkpoint reports another version.
-    renames: bool,
-    reads: AtomicU64,
-    removals: AtomicU64,
-}
-
-/// After this many refusals the checkpoint is removed: an endless loop fails its test instead of
-/// hanging it.
-const MAX_REFUSALS: u64 = 20;
-
-impl KeepsCheckpoint {
-    fn around(inner: Arc<dyn Store>, renames: bool) -> Arc<dyn Store> {
-        let (reads, removals) = (AtomicU64::new(0), AtomicU64::new(0));
-        Arc::new(Self { inner, renames, reads, removals })
-    }
-}
-
-#[async_trait]
-impl Store for KeepsCheckpoint {
-    fn url_of(&self, key: &str) -> String {
-        self.inner.url_of(key)
-    }
-
-    async fn get(&self, key: &str) -> Result<Option<Object>, StoreError> {
-        let object = self.inner.get(key).await?;
-        if key != CHECKPOINT_KEY || !self.renames {
-            return Ok(object);
-        }
-        let read = self.reads.fetch_add(1, Ordering::SeqCst);
-        Ok(object.map(|Object { bytes, version }| {
-            let version = Version::new(format!("{}-{read}", version.as_str()));
-            Object { bytes, version }
-        }))
-    }
-
-    async fn put(
-        &self,
-        key: &str,
-        bytes: Bytes,
-        content_type: ContentType,
-        condition: Condition,
-    ) -> Result<Version, StoreError> {
-        let condition = match condition {
-            Condition::Matches(version) if key == CHECKPOINT_KEY => {
-                let written = version.as_str().split('-').next().unwrap_or_default();
-                Condition::Matches(Version::new(written))
-            }
-            condition => condition,
-        };
-        self.inner.put(key, bytes, content_type, condition).await
-    }
-
-    async fn delete(&self, key: &str, condition: DeleteCondition) -> Result<(), StoreError> {
-        if key != CHECKPOINT_KEY {
-            return self.inner.delete(key, condition).await;
-        }
-        if self.removals.fetch_add(1, Ordering::SeqCst) >= MAX_REFUSALS {
-            return self.inner.delete(key, DeleteCondition::Any).await;
-        }
-        let refused = StoreErrorKind::PreconditionFailed;
-        Err(StoreError::new(Operation::Delete, self.url_of(key), refused))
-    }
-
-    async fn list(&self, prefix: &str) -> Result<Vec<Listed>, StoreError> {
-        self.inner.list(prefix).await
-    }
-
-    async fn verify(&self, key: &str) -> Result<Option<Stored>, StoreError> {
-        self.inner.verify(key).await
-    }
-}
-
-/// Nothing speaks for another attempt if the version is still the same; and a version that always
-/// changes is not followed for ever. The lease is given back, so that the next sync does not wait.
+/// If the version is still the same, another attempt would not succeed; and a version that always
+/// changes is not followed forever. The lease is given back, so that the next sync does not wait.
 #[tokio::test(start_paused = true)]
 async fn a_removal_that_is_always_refused_is_given_up_after_a_few_attempts() {
-    for (renames, most) in [(false, 1), (true, 4)] {
-        let what = format!("versions change: {renames}");
+    for (changes, most) in [(false, 1), (true, 4)] {
+        let what = format!("versions change: {changes}");
         let mut world = World::of(40, 6, 50);
-        let inner = Arc::clone(&world.memory) as Arc<dyn Store>;
-        world.store = FaultyStore::new(KeepsCheckpoint::around(inner, renames));
+        if changes {
+            let inner = Arc::clone(&world.memory) as Arc<dyn Store>;
+            world.store = FaultyStore::new(ChangingVersions::around(inner));
+        }
+        // Not forever: an endless loop fails the test.
+        let refused = Fault::new(Operation::Delete, Effect::RefusePrecondition);
+        world.store.fault(refused.on_key(CHECKPOINT_KEY).calls(1, 20));
         let first = publishes(&world, json!({}), &what).await;
         let calls = world.store.calls();
         let removals = calls

@@ -33,10 +33,10 @@ fn world(sandbox: &Sandbox) -> World {
 /// Deletes a user of the last page after the user's memberships were read and before that page is
 /// requested.
 fn delete_meanwhile(sandbox: &Sandbox) {
-    before_request(sandbox, "/v1/users", 8, delete_one);
+    before_request(sandbox, "/v1/users", 8, delete_gone);
 }
 
-fn delete_one(sandbox: &Sandbox) {
+fn delete_gone(sandbox: &Sandbox) {
     let read = sandbox.request_count("/v1/organization_memberships");
     assert!(read >= 8, "memberships are not read concurrently with users: {read} pages");
     assert!(sandbox.delete("users", GONE), "the user is there");
@@ -78,7 +78,7 @@ async fn users_refused_while_the_missing_ones_are_looked_for_are_skipped() {
     sandbox.on_request(|sandbox, request| {
         let number = sandbox.request_count(&request.path);
         match request.path.as_str() {
-            "/v1/users" if number == 8 => delete_one(sandbox),
+            "/v1/users" if number == 8 => delete_gone(sandbox),
             // The users are complete, and are compared.
             "/v1/users/count" if number == 2 => {
                 sandbox.fault(FaultRule::on("/v1/users").status(403, "feature_not_enabled"));

@@ -276,6 +276,33 @@ async fn types_that_are_not_opted_in_are_not_requested() {
     }
 }
 
+/// Three users sign up before the first page of memberships is requested, and three before the sixth, when the first
+/// one is stored. Each becomes a member on a page that has not been requested. They sign up so many milliseconds apart,
+/// and after the last three another one may, `alone`, who becomes a member of nothing.
+fn with_members_who_sign_up_late(sandbox: &Sandbox, apart: i64, alone: bool) {
+    sandbox.on_request(move |sandbox, request| {
+        let page = match request.path.as_str() {
+            MEMBERSHIPS_PATH => sandbox.request_count(MEMBERSHIPS_PATH) as usize,
+            _ => return,
+        };
+        let Some((_, on_it)) = [(1, 10), (6, 2700)].into_iter().find(|it| it.0 == page) else {
+            return;
+        };
+        let created_at = |number: i64| every_second(USERS + 10 * page) + apart * number;
+        for number in 0..3 {
+            let id = format!("user_late_{page}_{number}");
+            add(sandbox, "users", &id, created_at(number));
+            let joined = every_second(on_it) + 1 + number;
+            sandbox
+                .add_membership("organizations_000001", &id, "org:member", joined)
+                .expect("both are there");
+        }
+        if alone && page == 6 {
+            add(sandbox, "users", "user_without_memberships", created_at(3));
+        }
+    });
+}
+
 /// A server with short pages makes the list of users end too early, so that its last users are
 /// fetched by id. The next reading lists them once more.
 #[tokio::test(start_paused = true)]
@@ -286,24 +313,7 @@ async fn a_row_fetched_by_id_is_not_stored_again_when_its_list_is_read() {
         // Every page behind a cursor but the first.
         let short = FaultRule::on("/v1/users").with_parameter("starting_after").calls(2, 5);
         sandbox.fault(short.effect(Effect::TruncatePage(1)));
-        let asked = AtomicUsize::new(0);
-        sandbox.on_request(move |sandbox, request| {
-            if request.path != MEMBERSHIPS_PATH {
-                return;
-            }
-            // The sixth page is requested when the first one is stored.
-            let page = asked.fetch_add(1, Ordering::SeqCst) + 1;
-            let Some((_, on_it)) = [(1, 10), (6, 2700)].into_iter().find(|it| it.0 == page) else {
-                return;
-            };
-            for number in 0..3 {
-                let id = format!("user_late_{page}_{number}");
-                add(sandbox, "users", &id, every_second(USERS + 10 * page + number));
-                let joined = every_second(on_it) + 1 + number as i64;
-                let organization = "organizations_000001";
-                sandbox.add_membership(organization, &id, "org:member", joined).unwrap();
-            }
-        });
+        with_members_who_sign_up_late(&sandbox, 1000, false);
         let snapshot = match seconds {
             None => complete(&world(&sandbox), &what).await,
             Some(seconds) => complete_in_pieces(&world(&sandbox), seconds, &what).await.1,
@@ -324,27 +334,7 @@ async fn new_rows_behind_those_fetched_by_id_are_stored_once() {
         // with the first new row, and the other two are fetched by id.
         let short = FaultRule::on("/v1/users").with_parameter("starting_after").call(2);
         sandbox.fault(short.effect(Effect::TruncatePage(1)));
-        let asked = AtomicUsize::new(0);
-        sandbox.on_request(move |sandbox, request| {
-            if request.path != MEMBERSHIPS_PATH {
-                return;
-            }
-            let page = asked.fetch_add(1, Ordering::SeqCst) + 1;
-            let Some((_, on_it)) = [(1, 10), (6, 2700)].into_iter().find(|it| it.0 == page) else {
-                return;
-            };
-            let created_at = |number: i64| every_second(USERS + 10 * page) + apart * number;
-            for number in 0..3 {
-                let id = format!("user_late_{page}_{number}");
-                add(sandbox, "users", &id, created_at(number));
-                let joined = every_second(on_it) + 1 + number;
-                let organization = "organizations_000001";
-                sandbox.add_membership(organization, &id, "org:member", joined).unwrap();
-            }
-            if page == 6 {
-                add(sandbox, "users", "user_without_memberships", created_at(3));
-            }
-        });
+        with_members_who_sign_up_late(&sandbox, apart, true);
         let snapshot = complete(&world(&sandbox), &what).await;
         let by_id = sandbox.requests().into_iter().filter(|it| it.parameter("user_id").is_some());
         assert_eq!(by_id.count(), 1, "{what}");
